@@ -1,0 +1,16 @@
+// One error as a value: an exit code (contract: 1 the work failed, 2 the command line is wrong) and one line of text.
+#ifndef LMMC_ERROR_H
+#define LMMC_ERROR_H
+
+#include <stdbool.h>
+
+typedef struct {
+  int code;
+  char message[512];  // one line, no newline at the end, cut short with "..." when it does not fit
+} lmmc_error;
+
+// Fills `*e` (which may be NULL) and returns false, so that a failing function can end with `return lmmc_fail(...)`.
+// Control characters in the text (a file name may hold a newline) become '?', so that the message is one line.
+bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
+
+#endif
