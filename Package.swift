@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// One target per room; a room may import only what stands in its list (Docs/Architecture.md).
+let package = Package(
+    name: "lmmc",
+    products: [.executable(name: "lmmc", targets: ["lmmc"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        .target(name: "Support"),
+        .target(name: "Checkpoint", dependencies: ["Support"]),
+        .target(name: "IR", dependencies: ["Support", collections]),
+        .target(name: "IRText", dependencies: ["IR", "Support"]),
+        .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
+        .target(name: "Reference", dependencies: ["IR", "Support"]),
+        .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
+        .target(name: "Plan", dependencies: ["IR", "Support"]),
+        .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
+        // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
+        .target(name: "Attach", path: "Runtime/attach"),
+        .target(name: "RuntimeSources"),
+        .target(name: "Driver", dependencies: [
+            "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
+            "Attach", "RuntimeSources", logging,
+        ]),
+        .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
+        .testTarget(name: "SupportTests", dependencies: ["Support"]),
+        .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support"]),
+        .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
+        .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support"]),
+        .testTarget(name: "ReferenceTests", dependencies: ["Reference", "IRText", "IR", "Support"]),
+        .testTarget(name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support"], exclude: ["Cases"]),
+        .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
+        .testTarget(name: "CEmitTests", dependencies: ["CEmit", "Plan", "IRText", "IR", "Support"]),
+        .testTarget(name: "DriverTests", dependencies: [
+            "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "Support",
+        ]),
+    ],
+    cLanguageStandard: .gnu11
+)

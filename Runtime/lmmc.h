@@ -1,0 +1,61 @@
+// The contract between the emitted program (model.c) and the runtime that carries it.
+// Everything here is decided by the compiler; the runtime reads it and decides nothing about the model.
+#ifndef LMMC_H
+#define LMMC_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "image.h"
+
+// The two pieces of memory that a program has: the attached bytes (weights and tokenizer, read-only, mapped by the
+// kernel with the executable) and the arena (one private mapping made at start; every offset into it is a constant).
+typedef struct {
+  const uint8_t *weights;
+  uint8_t *arena;
+} lmmc_memory;
+
+typedef enum { LMMC_TEMPLATE_NONE, LMMC_TEMPLATE_LLAVA_V1, LMMC_TEMPLATE_VICUNA_V1, LMMC_TEMPLATE_LLAMA_3 } lmmc_template;
+
+enum { LMMC_MAX_EOS = 16 };
+
+typedef struct {
+  const char *version;     // of the compiler
+  const char *info;        // JSON object: configuration, precision, sizes, target; `--info` prints it
+
+  // image; vision_tokens is 0 for a decoder alone, and the rest of this group is then unused
+  lmmc_preprocess preprocess;
+  float mean[3], std[3];
+  int32_t vision_tokens;   // N: rows that one image becomes
+  int32_t max_images;      // rows that vision_rows has room for, over N
+
+  // decoder
+  int32_t hidden;          // C3
+  int32_t vocabulary;      // rows of the head
+  int32_t context;         // positions that the KV cache holds
+  int32_t chunk;           // longest sequence that one prefill call takes
+
+  // prompt
+  lmmc_template prompt_template;
+  bool adds_bos;
+  int32_t bos, eos_count, eos[LMMC_MAX_EOS];
+
+  // attached bytes
+  uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
+
+  // arena: byte offsets
+  uint64_t arena_bytes;
+  uint64_t image;          // u8 [S, S, 3], input of vision()
+  uint64_t projected;      // f32 [N, hidden], result of project()
+  uint64_t vision_rows;    // f32 [max_images * N, hidden], read by prefill() for negative tokens
+  uint64_t tokens;         // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
+  uint64_t logits;         // f32 [vocabulary], result of prefill() (its last position) and decode()
+
+  void (*vision)(const lmmc_memory *);
+  void (*project)(const lmmc_memory *);
+  void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
+  void (*decode)(const lmmc_memory *, int64_t position);
+} lmmc_model;
+
+extern const lmmc_model lmmc_program;  // defined by the emitted model.c
+
+#endif
