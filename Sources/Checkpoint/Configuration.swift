@@ -1,0 +1,128 @@
+/// A model's configuration, the same for every checkpoint layout.
+public struct ModelConfiguration: Sendable, Equatable {
+    public enum Layout: String, Sendable, Equatable {
+        /// What LLaVA and LLaVA-STF publish.
+        case llava
+        /// LLaVA's layout with the key `mm_token_fusion`.
+        case configurable
+    }
+
+    /// The checkpoint folder's own name.
+    public var name: String
+    public var layout: Layout
+    /// The three are nil together: a model without images.
+    public var vision: VisionConfiguration?
+    public var fusion: FusionConfiguration?
+    public var preprocessing: PreprocessingConfiguration?
+    public var decoder: DecoderConfiguration
+    public var prompt: PromptConfiguration
+}
+
+public enum Activation: String, Sendable, Equatable {
+    /// x * sigmoid(1.702 x)
+    case quickGELU
+    /// The exact form with erf.
+    case gelu
+}
+
+/// A CLIP vision tower.
+public struct VisionConfiguration: Sendable, Equatable {
+    public var hiddenSize: Int
+    public var layerCount: Int
+    public var headCount: Int
+    public var intermediateSize: Int
+    /// Pixels along each side; a multiple of `patchSize`.
+    public var imageSize: Int
+    public var patchSize: Int
+    public var layerNormEpsilon: Float
+    public var activation: Activation
+
+    /// Patches along each side.
+    public var grid: Int { imageSize / patchSize }
+    public var headSize: Int { hiddenSize / headCount }
+    /// Rows of the position embedding: the patches and the class token.
+    public var positionCount: Int { grid * grid + 1 }
+}
+
+/// A convolution with stride = kernel, or a linear map when `kernel` is 1, and what follows it.
+public struct ProjectionLayer: Sendable, Equatable {
+    /// Canonical tensor names. The weight is [out, in] for kernel 1, else [out, in, kernel, kernel]; the bias is [out].
+    public var weight: String
+    public var bias: String
+    public var inputChannels: Int
+    public var outputChannels: Int
+    /// `.gelu` or nothing.
+    public var activation: Activation?
+    public var kernel: Int
+}
+
+/// How the tower's hidden states become the decoder's vision tokens.
+public struct FusionConfiguration: Sendable, Equatable {
+    /// Hidden-state indices in concatenation order: 0 is the embedding after the pre-layernorm, l the output of block l.
+    public var taps: [Int]
+    /// Window edge and stride; divides the grid.
+    public var kernel: Int
+    /// Tokens that each window becomes; divides the channels that enter the aligner.
+    public var tokensPerWindow: Int
+    /// Linear maps over the concatenated taps; empty when the concatenation itself goes on.
+    public var mbtf: [ProjectionLayer]
+    /// Nil when the channel-major window vector goes straight into the aligner.
+    public var windowConvolution: ProjectionLayer?
+    /// Linear maps over each token after the window was split; the last one's outputs are the decoder's hidden size.
+    public var aligner: [ProjectionLayer]
+    /// The class token stays as row 0, one token more; only with kernel 1 and one token per window.
+    public var keepsClassToken: Bool
+
+    /// The last block of the tower that is needed; 0 when only the embedding is.
+    public var lastTap: Int { taps.max() ?? 0 }
+
+    /// Vision tokens per image for a patch grid of `grid` x `grid`.
+    public func visionTokens(grid: Int) -> Int {
+        (grid / kernel) * (grid / kernel) * tokensPerWindow + (keepsClassToken ? 1 : 0)
+    }
+
+    /// Channels of one token after the taps and MBTF, for a tower of `hiddenSize`.
+    public func fusedChannels(hiddenSize: Int) -> Int { mbtf.last?.outputChannels ?? taps.count * hiddenSize }
+}
+
+/// A LLaMA decoder.
+public struct DecoderConfiguration: Sendable, Equatable {
+    public var hiddenSize: Int
+    public var layerCount: Int
+    public var headCount: Int
+    public var keyValueHeadCount: Int
+    public var headSize: Int
+    public var intermediateSize: Int
+    public var vocabularySize: Int
+    public var rmsNormEpsilon: Float
+    public var ropeTheta: Double
+    public var maxPositionEmbeddings: Int
+    /// The head's weight is the embedding's.
+    public var tiedEmbeddings: Bool
+}
+
+/// How an image becomes pixels [3, imageSize, imageSize].
+public struct PreprocessingConfiguration: Sendable, Equatable {
+    public enum Mode: Sendable, Equatable {
+        /// Paste onto a square canvas of the colour int(255 * mean), then resize to `imageSize`.
+        case pad
+        /// Resize the shortest edge to `resize`, then cut `crop` x `crop` out of the centre.
+        case shortestEdgeCrop(resize: Int, crop: Int)
+    }
+
+    public var imageSize: Int
+    public var mode: Mode
+    /// Per channel, red, green, blue, for values in 0...1.
+    public var mean: [Float]
+    public var std: [Float]
+}
+
+public struct PromptConfiguration: Sendable, Equatable {
+    public var bosID: Int?
+    /// A BOS stands at the start of every prompt.
+    public var addsBOS: Bool
+    /// Of config.json and generation_config.json, ascending; generation ends at any of them.
+    public var eosIDs: [Int]
+    /// `vicuna_v1`, `llava_v1`, `llama-3` or `none`.
+    public var templateName: String
+}

@@ -1,0 +1,64 @@
+import Support
+
+/// One weight of the model: where its bytes are and what they mean. No weight is read before it is asked for.
+public struct TensorEntry: Sendable, Equatable {
+    /// The name that is the same in every layout.
+    public let canonicalName: String
+    /// The name as the file spells it.
+    public let sourceName: String
+    public let dtype: ElementType
+    /// Row-major. A 1x1 convolution has the shape [out, in] of the linear map that it is.
+    public let shape: [Int]
+    public let file: MappedFile
+    /// Byte range in `file`; its length is `byteCount`. It starts at any byte, so the values may be unaligned.
+    public let range: Range<UInt64>
+
+    public var elementCount: Int { Int(range.upperBound - range.lowerBound) / dtype.size }
+    public var byteCount: Int { Int(range.upperBound - range.lowerBound) }
+
+    /// The site for diagnostics about this tensor.
+    public var site: Site { .tensor(sourceName, file: file.path) }
+
+    public static func == (a: TensorEntry, b: TensorEntry) -> Bool {
+        a.canonicalName == b.canonicalName && a.sourceName == b.sourceName && a.dtype == b.dtype && a.shape == b.shape
+            && a.file === b.file && a.range == b.range
+    }
+
+    /// The stored bytes, little-endian, possibly unaligned; valid only inside `body`.
+    public func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try file.withBytes(range, body)
+    }
+
+    /// Converts elements `elements` (flat indices) to 32-bit floats, exactly.
+    public func readFloats(_ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
+        precondition(elements.lowerBound >= 0 && elements.upperBound <= elementCount && destination.count >= elements.count)
+        let start = range.lowerBound + UInt64(elements.lowerBound * dtype.size)
+        file.withBytes(start..<start + UInt64(elements.count * dtype.size)) { source in
+            switch dtype {
+            case .float32:
+                UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
+            case .bfloat16:
+                for index in 0..<elements.count {
+                    let bits = source.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
+                    destination[index] = Float(bitPattern: UInt32(bits) << 16)
+                }
+            case .float16:
+                for index in 0..<elements.count {
+                    destination[index] = Float(
+                        Float16(bitPattern: source.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)))
+                }
+            }
+        }
+    }
+
+    /// All elements as 32-bit floats; for small tensors.
+    public func floats() -> [Float] {
+        [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
+            readFloats(0..<elementCount, into: buffer)
+            count = elementCount
+        }
+    }
+
+    /// Gives the tensor's pages back to the system; the next access reads them again.
+    public func release() { file.release(range) }
+}

@@ -1,0 +1,178 @@
+import Glibc
+
+/// A file that appears whole, by rename, or not at all.
+///
+/// The bytes go to a hidden file beside the target; `commit` flushes it to the disk and renames it. It is removed
+/// when the value is discarded or destroyed before that, and when SIGINT, SIGTERM or SIGHUP ends the process.
+/// Not for use from several threads at once.
+public final class AtomicFile {
+    public let path: String
+    /// Where the bytes are until `commit`; another program may write here too.
+    public let temporaryPath: String
+    public private(set) var descriptor: Int32
+    private var slot: Int?
+    private var isPending = true
+
+    /// An `executable` file gets its execute bits; the umask applies.
+    public init(path: String, executable: Bool = false) throws(Diagnostic) {
+        switch fileKind(path) {
+        case nil, .regular: break
+        case .folder: throw .error("output \(quoted(path)) is a folder", expected: "the name of a file")
+        // Renaming over a device would replace the device.
+        case .other: throw .error("output \(quoted(path)) is not a regular file", expected: "the name of a file")
+        }
+        let cut = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+        guard cut < path.endIndex else { throw .error("output \(quoted(path)) has no file name", expected: "the name of a file") }
+        let folder = path[..<cut], name = path[cut...]
+        InterruptCleanup.install()
+        for _ in 0..<100 {
+            let mark = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+            // The mark alone keeps the name within the limit, however long the target's name is.
+            let temporary = "\(folder).\(name.utf8.count < 200 ? String(name) : "output").\(mark).tmp"
+            let slot = InterruptCleanup.register(temporary)
+            let number = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, executable ? 0o777 : 0o666)
+            if number >= 0 {
+                (self.path, temporaryPath, descriptor, self.slot) = (path, temporary, number, slot)
+                return
+            }
+            let code = errno
+            InterruptCleanup.unregister(slot)
+            if code != EEXIST { throw .system("create", path: path, code: code) }
+        }
+        throw .system("create", path: path, code: EEXIST)
+    }
+
+    deinit { discard() }
+
+    /// Appends `bytes`.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(Diagnostic) {
+        precondition(descriptor >= 0, "write after commit or discard")
+        var rest = bytes
+        while !rest.isEmpty {
+            let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw .system("write", path: path, code: errno)
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+    }
+
+    /// Appends the UTF-8 bytes of `text`.
+    public func write(_ text: String) throws(Diagnostic) {
+        var text = text
+        do {
+            try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
+        } catch let error as Diagnostic {
+            throw error
+        } catch {
+            fatalError("unreachable: write throws diagnostics only")
+        }
+    }
+
+    /// Makes the file appear under `path`, replacing what was there.
+    public func commit() throws(Diagnostic) {
+        precondition(descriptor >= 0, "commit after commit or discard")
+        guard fsync(descriptor) == 0 else { throw failing("write", errno) }
+        let number = descriptor
+        descriptor = -1
+        guard close(number) == 0 else { throw failing("write", errno) }
+        guard rename(temporaryPath, path) == 0 else { throw failing("create", errno) }
+        forget()
+        // The rename itself must survive a crash too; a folder that cannot be synced is no reason to fail.
+        let cut = path.lastIndex(of: "/")
+        let folder = open(cut.map { String(path[...$0]) } ?? ".", O_RDONLY | O_CLOEXEC)
+        if folder >= 0 {
+            fsync(folder)
+            close(folder)
+        }
+    }
+
+    /// Removes what was written; nothing happens after `commit`.
+    public func discard() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+        if isPending { unlink(temporaryPath) }
+        forget()
+    }
+
+    /// Writes a whole file through `body`; any error leaves no file behind.
+    public static func write(
+        path: String, executable: Bool = false, _ body: (AtomicFile) throws(Diagnostic) -> Void
+    ) throws(Diagnostic) {
+        let file = try AtomicFile(path: path, executable: executable)
+        defer { file.discard() }
+        try body(file)
+        try file.commit()
+    }
+
+    private func failing(_ action: String, _ code: Int32) -> Diagnostic {
+        discard()
+        return .system(action, path: path, code: code)
+    }
+
+    private func forget() {
+        if let slot { InterruptCleanup.unregister(slot) }
+        slot = nil
+        isPending = false
+    }
+}
+
+/// Paths to unlink when a signal ends the process.
+///
+/// The handler may only touch memory that is already there and call async-signal-safe functions, so the paths are C
+/// strings in a fixed table and a slot is filled or emptied by one pointer store.
+private enum InterruptCleanup {
+    static let capacity = 64
+    typealias Slot = UnsafeMutablePointer<CChar>?
+    // `nonisolated(unsafe)`: written under `lock`, read by the handler.
+    nonisolated(unsafe) static let slots: UnsafeMutablePointer<Slot> = {
+        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
+        slots.initialize(repeating: nil, count: capacity)
+        return slots
+    }()
+    nonisolated(unsafe) static let lock: UnsafeMutablePointer<pthread_mutex_t> = {
+        let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        pthread_mutex_init(lock, nil)
+        return lock
+    }()
+
+    private static let handlers: Void = {
+        _ = slots
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            var old = sigaction()
+            // A signal that is ignored (nohup) or that somebody else handles stays as it is.
+            guard sigaction(signal, nil, &old) == 0, old.__sigaction_handler.sa_handler == nil else { continue }
+            var new = sigaction()
+            new.__sigaction_handler.sa_handler = { number in
+                for index in 0..<InterruptCleanup.capacity {
+                    if let path = InterruptCleanup.slots[index] { unlink(path) }
+                }
+                // End as the signal would have ended the process, so that the parent sees it.
+                Glibc.signal(number, nil)
+                raise(number)
+            }
+            sigaction(signal, &new, nil)
+        }
+    }()
+
+    static func install() { _ = handlers }
+
+    /// Nil when the table is full: the file is then only removed in the ordinary ways.
+    static func register(_ path: String) -> Int? {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        guard let index = (0..<capacity).first(where: { slots[$0] == nil }) else { return nil }
+        slots[index] = strdup(path)
+        return index
+    }
+
+    static func unregister(_ index: Int?) {
+        guard let index else { return }
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        let path = slots[index]
+        slots[index] = nil
+        free(path)
+    }
+}

@@ -1,0 +1,88 @@
+import Glibc
+
+/// The bytes of a regular file, which must not be larger than `limit`.
+public func readFile(_ path: String, limit: Int) throws(Diagnostic) -> [UInt8] {
+    let descriptor = try openRegularFile(path)
+    defer { close(descriptor.number) }
+    guard descriptor.size <= UInt64(limit) else {
+        throw .error(
+            "the file has \(byteCountText(descriptor.size))", at: .file(path),
+            expected: "at most \(byteCountText(UInt64(limit)))")
+    }
+    var failure: Int32 = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: Int(descriptor.size)) { buffer, count in
+        while count < buffer.count {
+            let got = read(descriptor.number, buffer.baseAddress! + count, buffer.count - count)
+            if got < 0, errno == EINTR { continue }
+            if got < 0 { failure = errno }
+            if got <= 0 { break }
+            count += got
+        }
+    }
+    guard failure == 0 else { throw .system("read", path: path, code: failure) }
+    return bytes
+}
+
+/// Opens `path` for reading; anything but a regular file is an error. The caller closes the descriptor.
+package func openRegularFile(_ path: String) throws(Diagnostic) -> (number: Int32, size: UInt64) {
+    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
+    let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard number >= 0 else { throw .system("open", path: path, code: errno) }
+    var status = stat()
+    guard fstat(number, &status) == 0 else {
+        let code = errno
+        close(number)
+        throw .system("read", path: path, code: code)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+        close(number)
+        let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "not a regular file"
+        throw .error("\(quoted(path)) is \(kind)", expected: "a regular file")
+    }
+    return (number, UInt64(status.st_size))
+}
+
+public enum FileKind: Sendable, Equatable {
+    case regular, folder, other
+}
+
+/// What stands at `path`, through symbolic links; nil when nothing does.
+public func fileKind(_ path: String) -> FileKind? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return .regular
+    case S_IFDIR: return .folder
+    default: return .other
+    }
+}
+
+/// The names in a folder, sorted, without `.` and `..`.
+public func folderContents(_ path: String) throws(Diagnostic) -> [String] {
+    guard let folder = opendir(path) else { throw .system("open", path: path, code: errno) }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while true {
+        errno = 0
+        guard let entry = readdir(folder) else {
+            guard errno == 0 else { throw .system("read", path: path, code: errno) }
+            break
+        }
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+}
+
+/// `name` inside `folder`; an absolute `name` stands for itself.
+public func joinedPath(_ folder: String, _ name: String) -> String {
+    name.hasPrefix("/") || folder.isEmpty ? name : folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+}
+
+/// The last component of a path after `.` and links are resolved where the path exists.
+public func lastPathComponent(_ path: String) -> String {
+    let resolved = realpath(path, nil)
+    defer { free(resolved) }
+    let full = resolved.map { String(cString: $0) } ?? path
+    return full.split(separator: "/").last.map(String.init) ?? full
+}
