@@ -1,0 +1,139 @@
+#include "image.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image_internal.h"
+
+// A path can be longer than an error message: its end says more than its beginning.
+typedef struct {
+  char text[240];
+} short_name;
+
+static short_name shorten(const char *name) {
+  short_name s;
+  size_t n = strlen(name);
+  if (n < sizeof s.text) {
+    memcpy(s.text, name, n + 1);
+  } else {
+    const char *tail = name + n - (sizeof s.text - 4);
+    while (((unsigned char)*tail & 0xC0) == 0x80) tail++;  // do not start inside a UTF-8 character
+    snprintf(s.text, sizeof s.text, "...%s", tail);
+  }
+  return s;
+}
+
+typedef enum { KIND_NONE, KIND_JPEG, KIND_PNG, KIND_WEBP } kind;
+
+enum { SIGNATURE_BYTES = 12 };  // the longest signature: "RIFF", a size, "WEBP"
+
+static kind identify(const uint8_t *b, size_t size) {
+  if (size >= 3 && !memcmp(b, "\xFF\xD8\xFF", 3)) return KIND_JPEG;
+  if (size >= 8 && !memcmp(b, "\x89PNG\r\n\x1A\n", 8)) return KIND_PNG;
+  if (size >= 12 && !memcmp(b, "RIFF", 4) && !memcmp(b + 8, "WEBP", 4)) return KIND_WEBP;
+  return KIND_NONE;
+}
+
+static bool fail_kind(const char *name, size_t size, lmmc_error *e) {
+  if (size == 0) return lmmc_fail(e, 1, "'%s' is empty, not a JPEG, PNG or WebP image", name);
+  return lmmc_fail(e, 1, "'%s' is not a JPEG, PNG or WebP image", name);
+}
+
+bool lmmc_image_allocate(uint32_t width, uint32_t height, const char *name, lmmc_image *out, lmmc_error *e) {
+  if (width == 0 || height == 0 || width > INT_MAX || height > INT_MAX)
+    return lmmc_fail(e, 1, "'%s' is damaged: it declares an image of %u x %u pixels", name, width, height);
+  uint64_t pixels = (uint64_t)width * height;
+  if (pixels > LMMC_IMAGE_MAX_PIXELS)
+    return lmmc_fail(e, 1, "'%s' declares %u x %u = %llu pixels, over the limit of %d", name, width, height,
+                     (unsigned long long)pixels, LMMC_IMAGE_MAX_PIXELS);
+  out->rgb = malloc((size_t)pixels * 3);
+  if (!out->rgb)
+    return lmmc_fail(e, 1, "out of memory for '%s': %llu bytes are needed", name, (unsigned long long)pixels * 3);
+  out->width = (int)width;
+  out->height = (int)height;
+  return true;
+}
+
+void lmmc_image_free(lmmc_image *image) {
+  free(image->rgb);
+  *image = (lmmc_image){0};
+}
+
+bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, lmmc_image *out, lmmc_error *e) {
+  *out = (lmmc_image){0};
+  short_name s = shorten(name);
+  bool ok = false;
+  switch (identify(bytes, size)) {
+    case KIND_NONE: return fail_kind(s.text, size, e);
+    case KIND_JPEG: ok = lmmc_decode_jpeg(bytes, size, s.text, out, e); break;
+    case KIND_PNG: ok = lmmc_decode_png(bytes, size, s.text, out, e); break;
+    case KIND_WEBP: ok = lmmc_decode_webp(bytes, size, s.text, out, e); break;
+  }
+  if (!ok) lmmc_image_free(out);
+  return ok;
+}
+
+static bool fail_errno(const char *what, const char *name, int error, lmmc_error *e) {
+  char text[128];
+  snprintf(text, sizeof text, "%s", strerror(error));
+  text[0] = (char)tolower((unsigned char)text[0]);
+  return lmmc_fail(e, 1, "cannot %s '%s': %s", what, name, text);
+}
+
+// Reads until `*size` reaches `limit` or the file ends. Pipes and /proc have no usable length, so none is asked for.
+static bool read_up_to(int fd, uint8_t *buffer, size_t *size, size_t limit, const char *name, lmmc_error *e) {
+  while (*size < limit) {
+    ssize_t n = read(fd, buffer + *size, limit - *size);
+    if (n == 0) break;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read", name, errno, e);
+    *size += (size_t)n;
+  }
+  return true;
+}
+
+static bool read_all(int fd, size_t expected, uint8_t **buffer, size_t *size, const char *name, lmmc_error *e) {
+  const size_t limit = INT_MAX;  // any image within the pixel limit is smaller, and no endless device fills memory
+  size_t capacity = SIGNATURE_BYTES;
+  for (;;) {
+    uint8_t *larger = realloc(*buffer, capacity);
+    if (!larger) return lmmc_fail(e, 1, "out of memory for '%s': %zu bytes are needed", name, capacity);
+    *buffer = larger;
+    if (!read_up_to(fd, *buffer, size, capacity, name, e)) return false;
+    if (*size < capacity) return true;
+    if (capacity == SIGNATURE_BYTES && identify(*buffer, *size) == KIND_NONE) return fail_kind(name, *size, e);
+    if (capacity > limit) return lmmc_fail(e, 1, "'%s' is larger than 2 GiB, too large for an image", name);
+    // One byte more than expected, so that the end of the file shows in the first read.
+    capacity = expected > capacity ? expected + 1 : 2 * capacity;
+    if (capacity > limit) capacity = limit + 1;
+  }
+}
+
+bool lmmc_image_read(const char *path, lmmc_image *out, lmmc_error *e) {
+  *out = (lmmc_image){0};
+  short_name s = shorten(path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail_errno("open", s.text, errno, e);
+  struct stat info;
+  uint8_t *buffer = NULL;
+  size_t size = 0;
+  bool ok;
+  if (fstat(fd, &info) != 0) {
+    ok = fail_errno("read", s.text, errno, e);
+  } else if (S_ISDIR(info.st_mode)) {
+    ok = lmmc_fail(e, 1, "'%s' is a directory, not a JPEG, PNG or WebP image", s.text);
+  } else {
+    size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 && info.st_size < INT_MAX ? (size_t)info.st_size : 1 << 16;
+    ok = read_all(fd, expected, &buffer, &size, s.text, e) && lmmc_image_decode(buffer, size, path, out, e);
+  }
+  free(buffer);
+  close(fd);
+  return ok;
+}

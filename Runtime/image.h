@@ -1,0 +1,55 @@
+// From an image file to the normalised pixels that the vision tower reads.
+// Decoded pixels equal Pillow's `Image.open(path).convert("RGB")`, resized ones its BICUBIC, bit for bit.
+// Link with -ljpeg -lpng -lwebpdemux -lwebp -lz -lm (in this order when static).
+#ifndef LMMC_IMAGE_H
+#define LMMC_IMAGE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+enum {
+  LMMC_IMAGE_MAX_PIXELS = 178956970,  // above it Pillow, too, speaks of a decompression bomb
+  LMMC_IMAGE_MAX_SIDE = 1 << 24,      // of an image to resize: Pillow keeps sides as float32, exact up to here
+  LMMC_PREPROCESS_MAX_SIZE = 1 << 14,
+};
+
+typedef struct {
+  int width, height;
+  uint8_t *rgb;  // u8 [height, width, 3]
+} lmmc_image;
+
+// Reads a JPEG, PNG or WebP file, told apart by content, not by name. EXIF orientation and colour profiles are ignored,
+// alpha is dropped, the first frame of an animation is taken. On failure `*out` is empty, and the error names the file.
+bool lmmc_image_read(const char *path, lmmc_image *out, lmmc_error *e);
+
+// The same for bytes in memory; `name` is what errors call them.
+bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, lmmc_image *out, lmmc_error *e);
+
+// Frees the pixels and empties the image; an empty image is fine.
+void lmmc_image_free(lmmc_image *image);
+
+typedef enum {
+  LMMC_RESIZE_PAD,   // centre on a square canvas of `background` (offset floor((long - short) / 2)), resize to S x S
+  LMMC_RESIZE_CROP,  // shortest edge to `resize`, long edge to floor(resize * long / short), then centre crop S x S
+} lmmc_resize_mode;
+
+typedef struct {
+  lmmc_resize_mode mode;
+  int resize;             // CROP only: shortest edge in pixels; where it is below `size`, black fills the crop
+  int size;               // S
+  uint8_t background[3];  // PAD only: int(255 * mean)
+} lmmc_preprocess;
+
+// Writes `out` u8 [S, S, 3]. Fails on an empty or over-long image, on sizes out of range, and when memory runs out.
+bool lmmc_preprocess_image(const lmmc_image *in, const lmmc_preprocess *p, uint8_t *out, lmmc_error *e);
+
+// Resizes u8 [height, width, 3] to u8 [out_height, out_width, 3]; fails like lmmc_preprocess_image.
+bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height,
+                         lmmc_error *e);
+
+// u8 [S, S, 3] -> f32 [3, S, S]: v * (1/255) rounded to float32, minus mean, over std, as transformers computes it.
+void lmmc_normalize(const uint8_t *rgb, int size, const float mean[3], const float std[3], float *out);
+
+#endif
