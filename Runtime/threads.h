@@ -1,0 +1,30 @@
+// How many threads, and where they run.
+#ifndef LMMC_THREADS_H
+#define LMMC_THREADS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+  int cpus;      // in the affinity mask that the process started with
+  double quota;  // CPUs that the cgroup grants; 0 when it sets no limit
+  int threads;   // in use
+  bool pinned;   // one thread per CPU of the mask
+} lmmc_threads;
+
+// Sets up OpenMP (and OpenBLAS, when linked) for `wanted` threads; 0: as many as the mask and the cgroup allow. Threads
+// are pinned when they are as many as the mask's CPUs and OMP_PROC_BIND does not already decide.
+lmmc_threads lmmc_threads_start(int wanted);
+
+// What lmmc_threads_start would use, changing nothing.
+lmmc_threads lmmc_threads_plan(int wanted);
+
+// The smallest CPU quota on the way from this process's cgroup to the root, version 2 or 1; 0 for none. `root` stands
+// before "/proc" and "/sys" ("" outside tests); files that are missing set no limit.
+double lmmc_cgroup_quota(const char *root);
+
+// CLOCK_MONOTONIC in seconds, and its value when the process started.
+double lmmc_clock(void);
+double lmmc_clock_start(void);
+
+#endif

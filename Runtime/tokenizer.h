@@ -1,0 +1,89 @@
+// SentencePiece BPE with byte fallback, id for id as the sentencepiece library encodes and decodes: identity normaliser,
+// whitespace escaped to U+2581, extra whitespace kept. Control and byte pieces never match text.
+//
+// The data is read in place from the attached bytes. Blob, little-endian; sections in this order, each padded with
+// zeros to a multiple of 8 bytes; the blob itself starts at a multiple of 8:
+//
+//   header, 64 bytes: char magic[8] "lmmctok1", u64 bytes of the whole blob, u32 kind (1 = SentencePiece BPE),
+//                     u32 flags (lmmc_tokenizer_flags), u32 n pieces, u32 m slots, u32 s special tokens,
+//                     i32 unk, i32 bos, i32 eos (-1: none), 16 zero bytes
+//   f32 score[n]
+//   u32 offset[n + 1]          piece i is text[offset[i] .. offset[i + 1]), UTF-8, never empty; offset[0] = 0
+//   u32 table[m]               open addressing over the normal, user-defined and unused pieces: an id, or 0xFFFFFFFF
+//                              for an empty slot; m is a power of two, at least one slot is empty
+//   i32 special_id[s]
+//   u32 special_offset[s + 1]  special token i is special_text[special_offset[i] .. special_offset[i + 1])
+//   u8  type[n]                sentencepiece's ModelProto.SentencePiece.Type
+//   u8  text[offset[n]]
+//   u8  special_text[special_offset[s]]
+//
+// Hash of a piece: 64-bit FNV-1a over its bytes (offset basis 0xcbf29ce484222325, prime 0x100000001b3), h; its first
+// slot is (h ^ h >> 32) & (m - 1), then the next slot, cyclically. Special tokens are the control pieces and the added
+// tokens of the checkpoint; an id may lie beyond n.
+#ifndef LMMC_TOKENIZER_H
+#define LMMC_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "output.h"
+
+enum lmmc_tokenizer_flags {
+  LMMC_TOKENIZER_DUMMY_PREFIX = 1,   // a space is put before every text
+  LMMC_TOKENIZER_BYTE_FALLBACK = 2,  // unknown characters become the byte pieces '<0x00>' to '<0xFF>', not 'unk'
+};
+
+enum lmmc_piece_type { LMMC_NORMAL = 1, LMMC_UNKNOWN, LMMC_CONTROL, LMMC_USER_DEFINED, LMMC_UNUSED, LMMC_BYTE };
+
+typedef struct {
+  uint32_t flags, pieces, slots, specials;
+  int32_t unk, bos, eos;
+  const float *score;
+  const uint32_t *offset, *table, *special_offset;
+  const int32_t *special_id;
+  const uint8_t *type, *text, *special_text;
+  // found while the blob is checked
+  int32_t byte_id[256];
+  uint32_t longest, longest_user_defined;
+  bool user_defined_start[256], special_start[256];  // first bytes of those pieces and tokens
+  bool has_unused;
+} lmmc_tokenizer;
+
+// A growing list of token ids; start from {0}, end with lmmc_ids_free.
+typedef struct {
+  int32_t *values;
+  size_t count, capacity;
+} lmmc_ids;
+
+bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e);
+void lmmc_ids_free(lmmc_ids *ids);
+
+// Checks all of the blob (every offset, id and type) and makes `*t` point into it. Code 1 when something is wrong.
+bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes, lmmc_error *e);
+
+// Appends the ids of `text` (any bytes; those that are not UTF-8 count as U+FFFD each). No BOS; nothing for an empty
+// text. O(n log n). Code 1 when memory is short or the text is longer than 700 MB.
+bool lmmc_tokenize(const lmmc_tokenizer *t, const char *text, size_t bytes, lmmc_ids *ids, lmmc_error *e);
+
+// The longest special token that `text` begins with: its length in bytes, and its id in `*id`; 0 for none.
+size_t lmmc_tokenizer_special(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id);
+
+// Length in bytes of the UTF-8 character at `text`; 0 when there is none.
+size_t lmmc_utf8_length(const char *text, size_t bytes);
+
+// Decoding, one id at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids.
+typedef struct {
+  bool begun;        // the leading space is no longer dropped
+  uint8_t held[4];   // byte pieces that do not make a character yet
+  uint32_t held_count;
+} lmmc_decoder;
+
+// Appends the text that id adds, whole characters only. Ids beyond the pieces (added tokens) have no text.
+bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e);
+
+// Appends what is still held at the end: U+FFFD for each byte of an unfinished character.
+bool lmmc_decode_end(lmmc_decoder *d, lmmc_text *text, lmmc_error *e);
+
+#endif
