@@ -27,10 +27,12 @@ let package = Package(
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
         .target(name: "RuntimeSources"),
-        .target(name: "Driver", dependencies: [
-            "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-            "Attach", "RuntimeSources", logging,
-        ]),
+        .target(
+            name: "Driver",
+            dependencies: [
+                "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
+                "Attach", "RuntimeSources", logging,
+            ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
         .testTarget(name: "SupportTests", dependencies: ["Support"]),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support"]),
@@ -40,9 +42,11 @@ let package = Package(
         .testTarget(name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support"], exclude: ["Cases"]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "Plan", "IRText", "IR", "Support"]),
-        .testTarget(name: "DriverTests", dependencies: [
-            "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "Support",
-        ]),
+        .testTarget(
+            name: "DriverTests",
+            dependencies: [
+                "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "Support",
+            ]),
     ],
     cLanguageStandard: .gnu11
 )

@@ -1,0 +1,82 @@
+/// Every operation of the IR. A switch over it has no `default`, so that a new case fails to compile wherever it is not handled.
+public enum Op: Hashable, Sendable {
+    // image and tensor shape
+    case normalize(Normalize)
+    case extractPatches(ExtractPatches)
+    case gatherWindows(GatherWindows)
+    case concatenate(Concatenate)
+    case slice(Slice)
+    case lastRow(LastRow)
+    case reshape(Reshape)
+    case transpose(Transpose)
+    case embed(Embed)
+    // arithmetic
+    case matmul(Matmul)
+    case add(Add)
+    case multiply(Multiply)
+    case scale(Scale)
+    case activation(Activation)
+    case gate(Gate)
+    case layerNorm(LayerNorm)
+    case rmsNorm(RMSNorm)
+    // attention
+    case rotary(Rotary)
+    case cacheStore(CacheStore)
+    case attention(Attention)
+
+    public var payload: any OperationPayload {
+        switch self {
+        case .normalize(let payload): payload
+        case .extractPatches(let payload): payload
+        case .gatherWindows(let payload): payload
+        case .concatenate(let payload): payload
+        case .slice(let payload): payload
+        case .lastRow(let payload): payload
+        case .reshape(let payload): payload
+        case .transpose(let payload): payload
+        case .embed(let payload): payload
+        case .matmul(let payload): payload
+        case .add(let payload): payload
+        case .multiply(let payload): payload
+        case .scale(let payload): payload
+        case .activation(let payload): payload
+        case .gate(let payload): payload
+        case .layerNorm(let payload): payload
+        case .rmsNorm(let payload): payload
+        case .rotary(let payload): payload
+        case .cacheStore(let payload): payload
+        case .attention(let payload): payload
+        }
+    }
+
+    public var mnemonic: String { type(of: payload).mnemonic }
+
+    /// One entry per case: how the parser makes it.
+    public static let parsers: [(mnemonic: String, make: @Sendable (inout AttributeReader) throws(TypeError) -> Op)] = [
+        (Normalize.mnemonic, { reader throws(TypeError) in .normalize(try Normalize(&reader)) }),
+        (ExtractPatches.mnemonic, { reader throws(TypeError) in .extractPatches(try ExtractPatches(&reader)) }),
+        (GatherWindows.mnemonic, { reader throws(TypeError) in .gatherWindows(try GatherWindows(&reader)) }),
+        (Concatenate.mnemonic, { reader throws(TypeError) in .concatenate(try Concatenate(&reader)) }),
+        (Slice.mnemonic, { reader throws(TypeError) in .slice(try Slice(&reader)) }),
+        (LastRow.mnemonic, { reader throws(TypeError) in .lastRow(try LastRow(&reader)) }),
+        (Reshape.mnemonic, { reader throws(TypeError) in .reshape(try Reshape(&reader)) }),
+        (Transpose.mnemonic, { reader throws(TypeError) in .transpose(try Transpose(&reader)) }),
+        (Embed.mnemonic, { reader throws(TypeError) in .embed(try Embed(&reader)) }),
+        (Matmul.mnemonic, { reader throws(TypeError) in .matmul(try Matmul(&reader)) }),
+        (Add.mnemonic, { reader throws(TypeError) in .add(try Add(&reader)) }),
+        (Multiply.mnemonic, { reader throws(TypeError) in .multiply(try Multiply(&reader)) }),
+        (Scale.mnemonic, { reader throws(TypeError) in .scale(try Scale(&reader)) }),
+        (Activation.mnemonic, { reader throws(TypeError) in .activation(try Activation(&reader)) }),
+        (Gate.mnemonic, { reader throws(TypeError) in .gate(try Gate(&reader)) }),
+        (LayerNorm.mnemonic, { reader throws(TypeError) in .layerNorm(try LayerNorm(&reader)) }),
+        (RMSNorm.mnemonic, { reader throws(TypeError) in .rmsNorm(try RMSNorm(&reader)) }),
+        (Rotary.mnemonic, { reader throws(TypeError) in .rotary(try Rotary(&reader)) }),
+        (CacheStore.mnemonic, { reader throws(TypeError) in .cacheStore(try CacheStore(&reader)) }),
+        (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),
+    ]
+
+    /// True for an operation that must stay although nobody reads a result of it.
+    public var hasEffect: Bool {
+        if case .cacheStore = self { true } else { false }
+    }
+}

@@ -1,0 +1,101 @@
+/// What an operation reads: a value of the same function, a weight, or a state. The text spells them `%x`, `@x`, `&x`.
+public enum Operand: Hashable, Sendable, CustomStringConvertible {
+    case value(String)
+    case weight(String)
+    case state(String)
+
+    public var description: String {
+        switch self {
+        case .value(let name): "%\(name)"
+        case .weight(let name): "@\(name)"
+        case .state(let name): "&\(name)"
+        }
+    }
+
+    public var name: String {
+        switch self {
+        case .value(let name), .weight(let name), .state(let name): name
+        }
+    }
+
+    public var isWeight: Bool {
+        if case .weight = self { true } else { false }
+    }
+}
+
+/// One operation of a function. `name` is unique in its function and says where in the model it stands
+/// (`decoder.layer0.attention.q`); it is also the name of the result, where there is one.
+public struct Operation: Hashable, Sendable {
+    public var name: String
+    public var op: Op
+    public var operands: [Operand]
+    /// The result's type; nil for an operation that only has an effect.
+    public var type: TensorType?
+
+    public init(name: String, op: Op, operands: [Operand], type: TensorType?) {
+        self.name = name
+        self.op = op
+        self.operands = operands
+        self.type = type
+    }
+
+    public var result: Operand? { type == nil ? nil : .value(name) }
+}
+
+/// The payload of one kind of operation: its attributes, its type rule and its place in the text.
+/// Operand order is the order of `operandLabels`; a labelled operand is an optional one that is present.
+public protocol OperationPayload: Hashable, Sendable {
+    static var mnemonic: String { get }
+    /// In the order in which they print.
+    var attributes: [(name: String, value: Attribute)] { get }
+    init(_ reader: inout AttributeReader) throws(TypeError)
+    /// One label per operand, nil for a positional one.
+    func operandLabels(count: Int) -> [String?]
+    /// The type of the result, nil for none, from the types of the operands: the one rule that builder, parser and verifier share.
+    func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType?
+    /// Which operands must be states.
+    var stateOperands: Set<Int> { get }
+    /// Reads the cache position `P`, so may stand only in a function that has one.
+    func usesPosition(states: Bool) -> Bool
+}
+
+extension OperationPayload {
+    public func operandLabels(count: Int) -> [String?] { Array(repeating: nil, count: count) }
+    public var stateOperands: Set<Int> { [] }
+    public func usesPosition(states: Bool) -> Bool { false }
+}
+
+/// The elementwise functions that the model uses.
+public enum ActivationFunction: String, Sendable, Hashable, CaseIterable {
+    /// x/2 * (1 + erf(x / sqrt 2)), the exact form
+    case gelu
+    /// x * sigmoid(1.702 x), CLIP's
+    case quickGELU = "quick_gelu"
+    /// x * sigmoid(x)
+    case silu
+}
+
+// MARK: - helpers of the type rules
+
+func expectCount(_ operands: [TensorType], _ range: ClosedRange<Int>) throws(TypeError) {
+    if range.contains(operands.count) { return }
+    let wanted = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+    throw TypeError("takes \(wanted) operands, not \(operands.count)")
+}
+
+func expectRank(_ type: TensorType, _ rank: Int, _ what: String) throws(TypeError) {
+    if type.rank != rank { throw TypeError("\(what) is \(type); expected \(rank) dimensions") }
+}
+
+func expectFloat(_ type: TensorType, _ what: String) throws(TypeError) {
+    if type.dtype != .float32 { throw TypeError("\(what) is \(type); expected f32") }
+}
+
+func expectType(_ type: TensorType, _ expected: TensorType, _ what: String) throws(TypeError) {
+    if type != expected { throw TypeError("\(what) is \(type); expected \(expected)") }
+}
+
+func expectFixed(_ dimension: Dimension, _ what: String) throws(TypeError) -> Int {
+    guard let value = dimension.fixedValue else { throw TypeError("\(what) is T; expected a number") }
+    return value
+}

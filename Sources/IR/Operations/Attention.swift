@@ -1,0 +1,47 @@
+/// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[M, g*d], f32[M, g*d] -> f32[M, h*d]
+/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d] -> f32[M, h*d], at the position P
+///
+/// softmax(scale * q . k) . v for each head; query head i reads key head i / (h/g). Over values every row sees every row
+/// (a vision tower); over caches row i sees the cache rows 0 ... P + i (a causal decoder).
+/// C meaning: one streaming pass over the keys per query tile with a running maximum; no score matrix is stored.
+public struct Attention: OperationPayload {
+    public static let mnemonic = "attention"
+    public let heads: Int
+    public let keyValueHeads: Int
+    public let scale: Float
+
+    public init(heads: Int, keyValueHeads: Int, scale: Float) {
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.scale = scale
+    }
+
+    public init(_ reader: inout AttributeReader) throws(TypeError) {
+        self.init(
+            heads: try reader.integer("heads"), keyValueHeads: try reader.integer("kv_heads"), scale: try reader.float("scale"))
+    }
+
+    public var attributes: [(name: String, value: Attribute)] {
+        [("heads", .integer(heads)), ("kv_heads", .integer(keyValueHeads)), ("scale", .float(scale))]
+    }
+
+    public func usesPosition(states: Bool) -> Bool { states }
+
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
+        try expectCount(operands, 3...3)
+        for (operand, what) in zip(operands, ["query", "key", "value"]) {
+            try expectRank(operand, 2, "the \(what)")
+            try expectFloat(operand, "the \(what)")
+        }
+        try expectType(operands[2], operands[1], "the value")
+        let width = try expectFixed(operands[0].shape[1], "the query's width")
+        let keyWidth = try expectFixed(operands[1].shape[1], "the key's width")
+        guard heads > 0, keyValueHeads > 0, heads % keyValueHeads == 0 else {
+            throw TypeError("\(heads) heads do not share \(keyValueHeads) key heads evenly")
+        }
+        guard width % heads == 0, keyWidth == width / heads * keyValueHeads else {
+            throw TypeError("a query of width \(width) with \(heads) heads does not fit keys of width \(keyWidth) with \(keyValueHeads)")
+        }
+        return operands[0]
+    }
+}

@@ -1,0 +1,40 @@
+private func normType(_ operands: [TensorType], vectors: [String]) throws(TypeError) -> TensorType {
+    let count = 1 + vectors.count
+    try expectCount(operands, count...count)
+    try expectFloat(operands[0], "the operand")
+    guard let width = operands[0].shape.last else { throw TypeError("the operand has no dimensions") }
+    for (vector, what) in zip(operands.dropFirst(), vectors) {
+        try expectType(vector, TensorType(.float32, [width]), "the \(what)")
+    }
+    return operands[0]
+}
+
+/// `layer_norm %x, @scale, @bias {epsilon = e}` : f32[..., C], f32[C], f32[C] -> f32[..., C]
+///
+/// (x - mean) / sqrt(variance + e) * scale + bias over the last dimension, the variance biased (1/C).
+public struct LayerNorm: OperationPayload {
+    public static let mnemonic = "layer_norm"
+    public let epsilon: Float
+
+    public init(epsilon: Float) { self.epsilon = epsilon }
+    public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(epsilon: try reader.float("epsilon")) }
+    public var attributes: [(name: String, value: Attribute)] { [("epsilon", .float(epsilon))] }
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
+        try normType(operands, vectors: ["scale", "bias"])
+    }
+}
+
+/// `rms_norm %x, @scale {epsilon = e}` : f32[..., C], f32[C] -> f32[..., C]
+///
+/// x / sqrt(mean(x^2) + e) * scale over the last dimension.
+public struct RMSNorm: OperationPayload {
+    public static let mnemonic = "rms_norm"
+    public let epsilon: Float
+
+    public init(epsilon: Float) { self.epsilon = epsilon }
+    public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(epsilon: try reader.float("epsilon")) }
+    public var attributes: [(name: String, value: Attribute)] { [("epsilon", .float(epsilon))] }
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
+        try normType(operands, vectors: ["scale"])
+    }
+}

@@ -1,0 +1,88 @@
+/// The element type of a tensor, written as in the IR text.
+public enum DType: String, Sendable, Hashable, CaseIterable {
+    case float32 = "f32"
+    case float16 = "f16"
+    case bfloat16 = "bf16"
+    case int32 = "i32"
+    case uint8 = "u8"
+
+    /// Bytes that one element takes.
+    public var byteCount: Int {
+        switch self {
+        case .float32, .int32: 4
+        case .float16, .bfloat16: 2
+        case .uint8: 1
+        }
+    }
+}
+
+/// One dimension of a shape: a number known at compile time, or `T`, the length of the sequence that a call processes.
+public enum Dimension: Hashable, Sendable, CustomStringConvertible {
+    case fixed(Int)
+    case sequence
+
+    public var description: String {
+        switch self {
+        case .fixed(let count): String(count)
+        case .sequence: "T"
+        }
+    }
+
+    public var fixedValue: Int? {
+        if case .fixed(let count) = self { count } else { nil }
+    }
+}
+
+extension Dimension: ExpressibleByIntegerLiteral {
+    public init(integerLiteral value: Int) { self = .fixed(value) }
+}
+
+/// The type of a tensor: element type and row-major shape.
+public struct TensorType: Hashable, Sendable, CustomStringConvertible {
+    public var dtype: DType
+    public var shape: [Dimension]
+
+    public init(_ dtype: DType, _ shape: [Dimension]) {
+        self.dtype = dtype
+        self.shape = shape
+    }
+
+    public init(_ dtype: DType, fixed shape: [Int]) {
+        self.init(dtype, shape.map(Dimension.fixed))
+    }
+
+    public var description: String {
+        "\(dtype.rawValue)[\(shape.map(\.description).joined(separator: ", "))]"
+    }
+
+    public var rank: Int { shape.count }
+
+    public var isStatic: Bool { shape.allSatisfy { $0.fixedValue != nil } }
+
+    /// The shape as numbers; nil when it holds `T`.
+    public var fixedShape: [Int]? {
+        let counts = shape.compactMap(\.fixedValue)
+        return counts.count == shape.count ? counts : nil
+    }
+
+    /// Elements, with `T` taken as `sequence`; nil when the product overflows 64 bits.
+    public func elementCount(sequence: Int = 1) -> Int? {
+        var product = 1
+        for dimension in shape {
+            let (next, overflow) = product.multipliedReportingOverflow(by: dimension.fixedValue ?? sequence)
+            if overflow { return nil }
+            product = next
+        }
+        return product
+    }
+
+    /// Bytes, with `T` taken as `sequence`; nil when the product overflows 64 bits.
+    public func byteCount(sequence: Int = 1) -> Int? {
+        guard let count = elementCount(sequence: sequence) else { return nil }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.byteCount)
+        return overflow ? nil : bytes
+    }
+
+    /// All dimensions but the last.
+    public var rows: ArraySlice<Dimension> { shape.dropLast() }
+}

@@ -1,0 +1,124 @@
+import Support
+
+extension Module {
+    /// Checks every rule of the IR; throws the first that is broken, at the operation. `after` names the pass that just ran.
+    ///
+    /// Rules: names are unique and defined before use; operand and result types follow the operations' own rules; a state stands exactly
+    /// where an operation takes one; only a function with a position holds operations that read P; only the sequence length is symbolic,
+    /// and not in weights or states; folded definitions read only weights defined before them.
+    public func verify(after pass: String? = nil) throws(Diagnostic) {
+        do throws(Diagnostic) {
+            try verifyWeights()
+            for (name, type) in states where !type.isStatic || type.dtype == .uint8 {
+                throw broken("state '&\(name)' is \(type); expected a static shape", at: "&\(name)")
+            }
+            var names: Set<String> = []
+            for function in functions {
+                if !names.insert(function.name).inserted { throw broken("function '\(function.name)' is defined twice", at: function.name) }
+                try verify(function)
+            }
+        } catch {
+            var error = error
+            if let pass { error.notes.append("after pass '\(pass)'") }
+            throw error
+        }
+    }
+
+    private func broken(_ message: String, at place: String) -> Diagnostic { .error(message, at: .operation(place)) }
+
+    private func verifyWeights() throws(Diagnostic) {
+        var defined: Set<String> = []
+        for (name, weight) in weights {
+            let place = "@\(name)"
+            guard weight.type.isStatic, weight.type.byteCount() != nil else {
+                throw broken("weight '\(place)' is \(weight.type); expected a static shape of at most 2^63 bytes", at: place)
+            }
+            switch weight.definition {
+            case .source(let source):
+                guard source.type.isStatic, source.type.elementCount() == weight.type.elementCount() else {
+                    throw broken("weight '\(place)' is \(weight.type), but its source '\(source.name)' is \(source.type)", at: place)
+                }
+            case .folded(let operations):
+                guard let last = operations.last, last.type == weight.type else {
+                    throw broken(
+                        "weight '\(place)' is \(weight.type), but its definition ends in \(operations.last?.type.map(\.description) ?? "nothing")",
+                        at: place)
+                }
+                var environment = TypeEnvironment(self)
+                for operation in operations {
+                    for case .weight(let read) in operation.operands where !defined.contains(read) {
+                        throw broken("definition of '\(place)' reads '@\(read)', which is not defined before it", at: place)
+                    }
+                    if operation.op.hasEffect {
+                        throw broken("'\(operation.op.mnemonic)' has an effect and may not stand in a weight", at: place)
+                    }
+                    try verify(operation, in: &environment, hasPosition: false, place: place)
+                }
+            }
+            defined.insert(name)
+        }
+    }
+
+    private func verify(_ function: Function) throws(Diagnostic) {
+        var environment = TypeEnvironment(self, function)
+        if Set(function.parameters.map(\.name)).count != function.parameters.count {
+            throw broken("two parameters of '\(function.name)' share a name", at: function.name)
+        }
+        for operation in function.operations {
+            try verify(operation, in: &environment, hasPosition: function.hasPosition, place: "\(function.name): %\(operation.name)")
+        }
+        for result in function.results {
+            guard environment[result] != nil else { throw broken("result '\(result)' is not defined", at: function.name) }
+            if case .state = result { throw broken("result '\(result)' is a state; expected a value", at: function.name) }
+        }
+    }
+
+    private func verify(
+        _ operation: Operation, in environment: inout TypeEnvironment, hasPosition: Bool, place: String
+    ) throws(Diagnostic) {
+        let payload = operation.op.payload
+        let expected: Operation
+        do throws(TypeError) {
+            expected = try makeOperation(operation.name, operation.op, operation.operands) { environment[$0] }
+        } catch {
+            throw broken("'\(operation.op.mnemonic)' \(error.message)", at: place)
+        }
+        guard expected.type == operation.type else {
+            let (have, want) = (operation.type.map(\.description) ?? "none", expected.type.map(\.description) ?? "none")
+            throw broken("'\(operation.op.mnemonic)' has type \(have); expected \(want)", at: place)
+        }
+        var readsStates = false
+        for (index, operand) in operation.operands.enumerated() {
+            guard case .state = operand else {
+                if payload.stateOperands.contains(index) { throw broken("operand \(index) is '\(operand)'; expected a state", at: place) }
+                continue
+            }
+            readsStates = true
+            guard operation.op.takesState(at: index) else {
+                throw broken("'\(operation.op.mnemonic)' does not take the state '\(operand)'", at: place)
+            }
+        }
+        if case .attention = operation.op, readsStates,
+            operation.operands.dropFirst().contains(where: { if case .state = $0 { false } else { true } })
+        {
+            throw broken("'attention' takes two states or two values, not one of each", at: place)
+        }
+        if payload.usesPosition(states: readsStates) && !hasPosition {
+            throw broken("'\(operation.op.mnemonic)' reads the position P, which the function does not have", at: place)
+        }
+        guard environment.define(operation) else { throw broken("name '%\(operation.name)' is defined twice", at: place) }
+    }
+}
+
+extension Op {
+    /// Whether operand `index` may be a state.
+    public func takesState(at index: Int) -> Bool {
+        switch self {
+        case .cacheStore: index == 0
+        case .attention: index == 1 || index == 2
+        case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+            .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary:
+            false
+        }
+    }
+}
