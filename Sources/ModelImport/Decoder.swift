@@ -1,0 +1,91 @@
+import Checkpoint
+import IR
+import Support
+
+extension Importer {
+    /// KV caches of `context` rows, rotary already applied to the keys.
+    mutating func addCaches(_ decoder: DecoderConfiguration, context: Int) {
+        let type = TensorType(.float32, fixed: [context, decoder.keyValueHeadCount * decoder.headSize])
+        for layer in 0..<decoder.layerCount {
+            module.states["decoder.layer\(layer).key_cache"] = type
+            module.states["decoder.layer\(layer).value_cache"] = type
+        }
+    }
+
+    /// A LLaMA decoder over `rows` tokens at position P: `function(tokens i32[rows])` returns the logits f32[1, vocabulary] of the last one.
+    /// `visionRows`: rows of the second parameter, which negative tokens stand for; nil leaves it out.
+    mutating func addDecoder(
+        _ decoder: DecoderConfiguration, function: String, rows: Dimension, visionRows: Int?
+    ) throws(Diagnostic) {
+        let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight")
+        let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight")
+        let finalNorm = try weight("decoder.norm.scale", from: "decoder.norm.weight")
+        var layers: [Layer] = []
+        for index in 0..<decoder.layerCount { layers.append(try layer(index)) }
+
+        var parameters = [Parameter(name: "tokens", type: TensorType(.int32, [rows]))]
+        if let visionRows {
+            parameters.append(Parameter(name: "vision_rows", type: TensorType(.float32, fixed: [visionRows, decoder.hiddenSize])))
+        }
+        let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
+        var builder = FunctionBuilder(function, parameters: parameters, hasPosition: true, in: module)
+        var hidden = try builder.append(
+            "decoder.tokens", .embed(Embed(hasVision: visionRows != nil)),
+            [.value("tokens"), embedding] + (visionRows == nil ? [] : [.value("vision_rows")]))
+        for (index, layer) in layers.enumerated() {
+            hidden = try append(layer, to: &builder, "decoder.layer\(index)", hidden, decoder, epsilon)
+        }
+        // Norm of every row, as the model says; a pass may move last_row before it.
+        let normed = try builder.append("decoder.norm", .rmsNorm(epsilon), [hidden, finalNorm])
+        let last = try builder.append("decoder.last", .lastRow(LastRow()), [normed])
+        let logits = try builder.linear("decoder.logits", last, head)
+        module.functions.append(builder.finish(returning: [logits]))
+    }
+
+    private struct Layer {
+        let norm1, norm2, query, key, value, output, gate, up, down: Operand
+    }
+
+    private mutating func layer(_ index: Int) throws(Diagnostic) -> Layer {
+        let (name, layer) = ("decoder.layer\(index)", "decoder.layers.\(index)")
+        return Layer(
+            norm1: try weight("\(name).attention.norm.scale", from: "\(layer).input_layernorm.weight"),
+            norm2: try weight("\(name).mlp.norm.scale", from: "\(layer).post_attention_layernorm.weight"),
+            query: try weight("\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight"),
+            key: try weight("\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight"),
+            value: try weight("\(name).attention.value.weight", from: "\(layer).self_attn.v_proj.weight"),
+            output: try weight("\(name).attention.output.weight", from: "\(layer).self_attn.o_proj.weight"),
+            gate: try weight("\(name).mlp.gate.weight", from: "\(layer).mlp.gate_proj.weight"),
+            up: try weight("\(name).mlp.up.weight", from: "\(layer).mlp.up_proj.weight"),
+            down: try weight("\(name).mlp.down.weight", from: "\(layer).mlp.down_proj.weight"))
+    }
+
+    private func append(
+        _ layer: Layer, to builder: inout FunctionBuilder, _ name: String, _ input: Operand, _ decoder: DecoderConfiguration,
+        _ epsilon: RMSNorm
+    ) throws(Diagnostic) -> Operand {
+        let rotary = Rotary(headSize: decoder.headSize, theta: Float(decoder.ropeTheta))
+        let attention = Attention(
+            heads: decoder.headCount, keyValueHeads: decoder.keyValueHeadCount, scale: 1 / Float(decoder.headSize).squareRoot())
+        let keys = Operand.state("\(name).key_cache")
+        let values = Operand.state("\(name).value_cache")
+        let normed = try builder.append("\(name).attention.norm", .rmsNorm(epsilon), [input, layer.norm1])
+        let query = try builder.linear("\(name).attention.query", normed, layer.query)
+        let key = try builder.linear("\(name).attention.key", normed, layer.key)
+        let value = try builder.linear("\(name).attention.value", normed, layer.value)
+        let turnedQuery = try builder.append("\(name).attention.query.rotary", .rotary(rotary), [query])
+        let turnedKey = try builder.append("\(name).attention.key.rotary", .rotary(rotary), [key])
+        try builder.append("\(name).attention.key.store", .cacheStore(CacheStore()), [keys, turnedKey])
+        try builder.append("\(name).attention.value.store", .cacheStore(CacheStore()), [values, value])
+        let mixed = try builder.append("\(name).attention", .attention(attention), [turnedQuery, keys, values])
+        let output = try builder.linear("\(name).attention.output", mixed, layer.output)
+        let middle = try builder.append("\(name).attention.residual", .add(Add()), [output, input])
+        let normed2 = try builder.append("\(name).mlp.norm", .rmsNorm(epsilon), [middle, layer.norm2])
+        let gate = try builder.linear("\(name).mlp.gate", normed2, layer.gate)
+        let up = try builder.linear("\(name).mlp.up", normed2, layer.up)
+        let active = try builder.append("\(name).mlp.activation", .activation(Activation(.silu)), [gate])
+        let product = try builder.append("\(name).mlp.product", .multiply(Multiply()), [active, up])
+        let down = try builder.linear("\(name).mlp.down", product, layer.down)
+        return try builder.append("\(name).output", .add(Add()), [down, middle])
+    }
+}

@@ -1,0 +1,54 @@
+import Checkpoint
+import IR
+import Support
+
+/// The graph of a whole model at stage `imported`: one operation per step of the model's definition, nothing fused or left out.
+///
+/// Functions: `vision` (image to taps), `project` (taps to the decoder's vision tokens), `prefill` (a chunk of T tokens at
+/// position P) and `decode` (one token); the last two share weights and KV caches of `context` rows.
+/// A checkpoint without a tower has only the last two.
+public func importModel(_ checkpoint: Checkpoint, context: Int) throws(Diagnostic) -> Module {
+    let configuration = checkpoint.configuration
+    var importer = Importer(tensors: checkpoint.tensors, module: Module(name: configuration.name))
+    var visionRows: Int?
+    if let vision = configuration.vision, let fusion = configuration.fusion, let preprocessing = configuration.preprocessing {
+        try importer.addVision(vision, taps: fusion.taps, preprocessing)
+        try importer.addFusion(fusion, vision)
+        let tokens = fusion.visionTokens(grid: vision.grid)
+        visionRows = max(1, context / tokens) * tokens
+    }
+    let decoder = configuration.decoder
+    importer.addCaches(decoder, context: context)
+    try importer.addDecoder(decoder, function: "prefill", rows: .sequence, visionRows: visionRows)
+    try importer.addDecoder(decoder, function: "decode", rows: 1, visionRows: nil)
+    try importer.module.verify(after: "import")
+    return importer.module
+}
+
+/// The module under construction and the checkpoint's tensors; one file per family adds to it.
+struct Importer {
+    let tensors: [String: TensorEntry]
+    var module: Module
+
+    /// The weight `name` in the IR for the checkpoint's tensor `canonicalName`, made at first use.
+    /// `shape` is another row-major reading of the same elements, the tensor's own by default.
+    mutating func weight(_ name: String, from canonicalName: String, shape: [Int]? = nil) throws(Diagnostic) -> Operand {
+        guard let entry = tensors[canonicalName] else {
+            throw .error("the model needs the tensor '\(canonicalName)', which the checkpoint does not have")
+        }
+        if module.weights[name] == nil {
+            let source = SourceTensor(name: entry.sourceName, type: TensorType(entry.dtype.irType, fixed: entry.shape))
+            module.weights[name] = Weight(type: TensorType(.float32, fixed: shape ?? entry.shape), definition: .source(source))
+        }
+        return .weight(name)
+    }
+
+    func has(_ canonicalName: String) -> Bool { tensors[canonicalName] != nil }
+}
+
+extension FunctionBuilder {
+    /// A linear map as PyTorch's `Linear`: product and bias.
+    mutating func linear(_ name: String, _ x: Operand, _ weight: Operand, bias: Operand? = nil) throws(Diagnostic) -> Operand {
+        try append(name, .matmul(Matmul(hasBias: bias != nil)), [x, weight] + (bias.map { [$0] } ?? []))
+    }
+}
