@@ -109,7 +109,7 @@ static bool read_all(int fd, size_t expected, uint8_t **buffer, size_t *size, co
     if (!read_up_to(fd, *buffer, size, capacity, name, e)) return false;
     if (*size < capacity) return true;
     if (capacity == SIGNATURE_BYTES && identify(*buffer, *size) == KIND_NONE) return fail_kind(name, *size, e);
-    if (capacity > limit) return lmmc_fail(e, 1, "'%s' is larger than 2 GiB, too large for an image", name);
+    if (capacity > limit) return lmmc_fail(e, 1, "'%s' is 2 GiB or larger, too large for an image", name);
     // One byte more than expected, so that the end of the file shows in the first read.
     capacity = expected > capacity ? expected + 1 : 2 * capacity;
     if (capacity > limit) capacity = limit + 1;
