@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// A checkpoint folder, checked as a whole: configuration, tokenizer, and every tensor by its canonical name.
@@ -19,7 +20,72 @@ public struct Checkpoint: Sendable {
     /// Opens and validates the folder `path`; reads no weights. `visionTower` is a folder with the tower's
     /// configuration and, unless the checkpoint itself holds them, its weights.
     public static func open(path: String, visionTower: String? = nil) throws(Diagnostic) -> Checkpoint {
-        throw .error("not written yet")
+        guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: "a checkpoint folder") }
+        guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
+        let config = try JSONObject(readingFile: joinedPath(path, "config.json"))
+        try checkModelType(config)
+        let decoder = try DecoderConfiguration(config)
+        let tower = try VisionSource.find(config: config, checkpoint: path, option: visionTower)
+        let folder = try TensorFolder(path: path)
+        let fusion = try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
+        let tokenizer = try SentencePieceModel(folder: path, vocabularySize: decoder.vocabularySize)
+        let prompt = try PromptConfiguration(config: config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
+
+        var own = TensorMatcher(folder)
+        try own.match(fusion.tensors)
+        try own.match(decoderTensors(decoder))
+        if decoder.tiedEmbeddings {
+            // Tied means the embedding, whatever the file keeps under the head's name.
+            own.entries["decoder.lm_head.weight"] = own.entries["decoder.embed_tokens.weight"]
+            own.ignore { $0 == "lm_head.weight" }
+        }
+        own.ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
+        let lastTap = fusion.fusion.lastTap
+        let inside = "model.vision_tower.vision_tower."
+        if folder.tensors.keys.contains(where: { $0.hasPrefix(inside) }) {
+            try own.matchVision(tower.vision, prefixes: [inside + "vision_model.", inside], lastTap: lastTap)
+        } else {
+            let entries = try outerTower(tower, lastTap: lastTap, checkpoint: folder)
+            own.entries.merge(entries) { first, _ in first }
+        }
+        try own.refuseSurplus()
+
+        let configuration = ModelConfiguration(
+            name: lastPathComponent(path), layout: config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
+            fusion: fusion.fusion, preprocessing: tower.preprocessing, decoder: decoder, prompt: prompt)
+        return Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
+    }
+
+    private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {
+        let supported = ["llava_llama", "llava"]
+        let kind = try config.string("model_type")
+        guard supported.contains(kind) else {
+            let yet = kind == "llama" ? ", which is not supported yet" : ""
+            throw config.invalid("model_type", "is \(quoted(kind))\(yet)", expected: quotedList(supported))
+        }
+        if config["text_config"] != nil {
+            throw config.invalid(
+                "text_config", "marks the layout of transformers, which is not supported yet", expected: "LLaVA's original layout")
+        }
+    }
+
+    /// The tower's weights from its own folder.
+    private static func outerTower(
+        _ tower: VisionSource, lastTap: Int, checkpoint: TensorFolder
+    ) throws(Diagnostic) -> [String: TensorEntry] {
+        guard let path = tower.folder else {
+            throw .error(
+                "no weights of the vision tower \(quoted(tower.label))", at: .file(checkpoint.listing),
+                expected: "tensors 'model.vision_tower.*', or its folder by the option '--vision-tower'")
+        }
+        var matcher = TensorMatcher(try TensorFolder(path: path))
+        try matcher.matchVision(tower.vision, prefixes: ["vision_model.", ""], lastTap: lastTap)
+        // The other half of a full CLIP checkpoint.
+        matcher.ignore { name in
+            name.hasPrefix("text_model.") || ["logit_scale", "text_projection.weight", "visual_projection.weight"].contains(name)
+        }
+        try matcher.refuseSurplus()
+        return matcher.entries
     }
 
     /// Weights by count of elements, each stored tensor once; `prefix` ("vision.", "decoder.", ...) narrows it.
@@ -35,5 +101,42 @@ public struct Checkpoint: Sendable {
     private func uniqueEntries(_ prefix: String) -> some Sequence<TensorEntry> {
         // Under its own name only: a tied head stands under two.
         tensors.lazy.filter { $0.key == $0.value.canonicalName && $0.key.hasPrefix(prefix) }.map(\.value)
+    }
+}
+
+/// Finds what is expected in a folder and remembers what is left over.
+private struct TensorMatcher {
+    let folder: TensorFolder
+    var entries: [String: TensorEntry] = [:]
+    private var rest: Set<String>
+
+    init(_ folder: TensorFolder) {
+        self.folder = folder
+        rest = Set(folder.tensors.keys)
+    }
+
+    mutating func match(_ expected: some Sequence<ExpectedTensor>) throws(Diagnostic) {
+        for tensor in expected {
+            guard let entry = try tensor.resolve(in: folder) else { continue }
+            entries[tensor.canonicalName] = entry
+            rest.remove(tensor.sourceName)
+        }
+    }
+
+    /// The tower under the first of `prefixes` that the folder uses; newer transformers leave `vision_model.` out.
+    mutating func matchVision(_ vision: VisionConfiguration, prefixes: [String], lastTap: Int) throws(Diagnostic) {
+        let prefix = prefixes.first { prefix in folder.tensors.keys.contains { $0.hasPrefix(prefix) } } ?? prefixes[0]
+        try match(visionTensors(vision, prefix: prefix, lastTap: lastTap))
+        ignore { $0 == prefix + "embeddings.position_ids" }
+    }
+
+    mutating func ignore(_ isKnown: (String) -> Bool) {
+        rest = rest.filter { !isKnown($0) }
+    }
+
+    func refuseSurplus() throws(Diagnostic) {
+        guard let name = rest.min() else { return }
+        let others = rest.count > 1 ? " (and \(rest.count - 1) more like it)" : ""
+        throw .error("unknown tensor\(others)", at: folder.tensors[name]!.site, expected: "only what the configuration describes")
     }
 }

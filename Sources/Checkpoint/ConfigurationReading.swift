@@ -1,0 +1,165 @@
+import Support
+
+/// Look-ups that every part of the configuration shares.
+extension JSONObject {
+    static let maximumDimension = Int(Int32.max)
+    static let maximumLayers = 10_000
+
+    /// A positive size of at most `limit`.
+    func dimension(_ key: String, default fallback: Int? = nil, limit: Int = maximumDimension) throws(Diagnostic) -> Int {
+        if let fallback, self[key] == nil { return fallback }
+        let value = try integer(key)
+        guard 1...limit ~= value else { throw invalid(key, "is \(value)", expected: "1 to \(limit)") }
+        return value
+    }
+
+    func positive(_ key: String, default fallback: Double) throws(Diagnostic) -> Double {
+        let value = try optionalDouble(key) ?? fallback
+        // The float must be positive too, since that is what the model computes with.
+        guard Float(value) > 0, Float(value).isFinite else { throw invalid(key, "is \(value)", expected: "a positive number") }
+        return value
+    }
+
+    /// Refuses a key whose only supported value is false (or absent).
+    func refuseTrue(_ key: String) throws(Diagnostic) {
+        if try optionalBool(key) == true { throw invalid(key, "is true, which is not supported", expected: "false") }
+    }
+
+    /// Refuses keys outside of `known`, for objects whose whole meaning is ours.
+    func refuseUnknownKeys(_ known: [String]) throws(Diagnostic) {
+        for key in members.keys.sorted() where !known.contains(key) {
+            let hint = nearestName(to: key, among: known).map { quoted($0) } ?? quotedList(known)
+            throw invalid(key, "is not known", expected: hint)
+        }
+    }
+}
+
+extension DecoderConfiguration {
+    /// Reads the keys of a LLaMA `config.json`, with transformers' defaults for what it may leave out.
+    init(_ config: JSONObject) throws(Diagnostic) {
+        hiddenSize = try config.dimension("hidden_size")
+        layerCount = try config.dimension("num_hidden_layers", limit: JSONObject.maximumLayers)
+        headCount = try config.dimension("num_attention_heads")
+        keyValueHeadCount = try config.dimension("num_key_value_heads", default: headCount)
+        intermediateSize = try config.dimension("intermediate_size")
+        vocabularySize = try config.dimension("vocab_size")
+        maxPositionEmbeddings = try config.dimension("max_position_embeddings", default: 2048)
+        rmsNormEpsilon = Float(try config.positive("rms_norm_eps", default: 1e-6))
+        tiedEmbeddings = try config.optionalBool("tie_word_embeddings") ?? false
+        ropeTheta = try Self.ropeTheta(config)
+
+        guard headCount % keyValueHeadCount == 0 else {
+            throw config.invalid("num_key_value_heads", "is \(keyValueHeadCount)", expected: "a divisor of the \(headCount) attention heads")
+        }
+        if config["head_dim"] != nil {
+            headSize = try config.dimension("head_dim")
+        } else {
+            guard hiddenSize % headCount == 0 else {
+                throw config.invalid("hidden_size", "is \(hiddenSize)", expected: "a multiple of the \(headCount) attention heads")
+            }
+            headSize = hiddenSize / headCount
+        }
+        guard headSize % 2 == 0 else {
+            let key = config["head_dim"] == nil ? "hidden_size" : "head_dim"
+            throw config.invalid(key, "gives heads of \(headSize)", expected: "an even size, for rotary embeddings")
+        }
+        guard checkedProduct(headCount, headSize).map({ $0 <= JSONObject.maximumDimension }) == true else {
+            throw config.invalid("head_dim", "is \(headSize)", expected: "heads of at most \(JSONObject.maximumDimension) together")
+        }
+
+        try config.refuseTrue("attention_bias")
+        try config.refuseTrue("mlp_bias")
+        try config.refuseTrue("use_sliding_window")
+        if config["sliding_window"] != nil {
+            throw config.invalid("sliding_window", "is set, which is not supported", expected: "null")
+        }
+        if let activation = try config.optionalString("hidden_act"), activation != "silu" {
+            throw config.invalid("hidden_act", "is \(quoted(activation)), which is not supported", expected: "'silu'")
+        }
+        if config["quantization_config"] != nil {
+            throw config.invalid("quantization_config", "is set, which is not supported", expected: "weights in F32, F16 or BF16")
+        }
+    }
+
+    /// `rope_theta` at the top, or under `rope_parameters`, where newer transformers write it.
+    private static func ropeTheta(_ config: JSONObject) throws(Diagnostic) -> Double {
+        for key in ["rope_scaling", "rope_parameters"] {
+            guard let rope = try config.optionalObject(key) else { continue }
+            let older = try rope.optionalString("type")
+            let kind = try rope.optionalString("rope_type") ?? older ?? "default"
+            guard kind == "default" else {
+                throw config.invalid(key, "asks for \(quoted(kind)), which is not supported yet", expected: "no scaling")
+            }
+        }
+        let nested = try config.optionalObject("rope_parameters")
+        if let nested, nested["rope_theta"] != nil { return try nested.positive("rope_theta", default: 10_000) }
+        return try config.positive("rope_theta", default: 10_000)
+    }
+}
+
+extension PromptConfiguration {
+    /// Merges the ids of `config.json`, `generation_config.json`, `tokenizer_config.json` and the tokenizer itself.
+    init(config: JSONObject, folder: String, tokenizer: SentencePieceModel, vocabularySize: Int) throws(Diagnostic) {
+        func ids(_ object: JSONObject, _ key: String) throws(Diagnostic) -> [Int] {
+            let ids = if case .array? = object[key] { try object.integers(key) } else { try object.optionalInteger(key).map { [$0] } ?? [] }
+            if let wrong = ids.first(where: { !(0..<vocabularySize ~= $0) }) {
+                throw object.invalid(key, "is \(wrong)", expected: "less than the vocabulary's \(vocabularySize)")
+            }
+            return ids
+        }
+        var eos = try ids(config, "eos_token_id")
+        let generationPath = joinedPath(folder, "generation_config.json")
+        if fileKind(generationPath) != nil { eos += try ids(JSONObject(readingFile: generationPath), "eos_token_id") }
+        if eos.isEmpty, let id = tokenizer.eosID { eos = [id] }
+        eosIDs = Set(eos).sorted()
+
+        // The tokenizer is what puts the BOS there, so its own id counts before the configuration's.
+        let configured = try ids(config, "bos_token_id").first
+        bosID = tokenizer.bosID ?? configured
+        let tokenizerPath = joinedPath(folder, "tokenizer_config.json")
+        var wantsBOS: Bool?
+        if fileKind(tokenizerPath) != nil { wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token") }
+        addsBOS = bosID != nil && wantsBOS ?? true
+        templateName = "vicuna_v1"
+    }
+}
+
+extension SentencePieceModel {
+    /// Reads the folder's `tokenizer.model` and the tokens that `added_tokens.json` and `tokenizer_config.json` add to
+    /// it. Added tokens for which the embedding has no row cannot be used and are left out.
+    init(folder: String, vocabularySize: Int) throws(Diagnostic) {
+        let path = joinedPath(folder, "tokenizer.model")
+        guard fileKind(path) != nil else {
+            if fileKind(joinedPath(folder, "tokenizer.json")) != nil {
+                throw .error("'tokenizer.json' alone is not supported yet", at: .file(folder), expected: "'tokenizer.model'")
+            }
+            throw .error("no tokenizer", at: .file(folder), expected: "'tokenizer.model'")
+        }
+        try self.init(readingFile: path)
+        guard pieces.count <= vocabularySize else {
+            throw .error("the tokenizer has \(pieces.count) pieces", at: .file(path), expected: "at most 'vocab_size', \(vocabularySize)")
+        }
+        var added: [Int: String] = [:]
+        func add(_ id: Int, _ text: String, _ file: String) throws(Diagnostic) {
+            guard pieces.count..<vocabularySize ~= id, !text.isEmpty else { return }
+            if let other = added.updateValue(text, forKey: id), other != text {
+                throw .error("token \(id) is both \(quoted(other)) and \(quoted(text))", at: .file(file), expected: "one text per id")
+            }
+        }
+        let addedPath = joinedPath(folder, "added_tokens.json")
+        if fileKind(addedPath) != nil {
+            let object = try JSONObject(readingFile: addedPath)
+            for text in object.members.keys.sorted() { try add(object.integer(text), text, addedPath) }
+        }
+        let configPath = joinedPath(folder, "tokenizer_config.json")
+        if fileKind(configPath) != nil,
+            let decoder = try JSONObject(readingFile: configPath).optionalObject("added_tokens_decoder")
+        {
+            for key in decoder.members.keys.sorted() {
+                guard let id = Int(key) else { throw decoder.invalid(key, "is not a token id", expected: "an integer in quotes") }
+                try add(id, decoder.object(key).string("content"), configPath)
+            }
+        }
+        addedTokens = added.sorted { $0.key < $1.key }.map { AddedToken(id: $0.key, text: $0.value) }
+    }
+}

@@ -1,0 +1,211 @@
+import Support
+
+/// A fusion configuration together with the tensors that it asks for.
+struct FusionSource {
+    private(set) var fusion: FusionConfiguration
+    private(set) var tensors: [ExpectedTensor] = []
+
+    private static let strategies = ["stf", "avgpool", "tokenconcat", "qformer"]
+
+    init(
+        config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration, folder: TensorFolder
+    ) throws(Diagnostic) {
+        try config.refuseTrue("s2")
+        try config.refuseTrue("mm_use_im_start_end")
+        if let kind = try config.optionalString("mm_patch_merge_type"), kind != "flat" {
+            throw config.invalid("mm_patch_merge_type", "is \(quoted(kind)), which is not supported", expected: "'flat'")
+        }
+        if config["mm_resampler_type"] != nil {
+            throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
+        }
+        fusion = FusionConfiguration(
+            taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
+        if let object = try config.optionalObject("mm_token_fusion") {
+            try readConfigurable(object, vision: vision, decoder: decoder)
+        } else {
+            try readOriginal(config, vision: vision, decoder: decoder, folder: folder)
+        }
+        try readFeatureSelection(config)
+    }
+
+    private mutating func readFeatureSelection(_ config: JSONObject) throws(Diagnostic) {
+        let key = "mm_vision_select_feature"
+        let feature = try config.optionalString(key) ?? "patch"
+        guard ["patch", "cls_patch", "full"].contains(feature) else {
+            throw config.invalid(key, "is \(quoted(feature)), which is not supported", expected: "'patch' or 'cls_patch'")
+        }
+        guard feature != "patch" else { return }
+        guard fusion.kernel == 1, fusion.tokensPerWindow == 1 else {
+            throw config.invalid(key, "is \(quoted(feature)), which cannot be combined with windows", expected: "'patch'")
+        }
+        fusion.keepsClassToken = true
+    }
+
+    // MARK: LLaVA and LLaVA-STF as published
+
+    private mutating func readOriginal(
+        _ config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration, folder: TensorFolder
+    ) throws(Diagnostic) {
+        let channels = vision.hiddenSize
+        if config["mm_hidden_size"] != nil, case let size = try config.dimension("mm_hidden_size"), size != channels {
+            throw config.invalid("mm_hidden_size", "is \(size)", expected: "\(channels), the tower's hidden size")
+        }
+        let first = try Self.tap(config.integer("mm_vision_select_layer"), "mm_vision_select_layer", config, vision)
+        let crossLayer = "model.mm_projector_crosslayer."
+        fusion.taps = [first]
+        if folder.tensors.keys.contains(where: { $0.hasPrefix(crossLayer) }) {
+            // Published for 24 blocks as -2 (= 23), 21, 18, ..., 3.
+            fusion.taps += stride(from: 3, to: first, by: 3).reversed()
+            fusion.kernel = 2
+            try Self.checkKernel(2, vision, or: .error(
+                "a patch grid of \(vision.grid) x \(vision.grid) has no 2 x 2 windows, which 'mm_projector_crosslayer' asks for",
+                at: .file(config.file), expected: "an even grid"))
+            let width = Self.rows(of: crossLayer + "0.weight", in: folder) ?? 4 * channels
+            let taps = fusion.taps.map(String.init).joined(separator: ", ")
+            fusion.mbtf = [
+                addLayer("mbtf.conv1", crossLayer + "0", fusion.taps.count * channels, width, .gelu, reason: "for taps \(taps)"),
+                addLayer("mbtf.conv2", crossLayer + "2", width, channels, nil),
+            ]
+        }
+
+        let kind = try config.optionalString("mm_projector_type") ?? "linear"
+        let sources: [String]
+        if kind == "linear" {
+            sources = ["model.mm_projector"]
+        } else if kind.hasPrefix("mlp"), kind.hasSuffix("x_gelu"), let depth = Int(kind.dropFirst(3).dropLast(6)), 1...64 ~= depth {
+            sources = (0..<depth).map { "model.mm_projector.\(2 * $0)" }
+        } else {
+            throw config.invalid("mm_projector_type", "is \(quoted(kind)), which is not supported", expected: "'linear' or 'mlp2x_gelu'")
+        }
+        // The inner widths stand in the file only.
+        var width = fusion.kernel * fusion.kernel * channels
+        for (index, source) in sources.enumerated() {
+            let isLast = index == sources.count - 1
+            let output = isLast ? decoder.hiddenSize : Self.rows(of: source + ".weight", in: folder) ?? decoder.hiddenSize
+            fusion.aligner.append(addLayer("projector.linear\(index + 1)", source, width, output, isLast ? nil : .gelu))
+            width = output
+        }
+    }
+
+    private static func rows(of name: String, in folder: TensorFolder) -> Int? {
+        folder.tensors[name]?.tensor.shape.first.flatMap { 1...JSONObject.maximumDimension ~= $0 ? $0 : nil }
+    }
+
+    // MARK: mm_token_fusion
+
+    private mutating func readConfigurable(
+        _ object: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration
+    ) throws(Diagnostic) {
+        try object.refuseUnknownKeys(["strategy", "taps", "kernel", "tokens_per_window", "mbtf", "stf", "qformer"])
+        let strategy = try object.string("strategy")
+        guard Self.strategies.contains(strategy) else {
+            throw object.invalid("strategy", "is \(quoted(strategy))", expected: quotedList(Self.strategies))
+        }
+        guard strategy == "stf" else {
+            throw object.invalid("strategy", "is \(quoted(strategy)), which is not supported yet", expected: "'stf'")
+        }
+        let taps = try object.integers("taps")
+        guard !taps.isEmpty else { throw object.invalid("taps", "is empty", expected: "hidden-state indices") }
+        for (index, tap) in taps.enumerated() { fusion.taps.append(try Self.tap(tap, "taps[\(index)]", object, vision)) }
+
+        let kernel = try object.dimension("kernel")
+        let grid = vision.grid
+        let divisors = (1...grid).filter { grid % $0 == 0 }.map(String.init).joined(separator: ", ")
+        try Self.checkKernel(kernel, vision, or: object.invalid(
+            "kernel", "is \(kernel)", expected: "a divisor of the \(grid) x \(grid) patch grid: \(divisors)"))
+        fusion.kernel = kernel
+        fusion.tokensPerWindow = try object.dimension("tokens_per_window", default: 1)
+
+        if let mbtf = try object.optionalObject("mbtf") {
+            try mbtf.refuseUnknownKeys(["channels", "final_activation"])
+            let outputs = try Self.channels(mbtf)
+            fusion.mbtf = try addPointwise(
+                "mbtf.conv", first: 1, input: taps.count * vision.hiddenSize, outputs, key: "channels", of: mbtf)
+        }
+        try readSpatialFusion(object.object("stf"), of: object, vision: vision, decoder: decoder)
+    }
+
+    private mutating func readSpatialFusion(
+        _ stf: JSONObject, of parent: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration
+    ) throws(Diagnostic) {
+        try stf.refuseUnknownKeys(["channels", "final_activation", "window_conv"])
+        var outputs = try Self.channels(stf)
+        guard outputs.last == decoder.hiddenSize else {
+            throw stf.invalid("channels", "ends in \(outputs[outputs.count - 1])", expected: "\(decoder.hiddenSize), the decoder's hidden size")
+        }
+        let input = fusion.fusedChannels(hiddenSize: vision.hiddenSize)
+        guard var window = checkedProduct(fusion.kernel, fusion.kernel, input), window <= JSONObject.maximumDimension else {
+            throw parent.invalid("kernel", "is \(fusion.kernel)", expected: "windows of at most \(JSONObject.maximumDimension) channels")
+        }
+        let hasWindowConvolution = try stf.optionalBool("window_conv") ?? true
+        if hasWindowConvolution {
+            guard outputs.count > 1 else {
+                throw stf.invalid("channels", "has 1 entry", expected: "the window convolution's channels and the aligner's")
+            }
+            let output = outputs.removeFirst()
+            fusion.windowConvolution = addLayer(
+                "stf.conv1", "model.stf.conv1", input, output, .gelu, kernel: fusion.kernel, isConvolution: true,
+                reason: "by key '\(stf.keyPath("channels[0]"))'")
+            window = output
+        }
+        guard window % fusion.tokensPerWindow == 0 else {
+            throw parent.invalid(
+                "tokens_per_window", "is \(fusion.tokensPerWindow)", expected: "a divisor of the window's \(window) channels")
+        }
+        fusion.aligner = try addPointwise(
+            "stf.conv", first: hasWindowConvolution ? 2 : 1, input: window / fusion.tokensPerWindow, outputs, key: "channels", of: stf)
+    }
+
+    private static func channels(_ object: JSONObject) throws(Diagnostic) -> [Int] {
+        let values = try object.integers("channels")
+        guard !values.isEmpty, values.count <= 64, values.allSatisfy({ 1...JSONObject.maximumDimension ~= $0 }) else {
+            throw object.invalid("channels", "is \(values.prefix(8))", expected: "1 to 64 positive sizes")
+        }
+        return values
+    }
+
+    // MARK: Shared
+
+    private static func tap(_ index: Int, _ key: String, _ object: JSONObject, _ vision: VisionConfiguration) throws(Diagnostic) -> Int {
+        let count = vision.layerCount + 1
+        guard -count..<count ~= index else {
+            throw object.invalid(key, "is \(index)", expected: "\(-count) to \(count - 1) for a tower of \(vision.layerCount) blocks")
+        }
+        return index < 0 ? index + count : index
+    }
+
+    private static func checkKernel(_ kernel: Int, _ vision: VisionConfiguration, or error: Diagnostic) throws(Diagnostic) {
+        guard vision.grid % kernel == 0 else { throw error }
+    }
+
+    /// 1x1 convolutions numbered from `first`; `final_activation` of `object` decides about the last one.
+    private mutating func addPointwise(
+        _ name: String, first: Int, input: Int, _ outputs: [Int], key: String, of object: JSONObject
+    ) throws(Diagnostic) -> [ProjectionLayer] {
+        let activatesLast = try object.optionalBool("final_activation") ?? true
+        var input = input
+        return outputs.enumerated().map { index, output in
+            defer { input = output }
+            let isLast = index == outputs.count - 1
+            return addLayer(
+                "\(name)\(first + index)", "model.\(name)\(first + index)", input, output, isLast && !activatesLast ? nil : .gelu,
+                isConvolution: true, reason: "by key '\(object.keyPath(key))'")
+        }
+    }
+
+    private mutating func addLayer(
+        _ name: String, _ source: String, _ input: Int, _ output: Int, _ activation: Activation?, kernel: Int = 1,
+        isConvolution: Bool = false, reason: String? = nil
+    ) -> ProjectionLayer {
+        let layer = ProjectionLayer(
+            weight: name + ".weight", bias: name + ".bias", inputChannels: input, outputChannels: output, activation: activation,
+            kernel: kernel)
+        tensors.append(
+            ExpectedTensor(
+                canonicalName: layer.weight, sourceName: source + ".weight",
+                shape: kernel == 1 ? [output, input] : [output, input, kernel, kernel],
+                isPointwiseConvolution: isConvolution && kernel == 1, reason: reason))
+        tensors.append(ExpectedTensor(canonicalName: layer.bias, sourceName: source + ".bias", shape: [output], reason: reason))
+        return layer
+    }
+}

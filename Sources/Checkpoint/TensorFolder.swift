@@ -1,0 +1,79 @@
+import Support
+
+/// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`.
+struct TensorFolder {
+    static let singleName = "model.safetensors"
+    static let indexName = "model.safetensors.index.json"
+
+    struct Entry {
+        let tensor: StoredTensor
+        let file: MappedFile
+        var site: Site { .tensor(tensor.name, file: file.path) }
+    }
+
+    let tensors: [String: Entry]
+    /// The file to name when a tensor is missing: the single file or the index.
+    let listing: String
+
+    init(path: String) throws(Diagnostic) {
+        let single = joinedPath(path, Self.singleName), index = joinedPath(path, Self.indexName)
+        if fileKind(single) != nil {
+            let file = try SafetensorsFile(path: single)
+            tensors = file.tensors.mapValues { Entry(tensor: $0, file: file.file) }
+            listing = single
+        } else if fileKind(index) != nil {
+            tensors = try Self.shards(index: JSONObject(readingFile: index), folder: path)
+            listing = index
+        } else {
+            throw try Self.noWeights(path)
+        }
+    }
+
+    private static func shards(index: JSONObject, folder: String) throws(Diagnostic) -> [String: Entry] {
+        let map = try index.object("weight_map")
+        var namesByShard: [String: [String]] = [:]
+        for name in map.members.keys.sorted() {
+            let shard = try map.string(name)
+            guard !shard.isEmpty, !shard.contains("/"), !shard.contains("\0"), shard != ".", shard != ".." else {
+                throw map.invalid(name, "is \(quoted(shard))", expected: "the name of a file in the same folder")
+            }
+            namesByShard[shard, default: []].append(name)
+        }
+        var tensors: [String: Entry] = [:]
+        for (shard, names) in namesByShard.sorted(by: { $0.key < $1.key }) {
+            let path = joinedPath(folder, shard)
+            guard fileKind(path) != nil else {
+                throw .error("shard \(quoted(shard)) is missing", at: .file(index.file), expected: "the file \(quoted(path))")
+            }
+            let file = try SafetensorsFile(path: path)
+            if let absent = names.first(where: { file.tensors[$0] == nil }) {
+                throw .error(
+                    "tensor \(quoted(absent)) is missing from its shard", at: .file(path), expected: "what \(quoted(index.file)) lists")
+            }
+            for name in file.tensors.keys.sorted() {
+                let entry = Entry(tensor: file.tensors[name]!, file: file.file)
+                if let other = tensors.updateValue(entry, forKey: name) {
+                    throw .error("the tensor is also in shard \(quoted(other.file.path))", at: entry.site, expected: "one shard per tensor")
+                }
+            }
+        }
+        return tensors
+    }
+
+    /// The diagnostic for a folder without either file, by what it has instead.
+    private static func noWeights(_ path: String) throws(Diagnostic) -> Diagnostic {
+        let names = try folderContents(path)
+        let expected = quotedList([singleName, indexName])
+        let others = names.filter { $0.hasSuffix(".safetensors") }
+        if others.count == 1 {
+            return .error("no \(quoted(singleName)), only \(quoted(others[0]))", at: .file(path), expected: expected)
+        }
+        if others.count > 1 {
+            return .error("\(others.count) safetensors files without an index", at: .file(path), expected: quoted(indexName))
+        }
+        if let pickle = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }) {
+            return .error("PyTorch weights \(quoted(pickle)) are not supported yet", at: .file(path), expected: expected)
+        }
+        return .error("no weights", at: .file(path), expected: expected)
+    }
+}
