@@ -33,7 +33,7 @@ def case(name, images, prompt=None, raw=None, tokens=20, pixels=False):
 
 CHECKPOINTS = {
     "llava-mlp": (Spec(c1=24, vision_heads=3, vision_ff=56, blocks=3, layers=2, ff=64, old_extras=True), [
-        case("photo", ["wide.png"], prompt="What is in the picture?", tokens=32, pixels=True),
+        case("photo", ["wide.png"], prompt="What is in the picture?", tokens=24, pixels=True),
         case("two-images", ["tall.png", "square.png"], raw="Look: <image> and\n<image>\nWhich is larger?</s>USER: say it ASSISTANT:", tokens=8),
         case("text", [], prompt="How many birds are there? </s><s> is plain text here", tokens=8)]),
     "llava-linear": (Spec(dtype="F32", model_type="llava", c1=24, vision_heads=3, vision_ff=40, blocks=3, image=36, patch=6, inside=False, full_clip=True,
@@ -41,14 +41,14 @@ CHECKPOINTS = {
                           tied=True, eps=1e-6), [
         case("crop", ["wide.png"], prompt="Describe the image", pixels=True),
         case("text", [], raw="The largest circle is", tokens=8)]),
-    "released-stf": (Spec(c1=12, vision_heads=3, vision_ff=20, blocks=24, projector="stf", hidden=40, heads=5, layers=2, ff=56), [
+    "released-stf": (Spec(c1=12, vision_heads=3, vision_ff=20, blocks=24, projector="stf", hidden=32, heads=4, layers=2, ff=48), [
         case("palette", ["palette.png"], prompt="What is it?"),
         case("jpeg", ["photo.jpg"], prompt="Which colour is the <image> largest circle?", tokens=8, pixels=True)]),
     "released-stf-sharded": (Spec(dtype="BF16", c1=8, vision_heads=1, vision_ff=18, blocks=24, image=50, patch=5, inside=False, preprocessor=None,
                                   aspect="square", projector="stf", hidden=40, heads=5, ff=68, layers=2, shards=3), [
         case("grey", ["grey.png"], raw="A <image> B"),
         case("webp", ["lossy.webp"], prompt="What is it?", tokens=8)]),
-    "fusion-paper": (Spec(dtype="F32", c1=16, vision_heads=2, vision_ff=32, taps=[1, 2, 3, 4], k=2, mbtf=[64, 16], stf=[64, 32], hidden=32, heads=4, ff=40, layers=2), [
+    "fusion-paper": (Spec(dtype="F32", c1=16, vision_heads=2, vision_ff=32, taps=[1, 2, 3, 4], k=2, mbtf=[64, 16], stf=[64, 32], hidden=32, heads=4, ff=40, layers=2, tied=True), [
         case("square", ["square.png"], prompt="What is in the picture?"),
         case("two-images", ["wide.png", "tall.png"], prompt="first <image> then, second", tokens=12)]),
     "fusion-k3-e2": (Spec(c1=36, vision_heads=4, vision_ff=44, blocks=4, inside=False, aspect="square", mean_std=([0.5, 0.25, 0.75], [0.5, 0.3, 0.2]), preprocessor="old",
@@ -56,11 +56,11 @@ CHECKPOINTS = {
                           ff=60, layers=2, shards=2), [
         case("alpha", ["rgba.png"], prompt="Describe the image in detail."),
         case("sixteen-bits", ["rgb16.png"], raw="<s>USER: <image>", tokens=8)]),
-    "fusion-k2-e4": (Spec(dtype="BF16", c1=44, vision_heads=4, vision_ff=60, blocks=2, taps=[-2], k=2, tokens=4, stf=[92, 36], hidden=36, heads=3, ff=52, layers=2), [
+    "fusion-k2-e4": (Spec(dtype="BF16", c1=44, vision_heads=4, vision_ff=60, blocks=2, taps=[-2], k=2, tokens=4, stf=[72, 36], hidden=36, heads=3, ff=52, layers=2, tied=True), [
         case("stops", ["tall.png"], prompt="What is it?"),
         case("text", [], raw="def area(width, height):\n    return", tokens=8)]),
     "fusion-k4-e8": (Spec(c1=16, vision_heads=1, vision_ff=40, image=48, patch=6, mean_std=([0.4, 0.5, 0.6], [0.3, 0.3, 0.25]), taps=[2, 4], k=4, tokens=8, mbtf=[40, 8],
-                          stf=[100, 40], hidden=40, heads=5, ff=72, layers=2, tied=True), [
+                          stf=[100, 40], hidden=40, heads=5, ff=72, layers=2), [
         case("thin", ["thin.png"], prompt="What is it?", pixels=True)]),
     "fusion-k1": (Spec(image=36, patch=6, vision_ff=48, blocks=3, taps=[-1, 1, 2], mbtf=[64, 32], stf=[64, 48], window_conv=False, heads=2, kv_heads=1, ff=64, layers=2,
                        theta=500000.0, rope_scaling=LLAMA3, generation_eos=None), [
@@ -193,7 +193,7 @@ def main():
     old = {entry["checkpoint"]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}
     checkpoints.write_json(path, {"checkpoints": [made.get(name) or old[name] for name in CHECKPOINTS if name in made or name in old]})
     if not options.only:
-        0 and tokenizer_cases.write_cases(tokenizer, os.path.join(HERE, "tokenizer_cases.json"))
+        tokenizer_cases.write_cases(tokenizer, os.path.join(HERE, "tokenizer_cases.json"))
 
 
 if __name__ == "__main__":

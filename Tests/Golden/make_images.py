@@ -67,7 +67,7 @@ def saved(image, kind, **options):
 
 def sources():
     """name -> file bytes."""
-    wide, tall, square = picture(150, 90, 1), picture(61, 140, 2), picture(64, 64, 3)
+    wide, tall, square = picture(120, 72, 1), picture(53, 118, 2), picture(64, 64, 3)
     odd = picture(67, 45, 4)
     alpha = Image.linear_gradient("L").resize((67, 45)).point(lambda v: 0 if v < 40 else v)
     rgba = odd.copy()
@@ -123,7 +123,7 @@ def squared(rgb, size, pad):
     return rgb.crop((left, top, left + size, top + size))
 
 
-RESIZED = {"wide.png": (24, 67), "tall.png": (31,), "square.png": (64, 40), "thin.png": (17,), "dot.png": (9,), "rgba.png": (57, 30),
+RESIZED = {"wide.png": (24, 53), "tall.png": (31,), "square.png": (64, 40), "thin.png": (17,), "dot.png": (9,), "rgba.png": (57, 30),
            "progressive.jpg": (33,), "lossy.webp": (48,)}
 
 

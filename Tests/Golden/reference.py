@@ -224,7 +224,9 @@ class Preprocessor:
             image, width, height = canvas, side, side
         short, long = min(width, height), max(width, height)
         longer = self.size * long // short
-        image = image.resize((self.size, longer) if width <= height else (longer, self.size), Image.BICUBIC)
+        target = (self.size, longer) if width <= height else (longer, self.size)
+        # horizontal first, by two calls: newer Pillow versions take the cheaper order by themselves, which gives other bytes
+        image = image.resize((target[0], height), Image.BICUBIC).resize(target, Image.BICUBIC)
         left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
         return image.crop((left, top, left + self.crop, top + self.crop))
 
