@@ -17,6 +17,17 @@ public enum Attribute: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension Attribute {
+    /// False where a number is infinite or NaN, which the text cannot say.
+    var isFinite: Bool {
+        switch self {
+        case .float(let value): value.isFinite
+        case .floats(let values): values.allSatisfy(\.isFinite)
+        case .integer, .integers, .symbol: true
+        }
+    }
+}
+
 /// What stands between an operation's mnemonic and its type in IR text; a payload is made from it.
 /// Every attribute must be asked for: `finish` names one that nobody wanted.
 public struct AttributeReader {

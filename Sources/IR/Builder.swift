@@ -43,5 +43,7 @@ public func makeOperation(
         guard let type = typeOf(operand) else { throw TypeError("reads '\(operand)', which is not defined") }
         types.append(type)
     }
-    return Operation(name: name, op: op, operands: operands, type: try op.payload.resultType(types))
+    let type = try op.payload.resultType(types)
+    if let type, type.byteCount() == nil { throw TypeError("makes \(type), which is more than 2^63 bytes") }
+    return Operation(name: name, op: op, operands: operands, type: type)
 }

@@ -103,6 +103,8 @@ public struct TypeEnvironment {
     private let weights: OrderedDictionary<String, Weight>
     private let states: OrderedDictionary<String, TensorType>
     private var values: [String: TensorType] = [:]
+    /// Of operations without a result, whose names must differ too
+    private var effects: Set<String> = []
 
     public init(_ module: Module, _ function: Function? = nil) {
         weights = module.weights
@@ -120,7 +122,8 @@ public struct TypeEnvironment {
 
     /// Makes the result of `operation` readable; false when its name is taken.
     public mutating func define(_ operation: Operation) -> Bool {
-        guard let type = operation.type else { return true }
-        return values.updateValue(type, forKey: operation.name) == nil
+        if values[operation.name] != nil || effects.contains(operation.name) { return false }
+        if let type = operation.type { values[operation.name] = type } else { effects.insert(operation.name) }
+        return true
     }
 }

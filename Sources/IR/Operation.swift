@@ -6,9 +6,9 @@ public enum Operand: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .value(let name): "%\(name)"
-        case .weight(let name): "@\(name)"
-        case .state(let name): "&\(name)"
+        case .value(let name): "%\(spelled(name))"
+        case .weight(let name): "@\(spelled(name))"
+        case .state(let name): "&\(spelled(name))"
         }
     }
 

@@ -8,7 +8,7 @@ extension Operation: CustomStringConvertible {
         let attributes = payload.attributes.map { "\($0.name) = \($0.value)" }
         var text = "\(op.mnemonic) \(arguments.joined(separator: ", "))"
         if !attributes.isEmpty { text += " {\(attributes.joined(separator: ", "))}" }
-        return if let type { "%\(name) = \(text) : \(type)" } else { "\(text) as \(name)" }
+        return if let type { "%\(spelled(name)) = \(text) : \(type)" } else { "\(text) as \(spelled(name))" }
     }
 }
 
@@ -17,7 +17,7 @@ extension Module: CustomStringConvertible {
     public var description: String {
         var text = "module \(doubleQuoted(name)) stage \(stage.rawValue) {\n"
         for (name, weight) in weights {
-            text += "  weight @\(name) : \(weight.type) = "
+            text += "  weight @\(spelled(name)) : \(weight.type) = "
             switch weight.definition {
             case .source(let source): text += "source \(doubleQuoted(source.name)) \(source.type)\n"
             case .folded(let operations):
@@ -27,7 +27,7 @@ extension Module: CustomStringConvertible {
             }
         }
         if !states.isEmpty { text += "\n" }
-        for (name, type) in states { text += "  state &\(name) : \(type)\n" }
+        for (name, type) in states { text += "  state &\(spelled(name)) : \(type)\n" }
         for function in functions { text += "\n\(function)" }
         return text + "}\n"
     }
@@ -35,13 +35,26 @@ extension Module: CustomStringConvertible {
 
 extension Function: CustomStringConvertible {
     public var description: String {
-        let list = parameters.map { "%\($0.name): \($0.type)" }.joined(separator: ", ")
-        var text = "  func \(name)(\(list))\(hasPosition ? " at P" : "") {\n"
+        let list = parameters.map { "%\(spelled($0.name)): \($0.type)" }.joined(separator: ", ")
+        var text = "  func \(spelled(name))(\(list))\(hasPosition ? " at P" : "") {\n"
         for operation in operations { text += "    \(operation)\n" }
-        text += "    return \(results.map(\.description).joined(separator: ", "))\n"
+        text += "    return\(results.isEmpty ? "" : " ")\(results.map(\.description).joined(separator: ", "))\n"
         return text + "  }\n"
     }
 }
+
+/// Whether `byte` may stand in a name without quotes: ASCII letters, digits and `_ . - +`.
+public func isNameByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "+"):
+        true
+    default: false
+    }
+}
+
+/// A name as the text writes it: as it is, or quoted when it holds other characters.
+func spelled(_ name: String) -> String { !name.isEmpty && name.utf8.allSatisfy(isNameByte) ? name : doubleQuoted(name) }
 
 /// A name in double quotes, with backslash, quote and control characters escaped as `\\`, `\"` and `\u{hex}`.
 func doubleQuoted(_ text: String) -> String {

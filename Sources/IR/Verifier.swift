@@ -9,8 +9,8 @@ extension Module {
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifyWeights()
-            for (name, type) in states where !type.isStatic || type.dtype == .uint8 {
-                throw broken("state '&\(name)' is \(type); expected a static shape", at: "&\(name)")
+            for (name, type) in states where !type.isStatic || !isSound(type) || type.dtype == .uint8 {
+                throw broken("state '&\(name)' is \(type); expected numbers other than u8 in a static shape", at: "&\(name)")
             }
             var names: Set<String> = []
             for function in functions {
@@ -26,16 +26,21 @@ extension Module {
 
     private func broken(_ message: String, at place: String) -> Diagnostic { .error(message, at: .operation(place)) }
 
+    /// Dimensions of at least 1 and at most 2^63 bytes in all, with which the type rules cannot overflow.
+    private func isSound(_ type: TensorType) -> Bool {
+        type.shape.allSatisfy { $0.fixedValue ?? 1 > 0 } && type.byteCount() != nil
+    }
+
     private func verifyWeights() throws(Diagnostic) {
         var defined: Set<String> = []
         for (name, weight) in weights {
             let place = "@\(name)"
-            guard weight.type.isStatic, weight.type.byteCount() != nil else {
+            guard weight.type.isStatic, isSound(weight.type) else {
                 throw broken("weight '\(place)' is \(weight.type); expected a static shape of at most 2^63 bytes", at: place)
             }
             switch weight.definition {
             case .source(let source):
-                guard source.type.isStatic, source.type.elementCount() == weight.type.elementCount() else {
+                guard source.type.isStatic, isSound(source.type), source.type.elementCount() == weight.type.elementCount() else {
                     throw broken("weight '\(place)' is \(weight.type), but its source '\(source.name)' is \(source.type)", at: place)
                 }
             case .folded(let operations):
@@ -64,6 +69,9 @@ extension Module {
         if Set(function.parameters.map(\.name)).count != function.parameters.count {
             throw broken("two parameters of '\(function.name)' share a name", at: function.name)
         }
+        for parameter in function.parameters where !isSound(parameter.type) {
+            throw broken("parameter '%\(parameter.name)' is \(parameter.type); expected at most 2^63 bytes", at: function.name)
+        }
         for operation in function.operations {
             try verify(operation, in: &environment, hasPosition: function.hasPosition, place: "\(function.name): %\(operation.name)")
         }
@@ -77,6 +85,9 @@ extension Module {
         _ operation: Operation, in environment: inout TypeEnvironment, hasPosition: Bool, place: String
     ) throws(Diagnostic) {
         let payload = operation.op.payload
+        for (name, value) in payload.attributes where !value.isFinite {
+            throw broken("'\(operation.op.mnemonic)' attribute '\(name)' is '\(value)', not a finite number", at: place)
+        }
         let expected: Operation
         do throws(TypeError) {
             expected = try makeOperation(operation.name, operation.op, operation.operands) { environment[$0] }

@@ -30,7 +30,7 @@ public struct GatherWindows: OperationPayload {
         try expectFloat(operands[0], "the tokens")
         let tokens = try expectFixed(operands[0].shape[0], "the token count")
         let channels = try expectFixed(operands[0].shape[1], "the channel count")
-        guard height > 0, width > 0, tokens == height * width else {
+        guard height > 0, width > 0, tokens % height == 0, tokens / height == width else {
             throw TypeError("\(tokens) tokens do not make a \(height) x \(width) grid")
         }
         guard kernel > 0, height % kernel == 0, width % kernel == 0 else {
