@@ -34,7 +34,8 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
 bool lmmc_make_directories(const char *path, lmmc_error *e);
 
 // A C-order little-endian float32 .npy file (format 1.0) whose first axis grows while it is written. It is written
-// under a temporary name beside its place and renamed by lmmc_npy_close.
+// under a temporary name beside its place and renamed by lmmc_npy_close; a signal that ends the program removes it, so an
+// open lmmc_npy must stay where it is in memory.
 enum { LMMC_NPY_RANK = 4 };
 
 typedef struct {

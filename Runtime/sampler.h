@@ -9,18 +9,18 @@
 #include "error.h"
 
 typedef struct {
-  float weight;
+  float logit, weight;
   int32_t id;
 } lmmc_candidate;
 
 typedef struct {
   int32_t vocabulary, top_k;   // top_k 0: no limit
-  float temperature, top_p;    // temperature 0: greedy; top_p 1: no limit
+  double temperature, top_p;   // temperature 0: greedy; top_p 1: no limit
   uint64_t state[4];
   lmmc_candidate *candidates;  // [vocabulary]; not allocated for greedy
 } lmmc_sampler;
 
-bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, float temperature, int32_t top_k, float top_p, uint64_t seed,
+bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed,
                        lmmc_error *e);
 void lmmc_sampler_close(lmmc_sampler *s);
 

@@ -1,0 +1,157 @@
+#define _GNU_SOURCE  // MAP_NORESERVE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "attachment.h"
+#include "lmmc.h"
+#include "options.h"
+#include "output.h"
+#include "prompt.h"
+#include "run.h"
+#include "threads.h"
+#include "tokenizer.h"
+
+// The name of the CPU core that OpenBLAS has chosen its kernels for; present in programs that link it.
+extern const char *lmmc_blas_core(void) __attribute__((weak));
+
+static bool print(const lmmc_text *t, lmmc_error *e) {
+  return lmmc_write(STDOUT_FILENO, t->bytes, t->count, "standard output", e) != LMMC_WRITE_FAILED;
+}
+
+// The compiler's JSON object with one more member, "runtime".
+static bool print_info(const lmmc_options *o, lmmc_error *e) {
+  lmmc_threads t = lmmc_threads_plan((int)o->threads);
+  const char *info = lmmc_program.info, *end = strrchr(info, '}');
+  const char *core = lmmc_blas_core ? lmmc_blas_core() : NULL;
+  uint64_t attached;
+  lmmc_attachment(&attached);
+  size_t length = end ? (size_t)(end - info) : 0;
+  while (length > 0 && strchr(" \n\t\r", info[length - 1])) length--;
+  bool empty = length == 0 || info[length - 1] == '{';
+  lmmc_text out = {0};
+  bool done = lmmc_text_append(&out, info, length, e) && (length > 0 || lmmc_text_append(&out, "{", 1, e)) &&
+              lmmc_text_format(&out, e,
+                               "%s\"runtime\": {\"attached_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64
+                               ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
+                               empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
+                               t.pinned ? "true" : "false") &&
+              (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
+              lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+  lmmc_text_free(&out);
+  return done;
+}
+
+static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  memory->weights = lmmc_attachment_open(m->attachment_bytes, e);
+  if (!memory->weights) return false;
+  if (m->tokenizer_offset > m->attachment_bytes || m->tokenizer_bytes > m->attachment_bytes - m->tokenizer_offset)
+    return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
+  return lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e);
+}
+
+static bool print_ids(const char *text, lmmc_error *e) {
+  lmmc_tokenizer tokenizer;
+  lmmc_memory memory;
+  lmmc_ids ids = {0};
+  lmmc_text out = {0};
+  bool done = open_tokenizer(&tokenizer, &memory, e) && lmmc_tokenize(&tokenizer, text, strlen(text), &ids, e) &&
+              lmmc_json_ids(&out, ids.values, ids.count, e) && lmmc_text_append(&out, "\n", 1, e) && print(&out, e);
+  lmmc_ids_free(&ids);
+  lmmc_text_free(&out);
+  return done;
+}
+
+// All of standard input, without the newline that ends its last line.
+static bool read_prompt(lmmc_text *t, lmmc_error *e) {
+  char buffer[65536];
+  for (;;) {
+    ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", strerror(errno));
+    if (n == 0) break;
+    if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
+  }
+  if (t->count > 0 && t->bytes[t->count - 1] == '\n') t->count--;
+  if (t->count > 0 && t->bytes[t->count - 1] == '\r') t->count--;
+  return t->count > 0 || lmmc_fail(e, 2, "no prompt, '--prompt' is not given and standard input is empty");
+}
+
+static bool answer(const lmmc_options *o, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  lmmc_prompt prompt = {0};
+  lmmc_text typed = {0};
+  const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
+  bool done = text || read_prompt(&typed, e);
+  if (done) {
+    size_t bytes = text ? strlen(text) : typed.count;
+    done = open_tokenizer(&tokenizer, &memory, e) &&
+           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt, o->image_count, e);
+  }
+  if (done) {
+    // Not reserved: a context that is never filled costs nothing.
+    memory.arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    done = memory.arena != MAP_FAILED || lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
+  }
+  if (done) {
+    lmmc_threads_start((int)o->threads);
+    done = lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
+    munmap(memory.arena, m->arena_bytes);
+  }
+  lmmc_prompt_free(&prompt);
+  lmmc_text_free(&typed);
+  return done;
+}
+
+static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
+  if (o->help) {
+    lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
+    fflush(stdout);
+    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", strerror(errno));
+  }
+  if (o->version) {
+    lmmc_text out = {0};
+    bool done = lmmc_text_format(&out, e, "lmmc %s\n", lmmc_program.version) && print(&out, e);
+    lmmc_text_free(&out);
+    return done;
+  }
+  if (o->info) return print_info(o, e);
+  if (o->tokenize) return print_ids(o->tokenize, e);
+  if (!o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+    if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
+    return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
+  }
+  return answer(o, e);
+}
+
+// The kernel sends SIGBUS when mapped bytes cannot be had: the file was cut short, or its disk fails.
+static void cannot_read(int number) {
+  static const char text[] = "error: the attached weights cannot be read, the file is cut short or its disk fails\n";
+  (void)number;
+  _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+}
+
+int main(int argc, char **argv) {
+  // A file that is opened later must not become standard output: reading ends make writes to a closed one fail.
+  for (int fd = 0; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGBUS, cannot_read);
+
+  lmmc_error e = {0};
+  lmmc_options options;
+  bool done = lmmc_options_parse(&options, argc, argv, &e) && dispatch(&options, argc, argv, &e);
+  lmmc_options_free(&options);
+  if (done) return 0;
+  fprintf(stderr, "error: %s\n", e.message);
+  return e.code;
+}

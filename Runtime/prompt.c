@@ -1,0 +1,129 @@
+#include "prompt.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define PLACE "<image>"
+#define VICUNA_SYSTEM(who, whose)                                                     \
+  "A chat between a curious " who " and an artificial intelligence assistant. "       \
+  "The assistant gives helpful, detailed, and polite answers to the " whose " questions. USER: "
+
+// What stands before and after the user's words.
+static const struct { const char *before, *after; } templates[] = {
+    [LMMC_TEMPLATE_NONE] = {"", ""},
+    [LMMC_TEMPLATE_LLAVA_V1] = {VICUNA_SYSTEM("human", "human's"), " ASSISTANT:"},
+    [LMMC_TEMPLATE_VICUNA_V1] = {VICUNA_SYSTEM("user", "user's"), " ASSISTANT:"},
+    [LMMC_TEMPLATE_LLAMA_3] = {"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+                               "You are a helpful language and vision assistant. You are able to understand the visual content "
+                               "that the user provides, and assist the user with a variety of tasks using natural language."
+                               "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
+                               "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
+};
+
+typedef struct {
+  lmmc_prompt *p;
+  const lmmc_model *model;
+  const lmmc_tokenizer *tokenizer;
+  lmmc_text piece;  // text since the last image or special token; it is tokenised as one
+  lmmc_error *e;
+} builder;
+
+static bool token(builder *b, int32_t id) {
+  b->p->text_tokens++;
+  return lmmc_ids_append(&b->p->tokens, id, b->e);
+}
+
+static bool flush(builder *b) {
+  size_t before = b->p->tokens.count;
+  bool done = lmmc_tokenize(b->tokenizer, b->piece.bytes, b->piece.count, &b->p->tokens, b->e);
+  b->p->text_tokens += (int32_t)(b->p->tokens.count - before);
+  b->piece.count = 0;
+  return done;
+}
+
+static bool image(builder *b) {
+  if (!flush(b)) return false;
+  int64_t row = (int64_t)b->p->images++ * b->model->vision_tokens;
+  for (int32_t i = 0; i < b->model->vision_tokens; i++, row++)
+    if (!lmmc_ids_append(&b->p->tokens, (int32_t)(-1 - row), b->e)) return false;
+  return true;
+}
+
+static bool is_place(const lmmc_model *model, const char *text, size_t bytes) {
+  return model->vision_tokens > 0 && bytes >= sizeof PLACE - 1 && memcmp(text, PLACE, sizeof PLACE - 1) == 0;
+}
+
+static int64_t count_places(const lmmc_model *model, const char *text, size_t bytes) {
+  int64_t count = 0;
+  for (size_t i = 0; i < bytes; i++)
+    if (is_place(model, text + i, bytes - i)) {
+      count++;
+      i += sizeof PLACE - 2;
+    }
+  return count;
+}
+
+// Adds text; its places become images, and with `special` its special tokens ids.
+static bool add(builder *b, const char *text, size_t bytes, bool special) {
+  size_t from = 0, length;
+  bool done = true;
+  for (size_t i = 0; done && i < bytes; i += length) {
+    int32_t id = 0;
+    bool place = is_place(b->model, text + i, bytes - i);
+    length = place ? sizeof PLACE - 1 : special ? lmmc_tokenizer_special(b->tokenizer, text + i, bytes - i, &id) : 0;
+    if (length == 0) {
+      length = 1;
+      continue;
+    }
+    done = lmmc_text_append(&b->piece, text + from, i - from, b->e) && (place ? image(b) : flush(b) && token(b, id));
+    from = i + length;
+  }
+  return done && lmmc_text_append(&b->piece, text + from, bytes - from, b->e);
+}
+
+static bool add_bos(builder *b, bool raw, const char *text, size_t bytes) {
+  const lmmc_model *m = b->model;
+  if (!m->adds_bos) return true;
+  int32_t id;
+  const char *first = raw ? text : templates[m->prompt_template].before;
+  size_t length = raw ? bytes : strlen(first);
+  if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
+  return token(b, m->bos);
+}
+
+static bool check_images(const lmmc_model *m, int64_t places, bool raw, int images, lmmc_error *e) {
+  if (images > 0 && m->vision_tokens == 0)
+    return lmmc_fail(e, 2, "this program has no vision tower, '--image' must be left out");
+  if (places > images || (raw && places != images))
+    return lmmc_fail(e, 2, "the prompt has %" PRId64 " '<image>' place%s for %d image%s, %s", places, places == 1 ? "" : "s", images,
+                     images == 1 ? "" : "s", raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
+  if (images > m->max_images)
+    return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images, m->max_images);
+  return true;
+}
+
+bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
+                       size_t bytes, bool raw, int images, lmmc_error *e) {
+  builder b = {p, model, tokenizer, {0}, e};
+  int64_t places = count_places(model, text, bytes);
+  if (!check_images(model, places, raw, images, e)) return false;
+  bool done = add_bos(&b, raw, text, bytes);
+  if (raw) {
+    done = done && add(&b, text, bytes, true);
+  } else {
+    const char *before = templates[model->prompt_template].before, *after = templates[model->prompt_template].after;
+    done = done && add(&b, before, strlen(before), true);
+    for (; done && places < images; places++) done = add(&b, PLACE "\n", sizeof PLACE, false);
+    done = done && add(&b, text, bytes, false) && add(&b, after, strlen(after), true);
+  }
+  done = done && flush(&b);
+  lmmc_text_free(&b.piece);
+  if (!done) return false;
+  if (p->tokens.count > (size_t)model->context)
+    return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
+                     p->tokens.count, p->images * model->vision_tokens, model->context);
+  if (p->tokens.count == 0) return lmmc_fail(e, 2, "the prompt is empty, at least one token is needed");
+  return true;
+}
+
+void lmmc_prompt_free(lmmc_prompt *p) { lmmc_ids_free(&p->tokens); }

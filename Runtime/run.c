@@ -1,0 +1,219 @@
+#include "run.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "sampler.h"
+#include "threads.h"
+
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_memory *memory;
+  const lmmc_tokenizer *tokenizer;
+  const lmmc_options *options;
+  const lmmc_prompt *prompt;
+  lmmc_error *e;
+
+  uint8_t *pictures;  // u8 [images, S, S, 3]
+  lmmc_npy pixels, projected, logits;
+  lmmc_sampler sampler;
+  lmmc_decoder decoder;
+  lmmc_text text;  // the whole answer with --json, else what is not written yet
+  lmmc_ids tokens;
+  bool closed;  // the reader of standard output is gone
+  const char *finish_reason;
+  int64_t decoded;  // calls of decode()
+  double ready, preprocess, vision, project, prefill, decode, first_token, end;  // seconds
+} run;
+
+static float *values(const run *r, uint64_t offset) { return (float *)(void *)(r->memory->arena + offset); }
+
+// ---- dump
+
+static bool open_dump(run *r) {
+  const lmmc_model *m = r->model;
+  const char *directory = r->options->dump;
+  if (!directory) return true;
+  if (!lmmc_make_directories(directory, r->e)) return false;
+  if (r->prompt->images > 0 &&
+      (!lmmc_npy_open(&r->pixels, directory, "pixels.npy", 3, (int64_t[]){3, m->preprocess.size, m->preprocess.size}, r->e) ||
+       !lmmc_npy_open(&r->projected, directory, "projected.npy", 2, (int64_t[]){m->vision_tokens, m->hidden}, r->e)))
+    return false;
+  return lmmc_npy_open(&r->logits, directory, "logits.npy", 1, (int64_t[]){m->vocabulary}, r->e);
+}
+
+static bool dump_pixels(run *r, const uint8_t *picture) {
+  const lmmc_model *m = r->model;
+  int size = m->preprocess.size;
+  float *pixels = malloc(3 * sizeof(float) * (size_t)size * (size_t)size);
+  if (!pixels) return lmmc_fail(r->e, 1, "out of memory for an image of %d x %d", size, size);
+  lmmc_normalize(picture, size, m->mean, m->std, pixels);
+  bool done = lmmc_npy_row(&r->pixels, pixels, r->e);
+  free(pixels);
+  return done;
+}
+
+static bool close_dump(run *r) {
+  if (!r->options->dump) return true;
+  if (r->prompt->images > 0) return lmmc_npy_close(&r->pixels, r->e) && lmmc_npy_close(&r->projected, r->e) && lmmc_npy_close(&r->logits, r->e);
+  // Without an image there are no such files, not even those of an earlier run.
+  static const char *const absent[] = {"pixels.npy", "projected.npy"};
+  for (int i = 0; i < 2; i++) {
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", r->options->dump, absent[i]) < PATH_MAX) unlink(path);
+  }
+  return lmmc_npy_close(&r->logits, r->e);
+}
+
+// ---- images
+
+// All files are read before the first one goes through the tower, so that a bad one is known at once.
+static bool read_images(run *r) {
+  double begin = lmmc_clock();
+  const lmmc_preprocess *p = &r->model->preprocess;
+  int count = r->options->image_count;
+  size_t bytes = 3 * (size_t)p->size * (size_t)p->size;
+  if (count == 0) return true;
+  if (!(r->pictures = calloc((size_t)count, bytes))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
+  for (int i = 0; i < count; i++) {
+    lmmc_image image;
+    if (!lmmc_image_read(r->options->images[i], &image, r->e)) return false;
+    bool done = lmmc_preprocess_image(&image, p, r->pictures + bytes * (size_t)i, r->e);
+    lmmc_image_free(&image);
+    if (!done) return false;
+  }
+  r->preprocess = lmmc_clock() - begin;
+  return true;
+}
+
+static bool encode_images(run *r) {
+  const lmmc_model *m = r->model;
+  size_t bytes = 3 * (size_t)m->preprocess.size * (size_t)m->preprocess.size;
+  size_t row = (size_t)m->vision_tokens * (size_t)m->hidden;
+  for (int i = 0; i < r->options->image_count; i++) {
+    const uint8_t *picture = r->pictures + bytes * (size_t)i;
+    float *rows = values(r, m->vision_rows) + row * (size_t)i;
+    double begin = lmmc_clock();
+    memcpy(r->memory->arena + m->image, picture, bytes);
+    m->vision(r->memory);
+    double between = lmmc_clock();
+    m->project(r->memory);
+    memcpy(rows, values(r, m->projected), row * sizeof *rows);
+    r->vision += between - begin;
+    r->project += lmmc_clock() - between;
+    if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
+  }
+  return true;
+}
+
+// ---- text
+
+static void prefill(run *r) {
+  double begin = lmmc_clock();
+  const lmmc_ids *tokens = &r->prompt->tokens;
+  for (size_t at = 0, count; at < tokens->count; at += count) {
+    count = tokens->count - at < (size_t)r->model->chunk ? tokens->count - at : (size_t)r->model->chunk;
+    memcpy(r->memory->arena + r->model->tokens, tokens->values + at, count * sizeof *tokens->values);
+    r->model->prefill(r->memory, (int64_t)count, (int64_t)at);
+  }
+  r->prefill = lmmc_clock() - begin;
+}
+
+// Writes the text that is ready.
+static bool stream(run *r) {
+  if (r->options->json || r->closed) return true;
+  lmmc_write_result w = lmmc_write(STDOUT_FILENO, r->text.bytes, r->text.count, "standard output", r->e);
+  r->text.count = 0;
+  r->closed = w == LMMC_CLOSED;
+  return w != LMMC_WRITE_FAILED;
+}
+
+static bool is_eos(const lmmc_model *m, int32_t id) {
+  for (int i = 0; i < m->eos_count; i++)
+    if (m->eos[i] == id) return true;
+  return false;
+}
+
+static bool generate(run *r) {
+  const lmmc_model *m = r->model;
+  const float *logits = values(r, m->logits);
+  int64_t position = (int64_t)r->prompt->tokens.count;
+  double begin = 0;
+  for (;;) {
+    int32_t id = lmmc_sample(&r->sampler, logits, r->e);
+    if (id < 0) return false;
+    if (!begin) begin = r->first_token = lmmc_clock();
+    if (r->options->dump && !lmmc_npy_row(&r->logits, logits, r->e)) return false;
+    r->finish_reason = "stop";
+    if (is_eos(m, id)) break;
+    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r)) return false;
+    r->finish_reason = "length";
+    if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
+    if (r->closed && !r->options->dump) break;  // nobody is left to answer
+    memcpy(r->memory->arena + m->tokens, &id, sizeof id);
+    m->decode(r->memory, position++);
+    r->decoded++;
+  }
+  r->decode = lmmc_clock() - begin;
+  return lmmc_decode_end(&r->decoder, &r->text, r->e);
+}
+
+// ---- answer
+
+static bool answer_json(run *r) {
+  lmmc_text out = {0};
+  lmmc_error *e = r->e;
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  double load = r->ready - lmmc_clock_start(), total = r->end - lmmc_clock_start();
+  bool done =
+      lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, r->text.bytes, r->text.count, e) &&
+      lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, r->tokens.values, r->tokens.count, e) &&
+      lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32 ", \"finish_reason\": \"%s\"",
+                       r->prompt->text_tokens, r->prompt->images * r->model->vision_tokens, r->finish_reason) &&
+      lmmc_text_format(&out, e,
+                       ", \"timings\": {\"load\": %.3f, \"preprocess\": %.3f, \"vision\": %.3f, \"project\": %.3f, \"prefill\": %.3f, "
+                       "\"decode\": %.3f, \"total\": %.3f, \"time_to_first_token\": %.3f}",
+                       load * 1e3, r->preprocess * 1e3, r->vision * 1e3, r->project * 1e3, r->prefill * 1e3, r->decode * 1e3,
+                       total * 1e3, (r->first_token - r->ready) * 1e3) &&
+      lmmc_text_format(&out, e, ", \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n",
+                       r->decoded > 0 && r->decode > 0 ? (double)r->decoded / r->decode : 0, (int64_t)usage.ru_maxrss * 1024) &&
+      lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
+  lmmc_text_free(&out);
+  return done;
+}
+
+static bool answer(run *r) {
+  if (r->options->json) return answer_json(r);
+  return lmmc_text_append(&r->text, "\n", 1, r->e) && stream(r);
+}
+
+bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer,
+              const lmmc_options *options, const lmmc_prompt *prompt, lmmc_error *e) {
+  static run r;  // open dump files must not move
+  r = (run){.model = model, .memory = memory, .tokenizer = tokenizer, .options = options, .prompt = prompt, .e = e,
+            .pixels.fd = -1, .projected.fd = -1, .logits.fd = -1, .ready = lmmc_clock()};
+  bool done = lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p,
+                                options->seed, e) &&
+              read_images(&r) && open_dump(&r) && encode_images(&r);
+  if (done) {
+    prefill(&r);
+    done = generate(&r);
+    r.end = lmmc_clock();
+  }
+  done = done && close_dump(&r) && answer(&r);
+  lmmc_npy_discard(&r.pixels);
+  lmmc_npy_discard(&r.projected);
+  lmmc_npy_discard(&r.logits);
+  lmmc_sampler_close(&r.sampler);
+  lmmc_ids_free(&r.tokens);
+  lmmc_text_free(&r.text);
+  free(r.pictures);
+  return done;
+}
