@@ -18,7 +18,8 @@ extension Importer {
         var rows: [Int: Operand] = [:]
         for tap in Set(fusion.taps).sorted() {
             let input = Operand.value("tap\(tap)")
-            rows[tap] = fusion.keepsClassToken
+            rows[tap] =
+                fusion.keepsClassToken
                 ? input
                 : try builder.append("project.tokens\(tap)", .slice(Slice(axis: 0, start: 1, count: grid * grid)), [input])
         }

@@ -1,0 +1,72 @@
+import IR
+import OrderedCollections
+import Support
+
+extension Pipeline {
+    /// before: %c = f(@a, @b);  %y = g(%x, %c)
+    /// after:  weight @c = fold { f(@a, @b) };  %y = g(%x, @c)
+    ///
+    /// A whole subgraph over weights becomes one weight per value that something else reads. The definition is evaluated when the
+    /// weight is written into the executable, in blocks of rows, so that no fold needs the memory of its result.
+    static let foldConstants = Pass(
+        "fold-constants", reason: "what depends on weights alone is computed once, at compile time"
+    ) { module throws(Diagnostic) in
+        var rewrites = 0
+        for index in module.functions.indices { rewrites += try fold(&module, function: index) }
+        return rewrites
+    }
+
+    private static func fold(_ module: inout Module, function index: Int) throws(Diagnostic) -> Int {
+        let function = module.functions[index]
+        // Operations that make each constant value, in order.
+        var chains: OrderedDictionary<String, [Operation]> = [:]
+        for operation in function.operations where isConstant(operation, chains) {
+            var chain: OrderedSet<Operation> = []
+            for case .value(let name) in operation.operands { chain.append(contentsOf: chains[name]!) }
+            chain.append(operation)
+            chains[operation.name] = Array(chain)
+        }
+        if chains.isEmpty { return 0 }
+
+        var weights: [String: String] = [:]
+        func weight(_ operand: Operand, _ module: inout Module) -> Operand {
+            guard case .value(let name) = operand, let chain = chains[name] else { return operand }
+            if weights[name] == nil { weights[name] = define(name, chain, in: &module) }
+            return .weight(weights[name]!)
+        }
+        var operations: [Operation] = []
+        for var operation in function.operations where chains[operation.name] == nil {
+            operation.operands = operation.operands.map { weight($0, &module) }
+            operations.append(operation)
+        }
+        module.functions[index].results = function.results.map { weight($0, &module) }
+        module.functions[index].operations = operations
+        return chains.count
+    }
+
+    private static func isConstant(_ operation: Operation, _ chains: OrderedDictionary<String, [Operation]>) -> Bool {
+        guard !operation.op.hasEffect, operation.type?.isStatic == true, !operation.op.payload.usesPosition(states: false) else {
+            return false
+        }
+        return operation.operands.allSatisfy { operand in
+            switch operand {
+            case .weight: true
+            case .value(let name): chains[name] != nil
+            case .state: false
+            }
+        }
+    }
+
+    /// The weight with this definition: the one that another function has already made, or a new one.
+    private static func define(_ name: String, _ chain: [Operation], in module: inout Module) -> String {
+        let weight = Weight(type: chain.last!.type!, definition: .folded(chain))
+        var candidate = name
+        var number = 2
+        while let existing = module.weights[candidate], existing != weight {
+            candidate = "\(name).\(number)"
+            number += 1
+        }
+        module.weights[candidate] = weight
+        return candidate
+    }
+}

@@ -1,0 +1,219 @@
+import IR
+import Support
+
+extension Pipeline {
+    /// before: vision: extract_patches {patch = p} in raster order;  project: %g = gather_windows %x {kernel = k};  matmul %g, @w
+    /// after:  vision: extract_patches {patch = p, window = k};      project: %g = reshape %x;                      matmul %g, @w'
+    ///
+    /// Between the two, rows are only computed row by row or mixed by attention, which does not see their order, so that permuting the
+    /// position rows is all that the tower needs. @w' has its columns in the order (dy, dx, c) instead of (c, dy, dx).
+    /// Does not fire when something else reads rows by their place, or when the window vector does not go into a product.
+    static let orderWindows = Pass(
+        "order-windows", reason: "with the patches made in window order, the window gather is a reshape: no copy at run time"
+    ) { module throws(Diagnostic) in
+        guard let vision = module.functions.firstIndex(where: { $0.name == "vision" }),
+            let project = module.functions.firstIndex(where: { $0.name == "project" }),
+            let plan = WindowOrder(module, vision: module.functions[vision], project: module.functions[project])
+        else { return 0 }
+        try plan.rewriteVision(&module, vision)
+        try plan.rewriteProject(&module, project)
+        return 1
+    }
+}
+
+/// What the rows of a value are: the patches of the grid alone, or the class token and then the patches.
+private enum Rows { case patches, classAndPatches }
+
+private struct WindowOrder {
+    let gathers: [Int]
+    let window: GatherWindows
+    let extract: Int
+    /// Operand places in `vision` where a weight has one row per token.
+    let positionWeights: [(operation: Int, operand: Int, rows: Rows)]
+
+    /// Nil where the rewrite does not apply.
+    init?(_ module: Module, vision: Function, project: Function) {
+        gathers = project.operations.indices.filter { if case .gatherWindows = project.operations[$0].op { true } else { false } }
+        guard let first = gathers.first, case .gatherWindows(let window) = project.operations[first].op, window.kernel > 1,
+            gathers.allSatisfy({ project.operations[$0].op == .gatherWindows(window) })
+        else { return nil }
+        self.window = window
+        let tokens = window.height * window.width
+
+        let extracts = vision.operations.indices.filter { if case .extractPatches = vision.operations[$0].op { true } else { false } }
+        guard extracts.count == 1, case .extractPatches(let patches) = vision.operations[extracts[0]].op, patches.window == 1,
+            vision.operations[extracts[0]].type?.shape.first == .fixed(tokens)
+        else { return nil }
+        extract = extracts[0]
+
+        var places: [(Int, Int, Rows)] = []
+        guard let taps = Self.follow(vision, module, from: [vision.operations[extract].name: .patches], tokens, weights: &places),
+            vision.results.count == project.parameters.count
+        else { return nil }
+        var inputs: [String: Rows] = [:]
+        for (result, parameter) in zip(vision.results, project.parameters) {
+            guard case .value(let name) = result, let rows = taps[name] else { return nil }
+            inputs[parameter.name] = rows
+        }
+        positionWeights = places.map { (operation: $0.0, operand: $0.1, rows: $0.2) }
+
+        var inner: [(Int, Int, Rows)] = []
+        guard let ordered = Self.follow(project, module, from: inputs, tokens, weights: &inner, stop: Set(gathers)), inner.isEmpty else {
+            return nil
+        }
+        for result in project.results {
+            if case .value(let name) = result, ordered[name] != nil { return nil }
+        }
+        for gather in gathers {
+            guard case .value(let input) = project.operations[gather].operands[0], ordered[input] == .patches else { return nil }
+            let name = project.operations[gather].name
+            for (index, operation) in project.operations.enumerated() where operation.operands.contains(.value(name)) {
+                guard case .matmul = operation.op, operation.operands[0] == .value(name), operation.operands[1].isWeight,
+                    operation.operands.dropFirst().allSatisfy({ $0 != .value(name) }), index > gather
+                else { return nil }
+            }
+            if project.results.contains(.value(name)) { return nil }
+        }
+    }
+
+    /// Every value whose rows follow the patch order, starting from `seeds`; nil as soon as one is read in a way that depends on the order.
+    /// Weights with a row per token are noted in `weights`; operations in `stop` end the walk.
+    private static func follow(
+        _ function: Function, _ module: Module, from seeds: [String: Rows], _ tokens: Int,
+        weights: inout [(Int, Int, Rows)], stop: Set<Int> = []
+    ) -> [String: Rows]? {
+        var kinds = seeds
+        func kind(_ operand: Operand) -> Rows? { if case .value(let name) = operand { kinds[name] } else { nil } }
+        for (index, operation) in function.operations.enumerated() where !stop.contains(index) {
+            let read = operation.operands.indices.filter { kind(operation.operands[$0]) != nil }
+            guard let firstRead = read.first, let rows = kind(operation.operands[firstRead]) else { continue }
+            guard read.allSatisfy({ kind(operation.operands[$0]) == rows }) else { return nil }
+            var result: Rows? = rows
+            if let local = operation.rowOperands {
+                // An ordered value may stand only where it is taken row by row.
+                guard Set(read).isSubset(of: local) else { return nil }
+                for position in local where !read.contains(position) {
+                    guard case .weight(let name) = operation.operands[position] else {
+                        // An unordered value beside ordered rows is fine only as a repeated vector.
+                        if operation.op.payload.operandLabels(count: operation.operands.count)[position] == nil,
+                            isVector(operation.operands[position], function, module)
+                        {
+                            continue
+                        }
+                        return nil
+                    }
+                    if module.weights[name]?.type.rank == 2 { weights.append((index, position, rows)) }
+                }
+            } else {
+                switch operation.op {
+                case .concatenate(let concatenate) where concatenate.axis == 1:
+                    guard read.count == operation.operands.count else { return nil }
+                case .concatenate(let concatenate) where concatenate.axis == 0:
+                    // Class token and patches.
+                    guard rows == .patches, operation.operands.count == 2, operation.operands[0].isWeight, read == [1],
+                        operation.type?.shape.first == .fixed(tokens + 1)
+                    else { return nil }
+                    result = .classAndPatches
+                case .slice(let slice) where slice.axis == 1:
+                    break
+                case .slice(let slice):
+                    guard rows == .classAndPatches else { return nil }
+                    if slice.start == 1, slice.count == tokens {
+                        result = .patches
+                    } else if slice.start == 0, slice.count == 1 {
+                        result = nil
+                    } else {
+                        return nil
+                    }
+                case .attention:
+                    guard read.count == operation.operands.count else { return nil }
+                case .concatenate, .normalize, .extractPatches, .gatherWindows, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+                    .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore:
+                    return nil
+                }
+            }
+            if let result { kinds[operation.name] = result }
+        }
+        return kinds
+    }
+
+    private static func isVector(_ operand: Operand, _ function: Function, _ module: Module) -> Bool {
+        module.environment(of: function)[operand]?.rank == 1
+    }
+
+    func rewriteVision(_ module: inout Module, _ index: Int) throws(Diagnostic) {
+        var function = module.functions[index]
+        var environment = module.environment(of: function)
+        if case .extractPatches(let patches) = function.operations[extract].op {
+            function.operations[extract].op = .extractPatches(ExtractPatches(patch: patches.patch, window: window.kernel))
+        }
+        // From the back, so that earlier indices stay true.
+        for place in positionWeights.reversed() {
+            let operand = function.operations[place.operation].operands[place.operand]
+            var steps = Steps(name: function.freeName("\(operand.name).windowed"), environment: environment)
+            let ordered: Operand
+            switch place.rows {
+            case .patches: ordered = try permute(operand, &steps)
+            case .classAndPatches:
+                let classRow = try steps.append("class", .slice(Slice(axis: 0, start: 0, count: 1)), [operand])
+                let patchRows = try steps.append(
+                    "patches", .slice(Slice(axis: 0, start: 1, count: window.height * window.width)), [operand])
+                ordered = try steps.append("", .concatenate(Concatenate(axis: 0)), [classRow, try permute(patchRows, &steps)])
+            }
+            environment = steps.environment
+            function.operations[place.operation].operands[place.operand] = ordered
+            function.operations.insert(contentsOf: steps.operations, at: place.operation)
+        }
+        module.functions[index] = function
+    }
+
+    /// Rows of the grid in raster order -> rows in window order.
+    private func permute(_ rows: Operand, _ steps: inout Steps) throws(Diagnostic) -> Operand {
+        let k = window.kernel
+        guard let width = steps.environment[rows]?.shape[1].fixedValue else { return rows }
+        let grid = try steps.append(
+            "grid", .reshape(Reshape(shape: [window.height / k, k, window.width / k, k, width])), [rows])
+        let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1, 3, 4])), [grid])
+        return try steps.append("rows", .reshape(Reshape(shape: [window.height * window.width, width])), [turned])
+    }
+
+    func rewriteProject(_ module: inout Module, _ index: Int) throws(Diagnostic) {
+        var function = module.functions[index]
+        let k = window.kernel
+        for gather in gathers.reversed() {
+            guard let shape = function.operations[gather].type?.fixedShape else { continue }
+            let name = function.operations[gather].name
+            let channels = shape[1] / (k * k)
+            for position in function.operations.indices.reversed() where function.operations[position].operands.first == .value(name) {
+                let weight = function.operations[position].operands[1]
+                var steps = Steps(name: function.freeName("\(weight.name).windowed"), environment: module.environment(of: function))
+                guard let rows = steps.environment[weight]?.shape[0].fixedValue else { continue }
+                let split = try steps.append("columns", .reshape(Reshape(shape: [rows, channels, k * k])), [weight])
+                let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1])), [split])
+                let ordered = try steps.append("", .reshape(Reshape(shape: [rows, shape[1]])), [turned])
+                function.operations[position].operands[1] = ordered
+                function.operations.insert(contentsOf: steps.operations, at: position)
+            }
+            function.operations[gather].op = .reshape(Reshape(shape: shape))
+        }
+        module.functions[index] = function
+    }
+}
+
+/// Operations on constants that a rewrite puts before their reader; the last one has the name itself, the others a suffix.
+private struct Steps {
+    let name: String
+    var environment: TypeEnvironment
+    var operations: [Operation] = []
+
+    init(name: String, environment: TypeEnvironment) {
+        self.name = name
+        self.environment = environment
+    }
+
+    mutating func append(_ suffix: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
+        let full = suffix.isEmpty ? name : "\(name).\(suffix)"
+        operations.append(try derived(full, op, operands, &environment, pass: "order-windows"))
+        return .value(full)
+    }
+}

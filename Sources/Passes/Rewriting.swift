@@ -1,0 +1,93 @@
+import IR
+import Support
+
+/// Who makes and who reads each value of a function, at one moment.
+struct UseMap {
+    /// Index of the operation that makes a value; parameters have none.
+    private(set) var producer: [String: Int] = [:]
+    /// Indices of the operations that read a value, once per operand that does.
+    private(set) var users: [String: [Int]] = [:]
+    private var returned: Set<String> = []
+
+    init(_ function: Function) {
+        for (index, operation) in function.operations.enumerated() {
+            if operation.type != nil { producer[operation.name] = index }
+            for case .value(let name) in operation.operands { users[name, default: []].append(index) }
+        }
+        for case .value(let name) in function.results { returned.insert(name) }
+    }
+
+    func isReturned(_ name: String) -> Bool { returned.contains(name) }
+
+    /// The one operation that reads `name`, if nothing else does and it is no result.
+    func onlyUser(of name: String) -> Int? {
+        guard let list = users[name], list.count == 1, !isReturned(name) else { return nil }
+        return list[0]
+    }
+
+    /// The operation that makes `operand`, if it is a value that an operation makes and only one operand reads.
+    func soleUseProducer(of operand: Operand) -> Int? {
+        guard case .value(let name) = operand, onlyUser(of: name) != nil else { return nil }
+        return producer[name]
+    }
+}
+
+extension Function {
+    mutating func removeOperations(at indices: Set<Int>) {
+        operations = operations.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
+    }
+
+    /// A name that no operation or parameter has: `wanted`, or `wanted.2`, `wanted.3`, ...
+    func freeName(_ wanted: String, beside others: Set<String> = []) -> String {
+        let taken = Set(operations.map(\.name)).union(parameters.map(\.name)).union(others)
+        if !taken.contains(wanted) { return wanted }
+        return (2...).lazy.map { "\(wanted).\($0)" }.first { !taken.contains($0) }!
+    }
+}
+
+extension Module {
+    /// Runs `body` on every function and adds up what it returns.
+    mutating func rewriteFunctions(_ body: (inout Function, Module) throws(Diagnostic) -> Int) throws(Diagnostic) -> Int {
+        var rewrites = 0
+        for index in functions.indices {
+            let module = self
+            rewrites += try body(&functions[index], module)
+        }
+        return rewrites
+    }
+
+    /// The types of all values, weights and states that the end of `function` sees.
+    func environment(of function: Function) -> TypeEnvironment {
+        var environment = TypeEnvironment(self, function)
+        for operation in function.operations { _ = environment.define(operation) }
+        return environment
+    }
+}
+
+/// An operation whose type follows from `environment`, which then holds it too. A type error here is a defect of the pass.
+func derived(
+    _ name: String, _ op: Op, _ operands: [Operand], _ environment: inout TypeEnvironment, pass: String
+) throws(Diagnostic) -> Operation {
+    do throws(TypeError) {
+        let operation = try makeOperation(name, op, operands) { environment[$0] }
+        _ = environment.define(operation)
+        return operation
+    } catch {
+        throw .error("pass '\(pass)': '\(op.mnemonic)' \(error.message)", at: .operation("%\(name)"))
+    }
+}
+
+extension Operation {
+    /// For an operation that computes each row of its result from the same row of some operands: which those are.
+    /// A vector among them is repeated over the rows. Nil for an operation that mixes rows or reads the position.
+    var rowOperands: [Int]? {
+        switch op {
+        case .matmul(let matmul): [0] + (matmul.addendIndex.map { [$0] } ?? [])
+        case .add, .multiply, .gate: [0, 1]
+        case .scale, .activation, .layerNorm, .rmsNorm: [0]
+        case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .rotary,
+            .cacheStore, .attention:
+            nil
+        }
+    }
+}
