@@ -1,0 +1,90 @@
+import Support
+
+/// What `lmmc_model` (Runtime/lmmc.h) says about a program beyond its plan.
+public struct ProgramDescription: Sendable {
+    public enum Resize: String, Sendable { case pad, crop }
+
+    public enum Template: String, Sendable, CaseIterable {
+        case none
+        case llavaV1 = "llava_v1"
+        case vicunaV1 = "vicuna_v1"
+        case llama3 = "llama-3"
+    }
+
+    /// Preprocessing and size of an image; absent for a decoder alone.
+    public struct Vision: Sendable {
+        public var mode: Resize
+        /// Shortest edge in pixels, for `crop`; 0 for `pad`.
+        public var resize: Int
+        /// S: side of the square that the tower reads, in pixels.
+        public var size: Int
+        /// Colour of the padding, for `pad`: three channels.
+        public var background: [UInt8]
+        /// Three channels each.
+        public var mean: [Float]
+        public var std: [Float]
+        /// N: rows that one image becomes.
+        public var tokens: Int
+        public var maxImages: Int
+
+        public init(
+            mode: Resize, resize: Int, size: Int, background: [UInt8], mean: [Float], std: [Float], tokens: Int, maxImages: Int
+        ) {
+            self.mode = mode
+            self.resize = resize
+            self.size = size
+            self.background = background
+            self.mean = mean
+            self.std = std
+            self.tokens = tokens
+            self.maxImages = maxImages
+        }
+    }
+
+    /// Of the compiler.
+    public var version: String
+    /// JSON text that `--info` prints.
+    public var info: String
+    public var vision: Vision?
+    /// Positions that the KV cache holds.
+    public var context: Int
+    public var template: Template
+    public var addsBOS: Bool
+    public var bos: Int32
+    /// At most `maxEOSCount` are printed.
+    public var eos: [Int32]
+    /// Bytes, from the start of the attachment.
+    public var tokenizerOffset: Int
+    public var tokenizerBytes: Int
+    public var attachmentBytes: Int
+
+    /// LMMC_MAX_EOS of Runtime/lmmc.h.
+    public static let maxEOSCount = 16
+
+    /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
+    public init(
+        version: String, info: String, vision: Vision?, context: Int, template: Template, addsBOS: Bool, bos: Int32, eos: [Int32],
+        tokenizerOffset: Int, tokenizerBytes: Int, attachmentBytes: Int
+    ) throws(Diagnostic) {
+        guard eos.count <= Self.maxEOSCount else {
+            throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
+        }
+        if let vision {
+            for (name, count) in [("mean", vision.mean.count), ("std", vision.std.count), ("background", vision.background.count)]
+            where count != 3 {
+                throw .error("image preprocessing '\(name)' has \(count) channels", expected: "3")
+            }
+        }
+        self.version = version
+        self.info = info
+        self.vision = vision
+        self.context = context
+        self.template = template
+        self.addsBOS = addsBOS
+        self.bos = bos
+        self.eos = eos
+        self.tokenizerOffset = tokenizerOffset
+        self.tokenizerBytes = tokenizerBytes
+        self.attachmentBytes = attachmentBytes
+    }
+}

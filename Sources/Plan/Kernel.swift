@@ -1,0 +1,30 @@
+import IR
+
+/// What a step runs. Operands are the step's inputs in the order of the IR operation's, where nothing else is said; all are rows of
+/// unit stride with a row stride of their own, unless the kernel says contiguous.
+public enum Kernel: Hashable, Sendable {
+    /// u8 [S, S, 3] -> f32 [3, S, S], contiguous
+    case normalize(Normalize)
+    /// f32 [C, H, W] -> f32 [rows, C*p*p], contiguous
+    case extractPatches(ExtractPatches)
+    case gatherWindows(GatherWindows)
+    /// i32 [M], f32 [V, C] and perhaps f32 [R, C] -> f32 [M, C]
+    case embed
+    case matmul(Matmul)
+    /// The second input has as many rows as the first, or one that is repeated.
+    case add
+    case multiply
+    case scale(Float)
+    case activation(ActivationFunction)
+    case gate(ActivationFunction)
+    case layerNorm(epsilon: Float)
+    case rmsNorm(epsilon: Float)
+    /// No input -> f32 [M, d]: row i holds the cosines, then the sines, of (P + i) * frequency[j]
+    case rotaryTable(frequencies: [Float])
+    /// f32 [M, H*d] and the table of M rows -> f32 [M, H*d]
+    case rotary(headSize: Int)
+    /// Over values: every row sees all keys. Over caches (`isCached`): row i sees the rows 0 ... P + i.
+    case attention(Attention, isCached: Bool)
+    /// Any strides on both sides; also what stores rows in a cache.
+    case copy
+}

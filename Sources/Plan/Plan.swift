@@ -1,0 +1,130 @@
+import IR
+
+/// Everything that the emitted program needs to know, decided: the order of the steps, the place of every buffer, the layers that
+/// share one function. CEmit prints it.
+public struct Plan: Sendable {
+    public var moduleName: String
+    /// Longest sequence that one call of `prefill` takes; T in every buffer size.
+    public var chunk: Int
+    /// In the order of their offsets.
+    public var weights: [PlacedWeight]
+    /// Bytes of all weights together, a multiple of 64.
+    public var weightBytes: Int
+    /// The arena, in the order of the offsets: states, inputs and results of the entry points, and last the scratch region.
+    public var regions: [Region]
+    public var arenaBytes: Int
+    /// Bytes of the scratch region: the peak of all timelines.
+    public var activationBytes: Int
+    /// Scratch bytes of each timeline, in call order: image (vision and project), prefill, decode.
+    public var timelines: [Timeline]
+    /// Offsets of the weights and states of each layer of a repeated group.
+    public var tables: [LayerTable]
+    /// One per repeated group.
+    public var layers: [LayerFunction]
+    /// Those that the module has, in the order vision, project, prefill, decode.
+    public var entries: [EntryPoint]
+    /// Columns of the decoder's residual stream; 0 without a decoder.
+    public var hidden: Int
+    /// Columns of the logits; 0 without a decoder.
+    public var vocabulary: Int
+
+    public func region(named name: String) -> Region? { regions.first { $0.name == name } }
+}
+
+/// A stored weight: f32, row-major, at a multiple of 64 bytes from the start of the attached weights.
+public struct PlacedWeight: Hashable, Sendable {
+    public var name: String
+    public var type: TensorType
+    public var offset: Int
+    public var byteCount: Int
+}
+
+/// A part of the arena at a constant offset (bytes, a multiple of 64).
+public struct Region: Hashable, Sendable {
+    public enum Role: Hashable, Sendable { case state, input, result, scratch }
+    public var name: String
+    public var role: Role
+    /// nil for the scratch region.
+    public var type: TensorType?
+    public var offset: Int
+    public var byteCount: Int
+}
+
+public struct Timeline: Hashable, Sendable {
+    public var name: String
+    public var byteCount: Int
+}
+
+/// One row per layer of the byte offsets that differ from layer to layer.
+public struct LayerTable: Hashable, Sendable {
+    public struct Field: Hashable, Sendable {
+        public enum Kind: Hashable, Sendable { case weight, state }
+        /// The weight's or state's name without the layer's prefix.
+        public var name: String
+        public var kind: Kind
+        public var type: TensorType
+    }
+
+    /// `decoder.layer` for `decoder.layer0`, `decoder.layer1`, ...
+    public var name: String
+    public var fields: [Field]
+    /// The layers' prefixes, one per row.
+    public var layers: [String]
+    /// Into the attached weights or into the arena, as the field's kind says.
+    public var rows: [[Int]]
+}
+
+/// The body that all layers of a repeated group share.
+public struct LayerFunction: Sendable {
+    /// `prefill.decoder.layer`
+    public var name: String
+    /// Index into `Plan.tables`; nil when no weight or state differs.
+    public var table: Int?
+    /// Buffers that a caller passes, inputs first; indices into `body.buffers`.
+    public var arguments: [Int]
+    public var resultCount: Int
+    public var body: Body
+}
+
+/// `vision`, `project`, `prefill` or `decode`.
+public struct EntryPoint: Sendable {
+    public var name: String
+    public var hasSequence: Bool
+    public var hasPosition: Bool
+    public var body: Body
+}
+
+public struct Body: Sendable {
+    /// In the order of their first use; a buffer inside another comes after it.
+    public var buffers: [Buffer]
+    public var steps: [Step]
+}
+
+/// A named tensor of a body. Strides count elements; the last is 1 except in the source of a copy.
+public struct Buffer: Hashable, Sendable {
+    public enum Place: Hashable, Sendable {
+        /// At a byte offset of the arena.
+        case arena(Int)
+        /// The stored weight of this name.
+        case weight(String)
+        /// Column of the layer table.
+        case field(Int)
+        /// Passed by the caller.
+        case argument
+        /// Inside another buffer of the body, from element `offset + lastRow * (T - 1) + position * P` on.
+        case inside(Int, offset: Int, lastRow: Int, position: Int)
+    }
+
+    public var name: String
+    public var type: TensorType
+    public var strides: [Int]
+    public var place: Place
+    /// False where some step of the body, or of a layer that it calls, writes it.
+    public var isConstant: Bool
+}
+
+public enum Step: Sendable {
+    case run(Kernel, name: String, inputs: [Int], output: Int)
+    /// One call of a layer function for the given row of its table.
+    case call(layer: Int, row: Int, name: String, arguments: [Int])
+}
