@@ -22,7 +22,7 @@ public struct Checkpoint: Sendable {
     public static func open(path: String, visionTower: String? = nil) throws(Diagnostic) -> Checkpoint {
         guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: "a checkpoint folder") }
         guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
-        let config = try JSONObject(readingFile: joinedPath(path, "config.json"))
+        let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
         try checkModelType(config)
         let decoder = try DecoderConfiguration(config)
         let tower = try VisionSource.find(config: config, checkpoint: path, option: visionTower)

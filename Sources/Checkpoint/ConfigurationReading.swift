@@ -5,6 +5,13 @@ extension JSONObject {
     static let maximumDimension = Int(Int32.max)
     static let maximumLayers = 10_000
 
+    /// The `config.json` of `folder`, which `kind` describes to the user.
+    static func configuration(of folder: String, kind: String) throws(Diagnostic) -> JSONObject {
+        let path = joinedPath(folder, "config.json")
+        guard fileKind(path) != nil else { throw .error("no 'config.json'", at: .file(folder), expected: kind) }
+        return try JSONObject(readingFile: path)
+    }
+
     /// A positive size of at most `limit`.
     func dimension(_ key: String, default fallback: Int? = nil, limit: Int = maximumDimension) throws(Diagnostic) -> Int {
         if let fallback, self[key] == nil { return fallback }

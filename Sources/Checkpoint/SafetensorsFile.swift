@@ -66,7 +66,7 @@ public struct SafetensorsFile: Sendable {
             throw .error("the header's length is \(length)", at: .byte(file: path, offset: 0), expected: room)
         }
         let header = try file.withBytes(8..<8 + length) { (bytes) throws(Diagnostic) in
-            try JSONObject(parsing: bytes, file: path)
+            try JSONObject(parsing: bytes, file: path, origin: 8)
         }
         let (tensors, dataSize) = try Self.layOut(header, dataStart: 8 + length)
         // 8 + length fits in the file and the ranges were bounded, so neither sum can overflow.

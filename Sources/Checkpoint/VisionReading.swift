@@ -47,8 +47,10 @@ extension VisionSource {
     }
 
     private static func read(folder: String, pads: Bool) throws(Diagnostic) -> VisionSource {
-        let vision = try VisionConfiguration(root: JSONObject(readingFile: joinedPath(folder, "config.json")))
-        let processor = try JSONObject(readingFile: joinedPath(folder, "preprocessor_config.json"))
+        let vision = try VisionConfiguration(root: .configuration(of: folder, kind: "a vision tower's folder"))
+        let path = joinedPath(folder, "preprocessor_config.json")
+        // Without the file, what every CLIP tower was trained with.
+        let processor = fileKind(path) == nil ? JSONObject(file: path, members: [:]) : try JSONObject(readingFile: path)
         let preprocessing = try PreprocessingConfiguration(processor, imageSize: vision.imageSize, pads: pads)
         return VisionSource(vision: vision, preprocessing: preprocessing, folder: folder, label: folder)
     }
@@ -95,7 +97,7 @@ extension VisionConfiguration {
 }
 
 extension PreprocessingConfiguration {
-    /// Reads a CLIP `preprocessor_config.json` for a tower of `imageSize`.
+    /// Reads a CLIP `preprocessor_config.json` for a tower of `imageSize`; absent keys have CLIP's values.
     init(_ config: JSONObject, imageSize: Int, pads: Bool) throws(Diagnostic) {
         for key in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"] where try config.optionalBool(key) == false {
             throw config.invalid(key, "is false, which is not supported", expected: "true")
@@ -106,8 +108,8 @@ extension PreprocessingConfiguration {
         if let factor = try config.optionalDouble("rescale_factor"), abs(factor * 255 - 1) > 1e-6 {
             throw config.invalid("rescale_factor", "is \(factor), which is not supported", expected: "1/255")
         }
-        let crop = try Self.edge(config, "crop_size", names: ["height", "width"]) ?? 224
-        let resize = try Self.edge(config, "size", names: ["shortest_edge"]) ?? 224
+        let crop = try Self.edge(config, "crop_size", names: ["height", "width"]) ?? imageSize
+        let resize = try Self.edge(config, "size", names: ["shortest_edge"]) ?? imageSize
         guard crop == imageSize else {
             throw config.invalid("crop_size", "is \(crop)", expected: "\(imageSize), the tower's image size")
         }

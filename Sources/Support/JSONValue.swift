@@ -1,5 +1,3 @@
-import Foundation
-
 /// Any JSON value. Integers that fit in 64 bits are exact; other numbers are doubles.
 public enum JSONValue: Sendable, Equatable {
     case null
@@ -23,97 +21,15 @@ public enum JSONValue: Sendable, Equatable {
         }
     }
 
-    /// Parses UTF-8 JSON text; `file` is only named in errors. NaN and Infinity, which Python writes, are refused.
-    public static func parse(_ bytes: some Collection<UInt8>, file: String) throws(Diagnostic) -> JSONValue {
-        do {
-            return try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
-        } catch {
-            let tokens = ["NaN", "Infinity"].filter { token in bareTokens(in: bytes).contains(token) }
-            if let token = tokens.first {
-                throw .error("number \(quoted(token)) is not JSON", at: .file(file), expected: "finite numbers")
-            }
-            throw .error("not valid JSON\(position(of: error))", at: .file(file), expected: "JSON text in UTF-8")
-        }
+    /// Parses UTF-8 JSON text; errors name `file` and count bytes from `origin`, where the text begins in the file.
+    public static func parse(_ bytes: some Collection<UInt8>, file: String, origin: UInt64 = 0) throws(Diagnostic) -> JSONValue {
+        var parser = JSONParser(bytes: Array(bytes), file: file, origin: origin)
+        return try parser.parse()
     }
 
     /// Reads and parses the JSON file `path`, at most 256 MiB of it.
     public static func read(path: String) throws(Diagnostic) -> JSONValue {
         try parse(readFile(path, limit: 256 << 20), file: path)
-    }
-
-    /// The place of the fault, as far as Foundation tells it.
-    private static func position(of error: any Error) -> String {
-        guard case DecodingError.dataCorrupted(let context) = error,
-            let text = (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String,
-            let place = text.range(of: #"line \d+, column \d+"#, options: .regularExpression)
-        else { return "" }
-        return " (\(text[place]))"
-    }
-
-    /// The words outside strings, to recognise what Python's json module writes for non-finite numbers.
-    private static func bareTokens(in bytes: some Collection<UInt8>) -> Set<String> {
-        var words: Set<String> = [], word: [UInt8] = []
-        var inString = false, escaped = false
-        for byte in bytes {
-            if inString {
-                (inString, escaped) = (escaped || byte != UInt8(ascii: "\""), !escaped && byte == UInt8(ascii: "\\"))
-                continue
-            }
-            if (UInt8(ascii: "A")...UInt8(ascii: "z")).contains(byte) {
-                word.append(byte)
-                continue
-            }
-            if !word.isEmpty { words.insert(String(decoding: word, as: UTF8.self)) }
-            word = []
-            inString = byte == UInt8(ascii: "\"")
-        }
-        if !word.isEmpty { words.insert(String(decoding: word, as: UTF8.self)) }
-        return words
-    }
-}
-
-extension JSONValue: Decodable {
-    public init(from decoder: any Decoder) throws {
-        // A decoder gives no way to ask for the kind, so the kinds are tried, the frequent ones first.
-        if let container = try? decoder.singleValueContainer() {
-            if container.decodeNil() {
-                self = .null
-                return
-            }
-            if let value = try? container.decode(String.self) {
-                self = .string(value)
-                return
-            }
-            if let value = try? container.decode(Int64.self) {
-                self = .integer(value)
-                return
-            }
-            if let value = try? container.decode(Bool.self) {
-                self = .bool(value)
-                return
-            }
-            if let value = try? container.decode(Double.self) {
-                self = .number(value)
-                return
-            }
-        }
-        if var container = try? decoder.unkeyedContainer() {
-            var values: [JSONValue] = []
-            while !container.isAtEnd { values.append(try container.decode(JSONValue.self)) }
-            self = .array(values)
-            return
-        }
-        let container = try decoder.container(keyedBy: AnyKey.self)
-        var members: [String: JSONValue] = [:]
-        for key in container.allKeys { members[key.stringValue] = try container.decode(JSONValue.self, forKey: key) }
-        self = .object(members)
-    }
-
-    private struct AnyKey: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
     }
 }
 
@@ -137,9 +53,9 @@ public struct JSONObject: Sendable, Equatable {
         try self.init(root: JSONValue.read(path: file), file: file)
     }
 
-    /// Parses text whose root is an object; `file` is only named in errors.
-    public init(parsing bytes: some Collection<UInt8>, file: String) throws(Diagnostic) {
-        try self.init(root: JSONValue.parse(bytes, file: file), file: file)
+    /// Parses text whose root is an object; `file` and `origin` as in `JSONValue.parse`.
+    public init(parsing bytes: some Collection<UInt8>, file: String, origin: UInt64 = 0) throws(Diagnostic) {
+        try self.init(root: JSONValue.parse(bytes, file: file, origin: origin), file: file)
     }
 
     private init(root: JSONValue, file: String) throws(Diagnostic) {
@@ -210,7 +126,12 @@ public struct JSONObject: Sendable, Equatable {
     }
 
     private static func integer(_ value: JSONValue) -> Int? {
-        if case .integer(let value) = value { Int(exactly: value) } else { nil }
+        switch value {
+        case .integer(let value): Int(exactly: value)
+        // 4096.0 is what some writers make of 4096.
+        case .number(let value): Int(exactly: value)
+        case .null, .bool, .string, .array, .object: nil
+        }
     }
 
     private static func double(_ value: JSONValue) -> Double? {
