@@ -1,23 +1,56 @@
+import Foundation
+
 /// `rotary %x {head_size = d, theta = t}` : f32[M, H*d] -> f32[M, H*d], at the position P
+/// `rotary %x {head_size = d, theta = t, factor = s, low = a, high = b, original = c}`
 ///
 /// Rotary embedding in the half-split layout of transformers: row i stands at position P + i; in each head the pair
-/// (x[j], x[j + d/2]) turns by the angle (P + i) * t^(-2j/d).
+/// (x[j], x[j + d/2]) turns by the angle (P + i) * `inverseFrequencies[j]`, which is t^(-2j/d), or that rescaled as Llama 3.1 does.
 public struct Rotary: OperationPayload {
+    /// Llama 3.1's `rope_scaling` "llama3": wavelengths above `original / low` are stretched by `factor`, those below
+    /// `original / high` stay, and between the two the frequency goes over linearly in `original / wavelength`.
+    public struct Scaling: Hashable, Sendable {
+        public let factor, low, high: Float
+        public let original: Int
+
+        public init(factor: Float, low: Float, high: Float, original: Int) {
+            self.factor = factor
+            self.low = low
+            self.high = high
+            self.original = original
+        }
+    }
+
     public static let mnemonic = "rotary"
     public let headSize: Int
     public let theta: Float
+    public let scaling: Scaling?
 
-    public init(headSize: Int, theta: Float) {
+    public init(headSize: Int, theta: Float, scaling: Scaling? = nil) {
         self.headSize = headSize
         self.theta = theta
+        self.scaling = scaling
     }
 
     public init(_ reader: inout AttributeReader) throws(TypeError) {
-        self.init(headSize: try reader.integer("head_size"), theta: try reader.float("theta"))
+        headSize = try reader.integer("head_size")
+        theta = try reader.float("theta")
+        scaling =
+            reader.has("factor")
+            ? Scaling(
+                factor: try reader.float("factor"), low: try reader.float("low"), high: try reader.float("high"),
+                original: try reader.integer("original"))
+            : nil
     }
 
     public var attributes: [(name: String, value: Attribute)] {
-        [("head_size", .integer(headSize)), ("theta", .float(theta))]
+        var list: [(name: String, value: Attribute)] = [("head_size", .integer(headSize)), ("theta", .float(theta))]
+        if let scaling {
+            list += [
+                ("factor", .float(scaling.factor)), ("low", .float(scaling.low)), ("high", .float(scaling.high)),
+                ("original", .integer(scaling.original)),
+            ]
+        }
+        return list
     }
 
     public func usesPosition(states: Bool) -> Bool { true }
@@ -30,6 +63,25 @@ public struct Rotary: OperationPayload {
         guard headSize > 0, headSize % 2 == 0, width % headSize == 0 else {
             throw TypeError("heads of \(headSize) do not divide a width of \(width) into pairs")
         }
+        if let scaling, scaling.high <= scaling.low || scaling.low <= 0 || scaling.factor <= 0 || scaling.original <= 0 {
+            throw TypeError("a scaling from \(scaling.low) to \(scaling.high) by \(scaling.factor) over \(scaling.original) positions is none")
+        }
         return operands[0]
+    }
+
+    /// Radians per position of each pair, in float32 as transformers rounds them: d/2 values.
+    public var inverseFrequencies: [Float] {
+        (0..<headSize / 2).map { pair in
+            // transformers: 1 / theta ** (arange(0, d, 2).float() / d), every step rounded to float32
+            let exponent = Float(2 * pair) / Float(headSize)
+            let frequency = 1 / Float(pow(Double(theta), Double(exponent)))
+            guard let scaling else { return frequency }
+            let wavelength = 2 * Float.pi / frequency
+            let original = Float(scaling.original)
+            if wavelength > original / scaling.low { return frequency / scaling.factor }
+            if wavelength < original / scaling.high { return frequency }
+            let smooth = (original / wavelength - scaling.low) / (scaling.high - scaling.low)
+            return (1 - smooth) * (frequency / scaling.factor) + smooth * frequency
+        }
     }
 }
