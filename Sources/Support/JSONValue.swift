@@ -80,15 +80,15 @@ public struct JSONObject: Sendable, Equatable {
         .error("key \(quoted(keyPath(key))) \(problem)", at: .file(file), expected: expected, notes: notes)
     }
 
-    public func string(_ key: String) throws(Diagnostic) -> String { try required(key, optionalString) }
-    public func bool(_ key: String) throws(Diagnostic) -> Bool { try required(key, optionalBool) }
-    public func integer(_ key: String) throws(Diagnostic) -> Int { try required(key, optionalInteger) }
+    public func string(_ key: String) throws(Diagnostic) -> String { try required(key, "a string", optionalString) }
+    public func bool(_ key: String) throws(Diagnostic) -> Bool { try required(key, "a boolean", optionalBool) }
+    public func integer(_ key: String) throws(Diagnostic) -> Int { try required(key, "an integer", optionalInteger) }
     /// Finite by construction; an integer is accepted.
-    public func double(_ key: String) throws(Diagnostic) -> Double { try required(key, optionalDouble) }
-    public func array(_ key: String) throws(Diagnostic) -> [JSONValue] { try required(key, optionalArray) }
-    public func integers(_ key: String) throws(Diagnostic) -> [Int] { try required(key, optionalIntegers) }
-    public func doubles(_ key: String) throws(Diagnostic) -> [Double] { try required(key, optionalDoubles) }
-    public func object(_ key: String) throws(Diagnostic) -> JSONObject { try required(key, optionalObject) }
+    public func double(_ key: String) throws(Diagnostic) -> Double { try required(key, "a number", optionalDouble) }
+    public func array(_ key: String) throws(Diagnostic) -> [JSONValue] { try required(key, "an array", optionalArray) }
+    public func integers(_ key: String) throws(Diagnostic) -> [Int] { try required(key, "an array of integers", optionalIntegers) }
+    public func doubles(_ key: String) throws(Diagnostic) -> [Double] { try required(key, "an array of numbers", optionalDoubles) }
+    public func object(_ key: String) throws(Diagnostic) -> JSONObject { try required(key, "an object", optionalObject) }
 
     public func optionalString(_ key: String) throws(Diagnostic) -> String? {
         try lookup(key, expected: "a string") { if case .string(let value) = $0 { value } else { nil } }
@@ -143,10 +143,10 @@ public struct JSONObject: Sendable, Equatable {
     }
 
     private func required<T>(
-        _ key: String, _ lookup: (String) throws(Diagnostic) -> T?
+        _ key: String, _ kind: String, _ lookup: (String) throws(Diagnostic) -> T?
     ) throws(Diagnostic) -> T {
         if let value = try lookup(key) { return value }
-        throw invalid(key, members[key] == nil ? "is missing" : "is null")
+        throw invalid(key, members[key] == nil ? "is missing" : "is null", expected: kind)
     }
 
     private func lookup<T>(

@@ -48,8 +48,7 @@ public func byteCountText(_ count: UInt64) -> String {
         // Rounded half up; a value that rounds to 1024.0 moves to the next unit.
         let rounded = quotient.quotient + (quotient.remainder >= 512 ? 1 : 0)
         if rounded < 10240 || unit == "EiB" {
-            return rounded < 1000 || rounded % 10 != 0
-                ? "\(rounded / 10).\(rounded % 10) \(unit)" : "\(rounded / 10) \(unit)"
+            return rounded % 10 == 0 ? "\(rounded / 10) \(unit)" : "\(rounded / 10).\(rounded % 10) \(unit)"
         }
         tenths = (high: 0, low: quotient.quotient)
     }

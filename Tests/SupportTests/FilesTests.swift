@@ -1,0 +1,51 @@
+import Foundation
+import Support
+import Testing
+
+@Suite struct FilesTests {
+    private let folder = TemporaryFolder()
+
+    private func failure<T>(_ body: () throws(Diagnostic) -> T) -> String {
+        do throws(Diagnostic) { return "got \(try body())" } catch { return error.rendered }
+    }
+
+    @Test func reads() throws {
+        let path = folder.write("a", "hello")
+        #expect(try readFile(path, limit: 5) == Array("hello".utf8))
+        #expect(try readFile(folder.write("empty", ""), limit: 0) == [])
+        #expect(failure { () throws(Diagnostic) in try readFile(path, limit: 4) }
+            == "error: the file has 5 bytes, at file '\(path)'; expected at most 4 bytes")
+        #expect(failure { () throws(Diagnostic) in try readFile(folder.path, limit: 4) }
+            == "error: '\(folder.path)' is a folder; expected a regular file")
+        #expect(failure { () throws(Diagnostic) in try readFile("/dev/null", limit: 4) }
+            == "error: '/dev/null' is not a regular file; expected a regular file")
+    }
+
+    @Test func namedPipeDoesNotHang() {
+        let pipe = folder.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        #expect(failure { () throws(Diagnostic) in try readFile(pipe, limit: 4) }
+            == "error: '\(pipe)' is not a regular file; expected a regular file")
+    }
+
+    @Test func kindsAndContents() throws {
+        folder.write("b", "")
+        folder.write("a", "")
+        #expect(try folderContents(folder.path) == ["a", "b"])
+        #expect(fileKind(folder.path) == .folder)
+        #expect(fileKind(folder.file("a")) == .regular)
+        #expect(fileKind("/dev/null") == .other)
+        #expect(fileKind(folder.file("none")) == nil)
+        #expect(failure { () throws(Diagnostic) in try folderContents(folder.file("none")) }
+            == "error: cannot open '\(folder.file("none"))': no such file or directory")
+    }
+
+    @Test func paths() {
+        #expect(joinedPath("a", "b") == "a/b")
+        #expect(joinedPath("a/", "b") == "a/b")
+        #expect(joinedPath("a", "/b") == "/b")
+        #expect(joinedPath("", "b") == "b")
+        #expect(lastPathComponent("/no/such/model/") == "model")
+        #expect(lastPathComponent("/usr/.") == "usr")
+    }
+}
