@@ -38,14 +38,14 @@ extension Pipeline {
         let name = function.freeName(mergedName(products.map(\.name)))
         let pass = "merge-matmuls"
         let weights = try derived(
-            function.freeName("\(name).weight"), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[1] }, &environment,
+            function.freeName(mergedName(products.map { $0.operands[1].name })), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[1] }, &environment,
             pass: pass)
         var operations = [weights]
         var operands = [products[0].operands[0], Operand.value(weights.name)]
         let hasBias = products[0].operands.count > 2
         if hasBias {
             let biases = try derived(
-                function.freeName("\(name).bias"), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[2] }, &environment,
+                function.freeName(mergedName(products.map { $0.operands[2].name })), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[2] }, &environment,
                 pass: pass)
             operations.append(biases)
             operands.append(.value(biases.name))
@@ -63,11 +63,17 @@ extension Pipeline {
         function.operations.insert(contentsOf: operations, at: first)
     }
 
-    /// `a.b.query`, `a.b.key`, `a.b.value` -> `a.b.query_key_value`
+    /// The parts that differ, joined: `a.query`, `a.key`, `a.value` -> `a.query_key_value`; `a.gate.weight`, `a.up.weight` -> `a.gate_up.weight`
     private static func mergedName(_ names: [String]) -> String {
         let paths = names.map { $0.split(separator: ".", omittingEmptySubsequences: false) }
-        let scope = paths[0].dropLast()
-        guard paths.allSatisfy({ $0.dropLast() == scope }) else { return "\(names[0]).merged" }
-        return (scope + [paths.map { $0.last! }.joined(separator: "_")[...]]).joined(separator: ".")
+        let shortest = paths.map(\.count).min() ?? 0
+        func shared(_ part: (Int, [Substring]) -> Substring) -> Int {
+            (0..<shortest).first { index in Set(paths.map { part(index, $0) }).count > 1 } ?? shortest
+        }
+        let prefix = shared { $1[$0] }
+        let suffix = min(shared { $1[$1.count - 1 - $0] }, shortest - prefix)
+        let middle = paths.map { $0.dropFirst(prefix).dropLast(suffix).joined(separator: ".") }.filter { !$0.isEmpty }
+        return (paths[0].prefix(prefix).map(String.init) + [middle.joined(separator: "_")] + paths[0].suffix(suffix).map(String.init))
+            .filter { !$0.isEmpty }.joined(separator: ".")
     }
 }

@@ -37,6 +37,11 @@ extension Function {
         operations = operations.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
     }
 
+    mutating func replaceUses(of old: Operand, by new: Operand) {
+        for index in operations.indices { operations[index].operands = operations[index].operands.map { $0 == old ? new : $0 } }
+        results = results.map { $0 == old ? new : $0 }
+    }
+
     /// A name that no operation or parameter has: `wanted`, or `wanted.2`, `wanted.3`, ...
     func freeName(_ wanted: String, beside others: Set<String> = []) -> String {
         let taken = Set(operations.map(\.name)).union(parameters.map(\.name)).union(others)

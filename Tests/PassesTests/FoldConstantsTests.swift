@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func foldConstantsCases() throws { try checkCases(Pipeline.foldConstants) }

@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func fuseEpilogueCases() throws { try checkCases(Pipeline.fuseEpilogue) }

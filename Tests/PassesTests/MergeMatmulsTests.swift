@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func mergeMatmulsCases() throws { try checkCases(Pipeline.mergeMatmuls) }
