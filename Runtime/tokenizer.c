@@ -301,14 +301,16 @@ static void merge(encoder *c, int32_t count) {
   }
 }
 
-// The ids of one symbol. An unused piece is taken apart again into the halves that made it; the depth is bounded by the
-// length of a piece. `*unknown` says that the id before was the unknown piece: a run of them is one.
+// The ids of one symbol. An unused piece is taken apart again into the halves that made it (the depth is bounded by the
+// length of a piece); one that nothing made, a single character, is unknown. `*unknown` says that the id before was the
+// unknown piece: a run of them is one.
 static bool output(const encoder *c, uint32_t start, uint32_t length, bool *unknown, lmmc_ids *ids, lmmc_error *e) {
   const lmmc_tokenizer *t = c->t;
   int32_t id = find(t, c->text + start, length);
-  if (id >= 0 && t->type[id] == LMMC_UNUSED && c->left_half[id]) {
+  if (id >= 0 && t->type[id] == LMMC_UNUSED) {
     uint32_t left = c->left_half[id];
-    return output(c, start, left, unknown, ids, e) && output(c, start + left, length - left, unknown, ids, e);
+    if (left) return output(c, start, left, unknown, ids, e) && output(c, start + left, length - left, unknown, ids, e);
+    id = -1;
   }
   bool was_unknown = *unknown;
   *unknown = id < 0;
@@ -386,9 +388,9 @@ static bool release(lmmc_decoder *d, bool all, lmmc_text *text, lmmc_error *e) {
 }
 
 bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e) {
-  bool is_piece = id >= 0 && (uint32_t)id < t->pieces;
-  uint8_t type = is_piece ? t->type[id] : LMMC_CONTROL;
-  const uint8_t *p = is_piece ? t->text + t->offset[id] : NULL, *end = is_piece ? t->text + t->offset[id + 1] : NULL;
+  if (id < 0 || (uint32_t)id >= t->pieces) return true;
+  uint8_t type = t->type[id];
+  const uint8_t *p = t->text + t->offset[id], *end = t->text + t->offset[id + 1];
   if (type == LMMC_BYTE) {
     d->held[d->held_count++] = (uint8_t)byte_value(p, (uint32_t)(end - p));
     return release(d, false, text, e);

@@ -80,7 +80,8 @@ typedef struct {
   uint32_t held_count;
 } lmmc_decoder;
 
-// Appends the text that id adds, whole characters only. Ids beyond the pieces (added tokens) have no text.
+// Appends the text that id adds, whole characters only. Ids beyond the pieces (added tokens, spare rows of the head) are
+// passed over.
 bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e);
 
 // Appends what is still held at the end: U+FFFD for each byte of an unfinished character.

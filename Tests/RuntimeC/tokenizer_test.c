@@ -1,0 +1,243 @@
+// The tokenizer against what the sentencepiece package gave, and against damaged data.
+//   tokenizer_test GOLDEN ODD...      GOLDEN: folder with tokenizer_cases.json and a checkpoint's tokenizer.model;
+//                                     ODD: pairs of model and cases files
+//   tokenizer_test --stream MODEL     cases as JSON lines on standard input (for fuzzing)
+#include "check.h"
+#include "tokenizer_blob.h"
+
+static int32_t *id_array(const json *array, size_t *count) {
+  int32_t *ids = malloc((array->length + 1) * sizeof *ids);
+  *count = 0;
+  for (const json *m = array->child; m; m = m->next) ids[(*count)++] = (int32_t)m->number;
+  return ids;
+}
+
+static char *base64(const char *text, size_t *count) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  char *out = malloc(strlen(text) + 1);
+  uint32_t bits = 0, have = 0;
+  *count = 0;
+  for (; *text && *text != '='; text++) {
+    bits = bits << 6 | (uint32_t)(strchr(digits, *text) - digits);
+    if ((have += 6) >= 8) out[(*count)++] = (char)(bits >> (have -= 8));
+  }
+  return out;
+}
+
+static const char *show(const int32_t *ids, size_t count) {
+  static lmmc_text text;
+  text.count = 0;
+  lmmc_json_ids(&text, ids, count < 60 ? count : 60, NULL);
+  lmmc_text_append(&text, "", 1, NULL);
+  return text.bytes;
+}
+
+static void encode_case(const lmmc_tokenizer *t, const json *c) {
+  lmmc_error e = {0};
+  const json *text = json_get(c, "text"), *coded = json_get(c, "base64");
+  size_t size = text ? text->length : 0, count;
+  char *bytes = text ? text->text : base64(coded->text, &size);
+  int32_t *wanted = id_array(json_get(c, "ids"), &count);
+  lmmc_ids ids = {0};
+  // A copy of the exact size, so that the address sanitizer sees a byte too far.
+  char *exact = malloc(size ? size : 1);
+  memcpy(exact, bytes, size);
+  bool done = lmmc_tokenize(t, exact, size, &ids, &e);
+  bool same = done && ids.count == count && (count == 0 || memcmp(ids.values, wanted, count * sizeof *wanted) == 0);
+  CHECK(same, "'%.*s': %s %s", (int)size, bytes, show(ids.values, ids.count), e.message);
+  if (!same) printf("  wanted %s\n", show(wanted, count));
+  lmmc_ids_free(&ids);
+  free(exact);
+  free(wanted);
+  if (coded) free(bytes);
+}
+
+static void decode_case(const lmmc_tokenizer *t, const json *c) {
+  size_t count, begun = 0;
+  const json *text = json_get(c, "text");
+  int32_t *ids = id_array(json_get(c, "ids"), &count);
+  lmmc_decoder d = {0};
+  lmmc_text out = {0};
+  bool whole = true;
+  for (size_t i = 0; i < count; i++) {
+    lmmc_decode(t, &d, ids[i], &out, NULL);
+    for (size_t n; begun < out.count; begun += n)  // what has been let go must be whole characters
+      if (!(n = lmmc_utf8_length(out.bytes + begun, out.count - begun))) {
+        whole = false;
+        break;
+      }
+  }
+  lmmc_decode_end(&d, &out, NULL);
+  CHECK(whole, "a part of a character was given out for %s", show(ids, count));
+  CHECK(out.count == text->length && (out.count == 0 || memcmp(out.bytes, text->text, out.count) == 0),
+        "%s: '%.*s', wanted '%s'", show(ids, count), (int)out.count, out.bytes, text->text);
+  lmmc_text_free(&out);
+  free(ids);
+}
+
+static void all_cases(const lmmc_tokenizer *t, const json *cases) {
+  for (const json *c = json_get(cases, "encode")->child; c; c = c->next) encode_case(t, c);
+  for (const json *c = json_get(cases, "decode")->child; c; c = c->next) decode_case(t, c);
+}
+
+static json *load(const char *path) {
+  size_t size;
+  char *text = read_whole(path, &size);
+  json *v = text ? json_parse(text) : NULL;
+  CHECK(v != NULL, "'%s' is not a JSON file", path);
+  if (!v) exit(check_report());
+  free(text);
+  return v;
+}
+
+// Bytes as they would lie at the end of a mapping: nothing readable after them.
+static uint8_t *copy(const lmmc_text *blob, size_t bytes) {
+  uint8_t *c = aligned_alloc(8, bytes ? (bytes + 7) / 8 * 8 : 8);
+  memcpy(c, blob->bytes, bytes);
+  return c;
+}
+
+// A damaged blob is refused, or at least never read out of bounds (the sanitizers watch).
+static void damaged(const lmmc_text *blob) {
+  static const char text[] = "The picture of the assistant \xE6\x97\xA5 \xFF <sep>\n";
+  lmmc_tokenizer t;
+  lmmc_error e;
+  uint64_t random = 88172645463325252ull;
+  for (size_t bytes = 0; bytes < blob->count; bytes += bytes < 512 ? 1 : 61) {
+    uint8_t *c = copy(blob, bytes);
+    CHECK(!lmmc_tokenizer_open(&t, c, bytes, &e) && e.code == 1 && e.message[0], "%zu bytes of %zu were taken", bytes, blob->count);
+    free(c);
+  }
+  int refused = 0;
+  for (int i = 0; i < 4000; i++) {
+    uint8_t *c = copy(blob, blob->count);
+    for (int flips = 1 + i % 3; flips > 0; flips--) {
+      random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+      size_t at = (random >> 16) % (i % 4 ? blob->count : 64);
+      c[at] = i % 5 ? (uint8_t)(c[at] ^ 1u << (random & 7)) : (uint8_t)random;
+    }
+    if (lmmc_tokenizer_open(&t, c, blob->count, &e)) {
+      lmmc_ids ids = {0};
+      lmmc_text out = {0};
+      lmmc_decoder d = {0};
+      lmmc_tokenize(&t, text, sizeof text, &ids, &e);
+      for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &out, &e);
+      lmmc_decode_end(&d, &out, &e);
+      int32_t id;
+      lmmc_tokenizer_special(&t, "</s", 3, &id);
+      lmmc_ids_free(&ids);
+      lmmc_text_free(&out);
+    } else {
+      refused++;
+    }
+    free(c);
+  }
+  CHECK(refused > 200 && refused < 4000, "%d of 4000 damaged blobs were refused", refused);
+}
+
+// One wrong field at a time, with the message that it gives.
+static void refusals(const lmmc_text *blob) {
+  uint32_t n, slots;
+  memcpy(&n, blob->bytes + 24, 4);
+  memcpy(&slots, blob->bytes + 28, 4);
+  size_t score = 64, offset = score + (4 * n + 7) / 8 * 8, table = offset + (4 * (n + 1) + 7) / 8 * 8;
+  const struct { size_t at; uint32_t value; const char *message; } cases[] = {
+      {0, 0, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1"},
+      {16, 2, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1"},
+      {24, UINT32_MAX, "tokenizer: 4294967295 pieces, "},
+      {28, 12, " 12 slots do not make sense"},
+      {24, n + 1, "tokenizer: its sections do not fill its "},
+      {36, n, "tokenizer: the unknown piece is id "},
+      {score, 0x7FC00000, "tokenizer: the score of piece 0 is not a number"},
+      {offset + 8, 0, "tokenizer: text offsets do not rise"},
+      {table, n, "tokenizer: slot 0 holds id "},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_error e = {0};
+    lmmc_tokenizer t;
+    uint8_t *c = copy(blob, blob->count);
+    memcpy(c + cases[i].at, &cases[i].value, 4);
+    CHECK(!lmmc_tokenizer_open(&t, c, blob->count, &e) && strstr(e.message, cases[i].message), "case %zu: '%s'", i, e.message);
+    free(c);
+  }
+  uint8_t *full = copy(blob, blob->count);
+  for (uint32_t i = 0; i < slots; i++) memset(full + table + 4 * i, 0, 4);
+  lmmc_error e = {0};
+  lmmc_tokenizer t;
+  CHECK(!lmmc_tokenizer_open(&t, full, blob->count, &e) && strstr(e.message, "no empty slot"), "'%s'", e.message);
+  free(full);
+}
+
+static void specials(void) {
+  static const blob_piece pieces[] = {{"<unk>", 5, 0, 2}, {"<s>", 3, 0, 3}, {"</s>", 4, 0, 3}, {"\xE2\x96\x81", 3, -1, 1}};
+  static const blob_piece added[] = {{"</s>x", 5, 0, 0}, {"[A]", 3, 0, 0}};
+  lmmc_text blob = tokenizer_blob(pieces, 4, LMMC_TOKENIZER_DUMMY_PREFIX, added, 2);
+  lmmc_tokenizer t;
+  lmmc_error e = {0};
+  CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  const struct { const char *text; size_t bytes, length; int32_t id; } cases[] = {
+      {"<s>", 3, 3, 1}, {"</s>", 4, 4, 2}, {"</s>x", 5, 5, 4}, {"</s>x", 4, 4, 2}, {"[A]B", 4, 3, 5}, {"<unk>", 5, 0, -1}, {"</s", 3, 0, -1}, {"", 0, 0, -1}, {"x", 1, 0, -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int32_t id = -1;
+    size_t length = lmmc_tokenizer_special(&t, cases[i].text, cases[i].bytes, &id);
+    CHECK(length == cases[i].length && id == cases[i].id, "'%s': id %d of %zu bytes", cases[i].text, id, length);
+  }
+  // The text of a control piece is plain text for the encoder, and here all of it is unknown: one 'unk' for a run.
+  lmmc_ids ids = {0};
+  lmmc_tokenize(&t, "</s>", 4, &ids, &e);
+  CHECK(ids.count == 2 && ids.values[0] == 3 && ids.values[1] == 0, "%s", show(ids.values, ids.count));
+  lmmc_ids_free(&ids);
+  lmmc_text_free(&blob);
+}
+
+// Long inputs in bounded time: a quadratic encoder would need hours for these.
+static void long_texts(const lmmc_tokenizer *t) {
+  static const char *const units[] = {" ", "a", "the assistant ", "\xFF", "aaaaaaab", "\xE6\x97\xA5"};
+  for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+    lmmc_text text = {0};
+    lmmc_ids ids = {0};
+    while (text.count < 1 << 20) lmmc_text_append(&text, units[u], strlen(units[u]), NULL);
+    CHECK(lmmc_tokenize(t, text.bytes, text.count, &ids, NULL) && ids.count > 1000, "%zu ids", ids.count);
+    lmmc_ids_free(&ids);
+    lmmc_text_free(&text);
+  }
+}
+
+static int stream(const char *model) {
+  lmmc_text blob = tokenizer_blob_of(model, NULL, 0);
+  lmmc_tokenizer t;
+  lmmc_error e = {0};
+  CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  char *line = NULL;
+  size_t capacity = 0;
+  while (getline(&line, &capacity, stdin) > 0) {
+    json *c = json_parse(line);
+    const json *first = c ? c->child : NULL;  // an encode case begins with its text, a decode case with its ids
+    CHECK(first != NULL, "not a case: %s", line);
+    if (first) (strcmp(first->key, "ids") == 0 ? decode_case : encode_case)(&t, c);
+  }
+  return check_report();
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && strcmp(argv[1], "--stream") == 0) return stream(argv[2]);
+  if (argc < 2) return fprintf(stderr, "usage: tokenizer_test GOLDEN [MODEL CASES]...\n"), 2;
+  char model[4096], cases[4096];
+  snprintf(model, sizeof model, "%s/llava-mlp/tokenizer.model", argv[1]);
+  snprintf(cases, sizeof cases, "%s/tokenizer_cases.json", argv[1]);
+  for (int i = 0; i == 0 || i + 1 < argc; i += 2) {
+    lmmc_text blob = tokenizer_blob_of(i ? argv[i] : model, NULL, 0);
+    lmmc_tokenizer t;
+    lmmc_error e = {0};
+    CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+    all_cases(&t, load(i ? argv[i + 1] : cases));
+    damaged(&blob);
+    if (i == 0) {
+      refusals(&blob);
+      long_texts(&t);
+    }
+    lmmc_text_free(&blob);
+  }
+  specials();
+  return check_report();
+}
