@@ -56,7 +56,7 @@ class Spec:
     full_clip: bool = False        # the tower's folder holds a whole CLIP: config under vision_config, text tensors, position_ids
     preprocessor: str = "new"      # sizes as dictionaries; 'old': as integers; None: no file
     mean_std: tuple | None = None
-    aspect: str = "pad"
+    aspect: str | None = "pad"     # None: no key
     feature: str = "patch"
     select_layer: int = -2
     # projector or fusion
@@ -197,6 +197,8 @@ def config_json(spec, tower):
         "mm_vision_tower": tower, "mm_vision_select_layer": spec.select_layer, "mm_vision_select_feature": spec.feature, "mm_hidden_size": spec.c1,
         "mm_use_im_start_end": False, "mm_use_im_patch_token": False, "use_mm_proj": True, "image_aspect_ratio": spec.aspect,
     }
+    if spec.aspect is None:
+        del config["image_aspect_ratio"]
     if spec.head_dim:
         config["head_dim"] = spec.head_dim
     if spec.taps is None:
@@ -281,3 +283,38 @@ def make_checkpoint(spec, folder, tokenizer):
     write_json(os.path.join(folder, "tokenizer_config.json"), {"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer", "legacy": True})
     with open(os.path.join(folder, "tokenizer.model"), "wb") as file:
         file.write(tokenizer)
+
+
+def random_spec(rng, seed):
+    """A Spec drawn over everything that goldens span and more: any widths, heads, taps, windows, files. rng: random.Random."""
+    pick = rng.choice
+    head, heads = pick([4, 6, 8, 12, 16, 24]), pick([1, 2, 3, 4, 6])
+    explicit = pick([None, None, 2 * rng.randint(2, 12)])
+    vision_heads = rng.randint(1, 4)
+    spec = Spec(
+        dtype=pick(list(DTYPES)), model_type=pick(["llava_llama", "llava"]), vision_heads=vision_heads, c1=vision_heads * rng.randint(5, 12),
+        vision_ff=rng.randint(17, 90), blocks=rng.randint(2, 6), inside=pick([True, False]), tower_dtype=pick([None, *DTYPES]), full_clip=pick([True, False]),
+        preprocessor=pick(["new", "old", None]), mean_std=pick([None, ([0.5, 0.4, 0.3], [0.25, 0.5, 0.3])]), aspect=pick(["pad", "square", None]),
+        hidden=head * heads, heads=heads, kv_heads=pick([d for d in range(1, heads + 1) if heads % d == 0]), head_dim=explicit, ff=rng.randint(21, 100),
+        layers=rng.randint(2, 4), vocab=pick([432, 432, 433, 450]), tied=pick([True, False]), theta=pick([10000.0, 500000.0, 1234.5]), eps=pick([1e-5, 1e-6]),
+        rope_scaling=pick([None, None, {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": pick([32, 64, 128])}]),
+        context=768, eos=pick([2, [2, 5]]), generation_eos=pick([None, 2, [2, 7]]), shards=rng.randint(1, 4), old_extras=pick([True, False]), seed=seed)
+    spec.patch, side, kind = rng.randint(3, 8), rng.randint(4, 9), pick(["projector", "released", "fusion", "fusion", "fusion"])
+    if kind == "projector":
+        spec.projector, spec.feature = pick(["linear", "mlp2x_gelu", "mlp3x_gelu"]), pick(["patch", "cls_patch"])
+        spec.select_layer = rng.randint(-spec.blocks, -1)
+    elif kind == "released":
+        spec.projector, spec.blocks, spec.vision_ff, side = "stf", 24, min(spec.vision_ff, 40), 2 * rng.randint(2, 4)
+        spec.select_layer = pick([-2, -2, -1, 23])
+    else:
+        spec.k, spec.tokens = pick([1, 2, 3, 4]), pick([1, 2, 4, 8])
+        side = spec.k * rng.randint(1 + (spec.k == 1), 8 // spec.k + (spec.k == 1))
+        spec.taps = [rng.randint(-spec.blocks - 1, spec.blocks) for _ in range(rng.randint(1, 4))]
+        spec.mbtf = pick([None, [rng.randint(9, 90), rng.randint(2, 5) * 8]])
+        if not spec.mbtf:
+            spec.c1 = vision_heads * 8  # so that every E divides the window
+            spec.taps = spec.taps[:2]
+        spec.mbtf_final, spec.window_conv, spec.stf_final = pick([True, False]), pick([True, False]), pick([True, False])
+        spec.stf = [rng.randint(9, 90), spec.hidden]
+    spec.image = spec.patch * side
+    return spec

@@ -13,7 +13,6 @@ import shutil
 import sys
 from dataclasses import replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -22,6 +21,7 @@ import checkpoints
 import reference
 import tokenizer_cases
 from checkpoints import Spec
+from compare import distance, margin
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
@@ -44,8 +44,8 @@ CHECKPOINTS = {
     "released-stf": (Spec(c1=12, vision_heads=3, vision_ff=20, blocks=24, projector="stf", hidden=32, heads=4, layers=2, ff=48), [
         case("palette", ["palette.png"], prompt="What is it?"),
         case("jpeg", ["photo.jpg"], prompt="Which colour is the <image> largest circle?", tokens=8, pixels=True)]),
-    "released-stf-sharded": (Spec(dtype="BF16", c1=8, vision_heads=1, vision_ff=18, blocks=24, image=50, patch=5, inside=False, preprocessor=None,
-                                  aspect="square", projector="stf", hidden=40, heads=5, ff=68, layers=2, shards=3), [
+    "released-stf-sharded": (Spec(dtype="BF16", c1=8, vision_heads=1, vision_ff=18, blocks=24, image=50, patch=5, inside=False, preprocessor=None, aspect=None,
+                                  projector="stf", hidden=40, heads=5, ff=68, layers=2, shards=3), [
         case("grey", ["grey.png"], raw="A <image> B"),
         case("webp", ["lossy.webp"], prompt="What is it?", tokens=8)]),
     "fusion-paper": (Spec(dtype="F32", c1=16, vision_heads=2, vision_ff=32, taps=[1, 2, 3, 4], k=2, mbtf=[64, 16], stf=[64, 32], hidden=32, heads=4, ff=40, layers=2, tied=True), [
@@ -90,17 +90,6 @@ def opened(name):
 def run(model, c):
     raw = c["prompt"] is None
     return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"])
-
-
-def margin(logits):
-    """Smallest gap between the best two logits of a row, relative to the row's deviation."""
-    top = np.sort(logits, -1)
-    return float(((top[:, -1] - top[:, -2]) / logits.std(-1)).min())
-
-
-def distance(a, b):
-    """Relative l2 distance of b from a."""
-    return float(np.linalg.norm(a - b) / np.linalg.norm(a))
 
 
 def good(spec, cases, results, pieces):

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Checks reference.py against a second implementation in plain numpy, loops where they are clearest, over all goldens.
+
+    test_reference.py            (needs what reference.py needs)"""
+import json
+import os
+import unittest
+
+import numpy as np
+import torch
+from PIL import Image
+
+import make_golden
+import reference
+from compare import distance
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+erf = np.vectorize(__import__("math").erf)
+
+
+def gelu(x):
+    return 0.5 * x * (1 + erf(x / np.sqrt(2)))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def layer_norm(x, weights, name, eps):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred ** 2).mean(-1, keepdims=True) + eps) * weights[name + ".weight"] + weights[name + ".bias"]
+
+
+def dense(x, weights, name):
+    y = x @ weights[name + ".weight"].reshape(len(weights[name + ".weight"]), -1).T
+    return y + weights[name + ".bias"] if name + ".bias" in weights else y
+
+
+def tower(pixels, weights, config):
+    """[3, S, S] -> hidden states, a list of [1 + H*W, C1]."""
+    p, heads, eps = config["patch_size"], config["num_attention_heads"], config["layer_norm_eps"]
+    side = pixels.shape[1] // p
+    patches = np.stack([pixels[:, y * p:(y + 1) * p, x * p:(x + 1) * p].ravel() for y in range(side) for x in range(side)])
+    x = np.concatenate([weights["embeddings.class_embedding"][None], dense(patches, weights, "embeddings.patch_embedding")]) + weights["embeddings.position_embedding.weight"]
+    states = [layer_norm(x, weights, "pre_layrnorm", eps)]
+    for block in range(config["num_hidden_layers"]):
+        at, x = f"encoder.layers.{block}.", states[-1]
+        y = layer_norm(x, weights, at + "layer_norm1", eps)
+        q, k, v = (dense(y, weights, f"{at}self_attn.{n}_proj").reshape(len(y), heads, -1).transpose(1, 0, 2) for n in "qkv")
+        y = (softmax(q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])) @ v).transpose(1, 0, 2).reshape(x.shape)
+        x = x + dense(y, weights, at + "self_attn.out_proj")
+        y = dense(layer_norm(x, weights, at + "layer_norm2", eps), weights, at + "mlp.fc1")
+        states.append(x + dense(y / (1 + np.exp(-1.702 * y)), weights, at + "mlp.fc2"))
+    return states
+
+
+def chain(x, weights, names, final):
+    for name in names:
+        x = dense(x, weights, name)
+        if final or name != names[-1]:
+            x = gelu(x)
+    return x
+
+
+def fuse(states, weights, config):
+    """Hidden states -> [N, C3]: model.md's definitions one by one."""
+    key = config.get("mm_token_fusion")
+    first = config["mm_vision_select_layer"]
+    if key is None and "model.mm_projector_crosslayer.0.weight" in weights:
+        key = {"taps": [first, 21, 18, 15, 12, 9, 6, 3], "kernel": 2, "tokens_per_window": 1}
+        mbtf, mbtf_final = ["model.mm_projector_crosslayer.0", "model.mm_projector_crosslayer.2"], False
+        layers, final, conv = ["model.mm_projector.0", "model.mm_projector.2"], False, None
+    elif key is None:
+        names = ["model.mm_projector"] if config["mm_projector_type"] == "linear" else ["model.mm_projector.0", "model.mm_projector.2"]
+        return chain(states[first][0 if config["mm_vision_select_feature"] == "cls_patch" else 1:], weights, names, False)
+    else:
+        mbtf, mbtf_final = ["model.mbtf.conv1", "model.mbtf.conv2"] if key["mbtf"] else [], key["mbtf"] and key["mbtf"]["final_activation"]
+        conv, final = "model.stf.conv1" if key["stf"].get("window_conv", True) else None, key["stf"]["final_activation"]
+        layers = ["model.stf.conv2", "model.stf.conv3"] if conv else ["model.stf.conv1", "model.stf.conv2"]
+    k, tokens = key["kernel"], key["tokens_per_window"]
+    cells = chain(np.concatenate([states[tap][1:] for tap in key["taps"]], 1), weights, mbtf, mbtf_final)
+    side = int(len(cells) ** 0.5)
+    rows = []
+    for y in range(side // k):
+        for x in range(side // k):
+            window = np.empty(cells.shape[1] * k * k)
+            for c in range(cells.shape[1]):
+                for dy in range(k):
+                    for dx in range(k):
+                        window[(c * k + dy) * k + dx] = cells[(y * k + dy) * side + x * k + dx, c]
+            if conv:
+                window = gelu(dense(window, weights, conv))
+            rows += np.split(window, tokens)
+    return chain(np.stack(rows), weights, layers, final)
+
+
+def rms_norm(x, weight, eps):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * weight
+
+
+def frequencies(config, size):
+    f = 1 / config["rope_theta"] ** (np.arange(0, size, 2) / size)
+    scaling = config["rope_scaling"]
+    if not scaling:
+        return f
+    low, high = (scaling["original_max_position_embeddings"] / scaling[name] for name in ("low_freq_factor", "high_freq_factor"))
+    out = []
+    for value in f:
+        wave = 2 * np.pi / value
+        smooth = (scaling["original_max_position_embeddings"] / wave - scaling["low_freq_factor"]) / (scaling["high_freq_factor"] - scaling["low_freq_factor"])
+        out.append(value if wave < high else value / scaling["factor"] if wave > low else (1 - smooth) * value / scaling["factor"] + smooth * value)
+    return np.array(out)
+
+
+def decoder(x, weights, config):
+    """Input embeddings [rows, C3] -> logits [rows, vocab]."""
+    heads, groups, eps = config["num_attention_heads"], config["num_attention_heads"] // config["num_key_value_heads"], config["rms_norm_eps"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    angle = np.arange(len(x))[:, None] * frequencies(config, size)
+
+    def rotated(v):
+        a, b = v[..., :size // 2], v[..., size // 2:]
+        return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)], -1)
+    for layer in range(config["num_hidden_layers"]):
+        at = f"model.layers.{layer}."
+        y = rms_norm(x, weights[at + "input_layernorm.weight"], eps)
+        q, k, v = (dense(y, weights, f"{at}self_attn.{n}_proj").reshape(len(y), -1, size).transpose(1, 0, 2) for n in "qkv")
+        q, k = rotated(q), rotated(k)
+        outputs = []
+        for head in range(heads):
+            scores = q[head] @ k[head // groups].T / np.sqrt(size)
+            outputs.append(softmax(np.where(np.tri(len(x), dtype=bool), scores, -np.inf)) @ v[head // groups])
+        x = x + dense(np.concatenate(outputs, 1), weights, at + "self_attn.o_proj")
+        y = rms_norm(x, weights[at + "post_attention_layernorm.weight"], eps)
+        gate = dense(y, weights, at + "mlp.gate_proj")
+        x = x + dense(gate / (1 + np.exp(-gate)) * dense(y, weights, at + "mlp.up_proj"), weights, at + "mlp.down_proj")
+    head = weights["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    return rms_norm(x, weights["model.norm.weight"], eps) @ head.T
+
+
+class SecondImplementation(unittest.TestCase):
+    def test_goldens(self):
+        entries = reference.read_json(os.path.join(HERE, "manifest.json"))["checkpoints"]
+        self.assertGreaterEqual(len(entries), 10)
+        for entry in entries:
+            for case in entry["cases"]:
+                with self.subTest(case["expected"]):
+                    self.check(entry["checkpoint"], case)
+
+    def check(self, name, case):
+        folder, expected = os.path.join(HERE, name), os.path.join(HERE, case["expected"])
+        config, tensors = reference.read_json(os.path.join(folder, "config.json")), reference.read_tensors(folder)
+        vision = reference.read_json(os.path.join(folder, "clip", "config.json"))
+        weights = {key: value.double().numpy() for key, value in tensors.items()}
+        inner = reference.stripped(weights, "model.vision_tower.vision_tower.vision_model.") or \
+            {key: value.double().numpy() for key, value in reference.stripped(reference.read_tensors(os.path.join(folder, "clip")), "vision_model.").items()}
+        images = [value for flag, value in zip(case["arguments"], case["arguments"][1:]) if flag == "--image"]
+        model = reference.Reference(folder)
+        pixels = [model.preprocessor.pixels(make_golden.opened(os.path.basename(image)), torch.float64).numpy() for image in images]
+        projected = [fuse(tower(p, inner, vision.get("vision_config", vision)), weights, config) for p in pixels]
+        if images:
+            self.assertLess(distance(np.load(os.path.join(expected, "projected.npy")), np.stack(projected)), 2e-7)
+        with open(os.path.join(expected, "tokens.json"), encoding="utf-8") as file:
+            tokens = json.load(file)
+        parts = []
+        for number, ids in enumerate(tokens["prompt_ids"]):
+            parts.append(weights["model.embed_tokens.weight"][ids])
+            parts += projected[number:number + 1]
+        rows = sum(map(len, parts))
+        logits = decoder(np.concatenate(parts + [weights["model.embed_tokens.weight"][tokens["tokens"]]]), weights, config)[rows - 1:]
+        golden = np.load(os.path.join(expected, "logits.npy"))
+        self.assertEqual(len(golden), len(tokens["tokens"]) + (tokens["finish_reason"] == "stop"))
+        self.assertLess(distance(golden, logits[:len(golden)]), 2e-7)
+
+
+class Images(unittest.TestCase):
+    def test_resized(self):
+        for entry in reference.read_json(os.path.join(HERE, "images", "images.json"))["images"]:
+            for resized in entry["resized"]:
+                square = reference.Preprocessor(resized, {}, resized["size"]).square(Image.open(os.path.join(HERE, "images", entry["decoded"])))
+                self.assertEqual(square.tobytes(), Image.open(os.path.join(HERE, "images", resized["file"])).tobytes(), resized["file"])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    unittest.main()
