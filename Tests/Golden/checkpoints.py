@@ -317,4 +317,6 @@ def random_spec(rng, seed):
         spec.mbtf_final, spec.window_conv, spec.stf_final = pick([True, False]), pick([True, False]), pick([True, False])
         spec.stf = [rng.randint(9, 90), spec.hidden]
     spec.image = spec.patch * side
+    while spec.visual_tokens > 300:  # two images and a prompt fit into the context
+        spec.tokens //= 2
     return spec

@@ -59,6 +59,22 @@ def rgb_rows(image, sixteen):
     return rows
 
 
+def grey16_rows(image, alpha):
+    """16-bit grey scanlines, half of them below 256: Pillow clips plain grey to 255, and keeps the high byte beside alpha."""
+    width, height = image.size
+    at = image.convert("L").load()
+
+    def rows(*_):
+        for y in range(height):
+            row = bytearray()
+            for x in range(width):
+                row += bytes((at[x, y] if y & 1 else 0, at[x, height - 1 - y]))
+                if alpha:
+                    row += bytes((x, y))
+            yield bytes(row)
+    return rows
+
+
 def saved(image, kind, **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
@@ -90,6 +106,8 @@ def sources():
         "rgb-key.png": saved(odd, "PNG", transparency=odd.getpixel((5, 5))),
         "interlaced.png": png_bytes(*odd.size, 8, 2, rgb_rows(odd, False), interlace=1),
         "rgb16.png": png_bytes(*odd.size, 16, 2, rgb_rows(odd, True)),
+        "grey16.png": png_bytes(*odd.size, 16, 0, grey16_rows(odd, False)),
+        "grey16-alpha.png": png_bytes(*odd.size, 16, 4, grey16_rows(odd, True)),
         "photo.jpg": saved(wide, "JPEG", quality=85, subsampling="4:2:0"),
         "odd-420.jpg": saved(odd, "JPEG", quality=70, subsampling="4:2:0", optimize=True),
         "odd-422.jpg": saved(odd, "JPEG", quality=90, subsampling="4:2:2"),

@@ -175,6 +175,12 @@ class SecondImplementation(unittest.TestCase):
 
 
 class Images(unittest.TestCase):
+    def test_decoded_png(self):
+        for entry in reference.read_json(os.path.join(HERE, "images", "images.json"))["images"]:
+            if entry["file"].endswith(".png"):
+                source, decoded = (Image.open(os.path.join(HERE, "images", entry[key])).convert("RGB") for key in ("file", "decoded"))
+                self.assertEqual(source.tobytes(), decoded.tobytes(), entry["file"])
+
     def test_resized(self):
         for entry in reference.read_json(os.path.join(HERE, "images", "images.json"))["images"]:
             for resized in entry["resized"]:
