@@ -61,7 +61,8 @@ static bool check_chunks(decoder *d) {
     for (int i = 0; i < 4; i++)
       if (!((type[i] | 0x20) >= 'a' && (type[i] | 0x20) <= 'z'))
         return pixels || lmmc_fail(d->e, 1, "'%s' is not a valid PNG image: no chunk begins at byte %zu", d->name, at);
-    if (!memcmp(type, "IEND", 4)) return true;  // without pixels, libpng says so
+    if (!memcmp(type, "IEND", 4)) return true;            // without pixels, libpng says so
+    if (pixels && !memcmp(type, "fcTL", 4)) return true;  // the second frame of an animation
     bool idat = !memcmp(type, "IDAT", 4);
     if (left - 8 < length) return idat || fail_truncated(d);  // libpng finds out how much of an IDAT is needed
     if (left - 8 - length < 4) return pixels || idat || fail_truncated(d);
