@@ -1,0 +1,135 @@
+import Glibc
+import Support
+import Testing
+
+@testable import Checkpoint
+
+@Suite struct ConfigurationReadingTests {
+    @Test func decoder() throws {
+        let decoder = try Fixture.llava.open().configuration.decoder
+        #expect(decoder == DecoderConfiguration(
+            hiddenSize: 8, layerCount: 1, headCount: 2, keyValueHeadCount: 1, headSize: 4, intermediateSize: 6, vocabularySize: 260,
+            rmsNormEpsilon: 1e-5, ropeTheta: 10_000, maxPositionEmbeddings: 64, tiedEmbeddings: false))
+    }
+
+    @Test func defaultsAndOlderKeys() throws {
+        var fixture = Fixture.llava
+        for key in ["num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "hidden_act"] { fixture.config[key] = nil }
+        fixture.config["rope_scaling"] = ["type": "default"]
+        fixture.config["rope_parameters"] = ["rope_type": "default", "rope_theta": 500_000]
+        for name in ["k_proj", "v_proj"] { fixture.tensors["model.layers.0.self_attn.\(name).weight"]!.shape = [8, 8] }
+        let decoder = try fixture.open().configuration.decoder
+        #expect(decoder.keyValueHeadCount == 2 && decoder.maxPositionEmbeddings == 2048 && decoder.rmsNormEpsilon == 1e-6)
+        #expect(decoder.ropeTheta == 500_000)
+    }
+
+    @Test func headSizeOfItsOwn() throws {
+        var fixture = Fixture.llava
+        fixture.config["head_dim"] = 6
+        fixture.tensors["model.layers.0.self_attn.q_proj.weight"]!.shape = [12, 8]
+        fixture.tensors["model.layers.0.self_attn.o_proj.weight"]!.shape = [8, 12]
+        for name in ["k_proj", "v_proj"] { fixture.tensors["model.layers.0.self_attn.\(name).weight"]!.shape = [6, 8] }
+        #expect(try fixture.open().configuration.decoder.headSize == 6)
+    }
+
+    @Test func refusals() {
+        let table: [(String, Any, String)] = [
+            ("model_type", "mistral", "is 'mistral'; expected 'llava_llama' or 'llava'"),
+            ("model_type", "llama", "is 'llama', which is not supported yet; expected 'llava_llama' or 'llava'"),
+            ("text_config", ["a": 1], "marks the layout of transformers, which is not supported yet; expected LLaVA's original layout"),
+            ("hidden_size", 0, "is 0; expected 1 to 2147483647"),
+            ("hidden_size", "8", "is a string; expected an integer"),
+            ("hidden_size", 9, "is 9; expected a multiple of the 2 attention heads"),
+            ("hidden_size", 6, "gives heads of 3; expected an even size, for rotary embeddings"),
+            ("num_hidden_layers", 10_001, "is 10001; expected 1 to 10000"),
+            ("num_attention_heads", -2, "is -2; expected 1 to 2147483647"),
+            ("num_key_value_heads", 3, "is 3; expected a divisor of the 2 attention heads"),
+            ("head_dim", 5, "gives heads of 5; expected an even size, for rotary embeddings"),
+            ("head_dim", 2_000_000_000, "is 2000000000; expected heads of at most 2147483647 together"),
+            ("vocab_size", 3_000_000_000, "is 3000000000; expected 1 to 2147483647"),
+            ("rms_norm_eps", 0, "is 0.0; expected a positive number"),
+            ("rms_norm_eps", 1e-60, "is 1e-60; expected a positive number"),
+            ("rope_theta", -1, "is -1.0; expected a positive number"),
+            ("rope_scaling", ["rope_type": "llama3", "factor": 8], "asks for 'llama3', which is not supported yet; expected no scaling"),
+            ("rope_scaling", ["type": "linear", "factor": 2], "asks for 'linear', which is not supported yet; expected no scaling"),
+            ("rope_parameters", ["rope_type": "yarn"], "asks for 'yarn', which is not supported yet; expected no scaling"),
+            ("attention_bias", true, "is true, which is not supported; expected false"),
+            ("mlp_bias", true, "is true, which is not supported; expected false"),
+            ("use_sliding_window", true, "is true, which is not supported; expected false"),
+            ("sliding_window", 4096, "is set, which is not supported; expected null"),
+            ("hidden_act", "gelu", "is 'gelu', which is not supported; expected 'silu'"),
+            ("quantization_config", ["bits": 4], "is set, which is not supported; expected weights in F32, F16 or BF16"),
+            ("eos_token_id", 260, "is 260; expected less than the vocabulary's 260"),
+            ("eos_token_id", [2, -1], "is -1; expected less than the vocabulary's 260"),
+            ("bos_token_id", 1000, "is 1000; expected less than the vocabulary's 260"),
+        ]
+        for (key, value, problem) in table {
+            let parts = problem.split(separator: ";", maxSplits: 1)
+            #expect(Fixture.llava.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
+        }
+        for key in ["model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"] {
+            let kind = key == "model_type" ? "a string" : "an integer"
+            #expect(Fixture.llava.failure { $0.config[key] = nil } == "error: key '\(key)' is missing, at file 'DIR/config.json'; expected \(kind)")
+        }
+    }
+
+    @Test func eosIDsOfEveryFile() throws {
+        var fixture = Fixture.llava
+        fixture.config["eos_token_id"] = [7, 2]
+        fixture.files["generation_config.json"] = "{\"eos_token_id\": [2, 5]}"
+        #expect(try fixture.open().configuration.prompt == PromptConfiguration(bosID: 1, addsBOS: true, eosIDs: [2, 5, 7], templateName: "vicuna_v1"))
+        fixture.config["eos_token_id"] = nil
+        fixture.files["generation_config.json"] = "{\"eos_token_id\": 9}"
+        #expect(try fixture.open().configuration.prompt.eosIDs == [9])
+        fixture.files = [:]
+        #expect(try fixture.open().configuration.prompt.eosIDs == [2])
+        fixture.files["generation_config.json"] = "{\"eos_token_id\": \"</s>\"}"
+        #expect(fixture.failure { _ in } == "error: key 'eos_token_id' is a string, at file 'DIR/generation_config.json'; expected an integer")
+    }
+
+    @Test func bos() throws {
+        var fixture = Fixture.llava
+        fixture.files["tokenizer_config.json"] = "{\"add_bos_token\": false}"
+        #expect(try fixture.open().configuration.prompt.addsBOS == false)
+        fixture.files = [:]
+        fixture.tokenizer.trainer[41] = -1
+        fixture.config["bos_token_id"] = 4
+        #expect(try fixture.open().configuration.prompt.bosID == 4)
+        fixture.config["bos_token_id"] = nil
+        let prompt = try fixture.open().configuration.prompt
+        #expect(prompt.bosID == nil && !prompt.addsBOS)
+    }
+
+    @Test func addedTokens() throws {
+        var fixture = Fixture.llava
+        fixture.config["vocab_size"] = 264
+        for name in ["lm_head.weight", "model.embed_tokens.weight"] { fixture.tensors[name]!.shape = [264, 8] }
+        // Pieces have ids below 260; the embedding has no row for 264.
+        fixture.files["added_tokens.json"] = "{\"[PAD]\": 261, \"<s>\": 1, \"beyond\": 264}"
+        fixture.files["tokenizer_config.json"] =
+            "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<image>\"}, \"0\": {\"content\": \"<unk>\"}, \"261\": {\"content\": \"[PAD]\"}}}"
+        #expect(try fixture.open().tokenizer.addedTokens == [
+            SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]"),
+        ])
+        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 261}" }
+            == "error: token 261 is both 'other' and '[PAD]', at file 'DIR/tokenizer_config.json'; expected one text per id")
+        #expect(fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"x\": {}}}" }
+            == "error: key 'added_tokens_decoder.x' is not a token id, at file 'DIR/tokenizer_config.json'; expected an integer in quotes")
+    }
+
+    @Test func tokenizerFiles() {
+        let folder = TemporaryFolder()
+        var fixture = Fixture.llava
+        fixture.write(to: folder)
+        func failure() -> String {
+            errorText(in: folder) { () throws(Diagnostic) in try Checkpoint.open(path: folder.path).path }
+        }
+        fixture.tokenizer = TokenizerFixture(words: ["a", "b"])
+        folder.write("tokenizer.model", fixture.tokenizer.bytes)
+        #expect(failure() == "error: the tokenizer has 261 pieces, at file 'DIR/tokenizer.model'; expected at most 'vocab_size', 260")
+        #expect(unlink(folder.file("tokenizer.model")) == 0)
+        #expect(failure() == "error: no tokenizer, at file 'DIR'; expected 'tokenizer.model'")
+        folder.write("tokenizer.json", "{}")
+        #expect(failure() == "error: 'tokenizer.json' alone is not supported yet, at file 'DIR'; expected 'tokenizer.model'")
+    }
+}

@@ -1,0 +1,51 @@
+import Checkpoint
+import Foundation
+import Support
+import Testing
+
+@Suite struct MappedFileTests {
+    private let folder = TemporaryFolder()
+
+    @Test func bytesStayAfterRelease() throws {
+        let bytes = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        let file = try MappedFile(path: folder.write("a", bytes))
+        #expect(file.size == 20_000)
+        #expect(file.withBytes(5_000..<9_001) { Array($0) } == Array(bytes[5_000..<9_001]))
+        file.release(5_000..<9_001)
+        file.release(0..<20_000, fromCache: true)
+        #expect(file.withBytes(0..<20_000) { Array($0) } == bytes)
+        #expect(file.withBytes(20_000..<20_000) { $0.count } == 0)
+    }
+
+    @Test func releaseLowersResidentMemory() throws {
+        func residentKiB() throws -> Int {
+            let text = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("RssFile:") })
+            return try #require(Int(line.split(separator: " ")[1]))
+        }
+        let size = 64 << 20
+        let path = folder.write("big", [UInt8](repeating: 1, count: size))
+        let file = try MappedFile(path: path)
+        let range = 0..<UInt64(size)
+        #expect(file.withBytes(range) { bytes in stride(from: 0, to: size, by: 4096).reduce(0) { $0 + Int(bytes[$1]) } } == size / 4096)
+        let full = try residentKiB()
+        file.release(range)
+        #expect(try full - residentKiB() > size / 1024 * 3 / 4)
+    }
+
+    @Test func emptyFile() throws {
+        let file = try MappedFile(path: folder.write("empty", ""))
+        #expect(file.size == 0)
+        #expect(file.withBytes(0..<0) { $0.count } == 0)
+        file.release(0..<0)
+    }
+
+    @Test func refusals() {
+        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.file("none")).size }
+            == "error: cannot open 'DIR/none': no such file or directory")
+        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.path).size }
+            == "error: 'DIR' is a folder; expected a regular file")
+        #expect(errorText { () throws(Diagnostic) in try MappedFile(path: "/dev/zero").size }
+            == "error: '/dev/zero' is not a regular file; expected a regular file")
+    }
+}

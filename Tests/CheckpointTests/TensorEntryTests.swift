@@ -1,0 +1,63 @@
+import Support
+import Testing
+
+@testable import Checkpoint
+
+@Suite struct TensorEntryTests {
+    private let folder = TemporaryFolder()
+
+    /// An entry whose bytes begin at an odd offset.
+    private func entry(_ dtype: ElementType, _ bytes: [UInt8]) throws -> TensorEntry {
+        let file = try MappedFile(path: folder.write("\(dtype)", [0xAA, 0xAA, 0xAA] + bytes + [0xAA]))
+        return TensorEntry(
+            canonicalName: "a", sourceName: "b", dtype: dtype, shape: [bytes.count / dtype.size], file: file, range: 3..<UInt64(3 + bytes.count))
+    }
+
+    private func bytes<T: FixedWidthInteger>(_ values: [T]) -> [UInt8] {
+        values.flatMap { value in withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+    }
+
+    @Test func sizes() throws {
+        #expect(ElementType.allCases.map(\.size) == [4, 2, 2])
+        #expect(StorageType.allCases.allSatisfy { [1, 2, 4, 8].contains($0.size) })
+        for type in ElementType.allCases { #expect(StorageType(rawValue: type.rawValue)?.size == type.size) }
+        let half = try entry(.float16, [0, 0, 0, 0])
+        #expect(half.elementCount == 2 && half.byteCount == 4)
+        #expect(half.withBytes { $0.count } == 4)
+    }
+
+    @Test func float32() throws {
+        let values: [Float] = [0, -0.0, 1.5, .infinity, .leastNonzeroMagnitude, -3.25e20]
+        let entry = try entry(.float32, bytes(values.map(\.bitPattern)))
+        #expect(entry.floats().map(\.bitPattern) == values.map(\.bitPattern))
+    }
+
+    @Test func bfloat16() throws {
+        let entry = try entry(.bfloat16, bytes([0x3F80, 0xC040, 0x0001, 0x7F80, 0x8000] as [UInt16]))
+        #expect(entry.floats().map(\.bitPattern) == [0x3F80_0000, 0xC040_0000, 0x0001_0000, 0x7F80_0000, 0x8000_0000])
+    }
+
+    @Test func everyFiniteFloat16() throws {
+        let patterns = (UInt16.min ... .max).filter { $0 & 0x7C00 != 0x7C00 }
+        let floats = try entry(.float16, bytes(patterns)).floats()
+        for (pattern, value) in zip(patterns, floats) {
+            let exponent = Int(pattern >> 10 & 31), mantissa = Float(pattern & 1023)
+            // By the definition of the format, not by the conversion under test.
+            var expected = exponent == 0 ? mantissa / 16_777_216 : (1 + mantissa / 1024) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
+            if pattern >> 15 == 1 { expected = -expected }
+            #expect(value.bitPattern == expected.bitPattern)
+            if value.bitPattern != expected.bitPattern { break }
+        }
+        #expect(try entry(.float16, [0x00, 0x7C]).floats() == [.infinity])
+        #expect(try entry(.float16, [0x01, 0x7E]).floats()[0].isNaN)
+    }
+
+    @Test func partsOfATensor() throws {
+        let entry = try entry(.bfloat16, bytes([0x3F80, 0x4000, 0x4040, 0x4080] as [UInt16]))
+        var part = [Float](repeating: 9, count: 3)
+        part.withUnsafeMutableBufferPointer { entry.readFloats(1..<3, into: $0) }
+        #expect(part == [2, 3, 9])
+        entry.release()
+        #expect(entry.floats() == [1, 2, 3, 4])
+    }
+}
