@@ -1,0 +1,152 @@
+import IR
+import Support
+
+/// A slow, exact evaluator of modules: float32 elements, double sums, each result of an operation rounded once.
+///
+/// Weights are evaluated when first read and kept; states begin as zeros and are kept between calls.
+public struct Evaluator {
+    public let module: Module
+    /// Called with the function, the operation's name and its result, in execution order.
+    public var observer: ((String, String, Tensor) -> Void)?
+    private let source: (SourceTensor) throws(Diagnostic) -> [Float]
+    private var weights: [String: Tensor] = [:]
+    private var states: [String: Tensor] = [:]
+    private var isVerified = false
+
+    /// `source` gives all elements of a checkpoint tensor, row-major, widened to float32.
+    public init(_ module: Module, source: @escaping (SourceTensor) throws(Diagnostic) -> [Float]) {
+        self.module = module
+        self.source = source
+    }
+
+    /// The contents of a state: what the last `cache_store` left, zeros before the first.
+    public func state(_ name: String) throws(Diagnostic) -> Tensor {
+        if let tensor = states[name] { return tensor }
+        guard let type = module.states[name] else { throw .error("module \(quoted(module.name)) has no state '&\(name)'") }
+        guard let zeros = Tensor(zeros: type) else {
+            throw .error("state '&\(name)' is \(type)", at: .operation("&\(name)"), expected: "f32, i32 or u8 in the reference evaluator")
+        }
+        return zeros
+    }
+
+    /// The elements of a weight, which must be f32.
+    public mutating func weight(_ name: String) throws(Diagnostic) -> Tensor {
+        if let tensor = weights[name] { return tensor }
+        let place = Site.operation("@\(name)")
+        guard let weight = module.weights[name] else { throw .error("module \(quoted(module.name)) has no weight '@\(name)'") }
+        guard weight.type.dtype == .float32, let shape = weight.type.fixedShape else {
+            throw .error("weight '@\(name)' is \(weight.type)", at: place, expected: "f32 in the reference evaluator")
+        }
+        let tensor: Tensor
+        switch weight.definition {
+        case .source(let sourceTensor):
+            let values = try source(sourceTensor)
+            guard values.count == weight.type.elementCount() else {
+                throw .error("source \(quoted(sourceTensor.name)) gave \(values.count) elements", at: place, expected: "those of \(weight.type)")
+            }
+            tensor = Tensor(shape: shape, values)
+        case .folded(let operations):
+            var values: [String: Tensor] = [:]
+            for operation in operations { try run(operation, &values, position: 0, place: "@\(name)") }
+            guard let last = operations.last, let value = values[last.name] else {
+                throw .error("weight '@\(name)' has an empty definition", at: place)
+            }
+            tensor = value
+        }
+        weights[name] = tensor
+        return tensor
+    }
+
+    /// Runs a function. Every argument must have its parameter's type, `T` being any length from 1 that is the same throughout.
+    ///
+    /// `position` is P, for a function that has one. Throws where the module does not verify, an argument or the position does not
+    /// fit, or a token is out of range.
+    public mutating func call(_ function: String, _ arguments: [Tensor], position: Int = 0) throws(Diagnostic) -> [Tensor] {
+        if !isVerified { try module.verify() }
+        isVerified = true
+        guard let function = module.function(named: function) else {
+            throw .error(
+                "module \(quoted(module.name)) has no function \(quoted(function))",
+                expected: module.functions.isEmpty ? nil : quotedList(module.functions.map(\.name)))
+        }
+        guard (0...Int(Int32.max)).contains(position), function.hasPosition || position == 0 else {
+            throw .error(
+                "position \(position) in a call of \(quoted(function.name))",
+                expected: function.hasPosition ? "0 to \(Int32.max)" : "0, as the function has none")
+        }
+        try check(arguments, of: function)
+
+        // Values are let go after their last reader.
+        var lastReader: [String: Int] = [:]
+        for (index, operation) in function.operations.enumerated() {
+            for case .value(let name) in operation.operands { lastReader[name] = index }
+        }
+        for case .value(let name) in function.results { lastReader[name] = function.operations.count }
+
+        var values: [String: Tensor] = [:]
+        for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = argument }
+        for (index, operation) in function.operations.enumerated() {
+            try run(operation, &values, position: position, place: "\(function.name): %\(operation.name)")
+            if let observer, let value = values[operation.name], operation.type != nil { observer(function.name, operation.name, value) }
+            for case .value(let name) in operation.operands + [.value(operation.name)] where lastReader[name] ?? 0 <= index {
+                values[name] = nil
+            }
+        }
+        var results: [Tensor] = []
+        for result in function.results { results.append(try read(result, values)) }
+        return results
+    }
+
+    private func check(_ arguments: [Tensor], of function: Function) throws(Diagnostic) {
+        let call = "a call of \(quoted(function.name))"
+        guard arguments.count == function.parameters.count else {
+            throw .error("\(arguments.count) arguments in \(call)", expected: "\(function.parameters.count)")
+        }
+        var sequence: Int?
+        for (parameter, argument) in zip(function.parameters, arguments) {
+            var expected = parameter.type
+            for (axis, dimension) in expected.shape.enumerated() where dimension == .sequence && axis < argument.shape.count {
+                if sequence == nil, argument.shape[axis] > 0 { sequence = argument.shape[axis] }
+                if let sequence { expected.shape[axis] = .fixed(sequence) }
+            }
+            guard argument.type == expected else {
+                throw .error("argument '%\(parameter.name)' in \(call) is \(argument.type)", expected: "\(expected)")
+            }
+        }
+    }
+
+    private mutating func read(_ operand: Operand, _ values: [String: Tensor]) throws(Diagnostic) -> Tensor {
+        switch operand {
+        case .weight(let name): return try weight(name)
+        case .state(let name): return try state(name)
+        case .value(let name):
+            guard let value = values[name] else { throw .error("'\(operand)' is not defined") }
+            return value
+        }
+    }
+
+    private mutating func run(
+        _ operation: Operation, _ values: inout [String: Tensor], position: Int, place: String
+    ) throws(Diagnostic) {
+        var operands: [Tensor] = []
+        for operand in operation.operands { operands.append(try read(operand, values)) }
+        let overStates = operation.operands.contains { if case .state = $0 { true } else { false } }
+        let result: Tensor
+        do throws(Diagnostic) {
+            result = try evaluate(operation.op, operands, position: position, overStates: overStates)
+        } catch {
+            var error = error
+            error.site = error.site ?? .operation(place)
+            throw error
+        }
+        if let type = operation.type {
+            // The type rule and the evaluator must agree on the shape.
+            precondition(
+                result.shape.count == type.rank && zip(result.shape, type.shape).allSatisfy { $1.fixedValue ?? $0 == $0 }
+                    && result.elements.dtype == type.dtype, "'\(operation.op.mnemonic)' made \(result.type) in place of \(type)")
+            values[operation.name] = result
+        } else if case .state(let name) = operation.operands.first {
+            states[name] = result
+        }
+    }
+}
