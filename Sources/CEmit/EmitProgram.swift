@@ -1,4 +1,6 @@
+import IR
 import Plan
+import Support
 
 /// A C source file of the emitted program.
 public struct EmittedFile: Hashable, Sendable {
@@ -13,5 +15,215 @@ public struct EmittedFile: Hashable, Sendable {
 
 /// The C text of a plan: one file, `model.c`, which includes `lmmc.h` and `kernels/kernels.h` of Runtime/ and defines `lmmc_program`.
 public func emitProgram(_ plan: Plan, _ program: ProgramDescription) -> [EmittedFile] {
-    []
+    [EmittedFile(name: "model.c", text: ModelPrinter(plan, program).text)]
+}
+
+/// Prints model.c from top to bottom.
+private struct ModelPrinter {
+    private let plan: Plan
+    private let program: ProgramDescription
+    private let symbols: Symbols
+    private(set) var text = ""
+
+    init(_ plan: Plan, _ program: ProgramDescription) {
+        self.plan = plan
+        self.program = program
+        symbols = Symbols(plan)
+        printHead()
+        printMemory()
+        printWeights()
+        printLayers()
+        printEntries()
+        printProgram()
+    }
+
+    private mutating func line(_ line: String = "") { text += line + "\n" }
+
+    private mutating func section(_ title: String) { line("\n// ---- \(title) " + String(repeating: "-", count: max(4, 112 - title.count))) }
+
+    private mutating func printHead() {
+        let weights = byteCountText(UInt64(plan.weightBytes)), arena = byteCountText(UInt64(plan.arenaBytes))
+        line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(program.version)): \(weights) of weights, \(arena) of arena.")
+        line("// T is the length of the sequence that a call processes (at most \(plan.chunk)), P its position in the KV cache.")
+        line("#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n")
+        line("#include \"kernels/kernels.h\"\n#include \"lmmc.h\"")
+    }
+
+    // MARK: - memory
+
+    private mutating func printMemory() {
+        section("memory")
+        line("// The arena, by byte offset:")
+        let states = plan.regions.filter { $0.role == .state }
+        if let first = states.first, let last = states.last {
+            row(first.offset, last.offset + last.byteCount - first.offset, states.count == 1 ? first.name : "\(states.count) caches", first.type)
+        }
+        for region in plan.regions where region.role != .state {
+            row(region.offset, region.byteCount, region.name, region.type)
+        }
+        for timeline in plan.timelines { line("//   of the scratch, \(timeline.name) takes \(timeline.byteCount) bytes") }
+        if !symbols.regions.isEmpty { line() }
+        for (name, region) in symbols.regions {
+            line("#define \(name) \(region.offset)\(region.type.map { "  // \(shapeText($0))" } ?? "")")
+        }
+        for (name, values) in symbols.rotary {
+            line("\n// theta^(-2j/d): what pair j of a head of d turns by from one position to the next")
+            line("static const float \(name)[\(values.count)] = {")
+            print(values.map(literal))
+            line("};")
+        }
+    }
+
+    private mutating func row(_ offset: Int, _ bytes: Int, _ name: String, _ type: TensorType?) {
+        let columns = [pad("\(offset)", 14), pad("\(bytes)", 14)].joined(separator: " ")
+        line("// \(columns)  \(comment(name))\(type.map { "  \(shapeText($0))" } ?? "")")
+    }
+
+    private func pad(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+
+    private func shapeText(_ type: TensorType) -> String {
+        "\(type.dtype.rawValue) [\(type.shape.map(\.description).joined(separator: ", "))]"
+    }
+
+    private mutating func constant(_ name: String, _ offset: Int, _ type: TensorType?) {
+        line("static const uint64_t \(name) = \(offset);\(type.map { "  // \(shapeText($0))" } ?? "")")
+    }
+
+    /// Comma-separated items in lines of at most 120 columns.
+    private mutating func print(_ items: [String]) {
+        var current = "   "
+        for item in items {
+            if current.count + item.count > 116 {
+                line(current)
+                current = "   "
+            }
+            current += " \(item),"
+        }
+        if current.count > 3 { line(current) }
+    }
+
+    private mutating func printWeights() {
+        section("weights, by byte offset in the attachment")
+        for (name, weight) in symbols.constants { constant(name, weight.offset, weight.type) }
+        for (index, table) in plan.tables.enumerated() {
+            line("\n// What differs from one \(comment(table.name)) to the next.")
+            line("typedef struct {")
+            for (field, name) in zip(table.fields, symbols.fields[index]) {
+                line("  uint64_t \(name);  // \(field.kind == .weight ? "" : "in the arena, ")\(shapeText(field.type))")
+            }
+            line("} \(symbols.tableTypes[index]);\n")
+            line("static const \(symbols.tableTypes[index]) \(symbols.tables[index])[\(table.rows.count)] = {")
+            for (layer, offsets) in zip(table.layers, table.rows) {
+                line("    {  // \(comment(layer))")
+                print(zip(symbols.fields[index], offsets).map { ".\($0) = \($1)" })
+                line("    },")
+            }
+            line("};")
+        }
+    }
+
+    // MARK: - functions
+
+    private mutating func printLayers() {
+        for (index, layer) in plan.layers.enumerated() {
+            if index == 0 { section("repeated layers") }
+            var printer = BodyPrinter(plan, symbols, layer.body, table: layer.table)
+            var parameters = ["const lmmc_memory *memory"]
+            if symbols.usesSequence(layer.body, plan) { parameters.append("int64_t T") }
+            if symbols.usesPosition(layer.body) { parameters.append("int64_t P") }
+            if let table = layer.table { parameters.append("const \(symbols.tableTypes[table]) *layer") }
+            let buffers = layer.arguments.map { "\(printer.name($0)): \(BodyPrinter.shapeText(layer.body.buffers[$0]))" }
+            line(index == 0 ? "" : "")
+            line("// \(buffers.joined(separator: "; "))")
+            function(symbols.layers[index], parameters + layer.arguments.map(printer.parameter))
+            printer.printBuffers()
+            printer.printSteps()
+            for statement in printer.lines { line(statement) }
+            line("}")
+        }
+    }
+
+    private mutating func function(_ name: String, _ parameters: [String]) {
+        let head = "static void \(name)("
+        var current = head
+        for (index, parameter) in parameters.enumerated() {
+            let text = parameter + (index == parameters.count - 1 ? ") {" : ",")
+            if current.count + text.count > 119 {
+                while current.last == " " { current.removeLast() }
+                line(current)
+                current = String(repeating: " ", count: head.count)
+            }
+            current += text + (index == parameters.count - 1 ? "" : " ")
+        }
+        line(current)
+    }
+
+    private mutating func printEntries() {
+        section("entry points")
+        for entry in plan.entries {
+            var parameters = ["const lmmc_memory *memory"]
+            if entry.hasSequence { parameters.append("int64_t T") }
+            if entry.name == "prefill" || entry.name == "decode" { parameters.append("int64_t P") }
+            line()
+            function(entry.name, parameters)
+            let calls = entry.body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
+            let bodies = [entry.body] + calls.map { plan.layers[$0].body }
+            if entry.hasSequence, !bodies.contains(where: { symbols.usesSequence($0, plan) }) { line("  (void)T;") }
+            if parameters.last == "int64_t P", !bodies.contains(where: symbols.usesPosition) { line("  (void)P;") }
+            var printer = BodyPrinter(plan, symbols, entry.body)
+            printer.printBuffers()
+            printer.printSteps()
+            if printer.lines.isEmpty { line("  (void)memory;") }
+            for statement in printer.lines { line(statement) }
+            line("}")
+        }
+    }
+
+    // MARK: - lmmc_program
+
+    private mutating func printProgram() {
+        section("the program")
+        line("\nconst lmmc_model lmmc_program = {")
+        field("version", literal(program.version))
+        field("info", literal(program.info))
+        if let vision = program.vision {
+            let background = vision.background.map { "\($0)" }.joined(separator: ", ")
+            field(
+                "preprocess",
+                "{.mode = \(vision.mode == .pad ? "LMMC_RESIZE_PAD" : "LMMC_RESIZE_CROP"), .resize = \(vision.resize), .size = \(vision.size), "
+                    + ".background = {\(background)}}")
+            field("mean", "{\(vision.mean.map(literal).joined(separator: ", "))}")
+            field("std", "{\(vision.std.map(literal).joined(separator: ", "))}")
+            field("vision_tokens", "\(vision.tokens)")
+            field("max_images", "\(vision.maxImages)")
+        }
+        field("hidden", "\(plan.hidden)")
+        field("vocabulary", "\(plan.vocabulary)")
+        field("context", "\(program.context)")
+        field("chunk", "\(plan.chunk)")
+        field("prompt_template", templateName)
+        field("adds_bos", "\(program.addsBOS)")
+        field("bos", "\(program.bos)")
+        let eos = program.eos.prefix(ProgramDescription.maxEOSCount)
+        field("eos_count", "\(eos.count)")
+        if !eos.isEmpty { field("eos", "{\(eos.map(String.init).joined(separator: ", "))}") }
+        field("attachment_bytes", "\(program.attachmentBytes)")
+        field("tokenizer_offset", "\(program.tokenizerOffset)")
+        field("tokenizer_bytes", "\(program.tokenizerBytes)")
+        field("arena_bytes", "\(plan.arenaBytes)")
+        for (name, region) in symbols.regions where region.role != .scratch { field(region.name, name) }
+        for entry in plan.entries { field(entry.name, entry.name) }
+        line("};")
+    }
+
+    private var templateName: String {
+        switch program.template {
+        case .none: "LMMC_TEMPLATE_NONE"
+        case .llavaV1: "LMMC_TEMPLATE_LLAVA_V1"
+        case .vicunaV1: "LMMC_TEMPLATE_VICUNA_V1"
+        case .llama3: "LMMC_TEMPLATE_LLAMA_3"
+        }
+    }
+
+    private mutating func field(_ name: String, _ value: String) { line("    .\(name) = \(value),") }
 }

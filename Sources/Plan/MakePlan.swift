@@ -6,5 +6,83 @@ import Support
 /// `chunk` is the longest sequence of one `prefill` call, at least 1. Throws on another function or signature, on a weight that is not f32, and
 /// when a size passes 2^63 bytes.
 public func makePlan(_ module: Module, chunk: Int) throws(Diagnostic) -> Plan {
-    throw .error("not built yet")
+    guard chunk > 0 else { throw .error("a chunk of \(chunk) tokens", expected: "at least 1") }
+    let signature = try Signature(module, chunk: chunk)
+    var timelines: [TimelinePlan] = []
+    for draft in try makeDrafts(module, signature, chunk: chunk) { timelines.append(try TimelinePlan(draft, chunk: chunk)) }
+
+    var arena = Arena()
+    for (name, type) in module.states { try arena.append(name, .state, type, chunk: chunk) }
+    for (name, role, type) in signature.regions { try arena.append(name, role, type, chunk: chunk) }
+    let activationBytes = timelines.map(\.byteCount).max() ?? 0
+    let scratch = try arena.append("scratch", bytes: activationBytes)
+
+    var weights: [PlacedWeight] = []
+    var weightBytes = 0
+    for name in module.storedWeights {
+        guard let type = module.weights[name]?.type, let byteCount = type.byteCount(), let padded = roundedUp(byteCount, to: 64),
+            let end = checkedSum([weightBytes, padded])
+        else { throw .error("the weights pass 2^63 bytes", at: .operation("@\(name)")) }
+        weights.append(PlacedWeight(name: name, type: type, offset: weightBytes, byteCount: byteCount))
+        weightBytes = end
+    }
+
+    var assembly = Assembly(weights: weights, regions: arena.regions, scratch: scratch)
+    var entries: [EntryPoint] = []
+    for timeline in timelines { entries += try assembly.entries(of: timeline) }
+    return Plan(
+        moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions, arenaBytes: arena.byteCount,
+        activationBytes: activationBytes, timelines: timelines.map { Timeline(name: $0.draft.name, byteCount: $0.byteCount) },
+        tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary)
+}
+
+/// The arena as it grows.
+private struct Arena {
+    var regions: [Region] = []
+    var byteCount = 0
+
+    mutating func append(_ name: String, _ role: Region.Role, _ type: TensorType, chunk: Int) throws(Diagnostic) {
+        guard let bytes = type.byteCount(sequence: chunk) else { throw Self.overflow }
+        try append(Region(name: name, role: role, type: type, offset: byteCount, byteCount: bytes))
+    }
+
+    mutating func append(_ name: String, bytes: Int) throws(Diagnostic) -> Int {
+        let offset = byteCount
+        try append(Region(name: name, role: .scratch, type: nil, offset: offset, byteCount: bytes))
+        return offset
+    }
+
+    private mutating func append(_ region: Region) throws(Diagnostic) {
+        guard let padded = roundedUp(region.byteCount, to: 64), let end = checkedSum([byteCount, padded]) else { throw Self.overflow }
+        regions.append(region)
+        byteCount = end
+    }
+
+    private static var overflow: Diagnostic { .error("the arena passes 2^63 bytes") }
+}
+
+private func makeDrafts(_ module: Module, _ signature: Signature, chunk: Int) throws(Diagnostic) -> [Draft] {
+    var drafts: [Draft] = []
+    if let vision = module.function(named: "vision") {
+        var lowering = Lowering(name: "image", module: module, chunk: chunk)
+        let image = try lowering.region("image", type: vision.parameters[0].type)
+        let taps = try lowering.append(vision, parameters: [image])
+        if let project = module.function(named: "project"), let type = signature.projected {
+            let result = try lowering.append(project, parameters: taps)
+            try lowering.place(result[0], in: "projected", type: type)
+        }
+        drafts.append(lowering.draft)
+    }
+    for name in ["prefill", "decode"] {
+        guard let function = module.function(named: name), let logits = signature.logits else { continue }
+        var lowering = Lowering(name: name, module: module, chunk: chunk)
+        var parameters: [View] = []
+        for (name, parameter) in zip(["tokens", "vision_rows"], function.parameters) {
+            parameters.append(try lowering.region(name, type: parameter.type))
+        }
+        let result = try lowering.append(function, parameters: parameters)
+        try lowering.place(result[0], in: "logits", type: logits)
+        drafts.append(lowering.draft)
+    }
+    return drafts
 }

@@ -1,0 +1,11 @@
+// What emitted code calls.
+#ifndef LMMC_KERNELS_H
+#define LMMC_KERNELS_H
+
+#include "attention.h"
+#include "matmul.h"
+#include "memory.h"
+#include "pixels.h"
+#include "rows.h"
+
+#endif

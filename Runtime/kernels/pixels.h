@@ -1,0 +1,35 @@
+// From the image to rows of patches, and from tokens to rows of windows.
+#ifndef LMMC_PIXELS_H
+#define LMMC_PIXELS_H
+#include <stdint.h>
+#include <string.h>
+
+// One row of one channel: u8 [width, channels] (the channel's first element) -> f32 [width], (v / 255 - mean) / std.
+static inline void lmmc_normalize_row(int64_t width, int64_t channels, float mean, float std, const uint8_t *pixels, float *out) {
+  for (int64_t i = 0; i < width; i++) out[i] = ((float)(pixels[i * channels] * (1.0 / 255)) - mean) / std;
+}
+
+// The patch of result row `index`: f32 [channels, height, width] -> f32 [channels, patch, patch].
+// Windows of `window` x `window` patches follow each other in raster order, and so do the patches inside one.
+static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t width, int64_t patch, int64_t window, int64_t index,
+                                      const float *pixels, float *out) {
+  const int64_t windows = width / patch / window, inside = index % (window * window), outside = index / (window * window);
+  const int64_t top = (outside / windows * window + inside / window) * patch;
+  const int64_t left = (outside % windows * window + inside % window) * patch;
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t y = 0; y < patch; y++, out += patch)
+      memcpy(out, pixels + (c * height + top + y) * width + left, (size_t)patch * sizeof *out);
+}
+
+// Window `index` of a grid that is `width` tokens wide: f32 [_, channels] with a row stride -> f32 [channels, kernel, kernel].
+static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
+                                      float *out) {
+  const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;
+  for (int64_t y = 0; y < kernel; y++)
+    for (int64_t x = 0; x < kernel; x++) {
+      const float *token = tokens + ((top + y) * width + left + x) * stride;
+      for (int64_t c = 0; c < channels; c++) out[(c * kernel + y) * kernel + x] = token[c];
+    }
+}
+
+#endif

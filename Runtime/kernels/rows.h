@@ -1,0 +1,114 @@
+// One row of n floats at a time. The emitted loops call these with constants, and the compiler makes a copy for each.
+// `out` may be the row that is read; apart from that rows do not overlap.
+#ifndef LMMC_ROWS_H
+#define LMMC_ROWS_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "pragmas.h"
+#include "vector_math.h"
+
+static inline void lmmc_copy_row(int64_t n, const float *x, float *out) { memcpy(out, x, (size_t)n * sizeof *out); }
+
+static inline void lmmc_add_row(int64_t n, const float *a, const float *b, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = a[i] + b[i];
+}
+
+static inline void lmmc_multiply_row(int64_t n, const float *a, const float *b, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = a[i] * b[i];
+}
+
+static inline void lmmc_scale_row(int64_t n, float factor, const float *x, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = x[i] * factor;
+}
+
+static inline void lmmc_gelu_row(int64_t n, const float *x, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_gelu(x[i]);
+}
+
+static inline void lmmc_quick_gelu_row(int64_t n, const float *x, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_quick_gelu(x[i]);
+}
+
+static inline void lmmc_silu_row(int64_t n, const float *x, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_silu(x[i]);
+}
+
+// out = f(a) * b
+static inline void lmmc_gate_gelu_row(int64_t n, const float *a, const float *b, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_gelu(a[i]) * b[i];
+}
+
+static inline void lmmc_gate_quick_gelu_row(int64_t n, const float *a, const float *b, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_quick_gelu(a[i]) * b[i];
+}
+
+static inline void lmmc_gate_silu_row(int64_t n, const float *a, const float *b, float *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_silu(a[i]) * b[i];
+}
+
+// (x - mean) / sqrt(variance + epsilon) * scale + bias. Sums are in double: the error is that of the float steps after them.
+static inline void lmmc_layer_norm_row(int64_t n, float epsilon, const float *x, const float *scale, const float *bias, float *out) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; i++) sum += x[i];
+  const float mean = (float)(sum / (double)n);
+  double squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (int64_t i = 0; i < n; i++) {
+    const double d = x[i] - mean;
+    squares += d * d;
+  }
+  const float inverse = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = (x[i] - mean) * inverse * scale[i] + bias[i];
+}
+
+// x / sqrt(mean(x^2) + epsilon) * scale. The sum is in double.
+static inline void lmmc_rms_norm_row(int64_t n, float epsilon, const float *x, const float *scale, float *out) {
+  double squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (int64_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
+  const float inverse = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = x[i] * inverse * scale[i];
+}
+
+// The angles of one position: `half` cosines, then `half` sines, of position * frequency[j], all in float as transformers has them.
+static inline void lmmc_rotary_angles(int64_t half, const float *frequency, int64_t position, float *out) {
+  for (int64_t j = 0; j < half; j++) {
+    const float angle = (float)position * frequency[j];
+    out[j] = cosf(angle);
+    out[half + j] = sinf(angle);
+  }
+}
+
+// Turns the pairs (x[j], x[j + half]) of each of `heads` heads of 2 * half floats by a row of angles.
+static inline void lmmc_rotary_row(int64_t heads, int64_t half, const float *angles, const float *x, float *out) {
+  for (int64_t h = 0; h < heads; h++, x += 2 * half, out += 2 * half) {
+#pragma omp simd
+    for (int64_t j = 0; j < half; j++) {
+      const float a = x[j], b = x[half + j], c = angles[j], s = angles[half + j];
+      out[j] = a * c - b * s;
+      out[half + j] = b * c + a * s;
+    }
+  }
+}
+
+// Row `token` of the table or, for a negative token, row -1 - token of `vision`.
+static inline void lmmc_embed_row(int64_t n, int32_t token, const float *table, const float *vision, float *out) {
+  const float *row = token < 0 ? vision + (-1 - (int64_t)token) * n : table + token * n;
+  lmmc_copy_row(n, row, out);
+}
+
+#endif

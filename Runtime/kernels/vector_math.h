@@ -1,0 +1,54 @@
+// Elementary functions of one float without branches or tables, so that a compiler turns a loop over them into vector code.
+#ifndef LMMC_VECTOR_MATH_H
+#define LMMC_VECTOR_MATH_H
+#include <stdint.h>
+#include <string.h>
+
+// e^x, at most 2 ulp off where the result is a normal float. Below -87.33 the result is e^-87.33 (1.2e-38), above 88.37 it is
+// e^88.37 (2.4e38): no zero, no infinity. NaN stays NaN.
+static inline float lmmc_exp(float x) {
+  x = x > 88.37f ? 88.37f : x;
+  x = x < -87.33f ? -87.33f : x;
+  // x = n ln 2 + r; the sum with 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+  const float shifted = x * 1.44269504f + 12582912.0f;
+  const float n = shifted - 12582912.0f;
+  float r = x - n * 0.693359375f;  // exact: nine bits of ln 2
+  r = r - n * -2.12194440e-4f;
+  float p = 0.0013814467f;
+  p = p * r + 0.0083687808f;
+  p = p * r + 0.041668393f;
+  p = p * r + 0.16666520f;
+  p = p * r + 0.49999994f;
+  p = p * (r * r) + r + 1.0f;
+  uint32_t bits;
+  float scale;
+  memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 127) << 23;
+  memcpy(&scale, &bits, sizeof scale);
+  return p * scale;
+}
+
+// erf(x), at most 1.5e-7 off. erfc(t) = e^(-t Q(t)) on 0 <= t <= 4 with Q fitted to the least absolute error.
+static inline float lmmc_erf(float x) {
+  float t = x < 0 ? -x : x;
+  t = t > 4.0f ? 4.0f : t;
+  float q = -8.0436484e-6f;
+  q = q * t + 1.0602512e-4f;
+  q = q * t + -5.8794528e-4f;
+  q = q * t + 0.0015767502f;
+  q = q * t + -5.8771158e-5f;
+  q = q * t + -0.019217148f;
+  q = q * t + 0.10279921f;
+  q = q * t + 0.63661611f;
+  q = q * t + 1.1283793f;
+  const float erf = 1.0f - lmmc_exp(-t * q);
+  return x < 0 ? -erf : erf;
+}
+
+static inline float lmmc_gelu(float x) { return 0.5f * x * (1.0f + lmmc_erf(x * 0.70710678f)); }
+
+static inline float lmmc_quick_gelu(float x) { return x / (1.0f + lmmc_exp(-1.702f * x)); }
+
+static inline float lmmc_silu(float x) { return x / (1.0f + lmmc_exp(-x)); }
+
+#endif

@@ -1,0 +1,277 @@
+import IR
+import Plan
+
+/// Prints the buffers and steps of a body as statements.
+struct BodyPrinter {
+    private let plan: Plan
+    private let symbols: Symbols
+    private let body: Body
+    private let table: Int?
+    private var names: [String] = []
+    /// Buffers that some step, call or other buffer names: those without a declaration of their own stay out.
+    private(set) var lines: [String] = []
+
+    /// `arguments` are buffers that have a C parameter.
+    init(_ plan: Plan, _ symbols: Symbols, _ body: Body, table: Int? = nil) {
+        self.plan = plan
+        self.symbols = symbols
+        self.body = body
+        self.table = table
+        var scope = NameScope(reserved: symbols.names)
+        names = body.buffers.map { scope.unique($0.name) }
+    }
+
+    func name(_ buffer: Int) -> String { names[buffer] }
+
+    /// `const float *input`
+    func parameter(_ buffer: Int) -> String { declarator(body.buffers[buffer], names[buffer], isLocal: false) }
+
+    static func cType(_ type: DType) -> String {
+        switch type {
+        case .float32: "float"
+        case .int32: "int32_t"
+        case .uint8: "uint8_t"
+        case .float16, .bfloat16: "uint16_t"
+        }
+    }
+
+    private func declarator(_ buffer: Buffer, _ name: String, isLocal: Bool) -> String {
+        "\(buffer.isConstant ? "const " : "")\(Self.cType(buffer.type.dtype)) *\(isLocal ? "const " : "")\(name)"
+    }
+
+    /// `f32 [T, 4096]`, and the row stride where rows do not follow each other.
+    static func shapeText(_ buffer: Buffer) -> String {
+        let shape = "\(buffer.type.dtype.rawValue) [\(buffer.type.shape.map(\.description).joined(separator: ", "))]"
+        guard let layout = buffer.rowLayout else { return "\(shape), strides \(buffer.strides.map(String.init).joined(separator: ", "))" }
+        return layout.isContiguous ? shape : "\(shape), rows \(layout.stride) apart"
+    }
+
+    // MARK: - buffers
+
+    mutating func printBuffers() {
+        var declarations: [(text: String, note: String)] = []
+        for (index, buffer) in body.buffers.enumerated() {
+            let value: String
+            var note = Self.shapeText(buffer)
+            switch buffer.place {
+            case .argument: continue
+            case .arena(let offset): value = "lmmc_arena(memory, \(symbols.arena(offset)))"
+            case .weight(let name): value = "lmmc_weight(memory, \(symbols.weight(name)))"
+            case .field(let column):
+                let field = plan.tables[table!].fields[column]
+                value = "lmmc_\(field.kind == .weight ? "weight" : "arena")(memory, layer->\(symbols.fields[table!][column]))"
+            case .inside(let parent, let offset, let lastRow, let position):
+                var sum = names[parent]
+                if offset != 0 { sum += " + \(offset)" }
+                if lastRow != 0 { sum += " + (T - 1) * \(lastRow)" }
+                if position != 0 { sum += " + P * \(position)" }
+                if sum == names[parent] && buffer.type == body.buffers[parent].type { note += ", in place" }
+                value = sum
+            }
+            declarations.append(("  \(declarator(buffer, names[index], isLocal: true)) = \(value);", note))
+        }
+        let width = min(declarations.map(\.text.count).max() ?? 0, 100)
+        for (text, note) in declarations {
+            lines.append(text + String(repeating: " ", count: max(width - text.count, 0) + 2) + "// " + note)
+        }
+        if !declarations.isEmpty { lines.append("") }
+    }
+
+    // MARK: - steps
+
+    mutating func printSteps() {
+        var index = 0
+        while index < body.steps.count {
+            switch body.steps[index] {
+            case .run(let kernel, let name, let inputs, let output):
+                print(kernel, name, inputs, output)
+                index += 1
+            case .call(let layer, let row, let name, let arguments):
+                // Consecutive layers that update the same buffers are one loop.
+                var last = row
+                var next = index + 1
+                while next < body.steps.count, case .call(layer, last + 1, _, arguments) = body.steps[next] {
+                    last += 1
+                    next += 1
+                }
+                print(call: layer, rows: row...last, name: name, arguments)
+                index = next
+            }
+        }
+    }
+
+    private mutating func print(call layer: Int, rows: ClosedRange<Int>, name: String, _ arguments: [Int]) {
+        let function = plan.layers[layer]
+        var list = ["memory"]
+        if symbols.usesSequence(function.body, plan) { list.append("T") }
+        if symbols.usesPosition(function.body) { list.append("P") }
+        if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
+        list += arguments.map { names[$0] }
+        let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"
+        lines.append(rows.count == 1 ? "  \(call)" : "  for (int i = \(rows.lowerBound); i <= \(rows.upperBound); i++) \(call)")
+    }
+
+    private func count(_ extent: Extent) -> String {
+        extent.hasSequence ? (extent.factor == 1 ? "T" : "T * \(extent.factor)") : "\(extent.factor)"
+    }
+
+    private func layout(_ buffer: Int) -> RowLayout {
+        guard let layout = body.buffers[buffer].rowLayout else { preconditionFailure("the plan gives kernels rows") }
+        return layout
+    }
+
+    /// `x + i * 4096`, the row of a loop, or `x` where there is one row.
+    private func row(_ buffer: Int, in loop: Extent) -> String {
+        let layout = layout(buffer)
+        return loop.isMany && layout.rows == loop ? "\(names[buffer]) + i * \(layout.stride)" : names[buffer]
+    }
+
+    private mutating func loop(_ rows: Extent, _ statement: String) {
+        guard rows.isMany else {
+            lines.append("  \(statement)")
+            return
+        }
+        lines.append("#pragma omp parallel for")
+        lines.append("  for (int64_t i = 0; i < \(count(rows)); i++) \(statement)")
+    }
+
+    private mutating func print(_ kernel: Kernel, _ name: String, _ inputs: [Int], _ output: Int) {
+        if names[output] != identifier(name) { lines.append("  // \(comment(name))") }
+        switch kernel {
+        case .normalize(let normalize): printNormalize(normalize, inputs[0], output)
+        case .extractPatches(let extract):
+            let (shape, result) = (body.buffers[inputs[0]].type.shape, layout(output))
+            loop(
+                result.rows,
+                "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, \(names[inputs[0]]), "
+                    + "\(names[output]) + i * \(result.stride));")
+        case .gatherWindows(let gather):
+            let (tokens, result) = (layout(inputs[0]), layout(output))
+            let index = result.rows.isMany ? "i" : "0"
+            loop(
+                result.rows,
+                "lmmc_gather_window(\(gather.width), \(tokens.columns), \(gather.kernel), \(index), \(names[inputs[0]]), \(tokens.stride), "
+                    + "\(row(output, in: result.rows)));")
+        case .embed:
+            let result = layout(output)
+            let token = result.rows.isMany ? "[i]" : "[0]"
+            loop(
+                result.rows,
+                "lmmc_embed_row(\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
+                    + "\(inputs.count > 2 ? names[inputs[2]] : "NULL"), \(row(output, in: result.rows)));")
+        case .matmul(let matmul): printMatmul(matmul, inputs, output)
+        case .add: printRows("add", [], inputs, output)
+        case .multiply: printRows("multiply", [], inputs, output)
+        case .scale(let factor): printRows("scale", [literal(factor)], inputs, output)
+        case .activation(let function): printRows(function.rawValue, [], inputs, output)
+        case .gate(let function): printRows("gate_\(function.rawValue)", [], inputs, output)
+        case .layerNorm(let epsilon): printRows("layer_norm", [literal(epsilon)], inputs, output)
+        case .rmsNorm(let epsilon): printRows("rms_norm", [literal(epsilon)], inputs, output)
+        case .rotaryTable(let frequencies):
+            let result = layout(output)
+            loop(
+                result.rows,
+                "lmmc_rotary_angles(\(frequencies.count), \(symbols.frequencies(frequencies)), \(result.rows.isMany ? "P + i" : "P"), "
+                    + "\(row(output, in: result.rows)));")
+        case .rotary(let headSize):
+            let result = layout(output)
+            loop(
+                result.rows,
+                "lmmc_rotary_row(\(result.columns / headSize), \(headSize / 2), \(row(inputs[1], in: result.rows)), "
+                    + "\(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
+        case .attention(let attention, let isCached): printAttention(attention, isCached: isCached, inputs, output)
+        case .copy: printCopy(inputs[0], output)
+        }
+    }
+
+    /// A kernel of rows: `lmmc_NAME_row(columns, attributes, inputs, output)`.
+    private mutating func printRows(_ kernel: String, _ attributes: [String], _ inputs: [Int], _ output: Int) {
+        let result = layout(output)
+        let operands = (inputs + [output]).map { row($0, in: result.rows) }
+        loop(result.rows, "lmmc_\(kernel)_row(\((["\(result.columns)"] + attributes + operands).joined(separator: ", ")));")
+    }
+
+    private mutating func printNormalize(_ normalize: Normalize, _ input: Int, _ output: Int) {
+        let shape = body.buffers[input].type.shape.map { $0.fixedValue ?? 0 }
+        let (height, width, channels) = (shape[0], shape[1], shape[2])
+        lines.append("#pragma omp parallel for")
+        lines.append("  for (int64_t i = 0; i < \(height); i++) {")
+        for channel in 0..<channels {
+            let target = channel == 0 ? "i * \(width)" : "\(channel * height * width) + i * \(width)"
+            lines.append(
+                "    lmmc_normalize_row(\(width), \(channels), \(literal(normalize.mean[channel])), \(literal(normalize.std[channel])), "
+                    + "\(names[input]) + i * \(width * channels)\(channel == 0 ? "" : " + \(channel)"), \(names[output]) + \(target));")
+        }
+        lines.append("  }")
+    }
+
+    /// `.x = norm, .x_stride = 4096`
+    private func matrix(_ field: String, _ buffer: Int) -> String {
+        ".\(field) = \(names[buffer]), .\(field)_stride = \(layout(buffer).stride)"
+    }
+
+    private mutating func printMatmul(_ matmul: Matmul, _ inputs: [Int], _ output: Int) {
+        let (x, result) = (layout(inputs[0]), layout(output))
+        var fields = [".m = \(count(result.rows)), .n = \(result.columns), .k = \(x.columns)", matrix("x", inputs[0]), matrix("weight", inputs[1])]
+        if let bias = matmul.biasIndex { fields.append(".bias = \(names[inputs[bias]])") }
+        if let addend = matmul.addendIndex { fields.append(matrix("addend", inputs[addend])) }
+        switch matmul.activation {
+        case nil: break
+        case .gelu: fields.append(".activation = LMMC_GELU")
+        case .quickGELU: fields.append(".activation = LMMC_QUICK_GELU")
+        case .silu: fields.append(".activation = LMMC_SILU")
+        }
+        fields.append(matrix("out", output))
+        print(structCall: "lmmc_matmul_f32", "lmmc_matmul", fields)
+    }
+
+    private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
+        let (q, k) = (layout(inputs[0]), layout(inputs[1]))
+        let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
+        print(
+            structCall: "lmmc_attention_f32", "lmmc_attention",
+            [
+                ".queries = \(count(q.rows)), .keys = \(keys)",
+                ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads)",
+                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]), matrix("k", inputs[1]),
+                matrix("v", inputs[2]), matrix("out", output),
+            ])
+    }
+
+    /// A call with a structure of named fields, broken into lines of at most 120 columns.
+    private mutating func print(structCall function: String, _ type: String, _ fields: [String]) {
+        var line = "  \(function)((\(type)){"
+        let indent = String(repeating: " ", count: 6)
+        for (index, field) in fields.enumerated() {
+            let text = field + (index == fields.count - 1 ? "});" : ",")
+            if line.count + text.count > 119 {
+                while line.last == " " { line.removeLast() }
+                lines.append(line)
+                line = indent
+            }
+            line += text + (index == fields.count - 1 ? "" : " ")
+        }
+        lines.append(line)
+    }
+
+    /// Rows where both sides have them, else a loop per dimension.
+    private mutating func printCopy(_ input: Int, _ output: Int) {
+        let (from, to) = (body.buffers[input], body.buffers[output])
+        if from.type.dtype == .float32, let source = from.rowLayout, let target = to.rowLayout, source.rows == target.rows {
+            printRows("copy", [], [input], output)
+            return
+        }
+        var indent = "  "
+        var (read, write) = (names[input] + "[", names[output] + "[")
+        for (index, dimension) in to.type.shape.enumerated() {
+            let variable = "i\(index)"
+            if index == 0 { lines.append("#pragma omp parallel for") }
+            lines.append("\(indent)for (int64_t \(variable) = 0; \(variable) < \(dimension); \(variable)++)")
+            indent += "  "
+            read += "\(index == 0 ? "" : " + ")\(variable) * \(from.strides[index])"
+            write += "\(index == 0 ? "" : " + ")\(variable) * \(to.strides[index])"
+        }
+        if to.type.rank == 0 { (read, write) = (read + "0", write + "0") }
+        lines.append("\(indent)\(write)] = \(read)];")
+    }
+}

@@ -1,0 +1,73 @@
+/// C spellings of names and numbers.
+
+/// A C identifier from an IR name: other characters become `_`.
+func identifier(_ name: String) -> String {
+    var result = ""
+    for scalar in name.unicodeScalars {
+        let isWord = ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || ("0"..."9").contains(scalar) || scalar == "_"
+        result.unicodeScalars.append(isWord ? scalar : "_")
+    }
+    if result.isEmpty || ("0"..."9").contains(result.unicodeScalars.first!) || result.hasPrefix("_") { result = "v" + result }
+    return result
+}
+
+/// Gives each name of a scope an identifier that no other has.
+struct NameScope {
+    private var taken: Set<String>
+
+    var names: Set<String> { taken }
+
+    init(reserved: Set<String> = []) { taken = Self.keywords.union(reserved) }
+
+    mutating func unique(_ name: String) -> String {
+        let base = identifier(name)
+        var candidate = base
+        var number = 2
+        while !taken.insert(candidate).inserted {
+            candidate = "\(base)_\(number)"
+            number += 1
+        }
+        return candidate
+    }
+
+    /// Keywords, and what the headers that model.c includes define without a prefix of theirs.
+    private static let keywords: Set<String> = [
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto",
+        "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
+        "typedef", "typeof", "union", "unsigned", "void", "volatile", "while", "asm", "bool", "true", "false", "linux", "unix", "main",
+        "memory", "layer", "layers", "i", "T", "P", "NULL", "INFINITY", "NAN", "WEIGHT", "ARENA", "W", "exp", "log", "gamma", "scale", "index", "round",
+        "floor", "ceil", "pow", "sqrt", "sin", "cos", "tan", "erf", "j0", "j1", "jn", "y0", "y1", "yn", "div", "abs", "signgam",
+        "alignas", "alignof", "constexpr", "nullptr", "static_assert", "thread_local", "typeof_unqual",
+    ]
+}
+
+/// A float constant that reads back to the same value.
+func literal(_ value: Float) -> String {
+    if value.isNaN { return "NAN" }
+    if value.isInfinite { return value < 0 ? "-INFINITY" : "INFINITY" }
+    return "\(value)f"
+}
+
+/// A string constant; bytes outside of printable ASCII become octal escapes, which end after three digits whatever follows.
+func literal(_ text: String) -> String {
+    var result = "\""
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "\""): result += "\\\""
+        case UInt8(ascii: "\\"): result += "\\\\"
+        case UInt8(ascii: "\n"): result += "\\n"
+        case UInt8(ascii: "\t"): result += "\\t"
+        case UInt8(ascii: "?"): result += "\\?"  // no trigraphs
+        case 0x20...0x7E: result.unicodeScalars.append(Unicode.Scalar(byte))
+        default:
+            let digits = String(byte, radix: 8)
+            result += "\\" + String(repeating: "0", count: 3 - digits.count) + digits
+        }
+    }
+    return result + "\""
+}
+
+/// Text that may stand in a comment line.
+func comment(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0 == "\\" || $0.value == 0x7F ? " " : $0 }))
+}

@@ -1,0 +1,105 @@
+import IR
+
+/// Names the buffers of a body and refers the steps to them.
+struct BodyBuilder {
+    private let draft: Draft
+    private let prefix: LayerPrefix?
+    /// Of a root storage.
+    private let place: (Int) -> Buffer.Place
+    private var body = Body(buffers: [], steps: [])
+    /// The place, form and name of each buffer.
+    private var indices: [View: Int] = [:]
+    /// The first buffer of each place and form, whatever its name.
+    private var unnamed: [View: Int] = [:]
+    /// The layer arguments by the place where they begin.
+    private var arguments: [View: Int] = [:]
+    private var written: Set<Int> = []
+
+    init(_ draft: Draft, prefix: LayerPrefix? = nil, place: @escaping (Int) -> Buffer.Place) {
+        self.draft = draft
+        self.prefix = prefix
+        self.place = place
+    }
+
+    /// A pointer that the caller passes; `view` is what the first layer is given.
+    mutating func append(argument view: View, name: String) -> Int {
+        body.buffers.append(Buffer(name: name, type: view.type, strides: view.strides, place: .argument, isConstant: true))
+        let index = body.buffers.count - 1
+        arguments[view.start] = index
+        return index
+    }
+
+    mutating func append(_ node: Node) {
+        let inputs = node.inputs.map { buffer($0, isInput: true) }
+        let output = buffer(node.output, isInput: false)
+        written.insert(output)
+        body.steps.append(.run(node.kernel, name: local(node.name), inputs: inputs, output: output))
+    }
+
+    mutating func append(call layer: Int, row: Int, name: String, _ arguments: [(view: View, isWritten: Bool)]) {
+        let indices = arguments.map { buffer($0.view, isInput: true) }
+        for (index, argument) in zip(indices, arguments) where argument.isWritten { written.insert(index) }
+        body.steps.append(.call(layer: layer, row: row, name: name, arguments: indices))
+    }
+
+    /// The body, with `isConstant` where nothing is written to a buffer or a part of it.
+    mutating func finish() -> Body {
+        for index in body.buffers.indices.reversed() {
+            body.buffers[index].isConstant = !written.contains(index)
+            if case .inside(let parent, _, _, _) = body.buffers[index].place, written.contains(index) { written.insert(parent) }
+        }
+        return body
+    }
+
+    private func local(_ name: String) -> String { prefix?.local(name) ?? name }
+
+    private func form(_ view: View) -> View {
+        var form = view
+        form.name = ""
+        return form
+    }
+
+    /// The buffer of a view. An input may be known under another name, as what a chain of layers updates is.
+    private mutating func buffer(_ view: View, isInput: Bool) -> Int {
+        let resolved = draft.resolved(view)
+        if let index = indices[resolved] { return index }
+        if isInput, let index = unnamed[form(resolved)] { return index }
+        if let argument = arguments[resolved.start] {
+            let buffer = body.buffers[argument]
+            let isOutside = prefix.map { !view.name.hasPrefix($0.prefix + ".") } ?? false
+            if isOutside || buffer.name == local(view.name), buffer.type == view.type, buffer.strides == view.strides { return argument }
+            return append(view, resolved, .inside(argument, offset: 0, lastRow: 0, position: 0))
+        }
+        let storage = draft.storages[view.storage]
+        let whole = View(name: storage.name, storage: view.storage, type: storage.type, strides: wholeStrides(storage))
+        if form(view) != form(whole) || isNamedView(view, storage) {
+            let parent = buffer(whole, isInput: false)
+            return append(view, resolved, .inside(parent, offset: view.offset, lastRow: view.lastRow, position: view.position))
+        }
+        if let home = storage.home {
+            let target = draft.storages[home.storage]
+            let parent = buffer(View(name: target.name, storage: home.storage, type: target.type, strides: wholeStrides(target)), isInput: false)
+            return append(view, resolved, .inside(parent, offset: home.offset, lastRow: 0, position: home.position))
+        }
+        return append(view, resolved, place(view.storage))
+    }
+
+    /// A weight or region is printed under its own name whatever a view of it is called.
+    private func isNamedView(_ view: View, _ storage: Storage) -> Bool { view.name != storage.name && storage.kind == .scratch }
+
+    private func wholeStrides(_ storage: Storage) -> [Int] {
+        var strides = Array(repeating: 1, count: storage.type.rank)
+        for index in strides.indices.dropLast().reversed() {
+            strides[index] = strides[index + 1] * (storage.type.shape[index + 1].fixedValue ?? 1)
+        }
+        return strides
+    }
+
+    private mutating func append(_ view: View, _ resolved: View, _ place: Buffer.Place) -> Int {
+        body.buffers.append(Buffer(name: local(view.name), type: view.type, strides: view.strides, place: place, isConstant: true))
+        let index = body.buffers.count - 1
+        indices[resolved] = index
+        if unnamed[form(resolved)] == nil { unnamed[form(resolved)] = index }
+        return index
+    }
+}

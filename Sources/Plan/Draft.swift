@@ -1,0 +1,105 @@
+import IR
+
+/// Memory that values lie in. Before allocation only its size is known.
+struct Storage {
+    enum Kind: Hashable {
+        case scratch
+        case weight(String)
+        case state(String)
+        /// A part of the arena that the runtime reads or writes, by name.
+        case region(String)
+    }
+
+    /// Where a storage lives that shares the memory of another: from element `offset + position * P` of it on.
+    struct Home {
+        var storage: Int
+        var offset: Int
+        var position: Int
+    }
+
+    var name: String
+    var kind: Kind
+    var type: TensorType
+    var byteCount: Int
+    var home: Home?
+}
+
+/// A tensor inside a storage: element (i, j, ...) lies at `offset + lastRow * (T - 1) + position * P + i * strides[0] + ...`.
+struct View: Hashable {
+    var name: String
+    var storage: Int
+    var offset = 0
+    var lastRow = 0
+    var position = 0
+    var type: TensorType
+    var strides: [Int]
+
+    var shape: [Dimension] { type.shape }
+    var rowLayout: RowLayout? { RowLayout(shape: shape, strides: strides) }
+}
+
+/// One kernel on views, in execution order.
+struct Node {
+    /// Of the operation that it belongs to.
+    var name: String
+    var kernel: Kernel
+    var inputs: [View]
+    var output: View
+}
+
+/// The functions that run one after another on the same values: `vision` and `project`, `prefill`, or `decode`.
+struct Draft {
+    struct Section {
+        var function: Function
+        var nodes: Range<Int>
+    }
+
+    var name: String
+    var storages: [Storage] = []
+    var nodes: [Node] = []
+    var sections: [Section] = []
+    /// Repeated groups; set once the storages are shared.
+    var runs: [Run] = []
+    /// For each node the index of its run, nil outside of one.
+    var runOfNode: [Int?] = []
+
+    /// The storage that `storage` finally lies in, and the element where it begins there.
+    func root(_ storage: Int) -> Storage.Home {
+        var place = Storage.Home(storage: storage, offset: 0, position: 0)
+        while let home = storages[place.storage].home {
+            place = Storage.Home(storage: home.storage, offset: place.offset + home.offset, position: place.position + home.position)
+        }
+        return place
+    }
+
+    /// The same tensor as a view of its root storage.
+    func resolved(_ view: View) -> View {
+        let place = root(view.storage)
+        var view = view
+        view.storage = place.storage
+        view.offset += place.offset
+        view.position += place.position
+        return view
+    }
+
+    /// First and last node that touches each root storage.
+    func lifetimes() -> [Int: ClosedRange<Int>] {
+        var result: [Int: ClosedRange<Int>] = [:]
+        for (index, node) in nodes.enumerated() {
+            for view in node.inputs + [node.output] {
+                let storage = root(view.storage).storage
+                result[storage] = (result[storage]?.lowerBound ?? index)...index
+            }
+        }
+        return result
+    }
+
+    /// The view covers its storage from the first element to the last, in row-major order.
+    func isWhole(_ view: View, chunk: Int) -> Bool {
+        let storage = storages[view.storage]
+        return view.offset == 0 && view.lastRow == 0 && view.position == 0
+            && view.type.dtype == storage.type.dtype
+            && view.strides == rowMajorStrides(view.shape, sequence: chunk)
+            && view.type.byteCount(sequence: chunk) == storage.byteCount
+    }
+}

@@ -1,0 +1,163 @@
+/// A name's prefix up to its first numbered component: `decoder.layer3.mlp.down` -> stem `decoder.layer`, prefix `decoder.layer3`.
+struct LayerPrefix: Hashable {
+    var stem: String
+    var prefix: String
+
+    /// nil for a name without a numbered component, and where nothing follows it.
+    init?(_ name: String) {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard let index = parts.firstIndex(where: { $0.last?.isASCIIDigit == true }), index < parts.count - 1 else { return nil }
+        prefix = parts[...index].joined(separator: ".")
+        var stem = prefix[...]
+        while stem.last?.isASCIIDigit == true { stem.removeLast() }
+        while stem.last == "." { stem.removeLast() }
+        guard !stem.isEmpty else { return nil }
+        self.stem = String(stem)
+    }
+
+    /// `name` without the prefix, or all of it.
+    func local(_ name: String) -> String {
+        name.hasPrefix(prefix + ".") ? String(name.dropFirst(prefix.count + 1)) : name
+    }
+}
+
+extension Character {
+    fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
+}
+
+/// Consecutive nodes of one section that share a layer prefix.
+struct Run {
+    var prefix: LayerPrefix
+    var nodes: Range<Int>
+    /// The class of equal runs that share a function, nil where there is only one.
+    var layer: Int?
+}
+
+extension Draft {
+    mutating func findRuns() {
+        runOfNode = Array(repeating: nil, count: nodes.count)
+        for section in sections {
+            var start = section.nodes.lowerBound
+            while start < section.nodes.upperBound {
+                let prefix = LayerPrefix(nodes[start].name)
+                var end = start + 1
+                while end < section.nodes.upperBound, LayerPrefix(nodes[end].name) == prefix { end += 1 }
+                if let prefix {
+                    for index in start..<end { runOfNode[index] = runs.count }
+                    runs.append(Run(prefix: prefix, nodes: start..<end))
+                }
+                start = end
+            }
+        }
+    }
+
+    /// Root storages that only the nodes of this run touch.
+    func localStorages(of run: Run, _ lifetimes: [Int: ClosedRange<Int>]) -> Set<Int> {
+        Set(
+            lifetimes.filter { storage, life in
+                storages[storage].kind == .scratch && run.nodes.contains(life.lowerBound) && run.nodes.contains(life.upperBound)
+            }.keys)
+    }
+}
+
+/// What a run does with everything renamed in the order of first use: equal shapes of two runs mean that one function serves both.
+struct RunShape: Hashable {
+    enum Root: Hashable {
+        /// The n-th storage of the run's own.
+        case local(Int)
+        /// The n-th pointer from outside.
+        case argument(Int)
+        case weight(Int)
+        case state(Int)
+    }
+
+    struct OperandShape: Hashable {
+        var root: Root
+        var offset: Int
+        var lastRow: Int
+        var position: Int
+        var view: View.Shape
+    }
+
+    struct NodeShape: Hashable {
+        var name: String
+        var kernel: Kernel
+        var operands: [OperandShape]
+    }
+
+    var section: String
+    var stem: String
+    var nodes: [NodeShape] = []
+}
+
+extension View {
+    /// What stays of a view when its place is forgotten.
+    struct Shape: Hashable {
+        var dtypeAndShape: String
+        var strides: [Int]
+        var storageBytes: Int
+    }
+}
+
+/// A run with its shape and what the n-th weight, state, argument and local storage of the shape are here.
+struct RunBinding {
+    var shape: RunShape
+    var weights: [Int] = []
+    var states: [Int] = []
+    var locals: [Int] = []
+    /// Where each argument begins, as the first view that reads or writes it (resolved).
+    var arguments: [View] = []
+    var isWritten: [Bool] = []
+
+    init(_ run: Run, in draft: Draft, section: String, locals localStorages: Set<Int>) {
+        shape = RunShape(section: section, stem: run.prefix.stem)
+        var argumentIndex: [View: Int] = [:]
+        for index in run.nodes {
+            let node = draft.nodes[index]
+            var operands: [RunShape.OperandShape] = []
+            for (view, isOutput) in node.inputs.map({ ($0, false) }) + [(node.output, true)] {
+                let view = draft.resolved(view)
+                let storage = draft.storages[view.storage]
+                var (offset, lastRow, position) = (view.offset, view.lastRow, view.position)
+                let root: RunShape.Root
+                switch storage.kind {
+                case .weight: root = .weight(Self.index(of: view.storage, in: &weights))
+                case .state: root = .state(Self.index(of: view.storage, in: &states))
+                case .scratch where localStorages.contains(view.storage): root = .local(Self.index(of: view.storage, in: &locals))
+                case .scratch, .region:
+                    let start = view.start
+                    let argument = argumentIndex[start] ?? arguments.count
+                    if argument == arguments.count {
+                        argumentIndex[start] = argument
+                        arguments.append(view)
+                        isWritten.append(false)
+                    }
+                    isWritten[argument] = isWritten[argument] || isOutput
+                    (offset, lastRow, position) = (0, 0, 0)
+                    root = .argument(argument)
+                }
+                let isArgument = if case .argument = root { true } else { false }
+                operands.append(
+                    RunShape.OperandShape(
+                        root: root, offset: offset, lastRow: lastRow, position: position,
+                        view: View.Shape(
+                            dtypeAndShape: view.type.description, strides: view.strides, storageBytes: isArgument ? 0 : storage.byteCount)))
+            }
+            shape.nodes.append(
+                RunShape.NodeShape(name: run.prefix.local(node.name), kernel: node.kernel, operands: operands))
+        }
+    }
+
+    private static func index(of storage: Int, in list: inout [Int]) -> Int {
+        if let index = list.firstIndex(of: storage) { return index }
+        list.append(storage)
+        return list.count - 1
+    }
+}
+
+extension View {
+    /// The place alone, so that all views from one element on are one.
+    var start: View {
+        View(name: "", storage: storage, offset: offset, lastRow: lastRow, position: position, type: .init(.uint8, []), strides: [])
+    }
+}

@@ -1,0 +1,245 @@
+import IR
+import Support
+
+/// Turns the operations of a timeline's functions into nodes. Reshape, slice, last_row and transpose become views; a reader that cannot follow
+/// a view's strides gets a copy.
+struct Lowering {
+    private(set) var draft: Draft
+    private let module: Module
+    private let chunk: Int
+    private var shared: [Storage.Kind: Int] = [:]
+    private var values: [String: View] = [:]
+    private var copies: [View: View] = [:]
+    private var tables: [RotaryKey: View] = [:]
+    private var prologue: [Node] = []
+    private var function: Function
+
+    private struct RotaryKey: Hashable {
+        var rows: Dimension
+        var headSize: Int
+        var theta: Float
+    }
+
+    init(name: String, module: Module, chunk: Int) {
+        draft = Draft(name: name)
+        self.module = module
+        self.chunk = chunk
+        function = Function(name: name, parameters: [])
+    }
+
+    /// Appends a function whose parameters are the given views, and returns the views of its results.
+    mutating func append(_ function: Function, parameters: [View]) throws(Diagnostic) -> [View] {
+        self.function = function
+        values = [:]
+        copies = [:]
+        tables = [:]
+        prologue = []
+        let start = draft.nodes.count
+        for (parameter, view) in zip(function.parameters, parameters) { values[parameter.name] = view }
+        for operation in function.operations { try lower(operation) }
+        var results: [View] = []
+        for result in function.results { results.append(try view(result, at: "\(function.name): return")) }
+        draft.nodes.insert(contentsOf: prologue, at: start)
+        draft.sections.append(Draft.Section(function: function, nodes: start..<draft.nodes.count))
+        return results
+    }
+
+    /// Makes `value` lie in the region from its start on: in place where it has a storage of its own, else by a copy at the end of the last function.
+    mutating func place(_ value: View, in region: String, type: TensorType) throws(Diagnostic) {
+        let target = try storage(.region(region), type: type, name: region)
+        if draft.isWhole(value, chunk: chunk), draft.storages[value.storage].kind == .scratch, draft.storages[value.storage].home == nil {
+            draft.storages[value.storage].home = Storage.Home(storage: target, offset: 0, position: 0)
+        } else {
+            draft.nodes.append(
+                Node(name: region, kernel: .copy, inputs: [value], output: whole(target, name: region, type: value.type)))
+            let last = draft.sections.count - 1
+            draft.sections[last].nodes = draft.sections[last].nodes.lowerBound..<draft.nodes.count
+        }
+    }
+
+    /// A view of a region that the runtime fills.
+    mutating func region(_ name: String, type: TensorType) throws(Diagnostic) -> View {
+        whole(try storage(.region(name), type: type, name: name), name: name, type: type)
+    }
+
+    // MARK: - storages and views
+
+    private func bytes(_ type: TensorType, at place: String) throws(Diagnostic) -> Int {
+        guard let count = type.byteCount(sequence: chunk), roundedUp(count, to: 64) != nil else {
+            throw .error("\(type) with T = \(chunk) passes 2^63 bytes", at: .operation(place))
+        }
+        return count
+    }
+
+    private mutating func storage(_ kind: Storage.Kind, type: TensorType, name: String) throws(Diagnostic) -> Int {
+        if kind != .scratch, let index = shared[kind] { return index }
+        let byteCount = try bytes(type, at: "\(function.name): %\(name)")
+        draft.storages.append(Storage(name: name, kind: kind, type: type, byteCount: byteCount))
+        if kind != .scratch { shared[kind] = draft.storages.count - 1 }
+        return draft.storages.count - 1
+    }
+
+    private func whole(_ storage: Int, name: String, type: TensorType) -> View {
+        View(name: name, storage: storage, type: type, strides: rowMajorStrides(type.shape, sequence: chunk))
+    }
+
+    private mutating func fresh(_ name: String, _ type: TensorType) throws(Diagnostic) -> View {
+        whole(try storage(.scratch, type: type, name: name), name: name, type: type)
+    }
+
+    private mutating func view(_ operand: Operand, at place: String) throws(Diagnostic) -> View {
+        switch operand {
+        case .value(let name):
+            if let view = values[name] { return view }
+        case .weight(let name):
+            if let weight = module.weights[name] {
+                guard weight.type.dtype == .float32 else {
+                    throw .error("weight '@\(name)' is \(weight.type)", at: .operation(place), expected: "f32")
+                }
+                return whole(try storage(.weight(name), type: weight.type, name: name), name: name, type: weight.type)
+            }
+        case .state(let name):
+            if let type = module.states[name] {
+                return whole(try storage(.state(name), type: type, name: name), name: name, type: type)
+            }
+        }
+        throw .error("'\(operand)' is not defined", at: .operation(place))
+    }
+
+    // MARK: - what readers ask of a view
+
+    private func isContiguous(_ view: View) -> Bool { view.strides == rowMajorStrides(view.shape, sequence: chunk) }
+
+    private mutating func contiguous(_ view: View) throws(Diagnostic) -> View {
+        if isContiguous(view) { return view }
+        if let copy = copies[view] { return copy }
+        let copy = try fresh(view.name + ".copy", view.type)
+        draft.nodes.append(Node(name: view.name, kernel: .copy, inputs: [view], output: copy))
+        copies[view] = copy
+        return copy
+    }
+
+    private mutating func rows(_ view: View) throws(Diagnostic) -> View {
+        view.rowLayout == nil ? try contiguous(view) : view
+    }
+
+    // MARK: - operations
+
+    private mutating func lower(_ operation: Operation) throws(Diagnostic) {
+        let place = "\(function.name): %\(operation.name)"
+        var inputs: [View] = []
+        for operand in operation.operands { inputs.append(try view(operand, at: place)) }
+        for type in inputs.map(\.type) + [operation.type].compactMap(\.self) where type.shape.dropFirst().contains(.sequence) {
+            throw .error("\(type) has T in a dimension after the first", at: .operation(place), expected: "T as the first dimension only")
+        }
+        if !inputs.allSatisfy({ $0.type.isStatic }), function.name != "prefill" {
+            throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'prefill' only")
+        }
+        guard let type = operation.type else {
+            guard case .cacheStore = operation.op else { return }
+            var target = inputs[0]
+            target.name = operation.name
+            target.position = target.strides[0]
+            target.type = inputs[1].type
+            draft.nodes.append(Node(name: operation.name, kernel: .copy, inputs: [inputs[1]], output: target))
+            return
+        }
+
+        func viewing(_ change: (inout View) -> Void = { _ in }) -> View {
+            var view = inputs[0]
+            view.name = operation.name
+            view.type = type
+            change(&view)
+            return view
+        }
+        switch operation.op {
+        case .reshape:
+            inputs[0] = try contiguous(inputs[0])
+            values[operation.name] = viewing { $0.strides = rowMajorStrides(type.shape, sequence: chunk) }
+        case .slice(let slice):
+            values[operation.name] = viewing { $0.offset += slice.start * $0.strides[slice.axis] }
+        case .transpose(let transpose):
+            values[operation.name] = viewing { view in view.strides = transpose.permutation.map { view.strides[$0] } }
+        case .lastRow:
+            let rows = inputs[0].shape[0].fixedValue
+            values[operation.name] = viewing {
+                if let rows { $0.offset += (rows - 1) * $0.strides[0] } else { $0.lastRow += $0.strides[0] }
+            }
+        case .concatenate(let concatenate):
+            values[operation.name] = inputs.count == 1 ? viewing() : try joined(inputs, axis: concatenate.axis, operation.name, type)
+        case .normalize(let normalize): try append(.normalize(normalize), operation.name, type, [try contiguous(inputs[0])])
+        case .extractPatches(let extract): try append(.extractPatches(extract), operation.name, type, [try contiguous(inputs[0])])
+        case .gatherWindows(let gather): try append(.gatherWindows(gather), operation.name, type, inputs)
+        case .embed: try append(.embed, operation.name, type, inputs)
+        case .matmul(let matmul): try append(.matmul(matmul), operation.name, type, inputs)
+        case .add: try append(.add, operation.name, type, inputs)
+        case .multiply: try append(.multiply, operation.name, type, inputs)
+        case .scale(let scale): try append(.scale(scale.factor), operation.name, type, inputs)
+        case .activation(let activation): try append(.activation(activation.function), operation.name, type, inputs)
+        case .gate(let gate): try append(.gate(gate.function), operation.name, type, inputs)
+        case .layerNorm(let norm): try append(.layerNorm(epsilon: norm.epsilon), operation.name, type, inputs)
+        case .rmsNorm(let norm): try append(.rmsNorm(epsilon: norm.epsilon), operation.name, type, inputs)
+        case .rotary(let rotary):
+            let table = try table(rotary, rows: type.shape[0])
+            try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])
+        case .attention(let attention):
+            let isCached = operation.operands.dropFirst().contains { if case .state = $0 { true } else { false } }
+            try append(.attention(attention, isCached: isCached), operation.name, type, inputs)
+        case .cacheStore: break
+        }
+    }
+
+    /// A kernel that reads rows and writes a value of its own.
+    private mutating func append(_ kernel: Kernel, _ name: String, _ type: TensorType, _ inputs: [View]) throws(Diagnostic) {
+        let result = try fresh(name, type)
+        var node = Node(name: name, kernel: kernel, inputs: inputs, output: result)
+        if kernel == .add || kernel == .multiply { try broadcast(&node) }
+        for index in node.inputs.indices { node.inputs[index] = try rows(node.inputs[index]) }
+        draft.nodes.append(node)
+        values[name] = result
+    }
+
+    /// Copies of the parts, one after another; parts that can be made in place are so later (`shareConcatenations`).
+    private mutating func joined(_ parts: [View], axis: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
+        let result = try fresh(name, type)
+        var start = 0
+        for part in parts {
+            var target = result
+            target.offset = start * result.strides[axis]
+            target.type = part.type
+            draft.nodes.append(Node(name: name, kernel: .copy, inputs: [part], output: target))
+            start += part.shape[axis].fixedValue ?? 0
+        }
+        return result
+    }
+
+    /// Brings a repeated right operand to one row that is as long as the rows of the left one.
+    private mutating func broadcast(_ node: inout Node) throws(Diagnostic) {
+        let (left, right) = (node.inputs[0], node.inputs[1])
+        if left.shape == right.shape || right.type.rank == 1 { return }
+        let lead = left.shape.dropLast(right.type.rank)
+        let length = Dimension.fixed(right.shape.reduce(1) { $0 * ($1.fixedValue ?? chunk) })
+        func flattened(_ view: View, _ shape: [Dimension]) -> View {
+            var view = view
+            view.type.shape = shape
+            view.strides = rowMajorStrides(shape, sequence: chunk)
+            return view
+        }
+        node.inputs = [flattened(try contiguous(left), lead + [length]), flattened(try contiguous(right), [length])]
+        node.output = flattened(node.output, lead + [length])
+    }
+
+    /// The angles depend only on the row and the head size: one table per call serves all layers.
+    private mutating func table(_ rotary: Rotary, rows: Dimension) throws(Diagnostic) -> View {
+        let key = RotaryKey(rows: rows, headSize: rotary.headSize, theta: rotary.theta)
+        if let table = tables[key] { return table }
+        let name = tables.isEmpty ? "rotary_table" : "rotary_table\(tables.count)"
+        let table = try fresh(name, TensorType(.float32, [rows, .fixed(rotary.headSize)]))
+        prologue.append(
+            Node(
+                name: name, kernel: .rotaryTable(frequencies: rotaryFrequencies(headSize: rotary.headSize, theta: rotary.theta)),
+                inputs: [], output: table))
+        tables[key] = table
+        return table
+    }
+}

@@ -1,0 +1,124 @@
+import IR
+
+/// Values that may lie in the memory of another, so that nothing is copied or moved.
+extension Draft {
+    /// Both nodes are in one run, or both in none: only then every layer of a repeated group takes the same decision.
+    private func isSameRun(_ a: Int, _ b: Int) -> Bool { runOfNode[a] == runOfNode[b] }
+
+    /// A storage that nothing has been decided about: scratch, in no other storage.
+    private func isFree(_ storage: Int) -> Bool { storages[storage].kind == .scratch && storages[storage].home == nil }
+
+    private mutating func removeNodes(_ removed: Set<Int>) {
+        guard !removed.isEmpty else { return }
+        for index in sections.indices {
+            let range = sections[index].nodes
+            let before = removed.count { $0 < range.lowerBound }
+            let inside = removed.count { range.contains($0) }
+            sections[index].nodes = range.lowerBound - before..<range.upperBound - before - inside
+        }
+        runOfNode = runOfNode.indices.filter { !removed.contains($0) }.map { runOfNode[$0] }
+        nodes = nodes.indices.filter { !removed.contains($0) }.map { nodes[$0] }
+        runs = []
+        findRuns()
+    }
+
+    /// before: x = f(...); copy x to row P of a cache or into a part of a concatenation
+    /// after:  f writes there
+    ///
+    /// Holds where f writes the whole of x in the same run and nothing else touches that cache in between.
+    mutating func shareCopies(chunk: Int) {
+        var removed: Set<Int> = []
+        for (index, node) in nodes.enumerated() where node.kernel == .copy {
+            let (source, target) = (node.inputs[0], node.output)
+            guard isFree(source.storage), isWhole(source, chunk: chunk), source.strides == target.strides, target.lastRow == 0 else { continue }
+            let place = root(target.storage).storage
+            let uses = nodes.indices.filter { touches(nodes[$0], source.storage) }
+            guard place != source.storage, let first = uses.first, let last = uses.last, first < index, isSameRun(first, index) else { continue }
+            // Parts of a concatenation do not overlap and nothing else writes there; a cache has readers and writers of its own.
+            if case .state = storages[place].kind {
+                let readers = (first..<index).contains { touches(nodes[$0], place) }
+                let writers = (index + 1..<last + 1).contains { root(nodes[$0].output.storage).storage == place }
+                if readers || writers { continue }
+            }
+            storages[source.storage].home = Storage.Home(storage: target.storage, offset: target.offset, position: target.position)
+            removed.insert(index)
+        }
+        removeNodes(removed)
+    }
+
+    private func touches(_ node: Node, _ storage: Int) -> Bool {
+        (node.inputs + [node.output]).contains { root($0.storage).storage == storage }
+    }
+
+    /// The inputs over which a kernel may write its result: it reads each element, row or pair before it writes it.
+    private func overwritableInputs(of node: Node) -> [Int] {
+        switch node.kernel {
+        case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
+        case .add, .multiply, .gate: [0, 1]
+        case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
+        case .normalize, .extractPatches, .gatherWindows, .embed, .rotaryTable, .attention, .copy: []
+        }
+    }
+
+    /// Whether input `index` of the node is the same tensor form as its output, and no other input reads its memory.
+    func mayOverwrite(_ node: Node, input index: Int) -> Bool {
+        guard overwritableInputs(of: node).contains(index) else { return false }
+        let (input, output) = (node.inputs[index], node.output)
+        let storage = root(input.storage).storage
+        return input.type == output.type && input.strides == output.strides
+            && !node.inputs.indices.contains { $0 != index && root(node.inputs[$0].storage).storage == storage }
+    }
+
+    /// before: y = f(x), the last use of x
+    /// after:  y is written over x
+    mutating func shareInPlace(chunk: Int) {
+        for (index, node) in nodes.enumerated() {
+            guard isWhole(node.output, chunk: chunk) else { continue }
+            for candidate in node.inputs.indices where mayOverwrite(node, input: candidate) {
+                let input = node.inputs[candidate]
+                let place = root(node.output.storage)
+                guard isFree(input.storage), isWhole(input, chunk: chunk), place.storage != input.storage, place.position == 0 else { continue }
+                let lifetimes = lifetimes()
+                guard let life = lifetimes[input.storage], life.upperBound == index, isSameRun(life.lowerBound, index) else { continue }
+                if case .state = storages[place.storage].kind { continue }
+                storages[input.storage].home = Storage.Home(storage: node.output.storage, offset: 0, position: 0)
+                break
+            }
+        }
+    }
+
+    /// before: y = layer(x), the last use of x, and the layer reads x for the last time before it writes y
+    /// after:  the layer's result is written over x, so that a chain of layers updates one buffer
+    ///
+    /// Decided for each call, since a tap keeps some x alive: a layer function is told both places.
+    mutating func shareArguments(_ bindings: [Int: RunBinding]) {
+        for (index, run) in runs.enumerated() where run.layer != nil {
+            guard let binding = bindings[index] else { continue }
+            for (output, view) in binding.arguments.enumerated() where binding.isWritten[output] && view.offset == 0 {
+                for (input, source) in binding.arguments.enumerated() where !binding.isWritten[input] && source.offset == 0 {
+                    guard isFree(source.storage), isFree(view.storage), source.storage != view.storage, source.lastRow == 0,
+                        storages[source.storage].byteCount == storages[view.storage].byteCount,
+                        canReplace(source.start, by: view.start, in: run)
+                    else { continue }
+                    let lifetimes = lifetimes()
+                    guard let life = lifetimes[source.storage], run.nodes.contains(life.upperBound),
+                        let born = lifetimes[view.storage], run.nodes.contains(born.lowerBound)
+                    else { continue }
+                    storages[view.storage].home = Storage.Home(storage: source.storage, offset: 0, position: 0)
+                    break
+                }
+            }
+        }
+    }
+
+    /// Every read of what begins at `input` comes before the first write of what begins at `output`, or is by a kernel that may overwrite it.
+    private func canReplace(_ input: View, by output: View, in run: Run) -> Bool {
+        func reads(_ node: Node) -> [Int] { node.inputs.indices.filter { resolved(node.inputs[$0]).start == input } }
+        func touchesOutput(_ node: Node) -> Bool { (node.inputs + [node.output]).contains { resolved($0).start == output } }
+        guard let last = run.nodes.last(where: { !reads(nodes[$0]).isEmpty }), let first = run.nodes.first(where: { touchesOutput(nodes[$0]) })
+        else { return false }
+        if last != first { return last < first }
+        let read = reads(nodes[last])
+        return read.count == 1 && mayOverwrite(nodes[last], input: read[0])
+    }
+}

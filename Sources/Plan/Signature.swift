@@ -1,0 +1,94 @@
+import IR
+import Support
+
+/// The types at the borders of the entry points, checked.
+struct Signature {
+    private(set) var image: TensorType?
+    private(set) var projected: TensorType?
+    private(set) var visionRows: TensorType?
+    private(set) var logits: TensorType?
+    private let chunk: Int
+
+    init(_ module: Module, chunk: Int) throws(Diagnostic) {
+        self.chunk = chunk
+        for function in module.functions where !["vision", "project", "prefill", "decode"].contains(function.name) {
+            throw .error(
+                "function '\(function.name)' is not an entry point", at: .operation(function.name), expected: "vision, project, prefill or decode")
+        }
+        if let vision = module.function(named: "vision") { try check(vision) }
+        if let project = module.function(named: "project") { try check(project, module) }
+        if let prefill = module.function(named: "prefill") { try check(decoder: prefill, module, tokens: .sequence) }
+        if let decode = module.function(named: "decode") { try check(decoder: decode, module, tokens: 1) }
+    }
+
+    var hidden: Int { (projected ?? visionRows)?.shape[1].fixedValue ?? embeddingWidth }
+    var vocabulary: Int { logits?.shape[1].fixedValue ?? 0 }
+    private var embeddingWidth = 0
+
+    /// Inputs and results in the order in which they stand in the arena.
+    var regions: [(name: String, role: Region.Role, type: TensorType)] {
+        var regions: [(String, Region.Role, TensorType)] = []
+        if let image { regions.append(("image", .input, image)) }
+        if let projected { regions.append(("projected", .result, projected)) }
+        if let visionRows { regions.append(("vision_rows", .input, visionRows)) }
+        if let logits {
+            regions.append(("tokens", .input, TensorType(.int32, fixed: [chunk])))
+            regions.append(("logits", .result, logits))
+        }
+        return regions
+    }
+
+    private func wrong(_ function: Function, expected: String) -> Diagnostic {
+        let parameters = function.parameters.map { "\($0.type)" }.joined(separator: ", ")
+        return .error("'\(function.name)' takes (\(parameters))", at: .operation(function.name), expected: expected)
+    }
+
+    private func resultType(_ function: Function, _ module: Module, _ operand: Operand) -> TensorType? {
+        switch operand {
+        case .value(let name):
+            function.operations.first { $0.name == name }?.type ?? function.parameters.first { $0.name == name }?.type
+        case .weight(let name): module.weights[name]?.type
+        case .state(let name): module.states[name]
+        }
+    }
+
+    private mutating func check(_ vision: Function) throws(Diagnostic) {
+        guard vision.parameters.count == 1, let type = vision.parameters.first?.type, type.dtype == .uint8, type.rank == 3, type.isStatic else {
+            throw wrong(vision, expected: "one u8 image of static shape")
+        }
+        image = type
+    }
+
+    private mutating func check(_ project: Function, _ module: Module) throws(Diagnostic) {
+        guard let vision = module.function(named: "vision") else {
+            throw .error("'project' stands without 'vision'", at: .operation("project"))
+        }
+        let taps = vision.results.map { resultType(vision, module, $0) }
+        guard project.parameters.map({ Optional($0.type) }) == taps else { throw wrong(project, expected: "the results of 'vision'") }
+        guard project.results.count == 1, let type = resultType(project, module, project.results[0]), type.isStatic, type.rank == 2,
+            type.dtype == .float32
+        else { throw .error("'project' does not return one static f32 matrix", at: .operation("project")) }
+        projected = type
+    }
+
+    private mutating func check(decoder function: Function, _ module: Module, tokens: Dimension) throws(Diagnostic) {
+        guard let first = function.parameters.first?.type, first == TensorType(.int32, [tokens]), function.parameters.count <= 2 else {
+            throw wrong(function, expected: "i32[\(tokens)] and perhaps the vision rows")
+        }
+        if function.parameters.count == 2 {
+            let type = function.parameters[1].type
+            guard type.isStatic, type.rank == 2, type.dtype == .float32, visionRows == nil || visionRows == type else {
+                throw wrong(function, expected: "a static f32 matrix as vision rows")
+            }
+            visionRows = type
+        }
+        guard function.results.count == 1, let type = resultType(function, module, function.results[0]), type.dtype == .float32,
+            type.rank == 2, type.shape[0] == 1, type.isStatic, logits == nil || logits == type
+        else { throw .error("'\(function.name)' does not return the logits of one row", at: .operation(function.name), expected: "f32[1, V]") }
+        logits = type
+        for operation in function.operations {
+            guard case .embed = operation.op, case .fixed(let width)? = operation.type?.shape.last else { continue }
+            embeddingWidth = width
+        }
+    }
+}
