@@ -1,5 +1,5 @@
 // `attach EXECUTABLE BYTES OUTPUT`: the packager as a program, for C sources that are built by hand.
-// The Swift package compiles this folder as a library, which has no main.
+// The Swift package compiles this folder as a library, which has no main (and calls a file named main.c an executable).
 #ifndef SWIFT_PACKAGE
 #include <errno.h>
 #include <fcntl.h>

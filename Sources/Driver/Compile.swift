@@ -1,0 +1,181 @@
+import CEmit
+import Glibc
+import IR
+import Plan
+import Support
+import Synchronization
+
+public struct CompileOptions: Sendable {
+    public var model: ModelOptions
+    public var output: String
+    /// `executable` or `c`
+    public var emit: String
+    public var cc: String?
+    public var dumpIR: String?
+    public var jobs: Int?
+    public var verbosity: Verbosity
+
+    public init(
+        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, dumpIR: String? = nil, jobs: Int? = nil,
+        verbosity: Verbosity = .normal
+    ) {
+        self.model = model
+        self.output = output
+        self.emit = emit
+        self.cc = cc
+        self.dumpIR = dumpIR
+        self.jobs = jobs
+        self.verbosity = verbosity
+    }
+}
+
+extension Lmmc {
+    /// `lmmc compile`: a checkpoint folder becomes an executable, or with `emit` "c" a folder of sources. The output appears whole or not at all.
+    public static func compile(_ options: CompileOptions) throws(Diagnostic) {
+        guard ["executable", "c"].contains(options.emit) else {
+            throw .usage("unknown value \(quoted(options.emit))", at: .option("--emit"), expected: "'executable' or 'c'")
+        }
+        if let jobs = options.jobs, jobs < 1 {
+            throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
+        }
+        let asSources = options.emit == "c"
+        try checkOutput(options.output, isFolder: asSources)
+        let progress = Progress(options.verbosity)
+        let began = monotonicSeconds()
+        let compilation = try Compilation(options, progress)
+        if asSources { try compilation.makeSources() } else { try compilation.makeExecutable() }
+        if options.verbosity != .quiet {
+            writeStandardError("\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(options.output)\n")
+        }
+    }
+}
+
+/// One compilation: everything that is known before code and weights are written.
+struct Compilation {
+    let options: CompileOptions
+    let progress: Progress
+    let front: FrontEnd
+    let module: Module
+    let plan: Plan
+    let tokenizer: [UInt8]
+    let layout: AttachmentLayout
+
+    init(_ options: CompileOptions, _ progress: Progress) throws(Diagnostic) {
+        self.options = options
+        self.progress = progress
+        try options.model.validate()
+        let front = try progress.stage("open", detail: { (front: FrontEnd) in
+            let checkpoint = front.checkpoint
+            return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
+        }) { () throws(Diagnostic) in try FrontEnd.open(options.model) }
+        self.front = front
+
+        var dump = if let folder = options.dumpIR { try StageDump(folder: folder) } else { StageDump?.none }
+        var summary = ""
+        module = try progress.stage("optimize", detail: { (_: Module) in summary }) { () throws(Diagnostic) in
+            try front.run { (stage, detail, module) throws(Diagnostic) in
+                try dump?.write(stage, module)
+                progress.verbose("\(stage): \(detail)")
+                summary = detail
+                return true
+            }
+        }
+        let module = module
+        plan = try progress.stage("plan", detail: { (plan: Plan) in
+            "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
+        }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk) }
+        tokenizer = tokenizerBlob(front.checkpoint.tokenizer)
+        layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
+    }
+
+    func makeExecutable() throws(Diagnostic) {
+        try checkFreeSpace(for: options.output, bytes: layout.totalBytes + Self.programBytes)
+        let folder = try TemporaryFolder()
+        let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
+            () throws(Diagnostic) in
+            try Toolchain.find(cc: options.cc, needsBLAS: Self.needsBLAS, progress: progress)
+        }
+        let program = folder.file("program")
+        try buildProgram(toolchain, program, folder)
+        let written = layout.totalBytes
+        try progress.stage("weights", totalBytes: written) { () throws(Diagnostic) in
+            let (file, token) = try Interrupts.register { () throws(Diagnostic) in
+                let file = try AtomicFile(path: options.output, executable: true)
+                return (file, file.temporaryPath)
+            }
+            defer { Interrupts.unregister(token) }
+            let packager = try Packager(executable: program, output: file.descriptor, bytes: layout.totalBytes)
+            try writeAttachment(to: file.descriptor, at: packager.offset, path: options.output)
+            try packager.finish()
+            try file.commit()
+        }
+    }
+
+    /// The weights and the tokenizer at their places behind `base`.
+    func writeAttachment(to descriptor: Int32, at base: Int, path: String) throws(Diagnostic) {
+        let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint, path: path) { progress.advance($0) }
+        try writer.write(to: descriptor, at: base)
+        let end = base + layout.tokenizerOffset
+        try tokenizer.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try writeAll(descriptor, bytes, at: end, path: path) } }.get()
+        progress.advance(tokenizer.count)
+    }
+
+    /// The emitted C files; `toolchain` is nil when somebody else will compile them.
+    func emittedFiles(_ toolchain: Toolchain?) throws(Diagnostic) -> [EmittedFile] {
+        let description = try front.describe(plan, layout, options: options.model, compilerVersion: toolchain?.version)
+        return emitProgram(plan, description)
+    }
+
+    private func buildProgram(_ toolchain: Toolchain, _ program: String, _ folder: TemporaryFolder) throws(Diagnostic) {
+        let runtime = RuntimeFile.all.filter { !$0.isPackager }
+        let emitted = try progress.stage("emit", detail: { (files: [EmittedFile]) in
+            byteCountText(UInt64(files.reduce(0) { $0 + $1.text.utf8.count })) + " of C"
+        }) { () throws(Diagnostic) in
+            let emitted = try emittedFiles(toolchain)
+            try RuntimeFile.write(runtime, to: folder.path)
+            for file in emitted { try writeFile(folder.file(file.name), file.text) }
+            return emitted
+        }
+        // The emitted file takes longest, so it goes first.
+        let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + runtime.filter(\.isCompiled).map(\.path)
+        let objects = sources.map { folder.file($0.replacing("/", with: "-") + ".o") }
+        try progress.stage("compile", detail: { (_: Void) in "\(sources.count) files" }) { () throws(Diagnostic) in
+            try inParallel(sources.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
+                try toolchain.compile(folder.file(sources[index]), to: objects[index], include: [folder.path], in: folder, progress: progress)
+            }
+            try toolchain.link(objects, to: program, in: folder, progress: progress)
+        }
+    }
+
+    static var needsBLAS: Bool { RuntimeFile.all.contains { $0.isCompiled && $0.text.contains("cblas_") } }
+
+    /// What a program without weights takes at most, OpenBLAS included.
+    static let programBytes = 64 << 20
+}
+
+/// Runs `body` for 0..<count on up to `jobs` threads; the first error stops the rest.
+func inParallel(_ count: Int, jobs: Int, _ body: @escaping @Sendable (Int) throws(Diagnostic) -> Void) throws(Diagnostic) {
+    struct State {
+        var next = 0
+        var failure: Diagnostic?
+    }
+    let shared = SharedState(State())
+    onThreads(min(jobs, count)) {
+        while let index = shared.mutex.withLock({ state -> Int? in
+            guard state.failure == nil, state.next < count else { return nil }
+            defer { state.next += 1 }
+            return state.next
+        }) {
+            do throws(Diagnostic) { try body(index) } catch {
+                shared.mutex.withLock { $0.failure = $0.failure ?? error }
+            }
+        }
+    }
+    if let failure = shared.mutex.withLock({ $0.failure }) { throw failure }
+}
+
+/// A lock that closures of several threads can hold on to.
+final class SharedState<State: Sendable>: Sendable {
+    let mutex: Mutex<State>
+    init(_ state: State) { mutex = Mutex(state) }
+}

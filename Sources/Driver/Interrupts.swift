@@ -1,0 +1,109 @@
+import Glibc
+import Support
+import Synchronization
+
+/// What must go when SIGINT, SIGTERM or SIGHUP ends lmmc: running programs, temporary files and folders.
+///
+/// `install` moves the three signals to a thread of their own, so that cleaning up is ordinary code, not a handler.
+/// Without it (in tests, say) registration still works and nothing else changes.
+public enum Interrupts {
+    private struct State {
+        var processGroups: Set<pid_t> = []
+        var paths: [Int: (path: String, isFolder: Bool)] = [:]
+        var nextPath = 0
+        var beforeExit: (@Sendable () -> Void)?
+    }
+
+    private static let state = Mutex(State())
+
+    /// Call before any other thread exists: threads inherit the blocked signals.
+    public static func install() {
+        // A file that grows past a limit must be an error of the write, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        var thread = pthread_t()
+        pthread_create(&thread, nil, { _ in Interrupts.watch() }, nil)
+    }
+
+    private static func watch() -> UnsafeMutableRawPointer? {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        var number: Int32 = 0
+        while sigwait(&set, &number) != 0 {}
+        state.withLock { state in
+            // The lock stays held: nothing new begins any more.
+            for group in state.processGroups { kill(-group, SIGKILL) }
+            for entry in state.paths.values {
+                if entry.isFolder { removeFolder(entry.path) } else { unlink(entry.path) }
+            }
+            state.beforeExit?()
+            let name = [SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGHUP"][number] ?? "signal \(number)"
+            writeStandardError(Diagnostic.error("interrupted by \(name)").rendered + "\n")
+            _exit(1)
+        }
+        return nil
+    }
+
+    /// Called before the error line is written; the progress bar clears its line here.
+    static func beforeExit(_ action: @escaping @Sendable () -> Void) { state.withLock { $0.beforeExit = action } }
+
+    /// Makes something with `make` and registers its path in one step, so that no signal falls between the two.
+    static func register<Thing>(
+        isFolder: Bool = false, _ make: () throws(Diagnostic) -> (Thing, path: String)
+    ) throws(Diagnostic) -> (Thing, token: Int) {
+        let result: Result<(Thing, Int), Diagnostic> = state.withLock { state in
+            do throws(Diagnostic) {
+                let (thing, path) = try make()
+                state.nextPath += 1
+                state.paths[state.nextPath] = (path, isFolder)
+                nonisolated(unsafe) let made = thing
+                return .success((made, state.nextPath))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    static func unregister(_ token: Int) { state.withLock { _ = $0.paths.removeValue(forKey: token) } }
+
+    /// Starts a process in a group of its own with `start`, which returns its id or nil.
+    static func startingProcess(_ start: () -> pid_t?) -> pid_t? {
+        state.withLock { state in
+            let id = start()
+            if let id { state.processGroups.insert(id) }
+            return id
+        }
+    }
+
+    static func processEnded(_ id: pid_t) { state.withLock { _ = $0.processGroups.remove(id) } }
+}
+
+/// Removes a folder of ours with all that is in it. A killed compiler may create one last file meanwhile, so it is tried again.
+func removeFolder(_ path: String) {
+    for _ in 0..<50 {
+        for name in (try? folderContents(path)) ?? [] {
+            let inner = joinedPath(path, name)
+            var status = stat()
+            guard lstat(inner, &status) == 0 else { continue }
+            if status.st_mode & S_IFMT == S_IFDIR { removeFolder(inner) } else { unlink(inner) }
+        }
+        if rmdir(path) == 0 || errno == ENOENT { return }
+        usleep(10_000)
+    }
+}
+
+/// Writes all of `text` to standard error in one call where the system takes it so.
+public func writeStandardError(_ text: String) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+        let written = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        if written < 0 && errno == EINTR { continue }
+        if written <= 0 { return }
+        bytes = bytes.dropFirst(written)
+    }
+}

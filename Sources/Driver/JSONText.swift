@@ -1,0 +1,53 @@
+/// JSON to write: members keep their order.
+indirect enum JSONText {
+    case string(String)
+    case integer(Int)
+    case number(Double)
+    case bool(Bool)
+    case null
+    case array([JSONText])
+    case object([(String, JSONText)])
+
+    /// On one line, or with two spaces per level when `indent` is given.
+    func text(indent: Int? = nil) -> String {
+        switch self {
+        case .string(let value): Self.quoted(value)
+        case .integer(let value): String(value)
+        case .number(let value): value.isFinite ? "\(value)" : "null"
+        case .bool(let value): value ? "true" : "false"
+        case .null: "null"
+        case .array(let items): Self.list(items.map { $0.text() }, "[", "]", indent: nil)
+        case .object(let members):
+            Self.list(members.map { "\(Self.quoted($0.0)): \($0.1.text(indent: indent.map { $0 + 1 }))" }, "{", "}", indent: indent)
+        }
+    }
+
+    private static func list(_ items: [String], _ open: String, _ close: String, indent: Int?) -> String {
+        guard let indent, !items.isEmpty else { return open + items.joined(separator: ", ") + close }
+        let space = String(repeating: "  ", count: indent)
+        return "\(open)\n\(space)  " + items.joined(separator: ",\n\(space)  ") + "\n\(space)\(close)"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}
+
+extension JSONText: ExpressibleByStringLiteral {
+    init(stringLiteral value: String) { self = .string(value) }
+}
+
+extension JSONText: ExpressibleByIntegerLiteral {
+    init(integerLiteral value: Int) { self = .integer(value) }
+}

@@ -1,0 +1,61 @@
+import CEmit
+import Glibc
+import Passes
+import Support
+
+public enum Lmmc {
+    public static let version = "0.1.0"
+}
+
+/// What `compile`, `inspect` and `ir` have in common.
+public struct ModelOptions: Sendable {
+    public var model: String
+    /// Nil: min(max_position_embeddings, 4096)
+    public var context: Int?
+    public var visionTower: String?
+    public var template: String?
+    public var precision: String
+    public var target: String
+
+    public init(
+        model: String, context: Int? = nil, visionTower: String? = nil, template: String? = nil, precision: String = "f32",
+        target: String = "native"
+    ) {
+        self.model = model
+        self.context = context
+        self.visionTower = visionTower
+        self.template = template
+        self.precision = precision
+        self.target = target
+    }
+
+    static let precisions = ["f32", "bf16", "int8", "int4"]
+    static let targets = ["x86-64", "aarch64", "native"]
+
+    /// Refuses values that no model could make right.
+    func validate() throws(Diagnostic) {
+        try check(precision, option: "--precision", among: Self.precisions)
+        guard precision == "f32" else {
+            throw .usage("precision \(quoted(precision)) does not exist yet", at: .option("--precision"), expected: "'f32'")
+        }
+        try check(target, option: "--target", among: Self.targets)
+        guard target == "native" else {
+            throw .usage(
+                "code for every level of target \(quoted(target)) does not exist yet", at: .option("--target"), expected: "'native'")
+        }
+        if let template { try check(template, option: "--template", among: ProgramDescription.Template.allCases.map(\.rawValue)) }
+        if let context, context < 1 {
+            throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
+        }
+        switch fileKind(model) {
+        case .folder: break
+        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json'")
+        case .regular, .other: throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json'")
+        }
+    }
+
+    private func check(_ value: String, option: String, among choices: [String]) throws(Diagnostic) {
+        guard !choices.contains(value) else { return }
+        throw .usage("unknown value \(quoted(value))", at: .option(option), expected: quotedList(choices))
+    }
+}

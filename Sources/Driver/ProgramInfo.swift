@@ -1,0 +1,109 @@
+import CEmit
+import Checkpoint
+import Plan
+import Support
+
+/// The sizes of an attachment: the weights at the plan's offsets, then the tokenizer.
+struct AttachmentLayout {
+    var weightBytes: Int
+    var tokenizerOffset: Int
+    var tokenizerBytes: Int
+    var totalBytes: Int
+
+    init(plan: Plan, tokenizer: [UInt8]) throws(Diagnostic) {
+        guard let offset = roundedUp(plan.weightBytes, to: 64), let total = checkedSum([offset, tokenizer.count]) else {
+            throw .error("the weights take more than 2^63 bytes")
+        }
+        (weightBytes, tokenizerOffset, tokenizerBytes, totalBytes) = (plan.weightBytes, offset, tokenizer.count, total)
+    }
+}
+
+extension FrontEnd {
+    /// What the emitted program says about itself beyond its plan. `compilerVersion` is the C compiler's, where it is known.
+    func describe(
+        _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, compilerVersion: String?
+    ) throws(Diagnostic) -> ProgramDescription {
+        let configuration = checkpoint.configuration
+        let templateName = options.template ?? configuration.prompt.templateName
+        guard let template = ProgramDescription.Template(rawValue: templateName) else {
+            throw .error(
+                "the checkpoint's template \(quoted(templateName)) is unknown",
+                expected: quotedList(ProgramDescription.Template.allCases.map(\.rawValue)))
+        }
+        return try ProgramDescription(
+            version: Lmmc.version, info: info(plan, layout, template: templateName, target: options.target, compilerVersion).text(),
+            vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,
+            bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
+            tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, attachmentBytes: layout.totalBytes)
+    }
+
+    private func identifier(_ value: Int) throws(Diagnostic) -> Int32 {
+        guard let id = Int32(exactly: value) else { throw .error("token id \(value) does not fit in 32 bits") }
+        return id
+    }
+
+    private func describeVision() -> ProgramDescription.Vision? {
+        guard let tokens = visionTokens, let preprocessing = checkpoint.configuration.preprocessing else { return nil }
+        let mode: ProgramDescription.Resize
+        let resize: Int
+        switch preprocessing.mode {
+        case .pad: (mode, resize) = (.pad, 0)
+        case .shortestEdgeCrop(let edge, _): (mode, resize) = (.crop, edge)
+        }
+        return ProgramDescription.Vision(
+            mode: mode, resize: resize, size: preprocessing.imageSize,
+            background: preprocessing.mean.map { UInt8(min(255, max(0, 255 * $0))) }, mean: preprocessing.mean, std: preprocessing.std,
+            tokens: tokens, maxImages: max(1, context / tokens))
+    }
+
+    /// N; nil without a vision tower.
+    var visionTokens: Int? {
+        guard let vision = checkpoint.configuration.vision, let fusion = checkpoint.configuration.fusion else { return nil }
+        return fusion.visionTokens(grid: vision.grid)
+    }
+
+    private func info(
+        _ plan: Plan, _ layout: AttachmentLayout, template: String, target: String, _ compilerVersion: String?
+    ) -> JSONText {
+        let configuration = checkpoint.configuration
+        let decoder = configuration.decoder
+        var members: [(String, JSONText)] = [
+            ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", "f32"),
+            ("target", .string("\(target) (\(HostCPU.current.architecture), \(HostCPU.current.name))")),
+            ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
+        ]
+        if let vision = configuration.vision, let fusion = configuration.fusion {
+            members.append(("vision", visionInfo(vision, fusion)))
+        }
+        members.append(("decoder", decoderInfo(decoder)))
+        members.append((
+            "sizes",
+            .object([
+                ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
+                ("kv_cache_bytes", .integer(plan.regions.filter { $0.role == .state }.reduce(0) { $0 + $1.byteCount })),
+                ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
+            ])))
+        members.append(("compiler", .string("lmmc \(Lmmc.version)")))
+        if let compilerVersion { members.append(("c_compiler", .string(compilerVersion))) }
+        return .object(members)
+    }
+
+    func visionInfo(_ vision: VisionConfiguration, _ fusion: FusionConfiguration) -> JSONText {
+        .object([
+            ("image_size", .integer(vision.imageSize)), ("patch_size", .integer(vision.patchSize)),
+            ("hidden_size", .integer(vision.hiddenSize)), ("blocks", .integer(vision.layerCount)),
+            ("blocks_computed", .integer(fusion.lastTap)), ("taps", .array(fusion.taps.map { .integer($0) })),
+            ("kernel", .integer(fusion.kernel)), ("tokens_per_window", .integer(fusion.tokensPerWindow)),
+            ("vision_tokens", .integer(fusion.visionTokens(grid: vision.grid))),
+        ])
+    }
+
+    func decoderInfo(_ decoder: DecoderConfiguration) -> JSONText {
+        .object([
+            ("hidden_size", .integer(decoder.hiddenSize)), ("layers", .integer(decoder.layerCount)),
+            ("heads", .integer(decoder.headCount)), ("key_value_heads", .integer(decoder.keyValueHeadCount)),
+            ("head_size", .integer(decoder.headSize)), ("intermediate_size", .integer(decoder.intermediateSize)),
+            ("vocabulary", .integer(decoder.vocabularySize)), ("max_position_embeddings", .integer(decoder.maxPositionEmbeddings)),
+        ])
+    }
+}

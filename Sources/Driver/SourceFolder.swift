@@ -1,0 +1,100 @@
+import CEmit
+import Glibc
+import Support
+
+/// The folder that `--emit c` makes: sources, weights and a script that builds them by hand.
+enum SourceFolder {
+    static let weightsName = "weights.bin"
+    /// By this file lmmc knows a folder of its own, which it may replace.
+    static let markName = "lmmc-info.json"
+
+    /// `sources`: the C files to compile, relative to the folder.
+    static func buildScript(program: String, sources: [String]) -> String {
+        """
+        #!/bin/sh
+        # sh build.sh [OUTPUT]: builds the program from these sources. CC and CFLAGS may be set.
+        # Debian and Ubuntu packages: gcc libc6-dev libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libopenblas-openmp-dev
+        set -eu
+        output=${1:-\(shellQuoted(program))}
+        case $output in /*) ;; *) output=$PWD/$output ;; esac
+        cd "$(dirname "$0")"
+        CC=${CC:-gcc}
+        CFLAGS=${CFLAGS:--O3 -march=native}
+        build=$(mktemp -d)
+        trap 'rm -rf "$build"' EXIT
+        trap 'exit 1' INT TERM
+
+        # The OpenBLAS that shares OpenMP's threads where there is one, else the linker's own choice.
+        blas_include= blas_library=-lopenblas
+        for folder in /usr/lib/*/openblas-openmp; do
+          [ -e "$folder/libopenblas.so" ] || continue
+          blas_include=-I/usr/include/$(basename "$(dirname "$folder")")/openblas-openmp
+          blas_library="-L$folder -lopenblas"
+        done
+
+        objects=
+        for source in \\
+        \(sources.map { "  \($0)" }.joined(separator: " \\\n"))
+        do
+          object=$build/$(echo "$source" | tr / -).o
+          $CC -std=gnu11 $CFLAGS -fopenmp -fPIE -Wall -Wextra $blas_include -I. -c "$source" -o "$object"
+          objects="$objects $object"
+        done
+
+        # A static program runs anywhere; where a library has no archive (libomp), a dynamic one is made.
+        libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz $blas_library -lpthread -lm"
+        $CC $CFLAGS -static-pie -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
+          $CC $CFLAGS -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
+
+        $CC -std=gnu11 -O2 -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
+        "$build/attach" "$build/program" \(weightsName) "$output"
+        """ + "\n"
+    }
+
+    private static func shellQuoted(_ text: String) -> String {
+        let safe = text.unicodeScalars.map { scalar in
+            scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil || "._-".unicodeScalars.contains(scalar))
+                ? Character(scalar) : "_"
+        }
+        // The folder of the sources holds files of these names.
+        let name = String(safe).trimmingPrefix(while: { $0 == "-" || $0 == "." })
+        return name.isEmpty || name.hasSuffix(".c") || name.hasSuffix(".h") ? "program" : "\(name)"
+    }
+}
+
+extension Compilation {
+    func makeSources() throws(Diagnostic) {
+        let target = withoutTrailingSlashes(options.output)
+        try checkFreeSpace(for: target, bytes: layout.totalBytes + Self.programBytes / 8)
+        let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
+        try progress.stage("emit") { () throws(Diagnostic) in
+            let emitted = try emittedFiles(nil)
+            for file in emitted { try writeFile(folder.file(file.name), file.text) }
+            try RuntimeFile.write(RuntimeFile.all, to: folder.path)
+            let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + RuntimeFile.all.filter(\.isCompiled).map(\.path)
+            let script = SourceFolder.buildScript(program: front.checkpoint.configuration.name + ".bin", sources: sources)
+            try writeFile(folder.file("build.sh"), script, mode: 0o777)
+            let description = try front.describe(plan, layout, options: options.model, compilerVersion: nil)
+            try writeFile(folder.file(SourceFolder.markName), description.info + "\n")
+        }
+        try progress.stage("weights", totalBytes: layout.totalBytes) { () throws(Diagnostic) in
+            let path = folder.file(SourceFolder.weightsName)
+            let number = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+            guard number >= 0 else { throw .system("create", path: path, code: errno) }
+            defer { close(number) }
+            try writeAttachment(to: number, at: 0, path: options.output)
+            guard fsync(number) == 0 else { throw .system("write", path: options.output, code: errno) }
+        }
+        // An older folder of ours moves out of the way first and goes only when the new one is in place.
+        if let old = fileKind(target), old == .folder, !(try folderContents(target).isEmpty) {
+            let aside = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-old-")
+            guard rename(target, aside.file("folder")) == 0 else { throw .system("replace", path: target, code: errno) }
+            do throws(Diagnostic) { try folder.rename(to: target) } catch {
+                rename(aside.file("folder"), target)
+                throw error
+            }
+        } else {
+            try folder.rename(to: target)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Glibc
+import Support
+
+/// What a program that ran to its end left behind.
+struct SubprocessResult {
+    /// The exit status, or 128 + the signal's number.
+    var status: Int32
+    /// Standard output and standard error together, at most 256 KiB.
+    var output: String
+}
+
+/// Runs the program at `arguments[0]` (searched in PATH when it has no slash) to its end, its output captured in the file `log`.
+/// It gets a process group of its own, so that ending lmmc ends all of it. `temporary` becomes its TMPDIR.
+func runSubprocess(
+    _ arguments: [String], environment: [String: String] = [:], temporary: String, log: String
+) throws(Diagnostic) -> SubprocessResult {
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { sigaddset(&signals, number) }
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o600)
+    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
+
+    // LC_ALL: messages are looked through for "error:".
+    var variables = currentEnvironment()
+    variables.merge(["TMPDIR": temporary, "LC_ALL": "C"]) { $1 }
+    variables.merge(environment) { $1 }
+
+    var code: Int32 = 0
+    let id = Interrupts.startingProcess {
+        withCStrings(arguments) { argv in
+            withCStrings(variables.map { "\($0.key)=\($0.value)" }) { envp in
+                var id = pid_t()
+                code = posix_spawnp(&id, arguments[0], &actions, &attributes, argv, envp)
+                return code == 0 ? id : nil
+            }
+        }
+    }
+    guard let id else { throw .system("run", path: arguments[0], code: code, expected: "a program that can be run") }
+    var status: Int32 = 0
+    while waitpid(id, &status, 0) < 0 && errno == EINTR {}
+    Interrupts.processEnded(id)
+    let signal = status & 0x7F
+    return SubprocessResult(status: signal == 0 ? status >> 8 & 0xFF : 128 + signal, output: head(of: log, limit: 256 << 10))
+}
+
+private func head(of path: String, limit: Int) -> String {
+    let number = open(path, O_RDONLY | O_CLOEXEC)
+    guard number >= 0 else { return "" }
+    defer { close(number) }
+    let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+        while count < limit {
+            let got = read(number, buffer.baseAddress! + count, limit - count)
+            if got <= 0 { break }
+            count += got
+        }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+private func currentEnvironment() -> [String: String] {
+    var variables: [String: String] = [:]
+    var entry = environ
+    while let text = entry.pointee {
+        let pair = String(cString: text)
+        if let equals = pair.firstIndex(of: "=") { variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...]) }
+        entry += 1
+    }
+    return variables
+}
+
+private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
+    let pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    return body(pointers)
+}
+
+/// The file that `name` means to a shell: itself when it holds a slash, else its first match in PATH.
+func findProgram(_ name: String) -> String? {
+    func isProgram(_ path: String) -> Bool { fileKind(path) == .regular && access(path, X_OK) == 0 }
+    if name.contains("/") { return isProgram(name) ? name : nil }
+    let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+    for folder in path.split(separator: ":") where isProgram("\(folder)/\(name)") { return "\(folder)/\(name)" }
+    return nil
+}

@@ -1,0 +1,83 @@
+import Glibc
+import Support
+import Synchronization
+
+/// A private folder that disappears with the value, and when a signal ends lmmc.
+final class TemporaryFolder: Sendable {
+    let path: String
+    private let token: Int
+    private let isKept = Mutex(false)
+
+    /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
+    init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
+        let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        (path, token) = try Interrupts.register(isFolder: true) { () throws(Diagnostic) in
+            var template = Array(joinedPath(parent, "\(prefix)XXXXXX").utf8CString)
+            guard mkdtemp(&template) != nil else {
+                throw .system("create a temporary folder in", path: parent, code: errno, expected: "a folder that can be written")
+            }
+            let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            return (path, path)
+        }
+    }
+
+    func file(_ name: String) -> String { joinedPath(path, name) }
+
+    /// Gives the folder, complete, its final name. An empty folder at `target` is replaced.
+    func rename(to target: String) throws(Diagnostic) {
+        // mkdtemp made it private; as an output it follows the umask like any other folder.
+        let mask = umask(0)
+        umask(mask)
+        chmod(path, 0o777 & ~mask)
+        guard Glibc.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
+        isKept.withLock { $0 = true }
+        Interrupts.unregister(token)
+    }
+
+    deinit {
+        guard !isKept.withLock({ $0 }) else { return }
+        removeFolder(path)
+        Interrupts.unregister(token)
+    }
+}
+
+/// Writes a whole file inside a temporary folder.
+func writeFile(_ path: String, _ bytes: UnsafeRawBufferPointer, mode: mode_t = 0o666) throws(Diagnostic) {
+    let number = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    guard number >= 0 else { throw .system("create", path: path, code: errno) }
+    defer { close(number) }
+    try writeAll(number, bytes, at: 0, path: path)
+}
+
+func writeFile(_ path: String, _ bytes: [UInt8], mode: mode_t = 0o666) throws(Diagnostic) {
+    try bytes.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try writeFile(path, bytes, mode: mode) } }.get()
+}
+
+func writeFile(_ path: String, _ text: String, mode: mode_t = 0o666) throws(Diagnostic) {
+    try writeFile(path, Array(text.utf8), mode: mode)
+}
+
+/// Writes all of `bytes` at `offset`; `path` is only named in errors.
+func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int, path: String) throws(Diagnostic) {
+    var done = 0
+    while done < bytes.count {
+        let written = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, offset + done)
+        if written < 0 && errno == EINTR { continue }
+        guard written > 0 else { throw .system("write", path: path, code: written < 0 ? errno : ENOSPC) }
+        done += written
+    }
+}
+
+/// Makes the folder `path` and those above it, where they are missing.
+func makeFolders(_ path: String) throws(Diagnostic) {
+    guard fileKind(path) != .folder, !path.isEmpty else { return }
+    try makeFolders(above: path)
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST && fileKind(path) == .folder else {
+        throw .system("create", path: path, code: errno, expected: "a folder that can be made")
+    }
+}
+
+func makeFolders(above path: String) throws(Diagnostic) {
+    guard let cut = path.lastIndex(of: "/"), cut > path.startIndex else { return }
+    try makeFolders(String(path[..<cut]))
+}

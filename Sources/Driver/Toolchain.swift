@@ -1,0 +1,216 @@
+import Glibc
+import Support
+import Synchronization
+
+/// Where OpenBLAS is.
+struct BLAS: Sendable, Equatable {
+    var name: String
+    var compileFlags: [String]
+    var linkFlags: [String]
+
+    /// What this machine may have, best first: the build that shares OpenMP's threads, the serial one, whatever the linker finds.
+    static func candidates() -> [BLAS] {
+        var list: [BLAS] = []
+        let multiarch = ((try? folderContents("/usr/lib")) ?? []).filter { $0.contains("-linux-gnu") }
+        for variant in ["openblas-openmp", "openblas-serial"] {
+            for triple in multiarch where fileKind("/usr/lib/\(triple)/\(variant)/libopenblas.so") == .regular {
+                list.append(
+                    BLAS(
+                        name: variant, compileFlags: ["-I/usr/include/\(triple)/\(variant)"],
+                        linkFlags: ["-L/usr/lib/\(triple)/\(variant)", "-lopenblas"]))
+            }
+        }
+        return list + [BLAS(name: "openblas", compileFlags: [], linkFlags: ["-lopenblas"])]
+    }
+}
+
+enum LinkMode: String, Sendable, CaseIterable {
+    /// Needs nothing of the machine that it runs on, and is loaded at random addresses.
+    case staticPIE = "static-pie"
+    case `static`
+    case dynamic
+
+    var flags: [String] {
+        switch self {
+        case .staticPIE: ["-static-pie"]
+        case .static: ["-static"]
+        case .dynamic: ["-Wl,--as-needed"]
+        }
+    }
+}
+
+/// A C compiler that was seen to do what emitted programs need.
+struct Toolchain: Sendable {
+    var compiler: String
+    /// First line of `--version`.
+    var version: String
+    var mode: LinkMode
+    /// Everything but `-c`, the input and the output.
+    var compileFlags: [String]
+    /// After the objects.
+    var linkFlags: [String]
+    var blas: BLAS?
+
+    static let warningFlags = ["-Wall", "-Wextra"]
+    static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
+
+    private struct Key: Hashable {
+        var cc: String?
+        var blas: Bool
+    }
+    private static let cache = Mutex<[Key: Toolchain]>([:])
+
+    /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
+    /// Throws one line that names what is missing and the package that brings it.
+    static func find(cc: String?, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
+        let key = Key(cc: cc, blas: needsBLAS)
+        if let known = cache.withLock({ $0[key] }) { return known }
+        var compilers: [String] = []
+        if let cc {
+            guard let path = findProgram(cc) else {
+                throw .usage("\(quoted(cc)) is not a program", at: .option("--cc"), expected: "a C compiler, gcc or clang")
+            }
+            compilers = [path]
+        } else {
+            // A Swift toolchain's clang may come first in PATH and has no omp.h; the distribution's is tried by its place.
+            for name in ["gcc", "cc", "/usr/bin/clang", "clang"] {
+                guard let path = findProgram(name), !compilers.contains(path) else { continue }
+                compilers.append(path)
+            }
+        }
+        var first: Diagnostic?
+        for compiler in compilers {
+            do throws(Diagnostic) {
+                let toolchain = try Probe(compiler: compiler, needsBLAS: needsBLAS, progress: progress).run()
+                cache.withLock { $0[key] = toolchain }
+                return toolchain
+            } catch {
+                progress.verbose("\(compiler): \(error.message)")
+                first = first ?? error
+            }
+        }
+        throw first ?? .error("there is no C compiler", expected: "gcc or clang in PATH, or '--cc PATH'; install package 'gcc'")
+    }
+
+    /// Compiles `source` to `object`; the compiler's whole output goes to `progress` when it says anything.
+    func compile(_ source: String, to object: String, include: [String], in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
+        let name = lastPathComponent(source)
+        let arguments = [compiler] + compileFlags + include.map { "-I\($0)" } + ["-c", source, "-o", object]
+        progress.verbose(arguments.joined(separator: " "))
+        let result = try runSubprocess(arguments, temporary: folder.path, log: object + ".log")
+        if !result.output.isEmpty { progress.verbose(result.output) }
+        guard result.status == 0 else {
+            throw .error("compiler '\(compiler)' failed on '\(name)': \(firstError(result, folder: folder.path))")
+        }
+    }
+
+    /// Links `objects` to `executable`.
+    func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
+        let arguments = [compiler] + mode.flags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
+        progress.verbose(arguments.joined(separator: " "))
+        let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
+        if !result.output.isEmpty { progress.verbose(result.output) }
+        guard result.status == 0 else {
+            throw .error("compiler '\(compiler)' failed to link: \(firstError(result, folder: folder.path))")
+        }
+    }
+}
+
+/// The line of a compiler's output that says what is wrong.
+func firstError(_ result: SubprocessResult, folder: String) -> String {
+    if result.status > 128 { return "ended by signal \(result.status - 128)" }
+    let lines = result.output.split(separator: "\n").map { String($0.replacing("\(folder)/", with: "")) }
+    let markers = ["error:", "undefined reference", "cannot find", "No space left", "Killed", "not found"]
+    for marker in markers {
+        if let line = lines.first(where: { $0.contains(marker) }) { return line }
+    }
+    return lines.last ?? "exit status \(result.status)"
+}
+
+/// The questions to one compiler.
+private struct Probe {
+    let compiler: String
+    let needsBLAS: Bool
+    let progress: Progress
+
+    func run() throws(Diagnostic) -> Toolchain {
+        let folder = try TemporaryFolder(prefix: "lmmc-probe-")
+        let version = try runSubprocess([compiler, "--version"], temporary: folder.path, log: folder.file("version.log"))
+        guard version.status == 0 else {
+            throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")
+        }
+        let name = version.output.split(separator: "\n").first.map(String.init) ?? compiler
+        let architecture = try architectureFlags(folder)
+        let candidates: [BLAS?] = needsBLAS ? BLAS.candidates() : [nil]
+        var reason = ""
+        for blas in candidates {
+            // Position-independent objects fit all three ways of linking.
+            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE"] + Toolchain.warningFlags + (blas?.compileFlags ?? [])
+            let object = folder.file("probe.o")
+            try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
+            let compiled = try runSubprocess(
+                [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], temporary: folder.path, log: folder.file("compile.log"))
+            guard compiled.status == 0 else {
+                reason = firstError(compiled, folder: folder.path)
+                continue
+            }
+            let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
+            for mode in LinkMode.allCases {
+                if let problem = try tryLinking(object, mode, libraries, folder) {
+                    progress.verbose("\(compiler): \(mode.rawValue) linking\(blas.map { " with \($0.name)" } ?? "") does not work: \(problem)")
+                    reason = problem
+                    continue
+                }
+                progress.verbose(
+                    "\(compiler) (\(name)): OpenMP runs in parallel, \(mode.rawValue) linking"
+                        + (blas.map { ", BLAS from \($0.name)" } ?? "") + ", \(architecture.joined(separator: " "))")
+                return Toolchain(
+                    compiler: compiler, version: name, mode: mode, compileFlags: flags, linkFlags: libraries, blas: blas)
+            }
+        }
+        throw try missing(folder, isClang: name.contains("clang"), flags: architecture, blas: candidates[0]) ?? .error(
+            "compiler '\(compiler)' cannot build parallel programs: \(reason)", expected: "gcc, or clang with package 'libomp-dev'")
+    }
+
+    /// Nil when the program links and its parallel region has more than one thread; otherwise what went wrong.
+    private func tryLinking(_ object: String, _ mode: LinkMode, _ libraries: [String], _ folder: TemporaryFolder) throws(Diagnostic) -> String? {
+        let program = folder.file("probe")
+        let linked = try runSubprocess(
+            [compiler] + mode.flags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
+        guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
+        let ran = try runSubprocess(
+            [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], temporary: folder.path,
+            log: folder.file("run.log"))
+        guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
+        let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
+        return threads > 1 ? nil : "a parallel region has \(threads) thread(s)"
+    }
+
+    /// What makes code for this CPU; spelt differently by compilers for ARM.
+    private func architectureFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
+        try writeFile(folder.file("empty.c"), "int main(void) { return 0; }\n")
+        for flag in ["-march=native", "-mcpu=native"] {
+            let result = try runSubprocess(
+                [compiler, flag, "-c", folder.file("empty.c"), "-o", folder.file("empty.o")], temporary: folder.path,
+                log: folder.file("flag.log"))
+            if result.status == 0 { return [flag] }
+        }
+        return []
+    }
+
+    /// The first thing that this compiler lacks.
+    private func missing(_ folder: TemporaryFolder, isClang: Bool, flags: [String], blas: BLAS?) throws(Diagnostic) -> Diagnostic? {
+        for requirement in ProbeProgram.requirements(isClang: isClang, blas: blas) {
+            try writeFile(folder.file("part.c"), requirement.program)
+            let result = try runSubprocess(
+                [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, temporary: folder.path,
+                log: folder.file("part.log"))
+            if result.status != 0 {
+                return .error(
+                    "\(requirement.name) is missing for compiler '\(compiler)'",
+                    expected: "package '\(requirement.package)', which brings it")
+            }
+        }
+        return nil
+    }
+}

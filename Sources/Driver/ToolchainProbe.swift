@@ -1,0 +1,81 @@
+/// The programs that ask a C compiler what it can do.
+enum ProbeProgram {
+    /// Calls into every library that an emitted program needs and runs a parallel region; prints its number of threads.
+    /// That many threads, not the macro _OPENMP, is the question: clang's `-fopenmp=libgomp` defines it and runs serial code.
+    static func whole(blas: Bool) -> String {
+        """
+        #include <math.h>
+        #include <omp.h>
+        #include <pthread.h>
+        #include <stdio.h>
+        #include <jpeglib.h>
+        #include <png.h>
+        #include <webp/decode.h>
+        #include <webp/demux.h>
+        #include <zlib.h>
+        \(blas ? "#include <cblas.h>" : "")
+
+        static pthread_t threads[64];
+
+        int main(int argc, char **argv) {
+          int different = 1;
+        #pragma omp parallel num_threads(2)
+          threads[omp_get_thread_num() & 63] = pthread_self();
+          for (int i = 1; i < 64; i++) different += threads[i] != 0 && threads[i] != threads[0];
+          struct jpeg_decompress_struct jpeg;
+          struct jpeg_error_mgr manager;
+          jpeg.err = jpeg_std_error(&manager);
+          jpeg_create_decompress(&jpeg);
+          jpeg_destroy_decompress(&jpeg);
+          png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+          png_destroy_read_struct(&png, NULL, NULL);
+          double sum = WebPGetDecoderVersion() + WebPGetDemuxVersion() + (zlibVersion() != NULL) + erf(argc * 0.5);
+        \(blas ? "  float a[4] = {1, 2, 3, 4}, b[4] = {1, 0, 0, 1}, c[4];" : "")
+        \(blas ? "  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, 2, 2, 2, 1, a, 2, b, 2, 0, c, 2);" : "")
+        \(blas ? "  if (c[0] != 1 || c[3] != 4) return 3;" : "")
+          printf("%d\\n", different);
+          return argv == NULL || sum < 1;
+        }
+        """ + "\n"
+    }
+
+    /// One thing that an emitted program needs, asked for by itself to name what is missing.
+    struct Requirement {
+        var name: String
+        /// The Debian and Ubuntu package that brings it.
+        var package: String
+        var program: String
+        var flags: [String]
+    }
+
+    static func requirements(isClang: Bool, blas: BLAS?) -> [Requirement] {
+        func calling(_ header: String, _ statement: String) -> String {
+            "#include <stddef.h>\n#include <stdio.h>\n#include <\(header)>\nint main(void) { \(statement); return 0; }\n"
+        }
+        var list = [
+            Requirement(
+                name: "the C library's headers", package: "libc6-dev", program: calling("stdlib.h", "puts(\"\")"), flags: []),
+            Requirement(
+                name: "OpenMP", package: isClang ? "libomp-dev" : "gcc", program: calling("omp.h", "omp_set_num_threads(2)"),
+                flags: ["-fopenmp"]),
+            Requirement(
+                name: "libjpeg", package: "libjpeg-dev",
+                program: calling("jpeglib.h", "struct jpeg_error_mgr m; jpeg_std_error(&m)"), flags: ["-ljpeg"]),
+            Requirement(
+                name: "libpng", package: "libpng-dev", program: calling("png.h", "png_access_version_number()"), flags: ["-lpng"]),
+            Requirement(
+                name: "libwebp", package: "libwebp-dev",
+                program: "#include <webp/decode.h>\n#include <webp/demux.h>\n"
+                    + "int main(void) { return WebPGetDecoderVersion() + WebPGetDemuxVersion() == 0; }\n",
+                flags: ["-lwebpdemux", "-lwebp"]),
+            Requirement(name: "zlib", package: "zlib1g-dev", program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
+        ]
+        if let blas {
+            list.append(
+                Requirement(
+                    name: "OpenBLAS", package: "libopenblas-openmp-dev",
+                    program: calling("cblas.h", "float a[1] = {1}; cblas_sscal(1, 2, a, 1)"), flags: blas.compileFlags + blas.linkFlags))
+        }
+        return list
+    }
+}

@@ -1,0 +1,136 @@
+// Runtime/ as bytes. To add a file: an array here, an entry below (a test compares the list with the folder).
+#include "runtime_sources.h"
+
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wc23-extensions"  // #embed
+#endif
+
+static const unsigned char attach_attach_c[] = {
+#embed "../../Runtime/attach/attach.c"
+};
+static const unsigned char attach_include_attach_h[] = {
+#embed "../../Runtime/attach/include/attach.h"
+};
+static const unsigned char attach_program_c[] = {
+#embed "../../Runtime/attach/program.c"
+};
+static const unsigned char attachment_c[] = {
+#embed "../../Runtime/attachment.c"
+};
+static const unsigned char attachment_h[] = {
+#embed "../../Runtime/attachment.h"
+};
+static const unsigned char error_c[] = {
+#embed "../../Runtime/error.c"
+};
+static const unsigned char error_h[] = {
+#embed "../../Runtime/error.h"
+};
+static const unsigned char image_c[] = {
+#embed "../../Runtime/image.c"
+};
+static const unsigned char image_h[] = {
+#embed "../../Runtime/image.h"
+};
+static const unsigned char image_internal_h[] = {
+#embed "../../Runtime/image_internal.h"
+};
+static const unsigned char image_jpeg_c[] = {
+#embed "../../Runtime/image_jpeg.c"
+};
+static const unsigned char image_png_c[] = {
+#embed "../../Runtime/image_png.c"
+};
+static const unsigned char image_resize_c[] = {
+#embed "../../Runtime/image_resize.c"
+};
+static const unsigned char image_webp_c[] = {
+#embed "../../Runtime/image_webp.c"
+};
+static const unsigned char lmmc_h[] = {
+#embed "../../Runtime/lmmc.h"
+};
+static const unsigned char main_c[] = {
+#embed "../../Runtime/main.c"
+};
+static const unsigned char options_c[] = {
+#embed "../../Runtime/options.c"
+};
+static const unsigned char options_h[] = {
+#embed "../../Runtime/options.h"
+};
+static const unsigned char output_c[] = {
+#embed "../../Runtime/output.c"
+};
+static const unsigned char output_h[] = {
+#embed "../../Runtime/output.h"
+};
+static const unsigned char prompt_c[] = {
+#embed "../../Runtime/prompt.c"
+};
+static const unsigned char prompt_h[] = {
+#embed "../../Runtime/prompt.h"
+};
+static const unsigned char run_c[] = {
+#embed "../../Runtime/run.c"
+};
+static const unsigned char run_h[] = {
+#embed "../../Runtime/run.h"
+};
+static const unsigned char sampler_c[] = {
+#embed "../../Runtime/sampler.c"
+};
+static const unsigned char sampler_h[] = {
+#embed "../../Runtime/sampler.h"
+};
+static const unsigned char threads_c[] = {
+#embed "../../Runtime/threads.c"
+};
+static const unsigned char threads_h[] = {
+#embed "../../Runtime/threads.h"
+};
+static const unsigned char tokenizer_c[] = {
+#embed "../../Runtime/tokenizer.c"
+};
+static const unsigned char tokenizer_h[] = {
+#embed "../../Runtime/tokenizer.h"
+};
+
+#define ENTRY(name, id) {name, id, sizeof id}
+static const lmmc_runtime_source sources[] = {
+    ENTRY("attach/attach.c", attach_attach_c),
+    ENTRY("attach/include/attach.h", attach_include_attach_h),
+    ENTRY("attach/program.c", attach_program_c),
+    ENTRY("attachment.c", attachment_c),
+    ENTRY("attachment.h", attachment_h),
+    ENTRY("error.c", error_c),
+    ENTRY("error.h", error_h),
+    ENTRY("image.c", image_c),
+    ENTRY("image.h", image_h),
+    ENTRY("image_internal.h", image_internal_h),
+    ENTRY("image_jpeg.c", image_jpeg_c),
+    ENTRY("image_png.c", image_png_c),
+    ENTRY("image_resize.c", image_resize_c),
+    ENTRY("image_webp.c", image_webp_c),
+    ENTRY("lmmc.h", lmmc_h),
+    ENTRY("main.c", main_c),
+    ENTRY("options.c", options_c),
+    ENTRY("options.h", options_h),
+    ENTRY("output.c", output_c),
+    ENTRY("output.h", output_h),
+    ENTRY("prompt.c", prompt_c),
+    ENTRY("prompt.h", prompt_h),
+    ENTRY("run.c", run_c),
+    ENTRY("run.h", run_h),
+    ENTRY("sampler.c", sampler_c),
+    ENTRY("sampler.h", sampler_h),
+    ENTRY("threads.c", threads_c),
+    ENTRY("threads.h", threads_h),
+    ENTRY("tokenizer.c", tokenizer_c),
+    ENTRY("tokenizer.h", tokenizer_h),
+};
+
+const lmmc_runtime_source *lmmc_runtime_sources(size_t *count) {
+  *count = sizeof sources / sizeof *sources;
+  return sources;
+}

@@ -1,0 +1,145 @@
+import ArgumentParser
+import Driver
+
+struct Command: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lmmc",
+        abstract: "Compiles a LLaVA checkpoint into one native executable with its weights inside.",
+        version: "lmmc \(Lmmc.version)",
+        subcommands: [Compile.self, Inspect.self, IR.self, Opt.self, Synth.self, Targets.self])
+}
+
+struct ModelArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Positions that the KV cache holds. (default: min(max_position_embeddings, 4096))", valueName: "n"))
+    var context: Int?
+
+    @Option(help: ArgumentHelp("Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
+    var visionTower: String?
+
+    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
+    var template: String?
+
+    @Option(help: ArgumentHelp("Arithmetic of the binary: f32.", valueName: "type"))
+    var precision: String = "f32"
+
+    @Option(help: ArgumentHelp("CPU to make code for: native.", valueName: "name"))
+    var target: String = "native"
+
+    func options(_ model: String) -> ModelOptions {
+        ModelOptions(
+            model: model, context: context, visionTower: visionTower, template: template, precision: precision, target: target)
+    }
+}
+
+struct Compile: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Compile a checkpoint folder into one standalone executable.")
+
+    @Argument(help: "Checkpoint folder.")
+    var model: String
+
+    @Option(name: .shortAndLong, help: "Executable to make, or the folder with '--emit c'.")
+    var output: String
+
+    @Option(help: ArgumentHelp("What to make: executable, or c for sources, weights and a build script.", valueName: "kind"))
+    var emit: String = "executable"
+
+    @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("C compiler. (default: gcc, cc or clang, the first that works)", valueName: "path"))
+    var cc: String?
+
+    @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after each stage, one numbered file per stage.", valueName: "dir"))
+    var dumpIR: String?
+
+    @Option(help: ArgumentHelp("C files to compile at a time. (default: the CPUs of this machine)", valueName: "n"))
+    var jobs: Int?
+
+    @Flag(help: "No progress.")
+    var quiet = false
+
+    @Flag(help: "Say what is chosen and run.")
+    var verbose = false
+
+    func run() throws {
+        try Lmmc.compile(
+            CompileOptions(
+                model: arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, jobs: jobs,
+                verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+    }
+}
+
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show a checkpoint's architecture, tensors, sizes and vision tokens.")
+
+    @Argument(help: "Checkpoint folder.")
+    var model: String
+
+    @OptionGroup var arguments: ModelArguments
+
+    @Flag(help: "One JSON object instead of text.")
+    var json = false
+
+    func run() throws { try Lmmc.inspect(arguments.options(model), json: json) }
+}
+
+struct IR: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "ir", abstract: "Print the IR after a stage.")
+
+    @Argument(help: "Checkpoint folder.")
+    var model: String?
+
+    @Option(help: ArgumentHelp("Stage to stop at; 'list' names the stages.", valueName: "name"))
+    var stage: String
+
+    @Option(help: ArgumentHelp("Form of the output: text.", valueName: "form"))
+    var format: String = "text"
+
+    @OptionGroup var arguments: ModelArguments
+
+    func run() throws { try Lmmc.ir(model.map(arguments.options), stage: stage, format: format) }
+}
+
+struct Opt: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run passes over IR text and print the result.")
+
+    @Argument(help: "File of IR text; '-' is standard input.")
+    var file: String?
+
+    @Option(help: ArgumentHelp("Passes in the order to run them, separated by commas; 'list' names them.", valueName: "names"))
+    var passes: String
+
+    func run() throws { try Lmmc.opt(file: file, passes: passes) }
+}
+
+struct Synth: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Write a random-weight checkpoint of a named architecture at full size.")
+
+    @Option(help: ArgumentHelp("Architecture; 'list' names them.", valueName: "name"))
+    var preset: String
+
+    @Option(help: ArgumentHelp("Decoder layers. (default: the architecture's own)", valueName: "n"))
+    var layers: Int?
+
+    @Option(help: ArgumentHelp("Blocks of the vision tower. (default: the architecture's own)", valueName: "n"))
+    var visionLayers: Int?
+
+    @Option(help: "Seed of the random weights.")
+    var seed: UInt64 = 0
+
+    @Option(name: .shortAndLong, help: "Folder to make.")
+    var output: String?
+
+    @Flag(help: "No progress.")
+    var quiet = false
+
+    func run() throws {
+        try Lmmc.synth(
+            preset: preset, layers: layers, visionLayers: visionLayers, seed: seed, output: output, verbosity: quiet ? .quiet : .normal)
+    }
+}
+
+struct Targets: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the CPU targets that code can be made for, and this machine.")
+
+    func run() throws { try Lmmc.targets() }
+}
