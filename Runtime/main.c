@@ -54,7 +54,10 @@ static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e
   if (!memory->weights) return false;
   if (m->tokenizer_offset > m->attachment_bytes || m->tokenizer_bytes > m->attachment_bytes - m->tokenizer_offset)
     return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
-  return lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e);
+  if (!lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e)) return false;
+  if (t->pieces > (uint32_t)m->vocabulary)
+    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces, m->vocabulary);
+  return true;
 }
 
 static bool print_ids(const char *text, lmmc_error *e) {

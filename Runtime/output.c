@@ -59,7 +59,7 @@ bool lmmc_json_string(lmmc_text *t, const char *bytes, size_t count, lmmc_error 
   for (size_t i = 0; done && i <= count; i++) {
     unsigned char c = i < count ? (unsigned char)bytes[i] : 0;
     if (i < count && c >= 0x20 && c != '"' && c != '\\') continue;
-    done = lmmc_text_append(t, bytes + from, i - from, e);
+    done = i == from || lmmc_text_append(t, bytes + from, i - from, e);  // bytes may be NULL for an empty text
     from = i + 1;
     if (!done || i == count) break;
     char escape[8] = {'\\', (char)c, 0};

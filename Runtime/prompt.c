@@ -71,6 +71,7 @@ static bool add(builder *b, const char *text, size_t bytes, bool special) {
     int32_t id = 0;
     bool place = is_place(b->model, text + i, bytes - i);
     length = place ? sizeof PLACE - 1 : special ? lmmc_tokenizer_special(b->tokenizer, text + i, bytes - i, &id) : 0;
+    if (id >= b->model->vocabulary) length = 0;  // files do list added tokens that the model has no row for
     if (length == 0) {
       length = 1;
       continue;

@@ -13,6 +13,7 @@ static json *load(const char *path) {
   char *text = read_whole(path, &size);
   json *v = text ? json_parse(text) : NULL;
   if (!v) printf("'%s' is not a JSON file\n", path), exit(1);
+  free(text);
   return v;
 }
 
@@ -175,6 +176,9 @@ static void rules(void) {
   rule(NONE, false, 0, "Hi", 0, "^Hi");
   rule(NONE, true, 0, "", 2, "the prompt is empty, at least one token is needed");
   model.adds_bos = true;
+  // a special token that the model has no row for is text
+  model.vocabulary--;
+  rule(NONE, true, 0, "a<|begin_of_text|></s>", 0, "<s>^a<|begin_of_text|></s>");
   // context
   model.context = 9;
   rule(NONE, false, 0, "1234567", 0, "<s>^1234567");
@@ -193,7 +197,7 @@ int main(int argc, char **argv) {
   char path[4096];
   snprintf(path, sizeof path, "%s/llava-mlp/tokenizer.model", argv[1]);
   lmmc_error e = {0};
-  model = (lmmc_model){.vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt_template = LMMC_TEMPLATE_VICUNA_V1};
+  model = (lmmc_model){.vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt_template = LMMC_TEMPLATE_VICUNA_V1};
   lmmc_text blob = tokenizer_blob_of(path, NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   golden(argv[1]);

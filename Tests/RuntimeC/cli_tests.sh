@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds and runs the C tests of the tokenizer, prompts, sampler, threads and command line.
+#   CC=gcc CFLAGS="-O2" LDFLAGS="" cli_tests.sh [FOLDER]     FOLDER: for the builds, else a temporary one
+# With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
+# with LDFLAGS=-static in static executables.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+runtime=$here/../../Runtime golden=$here/../Golden
+build=${1:-$(mktemp -d)}
+[ $# -gt 0 ] || trap 'rm -r "$build"' EXIT
+mkdir -p "$build"
+cc="${CC:-cc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} -fopenmp"
+libraries="${LDFLAGS:-} -lwebpdemux -lwebp -ljpeg -lpng -lz -lm"
+core="$runtime/tokenizer.c $runtime/output.c $runtime/error.c"
+program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/run.c
+  $runtime/main.c $runtime/image.c $runtime/image_jpeg.c $runtime/image_png.c $runtime/image_webp.c $runtime/image_resize.c"
+
+$cc "$here/cli_blob.c" $core -o "$build/cli_blob" $libraries
+bytes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
+mkdir -p "$build/objects"
+(cd "$build/objects" && $cc -c $program)
+for kind in "" -DFAKE_DECODER; do
+  $cc -DBYTES="$bytes" $kind "$here/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
+done
+$cc -I"$runtime/attach/include" "$runtime/attach/attach.c" "$runtime/attach/program.c" -o "$build/attach" $libraries
+for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
+
+rm "$build/objects/main.o" "$build/objects/run.o"
+for test in tokenizer prompt sampler cli_threads cli; do
+  $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test}_test" $libraries
+done
+failed=0
+check() {
+  printf '%s: ' "$(basename "$1")"
+  "$@" || failed=1
+}
+check "$build/tokenizer_test" "$golden" "$here/tokenizer_odd_symbols.model" "$here/tokenizer_odd_symbols.json" \
+  "$here/tokenizer_odd_plain.model" "$here/tokenizer_odd_plain.json"
+check "$build/prompt_test" "$golden"
+check "$build/sampler_test"
+check "$build/cli_threads_test"
+check "$build/cli_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
+exit $failed

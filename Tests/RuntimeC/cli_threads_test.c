@@ -1,0 +1,157 @@
+// How many threads, where they run, and what the early constructor does to the environment.
+#define _GNU_SOURCE
+#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../Runtime/threads.h"
+#include "check.h"
+
+static char folder[] = "/tmp/lmmc-threads-XXXXXX";
+
+static void put(const char *path, const char *text) {
+  char name[4096];
+  snprintf(name, sizeof name, "%s%s", folder, path);
+  for (char *slash = name + strlen(folder); (slash = strchr(slash + 1, '/'));) {
+    *slash = 0;
+    mkdir(name, 0777);
+    *slash = '/';
+  }
+  FILE *f = fopen(name, "w");
+  if (!f) perror(name), exit(2);
+  fputs(text, f);
+  fclose(f);
+}
+
+static void clear(void) {
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf '%s'/proc '%s'/sys", folder, folder);
+  if (system(command) != 0) exit(2);
+}
+
+static void quotas(void) {
+  const char *group = "/proc/self/cgroup";
+#define QUOTA(wanted)                                                             \
+  do {                                                                            \
+    double got_ = lmmc_cgroup_quota(folder);                                      \
+    CHECK(got_ > (wanted)-1e-9 && got_ < (wanted) + 1e-9, "%g, wanted %g", got_, (double)(wanted)); \
+    clear();                                                                      \
+  } while (0)
+  QUOTA(0);  // nothing there
+  put("/sys/fs/cgroup/cpu.max", "150000 100000\n");
+  QUOTA(1.5);  // without /proc, as in a container
+  put(group, "0::/\n"), put("/sys/fs/cgroup/cpu.max", "max 100000\n");
+  QUOTA(0);
+  put(group, "0::/a/b\n"), put("/sys/fs/cgroup/a/b/cpu.max", "400000 100000\n");
+  QUOTA(4);
+  put(group, "0::/a/b\n"), put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n"), put("/sys/fs/cgroup/a/cpu.max", "50000 20000\n");
+  QUOTA(2.5);  // a group above limits, too
+  put(group, "0::/a/b\n"), put("/sys/fs/cgroup/a/b/cpu.max", "100000 100000\n"), put("/sys/fs/cgroup/a/cpu.max", "300000 100000\n");
+  QUOTA(1);
+  put(group, "0::/docker/0123\n"), put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+  QUOTA(2);  // the host's path, which is not mounted here
+  put(group, "5:cpu,cpuacct:/x\n3:memory:/y\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+  QUOTA(3);
+  put(group, "5:cpu,cpuacct:/x\n"), put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "300000\n"), put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "200000\n");
+  QUOTA(1.5);
+  put(group, "5:cpu:/x\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+  QUOTA(0);
+  put(group, "4:cpuset:/x\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+  QUOTA(0);  // cpuset is not cpu
+  put(group, "nonsense\n::\n0:\n"), put("/sys/fs/cgroup/cpu.max", "x y\n");
+  QUOTA(0);
+  put("/sys/fs/cgroup/cpu.max", "100000 0\n");
+  QUOTA(0);
+}
+
+static int started_cpus(void) {
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof set, &set);
+  return CPU_COUNT(&set);
+}
+
+// Every thread of a later region: 1 when each sits alone on its own CPU, -1 when none is bound.
+static int binding(int cpus) {
+  int bound = 0, threads = 0;
+  unsigned long long seen = 0;
+#pragma omp parallel reduction(+ : bound, threads) reduction(| : seen)
+  {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    threads++;
+    bound += CPU_COUNT(&set) == 1;
+    if (CPU_COUNT(&set) == 1) seen |= 1ull << (sched_getcpu() % 64);
+  }
+  if (bound == 0 && cpus > 1) return -1;
+  return bound == threads && __builtin_popcountll(seen) == threads;
+}
+
+static int child(const char *what) {
+  if (strcmp(what, "environment") == 0) {
+    const char *core = getenv("OPENBLAS_CORETYPE");
+    printf("%s", core ? core : "unset");
+    return getenv("OPENBLAS_L2_SIZE") != NULL;
+  }
+  int cpus = started_cpus(), wanted = atoi(what);
+  lmmc_threads plan = lmmc_threads_plan(wanted), t = lmmc_threads_start(wanted);
+  CHECK(t.cpus == cpus && t.threads == plan.threads && t.pinned == plan.pinned, "%d CPUs, %d and %d threads", t.cpus, t.threads, plan.threads);
+  if (wanted) CHECK(t.threads == wanted, "%d threads, wanted %d", t.threads, wanted);
+  CHECK(t.pinned == (t.threads == cpus), "%d threads on %d CPUs, pinned: %d", t.threads, cpus, t.pinned);
+  CHECK(omp_get_max_threads() == t.threads, "%d", omp_get_max_threads());
+  CHECK(binding(cpus) == (t.pinned ? 1 : -1) || cpus == 1, "%d threads on %d CPUs, bound: %d", t.threads, cpus, binding(cpus));
+  return check_report();
+}
+
+static char output[4096];
+
+static int rerun(const char *self, const char *what, int cpus, const char *set1, const char *set2) {
+  int out[2];
+  if (pipe(out)) exit(2);
+  pid_t pid = fork();
+  if (pid == 0) {
+    dup2(out[1], 1);
+    if (cpus) {
+      cpu_set_t all, some;
+      CPU_ZERO(&some);
+      sched_getaffinity(0, sizeof all, &all);
+      for (int c = CPU_SETSIZE - 1; c >= 0 && cpus > 0; c--)
+        if (CPU_ISSET(c, &all)) CPU_SET(c, &some), cpus--;
+      sched_setaffinity(0, sizeof some, &some);
+    }
+    if (set1) putenv((char *)set1);
+    if (set2) putenv((char *)set2);
+    execl(self, self, what, NULL);
+    _exit(127);
+  }
+  close(out[1]);
+  size_t count = 0;
+  for (ssize_t n; (n = read(out[0], output + count, sizeof output - 1 - count)) > 0;) count += (size_t)n;
+  output[count] = 0;
+  close(out[0]);
+  int status;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2) return child(argv[1]);
+  if (!mkdtemp(folder)) return 2;
+  quotas();
+  rmdir(folder);
+  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "OPENBLAS_L2_SIZE=512") == 0 && strcmp(output, "unset") == 0, "'%s'", output);
+  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "LMMC_BLAS_CORETYPE=Zen") == 0 && strcmp(output, "Zen") == 0, "'%s'", output);
+  unsetenv("OMP_PROC_BIND"), unsetenv("OMP_NUM_THREADS"), unsetenv("OMP_THREAD_LIMIT");
+  int cpus = started_cpus();
+  static const char *const wanted[] = {"0", "1", "2", "3"};
+  for (int i = 0; i < 4; i++) {
+    CHECK(rerun(argv[0], wanted[i], 0, NULL, NULL) == 0, "%s threads on %d CPUs: %s", wanted[i], cpus, output);
+    CHECK(rerun(argv[0], wanted[i], 1, "OMP_NUM_THREADS=5", NULL) == 0, "%s threads on one CPU: %s", wanted[i], output);
+  }
+  double before = lmmc_clock();
+  CHECK(lmmc_clock_start() > 0 && lmmc_clock_start() <= before && lmmc_clock() >= before, "%g", lmmc_clock_start());
+  return check_report();
+}
