@@ -40,6 +40,9 @@ let package = Package(
         .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support"]),
         .testTarget(name: "ReferenceTests", dependencies: ["Reference", "IRText", "IR", "Support"]),
         .testTarget(name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support"], exclude: ["Cases"]),
+        .testTarget(name: "DifferentialTests", dependencies: [
+            "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support",
+        ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "Plan", "IRText", "IR", "Support"]),
         .testTarget(

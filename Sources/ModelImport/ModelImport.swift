@@ -8,8 +8,17 @@ import Support
 /// position P) and `decode` (one token); the last two share weights and KV caches of `context` rows.
 /// A checkpoint without a tower has only the last two.
 public func importModel(_ checkpoint: Checkpoint, context: Int) throws(Diagnostic) -> Module {
-    let configuration = checkpoint.configuration
-    var importer = Importer(tensors: checkpoint.tensors, module: Module(name: configuration.name))
+    let sources = checkpoint.tensors.mapValues { entry in
+        SourceTensor(name: entry.sourceName, type: TensorType(entry.dtype.irType, fixed: entry.shape))
+    }
+    return try importModel(checkpoint.configuration, tensors: sources, context: context)
+}
+
+/// The same from the configuration and the tensors' names and types by canonical name (`Checkpoint.tensors`); no file is needed.
+public func importModel(
+    _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int
+) throws(Diagnostic) -> Module {
+    var importer = Importer(tensors: tensors, module: Module(name: configuration.name))
     var visionRows: Int?
     if let vision = configuration.vision, let fusion = configuration.fusion, let preprocessing = configuration.preprocessing {
         try importer.addVision(vision, taps: fusion.taps, preprocessing)
@@ -27,18 +36,18 @@ public func importModel(_ checkpoint: Checkpoint, context: Int) throws(Diagnosti
 
 /// The module under construction and the checkpoint's tensors; one file per family adds to it.
 struct Importer {
-    let tensors: [String: TensorEntry]
+    let tensors: [String: SourceTensor]
     var module: Module
 
     /// The weight `name` in the IR for the checkpoint's tensor `canonicalName`, made at first use.
     /// `shape` is another row-major reading of the same elements, the tensor's own by default.
     mutating func weight(_ name: String, from canonicalName: String, shape: [Int]? = nil) throws(Diagnostic) -> Operand {
-        guard let entry = tensors[canonicalName] else {
+        guard let source = tensors[canonicalName] else {
             throw .error("the model needs the tensor '\(canonicalName)', which the checkpoint does not have")
         }
         if module.weights[name] == nil {
-            let source = SourceTensor(name: entry.sourceName, type: TensorType(entry.dtype.irType, fixed: entry.shape))
-            module.weights[name] = Weight(type: TensorType(.float32, fixed: shape ?? entry.shape), definition: .source(source))
+            let type = TensorType(.float32, shape.map { $0.map(Dimension.fixed) } ?? source.type.shape)
+            module.weights[name] = Weight(type: type, definition: .source(source))
         }
         return .weight(name)
     }
