@@ -99,6 +99,7 @@ static bool decode(decoder *d, size_t size, const char *name, lmmc_image *out, l
     if (c->num_components == 1)
       for (int x = out->width; x-- > 0;) memset(rgb + 3 * (size_t)x, rgb[x], 3);  // in place, from the end
   }
+  jpeg_finish_decompress(c);  // an error behind the pixels counts, an end that is missing does not
   return true;
 }
 

@@ -312,6 +312,7 @@ def refused_files():
         "bomb.jpg": (bytes(huge), "declares 65000 x 65000 = 4225000000 pixels, over the limit of 178956970"),
         "twelve-bits.jpg": (bytes(deep), "is not a valid JPEG image: *"),
         "two.jpg": (two, "is a JPEG image of 2 components: 1, 3 or 4 are supported"),
+        "marker-behind.jpg": (bytes(jpeg[:-2]) + b"\xff\x93\0\2\xff\xd9", "is not a valid JPEG image: *"),
         "end-at-once.jpg": (b"\xff\xd8\xff\xd9", "is truncated: its JPEG data ends at byte 4"),
         "pixels.webp": (bytes(webp), "is not a valid WebP image: its chunks are damaged"),
         "bomb.webp": (riff(canvas(16384, 16384, 2), riff_chunk(b"ANIM", bytes(6)),

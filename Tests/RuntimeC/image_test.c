@@ -125,6 +125,30 @@ static void test_refuse(const char *file, const char *expected) {
   free(bytes);
 }
 
+// A small file may not ask for endless work: its last scan, again and again.
+static void test_scans(void) {
+  char path[4400];
+  size_t size, scan = 0;
+  uint8_t *bytes = load("grey-progressive.jpg", &size, path);
+  for (size_t i = 0; i + 1 < size; i++)
+    if (bytes[i] == 0xFF && bytes[i + 1] == 0xDA) scan = i;
+  size_t length = size - 2 - scan;
+  for (int copies = 900; copies <= 1100; copies += 200) {
+    uint8_t *longer = malloc(size + (size_t)copies * length);
+    memcpy(longer, bytes, size - 2);
+    for (int i = 0; i < copies; i++) memcpy(longer + size - 2 + (size_t)i * length, bytes + scan, length);
+    memcpy(longer + size - 2 + (size_t)copies * length, bytes + size - 2, 2);
+    lmmc_image image;
+    lmmc_error e = {0};
+    bool ok = lmmc_image_decode(longer, size + (size_t)copies * length, "scans", &image, &e);
+    CHECK(ok == (copies == 900), "%d copies: %s", copies, e.message);
+    CHECK(ok || !strcmp(e.message, "'scans' is not a valid JPEG image: it has more than 1000 scans"), "%s", e.message);
+    lmmc_image_free(&image);
+    free(longer);
+  }
+  free(bytes);
+}
+
 static void test_resize(int seed, int width, int height, int out_width, int out_height, uint64_t hash) {
   size_t n = (size_t)out_width * (size_t)out_height * 3;
   uint8_t *rgb = make_noise(seed, width, height), *out = malloc(n);
@@ -294,15 +318,27 @@ static void test_error(void) {
   }
 }
 
+extern void __sanitizer_set_report_fd(void *) __attribute__((weak));
+
 int main(int argc, char **argv) {
   snprintf(folder, sizeof folder, "%s", argc > 1 ? argv[1] : __FILE__);
   if (argc <= 1) {
     char *slash = strrchr(folder, '/');
     snprintf(slash ? slash + 1 : folder, 32, "image_golden");
   }
+
+  // The libraries must not write anything; a sanitizer still may.
+  FILE *spoken = tmpfile();
+  int console = dup(2);
+  if (__sanitizer_set_report_fd) __sanitizer_set_report_fd((void *)(intptr_t)console);
+  CHECK(spoken && dup2(fileno(spoken), 2) == 2, "standard error cannot be caught");
   test_error();
   test_paths();
   test_golden();
+  test_scans();
   test_limits();
+  dup2(console, 2);
+  struct stat info;
+  CHECK(spoken && fstat(fileno(spoken), &info) == 0 && info.st_size == 0, "%ld bytes on standard error", (long)info.st_size);
   return check_report();
 }
