@@ -91,6 +91,7 @@ struct Compilation {
     func makeExecutable() throws(Diagnostic) {
         try checkFreeSpace(for: options.output, bytes: layout.totalBytes + Self.programBytes)
         let folder = try TemporaryFolder()
+        defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
             () throws(Diagnostic) in
             try Toolchain.find(cc: options.cc, needsBLAS: Self.needsBLAS, progress: progress)
@@ -113,10 +114,11 @@ struct Compilation {
 
     /// The weights and the tokenizer at their places behind `base`.
     func writeAttachment(to descriptor: Int32, at base: Int, path: String) throws(Diagnostic) {
-        let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint, path: path) { progress.advance($0) }
-        try writer.write(to: descriptor, at: base)
-        let end = base + layout.tokenizerOffset
-        try tokenizer.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try writeAll(descriptor, bytes, at: end, path: path) } }.get()
+        let file = StreamedFile(descriptor, path: path)
+        let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint)
+        let progress = progress
+        try writer.write(to: file, at: base) { progress.advance($0) }
+        try file.write(tokenizer, at: base + layout.tokenizerOffset)
         progress.advance(tokenizer.count)
     }
 

@@ -67,6 +67,7 @@ extension Compilation {
         let target = withoutTrailingSlashes(options.output)
         try checkFreeSpace(for: target, bytes: layout.totalBytes + Self.programBytes / 8)
         let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
+        defer { folder.discard() }
         try progress.stage("emit") { () throws(Diagnostic) in
             let emitted = try emittedFiles(nil)
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
@@ -88,6 +89,7 @@ extension Compilation {
         // An older folder of ours moves out of the way first and goes only when the new one is in place.
         if let old = fileKind(target), old == .folder, !(try folderContents(target).isEmpty) {
             let aside = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-old-")
+            defer { aside.discard() }
             guard rename(target, aside.file("folder")) == 0 else { throw .system("replace", path: target, code: errno) }
             do throws(Diagnostic) { try folder.rename(to: target) } catch {
                 rename(aside.file("folder"), target)

@@ -35,4 +35,8 @@ final class StreamedFile: Sendable {
         guard fdatasync(descriptor) == 0 else { throw .system("write", path: path, code: errno) }
         posix_fadvise(descriptor, due.lowerBound, due.count, POSIX_FADV_DONTNEED)
     }
+
+    func write<Element>(_ values: [Element], at offset: Int) throws(Diagnostic) {
+        try values.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try write(bytes, at: offset) } }.get()
+    }
 }

@@ -32,6 +32,7 @@ extension Lmmc {
         try checkFreeSpace(for: target, bytes: bytes + 16 << 20)
         let progress = Progress(verbosity)
         let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
+        defer { folder.discard() }
         for file in preset.textFiles {
             try makeFolders(above: folder.file(file.path))
             try writeFile(folder.file(file.path), file.text)
@@ -173,11 +174,5 @@ private struct NormalValues {
             if 0.5 * erfc(-middle / 2.0.squareRoot()) < probability { low = middle } else { high = middle }
         }
         return (low + high) / 2
-    }
-}
-
-extension StreamedFile {
-    func write<Element>(_ values: [Element], at offset: Int) throws(Diagnostic) {
-        try values.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try write(bytes, at: offset) } }.get()
     }
 }

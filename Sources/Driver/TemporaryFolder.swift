@@ -6,7 +6,7 @@ import Synchronization
 final class TemporaryFolder: Sendable {
     let path: String
     private let token: Int
-    private let isKept = Mutex(false)
+    private let isGone = Mutex(false)
 
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
     init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
@@ -30,15 +30,23 @@ final class TemporaryFolder: Sendable {
         umask(mask)
         chmod(path, 0o777 & ~mask)
         guard Glibc.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
-        isKept.withLock { $0 = true }
+        isGone.withLock { $0 = true }
         Interrupts.unregister(token)
     }
 
-    deinit {
-        guard !isKept.withLock({ $0 }) else { return }
+    /// Removes the folder with all that is in it; nothing happens after `rename` or a second time.
+    /// Not left to deinit alone: a thread that is just ending may hold the last reference.
+    func discard() {
+        let isDue = isGone.withLock { isGone in
+            defer { isGone = true }
+            return !isGone
+        }
+        guard isDue else { return }
         removeFolder(path)
         Interrupts.unregister(token)
     }
+
+    deinit { discard() }
 }
 
 /// Writes a whole file inside a temporary folder.

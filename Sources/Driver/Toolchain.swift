@@ -135,6 +135,7 @@ private struct Probe {
 
     func run() throws(Diagnostic) -> Toolchain {
         let folder = try TemporaryFolder(prefix: "lmmc-probe-")
+        defer { folder.discard() }
         let version = try runSubprocess([compiler, "--version"], temporary: folder.path, log: folder.file("version.log"))
         guard version.status == 0 else {
             throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")

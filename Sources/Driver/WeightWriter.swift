@@ -1,37 +1,102 @@
 import Checkpoint
-import Foundation
 import IR
 import Plan
 import Reference
 import Support
 
-/// Streams a plan's weights into a file as 32-bit floats, a few megabytes at a time, on two threads.
-///
-/// Memory stays small whatever the size: sources are mapped and their pages given back as they are read, and what was
-/// written is flushed and dropped from the page cache every so often, since dirty pages count as memory, too.
+/// Streams a plan's weights into a file as little-endian 32-bit floats, on two threads, in bounded memory whatever their
+/// size: sources are mapped, and their pages are given back as they are read.
 struct WeightWriter: Sendable {
     let module: Module
     let plan: Plan
     let checkpoint: Checkpoint
-    /// Named in errors.
-    let path: String
-    /// Called with the bytes written, from any thread.
-    let advance: @Sendable (Int) -> Void
 
-    /// Elements per piece: 4 MiB as floats.
-    static let pieceElements = 1 << 20
-    /// Bytes between flushes.
-    static let flushInterval = 128 << 20
+    /// For the buffers of one thread.
+    static let bufferBytes = 16 << 20
+    static let threads = 2
 
-    init(module: Module, plan: Plan, checkpoint: Checkpoint, path: String, advance: @escaping @Sendable (Int) -> Void) {
-        self.module = module
-        self.plan = plan
-        self.checkpoint = checkpoint
-        self.path = path
-        self.advance = advance
+    /// Writes every weight at its offset behind `base`. Gaps stay holes. `advance` hears of bytes written, from any thread.
+    func write(to file: StreamedFile, at base: Int, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {
+        let sources = try sourceEntries()
+        let weights = plan.weights
+        try inParallel(weights.count, jobs: Self.threads) { index throws(Diagnostic) in
+            let weight = weights[index]
+            let evaluator = WeightEvaluator(module) { (source, range, buffer) throws(Diagnostic) in
+                guard let entry = sources[source.name] else {
+                    throw .error("the checkpoint has no tensor \(quoted(source.name))", at: .operation("@\(weight.name)"))
+                }
+                widen(entry, range, into: buffer)
+            }
+            try evaluator.forEachBlock(of: weight.name, maximumBytes: Self.bufferBytes) { (first, values) throws(Diagnostic) in
+                guard (first + values.count) * 4 <= weight.byteCount else {
+                    throw .error("weight '@\(weight.name)' has more elements than its \(weight.byteCount) bytes hold")
+                }
+                try file.write(UnsafeRawBufferPointer(values), at: base + weight.offset + first * 4)
+                advance(values.count * 4)
+            }
+        }
+    }
+
+    /// The checkpoint's tensors by the name that their file gives them, as the IR names its sources.
+    private func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
+        var entries: [String: TensorEntry] = [:]
+        for entry in checkpoint.tensors.values {
+            if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
+                throw .error(
+                    "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")
+            }
+        }
+        return entries
     }
 }
 
-extension WeightWriter {
-    func write(to descriptor: Int32, at base: Int) throws(Diagnostic) { throw .error("weights are not written yet") }
+/// Elements `elements` of a stored tensor as 32-bit floats, exactly; then lets go of the file's pages that were read.
+/// Wide vectors, because the conversion should not be slower than the disk.
+func widen(_ entry: TensorEntry, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
+    precondition(elements.lowerBound >= 0 && elements.upperBound <= entry.elementCount && destination.count >= elements.count)
+    let start = entry.range.lowerBound + UInt64(elements.lowerBound * entry.dtype.size)
+    let bytes = start..<start + UInt64(elements.count * entry.dtype.size)
+    entry.file.withBytes(bytes) { source in
+        switch entry.dtype {
+        case .float32: UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
+        case .bfloat16: widenHalves(source, into: destination, widenedBFloat16)
+        case .float16: widenHalves(source, into: destination, widenedFloat16)
+        }
+    }
+    entry.file.release(bytes)
+}
+
+private typealias Lanes = SIMD16<UInt32>
+
+@inline(__always)
+private func widenHalves(
+    _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableBufferPointer<Float>, _ convert: (Lanes) -> Lanes
+) {
+    guard let input = source.baseAddress, let output = destination.baseAddress else { return }
+    let count = source.count / 2
+    let raw = UnsafeMutableRawPointer(output)
+    var index = 0
+    while index + Lanes.scalarCount <= count {
+        let halves = input.loadUnaligned(fromByteOffset: index * 2, as: SIMD16<UInt16>.self)
+        raw.storeBytes(of: convert(Lanes(truncatingIfNeeded: halves)), toByteOffset: index * 4, as: Lanes.self)
+        index += Lanes.scalarCount
+    }
+    while index < count {
+        let half = UInt32(input.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self))
+        output[index] = Float(bitPattern: convert(Lanes(repeating: half))[0])
+        index += 1
+    }
+}
+
+@inline(__always)
+private func widenedBFloat16(_ halves: Lanes) -> Lanes { halves &<< 16 }
+
+@inline(__always)
+private func widenedFloat16(_ halves: Lanes) -> Lanes {
+    let sign = (halves & 0x8000) &<< 16
+    let magnitude = halves & 0x7FFF
+    // Read as a float, the shifted bits are the value times 2^-112, subnormal or not.
+    let scaled = unsafeBitCast(magnitude &<< 13, to: SIMD16<Float>.self) * Float(sign: .plus, exponent: 112, significand: 1)
+    let special = (magnitude &<< 13) | 0x7F80_0000
+    return unsafeBitCast(scaled, to: Lanes.self).replacing(with: special, where: magnitude .>= 0x7C00) | sign
 }

@@ -47,6 +47,36 @@ static const unsigned char image_resize_c[] = {
 static const unsigned char image_webp_c[] = {
 #embed "../../Runtime/image_webp.c"
 };
+static const unsigned char kernels_attention_c[] = {
+#embed "../../Runtime/kernels/attention.c"
+};
+static const unsigned char kernels_attention_h[] = {
+#embed "../../Runtime/kernels/attention.h"
+};
+static const unsigned char kernels_kernels_h[] = {
+#embed "../../Runtime/kernels/kernels.h"
+};
+static const unsigned char kernels_matmul_c[] = {
+#embed "../../Runtime/kernels/matmul.c"
+};
+static const unsigned char kernels_matmul_h[] = {
+#embed "../../Runtime/kernels/matmul.h"
+};
+static const unsigned char kernels_memory_h[] = {
+#embed "../../Runtime/kernels/memory.h"
+};
+static const unsigned char kernels_pixels_h[] = {
+#embed "../../Runtime/kernels/pixels.h"
+};
+static const unsigned char kernels_pragmas_h[] = {
+#embed "../../Runtime/kernels/pragmas.h"
+};
+static const unsigned char kernels_rows_h[] = {
+#embed "../../Runtime/kernels/rows.h"
+};
+static const unsigned char kernels_vector_math_h[] = {
+#embed "../../Runtime/kernels/vector_math.h"
+};
 static const unsigned char lmmc_h[] = {
 #embed "../../Runtime/lmmc.h"
 };
@@ -112,6 +142,16 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("image_png.c", image_png_c),
     ENTRY("image_resize.c", image_resize_c),
     ENTRY("image_webp.c", image_webp_c),
+    ENTRY("kernels/attention.c", kernels_attention_c),
+    ENTRY("kernels/attention.h", kernels_attention_h),
+    ENTRY("kernels/kernels.h", kernels_kernels_h),
+    ENTRY("kernels/matmul.c", kernels_matmul_c),
+    ENTRY("kernels/matmul.h", kernels_matmul_h),
+    ENTRY("kernels/memory.h", kernels_memory_h),
+    ENTRY("kernels/pixels.h", kernels_pixels_h),
+    ENTRY("kernels/pragmas.h", kernels_pragmas_h),
+    ENTRY("kernels/rows.h", kernels_rows_h),
+    ENTRY("kernels/vector_math.h", kernels_vector_math_h),
     ENTRY("lmmc.h", lmmc_h),
     ENTRY("main.c", main_c),
     ENTRY("options.c", options_c),
