@@ -19,17 +19,20 @@ import sentencepiece
 import tokenizer_cases
 from sentencepiece import sentencepiece_model_pb2 as pb
 
-SYMBOLS = ["<sep>", "<sep>x", "<se", "\u2581the\u2581", "\u65e5\u672c", "\u00e9", "aa", "</tag>"]
+SYMBOLS = ["<sep>", "<sep>x", "<se", "\u2581the\u2581", "\u65e5\u672c", "\u00e9", "aa", "</tag>", "~"]
+AROUND = ["aab", "\u2581aa", "\u65e5\u672c\u8a9e", "~a", "s~"]  # ordinary pieces that hold a symbol: never made
 TEXTS = ["<sep>", "<sep>x<sep>y", "a<sep> b", " the the the ", "the <sep>the", "<se<sep", "aaaaa", "xaay", "\u65e5\u672c\u65e5\u672c\u8a9e", "caf\u00e9\u00e9", "assistant", "the assistants",
-         "assistant assistant picture detailed", "</tag></tag", "\u2581the\u2581", "s\u00e9the "]
+         "assistant assistant picture detailed", "</tag></tag", "\u2581the\u2581", "s\u00e9the ", "aab", " aab aa", "~a~", "s~s"]
 
 
 def symbols(model):
     known = {p.piece: p for p in model.pieces}
     for text in SYMBOLS:
         (known.get(text) or model.pieces.add(piece=text)).type = pb.ModelProto.SentencePiece.USER_DEFINED
+    for text in AROUND:
+        model.pieces.add(piece=text, score=-0.5)
     normal = [p for p in model.pieces if p.type == pb.ModelProto.SentencePiece.NORMAL and len(p.piece) > 1]
-    for piece in normal[::3]:
+    for piece in normal[:-len(AROUND):3]:
         piece.type = pb.ModelProto.SentencePiece.UNUSED
     next(p for p in model.pieces if p.piece == "e").type = pb.ModelProto.SentencePiece.UNUSED
 

@@ -170,13 +170,13 @@ static void refusals(const lmmc_text *blob) {
 
 static void specials(void) {
   static const blob_piece pieces[] = {{"<unk>", 5, 0, 2}, {"<s>", 3, 0, 3}, {"</s>", 4, 0, 3}, {"\xE2\x96\x81", 3, -1, 1}};
-  static const blob_piece added[] = {{"</s>x", 5, 0, 0}, {"[A]", 3, 0, 0}};
-  lmmc_text blob = tokenizer_blob(pieces, 4, LMMC_TOKENIZER_DUMMY_PREFIX, added, 2);
+  static const blob_piece added[] = {{"</s>x", 5, 0, 0}, {"[A]", 3, 0, 0}, {"</s", 3, 0, 0}};
+  lmmc_text blob = tokenizer_blob(pieces, 4, LMMC_TOKENIZER_DUMMY_PREFIX, added, 3);
   lmmc_tokenizer t;
   lmmc_error e = {0};
   CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   const struct { const char *text; size_t bytes, length; int32_t id; } cases[] = {
-      {"<s>", 3, 3, 1}, {"</s>", 4, 4, 2}, {"</s>x", 5, 5, 4}, {"</s>x", 4, 4, 2}, {"[A]B", 4, 3, 5}, {"<unk>", 5, 0, -1}, {"</s", 3, 0, -1}, {"", 0, 0, -1}, {"x", 1, 0, -1}};
+      {"<s>", 3, 3, 1}, {"</s>", 4, 4, 2}, {"</s>x", 5, 5, 4}, {"</s>x", 4, 4, 2}, {"[A]B", 4, 3, 5}, {"<unk>", 5, 0, -1}, {"</s", 3, 3, 6}, {"</", 2, 0, -1}, {"", 0, 0, -1}, {"x", 1, 0, -1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int32_t id = -1;
     size_t length = lmmc_tokenizer_special(&t, cases[i].text, cases[i].bytes, &id);
