@@ -58,17 +58,13 @@ public final class AtomicFile {
         }
     }
 
-    /// Appends the UTF-8 bytes of `text`.
-    public func write(_ text: String) throws(Diagnostic) {
-        var text = text
-        do {
-            try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
-        } catch let error as Diagnostic {
-            throw error
-        } catch {
-            fatalError("unreachable: write throws diagnostics only")
-        }
+    /// Appends `bytes`.
+    public func write(_ bytes: [UInt8]) throws(Diagnostic) {
+        try bytes.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try write(bytes) } }.get()
     }
+
+    /// Appends the UTF-8 bytes of `text`.
+    public func write(_ text: String) throws(Diagnostic) { try write(Array(text.utf8)) }
 
     /// Makes the file appear under `path`, replacing what was there.
     public func commit() throws(Diagnostic) {

@@ -43,7 +43,7 @@ import Testing
             ({ $0.trainer[41] = 260 }, "bos_id is 260, at file 't'; expected less than the 260 pieces"),
             ({ $0.trainer[42] = 1 << 40 }, "eos_id is 1099511627776, at file 't'; expected less than the 260 pieces"),
             ({ $0.pieces.remove(at: 100) }, "255 byte pieces, at file 't'; expected 256, for byte fallback"),
-            ({ $0.pieces[100].text = Array("<0x+1>".utf8) }, "byte piece 100 is '<0x+1>', at file 't'; expected '<0x00>' to '<0xFF>', each once"),
+            ({ $0.pieces[4].text = Array("<0x+1>".utf8) }, "byte piece 4 is '<0x+1>', at file 't'; expected '<0x00>' to '<0xFF>', each once"),
             ({ $0.pieces[100].text = Array("<0xff>".utf8) }, "byte piece 258 is '<0xFF>', at file 't'; expected '<0x00>' to '<0xFF>', each once"),
             ({ $0.pieces[0].kind = 3 }, "0 unknown pieces, at file 't'; expected one"),
             ({ $0.pieces[1].kind = 2 }, "2 unknown pieces, at file 't'; expected one"),

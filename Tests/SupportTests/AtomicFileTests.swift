@@ -17,7 +17,7 @@ import Testing
         folder.write("out", "old")
         let file = try AtomicFile(path: folder.file("out"))
         try file.write("new ")
-        try file.write("text")
+        try file.write(Array("text".utf8))
         #expect(folder.text("out") == "old")
         #expect(folder.contents.count == 2)
         try file.commit()
