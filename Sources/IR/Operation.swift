@@ -80,11 +80,11 @@ public enum ActivationFunction: String, Sendable, Hashable, CaseIterable {
 func expectCount(_ operands: [TensorType], _ range: ClosedRange<Int>) throws(TypeError) {
     if range.contains(operands.count) { return }
     let wanted = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
-    throw TypeError("takes \(wanted) operands, not \(operands.count)")
+    throw TypeError("takes \(wanted) operand\(wanted == "1" ? "" : "s"), not \(operands.count)")
 }
 
 func expectRank(_ type: TensorType, _ rank: Int, _ what: String) throws(TypeError) {
-    if type.rank != rank { throw TypeError("\(what) is \(type); expected \(rank) dimensions") }
+    if type.rank != rank { throw TypeError("\(what) is \(type); expected \(rank) dimension\(rank == 1 ? "" : "s")") }
 }
 
 func expectFloat(_ type: TensorType, _ what: String) throws(TypeError) {

@@ -13,8 +13,8 @@ public struct CacheStore: OperationPayload {
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)
         try expectRank(operands[0], 2, "the cache")
-        try expectRank(operands[1], 2, "the rows")
-        try expectType(operands[1], TensorType(operands[0].dtype, [operands[1].shape[0], operands[0].shape[1]]), "the rows")
+        try expectRank(operands[1], 2, "the stored operand")
+        try expectType(operands[1], TensorType(operands[0].dtype, [operands[1].shape[0], operands[0].shape[1]]), "the stored operand")
         return nil
     }
 }

@@ -18,13 +18,13 @@ public struct Embed: OperationPayload {
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, hasVision ? 3...3 : 2...2)
-        try expectRank(operands[0], 1, "the tokens")
+        try expectRank(operands[0], 1, "the token list")
         if operands[0].dtype != .int32 { throw TypeError("the tokens are \(operands[0]); expected i32") }
         try expectRank(operands[1], 2, "the table")
         try expectFloat(operands[1], "the table")
         if hasVision {
-            try expectRank(operands[2], 2, "the vision rows")
-            try expectType(operands[2], TensorType(.float32, [operands[2].shape[0], operands[1].shape[1]]), "the vision rows")
+            try expectRank(operands[2], 2, "the vision operand")
+            try expectType(operands[2], TensorType(.float32, [operands[2].shape[0], operands[1].shape[1]]), "the vision operand")
         }
         return TensorType(.float32, [operands[0].shape[0], operands[1].shape[1]])
     }

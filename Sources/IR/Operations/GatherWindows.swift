@@ -26,8 +26,8 @@ public struct GatherWindows: OperationPayload {
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)
-        try expectRank(operands[0], 2, "the tokens")
-        try expectFloat(operands[0], "the tokens")
+        try expectRank(operands[0], 2, "the operand")
+        try expectFloat(operands[0], "the operand")
         let tokens = try expectFixed(operands[0].shape[0], "the token count")
         let channels = try expectFixed(operands[0].shape[1], "the channel count")
         guard height > 0, width > 0, tokens % height == 0, tokens / height == width else {

@@ -63,6 +63,7 @@ public struct Rotary: OperationPayload {
         guard headSize > 0, headSize % 2 == 0, width % headSize == 0 else {
             throw TypeError("heads of \(headSize) do not divide a width of \(width) into pairs")
         }
+        guard theta > 0 else { throw TypeError("a theta of \(theta) has no powers; expected one above 0") }
         if let scaling, scaling.high <= scaling.low || scaling.low <= 0 || scaling.factor <= 0 || scaling.original <= 0 {
             throw TypeError("a scaling from \(scaling.low) to \(scaling.high) by \(scaling.factor) over \(scaling.original) positions is none")
         }

@@ -1,0 +1,139 @@
+import IR
+import Testing
+
+@Suite struct OpTests {
+    /// A new case fails to compile here until it has a number, and fails `samplesCoverEveryCase` until it has a sample.
+    private func number(of op: Op) -> Int {
+        switch op {
+        case .normalize: 0
+        case .extractPatches: 1
+        case .gatherWindows: 2
+        case .concatenate: 3
+        case .slice: 4
+        case .lastRow: 5
+        case .reshape: 6
+        case .transpose: 7
+        case .embed: 8
+        case .matmul: 9
+        case .add: 10
+        case .multiply: 11
+        case .scale: 12
+        case .activation: 13
+        case .gate: 14
+        case .layerNorm: 15
+        case .rmsNorm: 16
+        case .rotary: 17
+        case .cacheStore: 18
+        case .attention: 19
+        }
+    }
+
+    @Test func samplesCoverEveryCase() {
+        #expect(Set(samples.map(number)) == Set(0..<Op.parsers.count))
+    }
+
+    @Test func everyCaseHasOneParserAndOneMnemonic() {
+        #expect(Set(Op.parsers.map(\.mnemonic)).count == Op.parsers.count)
+        #expect(Set(samples.map(\.mnemonic)) == Set(Op.parsers.map(\.mnemonic)))
+    }
+
+    @Test(arguments: samples) func payloadComesBackFromItsAttributes(_ op: Op) throws {
+        let payload = op.payload
+        let attributes = Dictionary(uniqueKeysWithValues: payload.attributes.map { ($0.name, $0.value) })
+        let make = try #require(Op.parsers.first { $0.mnemonic == op.mnemonic }).make
+        // The most operands that any operation labels
+        var reader = AttributeReader(attributes, labels: payload.operandLabels(count: 4))
+        #expect(try make(&reader) == op)
+        #expect(throws: Never.self) { try reader.finish() }
+    }
+
+    @Test(arguments: samples) func everyAttributeIsNeededOrHasADefault(_ op: Op) throws {
+        let payload = op.payload
+        let make = try #require(Op.parsers.first { $0.mnemonic == op.mnemonic }).make
+        for left in payload.attributes {
+            let rest = payload.attributes.filter { $0.name != left.name }
+            var reader = AttributeReader(
+                Dictionary(uniqueKeysWithValues: rest.map { ($0.name, $0.value) }), labels: payload.operandLabels(count: 4))
+            do throws(TypeError) {
+                // Left out, it is another operation, or the attributes that need it are unknown.
+                let other = try make(&reader)
+                #expect(other != op, "\(left.name)")
+            } catch {
+                #expect(error.message == "attribute '\(left.name)' is missing")
+            }
+        }
+    }
+
+    @Test func onlyCacheStoreHasAnEffect() {
+        #expect(samples.filter(\.hasEffect) == [.cacheStore(CacheStore())])
+    }
+
+    @Test func operandsThatMayBeStates() {
+        for op in samples {
+            let expected: Set<Int> =
+                switch op.mnemonic {
+                case "cache_store": [0]
+                case "attention": [1, 2]
+                default: []
+                }
+            #expect(Set((0..<6).filter(op.takesState)) == expected, "\(op.mnemonic)")
+        }
+    }
+}
+
+@Suite struct AttributeTests {
+    private func read<Value>(_ value: Attribute, _ get: (inout AttributeReader) throws(TypeError) -> Value) throws(TypeError) -> Value {
+        var reader = AttributeReader(["a": value], labels: [])
+        return try get(&reader)
+    }
+
+    @Test func conversions() throws {
+        #expect(try read(.integer(3)) { r throws(TypeError) in try r.integer("a") } == 3)
+        #expect(try read(.integer(3)) { r throws(TypeError) in try r.float("a") } == 3)
+        #expect(try read(.float(0.5)) { r throws(TypeError) in try r.float("a") } == 0.5)
+        #expect(try read(.integers([1])) { r throws(TypeError) in try r.floats("a") } == [1])
+        #expect(try read(.floats([1.5])) { r throws(TypeError) in try r.floats("a") } == [1.5])
+        #expect(try read(.symbol("silu")) { r throws(TypeError) in try r.symbol("a", of: ActivationFunction.self) } == .silu)
+    }
+
+    @Test func refusals() {
+        #expect(throws: TypeError("attribute 'a' is '0.5', not an integer")) {
+            try read(.float(0.5)) { r throws(TypeError) in try r.integer("a") }
+        }
+        #expect(throws: TypeError("attribute 'a' is 'x', not a number")) { try read(.symbol("x")) { r throws(TypeError) in try r.float("a") } }
+        #expect(throws: TypeError("attribute 'a' is '3', not a list of integers")) {
+            try read(.integer(3)) { r throws(TypeError) in try r.integers("a") }
+        }
+        #expect(throws: TypeError("attribute 'a' is '[1.0, 2.5]', not a list of integers")) {
+            try read(.floats([1, 2.5])) { r throws(TypeError) in try r.integers("a") }
+        }
+        #expect(throws: TypeError("attribute 'a' is 'x', not a list of numbers")) { try read(.symbol("x")) { r throws(TypeError) in try r.floats("a") } }
+        #expect(throws: TypeError("attribute 'a' is 'relu'; expected one of gelu, quick_gelu, silu")) {
+            try read(.symbol("relu")) { r throws(TypeError) in try r.symbol("a", of: ActivationFunction.self) }
+        }
+        #expect(throws: TypeError("attribute 'b' is missing")) { try read(.integer(3)) { r throws(TypeError) in try r.integer("b") } }
+        #expect(throws: TypeError("unknown attribute 'a'")) { try AttributeReader(["b": .integer(1), "a": .integer(1)], labels: []).finish() }
+    }
+}
+
+@Suite struct TensorTypeTests {
+    @Test func counts() {
+        #expect(f32(2, T, 3).elementCount(sequence: 5) == 30)
+        #expect(f32(2, T, 3).byteCount(sequence: 5) == 120)
+        #expect(TensorType(.bfloat16, [3]).byteCount() == 6)
+        #expect(u8(3).byteCount() == 3)
+        #expect(f32().elementCount() == 1)
+        #expect(f32(.fixed(1 << 62)).elementCount() == 1 << 62)
+        #expect(f32(.fixed(1 << 62)).byteCount() == nil)
+        #expect(f32(.fixed(1 << 32), .fixed(1 << 32)).elementCount() == nil)
+    }
+
+    @Test func shapes() {
+        #expect(f32(2, 3).fixedShape == [2, 3])
+        #expect(f32(2, T).fixedShape == nil)
+        #expect(!f32(T).isStatic)
+        #expect(f32(2, T, 3).description == "f32[2, T, 3]")
+        #expect(f32().description == "f32[]")
+        #expect(Array(f32(2, T, 3).rows) == [2, T])
+    }
+}

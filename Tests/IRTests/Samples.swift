@@ -1,0 +1,37 @@
+import IR
+
+func f32(_ shape: Dimension...) -> TensorType { TensorType(.float32, shape) }
+func i32(_ shape: Dimension...) -> TensorType { TensorType(.int32, shape) }
+func u8(_ shape: Dimension...) -> TensorType { TensorType(.uint8, shape) }
+let T = Dimension.sequence
+
+/// At least one operation of each kind, and one for each form of its attributes and labels.
+let samples: [Op] = [
+    .normalize(Normalize(mean: [0.48145466, 0, -1e-30], std: [1, 3.4028235e38, 0.1])),
+    .extractPatches(ExtractPatches(patch: 14)),
+    .extractPatches(ExtractPatches(patch: 14, window: 2)),
+    .gatherWindows(GatherWindows(height: 4, width: 6, kernel: 2)),
+    .concatenate(Concatenate(axis: 1)),
+    .slice(Slice(axis: 0, start: 1, count: 2)),
+    .lastRow(LastRow()),
+    .reshape(Reshape(shape: [])),
+    .reshape(Reshape(shape: [2, 3])),
+    .transpose(Transpose(permutation: [1, 0])),
+    .embed(Embed(hasVision: false)),
+    .embed(Embed(hasVision: true)),
+    .matmul(Matmul()),
+    .matmul(Matmul(hasBias: true)),
+    .matmul(Matmul(hasAddend: true, activation: .silu)),
+    .matmul(Matmul(hasBias: true, hasAddend: true, activation: .quickGELU)),
+    .add(Add()),
+    .multiply(Multiply()),
+    .scale(Scale(factor: .leastNonzeroMagnitude)),
+    .activation(Activation(.gelu)),
+    .gate(Gate(.silu)),
+    .layerNorm(LayerNorm(epsilon: 1e-5)),
+    .rmsNorm(RMSNorm(epsilon: 1e-6)),
+    .rotary(Rotary(headSize: 4, theta: 10000)),
+    .rotary(Rotary(headSize: 4, theta: 500000, scaling: .init(factor: 8, low: 1, high: 4, original: 8192))),
+    .cacheStore(CacheStore()),
+    .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125)),
+]

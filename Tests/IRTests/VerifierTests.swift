@@ -1,0 +1,174 @@
+import IR
+import Support
+import Testing
+
+/// A module that verifies, which each test breaks at one place.
+func soundModule() throws -> Module {
+    var module = Module(name: "sound")
+    module.weights["w"] = Weight(type: f32(4, 4), definition: .source(SourceTensor(name: "a.b", type: TensorType(.bfloat16, [2, 8]))))
+    module.weights["v"] = Weight(
+        type: f32(4, 4),
+        definition: .folded([Operation(name: "x", op: .add(Add()), operands: [.weight("w"), .weight("w")], type: f32(4, 4))]))
+    module.states["c"] = f32(16, 4)
+    var builder = FunctionBuilder("f", parameters: [Parameter(name: "x", type: f32(T, 4))], hasPosition: true, in: module)
+    let q = try builder.append("q", .matmul(Matmul()), [.value("x"), .weight("v")])
+    try builder.append("store", .cacheStore(CacheStore()), [.state("c"), q])
+    let a = try builder.append("a", .attention(Attention(heads: 2, keyValueHeads: 2, scale: 1)), [q, .state("c"), .state("c")])
+    let r = try builder.append("r", .rotary(Rotary(headSize: 2, theta: 10)), [a])
+    module.functions.append(builder.finish(returning: [r]))
+    return module
+}
+
+struct Breakage: Sendable, CustomTestStringConvertible {
+    let name, message, place: String
+    let change: @Sendable (inout Module) -> Void
+
+    init(_ name: String, _ message: String, at place: String, _ change: @escaping @Sendable (inout Module) -> Void) {
+        (self.name, self.message, self.place, self.change) = (name, message, place, change)
+    }
+
+    var testDescription: String { name }
+}
+
+private let breakages: [Breakage] = [
+    Breakage("symbolic state", "state '&c' is f32[T, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = f32(T, 4) },
+    Breakage("state of bytes", "state '&c' is u8[16, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = u8(16, 4) },
+    Breakage("empty state", "state '&c' is f32[0, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = f32(0, 4) },
+    Breakage("two functions", "function 'f' is defined twice", at: "f") { $0.functions.append($0.functions[0]) },
+    Breakage("symbolic weight", "weight '@w' is f32[T, 4]; expected a static shape of at most 2^63 bytes", at: "@w") {
+        $0.weights["w"]!.type = f32(T, 4)
+    },
+    Breakage("huge weight", "weight '@w' is f32[4611686018427387904]; expected a static shape of at most 2^63 bytes", at: "@w") {
+        $0.weights["w"]!.type = f32(.fixed(1 << 62))
+    },
+    Breakage("negative weight", "weight '@w' is f32[-4, -4]; expected a static shape of at most 2^63 bytes", at: "@w") {
+        $0.weights["w"]!.type = f32(-4, -4)
+    },
+    Breakage("source of another size", "weight '@w' is f32[4, 4], but its source 'a.b' is bf16[3, 5]", at: "@w") {
+        $0.weights["w"]!.definition = .source(SourceTensor(name: "a.b", type: TensorType(.bfloat16, [3, 5])))
+    },
+    Breakage("negative source", "weight '@w' is f32[4, 4], but its source 'a.b' is f32[-4, -4]", at: "@w") {
+        $0.weights["w"]!.definition = .source(SourceTensor(name: "a.b", type: f32(-4, -4)))
+    },
+    Breakage("symbolic source", "weight '@w' is f32[4, 4], but its source 'a.b' is f32[T, 16]", at: "@w") {
+        $0.weights["w"]!.definition = .source(SourceTensor(name: "a.b", type: f32(T, 16)))
+    },
+    Breakage("empty definition", "weight '@v' is f32[4, 4], but its definition ends in nothing", at: "@v") {
+        $0.weights["v"]!.definition = .folded([])
+    },
+    Breakage("definition of another type", "weight '@v' is f32[16], but its definition ends in f32[4, 4]", at: "@v") {
+        $0.weights["v"]!.type = f32(16)
+    },
+    Breakage("definition reads a later weight", "definition of '@v' reads '@z', which is not defined before it", at: "@v") {
+        $0.weights["z"] = $0.weights["w"]
+        $0.weights["v"]!.definition = .folded([Operation(name: "x", op: .add(Add()), operands: [.weight("z"), .weight("z")], type: f32(4, 4))])
+    },
+    Breakage("definition reads itself", "definition of '@v' reads '@v', which is not defined before it", at: "@v") {
+        $0.weights["v"]!.definition = .folded([Operation(name: "x", op: .add(Add()), operands: [.weight("v"), .weight("v")], type: f32(4, 4))])
+    },
+    Breakage("definition reads a parameter", "'add' reads '%x', which is not defined", at: "@v") {
+        $0.weights["v"]!.definition = .folded([Operation(name: "y", op: .add(Add()), operands: [.value("x"), .value("x")], type: f32(4, 4))])
+    },
+    Breakage("definition with an effect", "'cache_store' has an effect and may not stand in a weight", at: "@v") {
+        $0.weights["v"]!.definition = .folded([
+            Operation(name: "s", op: .cacheStore(CacheStore()), operands: [.state("c"), .weight("w")], type: nil),
+            Operation(name: "x", op: .add(Add()), operands: [.weight("w"), .weight("w")], type: f32(4, 4)),
+        ])
+    },
+    Breakage("definition at a position", "'rotary' reads the position P, which the function does not have", at: "@v") {
+        $0.weights["v"]!.definition = .folded([
+            Operation(name: "x", op: .rotary(Rotary(headSize: 2, theta: 10)), operands: [.weight("w")], type: f32(4, 4))
+        ])
+    },
+    Breakage("two parameters", "two parameters of 'f' share a name", at: "f") {
+        $0.functions[0].parameters.append(Parameter(name: "x", type: f32(2)))
+    },
+    Breakage("huge parameter", "parameter '%y' is f32[4611686018427387904]; expected at most 2^63 bytes", at: "f") {
+        $0.functions[0].parameters.append(Parameter(name: "y", type: f32(.fixed(1 << 62))))
+    },
+    Breakage("undefined result", "result '%nothing' is not defined", at: "f") { $0.functions[0].results = [.value("nothing")] },
+    Breakage("state as a result", "result '&c' is a state; expected a value", at: "f") { $0.functions[0].results = [.state("c")] },
+    Breakage("undefined operand", "'matmul' reads '@nothing', which is not defined", at: "f: %q") {
+        $0.functions[0].operations[0].operands[1] = .weight("nothing")
+    },
+    Breakage("use before definition", "'attention' reads '%q', which is not defined", at: "f: %a") {
+        $0.functions[0].operations.swapAt(0, 2)
+    },
+    Breakage("operands that do not fit", "'matmul' f32[T, 4] and weight f32[16, 1] differ in K", at: "f: %q") {
+        $0.weights["v"] = Weight(type: f32(16, 1), definition: $0.weights["w"]!.definition)
+    },
+    Breakage("another result type", "'matmul' has type f32[T, 5]; expected f32[T, 4]", at: "f: %q") {
+        $0.functions[0].operations[0].type = f32(T, 5)
+    },
+    Breakage("missing result type", "'matmul' has type none; expected f32[T, 4]", at: "f: %q") { $0.functions[0].operations[0].type = nil },
+    Breakage("attribute that is not finite", "'attention' attribute 'scale' is 'inf', not a finite number", at: "f: %a") {
+        $0.functions[0].operations[2].op = .attention(Attention(heads: 2, keyValueHeads: 2, scale: .infinity))
+    },
+    Breakage("value in place of a state", "operand 0 is '%x'; expected a state", at: "f: %store") {
+        $0.functions[0].operations[1].operands[0] = .value("x")
+    },
+    Breakage("state in place of a value", "'matmul' does not take the state '&c'", at: "f: %q") {
+        $0.functions[0].operations[0].operands[0] = .state("c")
+        $0.functions[0].operations[0].type = f32(16, 4)
+    },
+    Breakage("attention over a state and a value", "'attention' takes two states or two values, not one of each", at: "f: %a") {
+        $0.weights["k"] = Weight(type: f32(16, 4), definition: .source(SourceTensor(name: "k", type: f32(16, 4))))
+        $0.functions[0].operations[2].operands[2] = .weight("k")
+    },
+    Breakage("position in a function without one", "'cache_store' reads the position P, which the function does not have", at: "f: %store") {
+        $0.functions[0].hasPosition = false
+    },
+    Breakage("name defined twice", "name '%q' is defined twice", at: "f: %q") { $0.functions[0].operations[3].name = "q" },
+    Breakage("name of a parameter", "name '%x' is defined twice", at: "f: %x") { $0.functions[0].operations[3].name = "x" },
+    Breakage("name of an effect", "name '%store' is defined twice", at: "f: %store") { $0.functions[0].operations[3].name = "store" },
+    Breakage("two effects of one name", "name '%store' is defined twice", at: "f: %store") {
+        $0.functions[0].operations.insert($0.functions[0].operations[1], at: 2)
+    },
+]
+
+@Suite struct VerifierTests {
+    @Test func soundModuleVerifies() throws { try soundModule().verify() }
+
+    @Test(arguments: breakages) func breaks(_ breakage: Breakage) throws {
+        var module = try soundModule()
+        breakage.change(&module)
+        #expect(throws: Diagnostic.error(breakage.message, at: .operation(breakage.place))) { try module.verify() }
+    }
+
+    @Test func failureNamesThePass() throws {
+        var module = try soundModule()
+        module.functions[0].results = [.state("c")]
+        let error = #expect(throws: Diagnostic.self) { try module.verify(after: "fuse-gate") }
+        #expect(error?.rendered == "error: result '&c' is a state; expected a value, at operation 'f'; note: after pass 'fuse-gate'")
+    }
+
+    @Test func attentionOverValuesNeedsNoPosition() throws {
+        var module = Module(name: "tower")
+        var builder = FunctionBuilder("f", parameters: [Parameter(name: "x", type: f32(4, 4))], in: module)
+        let a = try builder.append(
+            "a", .attention(Attention(heads: 2, keyValueHeads: 2, scale: 1)), [.value("x"), .value("x"), .value("x")])
+        module.functions.append(builder.finish(returning: [a, .value("x")]))
+        try module.verify()
+    }
+
+    @Test func builderRefusesAtTheOperation() throws {
+        let module = try soundModule()
+        var builder = FunctionBuilder("g", parameters: [Parameter(name: "x", type: f32(T, 3))], in: module)
+        #expect(throws: Diagnostic.error("'matmul' f32[T, 3] and weight f32[4, 4] differ in K", at: .operation("g: %y"))) {
+            try builder.append("y", .matmul(Matmul()), [.value("x"), .weight("w")])
+        }
+        #expect(throws: Diagnostic.error("name '%x' is defined twice", at: .operation("g"))) {
+            try builder.append("x", .scale(Scale(factor: 2)), [.value("x")])
+        }
+        #expect(builder.function.operations.isEmpty)
+    }
+
+    @Test func storedWeightsAreThoseThatFunctionsRead() throws {
+        var module = try soundModule()
+        #expect(Array(module.storedWeights) == ["v"])
+        module.functions[0].results.append(.weight("w"))
+        #expect(Array(module.storedWeights) == ["v", "w"])
+        #expect(module.weights["v"]?.operands == ["w", "w"])
+        #expect(module.weights["w"]?.operands == [])
+    }
+}

@@ -1,0 +1,170 @@
+import IR
+import IRText
+import Support
+import Testing
+
+/// Every operation in every form of its attributes and labels, in canonical text.
+let canonicalText = #"""
+    module "every operation" stage optimized {
+      weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
+      weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
+      weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
+      weight @folded : f32[8, 8] = fold {
+        %t = transpose @w {permutation = [1, 0]} : f32[8, 8]
+        %p = matmul @w, %t {activation = gelu} : f32[8, 8]
+        %s = scale %p {factor = 1e-45} : f32[8, 8]
+      }
+      weight @again : f32[64] = fold {
+        %t = reshape @folded {shape = [64]} : f32[64]
+      }
+      weight @one : f32[] = source "scalar" f32[]
+
+      state &decoder.layer0.key_cache : f32[16, 4]
+      state &"the other" : f32[16, 4]
+
+      func vision(%image: u8[8, 8, 3]) {
+        %n = normalize %image {mean = [0.48145467, -0.0, 3.4028235e+38], std = [1.0, 1e-05, 1.1754944e-38]} : f32[3, 8, 8]
+        %p = extract_patches %n {patch = 2} : f32[16, 12]
+        %pw = extract_patches %n {patch = 2, window = 2} : f32[16, 12]
+        %g = gather_windows %p {grid = [4, 4], kernel = 2} : f32[4, 48]
+        %c = concatenate %p, %pw {axis = 1} : f32[16, 24]
+        %one = concatenate %p {axis = 0} : f32[16, 12]
+        %sl = slice %c {axis = 1, start = 8, count = 8} : f32[16, 8]
+        %a = attention %sl, %sl, %sl {heads = 4, kv_heads = 4, scale = 0.70710677} : f32[16, 8]
+        %m = multiply %a, @one : f32[16, 8]
+        %ln = layer_norm %m, @"weight with spaces/and slashes", @"weight with spaces/and slashes" {epsilon = 1e-05} : f32[16, 8]
+        return %ln, %g, @again
+      }
+
+      func prefill(%tokens: i32[T], %rows: f32[4, 8]) at P {
+        %e = embed %tokens, @decoder.embed, vision %rows : f32[T, 8]
+        %0 = rms_norm %e, @"weight with spaces/and slashes" {epsilon = 1e-06} : f32[T, 8]
+        %1.5e-3 = matmul %0, @folded : f32[T, 8]
+        %b = matmul %0, @w, bias @"weight with spaces/and slashes" : f32[T, 8]
+        %ad = matmul %0, @w, addend %b {activation = silu} : f32[T, 8]
+        %all = matmul %0, @w, bias @"weight with spaces/and slashes", addend %ad {activation = quick_gelu} : f32[T, 8]
+        %act = activation %all {function = quick_gelu} : f32[T, 8]
+        %gate = gate %act, %all {function = silu} : f32[T, 8]
+        %sum = add %gate, @"weight with spaces/and slashes" : f32[T, 8]
+        %rot = rotary %sum {head_size = 4, theta = 10000.0} : f32[T, 8]
+        %rot3 = rotary %rot {head_size = 2, theta = 500000.0, factor = 8.0, low = 1.0, high = 4.0, original = 8192} : f32[T, 8]
+        %k = slice %rot3 {axis = 1, start = 0, count = 4} : f32[T, 4]
+        cache_store &decoder.layer0.key_cache, %k as k.store
+        cache_store &"the other", %k as "v store"
+        %return = attention %rot3, &decoder.layer0.key_cache, &"the other" {heads = 4, kv_heads = 2, scale = 0.5} : f32[T, 8]
+        %last = last_row %return : f32[1, 8]
+        return %last
+      }
+
+      func decode(%tokens: i32[1]) at P {
+        %e = embed %tokens, @decoder.embed : f32[1, 8]
+        return %e
+      }
+
+      func "no operation"() {
+        return
+      }
+    }
+
+    """#
+
+@Suite struct RoundTripTests {
+    @Test func canonicalTextComesBack() throws {
+        let module = try parseModule(canonicalText, file: "canonical.ir")
+        #expect(module.description == canonicalText)
+        #expect(try parseModule(module.description, file: "canonical.ir") == module)
+    }
+
+    @Test func canonicalTextHasEveryOperation() throws {
+        let module = try parseModule(canonicalText, file: "canonical.ir")
+        let used = Set(module.functions.flatMap(\.operations).map(\.op.mnemonic))
+        let folded = module.weights.values.flatMap { weight -> [String] in
+            guard case .folded(let operations) = weight.definition else { return [] }
+            return operations.map(\.op.mnemonic)
+        }
+        #expect(used.union(folded) == Set(Op.parsers.map(\.mnemonic)))
+    }
+
+    @Test func emptyModule() throws {
+        let text = "module \"\" stage imported {\n}\n"
+        let module = try parseModule(text, file: "e.ir")
+        #expect(module == Module(name: ""))
+        #expect(module.description == text)
+    }
+
+    /// Blanks, line ends, comments and the order of items are free; integers may stand for floats.
+    @Test func freeText() throws {
+        let text =
+            "// first\r\nmodule\"m\"stage\nimported{state&c:f32[2,4]func f(%x:f32[T,4])at P{cache_store&c,%x as s%y=scale%x{factor=2}:f32[T,4]"
+            + "%z=add%y,@w:f32[T,4]return%z}// no use before\n}"
+        #expect(throws: Diagnostic.self) { try parseModule(text, file: "f.ir") }
+        let module = try parseModule(
+            text.replacing("state&c", with: "weight@w:f32[4]=source\"w\"f32[4]\tstate // here\n&c"), file: "f.ir")
+        #expect(
+            module.description == """
+                module "m" stage imported {
+                  weight @w : f32[4] = source "w" f32[4]
+
+                  state &c : f32[2, 4]
+
+                  func f(%x: f32[T, 4]) at P {
+                    cache_store &c, %x as s
+                    %y = scale %x {factor = 2.0} : f32[T, 4]
+                    %z = add %y, @w : f32[T, 4]
+                    return %z
+                  }
+                }
+
+                """)
+    }
+
+    /// Floats print shortest and read back to the same bits.
+    @Test func floats() throws {
+        var random = SystemRandomNumberGenerator()
+        var values: [Float] = [0, -0.0, 1, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .leastNormalMagnitude, 0.1, 16_777_216, 1e16, .pi]
+        for _ in 0..<2000 {
+            let value = Float(bitPattern: random.next())
+            if value.isFinite { values.append(value) }
+        }
+        var module = Module(name: "floats")
+        let parameter = Parameter(name: "x", type: TensorType(.uint8, [1, 1, .fixed(values.count)]))
+        var builder = FunctionBuilder("f", parameters: [parameter], in: module)
+        let y = try builder.append("y", .normalize(Normalize(mean: values, std: values.reversed())), [.value("x")])
+        module.functions.append(builder.finish(returning: [y]))
+        let parsed = try parseModule(module.description, file: "floats.ir")
+        guard case .normalize(let read) = parsed.functions[0].operations[0].op else {
+            Issue.record("not a normalize")
+            return
+        }
+        #expect(read.mean.map(\.bitPattern) == values.map(\.bitPattern))
+        #expect(parsed.description == module.description)
+    }
+
+    /// Names of any scalars come back.
+    @Test func names() throws {
+        var random = SystemRandomNumberGenerator()
+        let alphabet: [Unicode.Scalar] = ["a", "Z", "0", ".", "_", "-", "+", " ", "\"", "\\", "/", "%", "@", "{", "}", "\n", "\r", "\0", "\u{E9}", "\u{301}", "\u{2028}", "\u{1F600}", "T", "P"]
+        func name() -> String {
+            var text = String.UnicodeScalarView()
+            for _ in 0..<Int.random(in: 0...6, using: &random) { text.append(alphabet.randomElement(using: &random)!) }
+            return String(text)
+        }
+        for _ in 0..<200 {
+            var module = Module(name: name())
+            let (weight, state, parameter, result) = (name(), name(), name(), name())
+            if parameter == result { continue }
+            module.weights[weight] = Weight(type: TensorType(.float32, [4]), definition: .source(SourceTensor(name: name(), type: TensorType(.float16, [4]))))
+            module.states[state] = TensorType(.float32, [8, 4])
+            var builder = FunctionBuilder(
+                name(), parameters: [Parameter(name: parameter, type: TensorType(.float32, [.sequence, 4]))], hasPosition: true, in: module)
+            let value = try builder.append(result, .add(Add()), [.value(parameter), .weight(weight)])
+            let store = name()
+            if store != parameter, store != result { try builder.append(store, .cacheStore(CacheStore()), [.state(state), value]) }
+            module.functions.append(builder.finish(returning: [value, .weight(weight)]))
+            try module.verify()
+            let parsed = try parseModule(module.description, file: "names.ir")
+            #expect(parsed == module)
+            #expect(Array(parsed.description.unicodeScalars) == Array(module.description.unicodeScalars))
+        }
+    }
+}
