@@ -8,6 +8,7 @@ enum ProbeProgram {
         #include <omp.h>
         #include <pthread.h>
         #include <stdio.h>
+        #include <stdlib.h>
         #include <jpeglib.h>
         #include <png.h>
         #include <webp/decode.h>

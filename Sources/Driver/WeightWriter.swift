@@ -50,20 +50,26 @@ struct WeightWriter: Sendable {
     }
 }
 
-/// Elements `elements` of a stored tensor as 32-bit floats, exactly; then lets go of the file's pages that were read.
-/// Wide vectors, because the conversion should not be slower than the disk.
+/// Elements `elements` of a stored tensor as 32-bit floats, exactly.
 func widen(_ entry: TensorEntry, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
     precondition(elements.lowerBound >= 0 && elements.upperBound <= entry.elementCount && destination.count >= elements.count)
-    let start = entry.range.lowerBound + UInt64(elements.lowerBound * entry.dtype.size)
-    let bytes = start..<start + UInt64(elements.count * entry.dtype.size)
-    entry.file.withBytes(bytes) { source in
-        switch entry.dtype {
+    widen(
+        entry.file, from: entry.range.lowerBound + UInt64(elements.lowerBound * entry.dtype.size), entry.dtype,
+        into: UnsafeMutableBufferPointer(rebasing: destination[..<elements.count]))
+}
+
+/// `destination.count` elements that begin at byte `start` of a file; then lets go of the pages that were read.
+/// Wide vectors, because the conversion should not be slower than the disk.
+func widen(_ file: MappedFile, from start: UInt64, _ type: ElementType, into destination: UnsafeMutableBufferPointer<Float>) {
+    let bytes = start..<start + UInt64(destination.count * type.size)
+    file.withBytes(bytes) { source in
+        switch type {
         case .float32: UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
         case .bfloat16: widenHalves(source, into: destination, widenedBFloat16)
         case .float16: widenHalves(source, into: destination, widenedFloat16)
         }
     }
-    entry.file.release(bytes)
+    file.release(bytes)
 }
 
 private typealias Lanes = SIMD16<UInt32>

@@ -1,0 +1,104 @@
+import Foundation
+import Testing
+
+@testable import Driver
+
+/// `ir`, `opt`, `inspect`, `targets`, `synth` and the command line itself.
+@Suite struct CommandTests {
+    @Test func version() throws {
+        let result = try lmmc("--version")
+        #expect(result.status == 0 && result.output == "lmmc \(Lmmc.version)\n")
+        #expect(try lmmc("--help").output.contains("compile"))
+        #expect(try lmmc("compile", "--help").output.contains("--dump-ir"))
+    }
+
+    @Test func wrongCommandLines() throws {
+        let cases: [([String], String)] = [
+            ([], "error: the command is missing; expected one of 'compile', 'inspect', 'ir', 'opt', 'synth' or 'targets'; 'lmmc --help' says more"),
+            (["compil"], "error: unknown command 'compil'; did you mean 'compile'?; expected"),
+            (["compile"], "error: missing expected argument '<model>'"),
+            (["compile", "x"], "error: missing expected argument '--output <output>'"),
+            (["compile", "x", "-o", "y", "--context", "many"], "error: the value 'many' is invalid for '--context <n>'"),
+            (["ir", "--stage", "imported"], "error: the checkpoint folder is missing"),
+            (["ir", goldens + "/fusion-k1", "--stage", "improted"], "error: unknown stage 'improted'; did you mean 'imported'?, at option '--stage'"),
+            (["ir", goldens + "/fusion-k1", "--stage", "imported", "--format", "dot"], "error: format 'dot' is not supported yet, at option '--format'; expected 'text'"),
+            (["ir", goldens + "/fusion-k1", "--stage", "imported", "--format", "xml"], "error: unknown value 'xml', at option '--format'"),
+            (["opt", "-", "--passes", "dead-cod"], "error: unknown pass 'dead-cod'; did you mean 'dead-code'?"),
+            (["synth", "--preset", "gpt", "-o", "x"], "error: unknown preset 'gpt', at option '--preset'"),
+            (["synth", "--preset", "llava-stf-7b"], "error: the folder to make is missing, at option '-o'"),
+        ]
+        for (arguments, wanted) in cases {
+            let result = try run([lmmcPath] + arguments)
+            #expect(result.status == 2, "\(arguments)")
+            #expect(result.output == "")
+            #expect(result.errors.hasPrefix(wanted), "\(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1)
+        }
+    }
+
+    /// What `ir` prints `opt` reads, and running the passes by hand gives what `ir` shows after them.
+    @Test func irAndOptAgree() throws {
+        let model = goldens + "/fusion-paper"
+        let stages = try lmmc("ir", "--stage", "list").output.split(separator: "\n").map(String.init)
+        let passes = try lmmc("opt", "--passes", "list").output.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
+        #expect(stages == ["imported"] + passes + ["optimized"])
+        var text = try lmmc("ir", model, "--stage", "imported").output
+        #expect(try lmmc("opt", "-", "--passes", "", input: text).output == text)
+        for pass in passes {
+            let result = try lmmc("opt", "-", "--passes", pass, input: text)
+            try #require(result.status == 0, "\(pass): \(result.errors)")
+            text = result.output
+            #expect(try lmmc("ir", model, "--stage", pass).output == text, "\(pass)")
+        }
+        let scratch = try Scratch()
+        let all = try lmmc("opt", scratch.write("imported.ir", try lmmc("ir", model, "--stage", "imported").output), "--passes", passes.joined(separator: ","))
+        #expect(all.output == text)
+    }
+
+    @Test func dumpIR() throws {
+        let scratch = try Scratch()
+        let result = try lmmc("compile", goldens + "/fusion-k1", "--emit", "c", "-o", scratch["c"], "--dump-ir", scratch["a/b"], "--quiet")
+        #expect(result.status == 0, "\(result.errors)")
+        let stages = try lmmc("ir", "--stage", "list").output.split(separator: "\n")
+        let names = try FileManager.default.contentsOfDirectory(atPath: scratch["a/b"]).sorted()
+        #expect(names == stages.enumerated().map { String(format: "%02d-%@.ir", $0.offset, String($0.element)) })
+        #expect(try String(contentsOfFile: scratch["a/b/00-imported.ir"], encoding: .utf8) == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported").output)
+    }
+
+    @Test func inspect() throws {
+        let text = try lmmc("inspect", goldens + "/released-stf")
+        #expect(text.status == 0 && text.output.contains("tokens      9 per image\n"), "\(text.output)")
+        #expect(text.output.contains("taps 23, 21, 18, 15, 12, 9, 6, 3"))
+        let json = try lmmc("inspect", goldens + "/released-stf", "--context", "100", "--json")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+        let bytes = try #require(object["bytes"] as? [String: Int])
+        // 2 layers, keys and values, 100 positions of width 32, f32
+        #expect(bytes["kv_cache_f32"] == 2 * 2 * 100 * 32 * 4)
+        let parameters = try #require(object["parameters"] as? [String: Int])
+        #expect(parameters["all"] == parameters["decoder"]! + parameters["fusion"]! + parameters["vision_tower"]!)
+        let tensors = try #require(object["tensors"] as? [[String: Any]])
+        #expect(tensors.reduce(0) { $0 + ($1["elements"] as! Int) } == parameters["all"])
+    }
+
+    @Test func targets() throws {
+        let result = try lmmc("targets")
+        #expect(result.status == 0 && result.output.contains("native") && result.output.contains("this machine: \(HostCPU.current.architecture)"))
+    }
+
+    /// The synthetic checkpoint of the smallest shape: valid, and the same for the same seed.
+    @Test func synth() throws {
+        let scratch = try Scratch()
+        for name in ["a", "b", "c"] {
+            let seed = name == "c" ? "8" : "7"
+            let result = try lmmc(
+                "synth", "--preset", "llava-stf-7b", "--layers", "1", "--vision-layers", "2", "--seed", seed, "-o", scratch[name], "--quiet")
+            try #require(result.status == 0, "\(result.errors)")
+        }
+        #expect(try run(["/usr/bin/cmp", scratch["a/model.safetensors"], scratch["b/model.safetensors"]]).status == 0)
+        #expect(try run(["/usr/bin/cmp", scratch["a/model.safetensors"], scratch["c/model.safetensors"]]).status == 1)
+        let inspected = try lmmc("inspect", scratch["a"])
+        #expect(inspected.status == 0 && inspected.output.contains("144 per image"), "\(inspected.errors)")
+        let again = try lmmc("synth", "--preset", "llava-stf-7b", "--layers", "1", "-o", scratch["a"])
+        #expect(again.status == 1 && again.errorLine == "error: output folder '\(scratch["a"])' is not empty; expected a new folder")
+    }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import Testing
+
+@testable import Driver
+
+/// Failures end with one line, the right exit code, and nothing left behind.
+@Suite(.serialized) struct FailureTests {
+    /// Runs `lmmc compile` on `model`; nothing may be left in the output's folder or among the temporary files.
+    private func expectFailure(
+        _ model: String, _ wanted: String, status: Int32 = 1, options: [String] = [], prefix: [String] = []
+    ) throws {
+        let scratch = try Scratch()
+        for name in ["out", "tmp"] { try FileManager.default.createDirectory(atPath: scratch[name], withIntermediateDirectories: false) }
+        let command = prefix + [lmmcPath, "compile", model, "-o", scratch["out/program"], "--quiet"] + options
+        let result = try run(command, environment: ["TMPDIR": scratch["tmp"]])
+        #expect(result.status == status)
+        #expect(result.output == "")
+        #expect(result.errorLine.hasPrefix("error: ") && !result.errorLine.contains("\n"), "\(result.errors)")
+        #expect(result.errorLine.contains(wanted), "\(result.errors)")
+        for name in ["out", "tmp"] { #expect(try FileManager.default.contentsOfDirectory(atPath: scratch[name]) == []) }
+    }
+
+    /// Replaces the first `old` in a file by `new` of the same length.
+    private func patch(_ path: String, _ old: String, _ new: String) throws {
+        var data = try Data(contentsOf: URL(filePath: path))
+        let range = try #require(data.range(of: Data(old.utf8)))
+        data.replaceSubrange(range, with: Data(new.utf8))
+        try data.write(to: URL(filePath: path))
+    }
+
+    @Test func truncatedShard() throws {
+        let scratch = try Scratch()
+        let model = try scratch.checkpoint("released-stf-sharded")
+        let shard = try #require(try FileManager.default.contentsOfDirectory(atPath: model).sorted().first { $0.hasSuffix(".safetensors") })
+        let file = model + "/" + shard
+        let size = try #require(try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int)
+        truncate(file, size - 100)
+        try expectFailure(model, shard)
+        truncate(file, 4)
+        try expectFailure(model, shard)
+    }
+
+    @Test func wrongElementType() throws {
+        let scratch = try Scratch()
+        let model = try scratch.checkpoint("llava-linear")
+        try patch(model + "/model.safetensors", "\"dtype\":\"F", "\"dtype\":\"Q")
+        try expectFailure(model, "model.safetensors")
+    }
+
+    @Test(arguments: ["config.json", "tokenizer.model", "model.safetensors"])
+    func missingFile(_ name: String) throws {
+        let scratch = try Scratch()
+        let model = try scratch.checkpoint("llava-linear")
+        #expect(unlinkFile("\(model)/\(name)"))
+        try expectFailure(model, name)
+    }
+
+    @Test func missingModel() throws {
+        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json'")
+        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json'")
+    }
+
+    @Test func badOptions() throws {
+        let model = goldens + "/llava-linear"
+        let cases: [([String], String)] = [
+            (["--precision", "int8"], "error: precision 'int8' does not exist yet, at option '--precision'; expected 'f32'"),
+            (["--precision", "f16"], "unknown value 'f16', at option '--precision'; expected 'f32', 'bf16', 'int8' or 'int4'"),
+            (["--target", "aarch64"], "code for every level of target 'aarch64' does not exist yet, at option '--target'"),
+            (["--target", "sparc"], "unknown value 'sparc', at option '--target'; expected 'x86-64', 'aarch64' or 'native'"),
+            (["--context", "0"], "context 0 is too small, at option '--context'; expected at least 1 position"),
+            (["--context", "100000"], "context 100000 is larger than the model's, at option '--context'; expected 1 to 256 positions"),
+            (["--template", "alpaca"], "unknown value 'alpaca', at option '--template'"),
+            (["--emit", "llvm"], "unknown value 'llvm', at option '--emit'; expected 'executable' or 'c'"),
+            (["--jobs", "0"], "0 jobs are too few, at option '--jobs'; expected at least 1"),
+            (["--cc", "/no/such/cc"], "'/no/such/cc' is not a program, at option '--cc'; expected a C compiler, gcc or clang"),
+            (["--nonsense"], "unknown option '--nonsense'"),
+        ]
+        for (options, wanted) in cases { try expectFailure(model, wanted, status: 2, options: options) }
+    }
+
+    @Test func badOutput() throws {
+        let scratch = try Scratch()
+        let model = goldens + "/llava-linear"
+        func message(_ output: String) throws -> Run { try lmmc("compile", model, "-o", output) }
+        #expect(try message(scratch.path).errorLine == "error: output '\(scratch.path)' is a folder; expected the name of a file")
+        #expect(
+            try message(scratch["no/program"]).errorLine
+                == "error: output folder '\(scratch["no"])' does not exist; expected a folder that can be written")
+        #expect(try message("/dev/null").errorLine == "error: output '/dev/null' is not a regular file; expected another name")
+        #expect(try message("/proc/x").status == 1)
+        #expect(scratch.contents == [])
+    }
+
+    /// A disk that is too small is refused with numbers before any work, where a small disk can be made.
+    @Test func smallDisk() throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(atPath: scratch["disk"], withIntermediateDirectories: false)
+        let script = "mount -t tmpfs -o size=8m none \"$0\" && exec \"$@\""
+        let mounted = ["/usr/bin/unshare", "-m", "sh", "-c", script, scratch["disk"]]
+        guard try run(mounted + ["true"]).status == 0 else { return }
+        let result = try run(mounted + [lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["disk/program"], "--quiet"])
+        #expect(result.status == 1)
+        #expect(result.errors.contains("MiB, and 8 MiB are free in '\(scratch["disk"])'; expected a disk with more room\n"), "\(result.errors)")
+    }
+
+    /// A write that fails anywhere: in the compiler, in the linker, among the weights, at the very end.
+    @Test func fullDisk() throws {
+        let model = goldens + "/llava-linear"
+        let scratch = try Scratch()
+        #expect(try lmmc("compile", model, "-o", scratch["program"], "--quiet").status == 0)
+        let size = try #require(try FileManager.default.attributesOfItem(atPath: scratch["program"])[.size] as? Int)
+        for kilobytes in [1, 100, 5_000, (size - 200_000) / 1024, (size - 1) / 1024] {
+            // bash counts in 1024 bytes; the signal must not end lmmc, so that it can clean up.
+            try expectFailure(model, "", prefix: ["/bin/bash", "-c", "ulimit -f \(kilobytes); exec \"$@\"", "bash"])
+        }
+    }
+
+    /// Interrupted at any moment.
+    @Test(arguments: [(SIGINT, 0.05), (SIGTERM, 0.3), (SIGINT, 0.8), (SIGTERM, 1.6), (SIGINT, 2.5)])
+    func interrupted(_ signal: Int32, _ delay: Double) throws {
+        let scratch = try Scratch()
+        for name in ["out", "tmp"] { try FileManager.default.createDirectory(atPath: scratch[name], withIntermediateDirectories: false) }
+        let command = [lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["out/program"], "--quiet", "--jobs", "1"]
+        let result = try run(command, environment: ["TMPDIR": scratch["tmp"]]) { process in
+            Thread.sleep(forTimeInterval: delay)
+            kill(process.processIdentifier, signal)
+        }
+        if result.status == 0 {
+            // It was done before the signal came.
+            #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["out"]) == ["program"])
+        } else {
+            #expect(result.status == 1)
+            #expect(result.errors == "error: interrupted by \(signal == SIGINT ? "SIGINT" : "SIGTERM")\n")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["out"]) == [])
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["tmp"]) == [])
+    }
+
+    /// What the compiled program says to bad input.
+    @Test func program() throws {
+        let scratch = try Scratch()
+        let program = scratch["program"]
+        #expect(try lmmc("compile", goldens + "/llava-linear", "-o", program, "--quiet").status == 0)
+        let text = try scratch.write("text.png", "not an image")
+        let cases: [([String], Int32, String)] = [
+            (["--image", text, "--prompt", "x"], 1, "text.png"),
+            (["--image", "/nowhere.png", "--prompt", "x"], 1, "/nowhere.png"),
+            (["--nonsense"], 2, "--nonsense"),
+            (["--raw-prompt", "<image>"], 2, "image"),
+            (["--prompt", String(repeating: "word ", count: 2000)], 1, "256"),
+        ]
+        for (arguments, status, wanted) in cases {
+            let result = try run([program] + arguments)
+            #expect(result.status == status, "\(arguments): \(result.errors)")
+            #expect(result.output == "")
+            #expect(result.errors.hasPrefix("error: ") && result.errors.contains(wanted), "\(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Testing
+
+/// Tests/Golden/manifest.json
+struct GoldenManifest: Decodable {
+    struct Checkpoint: Decodable, Sendable, CustomTestStringConvertible {
+        var checkpoint: String
+        var compile: [String]
+        var cases: [Case]
+        var testDescription: String { checkpoint }
+    }
+
+    struct Case: Decodable, Sendable {
+        var name: String
+        var arguments: [String]
+        var expected: String
+        var compare: [String]
+    }
+
+    /// The fields of `--json` that do not depend on time.
+    struct Answer: Decodable, Equatable {
+        var text: String
+        var tokens: [Int]
+        var prompt_tokens: Int
+        var visual_tokens: Int
+        var finish_reason: String
+    }
+
+    var checkpoints: [Checkpoint]
+
+    static let checkpoints: [Checkpoint] = {
+        let data = FileManager.default.contents(atPath: goldens + "/manifest.json") ?? Data()
+        return (try? JSONDecoder().decode(GoldenManifest.self, from: data))?.checkpoints ?? []
+    }()
+}
+
+/// Runs one case through a compiled program and compares answer and arrays: relative l2 at most 1e-4, pixels within 1e-6.
+func expectGolden(_ golden: GoldenManifest.Case, program: String, environment: [String: String] = [:]) throws {
+    let scratch = try Scratch()
+    let result = try run([program] + golden.arguments + ["--json", "--dump", scratch["dump"]], environment: environment, folder: goldens)
+    try #require(result.status == 0, "\(golden.name): exit \(result.status), \(result.errors)")
+    let expectedFolder = "\(goldens)/\(golden.expected)"
+    func answer(_ data: Data) throws -> GoldenManifest.Answer { try JSONDecoder().decode(GoldenManifest.Answer.self, from: data) }
+    let expected = try answer(Data(contentsOf: URL(filePath: expectedFolder + "/tokens.json")))
+    #expect(try answer(Data(result.output.utf8)) == expected, "\(golden.name)")
+    for name in golden.compare {
+        let array = try NumPyArray(path: "\(scratch["dump"])/\(name).npy")
+        let reference = try NumPyArray(path: "\(expectedFolder)/\(name).npy")
+        #expect(array.shape == reference.shape, "\(golden.name): \(name)")
+        if name == "pixels" {
+            #expect(array.largestDifference(to: reference) <= 1e-6, "\(golden.name): \(name)")
+        } else {
+            #expect(array.relativeDistance(to: reference) <= 1e-4, "\(golden.name): \(name)")
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import Support
+import Testing
+
+@testable import Driver
+
+/// The repository that these tests were compiled from.
+let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
+let goldens = repository + "/Tests/Golden"
+
+/// The built `lmmc` beside the test bundle, or the one that the environment names.
+let lmmcPath: String = {
+    if let path = ProcessInfo.processInfo.environment["LMMC"] { return path }
+    return URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "lmmc").path
+}()
+
+/// A folder for one test, gone with the value.
+final class Scratch {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appending(path: "lmmc-driver-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    subscript(name: String) -> String { "\(path)/\(name)" }
+
+    func write(_ name: String, _ text: String, executable: Bool = false) throws -> String {
+        try text.write(toFile: self[name], atomically: true, encoding: .utf8)
+        if executable { chmod(self[name], 0o755) }
+        return self[name]
+    }
+
+    /// Everything in the folder, hidden files too.
+    var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path).sorted()) ?? [] }
+
+    /// A copy of a golden checkpoint that a test may damage.
+    func checkpoint(_ name: String) throws -> String {
+        let copy = self["checkpoint-\(name)"]
+        try FileManager.default.copyItem(atPath: "\(goldens)/\(name)", toPath: copy)
+        return copy
+    }
+}
+
+struct Run {
+    var status: Int32
+    var output: String
+    var errors: String
+
+    /// The single line on standard error.
+    var errorLine: String { errors.hasSuffix("\n") ? String(errors.dropLast()) : errors }
+}
+
+/// Runs a program to its end. SIGINT and SIGTERM are as a shell in the foreground leaves them.
+func run(
+    _ arguments: [String], environment: [String: String] = [:], folder: String? = nil, input: String = "",
+    while running: ((Process) throws -> Void)? = nil
+) throws -> Run {
+    let process = Process()
+    process.executableURL = URL(filePath: arguments[0])
+    process.arguments = Array(arguments.dropFirst())
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    if let folder { process.currentDirectoryURL = URL(filePath: folder) }
+    // Files, because nobody would empty pipes while `running` works.
+    let scratch = try Scratch()
+    for name in ["out", "err", "in"] { _ = try scratch.write(name, name == "in" ? input : "") }
+    process.standardOutput = try FileHandle(forWritingTo: URL(filePath: scratch["out"]))
+    process.standardError = try FileHandle(forWritingTo: URL(filePath: scratch["err"]))
+    process.standardInput = try FileHandle(forReadingFrom: URL(filePath: scratch["in"]))
+    try process.run()
+    try running?(process)
+    process.waitUntilExit()
+    func text(_ name: String) throws -> String { String(decoding: try Data(contentsOf: URL(filePath: scratch[name])), as: UTF8.self) }
+    return Run(
+        status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
+        output: try text("out"), errors: try text("err"))
+}
+
+func lmmc(_ arguments: String..., environment: [String: String] = [:], input: String = "") throws -> Run {
+    try run([lmmcPath] + arguments, environment: environment, input: input)
+}
+
+/// A C-order little-endian float32 array of a .npy file.
+struct NumPyArray {
+    var shape: [Int]
+    var values: [Float]
+
+    init(path: String) throws {
+        let data = [UInt8](try Data(contentsOf: URL(filePath: path)))
+        try #require(data.count > 10 && Array(data[..<8]) == [0x93] + Array("NUMPY".utf8) + [1, 0], "\(path) is not a .npy file")
+        let length = Int(data[8]) | Int(data[9]) << 8
+        let header = String(decoding: data[10..<10 + length], as: UTF8.self)
+        try #require(header.contains("'<f4'") && header.contains("'fortran_order': False"), "\(path): \(header)")
+        let match = try #require(header.firstMatch(of: #/'shape': \(([0-9, ]*)\)/#))
+        shape = match.1.split(whereSeparator: { ", ".contains($0) }).compactMap { Int($0) }
+        let body = data[(10 + length)...]
+        try #require(body.count == shape.reduce(4, *), "\(path): \(body.count) bytes for \(shape)")
+        values = Array(body).withUnsafeBytes { bytes in
+            (0..<bytes.count / 4).map { Float(bitPattern: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self).littleEndian) }
+        }
+    }
+
+    /// |self - other| / |other| over all elements.
+    func relativeDistance(to other: NumPyArray) -> Double {
+        guard shape == other.shape else { return .infinity }
+        var difference = 0.0, norm = 0.0
+        for (a, b) in zip(values, other.values) {
+            difference += (Double(a) - Double(b)) * (Double(a) - Double(b))
+            norm += Double(b) * Double(b)
+        }
+        return difference == 0 ? 0 : (difference / norm).squareRoot()
+    }
+
+    func largestDifference(to other: NumPyArray) -> Double {
+        guard shape == other.shape else { return .infinity }
+        return zip(values, other.values).reduce(0) { max($0, abs(Double($1.0) - Double($1.1))) }
+    }
+}
+
+func unlinkFile(_ path: String) -> Bool { unlink(path) == 0 }
+
+func copyFile(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
+
+func parent(_ path: String) -> String { URL(filePath: path).deletingLastPathComponent().path }

@@ -1,0 +1,107 @@
+import Checkpoint
+import Foundation
+import Support
+import Testing
+
+@testable import Driver
+
+@Suite struct UnitTests {
+    /// Adding a file to Runtime/ without listing it in RuntimeSources must not go unnoticed.
+    @Test func everyRuntimeFileIsCarried() throws {
+        let folder = repository + "/Runtime"
+        let names = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".c") || $0.hasSuffix(".h") }
+        #expect(RuntimeFile.all.map(\.path).sorted() == names.sorted())
+        for file in RuntimeFile.all {
+            #expect(Array(file.bytes) == [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/\(file.path)"))), "\(file.path)")
+        }
+    }
+
+    /// All 65536 halves, at every alignment and length, as the plain reader gives them.
+    @Test(arguments: ["F16", "BF16"])
+    func wideningIsExact(_ type: String) throws {
+        let scratch = try Scratch()
+        let halves = (0...UInt16.max).map { $0 }
+        // A safetensors file is not needed: an entry is a range of any file.
+        var bytes: [UInt8] = [0]
+        for half in halves { bytes += [UInt8(half & 0xFF), UInt8(half >> 8)] }
+        try Data(bytes).write(to: URL(filePath: scratch["halves"]))
+        let pages = try MappedFile(path: scratch["halves"])
+        for (first, count) in [(0, 65536), (1, 15), (3, 16), (5, 17), (31, 1000), (65535, 1), (7, 0)] {
+            var floats = [Float](repeating: .nan, count: count)
+            floats.withUnsafeMutableBufferPointer { buffer in
+                widen(pages, from: 1 + UInt64(first * 2), try! #require(ElementType(rawValue: type)), into: buffer)
+            }
+            for (index, value) in floats.enumerated() {
+                let half = halves[first + index]
+                let expected = type == "F16" ? Float(Float16(bitPattern: half)) : Float(bitPattern: UInt32(half) << 16)
+                if expected.isNaN {
+                    #expect(value.isNaN)
+                } else {
+                    #expect(value.bitPattern == expected.bitPattern, "\(half)")
+                }
+            }
+        }
+    }
+
+    @Test func jsonText() {
+        let text = JSONText.object([("a\"\n", .array([1, .number(0.5), .number(.nan), .null, .bool(true)])), ("b", .object([("c", "\\")]))])
+        #expect(text.text() == #"{"a\"\u000a": [1, 0.5, null, null, true], "b": {"c": "\\"}}"#)
+        #expect(text.text(indent: 0).hasPrefix("{\n  \"a\\\"\\u000a\": [1, 0.5"))
+    }
+
+    @Test func times() {
+        #expect(secondsText(0.0124) == "12 ms")
+        #expect(secondsText(0.9996) == "1.0 s")
+        #expect(secondsText(99.96) == "1 min 40 s")
+        #expect(secondsText(3725) == "62 min 5 s")
+    }
+
+    @Test func firstErrorOfACompiler() {
+        func first(_ output: String, status: Int32 = 1) -> String { firstError(SubprocessResult(status: status, output: output), folder: "/tmp/x") }
+        #expect(first("/tmp/x/a.c: In function 'f':\n/tmp/x/a.c:3:1: error: no\nmore\n") == "a.c:3:1: error: no")
+        #expect(first("/tmp/x/a.o: undefined reference to `g'\ncollect2: error: ld returned 1 exit status") == "collect2: error: ld returned 1 exit status")
+        #expect(first("", status: 137) == "ended by signal 9")
+        #expect(first("", status: 3) == "exit status 3")
+    }
+
+    /// Work on several threads: everything once, and the first failure stops the rest.
+    @Test func parallelWork() throws {
+        let seen = SharedState([Int]())
+        try inParallel(100, jobs: 4) { index throws(Diagnostic) in seen.mutex.withLock { $0.append(index) } }
+        #expect(seen.mutex.withLock { $0.sorted() } == Array(0..<100))
+        let done = SharedState(0)
+        #expect(throws: Diagnostic.self) {
+            try inParallel(1000, jobs: 3) { index throws(Diagnostic) in
+                if index == 5 { throw .error("five") }
+                done.mutex.withLock { $0 += 1 }
+            }
+        }
+        #expect(done.mutex.withLock { $0 } < 900)
+    }
+
+    /// A disk that is full while weights stream.
+    @Test func streamedFileReportsAFullDisk() throws {
+        let number = open("/dev/full", O_WRONLY)
+        defer { close(number) }
+        let file = StreamedFile(number, path: "model.bin")
+        #expect(throws: Diagnostic.system("write", path: "model.bin", code: ENOSPC)) { try file.write([Float](repeating: 1, count: 10), at: 0) }
+    }
+
+    @Test func syntheticTokenizerIsOne() throws {
+        let scratch = try Scratch()
+        try Data(SynthTokenizer.model()).write(to: URL(filePath: scratch["tokenizer.model"]))
+        let model = try SentencePieceModel(readingFile: scratch["tokenizer.model"])
+        #expect(model.pieces.count == 32_000)
+        #expect((model.unknownID, model.bosID, model.eosID, model.padID) == (0, 1, 2, nil))
+        let texts = Set(model.pieces.map(\.text))
+        // Each merged piece joins two others.
+        for piece in model.pieces where piece.kind == .normal {
+            let scalars = String(decoding: piece.text, as: UTF8.self).unicodeScalars.map { Array(String($0).utf8) }
+            guard scalars.count > 1 else { continue }
+            let splits = (1..<scalars.count).contains { cut in
+                texts.contains(Array(scalars[..<cut].joined())) && texts.contains(Array(scalars[cut...].joined()))
+            }
+            #expect(splits, "\(String(decoding: piece.text, as: UTF8.self))")
+        }
+    }
+}
