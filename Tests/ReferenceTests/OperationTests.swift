@@ -1,0 +1,151 @@
+import IR
+import IRText
+import Support
+import Testing
+
+@testable import Reference
+
+/// Small results that a person can check.
+@Suite struct OperationTests {
+    private func floats(_ shape: [Int], _ values: Float...) -> Tensor { Tensor(shape: shape, values) }
+    private func range(_ shape: [Int]) -> Tensor { Tensor(shape: shape, (0..<shape.reduce(1, *)).map { Float($0) }) }
+    private func run(_ op: Op, _ operands: Tensor..., position: Int = 0, overStates: Bool = false) throws -> Tensor {
+        // The type rule agrees with what is computed.
+        let type = try op.payload.resultType(operands.map(\.type))
+        let result = try evaluate(op, operands, position: position, overStates: overStates)
+        if let type { #expect(result.type == type) }
+        return result
+    }
+
+    @Test func normalize() throws {
+        let op = Op.normalize(Normalize(mean: [0, 0.5, 1], std: [1, 0.5, 0.25]))
+        let image = Tensor(shape: [1, 2, 3], [0, 255, 255, 255, 0, 0] as [UInt8])
+        #expect(try run(op, image) == floats([3, 1, 2], 0, 1, 1, -1, 0, -4))
+    }
+
+    @Test func extractPatches() throws {
+        // Two channels of 2 x 4, patches of 2: (c, dy, dx)
+        let image = range([2, 2, 4])
+        #expect(
+            try run(.extractPatches(ExtractPatches(patch: 2)), image)
+                == floats([2, 8], 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15))
+        #expect(
+            try run(.extractPatches(ExtractPatches(patch: 1, window: 2)), range([1, 2, 4])) == floats([8, 1], 0, 1, 4, 5, 2, 3, 6, 7))
+        #expect(try run(.extractPatches(ExtractPatches(patch: 2)), range([1, 3, 3])) == floats([1, 4], 0, 1, 3, 4))
+    }
+
+    @Test func gatherWindows() throws {
+        // Four tokens of two channels in one window: (c, dy, dx)
+        let op = Op.gatherWindows(GatherWindows(height: 2, width: 2, kernel: 2))
+        #expect(try run(op, range([4, 2])) == floats([1, 8], 0, 2, 4, 6, 1, 3, 5, 7))
+        let wide = Op.gatherWindows(GatherWindows(height: 2, width: 4, kernel: 2))
+        #expect(try run(wide, range([8, 1])) == floats([2, 4], 0, 1, 4, 5, 2, 3, 6, 7))
+    }
+
+    @Test func moves() throws {
+        #expect(try run(.concatenate(Concatenate(axis: 1)), range([2, 1]), range([2, 2])) == floats([2, 3], 0, 0, 1, 1, 2, 3))
+        #expect(try run(.concatenate(Concatenate(axis: 0)), range([1, 2]), range([2, 2])) == floats([3, 2], 0, 1, 0, 1, 2, 3))
+        #expect(try run(.slice(Slice(axis: 1, start: 1, count: 1)), range([2, 2])) == floats([2, 1], 1, 3))
+        #expect(try run(.slice(Slice(axis: 0, start: 1, count: 1)), range([2, 2])) == floats([1, 2], 2, 3))
+        #expect(try run(.lastRow(LastRow()), range([3, 2])) == floats([1, 2], 4, 5))
+        #expect(try run(.reshape(Reshape(shape: [3, 2])), range([2, 3])) == range([3, 2]))
+        #expect(try run(.reshape(Reshape(shape: [])), range([1])) == range([]))
+        #expect(try run(.transpose(Transpose(permutation: [1, 0])), range([2, 3])) == floats([3, 2], 0, 3, 1, 4, 2, 5))
+        #expect(try run(.transpose(Transpose(permutation: [1, 2, 0])), range([2, 1, 3])) == floats([1, 3, 2], 0, 3, 1, 4, 2, 5))
+        #expect(try run(.transpose(Transpose(permutation: [])), range([])) == range([]))
+        let bytes = Tensor(shape: [1, 2], [7, 9] as [UInt8])
+        #expect(try run(.transpose(Transpose(permutation: [1, 0])), bytes) == Tensor(shape: [2, 1], [7, 9] as [UInt8]))
+    }
+
+    @Test func embed() throws {
+        let table = range([2, 2])
+        let rows = floats([2, 2], 10, 11, 12, 13)
+        let tokens = Tensor(shape: [4], [1, -2, 0, -1] as [Int32])
+        #expect(try run(.embed(Embed(hasVision: true)), tokens, table, rows) == floats([4, 2], 2, 3, 12, 13, 0, 1, 10, 11))
+        func refusal(_ op: Embed, _ token: Int32) -> Diagnostic? {
+            let operands = [Tensor(shape: [2], [0, token] as [Int32]), table] + (op.hasVision ? [rows] : [])
+            return #expect(throws: Diagnostic.self) { try evaluate(.embed(op), operands) }
+        }
+        #expect(refusal(Embed(hasVision: false), 2) == .error("token 2 at index 1 is out of range", expected: "0 to 1"))
+        #expect(refusal(Embed(hasVision: false), -1) == .error("token -1 at index 1 is out of range", expected: "no negative token without vision rows"))
+        #expect(refusal(Embed(hasVision: true), -3) == .error("token -3 at index 1 is out of range", expected: "at least -2"))
+        #expect(refusal(Embed(hasVision: true), .min) == .error("token -2147483648 at index 1 is out of range", expected: "at least -2"))
+        #expect(refusal(Embed(hasVision: true), .max) == .error("token 2147483647 at index 1 is out of range", expected: "0 to 1"))
+    }
+
+    @Test func arithmetic() throws {
+        let (x, w) = (range([2, 2]), floats([3, 2], 1, 0, 0, 1, 1, 1))
+        let product = floats([2, 3], 0, 1, 1, 2, 3, 5)
+        #expect(try run(.matmul(Matmul()), x, w) == product)
+        #expect(try run(.matmul(Matmul(hasBias: true)), x, w, floats([3], 1, 2, 3)) == floats([2, 3], 1, 3, 4, 3, 5, 8))
+        #expect(try run(.matmul(Matmul(hasAddend: true)), x, w, product) == floats([2, 3], 0, 2, 2, 4, 6, 10))
+        #expect(try run(.add(Add()), x, floats([2], 10, 20)) == floats([2, 2], 10, 21, 12, 23))
+        #expect(try run(.multiply(Multiply()), x, floats([], 3)) == floats([2, 2], 0, 3, 6, 9))
+        #expect(try run(.scale(Scale(factor: 0.5)), x) == floats([2, 2], 0, 0.5, 1, 1.5))
+        #expect(try run(.rmsNorm(RMSNorm(epsilon: 0)), floats([1, 2], 3, -3), floats([2], 1, 2)) == floats([1, 2], 1, -2))
+        #expect(
+            try run(.layerNorm(LayerNorm(epsilon: 0)), floats([1, 2], 1, 5), floats([2], 1, 3), floats([2], 0, 10)) == floats([1, 2], -1, 13))
+        #expect(try run(.layerNorm(LayerNorm(epsilon: 1)), floats([1, 2], 4, 4), floats([2], 1, 3), floats([2], 7, 8)) == floats([1, 2], 7, 8))
+    }
+
+    /// Sums are double: in float32 the ones would vanish.
+    @Test func sumsAreDouble() throws {
+        let x = floats([1, 6], 16_777_216, 1, 1, 1, 1, -16_777_216)
+        let ones = floats([1, 6], 1, 1, 1, 1, 1, 1)
+        #expect(try run(.matmul(Matmul()), x, ones) == floats([1, 1], 4))
+    }
+
+    @Test func activationsAtTheEnds() throws {
+        for function in ActivationFunction.allCases {
+            let ends = floats([4], 0, 200, -200, 1e38)
+            #expect(try run(.activation(Activation(function)), ends) == floats([4], 0, 200, 0, 1e38), "\(function)")
+        }
+        // erfc(13/sqrt 2) is far below the rounding error of 1 + erf
+        let tail = try run(.activation(Activation(.gelu)), floats([1], -13)).floats[0]
+        #expect(tail < 0 && tail > -1e-36)
+    }
+
+    @Test func rotaryTurnsPairsHalfAHeadApart() throws {
+        // Frequency 1 and head size 2: position 0 stays, and the norm of a pair never changes.
+        let op = Op.rotary(Rotary(headSize: 2, theta: 10000))
+        let x = floats([2, 4], 1, 0, 3, 4, 1, 0, 3, 4)
+        let still = try run(op, x).floats
+        #expect(Array(still[..<4]) == [1, 0, 3, 4])
+        let (cosine, sine) = (Float(0.54030230586813972), Float(0.84147098480789651))
+        #expect(Array(still[4..<6]) == [cosine, sine])
+        let turned = try run(op, x, position: 1).floats
+        #expect(Array(turned[..<4]) == Array(still[4...]))
+        // Head size 4: 0 turns with 2, 1 with 3.
+        let wide = try run(.rotary(Rotary(headSize: 4, theta: 1e38)), floats([1, 4], 1, 5, 0, 7), position: 1).floats
+        #expect(wide[0] == cosine && wide[2] == sine)
+        #expect(wide[1] == 5 && wide[3] == 7)
+    }
+
+    @Test func attentionLooksBack() throws {
+        // One head of one channel; equal scores, so the mean of the visible values.
+        let op = Op.attention(Attention(heads: 1, keyValueHeads: 1, scale: 1))
+        let (zeros, values) = (floats([4, 1], 0, 0, 0, 0), floats([4, 1], 1, 3, 5, 100))
+        #expect(try run(op, floats([2, 1], 0, 0), zeros, values, position: 1, overStates: true) == floats([2, 1], 2, 3))
+        #expect(try run(op, floats([2, 1], 0, 0), zeros, values) == floats([2, 1], 27.25, 27.25))
+        #expect(throws: Diagnostic.error("2 rows at position 3 do not fit a cache of 4 rows", expected: "a position of at most 2")) {
+            try evaluate(op, [floats([2, 1], 0, 0), zeros, values], position: 3, overStates: true)
+        }
+        // A score far above the others decides, and nothing overflows.
+        #expect(try run(op, floats([1, 1], 1000), floats([2, 1], 1, 5), floats([2, 1], 7, 9)) == floats([1, 1], 9))
+    }
+
+    @Test func queryHeadsShareKeyHeads() throws {
+        // Four query heads of one channel over two key heads: 0 and 1 read the first, 2 and 3 the second.
+        let op = Op.attention(Attention(heads: 4, keyValueHeads: 2, scale: 1))
+        let result = try run(op, floats([1, 4], 0, 0, 0, 0), floats([1, 2], 0, 0), floats([1, 2], 5, 6))
+        #expect(result == floats([1, 4], 5, 5, 6, 6))
+    }
+
+    @Test func cacheStore() throws {
+        let cache = range([3, 2])
+        #expect(try run(.cacheStore(CacheStore()), cache, floats([1, 2], 9, 8), position: 1) == floats([3, 2], 0, 1, 9, 8, 4, 5))
+        #expect(throws: Diagnostic.error("1 rows at position 3 do not fit a cache of 3 rows", expected: "a position of at most 2")) {
+            try evaluate(.cacheStore(CacheStore()), [cache, floats([1, 2], 9, 8)], position: 3)
+        }
+    }
+}
