@@ -157,10 +157,14 @@ static void answers(void) {
   check_answer(run(program, "--image", images[0], "--image", images[1], "--image", images[2], "--raw-prompt", "<image>12345<image><image>", "--json", "--max-tokens", "9"), &x);
   x = simulate("hi", false, 2, 5);
   check_answer(run(program, "--image", images[0], "--image", images[1], "--prompt", "hi", "--json", "--max-tokens", "5"), &x);
-  // the default of max-tokens goes to the end of this context: one token more than it has room for, as that needs no place
-  x = simulate("The", true, 0, 512);
-  CHECK(x.stopped || x.count + x.text_tokens == FAKE_CONTEXT + 1, "%d tokens", x.count);
-  check_answer(run(program, "--raw-prompt", "The", "--json"), &x);
+  // A full context: the token after its last position needs no place in it. BOS and the prefix stand before the lines.
+  for (int lines = FAKE_CONTEXT - 4; lines <= FAKE_CONTEXT - 2; lines++) {
+    char text[FAKE_CONTEXT] = {0};
+    memset(text, '\n', (size_t)lines);
+    x = simulate(text, true, 0, 512);
+    CHECK(x.text_tokens == lines + 2 && !x.stopped && x.count == FAKE_CONTEXT - 1 - lines, "%d tokens after %d", x.count, x.text_tokens);
+    check_answer(run(program, "--raw-prompt", text, "--json"), &x);
+  }
 }
 
 static void endings(void) {
