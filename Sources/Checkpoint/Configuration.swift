@@ -96,9 +96,19 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var vocabularySize: Int
     public var rmsNormEpsilon: Float
     public var ropeTheta: Double
+    /// Nil for the plain rotary embedding.
+    public var ropeScaling: RopeScaling?
     public var maxPositionEmbeddings: Int
     /// The head's weight is the embedding's.
     public var tiedEmbeddings: Bool
+}
+
+/// Llama 3.1's `rope_scaling` of type "llama3": wavelengths above `originalPositions / lowFrequencyFactor` grow by `factor`.
+public struct RopeScaling: Sendable, Equatable {
+    public var factor: Double
+    public var lowFrequencyFactor: Double
+    public var highFrequencyFactor: Double
+    public var originalPositions: Int
 }
 
 /// How an image becomes pixels [3, imageSize, imageSize].

@@ -64,7 +64,12 @@ extension Importer {
         _ layer: Layer, to builder: inout FunctionBuilder, _ name: String, _ input: Operand, _ decoder: DecoderConfiguration,
         _ epsilon: RMSNorm
     ) throws(Diagnostic) -> Operand {
-        let rotary = Rotary(headSize: decoder.headSize, theta: Float(decoder.ropeTheta))
+        let scaling = decoder.ropeScaling.map {
+            Rotary.Scaling(
+                factor: Float($0.factor), low: Float($0.lowFrequencyFactor), high: Float($0.highFrequencyFactor),
+                original: $0.originalPositions)
+        }
+        let rotary = Rotary(headSize: decoder.headSize, theta: Float(decoder.ropeTheta), scaling: scaling)
         let attention = Attention(
             heads: decoder.headCount, keyValueHeads: decoder.keyValueHeadCount, scale: 1 / Float(decoder.headSize).squareRoot())
         let keys = Operand.state("\(name).key_cache")

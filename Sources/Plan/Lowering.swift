@@ -16,8 +16,7 @@ struct Lowering {
 
     private struct RotaryKey: Hashable {
         var rows: Dimension
-        var headSize: Int
-        var theta: Float
+        var rotary: Rotary
     }
 
     init(name: String, module: Module, chunk: Int) {
@@ -231,13 +230,13 @@ struct Lowering {
 
     /// The angles depend only on the row and the head size: one table per call serves all layers.
     private mutating func table(_ rotary: Rotary, rows: Dimension) throws(Diagnostic) -> View {
-        let key = RotaryKey(rows: rows, headSize: rotary.headSize, theta: rotary.theta)
+        let key = RotaryKey(rows: rows, rotary: rotary)
         if let table = tables[key] { return table }
         let name = tables.isEmpty ? "rotary_table" : "rotary_table\(tables.count)"
         let table = try fresh(name, TensorType(.float32, [rows, .fixed(rotary.headSize)]))
         prologue.append(
             Node(
-                name: name, kernel: .rotaryTable(frequencies: rotaryFrequencies(headSize: rotary.headSize, theta: rotary.theta)),
+                name: name, kernel: .rotaryTable(frequencies: rotary.inverseFrequencies),
                 inputs: [], output: table))
         tables[key] = table
         return table

@@ -23,6 +23,18 @@ import Testing
         #expect(decoder.ropeTheta == 500_000)
     }
 
+    @Test func llama3Scaling() throws {
+        var fixture = Fixture.llava
+        fixture.config["rope_scaling"] = ["rope_type": "llama3", "factor": 4, "original_max_position_embeddings": 32]
+        #expect(
+            try fixture.open().configuration.decoder.ropeScaling
+                == RopeScaling(factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 32))
+        let failure = Fixture.llava.failure { $0.config["rope_scaling"] = ["rope_type": "llama3", "high_freq_factor": 1] }
+        #expect(
+            failure
+                == "error: key 'rope_scaling.high_freq_factor' is 1.0, at file 'DIR/config.json'; expected more than low_freq_factor, 1.0")
+    }
+
     @Test func headSizeOfItsOwn() throws {
         var fixture = Fixture.llava
         fixture.config["head_dim"] = 6
@@ -50,9 +62,8 @@ import Testing
             ("rms_norm_eps", 0, "is 0.0; expected a positive number"),
             ("rms_norm_eps", 1e-60, "is 1e-60; expected a positive number"),
             ("rope_theta", -1, "is -1.0; expected a positive number"),
-            ("rope_scaling", ["rope_type": "llama3", "factor": 8], "asks for 'llama3', which is not supported yet; expected no scaling"),
-            ("rope_scaling", ["type": "linear", "factor": 2], "asks for 'linear', which is not supported yet; expected no scaling"),
-            ("rope_parameters", ["rope_type": "yarn"], "asks for 'yarn', which is not supported yet; expected no scaling"),
+            ("rope_scaling", ["type": "linear", "factor": 2], "asks for 'linear', which is not supported yet; expected 'llama3' or no scaling"),
+            ("rope_parameters", ["rope_type": "yarn"], "asks for 'yarn', which is not supported yet; expected 'llama3' or no scaling"),
             ("attention_bias", true, "is true, which is not supported; expected false"),
             ("mlp_bias", true, "is true, which is not supported; expected false"),
             ("use_sliding_window", true, "is true, which is not supported; expected false"),
