@@ -56,7 +56,8 @@ static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e
     return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
   if (!lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e)) return false;
   if (t->pieces > (uint32_t)m->vocabulary)
-    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces, m->vocabulary);
+    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces,
+                     m->vocabulary);
   return true;
 }
 
@@ -98,12 +99,15 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
     done = open_tokenizer(&tokenizer, &memory, e) &&
-           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt, o->image_count, e);
+           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, o->image_count,
+                             e);
   }
   if (done) {
     // Not reserved: a context that is never filled costs nothing.
-    memory.arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    done = memory.arena != MAP_FAILED || lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    memory.arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    done = memory.arena != MAP_FAILED ||
+           lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
   }
   if (done) {
     lmmc_threads_start((int)o->threads);
@@ -119,7 +123,8 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->help) {
     lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
     fflush(stdout);
-    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", strerror(errno));
+    return !ferror(stdout) || errno == EPIPE ||
+           lmmc_fail(e, 1, "standard output cannot be written: %s", strerror(errno));
   }
   if (o->version) {
     lmmc_text out = {0};

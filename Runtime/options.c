@@ -14,24 +14,34 @@ typedef struct {
   kind kind;
   size_t field;
   double least, most;  // WHOLE and REAL
-  const char *wanted;  // what a value must be
+  const char *wanted;  // what a value must be; NULL for FLAG
 } option;
 
 #define FIELD(f) offsetof(lmmc_options, f)
 
 static const option table[] = {
-    {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0, "a file name"},
-    {"--prompt", "TEXT", "your words, wrapped in the model's conversation template; images without an\n<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, NULL},
-    {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT, FIELD(raw_prompt), 0, 0, NULL},
-    {"--max-tokens", "N", "stop after N tokens (512)", WHOLE, FIELD(max_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
-    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100, "a number from 0 to 100"},
-    {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(top_k), 0, INT32_MAX, "a whole number from 0 to 2147483647"},
-    {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(top_p), DBL_TRUE_MIN, 1, "a number above 0 and at most 1"},
-    {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(seed), 0, 0, "a whole number from 0 to 18446744073709551615"},
-    {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024, "a whole number from 1 to 1024"},
+    {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0,
+     "a file name"},
+    {"--prompt", "TEXT", "your words, wrapped in the model's conversation template; images without an\n"
+     "<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, "a text"},
+    {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT,
+     FIELD(raw_prompt), 0, 0, "a text"},
+    {"--max-tokens", "N", "stop after N tokens (512)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
+     "a whole number from 1 to 2147483647"},
+    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100,
+     "a number from 0 to 100"},
+    {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(top_k), 0, INT32_MAX,
+     "a whole number from 0 to 2147483647"},
+    {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(top_p), DBL_TRUE_MIN, 1,
+     "a number above 0 and at most 1"},
+    {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(seed), 0, 0,
+     "a whole number from 0 to 18446744073709551615"},
+    {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
+     "a whole number from 1 to 1024"},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
-    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0, "the name of a folder"},
-    {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, NULL},
+    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
+     "the name of a folder"},
+    {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
     {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
     {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
     {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
@@ -51,7 +61,8 @@ static int distance(const char *a, const char *b) {
       int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
       if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
       if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
+      bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
       d[i][j] = best;
     }
   return d[m][n];
@@ -75,8 +86,8 @@ static bool parse_whole(const char *text, uint64_t *out) {
   if (!*text) return false;
   for (; *text; text++) {
     if (*text < '0' || *text > '9') return false;
-    if (__builtin_mul_overflow(value, (uint64_t)10, &value) || __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
-      return false;
+    uint64_t digit = (uint64_t)(*text - '0');
+    if (__builtin_mul_overflow(value, (uint64_t)10, &value) || __builtin_add_overflow(value, digit, &value)) return false;
   }
   *out = value;
   return true;
@@ -123,7 +134,11 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
 
 static bool check_together(const lmmc_options *o, lmmc_error *e) {
   if (o->prompt && o->raw_prompt) return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
-  const char *other = o->prompt ? "--prompt" : o->raw_prompt ? "--raw-prompt" : o->image_count ? "--image" : o->dump ? "--dump" : NULL;
+  const char *other = o->prompt        ? "--prompt"
+                      : o->raw_prompt  ? "--raw-prompt"
+                      : o->image_count ? "--image"
+                      : o->dump        ? "--dump"
+                                       : NULL;
   if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
   return true;
 }
@@ -135,16 +150,18 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
   for (int i = 1; i < argc; i++) {
     const char *word = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
     if (word[0] != '-' || word[1] == 0)
-      return lmmc_fail(e, 2, "unexpected argument '%s', a prompt is given with '--prompt' and an image with '--image'", word);
+      return lmmc_fail(e, 2, "unexpected argument '%s', a prompt is given with '--prompt' and an image with '--image'",
+                       word);
     size_t length = strcspn(word, "=");
     const option *s = NULL;
     for (int k = 0; k < OPTIONS && !s; k++)
       if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
     if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
     const char *value = word[length] ? word + length + 1 : NULL;
-    if (s->kind == FLAG && value) return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
+    if (s->kind == FLAG && value)
+      return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
     if (s->kind != FLAG && !value) {
-      if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted ? s->wanted : "a text");
+      if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);
       value = argv[++i];
     }
     if (!assign(o, s, value, e)) return false;

@@ -96,7 +96,8 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
 bool lmmc_make_directories(const char *path, lmmc_error *e) {
   char prefix[PATH_MAX];
   size_t length = strlen(path);
-  if (length == 0 || length >= sizeof prefix) return lmmc_fail(e, 1, "folder name of %zu bytes, wanted 1 to %zu", length, sizeof prefix - 1);
+  if (length == 0 || length >= sizeof prefix)
+    return lmmc_fail(e, 1, "folder name of %zu bytes, wanted 1 to %zu", length, sizeof prefix - 1);
   int error = 0;
   for (size_t i = 1; i <= length; i++) {
     if (i < length && path[i] != '/') continue;
@@ -152,7 +153,7 @@ static void make_header(const lmmc_npy *f, char header[NPY_HEADER + 1]) {
   char shape[128];
   int n = 0;
   for (int i = 0; i < f->rank; i++) n += snprintf(shape + n, sizeof shape - (size_t)n, "%" PRId64 ", ", f->shape[i]);
-  shape[n - (f->rank > 1 ? 2 : 1)] = 0;
+  shape[n - 2] = 0;
   n = snprintf(header + 10, NPY_HEADER - 9, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
   memset(header + 10 + n, ' ', (size_t)(NPY_HEADER - 11 - n));
   header[NPY_HEADER - 1] = '\n';
@@ -164,18 +165,19 @@ static bool put(lmmc_npy *f, const void *bytes, size_t count, lmmc_error *e) {
   snprintf(what, sizeof what, "file '%s'", f->path);
   lmmc_write_result r = lmmc_write(f->fd, bytes, count, what, e);
   if (r == LMMC_CLOSED) lmmc_fail(e, 1, "%s cannot be written: its reader is gone", what);
-  if (r != LMMC_WRITTEN) lmmc_npy_discard(f);
   return r == LMMC_WRITTEN;
 }
 
-bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner, lmmc_error *e) {
+bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner,
+                   lmmc_error *e) {
   f->fd = -1;
   f->rank = inner_rank + 1;
   f->shape[0] = 0;
   memcpy(f->shape + 1, inner, (size_t)inner_rank * sizeof *inner);
   int n = snprintf(f->path, sizeof f->path, "%s/%s", directory, name);
   int m = snprintf(f->temporary, sizeof f->temporary, "%s/.%s.%ld.tmp", directory, name, (long)getpid());
-  if (n < 0 || m < 0 || n >= PATH_MAX || m >= PATH_MAX) return lmmc_fail(e, 1, "the name of '%s' in its folder is too long", name);
+  if (n < 0 || m < 0 || n >= PATH_MAX || m >= PATH_MAX)
+    return lmmc_fail(e, 1, "the name of '%s' in its folder is too long", name);
   f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, strerror(errno));
   remember(f->temporary);
@@ -195,11 +197,7 @@ bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e) {
 bool lmmc_npy_close(lmmc_npy *f, lmmc_error *e) {
   char header[NPY_HEADER + 1];
   make_header(f, header);
-  if (lseek(f->fd, 0, SEEK_SET) != 0) {
-    lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, strerror(errno));
-    lmmc_npy_discard(f);
-    return false;
-  }
+  if (lseek(f->fd, 0, SEEK_SET) != 0) return lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, strerror(errno));
   if (!put(f, header, NPY_HEADER, e)) return false;
   int fd = f->fd;
   f->fd = -1;

@@ -34,8 +34,8 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
 bool lmmc_make_directories(const char *path, lmmc_error *e);
 
 // A C-order little-endian float32 .npy file (format 1.0) whose first axis grows while it is written. It is written
-// under a temporary name beside its place and renamed by lmmc_npy_close; a signal that ends the program removes it, so an
-// open lmmc_npy must stay where it is in memory.
+// under a temporary name beside its place and renamed by lmmc_npy_close. lmmc_npy_discard removes it after a failure, and
+// so does a signal that ends the program, wherefore an open lmmc_npy must stay where it is in memory.
 enum { LMMC_NPY_RANK = 4 };
 
 typedef struct {
@@ -45,11 +45,12 @@ typedef struct {
   char path[PATH_MAX], temporary[PATH_MAX];
 } lmmc_npy;
 
-// Opens DIRECTORY/NAME with axes [rows, inner[0], ..., inner[inner_rank - 1]].
-bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner, lmmc_error *e);
+// Opens DIRECTORY/NAME with axes [rows, inner[0], ..., inner[inner_rank - 1]], inner_rank 1 to 3.
+bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner,
+                   lmmc_error *e);
 // Appends one row: product of the inner axes values.
 bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e);
-// Writes the final header and gives the file its name. On failure the temporary file is removed.
+// Writes the final header and gives the file its name.
 bool lmmc_npy_close(lmmc_npy *f, lmmc_error *e);
 // Removes the temporary file of an open one; nothing otherwise.
 void lmmc_npy_discard(lmmc_npy *f);

@@ -96,10 +96,12 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
   if (images > 0 && m->vision_tokens == 0)
     return lmmc_fail(e, 2, "this program has no vision tower, '--image' must be left out");
   if (places > images || (raw && places != images))
-    return lmmc_fail(e, 2, "the prompt has %" PRId64 " '<image>' place%s for %d image%s, %s", places, places == 1 ? "" : "s", images,
-                     images == 1 ? "" : "s", raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
+    return lmmc_fail(e, 2, "the prompt has %" PRId64 " '<image>' place%s for %d image%s, %s", places, places == 1 ? "" : "s",
+                     images, images == 1 ? "" : "s",
+                     raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
   if (images > m->max_images)
-    return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images, m->max_images);
+    return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images,
+                     m->max_images);
   return true;
 }
 
@@ -121,7 +123,8 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   lmmc_text_free(&b.piece);
   if (!done) return false;
   if (p->tokens.count > (size_t)model->context)
-    return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
+    return lmmc_fail(e, 1,
+                     "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
                      p->tokens.count, p->images * model->vision_tokens, model->context);
   if (p->tokens.count == 0) return lmmc_fail(e, 2, "the prompt is empty, at least one token is needed");
   return true;

@@ -39,11 +39,11 @@ static float *values(const run *r, uint64_t offset) { return (float *)(void *)(r
 static bool open_dump(run *r) {
   const lmmc_model *m = r->model;
   const char *directory = r->options->dump;
+  const int64_t pixels[] = {3, m->preprocess.size, m->preprocess.size}, projected[] = {m->vision_tokens, m->hidden};
   if (!directory) return true;
   if (!lmmc_make_directories(directory, r->e)) return false;
-  if (r->prompt->images > 0 &&
-      (!lmmc_npy_open(&r->pixels, directory, "pixels.npy", 3, (int64_t[]){3, m->preprocess.size, m->preprocess.size}, r->e) ||
-       !lmmc_npy_open(&r->projected, directory, "projected.npy", 2, (int64_t[]){m->vision_tokens, m->hidden}, r->e)))
+  if (r->prompt->images > 0 && (!lmmc_npy_open(&r->pixels, directory, "pixels.npy", 3, pixels, r->e) ||
+                                !lmmc_npy_open(&r->projected, directory, "projected.npy", 2, projected, r->e)))
     return false;
   return lmmc_npy_open(&r->logits, directory, "logits.npy", 1, (int64_t[]){m->vocabulary}, r->e);
 }
@@ -61,14 +61,15 @@ static bool dump_pixels(run *r, const uint8_t *picture) {
 
 static bool close_dump(run *r) {
   if (!r->options->dump) return true;
-  if (r->prompt->images > 0) return lmmc_npy_close(&r->pixels, r->e) && lmmc_npy_close(&r->projected, r->e) && lmmc_npy_close(&r->logits, r->e);
+  if (!lmmc_npy_close(&r->logits, r->e)) return false;
+  if (r->prompt->images > 0) return lmmc_npy_close(&r->pixels, r->e) && lmmc_npy_close(&r->projected, r->e);
   // Without an image there are no such files, not even those of an earlier run.
   static const char *const absent[] = {"pixels.npy", "projected.npy"};
   for (int i = 0; i < 2; i++) {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", r->options->dump, absent[i]) < PATH_MAX) unlink(path);
   }
-  return lmmc_npy_close(&r->logits, r->e);
+  return true;
 }
 
 // ---- images
@@ -152,7 +153,8 @@ static bool generate(run *r) {
     if (r->options->dump && !lmmc_npy_row(&r->logits, logits, r->e)) return false;
     r->finish_reason = "stop";
     if (is_eos(m, id)) break;
-    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r)) return false;
+    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r))
+      return false;
     r->finish_reason = "length";
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
@@ -171,20 +173,23 @@ static bool answer_json(run *r) {
   lmmc_error *e = r->e;
   struct rusage usage = {0};
   getrusage(RUSAGE_SELF, &usage);
-  double load = r->ready - lmmc_clock_start(), total = r->end - lmmc_clock_start();
-  bool done =
-      lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, r->text.bytes, r->text.count, e) &&
-      lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, r->tokens.values, r->tokens.count, e) &&
-      lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32 ", \"finish_reason\": \"%s\"",
-                       r->prompt->text_tokens, r->prompt->images * r->model->vision_tokens, r->finish_reason) &&
-      lmmc_text_format(&out, e,
-                       ", \"timings\": {\"load\": %.3f, \"preprocess\": %.3f, \"vision\": %.3f, \"project\": %.3f, \"prefill\": %.3f, "
-                       "\"decode\": %.3f, \"total\": %.3f, \"time_to_first_token\": %.3f}",
-                       load * 1e3, r->preprocess * 1e3, r->vision * 1e3, r->project * 1e3, r->prefill * 1e3, r->decode * 1e3,
-                       total * 1e3, (r->first_token - r->ready) * 1e3) &&
-      lmmc_text_format(&out, e, ", \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n",
-                       r->decoded > 0 && r->decode > 0 ? (double)r->decoded / r->decode : 0, (int64_t)usage.ru_maxrss * 1024) &&
-      lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
+  const struct { const char *name; double seconds; } times[] = {
+      {"load", r->ready - lmmc_clock_start()}, {"preprocess", r->preprocess}, {"vision", r->vision},
+      {"project", r->project},                 {"prefill", r->prefill},       {"decode", r->decode},
+      {"total", r->end - lmmc_clock_start()},  {"time_to_first_token", r->first_token - r->ready},
+  };
+  double rate = r->decoded > 0 && r->decode > 0 ? (double)r->decoded / r->decode : 0;
+  bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, r->text.bytes, r->text.count, e) &&
+              lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, r->tokens.values, r->tokens.count, e) &&
+              lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32, r->prompt->text_tokens,
+                               r->prompt->images * r->model->vision_tokens) &&
+              lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", r->finish_reason);
+  for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
+    done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
+  done = done &&
+         lmmc_text_format(&out, e, "}, \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n", rate,
+                          (int64_t)usage.ru_maxrss * 1024) &&
+         lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
   return done;
 }

@@ -61,7 +61,9 @@ static bool read_file(const char *root, const char *path, char *text, size_t siz
   return true;
 }
 
-static double share(long long quota, long long period) { return quota > 0 && period > 0 ? (double)quota / (double)period : 0; }
+static double share(long long quota, long long period) {
+  return quota > 0 && period > 0 ? (double)quota / (double)period : 0;
+}
 
 static double quota_v2(const char *root, const char *group) {
   char path[PATH_MAX], text[64];

@@ -38,6 +38,7 @@ static void child_setup(int in, int out, int err) {
   for (int fd = 3; fd < 64; fd++)
     if (!getenv("FAKE_WAIT") || fd != atoi(getenv("FAKE_WAIT"))) close(fd);
   for (int i = 0; i < 8 && setup.environment[i]; i++) putenv((char *)setup.environment[i]);
+  signal(SIGPIPE, SIG_DFL);
   if (setup.file_limit) {
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){setup.file_limit, setup.file_limit});
