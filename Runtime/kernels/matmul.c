@@ -42,46 +42,47 @@ static void finish_row(int64_t n, const float *bias, lmmc_activation activation,
   }
 }
 
-// Four weight rows against `rows` rows of x (a constant after inlining): sums[row][weight row].
-static inline __attribute__((always_inline)) void dot_block(int rows, int64_t k, const float *x, int64_t x_stride, const float *w,
-                                                            int64_t w_stride, float sums[FEW_ROWS][4]) {
+// Four weight rows against one row of x.
+static inline void dot_block(int64_t k, const float *x, const float *w, int64_t w_stride, float sums[4]) {
   const float *w0 = w, *w1 = w + w_stride, *w2 = w + 2 * w_stride, *w3 = w + 3 * w_stride;
-  for (int r = 0; r < rows; r++) {
-    const float *row = x + r * x_stride;
-    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 #pragma omp simd reduction(+ : s0, s1, s2, s3)
-    for (int64_t i = 0; i < k; i++) {
-      s0 += row[i] * w0[i];
-      s1 += row[i] * w1[i];
-      s2 += row[i] * w2[i];
-      s3 += row[i] * w3[i];
-    }
-    sums[r][0] = s0, sums[r][1] = s1, sums[r][2] = s2, sums[r][3] = s3;
+  for (int64_t i = 0; i < k; i++) {
+    s0 += x[i] * w0[i];
+    s1 += x[i] * w1[i];
+    s2 += x[i] * w2[i];
+    s3 += x[i] * w3[i];
   }
+  sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+static inline float dot(int64_t k, const float *x, const float *w) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < k; i++) sum += x[i] * w[i];
+  return sum;
 }
 
 static void few_rows(const lmmc_matmul *p) {
-  const int64_t blocks = (p->n + 3) / 4;
 #pragma omp parallel for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
+  for (int64_t b = 0; b < (p->n + 3) / 4; b++) {
     const int64_t first = b * 4, count = p->n - first < 4 ? p->n - first : 4;
-    float sums[FEW_ROWS][4];
-    if (count == 4) {
-      dot_block((int)p->m, p->k, p->x, p->x_stride, p->weight + first * p->weight_stride, p->weight_stride, sums);
-    } else {
-      for (int64_t j = 0; j < count; j++) {
-        float column[FEW_ROWS][4];
-        dot_block((int)p->m, p->k, p->x, p->x_stride, p->weight + (first + j) * p->weight_stride, 0, column);
-        for (int64_t r = 0; r < p->m; r++) sums[r][j] = column[r][0];
+    const float *w = p->weight + first * p->weight_stride;
+    for (int64_t r = 0; r < p->m; r++) {
+      const float *x = p->x + r * p->x_stride;
+      float sums[4] = {0};
+      if (count == 4) {
+        dot_block(p->k, x, w, p->weight_stride, sums);
+      } else {
+        for (int64_t j = 0; j < count; j++) sums[j] = dot(p->k, x, w + j * p->weight_stride);
       }
-    }
-    for (int64_t r = 0; r < p->m; r++)
       for (int64_t j = 0; j < count; j++) {
-        float sum = sums[r][j];
+        float sum = sums[j];
         if (p->bias) sum += p->bias[first + j];
         if (p->addend) sum += p->addend[r * p->addend_stride + first + j];
         p->out[r * p->out_stride + first + j] = activate(p->activation, sum);
       }
+    }
   }
 }
 

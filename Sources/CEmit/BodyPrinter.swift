@@ -18,7 +18,15 @@ struct BodyPrinter {
         self.body = body
         self.table = table
         var scope = NameScope(reserved: symbols.names)
-        names = body.buffers.map { scope.unique($0.name) }
+        for buffer in body.buffers {
+            switch buffer.place {
+            // Weights have their shape beside their offset and are named there.
+            case .weight(let name): names.append("lmmc_weight(memory, \(symbols.weight(name)))")
+            case .field(let column) where plan.tables[table ?? 0].fields[column].kind == .weight:
+                names.append("lmmc_weight(memory, layer->\(symbols.fields[table ?? 0][column]))")
+            case .arena, .field, .argument, .inside: names.append(scope.unique(buffer.name))
+            }
+        }
     }
 
     func name(_ buffer: Int) -> String { names[buffer] }
@@ -54,12 +62,11 @@ struct BodyPrinter {
             let value: String
             var note = Self.shapeText(buffer)
             switch buffer.place {
-            case .argument: continue
+            case .argument, .weight: continue
             case .arena(let offset): value = "lmmc_arena(memory, \(symbols.arena(offset)))"
-            case .weight(let name): value = "lmmc_weight(memory, \(symbols.weight(name)))"
             case .field(let column):
-                let field = plan.tables[table!].fields[column]
-                value = "lmmc_\(field.kind == .weight ? "weight" : "arena")(memory, layer->\(symbols.fields[table!][column]))"
+                if plan.tables[table ?? 0].fields[column].kind == .weight { continue }
+                value = "lmmc_arena(memory, layer->\(symbols.fields[table ?? 0][column]))"
             case .inside(let parent, let offset, let lastRow, let position):
                 var sum = names[parent]
                 if offset != 0 { sum += " + \(offset)" }
@@ -70,7 +77,7 @@ struct BodyPrinter {
             }
             declarations.append(("  \(declarator(buffer, names[index], isLocal: true)) = \(value);", note))
         }
-        let width = min(declarations.map(\.text.count).max() ?? 0, 100)
+        let width = min(declarations.map(\.text.count).max() ?? 0, 84)
         for (text, note) in declarations {
             lines.append(text + String(repeating: " ", count: max(width - text.count, 0) + 2) + "// " + note)
         }
@@ -132,7 +139,12 @@ struct BodyPrinter {
             return
         }
         lines.append("#pragma omp parallel for")
-        lines.append("  for (int64_t i = 0; i < \(count(rows)); i++) \(statement)")
+        let head = "  for (int64_t i = 0; i < \(count(rows)); i++)"
+        if head.count + statement.count < 120 {
+            lines.append("\(head) \(statement)")
+        } else {
+            lines += [head, "    \(statement)"]
+        }
     }
 
     private mutating func print(_ kernel: Kernel, _ name: String, _ inputs: [Int], _ output: Int) {

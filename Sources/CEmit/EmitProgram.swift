@@ -64,7 +64,7 @@ private struct ModelPrinter {
         for timeline in plan.timelines { line("//   of the scratch, \(timeline.name) takes \(timeline.byteCount) bytes") }
         if !symbols.regions.isEmpty { line() }
         for (name, region) in symbols.regions {
-            line("#define \(name) \(region.offset)\(region.type.map { "  // \(shapeText($0))" } ?? "")")
+            constant(name, region.offset, region.type)
         }
         for (name, values) in symbols.rotary {
             line("\n// theta^(-2j/d): what pair j of a head of d turns by from one position to the next")
@@ -86,7 +86,7 @@ private struct ModelPrinter {
     }
 
     private mutating func constant(_ name: String, _ offset: Int, _ type: TensorType?) {
-        line("static const uint64_t \(name) = \(offset);\(type.map { "  // \(shapeText($0))" } ?? "")")
+        line("#define \(name) \(offset)\(type.map { "  // \(shapeText($0))" } ?? "")")
     }
 
     /// Comma-separated items in lines of at most 120 columns.

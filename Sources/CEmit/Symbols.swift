@@ -53,8 +53,9 @@ struct Symbols {
             if let cell = cells[weight.offset] {
                 weightNames[name] = cell
             } else {
-                weightNames[name] = scope.unique(name)
-                constants.append((weightNames[name]!, weight))
+                let constant = scope.unique(name.uppercased())
+                weightNames[name] = constant
+                constants.append((constant, weight))
             }
         }
         var seen: Set<[Float]> = []

@@ -56,7 +56,7 @@ struct Assembly {
     // MARK: - layers
 
     private mutating func addLayer(_ index: Int, of timeline: TimelinePlan) throws(Diagnostic) {
-        let (draft, layer) = (timeline.draft, timeline.layers[index])
+        let (draft, layer) = (timeline.layerDraft, timeline.layers[index])
         let run = draft.runs[layer.runs[0]]
         guard let binding = timeline.bindings[layer.runs[0]] else { return }
         let members = layer.runs.compactMap { timeline.bindings[$0] }
@@ -106,7 +106,7 @@ struct Assembly {
         for node in run.nodes { builder.append(draft.nodes[node]) }
         layers.append(
             LayerFunction(
-                name: unique("\(section).\(run.prefix.stem)", among: layers.map(\.name)), table: table, arguments: arguments,
+                name: unique("\(section).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)), table: table, arguments: arguments,
                 resultCount: order.count - inputs.count, body: builder.finish()))
     }
 

@@ -79,6 +79,7 @@ struct BodyBuilder {
         if let home = storage.home {
             let target = draft.storages[home.storage]
             let parent = buffer(View(name: target.name, storage: home.storage, type: target.type, strides: wholeStrides(target)), isInput: false)
+            if case .region = target.kind, view.type == target.type { return parent }
             return append(view, resolved, .inside(parent, offset: home.offset, lastRow: 0, position: home.position))
         }
         return append(view, resolved, place(view.storage))

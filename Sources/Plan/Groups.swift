@@ -29,7 +29,7 @@ extension Character {
 struct Run {
     var prefix: LayerPrefix
     var nodes: Range<Int>
-    /// The class of equal runs that share a function, nil where there is only one.
+    /// The layer of the timeline plan whose function runs it, nil where the steps stand in the entry point.
     var layer: Int?
 }
 
@@ -129,7 +129,9 @@ struct RunBinding {
                     let argument = argumentIndex[start] ?? arguments.count
                     if argument == arguments.count {
                         argumentIndex[start] = argument
-                        arguments.append(view)
+                        var named = view
+                        if view.offset == 0, view.lastRow == 0 { named.name = storage.name }
+                        arguments.append(named)
                         isWritten.append(false)
                     }
                     isWritten[argument] = isWritten[argument] || isOutput

@@ -8,6 +8,9 @@ struct TimelinePlan {
         case call(run: Int)
     }
 
+    /// A run of this many nodes has a function of its own even where no other run is like it.
+    static let longRun = 8
+
     /// Runs of one shape: they share a function.
     struct Layer {
         var runs: [Int]
@@ -19,6 +22,8 @@ struct TimelinePlan {
     }
 
     var draft: Draft
+    /// Before layers were told to write results over their inputs: there the arguments of a layer are all distinct.
+    private(set) var layerDraft: Draft
     var bindings: [Int: RunBinding] = [:]
     var layers: [Layer] = []
     var items: [Item] = []
@@ -31,9 +36,10 @@ struct TimelinePlan {
         self.draft.findRuns()
         self.draft.shareCopies(chunk: chunk)
         self.draft.shareInPlace(chunk: chunk)
+        layerDraft = self.draft
         try findLayers()
+        layerDraft = self.draft
         self.draft.shareArguments(bindings)
-        bindings = bind()
         listItems()
         try allocateScratch()
     }
@@ -42,25 +48,18 @@ struct TimelinePlan {
         draft.sections.first { $0.nodes.contains(run.nodes.lowerBound) }?.function.name ?? draft.name
     }
 
-    private func bind() -> [Int: RunBinding] {
-        let lifetimes = draft.lifetimes()
-        var result: [Int: RunBinding] = [:]
-        for (index, run) in draft.runs.enumerated() {
-            result[index] = RunBinding(run, in: draft, section: sectionName(of: run), locals: draft.localStorages(of: run, lifetimes))
-        }
-        return result
-    }
-
     private mutating func findLayers() throws(Diagnostic) {
-        bindings = bind()
+        let lifetimes = draft.lifetimes()
+        for (index, run) in draft.runs.enumerated() {
+            bindings[index] = RunBinding(run, in: draft, section: sectionName(of: run), locals: draft.localStorages(of: run, lifetimes))
+        }
         var groups: [RunShape: [Int]] = [:]
         for index in draft.runs.indices {
             if let shape = bindings[index]?.shape { groups[shape, default: []].append(index) }
         }
-        for runs in groups.values.filter({ $0.count > 1 }).sorted(by: { $0[0] < $1[0] }) {
+        for runs in groups.values.filter({ $0.count > 1 || draft.runs[$0[0]].nodes.count >= Self.longRun }).sorted(by: { $0[0] < $1[0] }) {
             for run in runs { draft.runs[run].layer = layers.count }
             let nodes = draft.runs[runs[0]].nodes
-            let lifetimes = draft.lifetimes()
             let requests = (bindings[runs[0]]?.locals ?? []).map { storage in
                 Request(byteCount: draft.storages[storage].byteCount, live: [lifetimes[storage] ?? nodes.lowerBound...nodes.lowerBound])
             }
