@@ -102,7 +102,9 @@ struct Lexer {
         advance()
         if current == UInt8(ascii: "\"") { return try string() }
         let name = word()
-        if name.isEmpty { throw failure("no name after '\(sigil)'", line, column, expected: "letters, digits, '_', '.', '-', '+' or a string") }
+        if name.isEmpty {
+            throw failure("no name after '\(sigil)'", line, column, expected: "letters, digits, '_', '.', '-', '+' or a string")
+        }
         return name
     }
 

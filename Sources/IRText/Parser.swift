@@ -247,14 +247,18 @@ struct Parser {
 
         var operation = inferred
         if let result {
-            guard let type = inferred.type else { throw failure("'\(mnemonic)' has no result", at: start, expected: "'\(mnemonic) ... as name'") }
+            guard let type = inferred.type else {
+                throw failure("'\(mnemonic)' has no result", at: start, expected: "'\(mnemonic) ... as name'")
+            }
             try expect(":")
             let written = token
             let declared = try self.type()
             guard declared == type else { throw failure("'\(mnemonic)' has type \(declared)", at: written, expected: "\(type)") }
             operation.name = result
         } else {
-            if let type = inferred.type { throw failure("'\(mnemonic)' has a result", at: start, expected: "'%name = \(mnemonic) ... : \(type)'") }
+            if let type = inferred.type {
+                throw failure("'\(mnemonic)' has a result", at: start, expected: "'%name = \(mnemonic) ... : \(type)'")
+            }
             try expect(word: "as")
             operation.name = try bareName("the operation's name")
         }

@@ -42,7 +42,8 @@ public struct Evaluator {
         case .source(let sourceTensor):
             let values = try source(sourceTensor)
             guard values.count == weight.type.elementCount() else {
-                throw .error("source \(quoted(sourceTensor.name)) gave \(values.count) elements", at: place, expected: "those of \(weight.type)")
+                throw .error(
+                    "source \(quoted(sourceTensor.name)) gave \(values.count) elements", at: place, expected: "those of \(weight.type)")
             }
             tensor = Tensor(shape: shape, values)
         case .folded(let operations):

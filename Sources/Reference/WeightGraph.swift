@@ -98,7 +98,9 @@ struct WeightGraph {
                     }
                 }
                 guard let shape = operation.type?.fixedShape, operation.type?.dtype == .float32 else {
-                    throw .error("'%\(operation.name)' is \(operation.type.map(\.description) ?? "nothing")", at: .operation("@\(name)"), expected: "f32")
+                    throw .error(
+                        "'%\(operation.name)' is \(operation.type.map(\.description) ?? "nothing")", at: .operation("@\(name)"),
+                        expected: "f32")
                 }
                 values[operation.name] = add(kind(operation.op, operands), shape)
             }
@@ -137,7 +139,8 @@ struct WeightGraph {
         case .gate(let op): return pairwise { Float(op.function.value(Double($0)) * Double($1)) }
         case .matmul(let op):
             return .matmul(
-                op, left: operands[0], weight: operands[1], bias: op.biasIndex.map { operands[$0] }, addend: op.addendIndex.map { operands[$0] })
+                op, left: operands[0], weight: operands[1], bias: op.biasIndex.map { operands[$0] },
+                addend: op.addendIndex.map { operands[$0] })
         case .layerNorm(let op):
             return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1[0], $1[1]) }
         case .rmsNorm(let op):

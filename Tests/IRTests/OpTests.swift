@@ -100,19 +100,25 @@ import Testing
         #expect(throws: TypeError("attribute 'a' is '0.5', not an integer")) {
             try read(.float(0.5)) { r throws(TypeError) in try r.integer("a") }
         }
-        #expect(throws: TypeError("attribute 'a' is 'x', not a number")) { try read(.symbol("x")) { r throws(TypeError) in try r.float("a") } }
+        #expect(throws: TypeError("attribute 'a' is 'x', not a number")) {
+            try read(.symbol("x")) { r throws(TypeError) in try r.float("a") }
+        }
         #expect(throws: TypeError("attribute 'a' is '3', not a list of integers")) {
             try read(.integer(3)) { r throws(TypeError) in try r.integers("a") }
         }
         #expect(throws: TypeError("attribute 'a' is '[1.0, 2.5]', not a list of integers")) {
             try read(.floats([1, 2.5])) { r throws(TypeError) in try r.integers("a") }
         }
-        #expect(throws: TypeError("attribute 'a' is 'x', not a list of numbers")) { try read(.symbol("x")) { r throws(TypeError) in try r.floats("a") } }
+        #expect(throws: TypeError("attribute 'a' is 'x', not a list of numbers")) {
+            try read(.symbol("x")) { r throws(TypeError) in try r.floats("a") }
+        }
         #expect(throws: TypeError("attribute 'a' is 'relu'; expected one of gelu, quick_gelu, silu")) {
             try read(.symbol("relu")) { r throws(TypeError) in try r.symbol("a", of: ActivationFunction.self) }
         }
         #expect(throws: TypeError("attribute 'b' is missing")) { try read(.integer(3)) { r throws(TypeError) in try r.integer("b") } }
-        #expect(throws: TypeError("unknown attribute 'a'")) { try AttributeReader(["b": .integer(1), "a": .integer(1)], labels: []).finish() }
+        #expect(throws: TypeError("unknown attribute 'a'")) {
+            try AttributeReader(["b": .integer(1), "a": .integer(1)], labels: []).finish()
+        }
     }
 }
 

@@ -3,6 +3,7 @@ import IR
 func f32(_ shape: Dimension...) -> TensorType { TensorType(.float32, shape) }
 func i32(_ shape: Dimension...) -> TensorType { TensorType(.int32, shape) }
 func u8(_ shape: Dimension...) -> TensorType { TensorType(.uint8, shape) }
+// swift-format-ignore: AlwaysUseLowerCamelCase
 let T = Dimension.sequence
 
 /// At least one operation of each kind, and one for each form of its attributes and labels.

@@ -12,7 +12,9 @@ struct Rule: Sendable, CustomTestStringConvertible {
     let outcome: Outcome
 
     init(_ op: Op, _ operands: [TensorType], _ type: TensorType?) { (self.op, self.operands, outcome) = (op, operands, .type(type)) }
-    init(_ op: Op, _ operands: [TensorType], refused message: String) { (self.op, self.operands, outcome) = (op, operands, .refusal(message)) }
+    init(_ op: Op, _ operands: [TensorType], refused message: String) {
+        (self.op, self.operands, outcome) = (op, operands, .refusal(message))
+    }
 
     var testDescription: String { "\(op.mnemonic) \(operands)" }
 }
@@ -22,7 +24,9 @@ private let huge = Dimension.fixed(1 << 62)
 private let imageRules: [Rule] = {
     let normalize = Op.normalize(Normalize(mean: [0, 0, 0], std: [1, 1, 1]))
     func patches(_ patch: Int, _ window: Int = 1) -> Op { .extractPatches(ExtractPatches(patch: patch, window: window)) }
-    func windows(_ height: Int, _ width: Int, _ kernel: Int) -> Op { .gatherWindows(GatherWindows(height: height, width: width, kernel: kernel)) }
+    func windows(_ height: Int, _ width: Int, _ kernel: Int) -> Op {
+        .gatherWindows(GatherWindows(height: height, width: width, kernel: kernel))
+    }
     return [
         Rule(normalize, [u8(4, 5, 3)], f32(3, 4, 5)),
         Rule(normalize, [], refused: "takes 1 operand, not 0"),

@@ -31,9 +31,15 @@ struct Breakage: Sendable, CustomTestStringConvertible {
 }
 
 private let breakages: [Breakage] = [
-    Breakage("symbolic state", "state '&c' is f32[T, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = f32(T, 4) },
-    Breakage("state of bytes", "state '&c' is u8[16, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = u8(16, 4) },
-    Breakage("empty state", "state '&c' is f32[0, 4]; expected numbers other than u8 in a static shape", at: "&c") { $0.states["c"] = f32(0, 4) },
+    Breakage("symbolic state", "state '&c' is f32[T, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+        $0.states["c"] = f32(T, 4)
+    },
+    Breakage("state of bytes", "state '&c' is u8[16, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+        $0.states["c"] = u8(16, 4)
+    },
+    Breakage("empty state", "state '&c' is f32[0, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+        $0.states["c"] = f32(0, 4)
+    },
     Breakage("two functions", "function 'f' is defined twice", at: "f") { $0.functions.append($0.functions[0]) },
     Breakage("symbolic weight", "weight '@w' is f32[T, 4]; expected a static shape of at most 2^63 bytes", at: "@w") {
         $0.weights["w"]!.type = f32(T, 4)
@@ -61,13 +67,19 @@ private let breakages: [Breakage] = [
     },
     Breakage("definition reads a later weight", "definition of '@v' reads '@z', which is not defined before it", at: "@v") {
         $0.weights["z"] = $0.weights["w"]
-        $0.weights["v"]!.definition = .folded([Operation(name: "x", op: .add(Add()), operands: [.weight("z"), .weight("z")], type: f32(4, 4))])
+        $0.weights["v"]!.definition = .folded([
+            Operation(name: "x", op: .add(Add()), operands: [.weight("z"), .weight("z")], type: f32(4, 4))
+        ])
     },
     Breakage("definition reads itself", "definition of '@v' reads '@v', which is not defined before it", at: "@v") {
-        $0.weights["v"]!.definition = .folded([Operation(name: "x", op: .add(Add()), operands: [.weight("v"), .weight("v")], type: f32(4, 4))])
+        $0.weights["v"]!.definition = .folded([
+            Operation(name: "x", op: .add(Add()), operands: [.weight("v"), .weight("v")], type: f32(4, 4))
+        ])
     },
     Breakage("definition reads a parameter", "'add' reads '%x', which is not defined", at: "@v") {
-        $0.weights["v"]!.definition = .folded([Operation(name: "y", op: .add(Add()), operands: [.value("x"), .value("x")], type: f32(4, 4))])
+        $0.weights["v"]!.definition = .folded([
+            Operation(name: "y", op: .add(Add()), operands: [.value("x"), .value("x")], type: f32(4, 4))
+        ])
     },
     Breakage("definition with an effect", "'cache_store' has an effect and may not stand in a weight", at: "@v") {
         $0.weights["v"]!.definition = .folded([
@@ -115,7 +127,8 @@ private let breakages: [Breakage] = [
         $0.weights["k"] = Weight(type: f32(16, 4), definition: .source(SourceTensor(name: "k", type: f32(16, 4))))
         $0.functions[0].operations[2].operands[2] = .weight("k")
     },
-    Breakage("position in a function without one", "'cache_store' reads the position P, which the function does not have", at: "f: %store") {
+    Breakage("position in a function without one", "'cache_store' reads the position P, which the function does not have", at: "f: %store")
+    {
         $0.functions[0].hasPosition = false
     },
     Breakage("name defined twice", "name '%q' is defined twice", at: "f: %q") { $0.functions[0].operations[3].name = "q" },

@@ -7,7 +7,9 @@ struct Fault: Sendable, CustomTestStringConvertible {
     let text, message: String
     let expected: String?
 
-    init(_ text: String, _ message: String, expected: String? = nil) { (self.text, self.message, self.expected) = (text, message, expected) }
+    init(_ text: String, _ message: String, expected: String? = nil) {
+        (self.text, self.message, self.expected) = (text, message, expected)
+    }
 
     var testDescription: String { message }
 }
@@ -146,7 +148,8 @@ private let operational: [Fault] = [
     inFunction("%y = reshape %x {shape = [2, ^x]}", "unexpected 'x'", expected: "a number"),
     inFunction("%y = reshape %x {shape = [2 ^3]}", "unexpected '3'", expected: "',' or ']'"),
     inFunction(
-        "%y = ^activation %x {function = relu} : f32[T, 4]", "'activation' attribute 'function' is 'relu'; expected one of gelu, quick_gelu, silu"),
+        "%y = ^activation %x {function = relu} : f32[T, 4]",
+        "'activation' attribute 'function' is 'relu'; expected one of gelu, quick_gelu, silu"),
     inFunction("%y = scale %x {factor = 2} : ^f32[T, 5]", "'scale' has type f32[T, 5]", expected: "f32[T, 4]"),
     inFunction("%y = scale %x {factor = 2}^ return", "unexpected 'return'", expected: "':'").movingPlace(by: 1),
     inFunction("^scale %x {factor = 2} as y", "'scale' has a result", expected: "'%name = scale ... : f32[T, 4]'"),
@@ -158,7 +161,8 @@ private let operational: [Fault] = [
     inFunction("^cache_store %x, %x as s", "operand 0 is '%x'; expected a state"),
     inFunction("%y = ^add &c, @b : f32[8, 4]", "'add' does not take the state '&c'"),
     inFunction(
-        "%y = ^attention %x, &c, %x {heads = 1, kv_heads = 1, scale = 1} : f32[T, 4]", "'attention' the value is f32[T, 4]; expected f32[8, 4]"),
+        "%y = ^attention %x, &c, %x {heads = 1, kv_heads = 1, scale = 1} : f32[T, 4]",
+        "'attention' the value is f32[T, 4]; expected f32[8, 4]"),
     inModule(
         "state &c : f32[8, 4]\nfunc f(%x: f32[2, 4]) {\n  ^cache_store &c, %x as s\n  return\n}",
         "'cache_store' reads the position P, which the function does not have"),
@@ -195,9 +199,12 @@ extension Fault {
     }
 
     @Test func oneLine() {
-        let error = #expect(throws: Diagnostic.self) { try parseModule("module \"m\" stage imported {\n  weight @w : f33[4]", file: "a\nb.ir") }
+        let error = #expect(throws: Diagnostic.self) {
+            try parseModule("module \"m\" stage imported {\n  weight @w : f33[4]", file: "a\nb.ir")
+        }
         #expect(
             error?.rendered
-                == "error: unexpected 'f33', at line 2, column 15 of file 'a\\nb.ir'; expected a type: 'f32', 'f16', 'bf16', 'i32' or 'u8' and '[dimensions]'")
+                == "error: unexpected 'f33', at line 2, column 15 of file 'a\\nb.ir'; expected a type: 'f32', 'f16', 'bf16', 'i32' or 'u8' and '[dimensions]'"
+        )
     }
 }

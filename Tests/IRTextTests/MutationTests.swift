@@ -54,7 +54,10 @@ struct SeededGenerator: RandomNumberGenerator {
 
     /// Whole words change for others, which reaches the type rules: shapes, numbers, names and mnemonics.
     @Test func words() {
-        let strange = ["0", "-1", "9223372036854775807", "4611686018427387904", "1e38", "T", "1", "2", "3", "[]", "{", "}", "@w", "%x", "&c", "return", "fold"]
+        let strange = [
+            "0", "-1", "9223372036854775807", "4611686018427387904", "1e38", "T", "1", "2", "3", "[]", "{", "}", "@w", "%x", "&c", "return",
+            "fold",
+        ]
         let words = pieces(of: canonicalText)
         for seed in 0..<1000 as Range<UInt64> {
             var random = SeededGenerator(state: seed)

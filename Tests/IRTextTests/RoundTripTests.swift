@@ -121,7 +121,9 @@ let canonicalText = #"""
     /// Floats print shortest and read back to the same bits.
     @Test func floats() throws {
         var random = SystemRandomNumberGenerator()
-        var values: [Float] = [0, -0.0, 1, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .leastNormalMagnitude, 0.1, 16_777_216, 1e16, .pi]
+        var values: [Float] = [
+            0, -0.0, 1, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .leastNormalMagnitude, 0.1, 16_777_216, 1e16, .pi,
+        ]
         for _ in 0..<2000 {
             let value = Float(bitPattern: random.next())
             if value.isFinite { values.append(value) }
@@ -143,7 +145,10 @@ let canonicalText = #"""
     /// Names of any scalars come back.
     @Test func names() throws {
         var random = SystemRandomNumberGenerator()
-        let alphabet: [Unicode.Scalar] = ["a", "Z", "0", ".", "_", "-", "+", " ", "\"", "\\", "/", "%", "@", "{", "}", "\n", "\r", "\0", "\u{E9}", "\u{301}", "\u{2028}", "\u{1F600}", "T", "P"]
+        let alphabet: [Unicode.Scalar] = [
+            "a", "Z", "0", ".", "_", "-", "+", " ", "\"", "\\", "/", "%", "@", "{", "}", "\n", "\r", "\0", "\u{E9}", "\u{301}", "\u{2028}",
+            "\u{1F600}", "T", "P",
+        ]
         func name() -> String {
             var text = String.UnicodeScalarView()
             for _ in 0..<Int.random(in: 0...6, using: &random) { text.append(alphabet.randomElement(using: &random)!) }
@@ -153,7 +158,8 @@ let canonicalText = #"""
             var module = Module(name: name())
             let (weight, state, parameter, result) = (name(), name(), name(), name())
             if parameter == result { continue }
-            module.weights[weight] = Weight(type: TensorType(.float32, [4]), definition: .source(SourceTensor(name: name(), type: TensorType(.float16, [4]))))
+            module.weights[weight] = Weight(
+                type: TensorType(.float32, [4]), definition: .source(SourceTensor(name: name(), type: TensorType(.float16, [4]))))
             module.states[state] = TensorType(.float32, [8, 4])
             var builder = FunctionBuilder(
                 name(), parameters: [Parameter(name: parameter, type: TensorType(.float32, [.sequence, 4]))], hasPosition: true, in: module)

@@ -98,12 +98,13 @@ private let text = """
         #expect(try refused("g", [row], position: .max) == "error: position 9223372036854775807 in a call of 'g'; expected 0 to 2147483647")
         #expect(
             try refused("g", [row], position: 4)
-                == "error: 1 rows at position 4 do not fit a cache of 4 rows, at operation 'g: %store'; expected a position of at most 3")
+                == "error: a cache of 4 rows has no room for 1 at position 4, at operation 'g: %store'; expected a position of at most 3")
         #expect(
             try refused("e", [Tensor(shape: [1], [2] as [Int32]), Tensor(shape: [1, 1, 2], [0, 0] as [UInt8])])
                 == "error: token 2 at index 0 is out of range, at operation 'e: %l'; expected 0 to 1")
         #expect(
-            try refused("reads_half", []) == "error: weight '@half' is f16[2], at operation '@half'; expected f32 in the reference evaluator")
+            try refused("reads_half", [])
+                == "error: weight '@half' is f16[2], at operation '@half'; expected f32 in the reference evaluator")
         #expect(
             try refused("stores_half", [row]) == "error: argument '%x' in a call of 'stores_half' is f32[1, 2]; expected f16[1, 2]")
     }
@@ -115,7 +116,9 @@ private let text = """
         }
         #expect(throws: Diagnostic.error("module 'm' has no weight '@x'")) { try evaluator.weight("x") }
         #expect(throws: Diagnostic.error("module 'm' has no state '&x'")) { try evaluator.state("x") }
-        #expect(throws: Diagnostic.error("state '&h' is f16[4, 2]", at: .operation("&h"), expected: "f32, i32 or u8 in the reference evaluator")) {
+        #expect(
+            throws: Diagnostic.error("state '&h' is f16[4, 2]", at: .operation("&h"), expected: "f32, i32 or u8 in the reference evaluator")
+        ) {
             try evaluator.state("h")
         }
     }

@@ -33,7 +33,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
     let name, text: String
     let calls: [Call]
     /// In radians, of a rotary embedding
-    let largest_angle: Double?
+    let largestAngle: Double?
 
     var testDescription: String { name }
 
@@ -48,7 +48,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
     @Test(arguments: GoldenCase.all) func agrees(_ golden: GoldenCase) throws {
         var evaluator = Evaluator(try parseModule(golden.text, file: golden.name)) { _ throws(Diagnostic) in [] }
         // The frequencies are float32 on both sides, and their powers may differ in the last place.
-        let angleError = (golden.largest_angle ?? 0) * 2 * halfUnit
+        let angleError = (golden.largestAngle ?? 0) * 2 * halfUnit
         for call in golden.calls {
             let result = try evaluator.call("f", call.arguments.map(\.tensor), position: call.position)[0]
             #expect(result.shape == call.expected.shape)

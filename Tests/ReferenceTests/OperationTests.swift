@@ -67,7 +67,9 @@ import Testing
             return #expect(throws: Diagnostic.self) { try evaluate(.embed(op), operands) }
         }
         #expect(refusal(Embed(hasVision: false), 2) == .error("token 2 at index 1 is out of range", expected: "0 to 1"))
-        #expect(refusal(Embed(hasVision: false), -1) == .error("token -1 at index 1 is out of range", expected: "no negative token without vision rows"))
+        #expect(
+            refusal(Embed(hasVision: false), -1)
+                == .error("token -1 at index 1 is out of range", expected: "no negative token without vision rows"))
         #expect(refusal(Embed(hasVision: true), -3) == .error("token -3 at index 1 is out of range", expected: "at least -2"))
         #expect(refusal(Embed(hasVision: true), .min) == .error("token -2147483648 at index 1 is out of range", expected: "at least -2"))
         #expect(refusal(Embed(hasVision: true), .max) == .error("token 2147483647 at index 1 is out of range", expected: "0 to 1"))
@@ -84,8 +86,10 @@ import Testing
         #expect(try run(.scale(Scale(factor: 0.5)), x) == floats([2, 2], 0, 0.5, 1, 1.5))
         #expect(try run(.rmsNorm(RMSNorm(epsilon: 0)), floats([1, 2], 3, -3), floats([2], 1, 2)) == floats([1, 2], 1, -2))
         #expect(
-            try run(.layerNorm(LayerNorm(epsilon: 0)), floats([1, 2], 1, 5), floats([2], 1, 3), floats([2], 0, 10)) == floats([1, 2], -1, 13))
-        #expect(try run(.layerNorm(LayerNorm(epsilon: 1)), floats([1, 2], 4, 4), floats([2], 1, 3), floats([2], 7, 8)) == floats([1, 2], 7, 8))
+            try run(.layerNorm(LayerNorm(epsilon: 0)), floats([1, 2], 1, 5), floats([2], 1, 3), floats([2], 0, 10))
+                == floats([1, 2], -1, 13))
+        #expect(
+            try run(.layerNorm(LayerNorm(epsilon: 1)), floats([1, 2], 4, 4), floats([2], 1, 3), floats([2], 7, 8)) == floats([1, 2], 7, 8))
     }
 
     /// Sums are double: in float32 the ones would vanish.
@@ -127,7 +131,7 @@ import Testing
         let (zeros, values) = (floats([4, 1], 0, 0, 0, 0), floats([4, 1], 1, 3, 5, 100))
         #expect(try run(op, floats([2, 1], 0, 0), zeros, values, position: 1, overStates: true) == floats([2, 1], 2, 3))
         #expect(try run(op, floats([2, 1], 0, 0), zeros, values) == floats([2, 1], 27.25, 27.25))
-        #expect(throws: Diagnostic.error("2 rows at position 3 do not fit a cache of 4 rows", expected: "a position of at most 2")) {
+        #expect(throws: Diagnostic.error("a cache of 4 rows has no room for 2 at position 3", expected: "a position of at most 2")) {
             try evaluate(op, [floats([2, 1], 0, 0), zeros, values], position: 3, overStates: true)
         }
         // A score far above the others decides, and nothing overflows.
@@ -144,7 +148,7 @@ import Testing
     @Test func cacheStore() throws {
         let cache = range([3, 2])
         #expect(try run(.cacheStore(CacheStore()), cache, floats([1, 2], 9, 8), position: 1) == floats([3, 2], 0, 1, 9, 8, 4, 5))
-        #expect(throws: Diagnostic.error("1 rows at position 3 do not fit a cache of 3 rows", expected: "a position of at most 2")) {
+        #expect(throws: Diagnostic.error("a cache of 3 rows has no room for 1 at position 3", expected: "a position of at most 2")) {
             try evaluate(.cacheStore(CacheStore()), [cache, floats([1, 2], 9, 8)], position: 3)
         }
     }

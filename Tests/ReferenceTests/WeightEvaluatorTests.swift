@@ -82,7 +82,11 @@ private struct RandomModule {
         case 2: return (.gate(Gate(function)), [operand, like()!])
         case 3: return (.add(Add()), [operand, like()!])
         case 4: return (.multiply(Multiply()), [operand, source(shape)])
-        case 5: return (Bool.random(using: &random) ? .add(Add()) : .multiply(Multiply()), [operand, source(Array(shape.suffix(Int.random(in: 0...shape.count, using: &random))))])
+        case 5:
+            return (
+                Bool.random(using: &random) ? .add(Add()) : .multiply(Multiply()),
+                [operand, source(Array(shape.suffix(Int.random(in: 0...shape.count, using: &random))))]
+            )
         case 6:
             guard let axis else { return nil }
             let start = Int.random(in: 0..<shape[axis], using: &random)
@@ -98,7 +102,11 @@ private struct RandomModule {
         case 9:
             let count = shape.reduce(1, *)
             let divisor = (1...count).filter { count % $0 == 0 }.randomElement(using: &random)!
-            return (.reshape(Reshape(shape: [[count], [divisor, count / divisor], [1, divisor, count / divisor]].randomElement(using: &random)!)), [operand])
+            return (
+                .reshape(
+                    Reshape(shape: [[count], [divisor, count / divisor], [1, divisor, count / divisor]].randomElement(using: &random)!)),
+                [operand]
+            )
         case 10, 11: return (.transpose(Transpose(permutation: shape.indices.shuffled(using: &random))), [operand])
         case 12:
             guard let width = shape.last else { return nil }
@@ -111,7 +119,8 @@ private struct RandomModule {
             let (bias, addend) = (Bool.random(using: &random), Bool.random(using: &random))
             let op = Matmul(hasBias: bias, hasAddend: addend, activation: Bool.random(using: &random) ? function : nil)
             return (
-                .matmul(op), [operand, source([columns, shape[1]])] + (bias ? [source([columns])] : []) + (addend ? [source([shape[0], columns])] : [])
+                .matmul(op),
+                [operand, source([columns, shape[1]])] + (bias ? [source([columns])] : []) + (addend ? [source([shape[0], columns])] : [])
             )
         default:
             guard shape.count == 2 else { return nil }
@@ -152,7 +161,8 @@ private struct RandomModule {
         }
         #expect(
             kinds == [
-                "scale", "activation", "gate", "add", "multiply", "slice", "concatenate", "reshape", "transpose", "rms_norm", "layer_norm", "matmul",
+                "scale", "activation", "gate", "add", "multiply", "slice", "concatenate", "reshape", "transpose", "rms_norm", "layer_norm",
+                "matmul",
                 "last_row", "attention",
             ])
     }

@@ -160,7 +160,7 @@ def rotary(name, parameters, text, theta, position):
     turned, _ = apply_rotary_pos_emb(split, split, angles.cos()[None], angles.sin()[None])
     case(
         name, [f"%y = rotary %a {{head_size = {head}, theta = {spell(theta)}{text}}} : f32[{rows}, {head * heads}]"], [x],
-        turned[0].transpose(0, 1).reshape(rows, -1).contiguous(), position=position, largest_angle=float(angles.abs().max()))
+        turned[0].transpose(0, 1).reshape(rows, -1).contiguous(), position=position, largestAngle=float(angles.abs().max()))
 
 
 rotary("rotary", {"rope_type": "default"}, "", 10000.0, 0)

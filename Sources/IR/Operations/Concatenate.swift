@@ -15,7 +15,8 @@ public struct Concatenate: OperationPayload {
         var total = 0
         for (index, operand) in operands.enumerated() {
             guard operand.rank == first.rank else { throw TypeError("operand \(index) is \(operand); expected \(first.rank) dimensions") }
-            let (sum, overflow) = total.addingReportingOverflow(try expectFixed(operand.shape[axis], "dimension \(axis) of operand \(index)"))
+            let (sum, overflow) = total.addingReportingOverflow(
+                try expectFixed(operand.shape[axis], "dimension \(axis) of operand \(index)"))
             if overflow { throw TypeError("dimension \(axis) of the result does not fit 64 bits") }
             total = sum
             var expected = first

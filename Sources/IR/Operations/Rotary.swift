@@ -65,7 +65,8 @@ public struct Rotary: OperationPayload {
         }
         guard theta > 0 else { throw TypeError("a theta of \(theta) has no powers; expected one above 0") }
         if let scaling, scaling.high <= scaling.low || scaling.low <= 0 || scaling.factor <= 0 || scaling.original <= 0 {
-            throw TypeError("a scaling from \(scaling.low) to \(scaling.high) by \(scaling.factor) over \(scaling.original) positions is none")
+            throw TypeError(
+                "a scaling from \(scaling.low) to \(scaling.high) by \(scaling.factor) over \(scaling.original) positions is none")
         }
         return operands[0]
     }

@@ -64,13 +64,22 @@ func matmul(
     _ op: Matmul, _ left: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: [Float]?, depth: Int, columns: Int,
     _ range: Range<Int>, _ result: UnsafeMutablePointer<Float>
 ) {
-    for index in range {
-        let (row, column) = index.quotientAndRemainder(dividingBy: columns)
-        var value = dot(left + row * depth, weight + column * depth, depth)
-        if let bias { value += Double(bias[column]) }
-        let place = result + (index - range.lowerBound)
-        if op.hasAddend { value += Double(place.pointee) }
-        place.pointee = Float(op.activation?.value(value) ?? value)
+    // A few rows at a time, so that they stay in the cache while the weight passes by.
+    let tile = max(1, (1 << 15) / depth)
+    let rows = range.lowerBound / columns..<(range.upperBound - 1) / columns + 1
+    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {
+        let end = min(first + tile, rows.upperBound)
+        for column in 0..<columns {
+            for row in first..<end {
+                let index = row * columns + column
+                if index < range.lowerBound || index >= range.upperBound { continue }
+                var value = dot(left + row * depth, weight + column * depth, depth)
+                if let bias { value += Double(bias[column]) }
+                let place = result + (index - range.lowerBound)
+                if op.hasAddend { value += Double(place.pointee) }
+                place.pointee = Float(op.activation?.value(value) ?? value)
+            }
+        }
     }
 }
 

@@ -23,7 +23,9 @@ func rotary(_ op: Rotary, _ operand: Tensor, position: Int) -> Tensor {
 
 private func checkRoom(_ rows: Int, in capacity: Int, position: Int) throws(Diagnostic) {
     if position > capacity - rows {
-        throw .error("\(rows) rows at position \(position) do not fit a cache of \(capacity) rows", expected: "a position of at most \(capacity - rows)")
+        throw .error(
+            "a cache of \(capacity) rows has no room for \(rows) at position \(position)",
+            expected: "a position of at most \(capacity - rows)")
     }
 }
 
