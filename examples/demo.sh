@@ -18,8 +18,8 @@ trap 'rm -rf "$work"' EXIT
 "$scratch/release/lmmc" compile examples/fashion/checkpoint -o "$work/fashion"
 ls -lh "$work/fashion" >&2
 
-image=$(ls examples/fashion/images/*.png | head -1)
-question="Which items are in the image?"
+image=examples/fashion/$(sed -n 's/.*"image": "\([^"]*\.png\)".*/\1/p' examples/fashion/questions.json | head -1)
+question=$(sed -n 's/.*"question": "\([^"]*\)".*/\1/p' examples/fashion/questions.json | head -1)
 echo "image: $image" >&2
 echo "question: $question" >&2
 "$work/fashion" --image "$image" --prompt "$question"

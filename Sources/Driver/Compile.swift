@@ -105,7 +105,7 @@ struct Compilation {
                 return (file, file.temporaryPath)
             }
             defer { Interrupts.unregister(token) }
-            let packager = try Packager(executable: program, output: file.descriptor, bytes: layout.totalBytes)
+            let packager = try Packager(executable: program, output: file.descriptor, path: options.output, bytes: layout.totalBytes)
             try writeAttachment(to: file.descriptor, at: packager.offset, path: options.output)
             try packager.finish()
             try file.commit()

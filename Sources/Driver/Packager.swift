@@ -6,26 +6,29 @@ final class Packager {
     /// Where the attachment begins in the output file.
     let offset: Int
     private var handle: OpaquePointer?
+    private let path: String
 
-    /// Writes `executable`, prepared for `bytes` more, to the empty file `descriptor`.
-    init(executable: String, output descriptor: Int32, bytes: Int) throws(Diagnostic) {
+    /// Writes `executable`, prepared for `bytes` more, to the empty file `descriptor`; errors name it `path`.
+    init(executable: String, output descriptor: Int32, path: String, bytes: Int) throws(Diagnostic) {
+        self.path = path
         var error = [CChar](repeating: 0, count: LMMC_ATTACH_ERROR)
         var offset: UInt64 = 0
         handle = lmmc_attach_begin(executable, descriptor, UInt64(bytes), &offset, &error)
         self.offset = Int(offset)
-        if handle == nil { throw .error(message(error)) }
+        if handle == nil { throw failure(error) }
     }
 
     func finish() throws(Diagnostic) {
         var error = [CChar](repeating: 0, count: LMMC_ATTACH_ERROR)
         let succeeded = lmmc_attach_finish(handle, &error)
         handle = nil
-        if !succeeded { throw .error(message(error)) }
+        if !succeeded { throw failure(error) }
     }
 
     deinit { if let handle { lmmc_attach_abandon(handle) } }
-}
 
-private func message(_ text: [CChar]) -> String {
-    String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    private func failure(_ text: [CChar]) -> Diagnostic {
+        let message = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return .error("cannot make \(quoted(path)): \(message)")
+    }
 }

@@ -41,9 +41,10 @@ enum SourceFolder {
           objects="$objects $object"
         done
 
-        # A static program runs anywhere; where a library has no archive (libomp), a dynamic one is made.
+        # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
         libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz $blas_library -lpthread -lm"
-        $CC $CFLAGS -static-pie -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
+        case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS -static-pie" ;; esac
+        $static -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
           $CC $CFLAGS -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
 
         $CC -std=gnu11 -O2 -Iattach/include attach/attach.c attach/program.c -o "$build/attach"

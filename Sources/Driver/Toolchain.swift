@@ -120,9 +120,10 @@ struct Toolchain: Sendable {
 func firstError(_ result: SubprocessResult, folder: String) -> String {
     if result.status > 128 { return "ended by signal \(result.status - 128)" }
     let lines = result.output.split(separator: "\n").map { String($0.replacing("\(folder)/", with: "")) }
-    let markers = ["error:", "undefined reference", "cannot find", "No space left", "Killed", "not found"]
-    for marker in markers {
-        if let line = lines.first(where: { $0.contains(marker) }) { return line }
+    // collect2 only says that the linker failed.
+    let telling = lines.filter { !$0.hasPrefix("collect2:") }
+    for marker in ["error:", "undefined reference", "cannot find", "multiple definition", "failed:"] {
+        if let line = telling.first(where: { $0.contains(marker) }) { return line }
     }
     return lines.last ?? "exit status \(result.status)"
 }

@@ -74,6 +74,9 @@ static const unsigned char kernels_pragmas_h[] = {
 static const unsigned char kernels_rows_h[] = {
 #embed "../../Runtime/kernels/rows.h"
 };
+static const unsigned char kernels_tile_product_h[] = {
+#embed "../../Runtime/kernels/tile_product.h"
+};
 static const unsigned char kernels_vector_math_h[] = {
 #embed "../../Runtime/kernels/vector_math.h"
 };
@@ -151,6 +154,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/pixels.h", kernels_pixels_h),
     ENTRY("kernels/pragmas.h", kernels_pragmas_h),
     ENTRY("kernels/rows.h", kernels_rows_h),
+    ENTRY("kernels/tile_product.h", kernels_tile_product_h),
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
     ENTRY("lmmc.h", lmmc_h),
     ENTRY("main.c", main_c),

@@ -9,11 +9,11 @@ exit(run(Array(CommandLine.arguments.dropFirst())))
 
 /// Parses and runs; the exit code is 0 (done), 1 (the work failed) or 2 (the command line is wrong).
 func run(_ arguments: [String]) -> Int32 {
-    let names = Command.configuration.subcommands.map { $0._commandName } + ["help"]
+    let names = Command.configuration.subcommands.map { $0._commandName }
     if arguments.isEmpty {
         return report(.usage("the command is missing", expected: "one of \(quotedList(names)); 'lmmc --help' says more"))
     }
-    if let name = arguments.first, !name.hasPrefix("-"), !names.contains(name) {
+    if let name = arguments.first, !name.hasPrefix("-"), name != "help", !names.contains(name) {
         let nearest = nearestName(to: name, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
         return report(.usage("unknown command \(quoted(name))\(nearest)", expected: quotedList(names)))
     }
