@@ -23,9 +23,6 @@ static const unsigned char attachment_h[] = {
 static const unsigned char cpu_c[] = {
 #embed "../../Runtime/cpu.c"
 };
-static const unsigned char cpu_c[] = {
-#embed "../../Runtime/cpu.c"
-};
 static const unsigned char error_c[] = {
 #embed "../../Runtime/error.c"
 };
@@ -145,7 +142,6 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attach/program.c", attach_program_c),
     ENTRY("attachment.c", attachment_c),
     ENTRY("attachment.h", attachment_h),
-    ENTRY("cpu.c", cpu_c),
     ENTRY("cpu.c", cpu_c),
     ENTRY("error.c", error_c),
     ENTRY("error.h", error_h),
