@@ -2,6 +2,7 @@ import IR
 import IRText
 import Reference
 import Support
+import TestSupport
 import Testing
 
 @testable import Passes
@@ -34,10 +35,11 @@ private func dot(_ a: [Float], _ b: ArraySlice<Float>) -> Float {
     var after = before
     #expect(try Pipeline.foldNormalization.run(&after) == 1)
     func source(_ tensor: SourceTensor) -> [Float] {
-        pseudoRandom(seed: tensor.name, count: tensor.type.elementCount()!).map { $0 * 0.03 }
+        SeededGenerator.noise(tensor.name, tensor.type.elementCount()!).map { $0 * 0.03 }
     }
     // Bright pixels, where cancellation would show.
-    let image = Tensor(shape: [56, 56, 3], pseudoRandom(seed: "image", count: 56 * 56 * 3).map { UInt8(200 + 55 * $0) })
+    let pixels: [UInt8] = SeededGenerator.noise("image", 56 * 56 * 3).map { UInt8(200 + 55 * $0) }
+    let image = Tensor(shape: [56, 56, 3], pixels)
     func patches(_ module: Module) throws -> (rows: [[Float]], weight: [Float]) {
         var evaluator = Evaluator(module) { tensor throws(Diagnostic) in source(tensor) }
         var rows: [[Float]] = []
