@@ -21,6 +21,19 @@ static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t 
       memcpy(out, pixels + (c * height + top + y) * width + left, (size_t)patch * sizeof *out);
 }
 
+// The same from bytes as a decoder gives them: u8 [height, width, channels] -> f32 [channels, patch, patch], less center[channel].
+static inline void lmmc_center_patch(int64_t width, int64_t channels, int64_t patch, int64_t window, int64_t index, const float *center,
+                                     const uint8_t *pixels, float *out) {
+  const int64_t windows = width / patch / window, inside = index % (window * window), outside = index / (window * window);
+  const int64_t top = (outside / windows * window + inside / window) * patch;
+  const int64_t left = (outside % windows * window + inside % window) * patch;
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t y = 0; y < patch; y++, out += patch) {
+      const uint8_t *row = pixels + ((top + y) * width + left) * channels + c;
+      for (int64_t x = 0; x < patch; x++) out[x] = (float)row[x * channels] - center[c];
+    }
+}
+
 // Window `index` of a grid that is `width` tokens wide: f32 [_, channels] with a row stride -> f32 [channels, kernel, kernel].
 static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
                                       float *out) {

@@ -57,8 +57,8 @@ static inline void lmmc_gate_silu_row(int64_t n, const float *a, const float *b,
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_silu(a[i]) * b[i];
 }
 
-// (x - mean) / sqrt(variance + epsilon) * scale + bias. Sums are in double: the error is that of the float steps after them.
-static inline void lmmc_layer_norm_row(int64_t n, float epsilon, const float *x, const float *scale, const float *bias, float *out) {
+// Mean and 1 / sqrt(variance + epsilon) of a row. Sums are in double: the error is that of the float steps after them.
+static inline void lmmc_moments(int64_t n, float epsilon, const float *x, float *mean_out, float *inverse_out) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; i++) sum += x[i];
@@ -69,19 +69,46 @@ static inline void lmmc_layer_norm_row(int64_t n, float epsilon, const float *x,
     const double d = x[i] - mean;
     squares += d * d;
   }
-  const float inverse = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+  *mean_out = mean;
+  *inverse_out = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+}
+
+// (x - mean) / sqrt(variance + epsilon) * scale + bias
+static inline void lmmc_layer_norm_row(int64_t n, float epsilon, const float *x, const float *scale, const float *bias, float *out) {
+  float mean, inverse;
+  lmmc_moments(n, epsilon, x, &mean, &inverse);
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) out[i] = (x[i] - mean) * inverse * scale[i] + bias[i];
 }
 
-// x / sqrt(mean(x^2) + epsilon) * scale. The sum is in double.
-static inline void lmmc_rms_norm_row(int64_t n, float epsilon, const float *x, const float *scale, float *out) {
+// 1 / sqrt(mean(x^2) + epsilon). The sum is in double.
+static inline float lmmc_inverse_rms(int64_t n, float epsilon, const float *x) {
   double squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (int64_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
-  const float inverse = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+  return (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+}
+
+// x / sqrt(mean(x^2) + epsilon) * scale
+static inline void lmmc_rms_norm_row(int64_t n, float epsilon, const float *x, const float *scale, float *out) {
+  const float inverse = lmmc_inverse_rms(n, epsilon, x);
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) out[i] = x[i] * inverse * scale[i];
+}
+
+// (x - mean) / sqrt(variance + epsilon)
+static inline void lmmc_standardize_row(int64_t n, float epsilon, const float *x, float *out) {
+  float mean, inverse;
+  lmmc_moments(n, epsilon, x, &mean, &inverse);
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = (x[i] - mean) * inverse;
+}
+
+// x / sqrt(mean(x^2) + epsilon)
+static inline void lmmc_rms_divide_row(int64_t n, float epsilon, const float *x, float *out) {
+  const float inverse = lmmc_inverse_rms(n, epsilon, x);
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = x[i] * inverse;
 }
 
 // The angles of one position: `half` cosines, then `half` sines, of position * frequency[j], all in float as transformers has them.

@@ -158,10 +158,20 @@ struct BodyPrinter {
         case .normalize(let normalize): printNormalize(normalize, inputs[0], output)
         case .extractPatches(let extract):
             let (shape, result) = (body.buffers[inputs[0]].type.shape, layout(output))
-            loop(
-                result.rows,
-                "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, \(names[inputs[0]]), "
-                    + "\(names[output]) + i * \(result.stride));")
+            let target = "\(names[output]) + i * \(result.stride)"
+            if body.buffers[inputs[0]].type.dtype == .uint8 {
+                let channels = shape[2].fixedValue ?? 0
+                let center = extract.center.isEmpty ? Array(repeating: 0, count: channels) : extract.center
+                loop(
+                    result.rows,
+                    "lmmc_center_patch(\(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
+                        + "(const float[]){\(center.map(literal).joined(separator: ", "))}, \(names[inputs[0]]), \(target));")
+            } else {
+                loop(
+                    result.rows,
+                    "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
+                        + "\(names[inputs[0]]), \(target));")
+            }
         case .gatherWindows(let gather):
             let (tokens, result) = (layout(inputs[0]), layout(output))
             let index = result.rows.isMany ? "i" : "0"
@@ -182,8 +192,8 @@ struct BodyPrinter {
         case .scale(let factor): printRows("scale", [literal(factor)], inputs, output)
         case .activation(let function): printRows(function.rawValue, [], inputs, output)
         case .gate(let function): printRows("gate_\(function.rawValue)", [], inputs, output)
-        case .layerNorm(let epsilon): printRows("layer_norm", [literal(epsilon)], inputs, output)
-        case .rmsNorm(let epsilon): printRows("rms_norm", [literal(epsilon)], inputs, output)
+        case .layerNorm(let epsilon): printRows(inputs.count == 1 ? "standardize" : "layer_norm", [literal(epsilon)], inputs, output)
+        case .rmsNorm(let epsilon): printRows(inputs.count == 1 ? "rms_divide" : "rms_norm", [literal(epsilon)], inputs, output)
         case .rotaryTable(let frequencies):
             let result = layout(output)
             loop(

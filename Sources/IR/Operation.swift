@@ -21,6 +21,10 @@ public enum Operand: Hashable, Sendable, CustomStringConvertible {
     public var isWeight: Bool {
         if case .weight = self { true } else { false }
     }
+
+    public var isState: Bool {
+        if case .state = self { true } else { false }
+    }
 }
 
 /// One operation of a function. `name` is unique in its function and says where in the model it stands

@@ -6,6 +6,7 @@ extension Module {
     /// Rules: names are unique and defined before use; operand and result types follow the operations' own rules; a state stands exactly
     /// where an operation takes one; only a function with a position holds operations that read P; only the sequence length is symbolic,
     /// and not in weights or states; folded definitions read only weights defined before them.
+    /// At stage `optimized` nothing is materialised that an index map, a view or a streaming kernel does (`verifyOptimized`).
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifyWeights()
@@ -16,6 +17,7 @@ extension Module {
             for function in functions {
                 if !names.insert(function.name).inserted { throw broken("function '\(function.name)' is defined twice", at: function.name) }
                 try verify(function)
+                if stage == .optimized { try verifyOptimized(function) }
             }
         } catch {
             var error = error
@@ -78,6 +80,24 @@ extension Module {
         for result in function.results {
             guard environment[result] != nil else { throw broken("result '\(result)' is not defined", at: function.name) }
             if case .state = result { throw broken("result '\(result)' is a state; expected a value", at: function.name) }
+        }
+    }
+
+    /// No tensor holds gathered windows, taps side by side, scores, or key heads that are repeated for their query heads. The last three are
+    /// a concatenation along another dimension than the rows, or a product of two values.
+    private func verifyOptimized(_ function: Function) throws(Diagnostic) {
+        for operation in function.operations {
+            let place = "\(function.name): %\(operation.name)"
+            switch operation.op {
+            case .gatherWindows: throw broken("'gather_windows' at stage 'optimized'; expected patches in window order", at: place)
+            case .concatenate(let concatenate) where concatenate.axis > 0:
+                throw broken("'concatenate' along dimension \(concatenate.axis) at stage 'optimized'; expected rows only", at: place)
+            case .matmul where !operation.operands[1].isWeight:
+                throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
+            case .normalize, .extractPatches, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
+                .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore, .attention:
+                break
+            }
         }
     }
 

@@ -31,7 +31,7 @@ extension Pipeline {
         var weights: [String: String] = [:]
         func weight(_ operand: Operand, _ module: inout Module) -> Operand {
             guard case .value(let name) = operand, let chain = chains[name] else { return operand }
-            if weights[name] == nil { weights[name] = define(name, chain, in: &module) }
+            if weights[name] == nil { weights[name] = module.defineWeight(name, chain) }
             return .weight(weights[name]!)
         }
         var operations: [Operation] = []
@@ -55,18 +55,5 @@ extension Pipeline {
             case .state: false
             }
         }
-    }
-
-    /// The weight with this definition: the one that another function has already made, or a new one.
-    private static func define(_ name: String, _ chain: [Operation], in module: inout Module) -> String {
-        let weight = Weight(type: chain.last!.type!, definition: .folded(chain))
-        var candidate = name
-        var number = 2
-        while let existing = module.weights[candidate], existing != weight {
-            candidate = "\(name).\(number)"
-            number += 1
-        }
-        module.weights[candidate] = weight
-        return candidate
     }
 }

@@ -8,6 +8,14 @@ extension Pipeline {
     /// Between the two, rows are only computed row by row or mixed by attention, which does not see their order, so that permuting the
     /// position rows is all that the tower needs. @w' has its columns in the order (dy, dx, c) instead of (c, dy, dx).
     /// Does not fire when something else reads rows by their place, or when the window vector does not go into a product.
+    ///
+    /// before: %r = reshape %g {shape = [windows * E, L]}: each window is split into E chunks of L channel-major entries;  matmul %r, @w
+    /// after:  where L is a multiple of k * k and %x one value: each chunk holds L / (k * k) channels of each patch:
+    ///         %g = reshape %x {shape = [windows, k * k, E, L / (k * k)]};  %t = transpose %g;  %r = reshape %t;  matmul %r, @w'
+    ///         else one product per chunk, patch and concatenated value (`ChunkedProduct`)
+    ///
+    /// The transpose is the one move that is left: the tokens once, in runs of L / (k * k) floats. Products over strided views in its place
+    /// would read and write the result, which is wider, k * k times.
     static let orderWindows = Pass(
         "order-windows", reason: "with the patches made in window order, the window gather is a reshape: no copy at run time"
     ) { module throws(Diagnostic) in
@@ -66,14 +74,29 @@ private struct WindowOrder {
         }
         for gather in gathers {
             guard case .value(let input) = project.operations[gather].operands[0], ordered[input] == .patches else { return nil }
-            let name = project.operations[gather].name
-            for (index, operation) in project.operations.enumerated() where operation.operands.contains(.value(name)) {
-                guard case .matmul = operation.op, operation.operands[0] == .value(name), operation.operands[1].isWeight,
-                    operation.operands.dropFirst().allSatisfy({ $0 != .value(name) }), index > gather
-                else { return nil }
-            }
-            if project.results.contains(.value(name)) { return nil }
+            guard Self.readersAreProducts(of: gather, project) else { return nil }
         }
+    }
+
+    /// The window vector goes into products by weights, or in chunks into one without addend.
+    private static func readersAreProducts(of gather: Int, _ function: Function) -> Bool {
+        let uses = UseMap(function)
+        let name = function.operations[gather].name
+        if let reader = uses.onlyUser(of: name), case .reshape(let reshape) = function.operations[reader].op {
+            let chunks = function.operations[reader].name
+            guard reshape.shape.count == 2, let rows = function.operations[gather].type?.shape[0].fixedValue, reshape.shape[0] % rows == 0,
+                let product = uses.onlyUser(of: chunks), case .matmul(let matmul) = function.operations[product].op
+            else { return false }
+            return !matmul.hasAddend && function.operations[product].operands[0] == .value(chunks)
+                && function.operations[product].operands[1].isWeight
+        }
+        return !uses.isReturned(name)
+            && (uses.users[name] ?? []).allSatisfy { user in
+                let operation = function.operations[user]
+                guard case .matmul = operation.op else { return false }
+                return operation.operands[0] == .value(name) && operation.operands[1].isWeight
+                    && !operation.operands.dropFirst().contains(.value(name))
+            }
     }
 
     /// Every value whose rows follow the patch order, starting from `seeds`; nil as soon as one is read in a way that depends on the order.
@@ -179,24 +202,70 @@ private struct WindowOrder {
 
     func rewriteProject(_ module: inout Module, _ index: Int) throws(Diagnostic) {
         var function = module.functions[index]
-        let k = window.kernel
+        // From the back, so that earlier indices stay true.
         for gather in gathers.reversed() {
+            let uses = UseMap(function)
+            if let reader = uses.onlyUser(of: function.operations[gather].name), case .reshape = function.operations[reader].op,
+                let product = uses.onlyUser(of: function.operations[reader].name)
+            {
+                try rewriteChunks(&function, module, gather, reader, product, uses)
+                continue
+            }
             guard let shape = function.operations[gather].type?.fixedShape else { continue }
-            let name = function.operations[gather].name
-            let channels = shape[1] / (k * k)
-            for position in function.operations.indices.reversed() where function.operations[position].operands.first == .value(name) {
-                let weight = function.operations[position].operands[1]
-                var steps = Steps(name: function.freeName("\(weight.name).windowed"), environment: module.environment(of: function))
-                guard let rows = steps.environment[weight]?.shape[0].fixedValue else { continue }
-                let split = try steps.append("columns", .reshape(Reshape(shape: [rows, channels, k * k])), [weight])
-                let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1])), [split])
-                let ordered = try steps.append("", .reshape(Reshape(shape: [rows, shape[1]])), [turned])
-                function.operations[position].operands[1] = ordered
-                function.operations.insert(contentsOf: steps.operations, at: position)
+            for product in (uses.users[function.operations[gather].name] ?? []).reversed() {
+                try orderColumns(of: product, in: &function, module)
             }
             function.operations[gather].op = .reshape(Reshape(shape: shape))
         }
         module.functions[index] = function
+    }
+
+    /// The weight of a product with its columns in the order (dy, dx, c).
+    private func orderColumns(of product: Int, in function: inout Function, _ module: Module) throws(Diagnostic) {
+        let weight = function.operations[product].operands[1]
+        var steps = Steps(name: function.freeName("\(weight.name).windowed"), environment: module.environment(of: function))
+        guard let shape = steps.environment[weight]?.fixedShape else { return }
+        let area = window.kernel * window.kernel
+        let split = try steps.append("columns", .reshape(Reshape(shape: [shape[0], shape[1] / area, area])), [weight])
+        let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1])), [split])
+        function.operations[product].operands[1] = try steps.append("", .reshape(Reshape(shape: shape)), [turned])
+        function.operations.insert(contentsOf: steps.operations, at: product)
+    }
+
+    private func rewriteChunks(
+        _ function: inout Function, _ module: Module, _ gather: Int, _ reshape: Int, _ product: Int, _ uses: UseMap
+    ) throws(Diagnostic) {
+        let area = window.kernel * window.kernel
+        guard let windows = function.operations[gather].type?.shape[0].fixedValue,
+            let chunkShape = function.operations[reshape].type?.fixedShape
+        else { return }
+        let (chunks, length) = (chunkShape[0] / windows, chunkShape[1])
+        let input = function.operations[gather].operands[0]
+        var parts = [input]
+        var dead: Set<Int> = [gather, reshape]
+        if let join = uses.soleUseProducer(of: input), case .concatenate(let concatenate) = function.operations[join].op, concatenate.axis == 1 {
+            parts = function.operations[join].operands
+            dead.insert(join)
+        }
+        var environment = module.environment(of: function)
+        if length % area == 0, parts.count == 1 {
+            try orderColumns(of: product, in: &function, module)
+            let old = function.operations[gather]
+            let grid = try derived(
+                function.freeName("\(old.name).grid"), .reshape(Reshape(shape: [windows, area, chunks, length / area])), [input],
+                &environment, pass: "order-windows")
+            let turned = try derived(
+                function.freeName("\(old.name).turned"), .transpose(Transpose(permutation: [0, 2, 1, 3])), [.value(grid.name)], &environment,
+                pass: "order-windows")
+            function.operations[reshape].operands = [.value(turned.name)]
+            function.operations.replaceSubrange(gather...gather, with: [grid, turned])
+            return
+        }
+        let split = ChunkedProduct(
+            parts: parts, kernel: window.kernel, windows: windows, chunks: chunks, product: function.operations[product], pass: "order-windows")
+        guard let operations = try split.operations(function, &environment) else { return }
+        function.operations.replaceSubrange(product...product, with: operations)
+        function.removeOperations(at: dead)
     }
 }
 

@@ -18,7 +18,8 @@ public struct Pass: Sendable {
 /// The passes between import and plan, in the order in which `compile` runs them.
 public enum Pipeline {
     public static let passes: [Pass] = [
-        deadCode, fuseGate, sinkLastRow, fuseEpilogue, orderWindows, splitConcatenation, mergeMatmuls, foldConstants,
+        deadCode, fuseGate, sinkLastRow, fuseEpilogue, foldLinear, orderWindows, splitConcatenation, foldEmbedding, foldNormalization,
+        foldAttentionScale, foldNormScale, mergeMatmuls, commonSubexpressions, foldConstants,
     ]
 
     public static func pass(named name: String) throws(Diagnostic) -> Pass {

@@ -5,47 +5,98 @@ extension Pipeline {
     /// before: %c = concatenate %x1, ..., %xM {axis = 1};  %y = matmul %c, @w, bias @b {activation = f}, %c read once
     /// after:  %s1 = matmul %x1, @w1, bias @b;  ...;  %y = matmul %xM, @wM, addend %s(M-1) {activation = f}
     ///         with @wi the columns of @w that met %xi
+    ///
+    /// before: %c = concatenate ...;  %r = reshape %c {shape = [N / n, n * C]};  matmul %r, @w: the n patches of a window in a row
+    /// after:  the same with %ri = reshape %xi, whose rows stand together too
+    ///
+    /// before: %c = concatenate ...;  %r = reshape %c {shape = [N * E, C / E]};  matmul %r, @w: E chunks of each row
+    /// after:  one product per chunk and operand (`ChunkedProduct`)
     static let splitConcatenation = Pass(
         "split-concatenation", reason: "the concatenated taps, M times a hidden state, are never written: one accumulating product per tap"
     ) { module throws(Diagnostic) in
         try module.rewriteFunctions { function, module throws(Diagnostic) in
             var rewrites = 0
-            while let (concatenation, product) = candidate(in: function) {
-                try split(concatenation, product, in: &function, module)
-                rewrites += 1
-            }
+            while try splitOne(&function, module) { rewrites += 1 }
             return rewrites
         }
     }
 
-    private static func candidate(in function: Function) -> (Int, Int)? {
+    private static func splitOne(_ function: inout Function, _ module: Module) throws(Diagnostic) -> Bool {
         let uses = UseMap(function)
+        let constants = function.constants
         for (index, operation) in function.operations.enumerated() {
             guard case .concatenate(let concatenate) = operation.op, concatenate.axis == 1, operation.operands.count > 1,
-                let user = uses.onlyUser(of: operation.name), case .matmul = function.operations[user].op,
-                function.operations[user].operands[0] == .value(operation.name), function.operations[user].operands[1].isWeight
+                operation.type?.rank == 2, var user = uses.onlyUser(of: operation.name)
             else { continue }
-            return (index, user)
+            var input = operation.name
+            var reshape: Int?
+            if case .reshape(let op) = function.operations[user].op, op.shape.count == 2,
+                let next = uses.onlyUser(of: function.operations[user].name)
+            {
+                (reshape, input, user) = (user, function.operations[user].name, next)
+            }
+            guard case .matmul = function.operations[user].op, function.operations[user].operands[0] == .value(input),
+                constants.contains(function.operations[user].operands[1])
+            else { continue }
+            var environment = module.environment(of: function)
+            let operations: [Operation]?
+            if let reshape, let rows = operation.type?.fixedShape, let shape = function.operations[reshape].type?.fixedShape,
+                shape[0] > rows[0]
+            {
+                guard shape[0] % rows[0] == 0 else { continue }
+                operations = try ChunkedProduct(
+                    parts: operation.operands, kernel: 1, windows: rows[0], chunks: shape[0] / rows[0], product: function.operations[user],
+                    pass: "split-concatenation"
+                ).operations(function, &environment)
+            } else {
+                operations = try split(operation, reshape.map { function.operations[$0] }, function.operations[user], function, &environment)
+            }
+            guard let operations else { continue }
+            function.operations.replaceSubrange(user...user, with: operations)
+            function.removeOperations(at: Set([index] + (reshape.map { [$0] } ?? [])))
+            return true
         }
-        return nil
+        return false
     }
 
-    private static func split(_ concatenation: Int, _ product: Int, in function: inout Function, _ module: Module) throws(Diagnostic) {
-        var environment = module.environment(of: function)
-        let parts = function.operations[concatenation].operands
-        let original = function.operations[product]
-        guard case .matmul(let matmul) = original.op else { return }
+    private static func split(
+        _ concatenation: Operation, _ reshape: Operation?, _ original: Operation, _ function: Function, _ environment: inout TypeEnvironment
+    ) throws(Diagnostic) -> [Operation]? {
+        let pass = "split-concatenation"
+        let parts = concatenation.operands
+        guard case .matmul(let matmul) = original.op, let rows = original.type?.shape[0],
+            let channels = concatenation.type?.shape[1].fixedValue, let weight = environment[original.operands[1]]?.fixedShape
+        else { return nil }
+        // Rows of the concatenation in a row of the product.
+        let group = weight[1] / channels
+        guard group * channels == weight[1], reshape == nil || rows.fixedValue.map({ .fixed($0 * group) }) == concatenation.type?.shape[0]
+        else { return nil }
         var operations: [Operation] = []
+        func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
+            let name = name == original.name ? name : function.freeName(name, beside: Set(operations.map(\.name)))
+            operations.append(try derived(name, op, operands, &environment, pass: pass))
+            return .value(name)
+        }
         var start = 0
         var sum: Operand?
         for (index, part) in parts.enumerated() {
-            guard let width = environment[part]?.shape[1].fixedValue else { return }
-            let columns = try derived(
-                function.freeName("\(original.name).weight\(index)"), .slice(Slice(axis: 1, start: start, count: width)),
-                [original.operands[1]], &environment, pass: "split-concatenation")
+            guard let width = environment[part]?.shape[1].fixedValue else { return nil }
+            let (columns, x): (Operand, Operand)
+            if group == 1 {
+                columns = try append(
+                    "\(original.name).weight\(index)", .slice(Slice(axis: 1, start: start, count: width)), [original.operands[1]])
+                x = part
+            } else {
+                let name = "\(original.name).weight\(index)"
+                let grid = try append("\(name).grid", .reshape(Reshape(shape: [weight[0], group, channels])), [original.operands[1]])
+                let slice = try append("\(name).slice", .slice(Slice(axis: 2, start: start, count: width)), [grid])
+                columns = try append(name, .reshape(Reshape(shape: [weight[0], group * width])), [slice])
+                x = try append(
+                    "\(part.name).windows", .reshape(Reshape(shape: [rows.fixedValue ?? 0, group * width])), [part])
+            }
             start += width
             var step = Matmul()
-            var operands = [part, Operand.value(columns.name)]
+            var operands = [x, columns]
             if index == 0 {
                 step.hasBias = matmul.hasBias
                 step.hasAddend = matmul.hasAddend
@@ -56,11 +107,8 @@ extension Pipeline {
             }
             let isLast = index == parts.count - 1
             if isLast { step.activation = matmul.activation }
-            let name = isLast ? original.name : function.freeName("\(original.name).sum\(index)")
-            operations += [columns, try derived(name, .matmul(step), operands, &environment, pass: "split-concatenation")]
-            sum = .value(name)
+            sum = try append(isLast ? original.name : "\(original.name).sum\(index)", .matmul(step), operands)
         }
-        function.operations.replaceSubrange(product...product, with: operations)
-        function.removeOperations(at: [concatenation])
+        return operations
     }
 }

@@ -5,7 +5,7 @@ import IR
 public enum Kernel: Hashable, Sendable {
     /// u8 [S, S, 3] -> f32 [3, S, S], contiguous
     case normalize(Normalize)
-    /// f32 [C, H, W] -> f32 [rows, C*p*p], contiguous
+    /// f32 [C, H, W] or u8 [H, W, C] -> f32 [rows, C*p*p], contiguous
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
     /// i32 [M], f32 [V, C] and perhaps f32 [R, C] -> f32 [M, C]
@@ -17,7 +17,9 @@ public enum Kernel: Hashable, Sendable {
     case scale(Float)
     case activation(ActivationFunction)
     case gate(ActivationFunction)
+    /// With scale and bias, or the rows alone
     case layerNorm(epsilon: Float)
+    /// With a scale, or the rows alone
     case rmsNorm(epsilon: Float)
     /// No input -> f32 [M, d]: row i holds the cosines, then the sines, of (P + i) * frequency[j]
     case rotaryTable(frequencies: [Float])

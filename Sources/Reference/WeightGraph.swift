@@ -142,9 +142,9 @@ struct WeightGraph {
                 op, left: operands[0], weight: operands[1], bias: op.biasIndex.map { operands[$0] },
                 addend: op.addendIndex.map { operands[$0] })
         case .layerNorm(let op):
-            return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1[0], $1[1]) }
+            return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1) }
         case .rmsNorm(let op):
-            return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1[0]) }
+            return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1) }
         case .normalize, .extractPatches, .gatherWindows, .embed, .rotary, .cacheStore, .attention: return .whole(op, operands)
         }
     }

@@ -27,6 +27,13 @@ private let count = ProcessInfo.processInfo.environment["LMMC_DIFFERENTIAL"].fla
         try expectEqual(expected, try run(module, model), "seed \(seed) up to \(pass.name)")
         #expect(try parseModule(module.description, file: "printed.ir") == module, "seed \(seed) after \(pass.name)")
     }
+    // The rules of the last stage hold for every model.
+    prefix.stage = .optimized
+    try prefix.verify(after: "the pipeline of seed \(seed)")
+    var again = prefix
+    try Pipeline.run(on: &again) { pass, rewrites, _ throws(Diagnostic) in
+        #expect(rewrites == 0 || pass.name == "dead-code", "seed \(seed): \(pass.name) a second time")
+    }
     for disabled in Pipeline.passes {
         var module = imported
         try Pipeline.run(Pipeline.passes.filter { $0.name != disabled.name }, on: &module)

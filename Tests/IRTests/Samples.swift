@@ -11,6 +11,7 @@ let samples: [Op] = [
     .normalize(Normalize(mean: [0.48145466, 0, -1e-30], std: [1, 3.4028235e38, 0.1])),
     .extractPatches(ExtractPatches(patch: 14)),
     .extractPatches(ExtractPatches(patch: 14, window: 2)),
+    .extractPatches(ExtractPatches(patch: 14, window: 2, center: [122.5, 0, -1])),
     .gatherWindows(GatherWindows(height: 4, width: 6, kernel: 2)),
     .concatenate(Concatenate(axis: 1)),
     .slice(Slice(axis: 0, start: 1, count: 2)),

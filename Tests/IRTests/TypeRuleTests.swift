@@ -23,7 +23,9 @@ private let huge = Dimension.fixed(1 << 62)
 
 private let imageRules: [Rule] = {
     let normalize = Op.normalize(Normalize(mean: [0, 0, 0], std: [1, 1, 1]))
-    func patches(_ patch: Int, _ window: Int = 1) -> Op { .extractPatches(ExtractPatches(patch: patch, window: window)) }
+    func patches(_ patch: Int, _ window: Int = 1, _ center: [Float] = []) -> Op {
+        .extractPatches(ExtractPatches(patch: patch, window: window, center: center))
+    }
     func windows(_ height: Int, _ width: Int, _ kernel: Int) -> Op {
         .gatherWindows(GatherWindows(height: height, width: width, kernel: kernel))
     }
@@ -40,7 +42,13 @@ private let imageRules: [Rule] = {
         Rule(patches(2, 2), [f32(3, 4, 8)], f32(8, 12)),
         Rule(patches(2), [], refused: "takes 1 operand, not 0"),
         Rule(patches(2), [f32(4, 4)], refused: "the image is f32[4, 4]; expected 3 dimensions"),
-        Rule(patches(2), [u8(3, 4, 4)], refused: "the image is u8[3, 4, 4]; expected f32"),
+        Rule(patches(2), [u8(4, 7, 3)], f32(6, 12)),
+        Rule(patches(2, 2, [1, 2, 3]), [u8(4, 8, 3)], f32(8, 12)),
+        Rule(patches(2, 2, [1]), [u8(4, 8, 1)], f32(8, 4)),
+        Rule(patches(2), [i32(3, 4, 4)], refused: "the image is i32[3, 4, 4]; expected f32 or u8"),
+        Rule(patches(2, 1, [1, 2, 3]), [f32(3, 4, 4)], refused: "a center is for an image of bytes, not f32[3, 4, 4]"),
+        Rule(patches(2, 1, [1, 2]), [u8(4, 4, 3)], refused: "2 centers for 3 channels"),
+        Rule(patches(5), [u8(8, 4, 3)], refused: "a patch of 5 does not fit u8[8, 4, 3]"),
         Rule(patches(2), [f32(T, 4, 4)], refused: "the channel count is T; expected a number"),
         Rule(patches(2), [f32(3, T, 4)], refused: "the height is T; expected a number"),
         Rule(patches(2), [f32(3, 4, T)], refused: "the width is T; expected a number"),
@@ -157,13 +165,19 @@ private let arithmeticRules: [Rule] = {
         Rule(gate, [f32(3, 2), f32(2)], refused: "the gated operand is f32[2]; expected f32[3, 2]"),
 
         Rule(layer, [f32(T, 2, 4), f32(4), f32(4)], f32(T, 2, 4)),
+        Rule(layer, [f32(T, 2, 4)], f32(T, 2, 4)),
+        Rule(layer, [], refused: "takes 3 operands, not 0"),
         Rule(layer, [f32(4), f32(4)], refused: "takes 3 operands, not 2"),
+        Rule(layer, [f32()], refused: "the operand has no dimensions"),
         Rule(layer, [i32(4), f32(4), f32(4)], refused: "the operand is i32[4]; expected f32"),
         Rule(layer, [f32(), f32(4), f32(4)], refused: "the operand has no dimensions"),
         Rule(layer, [f32(2, 4), f32(2), f32(4)], refused: "the scale is f32[2]; expected f32[4]"),
         Rule(layer, [f32(2, 4), f32(4), f32(2)], refused: "the bias is f32[2]; expected f32[4]"),
         Rule(rms, [f32(T, 4), f32(4)], f32(T, 4)),
-        Rule(rms, [f32(4)], refused: "takes 2 operands, not 1"),
+        Rule(rms, [f32(T, 4)], f32(T, 4)),
+        Rule(rms, [i32(4)], refused: "the operand is i32[4]; expected f32"),
+        Rule(rms, [], refused: "takes 2 operands, not 0"),
+        Rule(rms, [f32(4), f32(4), f32(4)], refused: "takes 2 operands, not 3"),
         Rule(rms, [i32(4), f32(4)], refused: "the operand is i32[4]; expected f32"),
         Rule(rms, [f32(), f32(4)], refused: "the operand has no dimensions"),
         Rule(rms, [f32(2, 4), f32(2)], refused: "the scale is f32[2]; expected f32[4]"),

@@ -155,6 +155,43 @@ private let breakages: [Breakage] = [
         #expect(error?.rendered == "error: result '&c' is a state; expected a value, at operation 'f'; note: after pass 'fuse-gate'")
     }
 
+    @Test func optimizedModulesMaterialiseNothing() throws {
+        var builder = FunctionBuilder(
+            "f", parameters: [Parameter(name: "x", type: f32(4, 4)), Parameter(name: "y", type: f32(4, 4))], in: try soundModule())
+        let (x, y) = (Operand.value("x"), Operand.value("y"))
+        let sound = builder
+        func refuse(_ message: String, _ build: (inout FunctionBuilder) throws -> Void) throws {
+            builder = sound
+            try build(&builder)
+            var module = try soundModule()
+            module.functions = [builder.finish(returning: [])]
+            try module.verify()
+            module.stage = .optimized
+            #expect(throws: Diagnostic.error(message, at: .operation("f: %z"))) { try module.verify() }
+        }
+        try refuse("'gather_windows' at stage 'optimized'; expected patches in window order") {
+            try $0.append("z", .gatherWindows(GatherWindows(height: 2, width: 2, kernel: 2)), [x])
+        }
+        try refuse("'concatenate' along dimension 1 at stage 'optimized'; expected rows only") {
+            try $0.append("z", .concatenate(Concatenate(axis: 1)), [x, y])
+        }
+        try refuse("'matmul' by '%y' at stage 'optimized'; expected a weight") { try $0.append("z", .matmul(Matmul()), [x, y]) }
+
+        builder = sound
+        let rows = try builder.append("rows", .concatenate(Concatenate(axis: 0)), [x, y])
+        try builder.append("product", .matmul(Matmul()), [rows, .weight("v")])
+        var module = try soundModule()
+        // A definition is evaluated at compile time and may hold anything.
+        module.weights["u"] = Weight(
+            type: f32(4, 8),
+            definition: .folded([
+                Operation(name: "u", op: .concatenate(Concatenate(axis: 1)), operands: [.weight("w"), .weight("w")], type: f32(4, 8))
+            ]))
+        module.functions = [builder.finish(returning: [])]
+        module.stage = .optimized
+        try module.verify()
+    }
+
     @Test func attentionOverValuesNeedsNoPosition() throws {
         var module = Module(name: "tower")
         var builder = FunctionBuilder("f", parameters: [Parameter(name: "x", type: f32(4, 4))], in: module)

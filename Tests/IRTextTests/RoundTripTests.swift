@@ -5,7 +5,7 @@ import Testing
 
 /// Every operation in every form of its attributes and labels, in canonical text.
 let canonicalText = #"""
-    module "every operation" stage optimized {
+    module "every operation" stage imported {
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -26,6 +26,7 @@ let canonicalText = #"""
         %n = normalize %image {mean = [0.48145467, -0.0, 3.4028235e+38], std = [1.0, 1e-05, 1.1754944e-38]} : f32[3, 8, 8]
         %p = extract_patches %n {patch = 2} : f32[16, 12]
         %pw = extract_patches %n {patch = 2, window = 2} : f32[16, 12]
+        %pb = extract_patches %image {patch = 2, center = [122.77094, 0.0, -0.5]} : f32[16, 12]
         %g = gather_windows %p {grid = [4, 4], kernel = 2} : f32[4, 48]
         %c = concatenate %p, %pw {axis = 1} : f32[16, 24]
         %one = concatenate %p {axis = 0} : f32[16, 12]
@@ -33,7 +34,9 @@ let canonicalText = #"""
         %a = attention %sl, %sl, %sl {heads = 4, kv_heads = 4, scale = 0.70710677} : f32[16, 8]
         %m = multiply %a, @one : f32[16, 8]
         %ln = layer_norm %m, @"weight with spaces/and slashes", @"weight with spaces/and slashes" {epsilon = 1e-05} : f32[16, 8]
-        return %ln, %g, @again
+        %ln1 = layer_norm %ln {epsilon = 1e-05} : f32[16, 8]
+        %rms1 = rms_norm %ln1 {epsilon = 1e-05} : f32[16, 8]
+        return %rms1, %g, @again
       }
 
       func prefill(%tokens: i32[T], %rows: f32[4, 8]) at P {

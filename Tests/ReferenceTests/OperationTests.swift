@@ -32,6 +32,14 @@ import Testing
         #expect(
             try run(.extractPatches(ExtractPatches(patch: 1, window: 2)), range([1, 2, 4])) == floats([8, 1], 0, 1, 4, 5, 2, 3, 6, 7))
         #expect(try run(.extractPatches(ExtractPatches(patch: 2)), range([1, 3, 3])) == floats([1, 4], 0, 1, 3, 4))
+        // Interleaved bytes of 2 x 4 pixels with two channels
+        let bytes = Tensor(shape: [2, 4, 2], (0..<16).map { UInt8(16 * $0) })
+        #expect(
+            try run(.extractPatches(ExtractPatches(patch: 2)), bytes)
+                == floats([2, 8], 0, 32, 128, 160, 16, 48, 144, 176, 64, 96, 192, 224, 80, 112, 208, 240))
+        #expect(
+            try run(.extractPatches(ExtractPatches(patch: 1, window: 2, center: [8, 0.5])), bytes)
+                == floats([8, 2], -8, 15.5, 24, 47.5, 120, 143.5, 152, 175.5, 56, 79.5, 88, 111.5, 184, 207.5, 216, 239.5))
     }
 
     @Test func gatherWindows() throws {
@@ -85,6 +93,8 @@ import Testing
         #expect(try run(.multiply(Multiply()), x, floats([], 3)) == floats([2, 2], 0, 3, 6, 9))
         #expect(try run(.scale(Scale(factor: 0.5)), x) == floats([2, 2], 0, 0.5, 1, 1.5))
         #expect(try run(.rmsNorm(RMSNorm(epsilon: 0)), floats([1, 2], 3, -3), floats([2], 1, 2)) == floats([1, 2], 1, -2))
+        #expect(try run(.rmsNorm(RMSNorm(epsilon: 0)), floats([2, 2], 3, -3, 1, 7)) == floats([2, 2], 1, -1, 0.2, 1.4))
+        #expect(try run(.layerNorm(LayerNorm(epsilon: 0)), floats([2, 2], 1, 5, -4, -2)) == floats([2, 2], -1, 1, -1, 1))
         #expect(
             try run(.layerNorm(LayerNorm(epsilon: 0)), floats([1, 2], 1, 5), floats([2], 1, 3), floats([2], 0, 10))
                 == floats([1, 2], -1, 13))

@@ -98,9 +98,10 @@ private struct RandomModule {
         case 10, 11: return (.transpose(Transpose(permutation: shape.indices.shuffled(using: &random))), [operand])
         case 12:
             guard let width = shape.last else { return nil }
+            let hasVectors = Bool.random(using: &random)
             return Bool.random(using: &random)
-                ? (.rmsNorm(RMSNorm(epsilon: 0.1)), [operand, source([width])])
-                : (.layerNorm(LayerNorm(epsilon: 0.1)), [operand, source([width]), source([width])])
+                ? (.rmsNorm(RMSNorm(epsilon: 0.1)), [operand] + (hasVectors ? [source([width])] : []))
+                : (.layerNorm(LayerNorm(epsilon: 0.1)), [operand] + (hasVectors ? [source([width]), source([width])] : []))
         case 13:
             guard shape.count == 2 else { return nil }
             let columns = Int.random(in: 1...5, using: &random)

@@ -1,5 +1,6 @@
 private func normType(_ operands: [TensorType], vectors: [String]) throws(TypeError) -> TensorType {
-    let count = 1 + vectors.count
+    // All of them or none
+    let count = operands.count == 1 ? 1 : 1 + vectors.count
     try expectCount(operands, count...count)
     try expectFloat(operands[0], "the operand")
     guard let width = operands[0].shape.last else { throw TypeError("the operand has no dimensions") }
@@ -10,8 +11,9 @@ private func normType(_ operands: [TensorType], vectors: [String]) throws(TypeEr
 }
 
 /// `layer_norm %x, @scale, @bias {epsilon = e}` : f32[..., C], f32[C], f32[C] -> f32[..., C]
+/// `layer_norm %x {epsilon = e}`
 ///
-/// (x - mean) / sqrt(variance + e) * scale + bias over the last dimension, the variance biased (1/C).
+/// (x - mean) / sqrt(variance + e) * scale + bias over the last dimension, the variance biased (1/C); without scale and bias they are 1 and 0.
 public struct LayerNorm: OperationPayload {
     public static let mnemonic = "layer_norm"
     public let epsilon: Float
@@ -25,8 +27,9 @@ public struct LayerNorm: OperationPayload {
 }
 
 /// `rms_norm %x, @scale {epsilon = e}` : f32[..., C], f32[C] -> f32[..., C]
+/// `rms_norm %x {epsilon = e}`
 ///
-/// x / sqrt(mean(x^2) + e) * scale over the last dimension.
+/// x / sqrt(mean(x^2) + e) * scale over the last dimension; without scale it is 1.
 public struct RMSNorm: OperationPayload {
     public static let mnemonic = "rms_norm"
     public let epsilon: Float

@@ -102,13 +102,13 @@ func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> 
 }
 
 func layerNorm(_ op: LayerNorm, _ operands: [Tensor]) -> Tensor {
-    let (scale, bias) = (operands[1].floats, operands[2].floats)
-    return mappedRows(operands[0]) { layerNorm(op, $0, scale, bias) }
+    let vectors = operands.dropFirst().map(\.floats)
+    return mappedRows(operands[0]) { layerNorm(op, $0, vectors) }
 }
 
 func rmsNorm(_ op: RMSNorm, _ operands: [Tensor]) -> Tensor {
-    let scale = operands[1].floats
-    return mappedRows(operands[0]) { rmsNorm(op, $0, scale) }
+    let vectors = operands.dropFirst().map(\.floats)
+    return mappedRows(operands[0]) { rmsNorm(op, $0, vectors) }
 }
 
 /// `body` of each row along the last dimension, in place.
@@ -121,7 +121,8 @@ private func mappedRows(_ operand: Tensor, _ body: (UnsafeMutableBufferPointer<F
     return Tensor(shape: operand.shape, values)
 }
 
-func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ scale: [Float], _ bias: [Float]) {
+/// `vectors`: scale and bias, or nothing
+func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
     let count = Double(row.count)
     var mean = 0.0
     for value in row { mean += Double(value) }
@@ -130,13 +131,19 @@ func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ scal
     for value in row { variance += (Double(value) - mean) * (Double(value) - mean) }
     let factor = 1 / (variance / count + Double(op.epsilon)).squareRoot()
     for index in row.indices {
-        row[index] = Float((Double(row[index]) - mean) * factor * Double(scale[index]) + Double(bias[index]))
+        var value = (Double(row[index]) - mean) * factor
+        if !vectors.isEmpty { value = value * Double(vectors[0][index]) + Double(vectors[1][index]) }
+        row[index] = Float(value)
     }
 }
 
-func rmsNorm(_ op: RMSNorm, _ row: UnsafeMutableBufferPointer<Float>, _ scale: [Float]) {
+/// `vectors`: the scale, or nothing
+func rmsNorm(_ op: RMSNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
     var squares = 0.0
     for value in row { squares += Double(value) * Double(value) }
     let factor = 1 / (squares / Double(row.count) + Double(op.epsilon)).squareRoot()
-    for index in row.indices { row[index] = Float(Double(row[index]) * factor * Double(scale[index])) }
+    for index in row.indices {
+        let value = Double(row[index]) * factor
+        row[index] = Float(vectors.isEmpty ? value : value * Double(vectors[0][index]))
+    }
 }

@@ -14,6 +14,7 @@ func normalize(_ op: Normalize, _ image: Tensor) -> Tensor {
 }
 
 func extractPatches(_ op: ExtractPatches, _ image: Tensor) -> Tensor {
+    if case .uint8(let bytes) = image.elements { return extractPatches(op, bytes, image.shape) }
     let (channels, height, width) = (image.shape[0], image.shape[1], image.shape[2])
     let order = op.order(rows: height / op.patch, columns: width / op.patch)
     let pixels = image.floats
@@ -24,6 +25,24 @@ func extractPatches(_ op: ExtractPatches, _ image: Tensor) -> Tensor {
             for dy in 0..<op.patch {
                 let start = (channel * height + place.row * op.patch + dy) * width + place.column * op.patch
                 result += pixels[start..<start + op.patch]
+            }
+        }
+    }
+    return Tensor(shape: [order.count, channels * op.patch * op.patch], result)
+}
+
+/// From interleaved bytes, each less its channel's center.
+private func extractPatches(_ op: ExtractPatches, _ bytes: [UInt8], _ shape: [Int]) -> Tensor {
+    let (height, width, channels) = (shape[0], shape[1], shape[2])
+    let order = op.order(rows: height / op.patch, columns: width / op.patch)
+    var result: [Float] = []
+    result.reserveCapacity(order.count * channels * op.patch * op.patch)
+    for place in order {
+        for channel in 0..<channels {
+            let center = op.center.isEmpty ? 0 : Double(op.center[channel])
+            for dy in 0..<op.patch {
+                let start = (place.row * op.patch + dy) * width + place.column * op.patch
+                for pixel in start..<start + op.patch { result.append(Float(Double(bytes[pixel * channels + channel]) - center)) }
             }
         }
     }

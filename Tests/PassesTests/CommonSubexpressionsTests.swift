@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func commonSubexpressionsCases() throws { try checkCases(Pipeline.commonSubexpressions) }

@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func foldLinearCases() throws { try checkCases(Pipeline.foldLinear) }
