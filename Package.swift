@@ -36,15 +36,17 @@ let package = Package(
                 "Attach", "RuntimeSources", logging,
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support"]),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
-        .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support"]),
+        .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support", "TestSupport"]),
         .testTarget(
-            name: "ReferenceTests", dependencies: ["Reference", "IRText", "IR", "Support"], exclude: ["golden.py", "golden.json"]),
-        .testTarget(name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support"], exclude: ["Cases"]),
+            name: "ReferenceTests", dependencies: ["Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["golden.py", "golden.json"]),
+        .testTarget(
+            name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["Cases"]),
         .testTarget(name: "DifferentialTests", dependencies: [
-            "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support",
+            "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support", "TestSupport",
         ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "Plan", "IRText", "IR", "Support"]),

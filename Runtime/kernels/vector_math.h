@@ -4,11 +4,16 @@
 #include <stdint.h>
 #include <string.h>
 
-// e^x, at most 2 ulp off where the result is a normal float. Below -87.33 the result is e^-87.33 (1.2e-38), above 88.37 it is
-// e^88.37 (2.4e38): no zero, no infinity. NaN stays NaN.
-static inline float lmmc_exp(float x) {
-  x = x > 88.37f ? 88.37f : x;
-  x = x < -87.33f ? -87.33f : x;
+// e^x, at most 2 ulp off for |x| <= 87.33, the range of normal floats. Past it the result is that of the border: 1.2e-38 or 8.4e37, no
+// zero, no infinity. NaN and the infinities give NaN.
+static inline float lmmc_exp(float value) {
+  // The magnitude is limited as an integer: a comparison of floats would become a branch around everything below.
+  uint32_t bits;
+  float x, scale;
+  memcpy(&bits, &value, sizeof bits);
+  const uint32_t magnitude = bits & 0x7fffffff, limit = 0x42aea8f6;  // 87.33
+  bits = (bits & 0x80000000) | (magnitude < limit ? magnitude : limit);
+  memcpy(&x, &bits, sizeof x);
   // x = n ln 2 + r; the sum with 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
   const float shifted = x * 1.44269504f + 12582912.0f;
   const float n = shifted - 12582912.0f;
@@ -20,12 +25,10 @@ static inline float lmmc_exp(float x) {
   p = p * r + 0.16666520f;
   p = p * r + 0.49999994f;
   p = p * (r * r) + r + 1.0f;
-  uint32_t bits;
-  float scale;
   memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 127) << 23;
   memcpy(&scale, &bits, sizeof scale);
-  return p * scale;
+  return p * scale + (value - value);
 }
 
 // erf(x), at most 1.5e-7 off. erfc(t) = e^(-t Q(t)) on 0 <= t <= 4 with Q fitted to the least absolute error.

@@ -50,6 +50,7 @@ struct BodyPrinter {
     /// `f32 [T, 4096]`, and the row stride where rows do not follow each other.
     static func shapeText(_ buffer: Buffer) -> String {
         let shape = "\(buffer.type.dtype.rawValue) [\(buffer.type.shape.map(\.description).joined(separator: ", "))]"
+        if buffer.strides == [1] { return shape }
         guard let layout = buffer.rowLayout else { return "\(shape), strides \(buffer.strides.map(String.init).joined(separator: ", "))" }
         return layout.isContiguous ? shape : "\(shape), rows \(layout.stride) apart"
     }
@@ -115,7 +116,11 @@ struct BodyPrinter {
         if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
         list += arguments.map { names[$0] }
         let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"
-        lines.append(rows.count == 1 ? "  \(call)" : "  for (int i = \(rows.lowerBound); i <= \(rows.upperBound); i++) \(call)")
+        if rows.count == 1 {
+            lines += wrapped(call, indent: 2)
+        } else {
+            lines += ["  for (int i = \(rows.lowerBound); i <= \(rows.upperBound); i++)"] + wrapped(call, indent: 4)
+        }
     }
 
     private func count(_ extent: Extent) -> String {
@@ -135,7 +140,7 @@ struct BodyPrinter {
 
     private mutating func loop(_ rows: Extent, _ statement: String) {
         guard rows.isMany else {
-            lines.append("  \(statement)")
+            lines += wrapped(statement, indent: 2)
             return
         }
         lines.append("#pragma omp parallel for")
@@ -143,12 +148,12 @@ struct BodyPrinter {
         if head.count + statement.count < 120 {
             lines.append("\(head) \(statement)")
         } else {
-            lines += [head, "    \(statement)"]
+            lines += [head] + wrapped(statement, indent: 4)
         }
     }
 
     private mutating func print(_ kernel: Kernel, _ name: String, _ inputs: [Int], _ output: Int) {
-        if names[output] != identifier(name) { lines.append("  // \(comment(name))") }
+        if !names[output].hasPrefix(identifier(name)) { lines.append("  // \(comment(name))") }
         switch kernel {
         case .normalize(let normalize): printNormalize(normalize, inputs[0], output)
         case .extractPatches(let extract):
@@ -250,20 +255,9 @@ struct BodyPrinter {
             ])
     }
 
-    /// A call with a structure of named fields, broken into lines of at most 120 columns.
+    /// A call with a structure of named fields.
     private mutating func print(structCall function: String, _ type: String, _ fields: [String]) {
-        var line = "  \(function)((\(type)){"
-        let indent = String(repeating: " ", count: 6)
-        for (index, field) in fields.enumerated() {
-            let text = field + (index == fields.count - 1 ? "});" : ",")
-            if line.count + text.count > 119 {
-                while line.last == " " { line.removeLast() }
-                lines.append(line)
-                line = indent
-            }
-            line += text + (index == fields.count - 1 ? "" : " ")
-        }
-        lines.append(line)
+        lines += wrapped("\(function)((\(type)){\(fields.joined(separator: ", "))});", indent: 2, hanging: 6, depth: 2)
     }
 
     /// Rows where both sides have them, else a loop per dimension.

@@ -71,3 +71,32 @@ func literal(_ text: String) -> String {
 func comment(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0 == "\\" || $0.value == 0x7F ? " " : $0 }))
 }
+
+/// A statement in lines of at most 120 columns, broken after commas at most `depth` brackets deep; further lines stand under the first
+/// argument or at `hanging`.
+func wrapped(_ statement: String, indent: Int, hanging: Int? = nil, depth limit: Int = 1) -> [String] {
+    let opening = statement.firstIndex(of: "(").map { statement.distance(from: statement.startIndex, to: $0) + 1 } ?? 4
+    let margin = String(repeating: " ", count: hanging ?? indent + opening)
+    var parts: [String] = [""]
+    var depth = 0
+    for character in statement {
+        if "([{".contains(character) { depth += 1 }
+        if ")]}".contains(character) { depth -= 1 }
+        if character == " ", depth <= limit, parts[parts.count - 1].last == "," {
+            parts.append("")
+        } else {
+            parts[parts.count - 1].append(character)
+        }
+    }
+    var lines: [String] = []
+    var line = String(repeating: " ", count: indent) + parts[0]
+    for part in parts.dropFirst() {
+        if line.count + 1 + part.count > 120 {
+            lines.append(line)
+            line = margin + part
+        } else {
+            line += " " + part
+        }
+    }
+    return lines + [line]
+}

@@ -69,7 +69,7 @@ private struct ModelPrinter {
         for (name, values) in symbols.rotary {
             line("\n// theta^(-2j/d): what pair j of a head of d turns by from one position to the next")
             line("static const float \(name)[\(values.count)] = {")
-            print(values.map(literal))
+            print(values.map(literal), indent: 4)
             line("};")
         }
     }
@@ -90,16 +90,9 @@ private struct ModelPrinter {
     }
 
     /// Comma-separated items in lines of at most 120 columns.
-    private mutating func print(_ items: [String]) {
-        var current = "   "
-        for item in items {
-            if current.count + item.count > 116 {
-                line(current)
-                current = "   "
-            }
-            current += " \(item),"
-        }
-        if current.count > 3 { line(current) }
+    private mutating func print(_ items: [String], indent: Int) {
+        let lines = wrapped(items.joined(separator: ", "), indent: indent, hanging: indent)
+        line(lines.joined(separator: "\n") + ",")
     }
 
     private mutating func printWeights() {
@@ -114,8 +107,9 @@ private struct ModelPrinter {
             line("} \(symbols.tableTypes[index]);\n")
             line("static const \(symbols.tableTypes[index]) \(symbols.tables[index])[\(table.rows.count)] = {")
             for (layer, offsets) in zip(table.layers, table.rows) {
-                line("    {  // \(comment(layer))")
-                print(zip(symbols.fields[index], offsets).map { ".\($0) = \($1)" })
+                line("    {")
+                line("        // \(comment(layer))")
+                print(zip(symbols.fields[index], offsets).map { ".\($0) = \($1)" }, indent: 8)
                 line("    },")
             }
             line("};")
@@ -144,18 +138,7 @@ private struct ModelPrinter {
     }
 
     private mutating func function(_ name: String, _ parameters: [String]) {
-        let head = "static void \(name)("
-        var current = head
-        for (index, parameter) in parameters.enumerated() {
-            let text = parameter + (index == parameters.count - 1 ? ") {" : ",")
-            if current.count + text.count > 119 {
-                while current.last == " " { current.removeLast() }
-                line(current)
-                current = String(repeating: " ", count: head.count)
-            }
-            current += text + (index == parameters.count - 1 ? "" : " ")
-        }
-        line(current)
+        wrapped("static void \(name)(\(parameters.joined(separator: ", "))) {", indent: 0).forEach { line($0) }
     }
 
     private mutating func printEntries() {

@@ -202,8 +202,9 @@ struct Lowering {
     private mutating func joined(_ parts: [View], axis: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
         let result = try fresh(name, type)
         var start = 0
-        for part in parts {
+        for (index, part) in parts.enumerated() {
             var target = result
+            target.name = "\(name).part\(index)"
             target.offset = start * result.strides[axis]
             target.type = part.type
             draft.nodes.append(Node(name: name, kernel: .copy, inputs: [part], output: target))

@@ -94,21 +94,26 @@ extension Draft {
     mutating func shareArguments(_ bindings: [Int: RunBinding]) {
         for (index, run) in runs.enumerated() where run.layer != nil {
             guard let binding = bindings[index] else { continue }
-            for (output, view) in binding.arguments.enumerated() where binding.isWritten[output] && view.offset == 0 {
-                for (input, source) in binding.arguments.enumerated() where !binding.isWritten[input] && source.offset == 0 {
-                    guard isFree(source.storage), isFree(view.storage), source.storage != view.storage, source.lastRow == 0,
-                        storages[source.storage].byteCount == storages[view.storage].byteCount,
-                        canReplace(source.start, by: view.start, in: run)
-                    else { continue }
-                    let lifetimes = lifetimes()
-                    guard let life = lifetimes[source.storage], run.nodes.contains(life.upperBound),
-                        let born = lifetimes[view.storage], run.nodes.contains(born.lowerBound)
-                    else { continue }
-                    storages[view.storage].home = Storage.Home(storage: source.storage, offset: 0, position: 0)
-                    break
-                }
+            for (output, result) in binding.arguments.enumerated() where binding.isWritten[output] {
+                let candidates = binding.arguments.indices.filter { !binding.isWritten[$0] }
+                guard isFree(result.storage), result.offset == 0,
+                    let input = candidates.first(where: { mayReplace(binding.arguments[$0], by: result, in: run) })
+                else { continue }
+                storages[result.storage].home = Storage.Home(storage: root(binding.arguments[input].storage).storage, offset: 0, position: 0)
             }
         }
+    }
+
+    /// The whole storage of `input`, which dies in the run, may hold `output`, which is born there.
+    private func mayReplace(_ input: View, by output: View, in run: Run) -> Bool {
+        let source = resolved(input)
+        guard isFree(source.storage), source.offset == 0, source.lastRow == 0, source.storage != output.storage,
+            storages[source.storage].byteCount == storages[output.storage].byteCount,
+            canReplace(source.start, by: output.start, in: run)
+        else { return false }
+        let lifetimes = lifetimes()
+        guard let life = lifetimes[source.storage], let born = lifetimes[output.storage] else { return false }
+        return run.nodes.contains(life.upperBound) && run.nodes.contains(born.lowerBound)
     }
 
     /// Every read of what begins at `input` comes before the first write of what begins at `output`, or is by a kernel that may overwrite it.

@@ -8,10 +8,7 @@ struct TimelinePlan {
         case call(run: Int)
     }
 
-    /// A run of this many nodes has a function of its own even where no other run is like it.
-    static let longRun = 8
-
-    /// Runs of one shape: they share a function.
+    /// Runs of one shape, or a transformer layer: they share a function.
     struct Layer {
         var runs: [Int]
         /// Bytes of the storages that only the layer's own nodes touch; offsets by their position in the binding.
@@ -48,6 +45,11 @@ struct TimelinePlan {
         draft.sections.first { $0.nodes.contains(run.nodes.lowerBound) }?.function.name ?? draft.name
     }
 
+    /// Such a run has a function of its own even where no other is like it, as the last layer of a prefill may be.
+    private func isTransformerLayer(_ run: Run) -> Bool {
+        run.nodes.contains { if case .attention = draft.nodes[$0].kernel { true } else { false } }
+    }
+
     private mutating func findLayers() throws(Diagnostic) {
         let lifetimes = draft.lifetimes()
         for (index, run) in draft.runs.enumerated() {
@@ -57,7 +59,7 @@ struct TimelinePlan {
         for index in draft.runs.indices {
             if let shape = bindings[index]?.shape { groups[shape, default: []].append(index) }
         }
-        for runs in groups.values.filter({ $0.count > 1 || draft.runs[$0[0]].nodes.count >= Self.longRun }).sorted(by: { $0[0] < $1[0] }) {
+        for runs in groups.values.filter({ $0.count > 1 || isTransformerLayer(draft.runs[$0[0]]) }).sorted(by: { $0[0] < $1[0] }) {
             for run in runs { draft.runs[run].layer = layers.count }
             let nodes = draft.runs[runs[0]].nodes
             let requests = (bindings[runs[0]]?.locals ?? []).map { storage in

@@ -20,6 +20,9 @@ static const unsigned char attachment_c[] = {
 static const unsigned char attachment_h[] = {
 #embed "../../Runtime/attachment.h"
 };
+static const unsigned char cpu_c[] = {
+#embed "../../Runtime/cpu.c"
+};
 static const unsigned char error_c[] = {
 #embed "../../Runtime/error.c"
 };
@@ -55,6 +58,9 @@ static const unsigned char kernels_attention_h[] = {
 };
 static const unsigned char kernels_kernels_h[] = {
 #embed "../../Runtime/kernels/kernels.h"
+};
+static const unsigned char kernels_lanes_h[] = {
+#embed "../../Runtime/kernels/lanes.h"
 };
 static const unsigned char kernels_matmul_c[] = {
 #embed "../../Runtime/kernels/matmul.c"
@@ -136,6 +142,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attach/program.c", attach_program_c),
     ENTRY("attachment.c", attachment_c),
     ENTRY("attachment.h", attachment_h),
+    ENTRY("cpu.c", cpu_c),
     ENTRY("error.c", error_c),
     ENTRY("error.h", error_h),
     ENTRY("image.c", image_c),
@@ -148,6 +155,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/attention.c", kernels_attention_c),
     ENTRY("kernels/attention.h", kernels_attention_h),
     ENTRY("kernels/kernels.h", kernels_kernels_h),
+    ENTRY("kernels/lanes.h", kernels_lanes_h),
     ENTRY("kernels/matmul.c", kernels_matmul_c),
     ENTRY("kernels/matmul.h", kernels_matmul_h),
     ENTRY("kernels/memory.h", kernels_memory_h),

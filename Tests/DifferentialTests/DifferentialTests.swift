@@ -5,6 +5,7 @@ import ModelImport
 import Passes
 import Reference
 import Support
+import TestSupport
 import Testing
 
 /// How far a pipeline may move a relative l2 distance. The evaluator rounds each operation's result once (2^-24), so two forms of one
@@ -37,7 +38,7 @@ private let count = ProcessInfo.processInfo.environment["LMMC_DIFFERENTIAL"].fla
 private func run(_ module: Module, _ model: RandomModel) throws(Diagnostic) -> [[Float]] {
     var evaluator = Evaluator(module) { source throws(Diagnostic) in values(source) }
     let size = model.configuration.vision!.imageSize
-    let image = Tensor(shape: [size, size, 3], noise("image", size * size * 3).map { UInt8(127 + 127 * $0) } as [UInt8])
+    let image = Tensor(shape: [size, size, 3], SeededGenerator.noise("image", size * size * 3).map { UInt8(127 + 127 * $0) } as [UInt8])
     let taps = try evaluator.call("vision", [image])
     let projected = try evaluator.call("project", taps)[0]
 
@@ -70,14 +71,8 @@ private func floats(_ tensor: Tensor) -> [Float] {
 /// Weights of a size that keeps activations near 1; norm scales near 1.
 private func values(_ source: SourceTensor) -> [Float] {
     let shape = source.type.fixedShape ?? []
-    let noise = noise(source.name, shape.reduce(1, *))
+    let noise = SeededGenerator.noise(source.name, shape.reduce(1, *))
     if shape.count == 1 { return source.name.contains("norm") && source.name.hasSuffix("weight") ? noise.map { 1 + 0.5 * $0 } : noise }
     let scale = 1.7 / Float(shape.dropFirst().reduce(1, *)).squareRoot()
     return noise.map { $0 * scale }
-}
-
-/// Values in -1...1 that depend on the name and the index alone.
-private func noise(_ seed: String, _ count: Int) -> [Float] {
-    var generator = Generator(state: seed.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
-    return (0..<count).map { _ in Float(Int32(truncatingIfNeeded: generator.next() >> 32)) / 2_147_483_648 }
 }

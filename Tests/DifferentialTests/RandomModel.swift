@@ -2,21 +2,9 @@
 import enum IR.DType
 import struct IR.SourceTensor
 import struct IR.TensorType
+import TestSupport
 
 @testable import Checkpoint
-
-/// SplitMix64: the same models on every machine.
-struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
 
 /// A small model of a random architecture: any taps, with and without MBTF, window convolution and class token, any k and E that fit,
 /// grouped-query attention, odd widths, tied heads.
@@ -25,7 +13,7 @@ struct RandomModel {
     let tensors: [String: SourceTensor]
 
     init(seed: UInt64) {
-        var random = Generator(state: seed)
+        var random = SeededGenerator(seed: seed)
         func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &random)! }
 
         let kernel = pick([1, 1, 2, 2, 3, 4])

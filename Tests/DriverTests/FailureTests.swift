@@ -110,7 +110,7 @@ import Testing
         #expect(try lmmc("compile", model, "-o", scratch["program"], "--quiet").status == 0)
         let size = try #require(try FileManager.default.attributesOfItem(atPath: scratch["program"])[.size] as? Int)
         // Limits in between would only make the program a dynamic one.
-        for bytes in [1, 100_000, size - 100_000, size - 1] {
+        for bytes in [1024, 100_000, size - 100_000, size - 1] {
             // bash counts in 1024 bytes; the signal must not end lmmc, so that it can clean up.
             try expectFailure(model, "oo large", prefix: ["/bin/bash", "-c", "ulimit -f \(bytes / 1024); exec \"$@\"", "bash"])
         }

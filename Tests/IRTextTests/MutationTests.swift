@@ -1,20 +1,8 @@
 import IR
 import IRText
 import Support
+import TestSupport
 import Testing
-
-/// A small generator with a seed, so that a failure can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
 
 @Suite struct MutationTests {
     /// Whatever the text, it parses to a module that comes back, or gives one line with a place inside the text.
@@ -35,7 +23,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
     @Test func bytes() {
         for seed in 0..<1000 as Range<UInt64> {
-            var random = SeededGenerator(state: seed)
+            var random = SeededGenerator(seed: seed)
             var bytes = Array(canonicalText.utf8)
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 let place = Int.random(in: 0..<bytes.count, using: &random)
@@ -60,7 +48,7 @@ struct SeededGenerator: RandomNumberGenerator {
         ]
         let words = pieces(of: canonicalText)
         for seed in 0..<1000 as Range<UInt64> {
-            var random = SeededGenerator(state: seed)
+            var random = SeededGenerator(seed: seed)
             var mutated = words
             for _ in 0..<Int.random(in: 1...2, using: &random) {
                 let place = Int.random(in: 0..<words.count, using: &random)

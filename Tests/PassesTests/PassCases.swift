@@ -3,6 +3,7 @@ import IR
 import IRText
 import Reference
 import Support
+import TestSupport
 import Testing
 
 @testable import Passes
@@ -64,7 +65,7 @@ func expectSameNumbers(
 
 private func results(of module: Module) throws -> [String: [Tensor]] {
     var evaluator = Evaluator(module) { source throws(Diagnostic) in
-        pseudoRandom(seed: source.name, count: source.type.elementCount() ?? 0)
+        SeededGenerator.noise(source.name, source.type.elementCount() ?? 0)
     }
     // Caches hold something from the start, so that what reads them shows.
     var results: [String: [Tensor]] = [:]
@@ -77,7 +78,7 @@ private func results(of module: Module) throws -> [String: [Tensor]] {
             }
             let shape = parameter.type.shape.map { $0.fixedValue ?? 3 }
             let count = shape.reduce(1, *)
-            let values = pseudoRandom(seed: parameter.name, count: count)
+            let values = SeededGenerator.noise(parameter.name, count)
             switch parameter.type.dtype {
             case .uint8: arguments.append(Tensor(shape: shape, values.map { UInt8(min(255, max(0, 128 + 60 * $0))) }))
             case .int32: arguments.append(Tensor(shape: shape, (0..<count).map { Int32($0) }))
@@ -98,13 +99,4 @@ func relativeDistance(_ a: [Float], _ b: [Float]) -> Double {
     let difference = zip(a, b).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
     let size = a.reduce(0.0) { $0 + pow(Double($1), 2) }
     return size == 0 ? (difference == 0 ? 0 : .infinity) : (difference / size).squareRoot()
-}
-
-/// Values in -1...1 that depend only on the name and the index.
-func pseudoRandom(seed: String, count: Int) -> [Float] {
-    var state: UInt64 = seed.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-    return (0..<count).map { _ in
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Float(Int32(truncatingIfNeeded: state >> 32)) / 2_147_483_648
-    }
 }

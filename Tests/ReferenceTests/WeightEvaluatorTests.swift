@@ -1,25 +1,13 @@
 import IR
 import IRText
 import Support
+import TestSupport
 import Testing
 
 @testable import Reference
 
-/// A small generator with a seed, so that a failure can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 private func sourceElement(_ name: String, _ index: Int) -> Float {
-    var random = SeededGenerator(state: name.utf8.reduce(UInt64(index)) { $0 &* 31 &+ UInt64($1) })
+    var random = SeededGenerator(seed: name.utf8.reduce(UInt64(index)) { $0 &* 31 &+ UInt64($1) })
     return Float.random(in: -2...2, using: &random)
 }
 
@@ -38,7 +26,7 @@ private struct RandomModule {
     var random: SeededGenerator
 
     init(seed: UInt64) {
-        random = SeededGenerator(state: seed)
+        random = SeededGenerator(seed: seed)
         for index in 0..<4 {
             let shape = (0..<Int.random(in: 1...3, using: &random)).map { _ in Int.random(in: 1...7, using: &random) }
             define("s\(index)", .source(SourceTensor(name: "t\(index)", type: TensorType(.float32, fixed: shape))), shape)
