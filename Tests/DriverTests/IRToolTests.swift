@@ -73,7 +73,7 @@ import Testing
         let others = Self.passes.filter { $0 != "fuse-gate" && $0 != "dead-code" }
         let wanted = try lmmc("opt", "-", "--passes", others.joined(separator: ","), input: imported).output
         #expect(try lmmc("ir", Self.model, "--stage", last, "--disable-pass", "fuse-gate", "--disable-pass", "dead-code").output == wanted)
-        #expect(wanted.contains("multiply") && wanted != (try lmmc("ir", Self.model, "--stage", last).output))
+        #expect(try wanted.contains("multiply") && wanted != lmmc("ir", Self.model, "--stage", last).output)
         let all = Self.passes.joined(separator: ",")
         let disabled = try lmmc("opt", "-", "--passes", all, "--disable-pass", "fuse-gate", "--disable-pass", "dead-code", input: imported)
         #expect(disabled.output == wanted)
@@ -93,13 +93,13 @@ import Testing
         let imported = try lmmc("ir", Self.model, "--stage", "imported").output
         let names = ["fuse-gate", "dead-code"]
         let result = try lmmc("ir", Self.model, "--stage", "optimized", "--print-after", names[0], "--print-after", names[1])
-        #expect(result.output == (try lmmc("ir", Self.model, "--stage", "optimized").output))
+        #expect(try result.output == lmmc("ir", Self.model, "--stage", "optimized").output)
         // In the order in which they run, each text readable by itself.
         let parts = result.errors.components(separatedBy: "// after pass ").dropFirst()
         #expect(parts.map { $0.split(separator: ",")[0] } == ["'dead-code'", "'fuse-gate'"])
         for (part, name) in zip(parts, names.reversed()) {
             let text = part.drop { $0 != "\n" }.dropFirst()
-            #expect(String(text) == (try lmmc("ir", Self.model, "--stage", name).output))
+            #expect(try String(text) == lmmc("ir", Self.model, "--stage", name).output)
         }
         let opt = try lmmc("opt", "-", "--passes", "dead-code", "--print-after", "dead-code", input: imported)
         #expect(opt.errors.hasSuffix(opt.output) && opt.errors.hasPrefix("// after pass 'dead-code', "))
