@@ -48,7 +48,8 @@ struct FrontEnd {
             return goesOn
         }
         guard goesOn else { return module }
-        module.stage = .optimized
+        // What a pass that is left out would have removed may break the rules of the stage.
+        if options.disabled.isEmpty { module.stage = .optimized }
         try module.verify(after: "optimized")
         _ = try observe(StageRecord(name: "optimized", module: module))
         return module

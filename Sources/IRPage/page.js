@@ -93,7 +93,8 @@ function renderGraph() {
     if (selected === from) roles.set(to, 'user');
     const y1 = from.y + row.height, y2 = to.y;
     const right = Math.max(from.x + from.width, to.x + to.width);
-    const bulge = Math.min(150, 12 + 5 * Math.abs(to.position - from.position) ** 0.75);
+    // Neighbouring rows bulge differently, so that parallel edges stay apart.
+    const bulge = Math.min(150, 12 + 5 * Math.abs(to.position - from.position) ** 0.75) + (from.position % 5) * 7;
     const d = isNext ? `M${row.width / 2},${y1}V${y2}`
       : `M${from.x + from.width},${from.y + row.height * 0.7}C${right + bulge},${from.y + row.height} ${right + bulge},${to.y} ${to.x + to.width},${to.y + row.height * 0.3}`;
     return { d, kind };

@@ -70,8 +70,9 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         return perElement(sum(product(2, inner), epilogue))
     case .add, .multiply, .scale, .activation: return perElement(1)
     case .gate, .normalize: return perElement(2)
-    case .rmsNorm: return perElement(4)
-    case .layerNorm: return perElement(7)
+    // Scale and bias are one each.
+    case .rmsNorm: return perElement(2 + operands.count)
+    case .layerNorm: return perElement(4 + operands.count)
     case .rotary: return perElement(3)
     case .cacheStore: return Cost(bytesRead: bytes(operands.last), bytesWritten: bytes(operands.last))
     case .attention(let attention):

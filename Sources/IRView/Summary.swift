@@ -36,16 +36,21 @@ public func markdownTable(_ header: [String], _ rows: [[String]]) -> String {
 /// Per stage: rewrites, operations, bytes of stored and of live activations, FLOPs of one image, one prompt of `sequence` tokens and one token.
 public func summaryTable(_ stages: [StageRecord], sequence: Int) -> String {
     let functions = stages.first?.module.functions.map(\.name) ?? []
-    func bytes(_ count: Int?) -> String { count.map { byteCountText(UInt64($0)) } ?? "" }
+    func mebibytes(_ count: Int?) -> String {
+        guard let count else { return "" }
+        let tenths = Int((Double(count) * 10 / 1_048_576).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
     let rows = stages.map { stage -> [String] in
         var row = [stage.reason.isEmpty ? stage.name : "`\(stage.name)`", stage.rewrites.map(String.init) ?? ""]
-        row += ["\(stage.operationCount)", "\(stage.module.storedWeights.count)", bytes(stage.memory?.stored), bytes(stage.memory?.peak)]
+        row += ["\(stage.operationCount)", "\(stage.module.storedWeights.count)", mebibytes(stage.memory?.stored)]
+        row.append(mebibytes(stage.memory?.peak))
         for name in functions {
             row.append(stage.module.function(named: name).map { flopsText(stage.module.cost(of: $0, sequence: sequence).flops) } ?? "")
         }
         return row
     }
-    let header = ["stage", "rewrites", "operations", "weights", "stored activations", "peak activations"] + functions.map { "\($0), FLOP" }
+    let header = ["stage", "rewrites", "operations", "weights", "stored, MiB", "peak, MiB"] + functions.map { "\($0), FLOP" }
     return markdownTable(header, rows)
 }
 

@@ -30,14 +30,14 @@ import Testing
 
     @Test func summary() throws {
         var records = try stages()
-        records[0].memory = StageRecord.Memory(stored: 2048, peak: 100)
+        records[0].memory = StageRecord.Memory(stored: 3 << 20, peak: 1 << 19)
         #expect(
             summaryTable(records, sequence: 4) == """
-                | stage    | rewrites | operations | weights | stored activations | peak activations | f, FLOP |
-                | -------- | -------: | ---------: | ------: | -----------------: | ---------------: | ------: |
-                | imported |        1 |          3 |       1 |              2 KiB |        100 bytes |       6 |
-                | `first`  |        1 |          2 |       1 |                    |                  |       4 |
-                | `second` |        1 |          3 |       1 |                    |                  |       6 |
+                | stage    | rewrites | operations | weights | stored, MiB | peak, MiB | f, FLOP |
+                | -------- | -------: | ---------: | ------: | ----------: | --------: | ------: |
+                | imported |        1 |          3 |       1 |         3.0 |       0.5 |       6 |
+                | `first`  |        1 |          2 |       1 |             |           |       4 |
+                | `second` |        1 |          3 |       1 |             |           |       6 |
 
                 """)
     }
