@@ -1,7 +1,6 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -12,7 +11,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
         .target(name: "Support"),
@@ -33,7 +31,7 @@ let package = Package(
             name: "Driver",
             dependencies: [
                 "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit", "IRView",
-                "Attach", "RuntimeSources", logging,
+                "Attach", "RuntimeSources",
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),

@@ -1,5 +1,6 @@
 #include "error.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,4 +24,11 @@ bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) {
   e->code = code;
   memcpy(e->message, text, sizeof text);
   return false;
+}
+
+const char *lmmc_reason(int number) {
+  static char text[128];
+  snprintf(text, sizeof text, "%s", strerror(number));
+  text[0] = (char)tolower((unsigned char)text[0]);
+  return text;
 }

@@ -13,4 +13,7 @@ typedef struct {
 // Control characters in the text (a file name may hold a newline) become '?', so that the message is one line.
 bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
+// strerror(number) with a small first letter; valid until the next call.
+const char *lmmc_reason(int number);
+
 #endif

@@ -1,6 +1,5 @@
 #include "image.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -81,10 +80,7 @@ bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, lmmc
 }
 
 static bool fail_errno(const char *what, const char *name, int error, lmmc_error *e) {
-  char text[128];
-  snprintf(text, sizeof text, "%s", strerror(error));
-  text[0] = (char)tolower((unsigned char)text[0]);
-  return lmmc_fail(e, 1, "cannot %s '%s': %s", what, name, text);
+  return lmmc_fail(e, 1, "cannot %s '%s': %s", what, name, lmmc_reason(error));
 }
 
 // Reads until `*size` reaches `limit` or the file ends. Pipes and /proc have no usable length, so none is asked for.

@@ -79,7 +79,7 @@ static bool read_prompt(lmmc_text *t, lmmc_error *e) {
   for (;;) {
     ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", strerror(errno));
+    if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", lmmc_reason(errno));
     if (n == 0) break;
     if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
   }
@@ -109,6 +109,7 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
     done = memory.arena != MAP_FAILED ||
            lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
   }
+  if (done && !(done = lmmc_threads_room(lmmc_threads_plan((int)o->threads).threads, e))) munmap(memory.arena, m->arena_bytes);
   if (done) {
     lmmc_threads_start((int)o->threads);
     done = lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
@@ -124,7 +125,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
     fflush(stdout);
     return !ferror(stdout) || errno == EPIPE ||
-           lmmc_fail(e, 1, "standard output cannot be written: %s", strerror(errno));
+           lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno));
   }
   if (o->version) {
     lmmc_text out = {0};

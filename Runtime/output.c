@@ -84,7 +84,7 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE) return LMMC_CLOSED;
     if (n <= 0) {
-      lmmc_fail(e, 1, "%s cannot be written: %s", what, strerror(n < 0 ? errno : EIO));
+      lmmc_fail(e, 1, "%s cannot be written: %s", what, lmmc_reason(n < 0 ? errno : EIO));
       return LMMC_WRITE_FAILED;
     }
     p += n;
@@ -110,7 +110,7 @@ bool lmmc_make_directories(const char *path, lmmc_error *e) {
     if (S_ISDIR(s.st_mode)) return true;
     error = ENOTDIR;
   }
-  return lmmc_fail(e, 1, "folder '%s' cannot be created: %s", path, strerror(error));
+  return lmmc_fail(e, 1, "folder '%s' cannot be created: %s", path, lmmc_reason(error));
 }
 
 // ---- NumPy files
@@ -179,7 +179,7 @@ bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inn
   if (n < 0 || m < 0 || n >= PATH_MAX || m >= PATH_MAX)
     return lmmc_fail(e, 1, "the name of '%s' in its folder is too long", name);
   f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, strerror(errno));
+  if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, lmmc_reason(errno));
   remember(f->temporary);
   char header[NPY_HEADER + 1];
   make_header(f, header);
@@ -197,13 +197,13 @@ bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e) {
 bool lmmc_npy_close(lmmc_npy *f, lmmc_error *e) {
   char header[NPY_HEADER + 1];
   make_header(f, header);
-  if (lseek(f->fd, 0, SEEK_SET) != 0) return lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, strerror(errno));
+  if (lseek(f->fd, 0, SEEK_SET) != 0) return lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno));
   if (!put(f, header, NPY_HEADER, e)) return false;
   int fd = f->fd;
   f->fd = -1;
   // Some file systems speak of a full disk only here.
   if (close(fd) != 0 || rename(f->temporary, f->path) != 0) {
-    lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, strerror(errno));
+    lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno));
     unlink(f->temporary);
     forget(f->temporary);
     return false;

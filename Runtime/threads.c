@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,22 @@ double lmmc_clock(void) {
 
 double lmmc_clock_start(void) { return start.clock; }
 
+// Whether OpenBLAS will get `buffers` of its buffers, 128 MiB of address space each. It does not give up when it gets
+// none but asks for ever, so this must be known before.
+static bool blas_room(int buffers) {
+  enum { BYTES = 130 << 20, MOST = 1025 };
+  void *tried[MOST];
+  int count = 0;
+  bool room = true;
+  while (room && count < buffers && count < MOST) {
+    tried[count] = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    room = tried[count] != MAP_FAILED;
+    count += room;
+  }
+  while (count > 0) munmap(tried[--count], BYTES);
+  return room;
+}
+
 // OpenBLAS picks its kernels in a constructor of its own that comes later, and libgomp may bind the first thread to one
 // CPU in another; so this one is early. A stale OPENBLAS_CORETYPE would choose an older core and halve the speed.
 __attribute__((constructor(101))) static void before_libraries(void) {
@@ -41,6 +58,11 @@ __attribute__((constructor(101))) static void before_libraries(void) {
   if (core && *core) setenv("OPENBLAS_CORETYPE", core, 1);
   else unsetenv("OPENBLAS_CORETYPE");
   unsetenv("OPENBLAS_L2_SIZE");
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);  // more are asked for when it is known that there is room for them
+  if (openblas_set_num_threads && !blas_room(2)) {
+    static const char text[] = "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n";
+    _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+  }
   if (sched_getaffinity(0, sizeof start.mask, start.mask) == 0) start.cpus = CPU_COUNT_S(sizeof start.mask, start.mask);
 }
 
@@ -149,6 +171,13 @@ static int nth_cpu(int n) {
   for (int cpu = 0; cpu < MAX_CPUS; cpu++)
     if (CPU_ISSET_S((size_t)cpu, sizeof start.mask, start.mask) && n-- == 0) return cpu;
   return -1;
+}
+
+bool lmmc_threads_room(int threads, lmmc_error *e) {
+  // One a thread, and one for the caller of a product, of which it has two since its start; one more for the stacks.
+  return !openblas_set_num_threads || blas_room(threads) ||
+         lmmc_fail(e, 1, "out of memory, OpenBLAS takes 128 MiB of address space for each of %d threads, '--threads' sets their number",
+                   threads);
 }
 
 lmmc_threads lmmc_threads_start(int wanted) {

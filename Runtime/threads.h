@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "error.h"
+
 typedef struct {
   int cpus;      // in the affinity mask that the process started with
   double quota;  // CPUs that the cgroup grants; 0 when it sets no limit
@@ -15,6 +17,9 @@ typedef struct {
 // Sets up OpenMP (and OpenBLAS, when linked) for `wanted` threads; 0: as many as the mask and the cgroup allow. Threads
 // are pinned when they are as many as the mask's CPUs and OMP_PROC_BIND does not already decide.
 lmmc_threads lmmc_threads_start(int wanted);
+
+// Whether `threads` threads find the memory that OpenBLAS, when linked, takes for them; `*e` is filled (code 1) if not.
+bool lmmc_threads_room(int threads, lmmc_error *e);
 
 // What lmmc_threads_start would use, changing nothing.
 lmmc_threads lmmc_threads_plan(int wanted);

@@ -78,10 +78,8 @@ static void dot_scores(int64_t rows, int64_t count, int64_t d, const float *q, c
 
 // Turns the scores of one row into weights over the new maximum, zeros past `count`, and brings what is there to the same scale.
 static void softmax_step(int64_t count, int64_t d, float *scores, float *out, float *max, float *sum) {
-  float top = *max;
   for (int64_t i = count; i < KEYS; i++) scores[i] = -INFINITY;
-#pragma omp simd reduction(max : top)
-  for (int64_t i = 0; i < KEYS; i++) top = scores[i] > top ? scores[i] : top;
+  const float here = max_of_tile(KEYS, scores), top = here > *max ? here : *max;
   if (top > *max) {
     const float shrink = *sum > 0 ? lmmc_exp(*max - top) : 0;
     *sum *= shrink;

@@ -12,6 +12,7 @@ enum { LANES = 4 };
 #endif
 // For any float address.
 typedef float lanes __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t masks __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 static inline float sum_of_lanes(const lanes *x) {
   float total = 0;
@@ -25,6 +26,19 @@ static inline float sum_of_tile(int64_t count, const float *x) {
   lanes sums = {0};
   for (int64_t i = 0; i < count; i += LANES) sums += *(const lanes *)(x + i);
   return sum_of_lanes(&sums);
+}
+
+// The greatest of `count` floats, a multiple of LANES; not a NaN.
+static inline float max_of_tile(int64_t count, const float *x) {
+  lanes top = *(const lanes *)x;
+  for (int64_t i = LANES; i < count; i += LANES) {
+    const lanes next = *(const lanes *)(x + i);
+    const masks greater = next > top;
+    top = (lanes)((greater & (masks)next) | (~greater & (masks)top));
+  }
+  float result = top[0];
+  for (int i = 1; i < LANES; i++) result = top[i] > result ? top[i] : result;
+  return result;
 }
 
 // x . w for four rows w: x is read once, and eight sums are under way.

@@ -128,7 +128,11 @@ private struct ModelPrinter {
             if let table = layer.table { parameters.append("const \(symbols.tableTypes[table]) *layer") }
             let buffers = layer.arguments.map { "\(printer.name($0)): \(BodyPrinter.shapeText(layer.body.buffers[$0]))" }
             line(index == 0 ? "" : "")
-            line("// \(buffers.joined(separator: "; "))")
+            if buffers.joined(separator: "; ").count <= 116 {
+                line("// \(buffers.joined(separator: "; "))")
+            } else {
+                buffers.forEach { line("// \($0)") }
+            }
             function(symbols.layers[index], parameters + layer.arguments.map(printer.parameter))
             printer.printBuffers()
             printer.printSteps()

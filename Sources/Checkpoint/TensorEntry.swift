@@ -32,23 +32,14 @@ public struct TensorEntry: Sendable, Equatable {
     /// Converts elements `elements` (flat indices) to 32-bit floats, exactly.
     public func readFloats(_ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
         precondition(elements.lowerBound >= 0 && elements.upperBound <= elementCount && destination.count >= elements.count)
-        let start = range.lowerBound + UInt64(elements.lowerBound * dtype.size)
-        file.withBytes(start..<start + UInt64(elements.count * dtype.size)) { source in
-            switch dtype {
-            case .float32:
-                UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
-            case .bfloat16:
-                for index in 0..<elements.count {
-                    let bits = source.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
-                    destination[index] = Float(bitPattern: UInt32(bits) << 16)
-                }
-            case .float16:
-                for index in 0..<elements.count {
-                    destination[index] = Float(
-                        Float16(bitPattern: source.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)))
-                }
-            }
+        file.withBytes(bytes(of: elements)) {
+            widen($0, dtype, into: UnsafeMutableBufferPointer(rebasing: destination[..<elements.count]))
         }
+    }
+
+    private func bytes(of elements: Range<Int>) -> Range<UInt64> {
+        let start = range.lowerBound + UInt64(elements.lowerBound * dtype.size)
+        return start..<start + UInt64(elements.count * dtype.size)
     }
 
     /// All elements as 32-bit floats; for small tensors.
@@ -61,4 +52,7 @@ public struct TensorEntry: Sendable, Equatable {
 
     /// Gives the tensor's pages back to the system; the next access reads them again.
     public func release() { file.release(range) }
+
+    /// The same for the pages of some elements.
+    public func release(_ elements: Range<Int>) { file.release(bytes(of: elements)) }
 }

@@ -109,21 +109,20 @@ extension Draft {
         let source = resolved(input)
         guard isFree(source.storage), source.offset == 0, source.lastRow == 0, source.storage != output.storage,
             storages[source.storage].byteCount == storages[output.storage].byteCount,
-            canReplace(source.start, by: output.start, in: run)
+            canReplace(source.storage, by: output.storage, in: run)
         else { return false }
         let lifetimes = lifetimes()
         guard let life = lifetimes[source.storage], let born = lifetimes[output.storage] else { return false }
         return run.nodes.contains(life.upperBound) && run.nodes.contains(born.lowerBound)
     }
 
-    /// Every read of what begins at `input` comes before the first write of what begins at `output`, or is by a kernel that may overwrite it.
-    private func canReplace(_ input: View, by output: View, in run: Run) -> Bool {
-        func reads(_ node: Node) -> [Int] { node.inputs.indices.filter { resolved(node.inputs[$0]).start == input } }
-        func touchesOutput(_ node: Node) -> Bool { (node.inputs + [node.output]).contains { resolved($0).start == output } }
-        guard let last = run.nodes.last(where: { !reads(nodes[$0]).isEmpty }), let first = run.nodes.first(where: { touchesOutput(nodes[$0]) })
+    /// Every read of storage `input` comes before the first touch of storage `output`, or is by a kernel that may overwrite what it reads.
+    private func canReplace(_ input: Int, by output: Int, in run: Run) -> Bool {
+        guard let last = run.nodes.last(where: { touches(nodes[$0], input) }), let first = run.nodes.first(where: { touches(nodes[$0], output) })
         else { return false }
         if last != first { return last < first }
-        let read = reads(nodes[last])
-        return read.count == 1 && mayOverwrite(nodes[last], input: read[0])
+        let node = nodes[last]
+        let reads = node.inputs.indices.filter { root(node.inputs[$0].storage).storage == input }
+        return reads.count == 1 && resolved(node.inputs[reads[0]]).offset == 0 && mayOverwrite(node, input: reads[0])
     }
 }

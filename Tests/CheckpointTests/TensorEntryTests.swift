@@ -52,6 +52,22 @@ import Testing
         #expect(try entry(.float16, [0x01, 0x7E]).floats()[0].isNaN)
     }
 
+    /// All 65536 halves in parts of every kind of length: whole vectors, vectors and a rest, a rest alone, none.
+    @Test(arguments: [ElementType.float16, .bfloat16]) func partsOfHalves(_ dtype: ElementType) throws {
+        let patterns = Array(UInt16.min ... .max)
+        let entry = try entry(dtype, bytes(patterns))
+        for (first, count) in [(0, 65536), (1, 15), (3, 16), (5, 17), (31, 1000), (65535, 1), (7, 0)] {
+            var floats = [Float](repeating: .nan, count: count)
+            floats.withUnsafeMutableBufferPointer { entry.readFloats(first..<first + count, into: $0) }
+            let wrong = floats.indices.filter { index in
+                let half = patterns[first + index], value = floats[index]
+                let expected = dtype == .float16 ? Float(Float16(bitPattern: half)) : Float(bitPattern: UInt32(half) << 16)
+                return expected.isNaN ? !value.isNaN : value.bitPattern != expected.bitPattern
+            }
+            #expect(wrong.isEmpty, "\(wrong.count) of \(count) from \(first) on, the first is \(first + (wrong.first ?? 0))")
+        }
+    }
+
     @Test func partsOfATensor() throws {
         let entry = try entry(.bfloat16, bytes([0x3F80, 0x4000, 0x4040, 0x4080] as [UInt16]))
         var part = [Float](repeating: 9, count: 3)

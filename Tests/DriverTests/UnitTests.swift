@@ -16,30 +16,6 @@ import Testing
         }
     }
 
-    /// All 65536 halves, at every alignment and length, as the plain reader gives them.
-    @Test(arguments: ["F16", "BF16"])
-    func wideningIsExact(_ type: String) throws {
-        let scratch = try Scratch()
-        let halves = (0...UInt16.max).map { $0 }
-        // A safetensors file is not needed: an entry is a range of any file.
-        var bytes: [UInt8] = [0]
-        for half in halves { bytes += [UInt8(half & 0xFF), UInt8(half >> 8)] }
-        try Data(bytes).write(to: URL(filePath: scratch["halves"]))
-        let pages = try MappedFile(path: scratch["halves"])
-        for (first, count) in [(0, 65536), (1, 15), (3, 16), (5, 17), (31, 1000), (65535, 1), (7, 0)] {
-            var floats = [Float](repeating: .nan, count: count)
-            floats.withUnsafeMutableBufferPointer { buffer in
-                widen(pages, from: 1 + UInt64(first * 2), try! #require(ElementType(rawValue: type)), into: buffer)
-            }
-            let wrong = floats.indices.filter { index in
-                let half = halves[first + index], value = floats[index]
-                let expected = type == "F16" ? Float(Float16(bitPattern: half)) : Float(bitPattern: UInt32(half) << 16)
-                return expected.isNaN ? !value.isNaN : value.bitPattern != expected.bitPattern
-            }
-            #expect(wrong.isEmpty, "\(wrong.count) of \(count) from \(first) on, the first is \(first + (wrong.first ?? 0))")
-        }
-    }
-
     @Test func jsonText() {
         let text = JSONText.object([("a\"\n", .array([1, .number(0.5), .number(.nan), .null, .bool(true)])), ("b", .object([("c", "\\")]))])
         #expect(text.text() == #"{"a\"\u000a": [1, 0.5, null, null, true], "b": {"c": "\\"}}"#)

@@ -299,17 +299,17 @@ static void failing_dumps(void) {
   run(program, "--dump", whole, "--prompt", "x", "--max-tokens", "1");
   CHECK(entries(whole) == 1, "%d files", entries(whole));
   setup.file_limit = 5000;
-  snprintf(error, sizeof error, "error: file '%s/logits.npy' cannot be written: File too large\n", whole);
+  snprintf(error, sizeof error, "error: file '%s/logits.npy' cannot be written: file too large\n", whole);
   result r = run(program, "--dump", whole, "--image", images[0], "--prompt", "x", "--json");
   CHECK_ERROR(r, 1, error);
   CHECK(entries(whole) == 1, "%d files", entries(whole));
   read_npy(in_dump(whole, "logits.npy"), "1, 448", FAKE_VOCABULARY);
   // names that cannot be folders
   fclose(fopen(file, "w"));
-  snprintf(error, sizeof error, "error: folder '%s' cannot be created: Not a directory\n", file);
+  snprintf(error, sizeof error, "error: folder '%s' cannot be created: not a directory\n", file);
   CHECK_ERROR(run(program, "--dump", file, "--prompt", "x"), 1, error);
   snprintf(again, sizeof again, "%s/below", file);
-  snprintf(error, sizeof error, "error: folder '%s' cannot be created: Not a directory\n", again);
+  snprintf(error, sizeof error, "error: folder '%s' cannot be created: not a directory\n", again);
   CHECK_ERROR(run(program, "--dump", again, "--prompt", "x"), 1, error);
   // a failure in the middle
   setup.environment[0] = "FAKE_LOGIT=3 nan";
@@ -379,16 +379,16 @@ static void streaming(void) {
 
 static void standard_streams(void) {
   setup.output = "/dev/full";
-  CHECK_ERROR(run(program, "--prompt", "x"), 1, "error: standard output cannot be written: No space left on device\n");
+  CHECK_ERROR(run(program, "--prompt", "x"), 1, "error: standard output cannot be written: no space left on device\n");
   setup.output = "/dev/full";
-  CHECK_ERROR(run(program, "--prompt", "x", "--json"), 1, "error: standard output cannot be written: No space left on device\n");
+  CHECK_ERROR(run(program, "--prompt", "x", "--json"), 1, "error: standard output cannot be written: no space left on device\n");
   setup.output = "/dev/full";
-  CHECK_ERROR(run(program, "--help"), 1, "error: standard output cannot be written: No space left on device\n");
+  CHECK_ERROR(run(program, "--help"), 1, "error: standard output cannot be written: no space left on device\n");
   setup.close_output = true;
-  CHECK_ERROR(run(program, "--prompt", "x"), 1, "error: standard output cannot be written: Bad file descriptor\n");
+  CHECK_ERROR(run(program, "--prompt", "x"), 1, "error: standard output cannot be written: bad file descriptor\n");
   setup.close_output = true;
   const char *dump = in_folder("closed");
-  CHECK_ERROR(run(program, "--prompt", "x", "--dump", dump), 1, "error: standard output cannot be written: Bad file descriptor\n");
+  CHECK_ERROR(run(program, "--prompt", "x", "--dump", dump), 1, "error: standard output cannot be written: bad file descriptor\n");
   CHECK(entries(dump) == 0, "%d files, the text may have gone into one of them", entries(dump));
   // the prompt on standard input, with and without the newline of its last line
   static const char *const typed[] = {"Two\nlines", "Two\nlines\n", "Two\nlines\r\n"};
@@ -450,7 +450,7 @@ static void weights(void) {
   setup.environment[0] = "LMMC_WEIGHTS=/nowhere";  // not looked at when weights are attached
   CHECK(run(program, "--tokenize", "x").code == 0, "%s", "");
   setup.environment[0] = "LMMC_WEIGHTS=/nowhere";
-  CHECK_ERROR(run(bare, "--prompt", "x"), 1, "error: weights '/nowhere' cannot be opened: No such file or directory\n");
+  CHECK_ERROR(run(bare, "--prompt", "x"), 1, "error: weights '/nowhere' cannot be opened: no such file or directory\n");
   setup.environment[0] = "LMMC_WEIGHTS=/tmp";
   CHECK_ERROR(run(bare, "--prompt", "x"), 1, "error: weights '/tmp' must be a file that is not empty\n");
   const char *shorter = in_folder("short");

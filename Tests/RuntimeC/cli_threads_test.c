@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,12 +91,36 @@ static int binding(int cpus) {
   return bound == threads && __builtin_popcountll(seen) == threads;
 }
 
+// In OpenBLAS's place: with it linked, memory for its buffers is asked for at the start and by lmmc_threads_room.
+void openblas_set_num_threads(int threads);
+void openblas_set_num_threads(int threads) { (void)threads; }
+
+static void limit_memory(rlim_t bytes) { setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes}); }
+
+#ifndef __SANITIZE_ADDRESS__
+static void room(void) {
+  lmmc_error e = {0};
+  CHECK(lmmc_threads_room(2, &e) && e.code == 0, "%d", e.code);
+  limit_memory((rlim_t)2 << 30);
+  CHECK(lmmc_threads_room(2, &e) && e.code == 0, "%d", e.code);
+  CHECK(!lmmc_threads_room(64, &e) && e.code == 1, "%d", e.code);
+  CHECK(strcmp(e.message, "out of memory, OpenBLAS takes 128 MiB of address space for each of 64 threads, '--threads' sets their number") == 0,
+        "%s", e.message);
+}
+#endif
+
 static int child(const char *what) {
   if (strcmp(what, "environment") == 0) {
     const char *core = getenv("OPENBLAS_CORETYPE");
     printf("%s", core ? core : "unset");
     return getenv("OPENBLAS_L2_SIZE") != NULL;
   }
+#ifndef __SANITIZE_ADDRESS__
+  if (strcmp(what, "room") == 0) {
+    room();
+    return check_report();
+  }
+#endif
   int cpus = started_cpus(), wanted = atoi(what);
   lmmc_threads plan = lmmc_threads_plan(wanted), t = lmmc_threads_start(wanted);
   CHECK(t.cpus == cpus && t.threads == plan.threads && t.pinned == plan.pinned, "%d CPUs, %d and %d threads", t.cpus, t.threads, plan.threads);
@@ -108,12 +133,18 @@ static int child(const char *what) {
 
 static char output[4096];
 
+static rlim_t limit;  // of the next program's memory; 0: none
+
 static int rerun(const char *self, const char *what, int cpus, const char *set1, const char *set2) {
   int out[2];
   if (pipe(out)) exit(2);
   pid_t pid = fork();
   if (pid == 0) {
     dup2(out[1], 1);
+    if (limit) {
+      dup2(out[1], 2);
+      limit_memory(limit);
+    }
     if (cpus) {
       cpu_set_t all, some;
       CPU_ZERO(&some);
@@ -151,6 +182,12 @@ int main(int argc, char **argv) {
     CHECK(rerun(argv[0], wanted[i], 0, NULL, NULL) == 0, "%s threads on %d CPUs: %s", wanted[i], cpus, output);
     CHECK(rerun(argv[0], wanted[i], 1, "OMP_NUM_THREADS=5", NULL) == 0, "%s threads on one CPU: %s", wanted[i], output);
   }
+#ifndef __SANITIZE_ADDRESS__
+  CHECK(rerun(argv[0], "room", 0, NULL, NULL) == 0, "%s", output);
+  limit = (rlim_t)200 << 20;
+  CHECK(rerun(argv[0], "room", 0, NULL, NULL) == 1 &&
+            strcmp(output, "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n") == 0, "'%s'", output);
+#endif
   double before = lmmc_clock();
   CHECK(lmmc_clock_start() > 0 && lmmc_clock_start() <= before && lmmc_clock() >= before, "%g", lmmc_clock_start());
   return check_report();

@@ -1,0 +1,145 @@
+import Foundation
+import IR
+import IRText
+import Plan
+import Support
+import Testing
+
+@testable import CEmit
+
+/// The repository's root and the folder of this test's files.
+private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+// C files there are called .c.txt: SwiftPM takes no C in a Swift target.
+private let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
+
+private func tinyProgram() throws -> String {
+    let module = try parseModule(String(contentsOf: golden.appending(path: "tiny.ir"), encoding: .utf8), file: "tiny.ir")
+    try module.verify()
+    let plan = try makePlan(module, chunk: 8)
+    let vision = ProgramDescription.Vision(
+        mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1, maxImages: 2)
+    let program = try ProgramDescription(
+        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: .vicunaV1, addsBOS: true, bos: 1, eos: [2, 7],
+        tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
+    let files = emitProgram(plan, program)
+    #expect(files.map(\.name) == ["model.c"])
+    return files[0].text
+}
+
+/// Runs a command; its exit status and what it printed.
+private func run(_ command: [String], in folder: URL) throws -> (status: Int32, output: String) {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = ["OMP_NUM_THREADS=2", "OMP_WAIT_POLICY=passive"] + command
+    process.currentDirectoryURL = folder
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
+    try process.run()
+    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return (process.terminationStatus, output)
+}
+
+private func has(_ program: String) -> Bool { (try? run(["which", program], in: root))?.status == 0 }
+
+/// A folder with model.c that goes away after `body`.
+private func withFolder(_ body: (URL) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "lmmc-emit-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try tinyProgram().write(to: folder.appending(path: "model.c"), atomically: true, encoding: .utf8)
+    try body(folder)
+}
+
+@Suite struct EmitTests {
+    /// With LMMC_UPDATE_GOLDEN set, writes the text instead of comparing it.
+    @Test func textIsAsStored() throws {
+        let file = golden.appending(path: "tiny.c.txt")
+        let text = try tinyProgram()
+        if ProcessInfo.processInfo.environment["LMMC_UPDATE_GOLDEN"] != nil {
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        }
+        let stored = try String(contentsOf: file, encoding: .utf8)
+        let (lines, expected) = (text.split(separator: "\n", omittingEmptySubsequences: false), stored.split(separator: "\n", omittingEmptySubsequences: false))
+        for (number, (line, wanted)) in zip(lines, expected).enumerated() where line != wanted {
+            #expect(line == wanted, "line \(number + 1)")
+            break
+        }
+        #expect(lines.count == expected.count)
+        #expect(lines.allSatisfy { $0.count <= 132 })
+    }
+
+    @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(compiler: String, flags: [String]) throws {
+        guard has(compiler) else { return }
+        try withFolder { folder in
+            let result = try run(
+                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "-o", "model.o", "-I\(root.path)/Runtime"] + flags,
+                in: folder)
+            #expect(result.status == 0, "\(result.output)")
+        }
+    }
+
+    /// The compiled program against numbers that numpy gave for the same formulas (Golden/expected.py), plain and under the sanitizers.
+    @Test(arguments: [["-O2"], ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]])
+    func computesTheExpectedNumbers(flags: [String]) throws {
+        let expected = try String(contentsOf: golden.appending(path: "expected.txt"), encoding: .utf8).split(whereSeparator: \.isWhitespace)
+            .compactMap { Double($0) }
+        #expect(expected.count == 8 + 4 * 16)
+        try withFolder { folder in
+            let runtime = "\(root.path)/Runtime"
+            let built = try run(
+                ["gcc", "-std=gnu11", "-fopenmp"] + flags + [
+                    "-I\(runtime)", "model.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path, "\(runtime)/kernels/matmul.c",
+                    "\(runtime)/kernels/attention.c", "-o", "tiny", "-lopenblas", "-lm",
+                ], in: folder)
+            try #require(built.status == 0, "\(built.output)")
+            let result = try run(["./tiny"], in: folder)
+            #expect(result.status == 0, "\(result.output)")
+            let found = result.output.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
+            try #require(found.count == expected.count, "\(result.output)")
+            for (index, (a, b)) in zip(found, expected).enumerated() { #expect(abs(a - b) < 5e-6, "number \(index)") }
+        }
+    }
+
+    @Test func stringsAreEscaped() {
+        #expect(literal("a\"b\\c\n\t?") == "\"a\\\"b\\\\c\\n\\t\\?\"")
+        #expect(literal("é\u{1}0") == "\"\\303\\251\\0010\"")
+        #expect(literal(Float(0.1)) == "0.1f" && literal(-Float.infinity) == "-INFINITY" && literal(Float.nan) == "NAN")
+        #expect(literal(Float(1e-5)) == "1e-05f" && literal(Float(2)) == "2.0f")
+        #expect(comment("a\nb\\") == "a b ")
+    }
+
+    @Test func namesAreIdentifiers() {
+        #expect(identifier("decoder.layer0.mlp-up") == "decoder_layer0_mlp_up")
+        #expect(identifier("3x") == "v3x" && identifier("") == "v" && identifier("_x") == "v_x")
+        var scope = NameScope()
+        #expect(["x.y", "x_y", "for", "x.y"].map { scope.unique($0) } == ["x_y", "x_y_2", "for_2", "x_y_3"])
+    }
+
+    @Test func longStatementsAreWrapped() {
+        let arguments = (0..<30).map { "argument\($0)" }
+        let lines = wrapped("call(\(arguments.joined(separator: ", ")), g(a, b));", indent: 2)
+        #expect(lines.count > 2 && lines.allSatisfy { $0.count <= 120 })
+        #expect(lines[1].hasPrefix(String(repeating: " ", count: 7) + "argument"))
+        #expect(lines.last?.hasSuffix("g(a, b));") == true)
+        #expect(lines.map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: " ") == "call(\(arguments.joined(separator: ", ")), g(a, b));")
+    }
+
+    @Test func descriptionsAreChecked() {
+        func message(_ eos: [Int32], _ mean: [Float]) -> String {
+            do throws(Diagnostic) {
+                _ = try ProgramDescription(
+                    version: "", info: "",
+                    vision: .init(mode: .crop, resize: 1, size: 1, background: [0, 0, 0], mean: mean, std: mean, tokens: 1, maxImages: 1),
+                    context: 1, template: .none, addsBOS: false, bos: 0, eos: eos, tokenizerOffset: 0, tokenizerBytes: 0, attachmentBytes: 0)
+                return "no error"
+            } catch {
+                return error.rendered
+            }
+        }
+        #expect(message([], [1, 1, 1]) == "no error")
+        #expect(message(Array(repeating: 1, count: 17), [1, 1, 1]) == "error: the model has 17 eos ids; expected at most 16")
+        #expect(message([], [1]) == "error: image preprocessing 'mean' has 1 channels; expected 3")
+    }
+}

@@ -1,0 +1,192 @@
+import IR
+import Support
+
+/// Reproducible choices.
+struct Dice {
+    private var state: UInt64
+
+    init(_ seed: Int) { state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1 }
+
+    mutating func roll(_ count: Int) -> Int {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return Int((state >> 33) % UInt64(count))
+    }
+}
+
+/// Modules of repeated layers with odd insides: slices, joins, transpositions, residuals of all kinds, taps, caches.
+struct RandomModule {
+    private var dice: Dice
+    private var module = Module(name: "random", stage: .optimized)
+    private let width: Int
+    private let context = 12
+
+    static func make(_ seed: Int) throws(Diagnostic) -> Module {
+        var maker = RandomModule(seed)
+        return try maker.make(seed)
+    }
+
+    private init(_ seed: Int) {
+        dice = Dice(seed)
+        width = [4, 8, 12][dice.roll(3)]
+    }
+
+    private mutating func weight(_ name: String, _ shape: [Int]) -> Operand {
+        let type = TensorType(.float32, fixed: shape)
+        module.weights[name] = Weight(type: type, definition: .source(SourceTensor(name: name, type: type)))
+        return .weight(name)
+    }
+
+    private mutating func make(_ seed: Int) throws(Diagnostic) -> Module {
+        let layers = 1 + dice.roll(4), vision = dice.roll(2) == 0
+        for layer in 0..<layers {
+            for cache in ["key_cache", "value_cache"] {
+                module.states["decoder.layer\(layer).\(cache)"] = TensorType(.float32, fixed: [context, width])
+            }
+        }
+        if vision { try addVision(layers, recipe: dice.roll(1 << 30)) }
+        let recipe = dice.roll(1 << 30), odd = dice.roll(2 * layers)
+        for (name, rows) in [("prefill", Dimension.sequence), ("decode", 1)] {
+            var builder = FunctionBuilder(
+                name,
+                parameters: [Parameter(name: "tokens", type: TensorType(.int32, [rows]))]
+                    + (vision && name == "prefill" ? [Parameter(name: "vision_rows", type: TensorType(.float32, fixed: [6, width]))] : []),
+                hasPosition: true, in: moduleWithWeights(layers))
+            var x = try builder.append(
+                "decoder.tokens", .embed(Embed(hasVision: vision && name == "prefill")),
+                [.value("tokens"), weight("embedding", [9, width])] + (vision && name == "prefill" ? [.value("vision_rows")] : []))
+            var taps: [Operand] = []
+            for layer in 0..<layers {
+                // One layer may differ from the others.
+                x = try appendLayer("decoder.layer\(layer)", x, rows, Dice(layer == odd ? recipe + 1 : recipe), isCached: true, &builder)
+                if Dice(seed + layer).first(3) == 0 { taps.append(x) }
+            }
+            for (index, tap) in taps.enumerated() { x = try builder.append("decoder.tap\(index).add", .add(Add()), [x, tap]) }
+            x = try builder.append("decoder.last", .lastRow(LastRow()), [x])
+            let logits = try builder.append("decoder.logits", .matmul(Matmul()), [x, weight("head", [7, width])])
+            module.functions.append(builder.finish(returning: [logits]))
+        }
+        return module
+    }
+
+    /// The builder takes the types of weights from a module, so all of them are there before a function is built.
+    private mutating func moduleWithWeights(_ layers: Int) -> Module {
+        _ = weight("embedding", [9, width])
+        _ = weight("head", [7, width])
+        for layer in 0..<layers { addLayerWeights("decoder.layer\(layer)") }
+        return module
+    }
+
+    private mutating func addLayerWeights(_ prefix: String) {
+        for name in ["a", "b", "c", "d"] { _ = weight("\(prefix).\(name).weight", [width, width]) }
+        _ = weight("\(prefix).wide.weight", [3 * width, width])
+        for name in ["scale", "bias"] { _ = weight("\(prefix).norm.\(name)", [width]) }
+    }
+
+    private func appendLayer(
+        _ prefix: String, _ input: Operand, _ rows: Dimension, _ dice: Dice, isCached: Bool, _ builder: inout FunctionBuilder
+    ) throws(Diagnostic) -> Operand {
+        var dice = dice
+        let attention = Attention(heads: 2, keyValueHeads: 2, scale: 0.5)
+        func w(_ name: String) -> Operand { .weight("\(prefix).\(name)") }
+        var number = 0
+        func name(_ text: String) -> String {
+            number += 1
+            return "\(prefix).\(text)_\(number)"
+        }
+        let normed = try builder.append(name("norm"), .layerNorm(LayerNorm(epsilon: 1e-5)), [input, w("norm.scale"), w("norm.bias")])
+        let wide = try builder.append(name("wide"), .matmul(Matmul()), [normed, w("wide.weight")])
+        var parts: [Operand] = []
+        for part in 0..<3 { parts.append(try builder.append(name("part"), .slice(Slice(axis: 1, start: part * width, count: width)), [wide])) }
+        var pool = parts + [normed, input]
+        if isCached {
+            let rotary = Op.rotary(Rotary(headSize: width / 2, theta: 10000))
+            let keys = dice.roll(2) == 0 ? parts[1] : try builder.append(name("key"), .matmul(Matmul()), [normed, w("a.weight")])
+            let turned = try builder.append(name("rotary"), rotary, [keys])
+            let values = dice.roll(2) == 0 ? parts[2] : try builder.append(name("value"), .matmul(Matmul()), [parts[0], w("b.weight")])
+            try builder.append(name("store"), .cacheStore(CacheStore()), [.state("\(prefix).key_cache"), turned])
+            try builder.append(name("store"), .cacheStore(CacheStore()), [.state("\(prefix).value_cache"), values])
+            let query = try builder.append(name("rotary"), rotary, [parts[0]])
+            pool.append(
+                try builder.append(
+                    name("attention"), .attention(attention), [query, .state("\(prefix).key_cache"), .state("\(prefix).value_cache")]))
+            if dice.roll(2) == 0 { pool.append(turned) }
+            if dice.roll(2) == 0 { pool.append(values) }
+        } else {
+            pool.append(try builder.append(name("attention"), .attention(attention), parts))
+        }
+        for _ in 0..<3 + dice.roll(6) {
+            let x = pool[dice.roll(pool.count)], y = pool[dice.roll(pool.count)]
+            let value: Operand
+            switch dice.roll(rows == .sequence ? 8 : 11) {
+            case 0: value = try builder.append(name("add"), .add(Add()), [x, y])
+            case 1: value = try builder.append(name("biased"), .add(Add()), [x, w("norm.bias")])
+            case 2: value = try builder.append(name("product"), .matmul(Matmul(hasAddend: true)), [x, w("c.weight"), y])
+            case 3: value = try builder.append(name("activation"), .activation(Activation(.silu)), [x])
+            case 4: value = try builder.append(name("gate"), .gate(Gate(.silu)), [x, y])
+            case 5: value = try builder.append(name("norm"), .rmsNorm(RMSNorm(epsilon: 1e-5)), [x, w("norm.scale")])
+            case 6:
+                let joined = try builder.append(name("joined"), .concatenate(Concatenate(axis: 1)), [x, y])
+                value = try builder.append(name("middle"), .slice(Slice(axis: 1, start: width / 2, count: width)), [joined])
+            case 7: value = try builder.append(name("scale"), .scale(Scale(factor: 2)), [x])
+            case 8:
+                let joined = try builder.append(name("stack"), .concatenate(Concatenate(axis: 0)), [x, y])
+                let count = rows.fixedValue ?? 1
+                value = try builder.append(name("rows"), .slice(Slice(axis: 0, start: count / 2, count: count)), [joined])
+            case 9:
+                let count = rows.fixedValue ?? 1
+                let turned = try builder.append(name("turned"), .transpose(Transpose(permutation: [1, 0])), [x])
+                value = try builder.append(name("flat"), .reshape(Reshape(shape: [count, width])), [turned])
+            default:
+                let count = rows.fixedValue ?? 1
+                let cube = try builder.append(name("cube"), .reshape(Reshape(shape: [count, 2, width / 2])), [x])
+                let turned = try builder.append(name("turned"), .transpose(Transpose(permutation: [1, 0, 2])), [cube])
+                value = try builder.append(name("flat"), .reshape(Reshape(shape: [count, width])), [turned])
+            }
+            pool.append(value)
+        }
+        let last = pool[pool.count - 1]
+        return dice.roll(2) == 0
+            ? try builder.append("\(prefix).output", .add(Add()), [last, input])
+            : try builder.append("\(prefix).output", .matmul(Matmul(hasAddend: true)), [last, w("d.weight"), input])
+    }
+
+    private mutating func addVision(_ layers: Int, recipe: Int) throws(Diagnostic) {
+        let patch = weight("patch.weight", [width, 12])
+        let classRow = weight("class", [1, width])
+        for block in 1...layers { addLayerWeights("vision.block\(block)") }
+        let last = weight("project.weight", [width, width])
+        var builder = FunctionBuilder("vision", parameters: [Parameter(name: "image", type: TensorType(.uint8, fixed: [4, 4, 3]))], in: module)
+        let pixels = try builder.append("pixels", .normalize(Normalize(mean: [0, 0, 0], std: [1, 1, 1])), [.value("image")])
+        let patches = try builder.append("patches", .extractPatches(ExtractPatches(patch: 2)), [pixels])
+        let embedded = try builder.append("embedded", .matmul(Matmul()), [patches, patch])
+        var x = try builder.append("tokens", .concatenate(Concatenate(axis: 0)), [classRow, embedded])
+        var taps: [Operand] = []
+        for block in 1...layers {
+            x = try appendLayer("vision.block\(block)", x, 5, Dice(recipe), isCached: false, &builder)
+            if block == layers || dice.roll(2) == 0 { taps.append(x) }
+        }
+        module.functions.append(builder.finish(returning: taps))
+        let parameters = taps.indices.map { Parameter(name: "tap\($0)", type: TensorType(.float32, fixed: [5, width])) }
+        var project = FunctionBuilder("project", parameters: parameters, in: module)
+        var rows: [Operand] = []
+        for index in taps.indices {
+            rows.append(try project.append("rows\(index)", .slice(Slice(axis: 0, start: 1, count: 4)), [.value("tap\(index)")]))
+        }
+        var sum = try project.append("first", .matmul(Matmul()), [rows[0], last])
+        for (index, row) in rows.enumerated().dropFirst() {
+            sum = try project.append("sum\(index)", .matmul(Matmul(hasAddend: true)), [row, last, sum])
+        }
+        let windows = try project.append("windows", .gatherWindows(GatherWindows(height: 2, width: 2, kernel: 2)), [sum])
+        let result = try project.append("projected", .reshape(Reshape(shape: [4, width])), [windows])
+        module.functions.append(project.finish(returning: [result]))
+    }
+}
+
+extension Dice {
+    func first(_ count: Int) -> Int {
+        var dice = self
+        return dice.roll(count)
+    }
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds and runs kernels_test for each vector width that this CPU has, with and without OpenMP.
+#   CC=gcc CFLAGS="-O2" kernels_tests.sh
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+runtime=$here/../../Runtime
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+openblas=$(ls -d /usr/lib/*/openblas-openmp 2>/dev/null | head -1)
+run() {  # FLAGS...
+  if ${CC:-gcc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} "$@" -I"$runtime" ${openblas:+-I/usr/include/$(basename "$(dirname "$openblas")")/openblas-openmp} \
+    "$here/kernels_test.c" "$runtime"/kernels/*.c -o "$work/test" ${openblas:+-L"$openblas"} -lopenblas -lm; then
+    printf '%s: ' "kernels $*"
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive "$work/test" || status=1
+  else
+    echo "kernels $*: 0 passed, 1 failed"
+    status=1
+  fi
+}
+# For a threaded run on any machine: more threads than one, so that keys are split and tasks shared.
+run
+run -fopenmp
+if [ "$(uname -m)" = x86_64 ]; then
+  grep -q -w avx2 /proc/cpuinfo && run -fopenmp -march=x86-64-v3
+  grep -q -w avx512vl /proc/cpuinfo && run -fopenmp -march=x86-64-v4
+fi
+exit $status
