@@ -19,7 +19,7 @@ CLASSES = ["t-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt"
 PLURALS = ["t-shirts", "trousers", "pullovers", "dresses", "coats", "sandals", "shirts", "sneakers", "bags", "boots"]
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
            "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
-KINDS = ["position", "count", "exists", "row", "order"]
+KINDS = ["position", "count", "exists", "row", "order"]  # the types that are scored; "tally" only teaches counting
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -36,6 +36,7 @@ PHRASINGS = {
     "row": ["What stands in row {r}?", "What is in row {r}?", "Which items are in row {r}?", "Name the items in row {r}."],
     "order": ["What is in the image, in reading order?", "Name all items in reading order.",
               "Which items are in the image?", "What is in the image?"],
+    "tally": ["How many of each item are there?"],
 }
 
 
@@ -152,6 +153,8 @@ def ask(rng, labels, kind):
         answer = "yes" if present[subject] else "no"
     elif kind == "row":
         answer = ", ".join(CLASSES[i] for i in cells[r])
+    elif kind == "tally":  # in any order, so that a number follows from its word and not from its place
+        answer = ", ".join(f"{PLURALS[i]} {NUMBERS[int((labels == i).sum())]}" for i in rng.permutation(len(CLASSES)))
     else:
         answer = ", ".join(CLASSES[i] for i in labels)
     phrasing = PHRASINGS[kind][int(rng.integers(len(PHRASINGS[kind])))]

@@ -76,15 +76,18 @@ def table(name, asked, answers):
     print(f"  {'all':<10}{total:>10}{sum(n * s for n, s in shares) / total:>9.1%}", flush=True)
 
 
-def held_out(seed, total, folder):
-    """Draws `total` questions about test-split collages, two of each type per image, saved as PNG in `folder`."""
+def held_out(seed, total, folder, blind=False):
+    """Draws `total` questions about test-split collages, two of each type per image, saved as PNG in `folder`.
+
+    `blind` saves black pictures instead: what is right then was guessed.
+    """
     rng = np.random.default_rng([seed, 1])
     per_image = 2 * len(data.KINDS)
     images, labels = data.Collages("test").draw(rng, -(-total // per_image))
     asked = []
     for i, cells in enumerate(labels):
         path = os.path.join(folder, f"{i}.png")
-        Image.fromarray(images[i]).convert("RGB").save(path)
+        Image.fromarray(images[i] * np.uint8(not blind)).convert("RGB").save(path)
         batch = data.questions(rng, cells[None], min(per_image, total - len(asked)))
         asked += [{**q, "image": path} for q in batch]
     return asked
@@ -116,6 +119,7 @@ def main():
     parser.add_argument("--questions", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--blind", action="store_true", help="show black pictures, to see what guessing gets right")
     parser.add_argument("--samples", action="store_true", help="write images/ and questions.json, with PyTorch's answers")
     args = parser.parse_args()
     if args.questions < 1:
@@ -127,7 +131,7 @@ def main():
     if args.samples:
         return write_samples(PyTorch(args.checkpoint, args.threads), args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        asked = held_out(args.seed, args.questions, folder)
+        asked = held_out(args.seed, args.questions, folder, args.blind)
         answers = {}
         if args.binary:
             binary = Binary(args.binary, args.threads)

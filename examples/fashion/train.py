@@ -171,7 +171,7 @@ class Packer:
 
 MIXES = {  # question types asked about each collage of a stage; a number below one is a chance
     "captions": {"order": 1},
-    "questions": {"order": 0.4, "row": 1, "position": 3, "count": 3, "exists": 2},
+    "questions": {"order": 0.2, "row": 0.5, "position": 1, "count": 3, "exists": 3, "tally": 1},
 }
 
 
@@ -218,7 +218,10 @@ def main():
     parser.add_argument("--out", required=True, metavar="DIR", help="working folder; the result is DIR/checkpoint")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="multiplies the steps of every stage, to try things out")
     args = parser.parse_args()
+    for name, (steps, count, rate) in STAGES.items():
+        STAGES[name] = (max(1, round(steps * args.scale)), count, rate)
     os.makedirs(args.out, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

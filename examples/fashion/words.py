@@ -1,5 +1,6 @@
 """The tokenizer's training text and the tokenizer's training."""
 
+import io
 import os
 import string
 
@@ -43,10 +44,13 @@ def train_tokenizer(folder, size, seed):
 
     path = os.path.join(folder, "tokenizer.model")
     if not os.path.exists(path):
+        model = io.BytesIO()  # a file name would be recorded inside the model
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(tokenizer_text(seed)), model_prefix=os.path.join(folder, "tokenizer"), model_type="bpe",
+            sentence_iterator=iter(tokenizer_text(seed)), model_writer=model, model_type="bpe",
             vocab_size=size, byte_fallback=True, character_coverage=1.0, split_digits=True,
             normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=True,
             allow_whitespace_only_pieces=True, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, minloglevel=1, num_threads=2)
+        with open(path, "wb") as f:
+            f.write(model.getvalue())
     with open(path, "rb") as f:
         return f.read()
