@@ -532,9 +532,15 @@ function start() {
     place();
   });
   window.addEventListener('pointerup', () => {
-    // The click that ends a drag selects nothing.
-    if (drag?.moved) window.addEventListener('click', event => event.stopPropagation(), { capture: true, once: true });
-    if (drag?.moved) setTimeout(() => viewport.classList.remove('dragging'));
+    if (drag?.moved) {
+      // The click that ends a drag selects nothing.
+      const swallow = event => event.stopPropagation();
+      window.addEventListener('click', swallow, true);
+      setTimeout(() => {
+        window.removeEventListener('click', swallow, true);
+        viewport.classList.remove('dragging');
+      });
+    }
     drag = null;
   });
   window.addEventListener('keydown', event => {

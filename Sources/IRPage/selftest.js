@@ -48,6 +48,10 @@ function selfTest() {
     check('plus zooms in', state.zoom > zoom && $('graph').style.transform !== transform);
     $('viewport').dispatchEvent(new WheelEvent('wheel', { deltaY: 50, bubbles: true, cancelable: true }));
     check('the wheel moves the graph', state.y !== y);
+    const point = (type, x) => (type === 'pointerdown' ? $('viewport') : window).dispatchEvent(new PointerEvent(type, { clientX: x, clientY: 300, button: 0, bubbles: true }));
+    const x = state.x, selected = state.selected;
+    point('pointerdown', 300); point('pointermove', 340); point('pointerup', 340);
+    check('dragging moves the graph', state.x === x + 40 && state.selected === selected, state.x - x);
     press('0', document.body);
     check('0 fits the graph', layout.height * state.zoom <= $('viewport').clientHeight || state.zoom <= 0.031, `${layout.height * state.zoom}`);
 
