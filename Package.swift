@@ -21,6 +21,8 @@ let package = Package(
         .target(name: "Reference", dependencies: ["IR", "Support"]),
         .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
+        .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
+        .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
         .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
@@ -28,7 +30,7 @@ let package = Package(
         .target(
             name: "Driver",
             dependencies: [
-                "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
+                "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit", "IRView",
                 "Attach", "RuntimeSources",
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
@@ -45,6 +47,7 @@ let package = Package(
             "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support", "TestSupport",
         ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
+        .testTarget(name: "IRViewTests", dependencies: ["IRView", "Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
         .testTarget(
             name: "DriverTests",

@@ -1,6 +1,8 @@
 import CEmit
 import Glibc
 import IR
+import IRView
+import Passes
 import Plan
 import Support
 import Synchronization
@@ -12,18 +14,20 @@ public struct CompileOptions: Sendable {
     public var emit: String
     public var cc: String?
     public var dumpIR: String?
+    public var passes: PassOptions
     public var jobs: Int?
     public var verbosity: Verbosity
 
     public init(
-        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, dumpIR: String? = nil, jobs: Int? = nil,
-        verbosity: Verbosity = .normal
+        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, dumpIR: String? = nil,
+        passes: PassOptions = PassOptions(), jobs: Int? = nil, verbosity: Verbosity = .normal
     ) {
         self.model = model
         self.output = output
         self.emit = emit
         self.cc = cc
         self.dumpIR = dumpIR
+        self.passes = passes
         self.jobs = jobs
         self.verbosity = verbosity
     }
@@ -38,6 +42,7 @@ extension Lmmc {
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
         }
+        _ = try options.passes.chosen(from: Pipeline.passes)
         let asSources = options.emit == "c"
         try checkOutput(options.output, isFolder: asSources)
         let progress = Progress(options.verbosity)
@@ -73,10 +78,10 @@ struct Compilation {
         var dump = if let folder = options.dumpIR { try StageDump(folder: folder) } else { StageDump?.none }
         var summary = ""
         module = try progress.stage("optimize", detail: { (_: Module) in summary }) { () throws(Diagnostic) in
-            try front.run { (stage, detail, module) throws(Diagnostic) in
-                try dump?.write(stage, module)
-                progress.verbose("\(stage): \(detail)")
-                summary = detail
+            try front.run(options.passes) { record throws(Diagnostic) in
+                try dump?.write(record.name, record.module)
+                summary = record.summary
+                progress.verbose("\(record.name): \(record.summary)")
                 return true
             }
         }
@@ -153,6 +158,13 @@ struct Compilation {
 
     /// What a program without weights takes at most, OpenBLAS included.
     static let programBytes = 64 << 20
+}
+
+extension StageRecord {
+    /// What `--verbose` says of it.
+    var summary: String {
+        rewrites.map { "\($0) rewrites" } ?? "\(operationCount) operations, \(module.storedWeights.count) weights"
+    }
 }
 
 /// Runs `body` for 0..<count on up to `jobs` threads; the first error stops the rest.

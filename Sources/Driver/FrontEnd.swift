@@ -1,8 +1,10 @@
 import Checkpoint
 import Glibc
 import IR
+import IRView
 import ModelImport
 import Passes
+import Plan
 import Support
 
 /// From a checkpoint folder to the optimised module, stage by stage.
@@ -24,28 +26,46 @@ struct FrontEnd {
         return FrontEnd(checkpoint: checkpoint, context: context)
     }
 
+    static let maximumChunk = 1024
+
     /// Longest sequence of one prefill call.
-    var chunk: Int { min(context, 1024) }
+    var chunk: Int { min(context, Self.maximumChunk) }
 
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
     static var stageNames: [String] { ["imported"] + Pipeline.passes.map(\.name) + ["optimized"] }
 
-    /// Runs import and passes; `observe` sees the module after every stage with what to say about it. Ends early when `observe` returns false.
-    func run(observe: (_ stage: String, _ detail: String, Module) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
+    /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
+    func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
+        let began = monotonicSeconds()
         var module = try importModel(checkpoint, context: context)
-        let operations = module.functions.reduce(0) { $0 + $1.operations.count }
-        guard try observe("imported", "\(operations) operations, \(module.weights.count) weights", module) else { return module }
-        for pass in Pipeline.passes {
-            var goesOn = true
-            try Pipeline.run([pass], on: &module) { (pass, rewrites, module) throws(Diagnostic) in
-                goesOn = try observe(pass.name, "\(rewrites) rewrites", module)
-            }
-            if !goesOn { return module }
+        let seconds = monotonicSeconds() - began
+        guard try observe(StageRecord(name: "imported", milliseconds: seconds * 1000, module: module)) else { return module }
+        var goesOn = true
+        try options.run(Pipeline.passes, on: &module) { (run, module) throws(Diagnostic) in
+            goesOn = try observe(
+                StageRecord(
+                    name: run.pass.name, reason: run.pass.reason, rewrites: run.rewrites, milliseconds: run.seconds * 1000, module: module))
+            return goesOn
         }
-        module.stage = .optimized
+        guard goesOn else { return module }
+        // What a pass that is left out would have removed may break the rules of the stage.
+        if options.disabled.isEmpty { module.stage = .optimized }
         try module.verify(after: "optimized")
-        _ = try observe("optimized", "\(module.functions.reduce(0) { $0 + $1.operations.count }) operations", module)
+        _ = try observe(StageRecord(name: "optimized", module: module))
         return module
+    }
+
+    /// Every stage with what its plan takes.
+    func records(_ options: PassOptions) throws(Diagnostic) -> [StageRecord] {
+        var records: [StageRecord] = []
+        _ = try run(options) { record throws(Diagnostic) in
+            var record = record
+            // Nothing but the stage's name differs from the last pass.
+            record.memory = record.name == "optimized" ? records.last?.memory : try makePlan(record.module, chunk: chunk).memory
+            records.append(record)
+            return true
+        }
+        return records
     }
 }
 

@@ -1,32 +1,128 @@
 import Glibc
 import IR
 import IRText
+import IRView
 import Passes
+import Plan
 import Support
 
+public struct IROptions: Sendable {
+    /// A checkpoint folder, or nil with `preset`.
+    public var model: ModelOptions?
+    /// An architecture of `synth`, without weights.
+    public var preset: PresetChoice?
+    /// Exactly one of the next three
+    public var stage: String?
+    public var html: String?
+    public var summary: Bool
+    /// `text`, `dot` or `json`
+    public var format: String
+    public var collapseLayers: Bool
+    public var passes: PassOptions
+
+    public init(
+        model: ModelOptions?, preset: PresetChoice? = nil, stage: String? = nil, html: String? = nil, summary: Bool = false,
+        format: String = "text", collapseLayers: Bool = false, passes: PassOptions = PassOptions()
+    ) {
+        self.model = model
+        self.preset = preset
+        self.stage = stage
+        self.html = html
+        self.summary = summary
+        self.format = format
+        self.collapseLayers = collapseLayers
+        self.passes = passes
+    }
+}
+
 extension Lmmc {
-    /// `lmmc ir MODEL --stage NAME`: the IR text after a stage, on standard output; `list` names the stages.
-    public static func ir(_ options: ModelOptions?, stage: String, format: String) throws(Diagnostic) {
-        let formats = ["text", "dot", "json"]
+    /// `lmmc ir`: the IR after a stage on standard output (`list` names the stages), all stages as a page, or a table of them.
+    public static func ir(_ options: IROptions) throws(Diagnostic) {
+        try checkFormat(options.format, collapseLayers: options.collapseLayers)
+        let modes = [options.stage != nil, options.html != nil, options.summary].count { $0 }
+        guard modes == 1 else {
+            throw .usage(
+                modes == 0 ? "nothing to show is named" : "more than one thing to show is named",
+                expected: "'--stage NAME', '--html FILE' or '--summary'")
+        }
+        if options.stage == nil, options.format != "text" || options.collapseLayers {
+            let option = options.collapseLayers ? "--collapse-layers" : "--format"
+            throw .usage("there is no stage to print", at: .option(option), expected: "'--stage NAME' beside it")
+        }
+        let names = FrontEnd.stageNames
+        if options.stage == "list" { return try writeStandardOutput(names.map { $0 + "\n" }.joined()) }
+        let stage = options.stage == "final" ? "optimized" : options.stage
+        if let stage {
+            guard names.contains(stage) else {
+                let nearest = nearestName(to: stage, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
+                throw .usage("unknown stage \(quoted(stage))\(nearest)", at: .option("--stage"), expected: quotedList(names))
+            }
+            guard !options.passes.disabled.contains(stage) else {
+                throw .usage("pass \(quoted(stage)) is disabled", at: .option("--stage"), expected: "a stage that is reached")
+            }
+        }
+        _ = try options.passes.chosen(from: Pipeline.passes)
+        if let html = options.html { try checkOutput(html, isFolder: false) }
+        try withFrontEnd(options) { front throws(Diagnostic) in
+            if let stage {
+                let module = try front.run(options.passes) { record throws(Diagnostic) in record.name != stage }
+                try writeStandardOutput(
+                    text(of: module, format: options.format, collapseLayers: options.collapseLayers, sequence: front.chunk))
+                return
+            }
+            let records = try front.records(options.passes)
+            if let html = options.html {
+                let text = page(
+                    records, model: front.checkpoint.configuration.name, context: front.context, sequence: front.chunk)
+                try AtomicFile.write(path: html) { file throws(Diagnostic) in try file.write(text) }
+            } else {
+                try writeStandardOutput(summaryTable(records, sequence: front.chunk))
+            }
+        }
+    }
+
+    /// The front end of a checkpoint or of a preset, whose folder without weights lives as long as `body` runs.
+    private static func withFrontEnd(_ options: IROptions, _ body: (FrontEnd) throws(Diagnostic) -> Void) throws(Diagnostic) {
+        switch (options.model, options.preset) {
+        case (let model?, nil): try body(try FrontEnd.open(model))
+        case (nil, let choice?):
+            let preset = try SynthPreset.find(choice)
+            let folder = try TemporaryFolder()
+            defer { folder.discard() }
+            let path = folder.file(preset.name)
+            try makeFolders(path)
+            try preset.writeWithoutWeights(to: path)
+            try body(try FrontEnd.open(choice.modelOptions(path)))
+        case (nil, nil): throw .usage("the checkpoint folder is missing", expected: "'lmmc ir MODEL --stage NAME'")
+        case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
+        }
+    }
+
+    static let formats = ["text", "dot", "json"]
+
+    private static func checkFormat(_ format: String, collapseLayers: Bool) throws(Diagnostic) {
         guard formats.contains(format) else {
-            throw .usage("unknown value \(quoted(format))", at: .option("--format"), expected: quotedList(formats))
+            let nearest = nearestName(to: format, among: formats).map { "; did you mean \(quoted($0))?" } ?? ""
+            throw .usage("unknown value \(quoted(format))\(nearest)", at: .option("--format"), expected: quotedList(formats))
         }
-        guard format == "text" else {
-            throw .usage("format \(quoted(format)) is not supported yet", at: .option("--format"), expected: "'text'")
+        if collapseLayers, format == "json" {
+            throw .usage("JSON holds every operation", at: .option("--collapse-layers"), expected: "'text' or 'dot' as format")
         }
-        if stage == "list" { return try writeStandardOutput(FrontEnd.stageNames.map { $0 + "\n" }.joined()) }
-        let stage = stage == "final" ? "optimized" : stage
-        guard FrontEnd.stageNames.contains(stage) else {
-            let nearest = nearestName(to: stage, among: FrontEnd.stageNames).map { "; did you mean \(quoted($0))?" } ?? ""
-            throw .usage("unknown stage \(quoted(stage))\(nearest)", at: .option("--stage"), expected: quotedList(FrontEnd.stageNames))
+    }
+
+    private static func text(of module: Module, format: String, collapseLayers: Bool, sequence: Int) -> String {
+        switch format {
+        case "dot": module.dot(collapseLayers: collapseLayers)
+        case "json": module.json(sequence: sequence)
+        default: collapseLayers ? module.collapsedDescription : module.description
         }
-        guard let options else { throw .usage("the checkpoint folder is missing", expected: "'lmmc ir MODEL --stage NAME'") }
-        let module = try FrontEnd.open(options).run { name, _, _ throws(Diagnostic) in name != stage }
-        try writeStandardOutput(module.description)
     }
 
     /// `lmmc opt FILE.ir --passes a,b,c`: exactly those passes over IR text; `list` names them, `-` is standard input.
-    public static func opt(file: String?, passes: String) throws(Diagnostic) {
+    public static func opt(
+        file: String?, passes: String, options: PassOptions = PassOptions(), format: String = "text", collapseLayers: Bool = false
+    ) throws(Diagnostic) {
+        try checkFormat(format, collapseLayers: collapseLayers)
         if passes == "list" {
             let width = Pipeline.passes.map(\.name.count).max() ?? 0
             return try writeStandardOutput(Pipeline.passes.map { "\(padded($0.name, width))  \($0.reason)\n" }.joined())
@@ -35,13 +131,17 @@ extension Lmmc {
         let names = passes.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingPrefix(while: \.isWhitespace) }
         var chosen: [Pass] = []
         for name in names where !(names.count == 1 && name.isEmpty) { chosen.append(try Pipeline.pass(named: String(name))) }
+        _ = try options.chosen(from: chosen)
         let bytes = file == "-" ? try readStandardInput() : try readFile(file, limit: 1 << 30)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw .error("the text is not UTF-8", at: .file(file), expected: "IR text")
         }
         var module = try parseModule(text, file: file == "-" ? "standard input" : file)
-        try Pipeline.run(chosen, on: &module)
-        try writeStandardOutput(module.description)
+        try options.run(chosen, on: &module)
+        // The caches' rows are the context.
+        let context = module.states.values.first?.shape.first?.fixedValue ?? FrontEnd.maximumChunk
+        let sequence = min(context, FrontEnd.maximumChunk)
+        try writeStandardOutput(Self.text(of: module, format: format, collapseLayers: collapseLayers, sequence: sequence))
     }
 }
 
@@ -52,7 +152,7 @@ private func readStandardInput() throws(Diagnostic) -> [UInt8] {
         let got = read(STDIN_FILENO, &block, block.count)
         if got < 0 && errno == EINTR { continue }
         guard got >= 0 else { throw .system("read", path: "standard input", code: errno) }
-        if got == 0 { return bytes }
+        guard got > 0 else { return bytes }
         bytes += block[..<got]
     }
 }

@@ -6,7 +6,7 @@ extension Lmmc {
     /// `lmmc inspect`: what a checkpoint is and what its binary will take.
     public static func inspect(_ options: ModelOptions, json: Bool) throws(Diagnostic) {
         let front = try FrontEnd.open(options)
-        let module = try front.run { _, _, _ throws(Diagnostic) in true }
+        let module = try front.run { _ throws(Diagnostic) in true }
         let inspection = Inspection(front: front, module: module)
         try writeStandardOutput(json ? inspection.json.text(indent: 0) + "\n" : inspection.text)
     }

@@ -7,20 +7,7 @@ extension Lmmc {
         preset name: String, layers: Int?, visionLayers: Int?, seed: UInt64, output: String?, verbosity: Verbosity
     ) throws(Diagnostic) {
         if name == "list" { return try writeStandardOutput(SynthPreset.all.map { $0.name + "\n" }.joined()) }
-        guard var preset = SynthPreset.all.first(where: { $0.name == name }) else {
-            let names = SynthPreset.all.map(\.name)
-            throw .usage("unknown preset \(quoted(name))", at: .option("--preset"), expected: quotedList(names))
-        }
-        if let layers {
-            guard 1...1000 ~= layers else { throw .usage("\(layers) layers", at: .option("--layers"), expected: "1 to 1000") }
-            preset.layers = layers
-        }
-        if let visionLayers {
-            guard 2...1000 ~= visionLayers else {
-                throw .usage("\(visionLayers) blocks", at: .option("--vision-layers"), expected: "2 to 1000, as the last block but one is read")
-            }
-            preset.visionLayers = visionLayers
-        }
+        let preset = try SynthPreset.find(PresetChoice(name: name, layers: layers, visionLayers: visionLayers))
         guard let output else { throw .usage("the folder to make is missing", at: .option("-o"), expected: "a path") }
         let target = withoutTrailingSlashes(output)
         if fileKind(target) == .folder, !(try folderContents(target).isEmpty) {
@@ -33,16 +20,67 @@ extension Lmmc {
         let progress = Progress(verbosity)
         let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
         defer { folder.discard() }
-        for file in preset.textFiles {
-            try makeFolders(above: folder.file(file.path))
-            try writeFile(folder.file(file.path), file.text)
-        }
-        try writeFile(folder.file("tokenizer.model"), SynthTokenizer.model())
-        if shards.count > 1 { try writeFile(folder.file("model.safetensors.index.json"), SynthShard.index(shards)) }
+        try preset.writeSmallFiles(to: folder.path, shards)
         try progress.stage("weights", totalBytes: bytes, detail: { (_: Void) in "\(shards.count) file(s)" }) { () throws(Diagnostic) in
             for shard in shards { try shard.write(folder.file(shard.name), seed: seed, output: target) { progress.advance($0) } }
         }
         try folder.rename(to: target)
+    }
+}
+
+/// An architecture of `synth` and what about it is chosen, for `lmmc ir --preset`.
+public struct PresetChoice: Sendable {
+    public var name: String
+    /// Nil: the architecture's own
+    public var layers: Int?
+    public var visionLayers: Int?
+    public var context: Int?
+
+    public init(name: String, layers: Int? = nil, visionLayers: Int? = nil, context: Int? = nil) {
+        self.name = name
+        self.layers = layers
+        self.visionLayers = visionLayers
+        self.context = context
+    }
+
+    func modelOptions(_ path: String) -> ModelOptions { ModelOptions(model: path, context: context) }
+}
+
+extension SynthPreset {
+    static func find(_ choice: PresetChoice) throws(Diagnostic) -> SynthPreset {
+        let names = all.map(\.name)
+        guard var preset = all.first(where: { $0.name == choice.name }) else {
+            let nearest = nearestName(to: choice.name, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
+            throw .usage("unknown preset \(quoted(choice.name))\(nearest)", at: .option("--preset"), expected: quotedList(names))
+        }
+        if let layers = choice.layers {
+            guard 1...1000 ~= layers else { throw .usage("\(layers) layers", at: .option("--layers"), expected: "1 to 1000") }
+            preset.layers = layers
+        }
+        if let visionLayers = choice.visionLayers {
+            guard 2...1000 ~= visionLayers else {
+                throw .usage("\(visionLayers) blocks", at: .option("--vision-layers"), expected: "2 to 1000, as the last block but one is read")
+            }
+            preset.visionLayers = visionLayers
+        }
+        return preset
+    }
+
+    /// Everything but the tensors.
+    func writeSmallFiles(to folder: String, _ shards: [SynthShard]) throws(Diagnostic) {
+        for file in textFiles {
+            try makeFolders(above: joinedPath(folder, file.path))
+            try writeFile(joinedPath(folder, file.path), file.text)
+        }
+        try writeFile(joinedPath(folder, "tokenizer.model"), SynthTokenizer.model())
+        if shards.count > 1 { try writeFile(joinedPath(folder, "model.safetensors.index.json"), SynthShard.index(shards)) }
+    }
+
+    /// A checkpoint whose tensors are holes, which take no room on the disk: for everything that reads no weights.
+    func writeWithoutWeights(to folder: String) throws(Diagnostic) {
+        let shards = SynthShard.split(tensors)
+        try writeSmallFiles(to: folder, shards)
+        for shard in shards { try shard.writeHoles(joinedPath(folder, shard.name)) }
     }
 }
 
@@ -95,6 +133,12 @@ struct SynthShard {
         var json = Array(JSONText.object(members).text().utf8)
         json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
         return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+    }
+
+    func writeHoles(_ path: String) throws(Diagnostic) {
+        let header = header
+        try writeFile(path, header)
+        guard truncate(path, off_t(header.count + byteCount)) == 0 else { throw .system("write", path: path, code: errno) }
     }
 
     func write(_ path: String, seed: UInt64, output: String, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {

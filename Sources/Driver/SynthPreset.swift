@@ -1,3 +1,5 @@
+import Support
+
 /// A tensor of a synthetic checkpoint: its values are normal with the given mean and deviation.
 struct SynthTensor {
     var name: String

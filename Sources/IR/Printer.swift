@@ -15,31 +15,42 @@ extension Operation: CustomStringConvertible {
 extension Module: CustomStringConvertible {
     /// The IR text, which IRText parses back to an equal module.
     public var description: String {
-        var text = "module \(doubleQuoted(name)) stage \(stage.rawValue) {\n"
-        for (name, weight) in weights {
-            text += "  weight @\(spelled(name)) : \(weight.type) = "
-            switch weight.definition {
-            case .source(let source): text += "source \(doubleQuoted(source.name)) \(source.type)\n"
-            case .folded(let operations):
-                text += "fold {\n"
-                for operation in operations { text += "    \(operation)\n" }
-                text += "  }\n"
-            }
-        }
+        var text = header
+        for (name, weight) in weights { text += weight.line(name) }
         if !states.isEmpty { text += "\n" }
-        for (name, type) in states { text += "  state &\(spelled(name)) : \(type)\n" }
+        for (name, type) in states { text += Self.stateLine(name, type) }
         for function in functions { text += "\n\(function)" }
         return text + "}\n"
+    }
+
+    public var header: String { "module \(doubleQuoted(name)) stage \(stage.rawValue) {\n" }
+
+    public static func stateLine(_ name: String, _ type: TensorType) -> String { "  state &\(spelled(name)) : \(type)\n" }
+}
+
+extension Weight {
+    /// The declaration as the text has it; several lines where it is folded.
+    public func line(_ name: String) -> String {
+        let start = "  weight @\(spelled(name)) : \(type) = "
+        return switch definition {
+        case .source(let source): start + "source \(doubleQuoted(source.name)) \(source.type)\n"
+        case .folded(let operations): start + "fold {\n" + operations.map { "    \($0)\n" }.joined() + "  }\n"
+        }
     }
 }
 
 extension Function: CustomStringConvertible {
-    public var description: String {
+    public var description: String { header + operations.map { "    \($0)\n" }.joined() + footer }
+
+    /// `func name(%x: type) at P {`
+    public var header: String {
         let list = parameters.map { "%\(spelled($0.name)): \($0.type)" }.joined(separator: ", ")
-        var text = "  func \(spelled(name))(\(list))\(hasPosition ? " at P" : "") {\n"
-        for operation in operations { text += "    \(operation)\n" }
-        text += "    return\(results.isEmpty ? "" : " ")\(results.map(\.description).joined(separator: ", "))\n"
-        return text + "  }\n"
+        return "  func \(spelled(name))(\(list))\(hasPosition ? " at P" : "") {\n"
+    }
+
+    /// What the function returns, and its end.
+    public var footer: String {
+        "    return\(results.isEmpty ? "" : " ")\(results.map(\.description).joined(separator: ", "))\n  }\n"
     }
 }
 
@@ -54,7 +65,7 @@ public func isNameByte(_ byte: UInt8) -> Bool {
 }
 
 /// A name as the text writes it: as it is, or quoted when it holds other characters.
-func spelled(_ name: String) -> String { !name.isEmpty && name.utf8.allSatisfy(isNameByte) ? name : doubleQuoted(name) }
+public func spelled(_ name: String) -> String { !name.isEmpty && name.utf8.allSatisfy(isNameByte) ? name : doubleQuoted(name) }
 
 /// A name in double quotes, with backslash, quote and control characters escaped as `\\`, `\"` and `\u{hex}`.
 func doubleQuoted(_ text: String) -> String {

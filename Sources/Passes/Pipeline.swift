@@ -22,22 +22,23 @@ public enum Pipeline {
         foldAttentionScale, foldNormScale, mergeMatmuls, commonSubexpressions, foldConstants,
     ]
 
-    public static func pass(named name: String) throws(Diagnostic) -> Pass {
+    /// `option` is the one of the command line that names the pass.
+    public static func pass(named name: String, option: String = "--passes") throws(Diagnostic) -> Pass {
         if let pass = passes.first(where: { $0.name == name }) { return pass }
         let names = passes.map(\.name)
         let nearest = nearestName(to: name, among: names).map { "; did you mean '\($0)'?" } ?? ""
-        throw .usage("unknown pass '\(name)'\(nearest)", at: .option("--passes"), expected: names.joined(separator: ", "))
+        throw .usage("unknown pass '\(name)'\(nearest)", at: .option(option), expected: names.joined(separator: ", "))
     }
 
-    /// Runs `passes` and verifies after each, in every build; a broken rule's diagnostic names the pass.
+    /// Runs `passes` and verifies after each, in every build; a broken rule's diagnostic names the pass. `verifyEach` false leaves that out.
     /// `observe` sees every pass with its rewrites and the module after it.
     public static func run(
-        _ passes: [Pass] = passes, on module: inout Module,
+        _ passes: [Pass] = passes, on module: inout Module, verifyEach: Bool = true,
         observe: (Pass, Int, Module) throws(Diagnostic) -> Void = { _, _, _ throws(Diagnostic) in }
     ) throws(Diagnostic) {
         for pass in passes {
             let rewrites = try pass.run(&module)
-            try module.verify(after: pass.name)
+            if verifyEach { try module.verify(after: pass.name) }
             try observe(pass, rewrites, module)
         }
     }

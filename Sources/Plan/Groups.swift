@@ -1,10 +1,10 @@
 /// A name's prefix up to its first numbered component: `decoder.layer3.mlp.down` -> stem `decoder.layer`, prefix `decoder.layer3`.
-struct LayerPrefix: Hashable {
-    var stem: String
-    var prefix: String
+package struct LayerPrefix: Hashable {
+    package var stem: String
+    package var prefix: String
 
     /// nil for a name without a numbered component, and where nothing follows it.
-    init?(_ name: String) {
+    package init?(_ name: String) {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard let index = parts.firstIndex(where: { $0.last?.isASCIIDigit == true }), index < parts.count - 1 else { return nil }
         prefix = parts[...index].joined(separator: ".")
@@ -16,7 +16,7 @@ struct LayerPrefix: Hashable {
     }
 
     /// `name` without the prefix, or all of it.
-    func local(_ name: String) -> String {
+    package func local(_ name: String) -> String {
         name.hasPrefix(prefix + ".") ? String(name.dropFirst(prefix.count + 1)) : name
     }
 }

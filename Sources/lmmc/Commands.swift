@@ -31,6 +31,24 @@ struct ModelArguments: ParsableArguments {
     }
 }
 
+struct PassArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Pass to leave out; repeatable.", valueName: "pass"))
+    var disablePass: [String] = []
+
+    @Option(help: ArgumentHelp("Pass after which the IR text goes to standard error; repeatable.", valueName: "pass"))
+    var printAfter: [String] = []
+
+    @Flag(inversion: .prefixedNo, help: "Check the rules of the IR after every pass.")
+    var verifyEach = true
+
+    @Flag(help: "Print a table of the passes to standard error: rewrites, milliseconds, operations after.")
+    var timePasses = false
+
+    var options: PassOptions {
+        PassOptions(disabled: disablePass, printAfter: printAfter, verifyEach: verifyEach, timePasses: timePasses)
+    }
+}
+
 struct Compile: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Compile a checkpoint folder into one standalone executable.")
 
@@ -48,8 +66,10 @@ struct Compile: ParsableCommand {
     @Option(help: ArgumentHelp("C compiler. (default: gcc, cc or clang, the first that works)", valueName: "path"))
     var cc: String?
 
-    @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after each stage, one numbered file per stage.", valueName: "dir"))
+    @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after import and every pass, one numbered file each.", valueName: "dir"))
     var dumpIR: String?
+
+    @OptionGroup var passes: PassArguments
 
     @Option(help: ArgumentHelp("C files to compile at a time. (default: the CPUs of this machine)", valueName: "n"))
     var jobs: Int?
@@ -63,8 +83,8 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, jobs: jobs,
-                verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+                model: arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
+                jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
 
@@ -83,20 +103,47 @@ struct Inspect: ParsableCommand {
 }
 
 struct IR: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ir", abstract: "Print the IR after a stage.")
+    static let configuration = CommandConfiguration(
+        commandName: "ir", abstract: "Show the IR after a stage, or all stages as a page or a table.")
 
     @Argument(help: "Checkpoint folder.")
     var model: String?
 
-    @Option(help: ArgumentHelp("Stage to stop at; 'list' names the stages.", valueName: "name"))
-    var stage: String
+    @Option(help: ArgumentHelp("Instead of a checkpoint folder, an architecture of 'lmmc synth', without weights.", valueName: "name"))
+    var preset: String?
 
-    @Option(help: ArgumentHelp("Form of the output: text.", valueName: "form"))
+    @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
+    var layers: Int?
+
+    @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
+    var visionLayers: Int?
+
+    @Option(help: ArgumentHelp("Stage to stop at; 'list' names the stages.", valueName: "name"))
+    var stage: String?
+
+    @Option(help: ArgumentHelp("Form of the stage: text, dot or json.", valueName: "form"))
     var format: String = "text"
+
+    @Flag(help: "Show a repeated layer once, with a note for the others.")
+    var collapseLayers = false
+
+    @Option(help: ArgumentHelp("Page to write: the graph, the pipeline and the differences between stages, in one file.", valueName: "file"))
+    var html: String?
+
+    @Flag(help: "Print a table of all stages: rewrites, operations, memory, FLOPs.")
+    var summary = false
 
     @OptionGroup var arguments: ModelArguments
 
-    func run() throws { try Lmmc.ir(model.map(arguments.options), stage: stage, format: format) }
+    @OptionGroup var passes: PassArguments
+
+    func run() throws {
+        try Lmmc.ir(
+            IROptions(
+                model: model.map(arguments.options),
+                preset: preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: arguments.context) },
+                stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
+    }
 }
 
 struct Opt: ParsableCommand {
@@ -108,7 +155,17 @@ struct Opt: ParsableCommand {
     @Option(help: ArgumentHelp("Passes in the order to run them, separated by commas; 'list' names them.", valueName: "names"))
     var passes: String
 
-    func run() throws { try Lmmc.opt(file: file, passes: passes) }
+    @Option(help: ArgumentHelp("Form of the result: text, dot or json.", valueName: "form"))
+    var format: String = "text"
+
+    @Flag(help: "Show a repeated layer once, with a note for the others.")
+    var collapseLayers = false
+
+    @OptionGroup var passArguments: PassArguments
+
+    func run() throws {
+        try Lmmc.opt(file: file, passes: passes, options: passArguments.options, format: format, collapseLayers: collapseLayers)
+    }
 }
 
 struct Synth: ParsableCommand {

@@ -21,10 +21,9 @@ import Testing
             (["compile", "x", "-o", "y", "--context", "many"], "error: the value 'many' is invalid for '--context <n>'"),
             (["ir", "--stage", "imported"], "error: the checkpoint folder is missing"),
             (["ir", goldens + "/fusion-k1", "--stage", "improted"], "error: unknown stage 'improted'; did you mean 'imported'?, at option '--stage'"),
-            (["ir", goldens + "/fusion-k1", "--stage", "imported", "--format", "dot"], "error: format 'dot' is not supported yet, at option '--format'; expected 'text'"),
             (["ir", goldens + "/fusion-k1", "--stage", "imported", "--format", "xml"], "error: unknown value 'xml', at option '--format'"),
             (["opt", "-", "--passes", "dead-cod"], "error: unknown pass 'dead-cod'; did you mean 'dead-code'?"),
-            (["synth", "--preset", "gpt", "-o", "x"], "error: unknown preset 'gpt', at option '--preset'"),
+            (["synth", "--preset", "llava-stf-8b", "-o", "x"], "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"),
             (["synth", "--preset", "llava-stf-7b"], "error: the folder to make is missing, at option '-o'"),
         ]
         for (arguments, wanted) in cases {

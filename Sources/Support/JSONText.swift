@@ -1,15 +1,17 @@
 /// JSON to write: members keep their order.
-indirect enum JSONText {
+public indirect enum JSONText: Sendable {
     case string(String)
     case integer(Int)
     case number(Double)
     case bool(Bool)
     case null
     case array([JSONText])
+    /// An array with one item per line where `indent` is given.
+    case lines([JSONText])
     case object([(String, JSONText)])
 
     /// On one line, or with two spaces per level when `indent` is given.
-    func text(indent: Int? = nil) -> String {
+    public func text(indent: Int? = nil) -> String {
         switch self {
         case .string(let value): Self.quoted(value)
         case .integer(let value): String(value)
@@ -17,6 +19,7 @@ indirect enum JSONText {
         case .bool(let value): value ? "true" : "false"
         case .null: "null"
         case .array(let items): Self.list(items.map { $0.text() }, "[", "]", indent: nil)
+        case .lines(let items): Self.list(items.map { $0.text() }, "[", "]", indent: indent)
         case .object(let members):
             Self.list(members.map { "\(Self.quoted($0.0)): \($0.1.text(indent: indent.map { $0 + 1 }))" }, "{", "}", indent: indent)
         }
@@ -45,9 +48,9 @@ indirect enum JSONText {
 }
 
 extension JSONText: ExpressibleByStringLiteral {
-    init(stringLiteral value: String) { self = .string(value) }
+    public init(stringLiteral value: String) { self = .string(value) }
 }
 
 extension JSONText: ExpressibleByIntegerLiteral {
-    init(integerLiteral value: Int) { self = .integer(value) }
+    public init(integerLiteral value: Int) { self = .integer(value) }
 }

@@ -1,0 +1,69 @@
+import IR
+import Plan
+import Support
+
+extension Plan {
+    /// See `StageRecord.Memory`.
+    public var memory: StageRecord.Memory {
+        func bytes(_ body: Body) -> Int {
+            body.steps.reduce(0) { total, step in
+                switch step {
+                case .run(_, _, _, let output): sum(total, body.buffers[output].type.byteCount(sequence: chunk) ?? .max)
+                case .call(let layer, _, _, _): sum(total, bytes(layers[layer].body))
+                }
+            }
+        }
+        return StageRecord.Memory(stored: entries.reduce(0) { sum($0, bytes($1.body)) }, peak: activationBytes)
+    }
+}
+
+/// A table in Markdown whose columns stand straight as text too. The first column is text, the others are numbers.
+public func markdownTable(_ header: [String], _ rows: [[String]]) -> String {
+    let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
+    func line(_ cells: [String]) -> String {
+        let cells = cells.enumerated().map { column, cell in
+            let space = String(repeating: " ", count: widths[column] - cell.count)
+            return column == 0 ? cell + space : space + cell
+        }
+        return "| " + cells.joined(separator: " | ") + " |\n"
+    }
+    let rule = widths.enumerated().map { column, width in
+        column == 0 ? String(repeating: "-", count: width) : String(repeating: "-", count: width - 1) + ":"
+    }
+    return line(header) + line(rule) + rows.map(line).joined()
+}
+
+/// Per stage: rewrites, operations, bytes of stored and of live activations, FLOPs of one image, one prompt of `sequence` tokens and one token.
+public func summaryTable(_ stages: [StageRecord], sequence: Int) -> String {
+    let functions = stages.first?.module.functions.map(\.name) ?? []
+    func mebibytes(_ count: Int?) -> String {
+        guard let count else { return "" }
+        let tenths = Int((Double(count) * 10 / 1_048_576).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+    let rows = stages.map { stage -> [String] in
+        var row = [stage.reason.isEmpty ? stage.name : "`\(stage.name)`", stage.rewrites.map(String.init) ?? ""]
+        row += ["\(stage.operationCount)", "\(stage.module.storedWeights.count)", mebibytes(stage.memory?.stored)]
+        row.append(mebibytes(stage.memory?.peak))
+        for name in functions {
+            row.append(stage.module.function(named: name).map { flopsText(stage.module.cost(of: $0, sequence: sequence).flops) } ?? "")
+        }
+        return row
+    }
+    let header = ["stage", "rewrites", "operations", "weights", "stored, MiB", "peak, MiB"] + functions.map { "\($0), FLOP" }
+    return markdownTable(header, rows)
+}
+
+/// `123.46 G`: five digits, in powers of 1000.
+public func flopsText(_ flops: Int) -> String {
+    var value = Double(flops)
+    var unit = ""
+    for next in ["k", "M", "G", "T", "P"] where value >= 1000 { (value, unit) = (value / 1000, " " + next) }
+    guard !unit.isEmpty else { return "\(flops)" }
+    let decimals = value >= 100 ? 2 : value >= 10 ? 3 : 4
+    var scale = 1
+    for _ in 0..<decimals { scale *= 10 }
+    let scaled = Int((value * Double(scale)).rounded())
+    let fraction = String(scaled % scale)
+    return "\(scaled / scale)." + String(repeating: "0", count: decimals - fraction.count) + fraction + unit
+}

@@ -1,0 +1,67 @@
+import IR
+import Testing
+
+@testable import IRView
+
+@Suite struct CostTests {
+    private func cost(
+        _ parameters: String, _ operation: String, position: Bool = false, declarations: String = "", sequence: Int = 10
+    ) throws -> Cost {
+        let (module, function) = try function(parameters, position: position, "\(operation) return", declarations: declarations)
+        return try #require(module.costs(of: function, sequence: sequence).last)
+    }
+
+    @Test func matmul() throws {
+        let plain = try cost("%x: f32[T, 4], %w: f32[6, 4]", "%y = matmul %x, %w : f32[T, 6]")
+        #expect(plain == Cost(flops: 10 * 6 * 2 * 4, bytesRead: (10 * 4 + 6 * 4) * 4, bytesWritten: 10 * 6 * 4))
+        let full = try cost(
+            "%x: f32[2, 4], %w: f32[6, 4], %b: f32[6], %a: f32[2, 6]",
+            "%y = matmul %x, %w, bias %b, addend %a {activation = silu} : f32[2, 6]")
+        #expect(full == Cost(flops: 2 * 6 * (2 * 4 + 3), bytesRead: (8 + 24 + 6 + 12) * 4, bytesWritten: 12 * 4))
+    }
+
+    @Test func attentionOverValues() throws {
+        let cost = try cost(
+            "%q: f32[3, 8], %k: f32[5, 4], %v: f32[5, 4]", "%y = attention %q, %k, %v {heads = 2, kv_heads = 1, scale = 0.5} : f32[3, 8]")
+        // 15 pairs: 2 * 8 for the scores, 2 * 8 for the values, 4 for each of 2 heads
+        #expect(cost == Cost(flops: 15 * (32 + 8), bytesRead: (24 + 40) * 4, bytesWritten: 24 * 4))
+    }
+
+    /// A prompt sees the triangle under the diagonal; one token sees all rows up to its own.
+    @Test func attentionOverCaches() throws {
+        let caches = "state &k : f32[64, 8] state &v : f32[64, 8]"
+        let operation = "attention %q, &k, &v {heads = 2, kv_heads = 2, scale = 0.5}"
+        let prompt = try cost("%q: f32[T, 8]", "%y = \(operation) : f32[T, 8]", position: true, declarations: caches)
+        #expect(prompt == Cost(flops: 55 * (32 + 8), bytesRead: (80 + 2 * 10 * 8) * 4, bytesWritten: 80 * 4))
+        let token = try cost("%q: f32[1, 8]", "%y = \(operation) : f32[1, 8]", position: true, declarations: caches)
+        #expect(token == Cost(flops: 10 * (32 + 8), bytesRead: (8 + 2 * 10 * 8) * 4, bytesWritten: 8 * 4))
+    }
+
+    @Test func movement() throws {
+        #expect(try cost("%x: f32[2, 6]", "%y = reshape %x {shape = [3, 4]} : f32[3, 4]") == Cost())
+        #expect(try cost("%x: f32[8, 6]", "%y = slice %x {axis = 0, start = 1, count = 2} : f32[2, 6]") == Cost(bytesRead: 48, bytesWritten: 48))
+        #expect(
+            try cost("%t: i32[T], %w: f32[99, 3]", "%y = embed %t, %w : f32[T, 3]") == Cost(bytesRead: 40 + 120, bytesWritten: 120))
+        #expect(
+            try cost("%x: f32[T, 3]", "cache_store &c, %x as s", position: true, declarations: "state &c : f32[64, 3]")
+                == Cost(bytesRead: 120, bytesWritten: 120))
+    }
+
+    @Test func elementwise() throws {
+        #expect(try cost("%x: f32[2, 3]", "%y = scale %x {factor = 2.0} : f32[2, 3]") == Cost(flops: 6, bytesRead: 24, bytesWritten: 24))
+        #expect(try cost("%x: f32[2, 3], %s: f32[3]", "%y = rms_norm %x, %s {epsilon = 0.1} : f32[2, 3]").flops == 24)
+    }
+
+    /// Numbers past 64 bits stay at the largest.
+    @Test func overflow() throws {
+        let cost = try cost(
+            "%x: f32[1000000000, 1000000], %w: f32[1000000000, 1000000]", "%y = matmul %x, %w : f32[1000000000, 1000000000]")
+        #expect(cost == Cost(flops: .max, bytesRead: 8_000_000_000_000_000, bytesWritten: 4_000_000_000_000_000_000))
+        #expect(cost + cost == Cost(flops: .max, bytesRead: 16_000_000_000_000_000, bytesWritten: 8_000_000_000_000_000_000))
+    }
+
+    @Test func sizesAsText() {
+        #expect(flopsText(999) == "999" && flopsText(1000) == "1.0000 k" && flopsText(13_543_210_000_000) == "13.543 T")
+        #expect(flopsText(366_920_000_000) == "366.92 G")
+    }
+}
