@@ -239,6 +239,24 @@ function maker(index) {
   return index === 0 ? text : element('span', {}, link(text, () => showDifference(index)), stage.reason ? `: ${stage.reason}` : '');
 }
 
+/// The stages up to the shown one that added operation `name` of the shown function, or gave it another form.
+function formsOf(name) {
+  const result = [];
+  let before;
+  for (let i = 0; i <= state.stage; i++) {
+    const fn = data.stages[i].functions.find(f => f.name === state.tree.fn.name);
+    const now = fn?.operations.find(index => data.operations[index][0] === name);
+    if (now !== undefined && now !== before) result.push(i);
+    before = now;
+  }
+  return result;
+}
+
+function earlierForms(o) {
+  const links = formsOf(o.name).filter(i => i !== o.maker).map(i => i === 0 ? 'the import' : link(data.stages[i].name, () => showDifference(i)));
+  return links.length ? element('span', {}, ...links.flatMap((part, i) => i ? [', ', part] : [part])) : '';
+}
+
 function weightNamed(operand) {
   const stage = data.stages[state.stage];
   const position = stage.weights.findIndex(index => '@' + spelled(data.weights[index][0]) === operand);
@@ -329,7 +347,7 @@ function renderDetails() {
       element('h2', { textContent: o.name }), element('p', { className: 'what', textContent: `${o.op} in ${tree.fn.name}` }),
       pairs(['type', o.type ?? 'no result'], ['shape', o.type ? shapeText(o.type) : ''], ['attributes', o.attributes],
         ['FLOPs', amount(o.flops) + (call ? `, ${call}` : '')], ['bytes read', bytes(o.read)], ['bytes written', bytes(o.written)],
-        ['made by', maker(o.maker)]),
+        ['made by', maker(o.maker)], ['earlier forms', earlierForms(o)]),
       element('h3', { textContent: 'Operands' }), ...operands,
       element('h3', { textContent: users.length ? 'Read by' : 'Read by nothing in this function' }),
       ...users.map(index => element('div', {}, link('%' + spelled(tree.operations[index].name), () => selectOperation(index)))),

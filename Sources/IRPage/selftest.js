@@ -40,6 +40,9 @@ function selfTest() {
       check(`the details of an operation show its ${what}`, details.includes(text), details);
     }
     check('the details name the stage that made it', details.includes(target.maker === 0 ? 'the import' : data.stages[target.maker].name), details);
+    const forms = formsOf(target.name);
+    check('the forms of an operation end with its maker', forms[forms.length - 1] === target.maker, `${forms} ${target.maker}`);
+    check('the details name the earlier forms', forms.slice(0, -1).every(i => details.includes(i ? data.stages[i].name : 'the import')), details);
     check('edges to the operands are marked', document.querySelectorAll('.edge.input').length > 0);
     check('the operands are marked', document.querySelectorAll('.node.input').length > 0);
 
