@@ -8,7 +8,7 @@ extension JSONObject {
     /// The `config.json` of `folder`, which `kind` describes to the user.
     static func configuration(of folder: String, kind: String) throws(Diagnostic) -> JSONObject {
         let path = joinedPath(folder, "config.json")
-        guard fileKind(path) != nil else { throw .error("no 'config.json'", at: .file(folder), expected: kind) }
+        guard !isAbsent(path) else { throw .error("no 'config.json'", at: .file(folder), expected: kind) }
         return try JSONObject(readingFile: path)
     }
 
@@ -133,7 +133,7 @@ extension PromptConfiguration {
         }
         var eos = try ids(config, "eos_token_id")
         let generationPath = joinedPath(folder, "generation_config.json")
-        if fileKind(generationPath) != nil { eos += try ids(JSONObject(readingFile: generationPath), "eos_token_id") }
+        if !isAbsent(generationPath) { eos += try ids(JSONObject(readingFile: generationPath), "eos_token_id") }
         if eos.isEmpty, let id = tokenizer.eosID { eos = [id] }
         eosIDs = Set(eos).sorted()
 
@@ -142,7 +142,7 @@ extension PromptConfiguration {
         bosID = tokenizer.bosID ?? configured
         let tokenizerPath = joinedPath(folder, "tokenizer_config.json")
         var wantsBOS: Bool?
-        if fileKind(tokenizerPath) != nil { wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token") }
+        if !isAbsent(tokenizerPath) { wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token") }
         addsBOS = bosID != nil && wantsBOS ?? true
         templateName = "vicuna_v1"
     }
@@ -153,8 +153,8 @@ extension SentencePieceModel {
     /// it. Added tokens for which the embedding has no row cannot be used and are left out.
     init(folder: String, vocabularySize: Int) throws(Diagnostic) {
         let path = joinedPath(folder, "tokenizer.model")
-        guard fileKind(path) != nil else {
-            if fileKind(joinedPath(folder, "tokenizer.json")) != nil {
+        guard !isAbsent(path) else {
+            if !isAbsent(joinedPath(folder, "tokenizer.json")) {
                 throw .error("'tokenizer.json' alone is not supported yet", at: .file(folder), expected: "'tokenizer.model'")
             }
             throw .error("no tokenizer", at: .file(folder), expected: "'tokenizer.model'")
@@ -171,12 +171,12 @@ extension SentencePieceModel {
             }
         }
         let addedPath = joinedPath(folder, "added_tokens.json")
-        if fileKind(addedPath) != nil {
+        if !isAbsent(addedPath) {
             let object = try JSONObject(readingFile: addedPath)
             for text in object.members.keys.sorted() { try add(object.integer(text), text, addedPath) }
         }
         let configPath = joinedPath(folder, "tokenizer_config.json")
-        if fileKind(configPath) != nil,
+        if !isAbsent(configPath),
             let decoder = try JSONObject(readingFile: configPath).optionalObject("added_tokens_decoder")
         {
             for key in decoder.members.keys.sorted() {

@@ -17,11 +17,11 @@ struct TensorFolder {
 
     init(path: String) throws(Diagnostic) {
         let single = joinedPath(path, Self.singleName), index = joinedPath(path, Self.indexName)
-        if fileKind(single) != nil {
+        if !isAbsent(single) {
             let file = try SafetensorsFile(path: single)
             tensors = file.tensors.mapValues { Entry(tensor: $0, file: file.file) }
             listing = single
-        } else if fileKind(index) != nil {
+        } else if !isAbsent(index) {
             tensors = try Self.shards(index: JSONObject(readingFile: index), folder: path)
             listing = index
         } else {
@@ -42,7 +42,7 @@ struct TensorFolder {
         var tensors: [String: Entry] = [:]
         for (shard, names) in namesByShard.sorted(by: { $0.key < $1.key }) {
             let path = joinedPath(folder, shard)
-            guard fileKind(path) != nil else {
+            guard !isAbsent(path) else {
                 throw .error("shard \(quoted(shard)) is missing", at: .file(index.file), expected: "the file \(quoted(path))")
             }
             let file = try SafetensorsFile(path: path)

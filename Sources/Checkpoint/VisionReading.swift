@@ -50,7 +50,7 @@ extension VisionSource {
         let vision = try VisionConfiguration(root: .configuration(of: folder, kind: "a vision tower's folder"))
         let path = joinedPath(folder, "preprocessor_config.json")
         // Without the file, what every CLIP tower was trained with.
-        let processor = fileKind(path) == nil ? JSONObject(file: path, members: [:]) : try JSONObject(readingFile: path)
+        let processor = isAbsent(path) ? JSONObject(file: path, members: [:]) : try JSONObject(readingFile: path)
         let preprocessing = try PreprocessingConfiguration(processor, imageSize: vision.imageSize, pads: pads)
         return VisionSource(vision: vision, preprocessing: preprocessing, folder: folder, label: folder)
     }

@@ -154,11 +154,14 @@ private struct Probe {
                 [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], temporary: folder.path, log: folder.file("compile.log"))
             guard compiled.status == 0 else {
                 reason = firstError(compiled, folder: folder.path)
+                guard !reason.contains("No space left on device") else { throw noSpace(folder) }
                 continue
             }
             let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in LinkMode.allCases {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
+                    // Another way of linking is no answer to this, however small its program is.
+                    guard !problem.contains("No space left on device") else { throw noSpace(folder) }
                     progress.verbose("\(compiler): \(mode.rawValue) linking\(blas.map { " with \($0.name)" } ?? "") does not work: \(problem)")
                     reason = problem
                     continue
@@ -186,6 +189,12 @@ private struct Probe {
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
         let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
         return threads > 1 ? nil : "a parallel region has \(threads) thread(s)"
+    }
+
+    private func noSpace(_ folder: TemporaryFolder) -> Diagnostic {
+        .error(
+            "the disk of the temporary folder \(quoted(folder.path)) is full",
+            expected: "room for \(byteCountText(UInt64(Compilation.programBytes))), or another folder in TMPDIR")
     }
 
     /// What makes code for this CPU; spelt differently by compilers for ARM.

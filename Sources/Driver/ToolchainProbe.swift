@@ -13,6 +13,7 @@ enum ProbeProgram {
         #include <png.h>
         #include <webp/decode.h>
         #include <webp/demux.h>
+        #include <unistd.h>
         #include <zlib.h>
         \(blas ? "#include <cblas.h>" : "")
 
@@ -20,6 +21,7 @@ enum ProbeProgram {
 
         int main(int argc, char **argv) {
           int different = 1;
+          alarm(120);  // OpenBLAS asks for memory for ever when it gets none
         #pragma omp parallel num_threads(2)
           threads[omp_get_thread_num() & 63] = pthread_self();
           for (int i = 1; i < 64; i++) different += threads[i] != 0 && threads[i] != threads[0];
@@ -55,7 +57,7 @@ enum ProbeProgram {
         }
         var list = [
             Requirement(
-                name: "the C library's headers", package: "libc6-dev", program: calling("stdlib.h", "puts(\"\")"), flags: []),
+                name: "the C library", package: "libc6-dev", program: calling("stdlib.h", "puts(\"\")"), flags: []),
             Requirement(
                 name: "OpenMP", package: isClang ? "libomp-dev" : "gcc", program: calling("omp.h", "omp_set_num_threads(2)"),
                 flags: ["-fopenmp"]),

@@ -57,6 +57,12 @@ public func fileKind(_ path: String) -> FileKind? {
     }
 }
 
+/// Whether there is nothing at `path`. False for what cannot be looked at or is a link to nowhere: opening it gives the reason.
+public func isAbsent(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR)
+}
+
 /// The names in a folder, sorted, without `.` and `..`.
 public func folderContents(_ path: String) throws(Diagnostic) -> [String] {
     guard let folder = opendir(path) else { throw .system("open", path: path, code: errno) }

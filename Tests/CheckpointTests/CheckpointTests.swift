@@ -24,6 +24,19 @@ import Testing
         #expect(checkpoint.tensors["vision.pre_layernorm.bias"]?.sourceName.hasSuffix("vision_model.pre_layrnorm.bias") == true)
     }
 
+    /// A file that is there and cannot be opened is not called missing.
+    @Test(arguments: ["config.json", "tokenizer.model", "tokenizer_config.json", "model.safetensors"])
+    func brokenLinks(_ name: String) throws {
+        let folder = TemporaryFolder()
+        Fixture.llava.write(to: folder)
+        for (target, reason) in [(name, "too many levels of symbolic links"), ("/nowhere", "no such file or directory")] {
+            try? FileManager.default.removeItem(atPath: folder.file(name))
+            try FileManager.default.createSymbolicLink(atPath: folder.file(name), withDestinationPath: target)
+            let text = errorText(in: folder) { () throws(Diagnostic) in try Checkpoint.open(path: folder.path) }
+            #expect(text == "error: cannot open 'DIR/\(name)': \(reason)")
+        }
+    }
+
     @Test func countsAndNames() throws {
         let folder = TemporaryFolder()
         Fixture.llava.write(to: folder)

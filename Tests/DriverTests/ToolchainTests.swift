@@ -55,6 +55,19 @@ import Testing
         #expect(!message.contains("\n"))
     }
 
+    /// A full disk must not end in a dynamic executable, which is small enough to fit.
+    @Test func fullDiskIsNoReasonToLinkDynamically() throws {
+        let scratch = try Scratch()
+        let script = """
+            #!/bin/sh
+            for a do case $a in -static*) echo '/usr/bin/ld: final link failed: No space left on device' >&2; exit 1;; esac; done
+            exec gcc "$@"
+            """
+        let compiler = try scratch.write("cc", script + "\n", executable: true)
+        let message = failure(compiler)
+        #expect(message.contains("the disk of the temporary folder") && message.contains("is full; expected room for 64 MiB"), "\(message)")
+    }
+
     @Test func notACompiler() throws {
         #expect(failure("/bin/false").contains("compiler '/bin/false' does not answer '--version'"))
         #expect(failure("/bin/true").hasPrefix("error: "))

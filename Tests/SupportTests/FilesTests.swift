@@ -36,6 +36,9 @@ import Testing
         #expect(fileKind(folder.file("a")) == .regular)
         #expect(fileKind("/dev/null") == .other)
         #expect(fileKind(folder.file("none")) == nil)
+        #expect(isAbsent(folder.file("none")) && isAbsent(folder.file("a/none")) && !isAbsent(folder.file("a")))
+        symlink("/nowhere", folder.file("link"))
+        #expect(fileKind(folder.file("link")) == nil && !isAbsent(folder.file("link")))
         #expect(failure { () throws(Diagnostic) in try folderContents(folder.file("none")) }
             == "error: cannot open '\(folder.file("none"))': no such file or directory")
     }
