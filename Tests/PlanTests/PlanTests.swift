@@ -8,7 +8,7 @@ import Testing
 /// A decode function around `body`; `x` is f32[1, 8], the embedded token.
 private func decode(_ body: String, weights: String = "", states: String = "", result: String = "%logits") -> String {
     """
-    module "m" stage optimized {
+    module "m" stage imported {
       weight @table : f32[5, 8] = source "table" f32[5, 8]
       weight @w : f32[8, 8] = source "w" f32[8, 8]
       weight @head : f32[5, 8] = source "head" f32[5, 8]
@@ -254,7 +254,7 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         #expect(
             try message(
                 """
-                module "m" stage optimized {
+                module "m" stage imported {
                   func vision(%image: u8[2, 2, 3]) {
                     %pixels = normalize %image {mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0]} : f32[3, 2, 2]
                     return %pixels
