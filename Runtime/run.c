@@ -145,6 +145,9 @@ static bool generate(run *r) {
   const lmmc_model *m = r->model;
   const float *logits = values(r, m->logits);
   int64_t position = (int64_t)r->prompt->tokens.count;
+  // One more token than the positions that are left: the last one is not decoded.
+  int64_t most = m->context - position + 1;
+  if (!lmmc_ids_reserve(&r->tokens, (size_t)(r->options->max_tokens < most ? r->options->max_tokens : most), r->e)) return false;
   double begin = 0;
   for (;;) {
     int32_t id = lmmc_sample(&r->sampler, logits, r->e);

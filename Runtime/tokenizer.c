@@ -22,14 +22,17 @@ _Static_assert(sizeof(header) == HEADER_BYTES, "the header is 64 bytes");
 
 // ---- growing lists
 
+bool lmmc_ids_reserve(lmmc_ids *ids, size_t capacity, lmmc_error *e) {
+  if (capacity <= ids->capacity) return true;
+  int32_t *values = capacity > SIZE_MAX / sizeof *values ? NULL : realloc(ids->values, capacity * sizeof *values);
+  if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", capacity);
+  ids->values = values;
+  ids->capacity = capacity;
+  return true;
+}
+
 bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e) {
-  if (ids->count == ids->capacity) {
-    size_t capacity = ids->capacity ? ids->capacity * 2 : 64;
-    int32_t *values = realloc(ids->values, capacity * sizeof *values);
-    if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", capacity);
-    ids->values = values;
-    ids->capacity = capacity;
-  }
+  if (ids->count == ids->capacity && !lmmc_ids_reserve(ids, ids->capacity ? ids->capacity * 2 : 64, e)) return false;
   ids->values[ids->count++] = value;
   return true;
 }

@@ -13,6 +13,10 @@ func checkOutput(_ path: String, isFolder: Bool) throws(Diagnostic) {
         guard contents.isEmpty || contents.contains(SourceFolder.markName) else {
             throw .error("output folder \(quoted(path)) is not empty", expected: "a new folder, or one that lmmc made")
         }
+        if let foreign = try SourceFolder.foreignFile(in: trimmed) {
+            throw .error(
+                "output folder \(quoted(path)) holds \(quoted(foreign)), which lmmc did not write", expected: "a new folder, or one that lmmc made")
+        }
     case .regular where !isFolder: break
     case .regular, .other:
         throw .error("output \(quoted(path)) is not a \(isFolder ? "folder" : "regular file")", expected: "another name")

@@ -8,6 +8,18 @@ enum SourceFolder {
     /// By this file lmmc knows a folder of its own, which it may replace.
     static let markName = "lmmc-info.json"
 
+    /// The first file of `folder`, as a path in it, that is not one of those that lmmc writes there; nil when all are.
+    static func foreignFile(in folder: String, under prefix: String = "") throws(Diagnostic) -> String? {
+        let own = RuntimeFile.all.map(\.path) + ["model.c", "build.sh", weightsName, markName]
+        for name in try folderContents(folder).sorted() {
+            let (path, inner) = (joinedPath(folder, name), prefix + name)
+            if own.contains(inner) { continue }
+            guard fileKind(path) == .folder, own.contains(where: { $0.hasPrefix(inner + "/") }) else { return inner }
+            if let foreign = try foreignFile(in: path, under: inner + "/") { return foreign }
+        }
+        return nil
+    }
+
     /// `sources`: the C files to compile, relative to the folder.
     static func buildScript(program: String, sources: [String]) -> String {
         """

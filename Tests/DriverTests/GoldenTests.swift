@@ -45,6 +45,12 @@ import Testing
 
         // A folder that lmmc made is replaced, any other is not.
         #expect(try lmmc("compile", "\(goldens)/\(golden.checkpoint)", "--emit", "c", "-o", scratch["c"], "--quiet").status == 0)
+        _ = try scratch.write("c/kernels/thesis.txt", "mine")
+        let kept = try lmmc("compile", "\(goldens)/\(golden.checkpoint)", "--emit", "c", "-o", scratch["c"])
+        #expect(
+            kept.status == 1 && kept.errorLine
+                == "error: output folder '\(scratch["c"])' holds 'kernels/thesis.txt', which lmmc did not write; expected a new folder, or one that lmmc made")
+        #expect(unlinkFile(scratch["c"] + "/kernels/thesis.txt"))
         _ = try scratch.write("c/lmmc-info.json", "")
         #expect(unlinkFile(scratch["c"] + "/lmmc-info.json"))
         let refused = try lmmc("compile", "\(goldens)/\(golden.checkpoint)", "--emit", "c", "-o", scratch["c"])

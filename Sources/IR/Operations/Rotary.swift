@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// `rotary %x {head_size = d, theta = t}` : f32[M, H*d] -> f32[M, H*d], at the position P
 /// `rotary %x {head_size = d, theta = t, factor = s, low = a, high = b, original = c}`
