@@ -243,7 +243,9 @@ private struct WindowOrder {
         let input = function.operations[gather].operands[0]
         var parts = [input]
         var dead: Set<Int> = [gather, reshape]
-        if let join = uses.soleUseProducer(of: input), case .concatenate(let concatenate) = function.operations[join].op, concatenate.axis == 1 {
+        if let join = uses.soleUseProducer(of: input), case .concatenate(let concatenate) = function.operations[join].op,
+            concatenate.axis == 1
+        {
             parts = function.operations[join].operands
             dead.insert(join)
         }
@@ -255,14 +257,15 @@ private struct WindowOrder {
                 function.freeName("\(old.name).grid"), .reshape(Reshape(shape: [windows, area, chunks, length / area])), [input],
                 &environment, pass: "order-windows")
             let turned = try derived(
-                function.freeName("\(old.name).turned"), .transpose(Transpose(permutation: [0, 2, 1, 3])), [.value(grid.name)], &environment,
-                pass: "order-windows")
+                function.freeName("\(old.name).turned"), .transpose(Transpose(permutation: [0, 2, 1, 3])), [.value(grid.name)],
+                &environment, pass: "order-windows")
             function.operations[reshape].operands = [.value(turned.name)]
             function.operations.replaceSubrange(gather...gather, with: [grid, turned])
             return
         }
         let split = ChunkedProduct(
-            parts: parts, kernel: window.kernel, windows: windows, chunks: chunks, product: function.operations[product], pass: "order-windows")
+            parts: parts, kernel: window.kernel, windows: windows, chunks: chunks, product: function.operations[product],
+            pass: "order-windows")
         guard let operations = try split.operations(function, &environment) else { return }
         function.operations.replaceSubrange(product...product, with: operations)
         function.removeOperations(at: dead)

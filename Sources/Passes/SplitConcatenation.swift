@@ -49,7 +49,8 @@ extension Pipeline {
                     pass: "split-concatenation"
                 ).operations(function, &environment)
             } else {
-                operations = try split(operation, reshape.map { function.operations[$0] }, function.operations[user], function, &environment)
+                operations = try split(
+                    operation, reshape.map { function.operations[$0] }, function.operations[user], function, &environment)
             }
             guard let operations else { continue }
             function.operations.replaceSubrange(user...user, with: operations)

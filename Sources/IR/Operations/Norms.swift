@@ -13,7 +13,8 @@ private func normType(_ operands: [TensorType], vectors: [String]) throws(TypeEr
 /// `layer_norm %x, @scale, @bias {epsilon = e}` : f32[..., C], f32[C], f32[C] -> f32[..., C]
 /// `layer_norm %x {epsilon = e}`
 ///
-/// (x - mean) / sqrt(variance + e) * scale + bias over the last dimension, the variance biased (1/C); without scale and bias they are 1 and 0.
+/// (x - mean) / sqrt(variance + e) * scale + bias over the last dimension, the variance biased (1/C);
+/// without scale and bias they are 1 and 0.
 public struct LayerNorm: OperationPayload {
     public static let mnemonic = "layer_norm"
     public let epsilon: Float
