@@ -39,7 +39,7 @@ command -v swift >/dev/null || { echo "error: there is no 'swift' in PATH; expec
 
 # ---- Swift
 # The compiler that the tests run is an optimised one: a debug build streams weights fifty times slower.
-if nice swift build --scratch-path "$scratch" -c release --product lmmc >"$work/build.log" 2>&1; then
+if nice swift build --scratch-path "$scratch" -c release --static-swift-stdlib --product lmmc >"$work/build.log" 2>&1; then
   export LMMC=$scratch/release/lmmc
 else
   tail -40 "$work/build.log"

@@ -12,7 +12,7 @@ install_missing $build_packages
 command -v swift >/dev/null || { echo "error: there is no 'swift' in PATH; expected Swift 6.1 or later" >&2; exit 1; }
 
 echo "building lmmc" >&2
-swift build --scratch-path "$scratch" -c release --product lmmc >&2
+swift build --scratch-path "$scratch" -c release --static-swift-stdlib --product lmmc >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$scratch/release/lmmc" compile examples/fashion/checkpoint -o "$work/fashion"
