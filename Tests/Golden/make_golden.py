@@ -83,8 +83,12 @@ STOPS = {"fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlac
 
 def opened(name):
     """The image as the distribution's decoder reads it: JPEG and WebP from the PNG written by make_images.py."""
-    path = name if name.endswith(".png") else f"decoded/{name}.png"
-    return Image.open(os.path.join(HERE, "images", path))
+    images = os.path.join(HERE, "images")
+    if not name.endswith(".png"):
+        # Files that decode to the same picture share one.
+        with open(os.path.join(images, "images.json")) as listing:
+            name = next(i["decoded"] for i in json.load(listing)["images"] if i["file"] == name)
+    return Image.open(os.path.join(images, name))
 
 
 def run(model, c):
