@@ -105,15 +105,11 @@ struct Compilation {
         try buildProgram(toolchain, program, folder)
         let written = layout.totalBytes
         try progress.stage("weights", totalBytes: written) { () throws(Diagnostic) in
-            let (file, token) = try Interrupts.register { () throws(Diagnostic) in
-                let file = try AtomicFile(path: options.output, executable: true)
-                return (file, file.temporaryPath)
+            try AtomicFile.write(path: options.output, executable: true) { file throws(Diagnostic) in
+                let packager = try Packager(executable: program, output: file.descriptor, path: options.output, bytes: layout.totalBytes)
+                try writeAttachment(to: file.descriptor, at: packager.offset, path: options.output)
+                try packager.finish()
             }
-            defer { Interrupts.unregister(token) }
-            let packager = try Packager(executable: program, output: file.descriptor, path: options.output, bytes: layout.totalBytes)
-            try writeAttachment(to: file.descriptor, at: packager.offset, path: options.output)
-            try packager.finish()
-            try file.commit()
         }
     }
 

@@ -9,8 +9,7 @@ import Synchronization
 public enum Interrupts {
     private struct State {
         var processGroups: Set<pid_t> = []
-        var paths: [Int: (path: String, isFolder: Bool)] = [:]
-        var nextPath = 0
+        var folders: Set<String> = []
         var beforeExit: (@Sendable () -> Void)?
     }
 
@@ -37,9 +36,8 @@ public enum Interrupts {
         state.withLock { state in
             // The lock stays held: nothing new begins any more.
             for group in state.processGroups { kill(-group, SIGKILL) }
-            for entry in state.paths.values {
-                if entry.isFolder { removeFolder(entry.path) } else { unlink(entry.path) }
-            }
+            AtomicFile.removePending()
+            for folder in state.folders { removeFolder(folder) }
             state.beforeExit?()
             let name = [SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGHUP"][number] ?? "signal \(number)"
             writeStandardError(Diagnostic.error("interrupted by \(name)").rendered + "\n")
@@ -51,25 +49,19 @@ public enum Interrupts {
     /// Called before the error line is written; the progress bar clears its line here.
     static func beforeExit(_ action: @escaping @Sendable () -> Void) { state.withLock { $0.beforeExit = action } }
 
-    /// Makes something with `make` and registers its path in one step, so that no signal falls between the two.
-    static func register<Thing>(
-        isFolder: Bool = false, _ make: () throws(Diagnostic) -> (Thing, path: String)
-    ) throws(Diagnostic) -> (Thing, token: Int) {
-        let result: Result<(Thing, Int), Diagnostic> = state.withLock { state in
-            do throws(Diagnostic) {
-                let (thing, path) = try make()
-                state.nextPath += 1
-                state.paths[state.nextPath] = (path, isFolder)
-                nonisolated(unsafe) let made = thing
-                return .success((made, state.nextPath))
-            } catch {
-                return .failure(error)
+    /// Makes a folder with `make`, which returns its path, and registers it in one step, so that no signal falls between the two.
+    static func registerFolder(_ make: () throws(Diagnostic) -> String) throws(Diagnostic) -> String {
+        let result: Result<String, Diagnostic> = state.withLock { state in
+            Result { () throws(Diagnostic) in
+                let path = try make()
+                state.folders.insert(path)
+                return path
             }
         }
         return try result.get()
     }
 
-    static func unregister(_ token: Int) { state.withLock { _ = $0.paths.removeValue(forKey: token) } }
+    static func unregister(folder: String) { state.withLock { _ = $0.folders.remove(folder) } }
 
     /// Starts a process in a group of its own with `start`, which returns its id or nil.
     static func startingProcess(_ start: () -> pid_t?) -> pid_t? {

@@ -5,19 +5,17 @@ import Synchronization
 /// A private folder that disappears with the value, and when a signal ends lmmc.
 final class TemporaryFolder: Sendable {
     let path: String
-    private let token: Int
     private let isGone = Mutex(false)
 
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
     init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
         let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-        (path, token) = try Interrupts.register(isFolder: true) { () throws(Diagnostic) in
+        path = try Interrupts.registerFolder { () throws(Diagnostic) in
             var template = Array(joinedPath(parent, "\(prefix)XXXXXX").utf8CString)
             guard mkdtemp(&template) != nil else {
                 throw .system("create a temporary folder in", path: parent, code: errno, expected: "a folder that can be written")
             }
-            let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-            return (path, path)
+            return template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         }
     }
 
@@ -31,7 +29,7 @@ final class TemporaryFolder: Sendable {
         chmod(path, 0o777 & ~mask)
         guard Glibc.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
         isGone.withLock { $0 = true }
-        Interrupts.unregister(token)
+        Interrupts.unregister(folder: path)
     }
 
     /// Removes the folder with all that is in it; nothing happens after `rename` or a second time.
@@ -43,7 +41,7 @@ final class TemporaryFolder: Sendable {
         }
         guard isDue else { return }
         removeFolder(path)
-        Interrupts.unregister(token)
+        Interrupts.unregister(folder: path)
     }
 
     deinit { discard() }

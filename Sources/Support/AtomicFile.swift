@@ -29,14 +29,11 @@ public final class AtomicFile {
             let mark = String(UInt64.random(in: 0...UInt64.max), radix: 36)
             // The mark alone keeps the name within the limit, however long the target's name is.
             let temporary = "\(folder).\(name.utf8.count < 200 ? String(name) : "output").\(mark).tmp"
-            let slot = InterruptCleanup.register(temporary)
-            let number = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, executable ? 0o777 : 0o666)
+            let (number, code, slot) = InterruptCleanup.create(temporary, mode: executable ? 0o777 : 0o666)
             if number >= 0 {
                 (self.path, temporaryPath, descriptor, self.slot) = (path, temporary, number, slot)
                 return
             }
-            let code = errno
-            InterruptCleanup.unregister(slot)
             if code != EEXIST { throw .system("create", path: path, code: code) }
         }
         throw .system("create", path: path, code: EEXIST)
@@ -102,6 +99,10 @@ public final class AtomicFile {
         try file.commit()
     }
 
+    /// Unlinks every file that is not committed yet, for a process that now ends: from here on none can be made,
+    /// committed or discarded, and who tries waits for the end. Not for a signal handler.
+    public static func removePending() { InterruptCleanup.unlinkAllForGood() }
+
     private func failing(_ action: String, _ code: Int32) -> Diagnostic {
         discard()
         return .system(action, path: path, code: code)
@@ -141,9 +142,7 @@ private enum InterruptCleanup {
             guard sigaction(signal, nil, &old) == 0, old.__sigaction_handler.sa_handler == nil else { continue }
             var new = sigaction()
             new.__sigaction_handler.sa_handler = { number in
-                for index in 0..<InterruptCleanup.capacity {
-                    if let path = InterruptCleanup.slots[index] { unlink(path) }
-                }
+                InterruptCleanup.unlinkAll()
                 // End as the signal would have ended the process, so that the parent sees it.
                 Glibc.signal(number, nil)
                 raise(number)
@@ -154,19 +153,39 @@ private enum InterruptCleanup {
 
     static func install() { _ = handlers }
 
-    /// Nil when the table is full: the file is then only removed in the ordinary ways.
-    static func register(_ path: String) -> Int? {
+    static func unlinkAll() {
+        for index in 0..<capacity {
+            if let path = slots[index] { unlink(path) }
+        }
+    }
+
+    static func unlinkAllForGood() {
+        pthread_mutex_lock(lock)
+        unlinkAll()
+    }
+
+    /// Creates a file and registers it in one step; `code` is the `errno` of a failure. The slot is nil when the table
+    /// is full: the file is then only removed in the ordinary ways.
+    static func create(_ path: String, mode: mode_t) -> (descriptor: Int32, code: Int32, slot: Int?) {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        guard let index = (0..<capacity).first(where: { slots[$0] == nil }) else { return nil }
-        slots[index] = strdup(path)
-        return index
+        // Before the file exists, because a handler may come between.
+        let slot = (0..<capacity).first { slots[$0] == nil }
+        if let slot { slots[slot] = strdup(path) }
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        let code = errno
+        if descriptor < 0 { empty(slot) }
+        return (descriptor, code, descriptor < 0 ? nil : slot)
     }
 
     static func unregister(_ index: Int?) {
-        guard let index else { return }
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
+        empty(index)
+    }
+
+    private static func empty(_ index: Int?) {
+        guard let index else { return }
         let path = slots[index]
         slots[index] = nil
         free(path)
