@@ -54,8 +54,8 @@ extension Lmmc {
         let stage = options.stage == "final" ? "optimized" : options.stage
         if let stage {
             guard names.contains(stage) else {
-                let nearest = nearestName(to: stage, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
-                throw .usage("unknown stage \(quoted(stage))\(nearest)", at: .option("--stage"), expected: quotedList(names))
+                throw .usage(
+                    "unknown stage \(quoted(stage))\(nearestHint(to: stage, among: names))", at: .option("--stage"), expected: quotedList(names))
             }
             guard !options.passes.disabled.contains(stage) else {
                 throw .usage("pass \(quoted(stage)) is disabled", at: .option("--stage"), expected: "a stage that is reached")
@@ -102,8 +102,8 @@ extension Lmmc {
 
     private static func checkFormat(_ format: String, collapseLayers: Bool) throws(Diagnostic) {
         guard formats.contains(format) else {
-            let nearest = nearestName(to: format, among: formats).map { "; did you mean \(quoted($0))?" } ?? ""
-            throw .usage("unknown value \(quoted(format))\(nearest)", at: .option("--format"), expected: quotedList(formats))
+            throw .usage(
+                "unknown value \(quoted(format))\(nearestHint(to: format, among: formats))", at: .option("--format"), expected: quotedList(formats))
         }
         if collapseLayers, format == "json" {
             throw .usage("JSON holds every operation", at: .option("--collapse-layers"), expected: "'text' or 'dot' as format")

@@ -50,8 +50,9 @@ extension SynthPreset {
     static func find(_ choice: PresetChoice) throws(Diagnostic) -> SynthPreset {
         let names = all.map(\.name)
         guard var preset = all.first(where: { $0.name == choice.name }) else {
-            let nearest = nearestName(to: choice.name, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
-            throw .usage("unknown preset \(quoted(choice.name))\(nearest)", at: .option("--preset"), expected: quotedList(names))
+            throw .usage(
+                "unknown preset \(quoted(choice.name))\(nearestHint(to: choice.name, among: names))", at: .option("--preset"),
+                expected: quotedList(names))
         }
         if let layers = choice.layers {
             guard 1...1000 ~= layers else { throw .usage("\(layers) layers", at: .option("--layers"), expected: "1 to 1000") }

@@ -26,8 +26,8 @@ public enum Pipeline {
     public static func pass(named name: String, option: String = "--passes") throws(Diagnostic) -> Pass {
         if let pass = passes.first(where: { $0.name == name }) { return pass }
         let names = passes.map(\.name)
-        let nearest = nearestName(to: name, among: names).map { "; did you mean '\($0)'?" } ?? ""
-        throw .usage("unknown pass '\(name)'\(nearest)", at: .option(option), expected: names.joined(separator: ", "))
+        throw .usage(
+            "unknown pass '\(name)'\(nearestHint(to: name, among: names))", at: .option(option), expected: names.joined(separator: ", "))
     }
 
     /// Runs `passes` and verifies after each, in every build; a broken rule's diagnostic names the pass. `verifyEach` false leaves that out.

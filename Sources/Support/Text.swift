@@ -66,6 +66,11 @@ public func nearestName(to name: String, among candidates: some Sequence<String>
     return best?.name
 }
 
+/// `; did you mean 'x'?` with the nearest of `candidates`, to stand behind an unknown name; empty when none is near.
+public func nearestHint(to name: String, among candidates: some Sequence<String>) -> String {
+    nearestName(to: name, among: candidates).map { "; did you mean \(quoted($0))?" } ?? ""
+}
+
 /// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment) that turn `a` into `b`.
 func editDistance(_ a: String, _ b: String) -> Int {
     let a = Array(a), b = Array(b)

@@ -14,8 +14,7 @@ func run(_ arguments: [String]) -> Int32 {
         return report(.usage("the command is missing", expected: "one of \(quotedList(names)); 'lmmc --help' says more"))
     }
     if let name = arguments.first, !name.hasPrefix("-"), name != "help", !names.contains(name) {
-        let nearest = nearestName(to: name, among: names).map { "; did you mean \(quoted($0))?" } ?? ""
-        return report(.usage("unknown command \(quoted(name))\(nearest)", expected: quotedList(names)))
+        return report(.usage("unknown command \(quoted(name))\(nearestHint(to: name, among: names))", expected: quotedList(names)))
     }
     do {
         var command = try Command.parseAsRoot(arguments)
