@@ -18,9 +18,10 @@ extension Pipeline {
 
     private static func fold(_ module: inout Module, function index: Int) throws(Diagnostic) -> Int {
         let function = module.functions[index]
+        let constants = function.constants
         // Operations that make each constant value, in order.
         var chains: OrderedDictionary<String, [Operation]> = [:]
-        for operation in function.operations where isConstant(operation, chains) {
+        for operation in function.operations where operation.result.map(constants.contains) == true {
             var chain: OrderedSet<Operation> = []
             for case .value(let name) in operation.operands { chain.append(contentsOf: chains[name]!) }
             chain.append(operation)
@@ -42,18 +43,5 @@ extension Pipeline {
         module.functions[index].results = function.results.map { weight($0, &module) }
         module.functions[index].operations = operations
         return chains.count
-    }
-
-    private static func isConstant(_ operation: Operation, _ chains: OrderedDictionary<String, [Operation]>) -> Bool {
-        guard !operation.op.hasEffect, operation.type?.isStatic == true, !operation.op.payload.usesPosition(states: false) else {
-            return false
-        }
-        return operation.operands.allSatisfy { operand in
-            switch operand {
-            case .weight: true
-            case .value(let name): chains[name] != nil
-            case .state: false
-            }
-        }
     }
 }

@@ -45,10 +45,9 @@ extension Pipeline {
                     case .matmul(var matmul) = function.operations[source].op, matmul.activation == nil
                 else { continue }
                 var operands = function.operations[source].operands
-                switch operation.op {
-                case .activation(let activation):
+                if case .activation(let activation) = operation.op {
                     matmul.activation = activation.function
-                default:
+                } else {
                     let other = operation.operands[1 - side]
                     guard let type = environment[other], let product = function.operations[source].type else { continue }
                     if type == product, !matmul.hasAddend {

@@ -36,8 +36,10 @@ private struct WindowOrder {
     let gathers: [Int]
     let window: GatherWindows
     let extract: Int
-    /// Operand places in `vision` where a weight has one row per token.
-    let positionWeights: [(operation: Int, operand: Int, rows: Rows)]
+    /// An operand that is a weight with one row per token.
+    typealias TokenWeight = (operation: Int, operand: Int, rows: Rows)
+    /// In `vision`.
+    let positionWeights: [TokenWeight]
 
     /// Nil where the rewrite does not apply.
     init?(_ module: Module, vision: Function, project: Function) {
@@ -54,7 +56,7 @@ private struct WindowOrder {
         else { return nil }
         extract = extracts[0]
 
-        var places: [(Int, Int, Rows)] = []
+        var places: [TokenWeight] = []
         guard let taps = Self.follow(vision, module, from: [vision.operations[extract].name: .patches], tokens, weights: &places),
             vision.results.count == project.parameters.count
         else { return nil }
@@ -63,9 +65,9 @@ private struct WindowOrder {
             guard case .value(let name) = result, let rows = taps[name] else { return nil }
             inputs[parameter.name] = rows
         }
-        positionWeights = places.map { (operation: $0.0, operand: $0.1, rows: $0.2) }
+        positionWeights = places
 
-        var inner: [(Int, Int, Rows)] = []
+        var inner: [TokenWeight] = []
         guard let ordered = Self.follow(project, module, from: inputs, tokens, weights: &inner, stop: Set(gathers)), inner.isEmpty else {
             return nil
         }
@@ -103,9 +105,10 @@ private struct WindowOrder {
     /// Weights with a row per token are noted in `weights`; operations in `stop` end the walk.
     private static func follow(
         _ function: Function, _ module: Module, from seeds: [String: Rows], _ tokens: Int,
-        weights: inout [(Int, Int, Rows)], stop: Set<Int> = []
+        weights: inout [TokenWeight], stop: Set<Int> = []
     ) -> [String: Rows]? {
         var kinds = seeds
+        let environment = module.environment(of: function)
         func kind(_ operand: Operand) -> Rows? { if case .value(let name) = operand { kinds[name] } else { nil } }
         for (index, operation) in function.operations.enumerated() where !stop.contains(index) {
             let read = operation.operands.indices.filter { kind(operation.operands[$0]) != nil }
@@ -119,13 +122,13 @@ private struct WindowOrder {
                     guard case .weight(let name) = operation.operands[position] else {
                         // An unordered value beside ordered rows is fine only as a repeated vector.
                         if operation.op.payload.operandLabels(count: operation.operands.count)[position] == nil,
-                            isVector(operation.operands[position], function, module)
+                            environment[operation.operands[position]]?.rank == 1
                         {
                             continue
                         }
                         return nil
                     }
-                    if module.weights[name]?.type.rank == 2 { weights.append((index, position, rows)) }
+                    if environment[.weight(name)]?.rank == 2 { weights.append((index, position, rows)) }
                 }
             } else {
                 switch operation.op {
@@ -158,10 +161,6 @@ private struct WindowOrder {
             if let result { kinds[operation.name] = result }
         }
         return kinds
-    }
-
-    private static func isVector(_ operand: Operand, _ function: Function, _ module: Module) -> Bool {
-        module.environment(of: function)[operand]?.rank == 1
     }
 
     func rewriteVision(_ module: inout Module, _ index: Int) throws(Diagnostic) {
