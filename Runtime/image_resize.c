@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "image.h"
+#include "kernels/parallel.h"
+#include "kernels/pixels.h"
 
 // Resampling as Pillow does it: a separable cubic filter (a = -0.5), widened by the scale when shrinking, its weights
 // normalised in double and rounded to 22 bits; each pass ends in 8 bits, the horizontal one is first.
@@ -173,20 +171,12 @@ static void resize_band(const job *j, int from, int to, int32_t *sums, uint8_t *
     for (size_t k = 0; k < n; k++) j->out[(size_t)i * j->out_stride + k] = clip8(sums[(size_t)(i - from) * n + k]);
 }
 
-static int thread_count(void) {
-#ifdef _OPENMP
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
 static bool resize_canvas(const lmmc_image *image, const uint8_t background[3], const axis_shape *x, const axis_shape *y,
                           uint8_t *out, size_t out_stride, lmmc_error *e) {
   job j = {.image = image, .background = background, .out = out, .out_stride = out_stride};
   size_t n = (size_t)x->outputs * 3, rows = (size_t)y->outputs;
   // A band per thread: bands read some image rows in common, so more of them would be more work.
-  int threads = thread_count();
+  int threads = lmmc_thread_count();
   int bands = threads < y->outputs / 8 ? threads : y->outputs / 8;
   if (bands < 1) bands = 1;
   uint8_t *scratch = malloc(rows * n * sizeof(int32_t) + (size_t)(bands + 1) * n);
@@ -275,9 +265,5 @@ bool lmmc_preprocess_image(const lmmc_image *in, const lmmc_preprocess *p, uint8
 
 void lmmc_normalize(const uint8_t *rgb, int size, const float mean[3], const float std[3], float *out) {
   size_t pixels = (size_t)size * (size_t)size;
-  for (int c = 0; c < 3; c++) {
-    float table[256];
-    for (int v = 0; v < 256; v++) table[v] = ((float)(v * (1.0 / 255)) - mean[c]) / std[c];
-    for (size_t i = 0; i < pixels; i++) out[(size_t)c * pixels + i] = table[rgb[3 * i + (size_t)c]];
-  }
+  for (int c = 0; c < 3; c++) lmmc_normalize_row((int64_t)pixels, 3, mean[c], std[c], rgb + c, out + (size_t)c * pixels);
 }

@@ -2,11 +2,8 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
-#include "pragmas.h"
+#include "parallel.h"
 #include "tile_product.h"
 #include "vector_math.h"
 
@@ -32,14 +29,6 @@ typedef struct {
 typedef struct {
   int64_t head, first, rows;
 } block;
-
-static int thread_count(void) {
-#ifdef _OPENMP
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -147,7 +136,7 @@ static void store(const lmmc_attention *a, const block *b, partial p) {
 static int64_t block_rows(const lmmc_attention *a, int64_t total) {
   const int64_t fit = smaller(MAX_ROWS, TILE_FLOATS / a->head_size / TILE_ROWS * TILE_ROWS);
   int64_t blocks = (total + fit - 1) / fit;
-  const int64_t wanted = (4 * thread_count() + a->kv_heads - 1) / a->kv_heads, useful = (total + 4 * TILE_ROWS - 1) / (4 * TILE_ROWS);
+  const int64_t wanted = (4 * lmmc_thread_count() + a->kv_heads - 1) / a->kv_heads, useful = (total + 4 * TILE_ROWS - 1) / (4 * TILE_ROWS);
   if (blocks < wanted) blocks = wanted < useful ? wanted : blocks > useful ? blocks : useful;
   const int64_t even = (total + blocks - 1) / blocks;
   return smaller(fit, (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS);
@@ -225,7 +214,7 @@ static void by_rows(const lmmc_attention *a) {
 }
 
 void lmmc_attention_f32(lmmc_attention a) {
-  const int64_t group = group_size(&a), threads = thread_count();
+  const int64_t group = group_size(&a), threads = lmmc_thread_count();
   if (a.head_size > MAX_HEAD_SIZE || group > MAX_ROWS) {
     by_rows(&a);
     return;

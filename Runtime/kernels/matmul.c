@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lanes.h"
-#include "pragmas.h"
+#include "parallel.h"
 #include "vector_math.h"
 
 // Up to here the kernel that reads each weight once is faster than sgemm, which packs them first (measured at K = 4096).

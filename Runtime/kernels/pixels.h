@@ -9,13 +9,19 @@ static inline void lmmc_normalize_row(int64_t width, int64_t channels, float mea
   for (int64_t i = 0; i < width; i++) out[i] = ((float)(pixels[i * channels] * (1.0 / 255)) - mean) / std;
 }
 
+// Where on the image the patch of row `index` begins, on a grid that is `columns` patches wide: windows of `window` x `window`
+// patches follow each other in raster order, and so do the patches inside one.
+static inline void lmmc_patch_origin(int64_t columns, int64_t patch, int64_t window, int64_t index, int64_t *top, int64_t *left) {
+  const int64_t windows = columns / window, inside = index % (window * window), outside = index / (window * window);
+  *top = (outside / windows * window + inside / window) * patch;
+  *left = (outside % windows * window + inside % window) * patch;
+}
+
 // The patch of result row `index`: f32 [channels, height, width] -> f32 [channels, patch, patch].
-// Windows of `window` x `window` patches follow each other in raster order, and so do the patches inside one.
 static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t width, int64_t patch, int64_t window, int64_t index,
                                       const float *pixels, float *out) {
-  const int64_t windows = width / patch / window, inside = index % (window * window), outside = index / (window * window);
-  const int64_t top = (outside / windows * window + inside / window) * patch;
-  const int64_t left = (outside % windows * window + inside % window) * patch;
+  int64_t top, left;
+  lmmc_patch_origin(width / patch, patch, window, index, &top, &left);
   for (int64_t c = 0; c < channels; c++)
     for (int64_t y = 0; y < patch; y++, out += patch)
       memcpy(out, pixels + (c * height + top + y) * width + left, (size_t)patch * sizeof *out);
@@ -24,9 +30,8 @@ static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t 
 // The same from bytes as a decoder gives them: u8 [height, width, channels] -> f32 [channels, patch, patch], less center[channel].
 static inline void lmmc_center_patch(int64_t width, int64_t channels, int64_t patch, int64_t window, int64_t index, const float *center,
                                      const uint8_t *pixels, float *out) {
-  const int64_t windows = width / patch / window, inside = index % (window * window), outside = index / (window * window);
-  const int64_t top = (outside / windows * window + inside / window) * patch;
-  const int64_t left = (outside % windows * window + inside % window) * patch;
+  int64_t top, left;
+  lmmc_patch_origin(width / patch, patch, window, index, &top, &left);
   for (int64_t c = 0; c < channels; c++)
     for (int64_t y = 0; y < patch; y++, out += patch) {
       const uint8_t *row = pixels + ((top + y) * width + left) * channels + c;

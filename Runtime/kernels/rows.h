@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "pragmas.h"
+#include "parallel.h"
 #include "vector_math.h"
 
 static inline void lmmc_copy_row(int64_t n, const float *x, float *out) { memcpy(out, x, (size_t)n * sizeof *out); }

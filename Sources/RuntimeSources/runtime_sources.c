@@ -74,8 +74,8 @@ static const unsigned char kernels_memory_h[] = {
 static const unsigned char kernels_pixels_h[] = {
 #embed "../../Runtime/kernels/pixels.h"
 };
-static const unsigned char kernels_pragmas_h[] = {
-#embed "../../Runtime/kernels/pragmas.h"
+static const unsigned char kernels_parallel_h[] = {
+#embed "../../Runtime/kernels/parallel.h"
 };
 static const unsigned char kernels_rows_h[] = {
 #embed "../../Runtime/kernels/rows.h"
@@ -160,7 +160,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/matmul.h", kernels_matmul_h),
     ENTRY("kernels/memory.h", kernels_memory_h),
     ENTRY("kernels/pixels.h", kernels_pixels_h),
-    ENTRY("kernels/pragmas.h", kernels_pragmas_h),
+    ENTRY("kernels/parallel.h", kernels_parallel_h),
     ENTRY("kernels/rows.h", kernels_rows_h),
     ENTRY("kernels/tile_product.h", kernels_tile_product_h),
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
