@@ -49,26 +49,12 @@ extension Pipeline {
 
     private static func join(_ first: Int, _ second: Int, in module: inout Module, function index: Int) throws(Diagnostic) {
         let (inner, outer) = (module.functions[index].operations[first], module.functions[index].operations[second])
-        guard case .matmul(let innerOp) = inner.op, case .matmul(var outerOp) = outer.op else { return }
+        guard case .matmul(let innerOp) = inner.op, case .matmul(let outerOp) = outer.op else { return }
         let (v, w) = (inner.operands[1].name, outer.operands[1].name)
-        let bias = outerOp.biasIndex.map { outer.operands[$0].name }
-
         if let biasIndex = innerOp.biasIndex {
-            var builder = WeightBuilder(module, pass: "fold-linear")
-            let weight = try builder.read(w)
-            guard let size = builder.shape(of: weight) else { return }
-            let row = try builder.append("row", .reshape(Reshape(shape: [1, size[1]])), [builder.read(inner.operands[biasIndex].name)])
-            let product = try builder.append("product", .matmul(Matmul()), [row, weight])
-            let moved = try builder.append("moved", .reshape(Reshape(shape: [size[0]])), [product])
-            if let bias { _ = try builder.append("bias", .add(Add()), [builder.read(bias), moved]) }
-            if bias == nil {
-                outerOp.hasBias = true
-                module.functions[index].operations[second].op = .matmul(outerOp)
-                module.functions[index].operations[second].operands.insert(.weight(""), at: 2)
-            }
-            let stem = w.hasSuffix(".weight") ? String(w.dropLast(".weight".count)) : w
-            module.replaceWeight(
-                bias ?? "\(stem).bias", at: [WeightUse(function: index, operation: second, operand: 2)], by: builder.operations)
+            try module.addToBias(
+                outerOp.biasIndex.map { outer.operands[$0].name }, of: [ProductPlace(function: index, operation: second)],
+                inner.operands[biasIndex].name, through: w, called: "moved", pass: "fold-linear")
         }
         var builder = WeightBuilder(module, pass: "fold-linear")
         let turned = try builder.append("turned", .transpose(Transpose(permutation: [1, 0])), [builder.read(v)])

@@ -27,22 +27,18 @@ extension Pipeline {
 
 /// The norms of all functions that share a scale, and the products that read them.
 private struct NormGroup {
-    struct Reader: Hashable {
-        let function, operation: Int
-    }
-
     let scale: String
     /// Of a layer norm
     let shift: String?
     let norms: [WeightUse]
     /// The readers of each weight and of the bias beside it.
-    var products: OrderedDictionary<String, [Reader]> = [:]
+    var products: OrderedDictionary<String, [ProductPlace]> = [:]
 
     init?(_ module: Module, scale: String, _ norms: [WeightUse], _ uses: [UseMap]) {
         self.scale = scale
         self.norms = norms
         var shifts: Set<String?> = []
-        var readers: OrderedSet<Reader> = []
+        var readers: OrderedSet<ProductPlace> = []
         for norm in norms {
             guard norm.operand == 1 else { return nil }
             let operation = module.functions[norm.function].operations[norm.operation]
@@ -68,7 +64,7 @@ private struct NormGroup {
 
     /// The products that read `value` or rows of it; false where anything else does.
     private static func collect(
-        _ value: String, _ function: Int, _ module: Module, _ uses: UseMap, _ readers: inout OrderedSet<Reader>
+        _ value: String, _ function: Int, _ module: Module, _ uses: UseMap, _ readers: inout OrderedSet<ProductPlace>
     ) -> Bool {
         if uses.isReturned(value) { return false }
         for user in uses.users[value] ?? [] {
@@ -79,7 +75,7 @@ private struct NormGroup {
                 guard operation.operands[0] == .value(value), operation.operands[1].isWeight, !others.contains(.value(value)),
                     matmul.biasIndex.map({ operation.operands[$0].isWeight }) ?? true
                 else { return false }
-                readers.append(Reader(function: function, operation: user))
+                readers.append(ProductPlace(function: function, operation: user))
             case .lastRow:
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
             case .slice(let slice) where slice.axis == 0:
@@ -97,31 +93,14 @@ private struct NormGroup {
         for (name, readers) in products {
             if let shift {
                 // Readers that share a bias share the new one.
-                var biases: OrderedDictionary<String?, [Reader]> = [:]
+                var biases: OrderedDictionary<String?, [ProductPlace]> = [:]
                 for reader in readers {
                     let operation = module.functions[reader.function].operations[reader.operation]
                     guard case .matmul(let matmul) = operation.op else { continue }
                     biases[matmul.biasIndex.map { operation.operands[$0].name }, default: []].append(reader)
                 }
                 for (bias, readers) in biases {
-                    var builder = WeightBuilder(module, pass: pass)
-                    let weight = try builder.read(name)
-                    guard let size = builder.shape(of: weight) else { continue }
-                    let row = try builder.append("row", .reshape(Reshape(shape: [1, size[1]])), [builder.read(shift)])
-                    let product = try builder.append("product", .matmul(Matmul()), [row, weight])
-                    let flat = try builder.append("shift", .reshape(Reshape(shape: [size[0]])), [product])
-                    if let bias { _ = try builder.append("bias", .add(Add()), [builder.read(bias), flat]) }
-                    for reader in readers where bias == nil {
-                        guard case .matmul(var matmul) = module.functions[reader.function].operations[reader.operation].op else { continue }
-                        matmul.hasBias = true
-                        module.functions[reader.function].operations[reader.operation].op = .matmul(matmul)
-                        // Replaced below; the name is that of no weight.
-                        module.functions[reader.function].operations[reader.operation].operands.insert(.weight(""), at: 2)
-                    }
-                    let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
-                    module.replaceWeight(
-                        bias ?? "\(stem).bias", at: readers.map { WeightUse(function: $0.function, operation: $0.operation, operand: 2) },
-                        by: builder.operations)
+                    try module.addToBias(bias, of: readers, shift, through: name, called: "shift", pass: pass)
                 }
             }
             var builder = WeightBuilder(module, pass: pass)

@@ -7,6 +7,11 @@ struct WeightUse: Hashable {
     let function, operation, operand: Int
 }
 
+/// A product of a function.
+struct ProductPlace: Hashable {
+    let function, operation: Int
+}
+
 /// The definition of a weight over other weights. A weight that a pass has folded before is written out, so that a weight that
 /// several passes change has one definition from the checkpoint's tensors on.
 struct WeightBuilder {
@@ -79,6 +84,31 @@ extension Module {
         removeUnreadFold(old)
         let name = defineWeight(stem + WeightBuilder.suffix, chain)
         for place in places { functions[place.function].operations[place.operation].operands[place.operand] = .weight(name) }
+    }
+
+    /// Adds what `vector`, added to the left operand of `products`, would make of them: `weight` . `vector`, to the bias that they share
+    /// or, for nil, that they get. `name` is the added row's in the definition.
+    mutating func addToBias(
+        _ bias: String?, of products: [ProductPlace], _ vector: String, through weight: String, called name: String, pass: String
+    ) throws(Diagnostic) {
+        var builder = WeightBuilder(self, pass: pass)
+        let factor = try builder.read(weight)
+        guard let size = builder.shape(of: factor) else { return }
+        let row = try builder.append("row", .reshape(Reshape(shape: [1, size[1]])), [builder.read(vector)])
+        let product = try builder.append("product", .matmul(Matmul()), [row, factor])
+        let added = try builder.append(name, .reshape(Reshape(shape: [size[0]])), [product])
+        if let bias { _ = try builder.append("bias", .add(Add()), [builder.read(bias), added]) }
+        for place in products where bias == nil {
+            guard case .matmul(var matmul) = functions[place.function].operations[place.operation].op else { continue }
+            matmul.hasBias = true
+            functions[place.function].operations[place.operation].op = .matmul(matmul)
+            // Replaced below; the name is that of no weight.
+            functions[place.function].operations[place.operation].operands.insert(.weight(""), at: 2)
+        }
+        let stem = weight.hasSuffix(".weight") ? String(weight.dropLast(".weight".count)) : weight
+        replaceWeight(
+            bias ?? "\(stem).bias", at: products.map { WeightUse(function: $0.function, operation: $0.operation, operand: 2) },
+            by: builder.operations)
     }
 
     /// Removes a weight that a pass has folded when neither a function nor another weight reads it.
