@@ -18,19 +18,14 @@ struct ChunkedProduct {
     let product: Operation
     let pass: String
 
-    /// The operations that compute the product, the last with its name; nil where it has an addend. `environment` then holds them.
-    func operations(_ function: Function, _ environment: inout TypeEnvironment) throws(Diagnostic) -> [Operation]? {
+    /// The operations that compute the product, the last with its name; nil where it has an addend.
+    func operations(_ function: Function, _ environment: TypeEnvironment) throws(Diagnostic) -> [Operation]? {
         guard case .matmul(let matmul) = product.op, !matmul.hasAddend, let weight = environment[product.operands[1]]?.fixedShape else {
             return nil
         }
         let area = kernel * kernel
         let (outputs, length) = (weight[0], weight[1])
-        var operations: [Operation] = []
-        func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
-            let name = function.freeName(name, beside: Set(operations.map(\.name)))
-            operations.append(try derived(name, op, operands, &environment, pass: pass))
-            return .value(name)
-        }
+        var new = NewOperations(in: function, environment, pass: pass)
 
         var inputs: [(rows: Operand, channels: Range<Int>)] = []
         var channels = 0
@@ -38,12 +33,13 @@ struct ChunkedProduct {
             guard let width = environment[part]?.shape[1].fixedValue else { return nil }
             let rows =
                 kernel == 1
-                ? part : try append("\(part.name).windows", .reshape(Reshape(shape: [windows, area * width])), [part])
+                ? part : try new.append("\(part.name).windows", .reshape(Reshape(shape: [windows, area * width])), [part])
             inputs.append((rows, channels..<channels + width))
             channels += width
         }
-        let residues = try (0..<min(area, length)).map { residue throws(Diagnostic) in
-            try columns(of: product.operands[1], weight, residue, area, append)
+        var residues: [Operand] = []
+        for residue in 0..<min(area, length) {
+            residues.append(try columns(of: product.operands[1], weight, residue, area, &new))
         }
 
         var results: [Operand] = []
@@ -57,14 +53,14 @@ struct ChunkedProduct {
                     let common = range.clamped(to: input.channels)
                     if common.isEmpty { continue }
                     let width = input.channels.count
-                    let x = try append(
+                    let x = try new.append(
                         "\(input.rows.name).chunk\(chunk)_\(patch)",
                         .slice(Slice(axis: 1, start: patch * width + common.lowerBound - input.channels.lowerBound, count: common.count)),
                         [input.rows])
                     let w =
                         common == range
                         ? columns
-                        : try append(
+                        : try new.append(
                             "\(columns.name).part",
                             .slice(Slice(axis: 1, start: common.lowerBound - first, count: common.count)), [columns])
                     pieces.append((x, w))
@@ -81,23 +77,21 @@ struct ChunkedProduct {
                     operands.append(product.operands[bias])
                 }
                 let suffix = index == pieces.count - 1 ? "" : ".sum\(index)"
-                sum = try append("\(product.name).chunk\(chunk)\(suffix)", .matmul(step), operands)
+                sum = try new.append("\(product.name).chunk\(chunk)\(suffix)", .matmul(step), operands)
             }
             if let sum { results.append(sum) }
         }
         // Chunk after chunk, then window after window.
-        let stacked = try append("\(product.name).chunks", .concatenate(Concatenate(axis: 0)), results)
-        let grid = try append("\(product.name).grid", .reshape(Reshape(shape: [chunks, windows, outputs])), [stacked])
-        let turned = try append("\(product.name).turned", .transpose(Transpose(permutation: [1, 0, 2])), [grid])
-        operations.append(
-            try derived(product.name, .reshape(Reshape(shape: [windows * chunks, outputs])), [turned], &environment, pass: pass))
-        return operations
+        let stacked = try new.append("\(product.name).chunks", .concatenate(Concatenate(axis: 0)), results)
+        let grid = try new.append("\(product.name).grid", .reshape(Reshape(shape: [chunks, windows, outputs])), [stacked])
+        let turned = try new.append("\(product.name).turned", .transpose(Transpose(permutation: [1, 0, 2])), [grid])
+        _ = try new.append(product.name, exactly: true, .reshape(Reshape(shape: [windows * chunks, outputs])), [turned])
+        return new.operations
     }
 
     /// The columns residue, residue + area, residue + 2 area, ... of a weight.
     private func columns(
-        of weight: Operand, _ shape: [Int], _ residue: Int, _ area: Int,
-        _ append: (String, Op, [Operand]) throws(Diagnostic) -> Operand
+        of weight: Operand, _ shape: [Int], _ residue: Int, _ area: Int, _ new: inout NewOperations
     ) throws(Diagnostic) -> Operand {
         if area == 1 { return weight }
         let (outputs, full) = (shape[0], shape[1] / area)
@@ -107,14 +101,14 @@ struct ChunkedProduct {
         if full > 0 {
             let whole =
                 full * area == shape[1]
-                ? weight : try append("\(name).whole", .slice(Slice(axis: 1, start: 0, count: full * area)), [weight])
-            let grid = try append("\(name).grid", .reshape(Reshape(shape: [outputs, full, area])), [whole])
-            let every = try append("\(name).every", .slice(Slice(axis: 2, start: residue, count: 1)), [grid])
-            parts.append(try append(hasLast ? "\(name).first" : name, .reshape(Reshape(shape: [outputs, full])), [every]))
+                ? weight : try new.append("\(name).whole", .slice(Slice(axis: 1, start: 0, count: full * area)), [weight])
+            let grid = try new.append("\(name).grid", .reshape(Reshape(shape: [outputs, full, area])), [whole])
+            let every = try new.append("\(name).every", .slice(Slice(axis: 2, start: residue, count: 1)), [grid])
+            parts.append(try new.append(hasLast ? "\(name).first" : name, .reshape(Reshape(shape: [outputs, full])), [every]))
         }
         if hasLast {
-            parts.append(try append("\(name).last", .slice(Slice(axis: 1, start: full * area + residue, count: 1)), [weight]))
+            parts.append(try new.append("\(name).last", .slice(Slice(axis: 1, start: full * area + residue, count: 1)), [weight]))
         }
-        return parts.count == 1 ? parts[0] : try append(name, .concatenate(Concatenate(axis: 1)), parts)
+        return parts.count == 1 ? parts[0] : try new.append(name, .concatenate(Concatenate(axis: 1)), parts)
     }
 }

@@ -20,7 +20,7 @@ extension Pipeline {
     private static func foldOne(_ function: inout Function, _ module: Module) throws(Diagnostic) -> Bool {
         let uses = UseMap(function)
         let constants = function.constants
-        var environment = module.environment(of: function)
+        let environment = module.environment(of: function)
         for (index, sum) in function.operations.enumerated() {
             guard case .add = sum.op, environment[sum.operands[0]] == environment[sum.operands[1]], sum.type?.rank == 2,
                 constants.contains(sum.operands[1]), let join = uses.soleUseProducer(of: sum.operands[0]),
@@ -36,20 +36,14 @@ extension Pipeline {
             let positions = sum.operands[1]
             matmul.hasAddend = true
             function.removeOperations(at: [source, join, index])
-            var operations: [Operation] = []
-            func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
-                operations.append(try derived(name, op, operands, &environment, pass: "fold-embedding"))
-                return .value(name)
-            }
-            let row = try append(
-                function.freeName("\(positions.name).first"), .slice(Slice(axis: 0, start: 0, count: firstRows)), [positions])
-            let placed = try append(function.freeName("\(first.name).placed"), .add(Add()), [first, row])
-            let rows = try append(
-                function.freeName("\(positions.name).rest"), .slice(Slice(axis: 0, start: firstRows, count: restRows)), [positions])
-            let embedded = try append(product.name, .matmul(matmul), product.operands + [rows])
-            _ = try append(sum.name, .concatenate(concatenate), [placed, embedded])
+            var new = NewOperations(in: function, environment, pass: "fold-embedding")
+            let row = try new.append("\(positions.name).first", .slice(Slice(axis: 0, start: 0, count: firstRows)), [positions])
+            let placed = try new.append("\(first.name).placed", .add(Add()), [first, row])
+            let rows = try new.append("\(positions.name).rest", .slice(Slice(axis: 0, start: firstRows, count: restRows)), [positions])
+            let embedded = try new.append(product.name, exactly: true, .matmul(matmul), product.operands + [rows])
+            _ = try new.append(sum.name, exactly: true, .concatenate(concatenate), [placed, embedded])
             // The last of the three was the sum, which may read what stands between them.
-            function.operations.insert(contentsOf: operations, at: index - 2)
+            function.operations.insert(contentsOf: new.operations, at: index - 2)
             return true
         }
         return false

@@ -33,34 +33,26 @@ extension Pipeline {
     }
 
     private static func merge(_ group: [Int], in function: inout Function, _ module: Module) throws(Diagnostic) {
-        var environment = module.environment(of: function)
         let products = group.map { function.operations[$0] }
-        let name = function.freeName(mergedName(products.map(\.name)))
-        let pass = "merge-matmuls"
-        let weights = try derived(
-            function.freeName(mergedName(products.map { $0.operands[1].name })), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[1] }, &environment,
-            pass: pass)
-        var operations = [weights]
-        var operands = [products[0].operands[0], Operand.value(weights.name)]
-        let hasBias = products[0].operands.count > 2
-        if hasBias {
-            let biases = try derived(
-                function.freeName(mergedName(products.map { $0.operands[2].name })), .concatenate(Concatenate(axis: 0)), products.map { $0.operands[2] }, &environment,
-                pass: pass)
-            operations.append(biases)
-            operands.append(.value(biases.name))
+        var new = NewOperations(in: function, module.environment(of: function), pass: "merge-matmuls")
+        /// Weights of all products, one below the other.
+        func stacked(_ operand: Int) throws(Diagnostic) -> Operand {
+            let parts = products.map { $0.operands[operand] }
+            return try new.append(mergedName(parts.map(\.name)), .concatenate(Concatenate(axis: 0)), parts)
         }
-        operations.append(try derived(name, .matmul(Matmul(hasBias: hasBias)), operands, &environment, pass: pass))
+        var operands = [products[0].operands[0], try stacked(1)]
+        let hasBias = products[0].operands.count > 2
+        if hasBias { operands.append(try stacked(2)) }
+        let merged = try new.append(mergedName(products.map(\.name)), .matmul(Matmul(hasBias: hasBias)), operands)
         var start = 0
         for product in products {
             guard let width = product.type?.shape[1].fixedValue else { return }
-            operations.append(
-                try derived(product.name, .slice(Slice(axis: 1, start: start, count: width)), [.value(name)], &environment, pass: pass))
+            _ = try new.append(product.name, exactly: true, .slice(Slice(axis: 1, start: start, count: width)), [merged])
             start += width
         }
         let first = group[0]
         function.removeOperations(at: Set(group))
-        function.operations.insert(contentsOf: operations, at: first)
+        function.operations.insert(contentsOf: new.operations, at: first)
     }
 
     /// The parts that differ, joined: `a.query`, `a.key`, `a.value` -> `a.query_key_value`; `a.gate.weight`, `a.up.weight` -> `a.gate_up.weight`

@@ -172,31 +172,32 @@ private struct WindowOrder {
         // From the back, so that earlier indices stay true.
         for place in positionWeights.reversed() {
             let operand = function.operations[place.operation].operands[place.operand]
-            var steps = Steps(name: function.freeName("\(operand.name).windowed"), environment: environment)
+            var new = NewOperations(in: function, environment, pass: "order-windows")
+            let name = "\(operand.name).windowed"
             let ordered: Operand
             switch place.rows {
-            case .patches: ordered = try permute(operand, &steps)
+            case .patches: ordered = try permute(operand, name, &new)
             case .classAndPatches:
-                let classRow = try steps.append("class", .slice(Slice(axis: 0, start: 0, count: 1)), [operand])
-                let patchRows = try steps.append(
-                    "patches", .slice(Slice(axis: 0, start: 1, count: window.height * window.width)), [operand])
-                ordered = try steps.append("", .concatenate(Concatenate(axis: 0)), [classRow, try permute(patchRows, &steps)])
+                let classRow = try new.append("\(name).class", .slice(Slice(axis: 0, start: 0, count: 1)), [operand])
+                let patchRows = try new.append(
+                    "\(name).patches", .slice(Slice(axis: 0, start: 1, count: window.height * window.width)), [operand])
+                ordered = try new.append(name, .concatenate(Concatenate(axis: 0)), [classRow, try permute(patchRows, name, &new)])
             }
-            environment = steps.environment
+            environment = new.environment
             function.operations[place.operation].operands[place.operand] = ordered
-            function.operations.insert(contentsOf: steps.operations, at: place.operation)
+            function.operations.insert(contentsOf: new.operations, at: place.operation)
         }
         module.functions[index] = function
     }
 
     /// Rows of the grid in raster order -> rows in window order.
-    private func permute(_ rows: Operand, _ steps: inout Steps) throws(Diagnostic) -> Operand {
+    private func permute(_ rows: Operand, _ name: String, _ new: inout NewOperations) throws(Diagnostic) -> Operand {
         let k = window.kernel
-        guard let width = steps.environment[rows]?.shape[1].fixedValue else { return rows }
-        let grid = try steps.append(
-            "grid", .reshape(Reshape(shape: [window.height / k, k, window.width / k, k, width])), [rows])
-        let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1, 3, 4])), [grid])
-        return try steps.append("rows", .reshape(Reshape(shape: [window.height * window.width, width])), [turned])
+        guard let width = new.environment[rows]?.shape[1].fixedValue else { return rows }
+        let grid = try new.append(
+            "\(name).grid", .reshape(Reshape(shape: [window.height / k, k, window.width / k, k, width])), [rows])
+        let turned = try new.append("\(name).turned", .transpose(Transpose(permutation: [0, 2, 1, 3, 4])), [grid])
+        return try new.append("\(name).rows", .reshape(Reshape(shape: [window.height * window.width, width])), [turned])
     }
 
     func rewriteProject(_ module: inout Module, _ index: Int) throws(Diagnostic) {
@@ -222,13 +223,14 @@ private struct WindowOrder {
     /// The weight of a product with its columns in the order (dy, dx, c).
     private func orderColumns(of product: Int, in function: inout Function, _ module: Module) throws(Diagnostic) {
         let weight = function.operations[product].operands[1]
-        var steps = Steps(name: function.freeName("\(weight.name).windowed"), environment: module.environment(of: function))
-        guard let shape = steps.environment[weight]?.fixedShape else { return }
+        var new = NewOperations(in: function, module.environment(of: function), pass: "order-windows")
+        guard let shape = new.environment[weight]?.fixedShape else { return }
         let area = window.kernel * window.kernel
-        let split = try steps.append("columns", .reshape(Reshape(shape: [shape[0], shape[1] / area, area])), [weight])
-        let turned = try steps.append("turned", .transpose(Transpose(permutation: [0, 2, 1])), [split])
-        function.operations[product].operands[1] = try steps.append("", .reshape(Reshape(shape: shape)), [turned])
-        function.operations.insert(contentsOf: steps.operations, at: product)
+        let name = "\(weight.name).windowed"
+        let split = try new.append("\(name).columns", .reshape(Reshape(shape: [shape[0], shape[1] / area, area])), [weight])
+        let turned = try new.append("\(name).turned", .transpose(Transpose(permutation: [0, 2, 1])), [split])
+        function.operations[product].operands[1] = try new.append(name, .reshape(Reshape(shape: shape)), [turned])
+        function.operations.insert(contentsOf: new.operations, at: product)
     }
 
     private func rewriteChunks(
@@ -248,43 +250,21 @@ private struct WindowOrder {
             parts = function.operations[join].operands
             dead.insert(join)
         }
-        var environment = module.environment(of: function)
         if length % area == 0, parts.count == 1 {
             try orderColumns(of: product, in: &function, module)
-            let old = function.operations[gather]
-            let grid = try derived(
-                function.freeName("\(old.name).grid"), .reshape(Reshape(shape: [windows, area, chunks, length / area])), [input],
-                &environment, pass: "order-windows")
-            let turned = try derived(
-                function.freeName("\(old.name).turned"), .transpose(Transpose(permutation: [0, 2, 1, 3])), [.value(grid.name)],
-                &environment, pass: "order-windows")
-            function.operations[reshape].operands = [.value(turned.name)]
-            function.operations.replaceSubrange(gather...gather, with: [grid, turned])
+            let name = function.operations[gather].name
+            var new = NewOperations(in: function, module.environment(of: function), pass: "order-windows")
+            let grid = try new.append("\(name).grid", .reshape(Reshape(shape: [windows, area, chunks, length / area])), [input])
+            let turned = try new.append("\(name).turned", .transpose(Transpose(permutation: [0, 2, 1, 3])), [grid])
+            function.operations[reshape].operands = [turned]
+            function.operations.replaceSubrange(gather...gather, with: new.operations)
             return
         }
         let split = ChunkedProduct(
             parts: parts, kernel: window.kernel, windows: windows, chunks: chunks, product: function.operations[product],
             pass: "order-windows")
-        guard let operations = try split.operations(function, &environment) else { return }
+        guard let operations = try split.operations(function, module.environment(of: function)) else { return }
         function.operations.replaceSubrange(product...product, with: operations)
         function.removeOperations(at: dead)
-    }
-}
-
-/// Operations on constants that a rewrite puts before their reader; the last one has the name itself, the others a suffix.
-private struct Steps {
-    let name: String
-    var environment: TypeEnvironment
-    var operations: [Operation] = []
-
-    init(name: String, environment: TypeEnvironment) {
-        self.name = name
-        self.environment = environment
-    }
-
-    mutating func append(_ suffix: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
-        let full = suffix.isEmpty ? name : "\(name).\(suffix)"
-        operations.append(try derived(full, op, operands, &environment, pass: "order-windows"))
-        return .value(full)
     }
 }

@@ -42,12 +42,11 @@ extension Function {
         results = results.map { $0 == old ? new : $0 }
     }
 
-    /// A name that no operation or parameter has: `wanted`, or `wanted.2`, `wanted.3`, ...
-    func freeName(_ wanted: String, beside others: Set<String> = []) -> String {
-        let taken = Set(operations.map(\.name)).union(parameters.map(\.name)).union(others)
-        if !taken.contains(wanted) { return wanted }
-        return (2...).lazy.map { "\(wanted).\($0)" }.first { !taken.contains($0) }!
-    }
+    /// What operations and parameters are called.
+    var names: Set<String> { Set(operations.map(\.name)).union(parameters.map(\.name)) }
+
+    /// A name that no operation or parameter has.
+    func freeName(_ wanted: String) -> String { Passes.freeName(wanted, beside: names) }
 }
 
 extension Module {
@@ -79,6 +78,34 @@ func derived(
         return operation
     } catch {
         throw .error("pass '\(pass)': '\(op.mnemonic)' \(error.message)", at: .operation("%\(name)"))
+    }
+}
+
+/// `wanted`, or `wanted.2`, `wanted.3`, ..., the first that is not in `taken`.
+private func freeName(_ wanted: String, beside taken: Set<String>) -> String {
+    if !taken.contains(wanted) { return wanted }
+    return (2...).lazy.map { "\(wanted).\($0)" }.first { !taken.contains($0) }!
+}
+
+/// The operations that a rewrite puts into a function, in order; `environment` holds them too.
+struct NewOperations {
+    private(set) var operations: [Operation] = []
+    private(set) var environment: TypeEnvironment
+    private let pass: String
+    private var names: Set<String>
+
+    init(in function: Function, _ environment: TypeEnvironment, pass: String) {
+        names = function.names
+        self.environment = environment
+        self.pass = pass
+    }
+
+    /// `name` is changed where something in the function has it; not so `exactly`, for what stands in the place of an operation.
+    mutating func append(_ name: String, exactly: Bool = false, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
+        let name = exactly ? name : Passes.freeName(name, beside: names)
+        names.insert(name)
+        operations.append(try derived(name, op, operands, &environment, pass: pass))
+        return .value(name)
     }
 }
 

@@ -38,7 +38,7 @@ extension Pipeline {
             guard case .matmul = function.operations[user].op, function.operations[user].operands[0] == .value(input),
                 constants.contains(function.operations[user].operands[1])
             else { continue }
-            var environment = module.environment(of: function)
+            let environment = module.environment(of: function)
             let operations: [Operation]?
             if let reshape, let rows = operation.type?.fixedShape, let shape = function.operations[reshape].type?.fixedShape,
                 shape[0] > rows[0]
@@ -47,10 +47,10 @@ extension Pipeline {
                 operations = try ChunkedProduct(
                     parts: operation.operands, kernel: 1, windows: rows[0], chunks: shape[0] / rows[0], product: function.operations[user],
                     pass: "split-concatenation"
-                ).operations(function, &environment)
+                ).operations(function, environment)
             } else {
                 operations = try split(
-                    operation, reshape.map { function.operations[$0] }, function.operations[user], function, &environment)
+                    operation, reshape.map { function.operations[$0] }, function.operations[user], function, environment)
             }
             guard let operations else { continue }
             function.operations.replaceSubrange(user...user, with: operations)
@@ -61,9 +61,8 @@ extension Pipeline {
     }
 
     private static func split(
-        _ concatenation: Operation, _ reshape: Operation?, _ original: Operation, _ function: Function, _ environment: inout TypeEnvironment
+        _ concatenation: Operation, _ reshape: Operation?, _ original: Operation, _ function: Function, _ environment: TypeEnvironment
     ) throws(Diagnostic) -> [Operation]? {
-        let pass = "split-concatenation"
         let parts = concatenation.operands
         guard case .matmul(let matmul) = original.op, let rows = original.type?.shape[0],
             let channels = concatenation.type?.shape[1].fixedValue, let weight = environment[original.operands[1]]?.fixedShape
@@ -72,27 +71,22 @@ extension Pipeline {
         let group = weight[1] / channels
         guard group * channels == weight[1], reshape == nil || rows.fixedValue.map({ .fixed($0 * group) }) == concatenation.type?.shape[0]
         else { return nil }
-        var operations: [Operation] = []
-        func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
-            let name = name == original.name ? name : function.freeName(name, beside: Set(operations.map(\.name)))
-            operations.append(try derived(name, op, operands, &environment, pass: pass))
-            return .value(name)
-        }
+        var new = NewOperations(in: function, environment, pass: "split-concatenation")
         var start = 0
         var sum: Operand?
         for (index, part) in parts.enumerated() {
             guard let width = environment[part]?.shape[1].fixedValue else { return nil }
             let (columns, x): (Operand, Operand)
             if group == 1 {
-                columns = try append(
+                columns = try new.append(
                     "\(original.name).weight\(index)", .slice(Slice(axis: 1, start: start, count: width)), [original.operands[1]])
                 x = part
             } else {
                 let name = "\(original.name).weight\(index)"
-                let grid = try append("\(name).grid", .reshape(Reshape(shape: [weight[0], group, channels])), [original.operands[1]])
-                let slice = try append("\(name).slice", .slice(Slice(axis: 2, start: start, count: width)), [grid])
-                columns = try append(name, .reshape(Reshape(shape: [weight[0], group * width])), [slice])
-                x = try append(
+                let grid = try new.append("\(name).grid", .reshape(Reshape(shape: [weight[0], group, channels])), [original.operands[1]])
+                let slice = try new.append("\(name).slice", .slice(Slice(axis: 2, start: start, count: width)), [grid])
+                columns = try new.append(name, .reshape(Reshape(shape: [weight[0], group * width])), [slice])
+                x = try new.append(
                     "\(part.name).windows", .reshape(Reshape(shape: [rows.fixedValue ?? 0, group * width])), [part])
             }
             start += width
@@ -108,8 +102,8 @@ extension Pipeline {
             }
             let isLast = index == parts.count - 1
             if isLast { step.activation = matmul.activation }
-            sum = try append(isLast ? original.name : "\(original.name).sum\(index)", .matmul(step), operands)
+            sum = try new.append(isLast ? original.name : "\(original.name).sum\(index)", exactly: isLast, .matmul(step), operands)
         }
-        return operations
+        return new.operations
     }
 }
