@@ -35,8 +35,8 @@ let package = Package(
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
-        .testTarget(name: "SupportTests", dependencies: ["Support"]),
-        .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support"]),
+        .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
+        .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support", "TestSupport"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
         .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support", "TestSupport"]),
         .testTarget(

@@ -1,37 +1,8 @@
 import Checkpoint
 import Foundation
 import Support
+import TestSupport
 import Testing
-
-/// A folder that is removed with the value.
-final class TemporaryFolder {
-    let path: String
-
-    init() {
-        path = NSTemporaryDirectory() + "lmmc-checkpoint-\(UUID().uuidString)"
-        try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-
-    @discardableResult
-    func write(_ name: String, _ bytes: [UInt8]) -> String {
-        let url = URL(fileURLWithPath: file(name))
-        try! FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try! Data(bytes).write(to: url)
-        return file(name)
-    }
-
-    @discardableResult
-    func write(_ name: String, _ text: String) -> String { write(name, Array(text.utf8)) }
-
-    @discardableResult
-    func write(_ name: String, json: Any) -> String {
-        write(name, [UInt8](try! JSONSerialization.data(withJSONObject: json, options: [.fragmentsAllowed])))
-    }
-}
 
 /// The rendered error of `body`, with `folder` written as `DIR`; what it returned when it did not throw.
 func errorText<T>(in folder: TemporaryFolder? = nil, _ body: () throws(Diagnostic) -> T) -> String {

@@ -1,6 +1,7 @@
 import Checkpoint
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @Suite struct MappedFileTests {

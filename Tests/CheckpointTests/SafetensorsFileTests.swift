@@ -1,6 +1,7 @@
 import Checkpoint
 import Glibc
 import Support
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsFileTests {

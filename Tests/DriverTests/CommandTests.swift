@@ -26,13 +26,7 @@ import Testing
             (["synth", "--preset", "llava-stf-8b", "-o", "x"], "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"),
             (["synth", "--preset", "llava-stf-7b"], "error: the folder to make is missing, at option '-o'"),
         ]
-        for (arguments, wanted) in cases {
-            let result = try run([lmmcPath] + arguments)
-            #expect(result.status == 2, "\(arguments)")
-            #expect(result.output == "")
-            #expect(result.errors.hasPrefix(wanted), "\(result.errors)")
-            #expect(result.errors.split(separator: "\n").count == 1)
-        }
+        try expectRefusals(cases)
     }
 
     /// What `ir` prints `opt` reads, and running the passes by hand gives what `ir` shows after them.

@@ -36,13 +36,7 @@ import Testing
             (["opt", "-", "--passes", "dead-code", "--format", "xml"], "error: unknown value 'xml', at option '--format'"),
             (["compile", model, "-o", "/tmp/x", "--disable-pass", "x"], "error: unknown pass 'x', at option '--disable-pass'"),
         ]
-        for (arguments, wanted) in cases {
-            let result = try run([lmmcPath] + arguments)
-            #expect(result.status == 2, "\(arguments)")
-            #expect(result.output == "")
-            #expect(result.errors.hasPrefix(wanted), "\(result.errors)")
-            #expect(result.errors.split(separator: "\n").count == 1)
-        }
+        try expectRefusals(cases)
     }
 
     @Test func formats() throws {

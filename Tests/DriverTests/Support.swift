@@ -125,3 +125,14 @@ func unlinkFile(_ path: String) -> Bool { unlink(path) == 0 }
 func copyFile(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
 
 func parent(_ path: String) -> String { URL(filePath: path).deletingLastPathComponent().path }
+
+/// Each command line is refused with exit code 2 and one line that begins as it says, and prints nothing else.
+func expectRefusals(_ cases: [([String], String)], sourceLocation: SourceLocation = #_sourceLocation) throws {
+    for (arguments, wanted) in cases {
+        let result = try run([lmmcPath] + arguments)
+        #expect(result.status == 2, "\(arguments)", sourceLocation: sourceLocation)
+        #expect(result.output == "", sourceLocation: sourceLocation)
+        #expect(result.errors.hasPrefix(wanted), "\(result.errors)", sourceLocation: sourceLocation)
+        #expect(result.errors.split(separator: "\n").count == 1, sourceLocation: sourceLocation)
+    }
+}
