@@ -18,7 +18,7 @@ let package = Package(
         .target(name: "IR", dependencies: ["Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
-        .target(name: "Reference", dependencies: ["IR", "Support"]),
+        .target(name: "Reference", dependencies: ["IR", "Pack", "Support"]),
         .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
@@ -26,6 +26,8 @@ let package = Package(
         .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
+        // Runtime/pack is plain C, so that it is as fast as the weights come from the disk.
+        .target(name: "Pack", path: "Runtime/pack"),
         .target(name: "RuntimeSources"),
         .target(
             name: "Driver",

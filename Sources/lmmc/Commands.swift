@@ -19,15 +19,22 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
     var template: String?
 
-    @Option(help: ArgumentHelp("Arithmetic of the binary: f32.", valueName: "type"))
-    var precision: String = "f32"
+    @Option(help: ArgumentHelp("Arithmetic of the binary: f32, bf16, int8 or int4. (default: int8)", valueName: "type"))
+    var precision: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Another precision for the products by some weights, as '*.mlp.down.*=int8'; repeatable, the last that fits wins.", valueName: "pattern=type"))
+    var precisionFor: [String] = []
 
     @Option(help: ArgumentHelp("CPU to make code for: native.", valueName: "name"))
     var target: String = "native"
 
-    func options(_ model: String) -> ModelOptions {
+    func policy() throws -> ModelOptions.PrecisionPolicy { try ModelOptions.policy(precision, overrides: precisionFor) }
+
+    func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, visionTower: visionTower, template: template, precision: precision, target: target)
+            model: model, context: context, visionTower: visionTower, template: template, precision: try policy(), target: target)
     }
 }
 
@@ -83,7 +90,7 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
+                model: try arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
@@ -99,7 +106,7 @@ struct Inspect: ParsableCommand {
     @Flag(help: "One JSON object instead of text.")
     var json = false
 
-    func run() throws { try Lmmc.inspect(arguments.options(model), json: json) }
+    func run() throws { try Lmmc.inspect(try arguments.options(model), json: json) }
 }
 
 struct IR: ParsableCommand {
@@ -140,9 +147,9 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: model.map(arguments.options),
+                model: try model.map(arguments.options),
                 preset: preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: arguments.context) },
-                stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
+                precision: try arguments.policy(), stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
     }
 }
 

@@ -1,6 +1,6 @@
-/// `cache_store &cache, %x` : f32[C, W] <- f32[M, W], at the position P
+/// `cache_store &cache, %x` : f32[C, W] or bf16[C, W] <- f32[M, W], at the position P
 ///
-/// Writes row i of x into row P + i of the cache. No result; the caller guarantees P + M <= C.
+/// Writes row i of x, rounded to the cache's type, into row P + i of the cache. No result; the caller guarantees P + M <= C.
 public struct CacheStore: OperationPayload {
     public static let mnemonic = "cache_store"
 
@@ -14,7 +14,8 @@ public struct CacheStore: OperationPayload {
         try expectCount(operands, 2...2)
         try expectRank(operands[0], 2, "the cache")
         try expectRank(operands[1], 2, "the stored operand")
-        try expectType(operands[1], TensorType(operands[0].dtype, [operands[1].shape[0], operands[0].shape[1]]), "the stored operand")
+        if operands[0].dtype != .bfloat16 { try expectFloat(operands[0], "the cache") }
+        try expectType(operands[1], TensorType(.float32, [operands[1].shape[0], operands[0].shape[1]]), "the stored operand")
         return nil
     }
 }

@@ -42,7 +42,11 @@ func cacheStore(_ operands: [Tensor], position: Int) throws(Diagnostic) -> Tenso
     }
     let (capacity, width) = (operands[0].shape[0], operands[0].shape[1])
     try checkRoom(operands[1].shape[0], in: capacity, position: position)
-    return apply(Overwrite(start: position * width), to: operands, shape: [capacity, width])
+    var stored = operands
+    if case .rounded(.bfloat16, _) = operands[0].elements {
+        stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(.bfloat16, operands[1].floats.map(bfloat16Value)))
+    }
+    return apply(Overwrite(start: position * width), to: stored, shape: [capacity, width])
 }
 
 func attention(_ op: Attention, _ operands: [Tensor], position: Int, overStates: Bool) throws(Diagnostic) -> Tensor {
@@ -51,7 +55,9 @@ func attention(_ op: Attention, _ operands: [Tensor], position: Int, overStates:
     if overStates { try checkRoom(rows, in: capacity, position: position) }
     let size = width / op.heads
     let group = op.heads / op.keyValueHeads
-    let (queries, keys, values) = (operands[0].floats, operands[1].floats, operands[2].floats)
+    /// The softmax's weights stay as they are: their rounding is far below that of the operands, of which many are averaged.
+    let rounded = operands.map { op.products == .bfloat16 ? $0.floats.map(bfloat16Value) : $0.floats }
+    let (queries, keys, values) = (rounded[0], rounded[1], rounded[2])
     var result = [Float](repeating: 0, count: rows * width)
     queries.withUnsafeBufferPointer { queries in
         keys.withUnsafeBufferPointer { keys in
