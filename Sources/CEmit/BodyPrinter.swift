@@ -17,7 +17,7 @@ struct BodyPrinter {
         self.symbols = symbols
         self.body = body
         self.table = table
-        var scope = NameScope(reserved: symbols.names)
+        var scope = NameScope(reserved: symbols.names.union(["row"]))
         for buffer in body.buffers {
             switch buffer.place {
             // Weights have their shape beside their offset and are named there.
@@ -298,14 +298,14 @@ struct BodyPrinter {
     private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
         let (q, k) = (layout(inputs[0]), layout(inputs[1]))
         let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
+        let type = body.buffers[inputs[1]].type.dtype == .bfloat16 ? [".kv_type = LMMC_KV_BF16"] : []
         print(
-            structCall: "lmmc_attention_f32", "lmmc_attention",
+            structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
             [
                 ".queries = \(count(q.rows)), .keys = \(keys)",
                 ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads)",
-                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]), matrix("k", inputs[1]),
-                matrix("v", inputs[2]), matrix("out", output),
-            ])
+                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]),
+            ] + type + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
     }
 
     /// A call with a structure of named fields.
