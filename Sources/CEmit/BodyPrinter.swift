@@ -40,7 +40,7 @@ struct BodyPrinter {
         switch type {
         case .float32: "float"
         case .int32: "int32_t"
-        case .uint8, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: "uint8_t"
+        case .uint8, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: "uint8_t"
         case .float16, .bfloat16: "uint16_t"
         }
     }
@@ -223,6 +223,9 @@ struct BodyPrinter {
                     + "\(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         case .attention(let attention, let isCached): printAttention(attention, isCached: isCached, inputs, output)
         case .copy: printCopy(inputs[0], output)
+        case .storeHeads(let heads, let size):
+            let result = layout(output)
+            loop(result.rows, "lmmc_store_row_i8(\(heads), \(size), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         }
     }
 
@@ -264,6 +267,7 @@ struct BodyPrinter {
         case .bfloat16, .bfloat16Panels: "_bf16"
         case .int8Rows, .int8Panels: "_q8"
         case .int4Panels: "_q4"
+        case .int8Heads: "_i8"
         case .float16, .int32, .uint8: "_\(dtype.rawValue)"
         }
     }
@@ -298,7 +302,12 @@ struct BodyPrinter {
     private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
         let (q, k) = (layout(inputs[0]), layout(inputs[1]))
         let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
-        let type = body.buffers[inputs[1]].type.dtype == .bfloat16 ? [".kv_type = LMMC_KV_BF16"] : []
+        let type: [String]
+        switch body.buffers[inputs[1]].type.dtype {
+        case .bfloat16: type = [".kv_type = LMMC_KV_BF16"]
+        case .int8Heads: type = [".kv_type = LMMC_KV_I8"]
+        case .float32, .float16, .int32, .uint8, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: type = []
+        }
         print(
             structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
             [

@@ -53,14 +53,22 @@ public struct ModelOptions: Sendable {
     }
 
     /// The policy that `--precision` and the `PATTERN=TYPE`s of `--precision-for` name.
-    public static func policy(_ precision: String?, overrides: [String]) throws(Diagnostic) -> PrecisionPolicy {
+    public static func policy(_ precision: String?, cache: String?, overrides: [String]) throws(Diagnostic) -> PrecisionPolicy {
         func named(_ name: String, _ option: String) throws(Diagnostic) -> Precision {
             if let precision = Precision(rawValue: name) { return precision }
             let names = Precision.allCases.map(\.rawValue)
             throw .usage(
                 "unknown value \(quoted(name))\(nearestHint(to: name, among: names))", at: .option(option), expected: quotedList(names))
         }
-        var policy = PrecisionPolicy(try precision.map { name throws(Diagnostic) in try named(name, "--precision") } ?? defaultPrecision)
+        let base = try precision.map { name throws(Diagnostic) in try named(name, "--precision") } ?? defaultPrecision
+        var policy = PrecisionPolicy(base)
+        if let cache {
+            guard let type = PrecisionPolicy.CacheType(rawValue: cache) else {
+                throw .usage(
+                    "unknown value \(quoted(cache))", at: .option("--kv"), expected: quotedList(PrecisionPolicy.CacheType.allCases.map(\.rawValue)))
+            }
+            policy.cache = type
+        }
         for text in overrides {
             guard let equals = text.lastIndex(of: "="), equals != text.startIndex else {
                 throw .usage("unknown value \(quoted(text))", at: .option("--precision-for"), expected: "PATTERN=TYPE, as '*.mlp.down.*=int8'")

@@ -22,7 +22,7 @@ public enum BlockFormat {
         case .bfloat16Panels: panel * block * 2
         case .int8Panels: panel * (block + 2)
         case .int4Panels: panel * (block / 2 + 2 + 1)
-        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows: nil
+        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: nil
         }
     }
 
@@ -34,8 +34,22 @@ public enum BlockFormat {
         return roundedUp(total, to: 64)
     }
 
-    /// Of a matrix in a block format; nil where it is no matrix, and on overflow.
+    /// Bytes from one row of `q8h` to the next: the codes of all heads, then their float32 scales, up to a multiple of 64.
+    public static func int8HeadBytes(heads: Int, size: Int) -> Int? {
+        guard let codes = checkedProduct(heads, size), let scales = checkedProduct(heads, 4), let bytes = checkedSum([codes, scales]) else {
+            return nil
+        }
+        return roundedUp(bytes, to: 64)
+    }
+
+    /// Of a tensor in a block format; nil where it has not the dimensions of one, and on overflow.
     static func byteCount(_ type: TensorType, sequence: Int) -> Int? {
+        if type.dtype == .int8Heads {
+            guard type.rank == 3, let heads = type.shape[1].fixedValue, let size = type.shape[2].fixedValue,
+                let row = int8HeadBytes(heads: heads, size: size)
+            else { return nil }
+            return checkedProduct(type.shape[0].fixedValue ?? sequence, row)
+        }
         guard type.rank == 2, let columns = type.shape[1].fixedValue else { return nil }
         let rows = type.shape[0].fixedValue ?? sequence
         if type.dtype == .int8Rows {

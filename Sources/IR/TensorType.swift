@@ -7,6 +7,8 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     case uint8 = "u8"
     /// Rows of signed 8-bit codes in blocks along the row, each with a float scale and the sum of its codes: activations
     case int8Rows = "q8"
+    /// Rows of a cache, [C, heads, head size]: signed 8-bit codes with a float scale per head
+    case int8Heads = "q8h"
     /// A weight matrix in panels of 32 rows, in the order in which a product reads it: bf16
     case bfloat16Panels = "bf16p"
     /// The same in 8 bits, with a float16 scale per row and block
@@ -19,7 +21,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .float32, .int32: 4
         case .float16, .bfloat16: 2
-        case .uint8, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: 1
+        case .uint8, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: 1
         }
     }
 
@@ -27,7 +29,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     public var isPanels: Bool {
         switch self {
         case .bfloat16Panels, .int8Panels, .int4Panels: true
-        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows: false
+        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: false
         }
     }
 }
@@ -94,7 +96,7 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
 
     /// Bytes, with `T` taken as `sequence`; nil when the product overflows 64 bits.
     public func byteCount(sequence: Int = 1) -> Int? {
-        if dtype == .int8Rows || dtype.isPanels { return BlockFormat.byteCount(self, sequence: sequence) }
+        if dtype == .int8Rows || dtype == .int8Heads || dtype.isPanels { return BlockFormat.byteCount(self, sequence: sequence) }
         guard let count = elementCount(sequence: sequence) else { return nil }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.byteCount)
         return overflow ? nil : bytes

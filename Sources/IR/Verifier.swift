@@ -10,8 +10,8 @@ extension Module {
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifyWeights()
-            for (name, type) in states where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16].contains(type.dtype) {
-                throw broken("state '&\(name)' is \(type); expected f32, bf16, f16 or i32 in a static shape", at: "&\(name)")
+            for (name, type) in states where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
+                throw broken("state '&\(name)' is \(type); expected f32, bf16, f16, i32 or q8h in a static shape", at: "&\(name)")
             }
             var names: Set<String> = []
             for function in functions {

@@ -28,12 +28,22 @@ extension Pipeline {
     }
 
     private static func lowerCaches(_ module: inout Module, _ policy: PrecisionPolicy) -> Int {
-        guard policy.base != .float32 else { return 0 }
         var rewrites = 0
-        for (name, type) in module.states where type.dtype == .float32 {
-            module.states[name]?.dtype = .bfloat16
+        /// Key heads of the attention that reads a cache
+        var heads: [String: Int] = [:]
+        for operation in module.functions.flatMap(\.operations) {
+            guard case .attention(let attention) = operation.op else { continue }
+            for case .state(let name) in operation.operands { heads[name] = attention.keyValueHeads }
+        }
+        for (name, type) in module.states where type.dtype == .float32 && policy.cache != .float32 {
+            if policy.cache == .int8, let heads = heads[name], let shape = type.fixedShape, shape.count == 2 {
+                module.states[name] = TensorType(.int8Heads, fixed: [shape[0], heads, shape[1] / heads])
+            } else {
+                module.states[name]?.dtype = .bfloat16
+            }
             rewrites += 1
         }
+        guard policy.base != .float32 else { return rewrites }
         for function in module.functions.indices {
             for index in module.functions[function].operations.indices {
                 guard case .attention(let attention) = module.functions[function].operations[index].op, attention.products == .float32 else {

@@ -22,16 +22,26 @@ public struct PrecisionPolicy: Sendable, Hashable {
         }
     }
 
+    /// What a cache of keys or values holds.
+    public enum CacheType: String, Sendable, Hashable, CaseIterable {
+        case float32 = "f32"
+        case bfloat16 = "bf16"
+        case int8
+    }
+
     public var base: Precision
+    public var cache: CacheType
     /// The last that fits wins.
     public var overrides: [Override]
 
-    public init(_ base: Precision, overrides: [Override] = []) {
+    /// `cache` nil: f32 with f32, else bf16.
+    public init(_ base: Precision, cache: CacheType? = nil, overrides: [Override] = []) {
         self.base = base
+        self.cache = cache ?? (base == .float32 ? .float32 : .bfloat16)
         self.overrides = overrides
     }
 
-    public var isFloat32: Bool { base == .float32 && overrides.allSatisfy { $0.precision == .float32 } }
+    public var isFloat32: Bool { base == .float32 && cache == .float32 && overrides.allSatisfy { $0.precision == .float32 } }
 
     /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
     static let largeElementCount = 1 << 28

@@ -31,6 +31,8 @@ public enum Kernel: Hashable, Sendable {
     case rotary(headSize: Int)
     /// Over values: every row sees all keys. Over caches (`isCached`): row i sees the rows 0 ... P + i.
     case attention(Attention, isCached: Bool)
-    /// Any strides on both sides; also what stores rows in a cache, which may round them.
+    /// Any strides on both sides; also what stores rows in a cache of f32 or bf16.
     case copy
+    /// f32 [M, heads * size] -> rows of a q8h cache
+    case storeHeads(heads: Int, size: Int)
 }

@@ -91,7 +91,7 @@ struct Lowering {
         switch type.dtype {
         case .int8Rows: return BlockFormat.int8RowBytes(columns)
         case .bfloat16: return BlockFormat.paddedColumns(columns)
-        case .float32, .float16, .int32, .uint8, .bfloat16Panels, .int8Panels, .int4Panels: return nil
+        case .float32, .float16, .int32, .uint8, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: return nil
         }
     }
 
@@ -124,6 +124,12 @@ struct Lowering {
             }
         case .state(let name):
             if let type = module.states[name] {
+                // Here the rows of all heads together, in bytes.
+                if type.dtype == .int8Heads, let shape = type.fixedShape, let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2]) {
+                    var view = try view(of: .state(name), name, type)
+                    (view.type, view.strides) = (TensorType(.int8Heads, fixed: [shape[0], shape[1] * shape[2]]), [row, 1])
+                    return view
+                }
                 return try view(of: .state(name), name, type)
             }
         }
@@ -161,11 +167,15 @@ struct Lowering {
         }
         guard let type = operation.type else {
             guard case .cacheStore = operation.op else { return }
-            var target = inputs[0]
+            var (target, kernel) = (inputs[0], Kernel.copy)
+            if target.type.dtype == .int8Heads, case .state(let name) = operation.operands[0], let shape = module.states[name]?.fixedShape {
+                kernel = .storeHeads(heads: shape[1], size: shape[2])
+                inputs[1] = try rows(inputs[1])
+            }
             target.name = operation.name
             target.position = target.strides[0]
             target.type = TensorType(inputs[0].type.dtype, inputs[1].type.shape)
-            draft.nodes.append(Node(name: operation.name, kernel: .copy, inputs: [inputs[1]], output: target))
+            draft.nodes.append(Node(name: operation.name, kernel: kernel, inputs: [inputs[1]], output: target))
             return
         }
 

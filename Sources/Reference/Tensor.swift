@@ -32,7 +32,7 @@ public struct Tensor: Sendable, Equatable {
         case .float32: self.init(shape: shape, [Float](repeating: 0, count: count))
         case .int32: self.init(shape: shape, [Int32](repeating: 0, count: count))
         case .uint8: self.init(shape: shape, [UInt8](repeating: 0, count: count))
-        case .float16, .bfloat16: self.init(shape: shape, elements: .rounded(type.dtype, [Float](repeating: 0, count: count)))
+        case .float16, .bfloat16, .int8Heads: self.init(shape: shape, elements: .rounded(type.dtype, [Float](repeating: 0, count: count)))
         case .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: return nil
         }
     }

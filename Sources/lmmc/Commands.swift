@@ -30,7 +30,10 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("CPU to make code for: native.", valueName: "name"))
     var target: String = "native"
 
-    func policy() throws -> ModelOptions.PrecisionPolicy { try ModelOptions.policy(precision, overrides: precisionFor) }
+    @Option(help: ArgumentHelp("What the KV cache holds: f32, bf16 or int8. (default: f32 with f32, else bf16)", valueName: "type"))
+    var kv: String?
+
+    func policy() throws -> ModelOptions.PrecisionPolicy { try ModelOptions.policy(precision, cache: kv, overrides: precisionFor) }
 
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(

@@ -1,5 +1,5 @@
 /// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[M, g*d], f32[M, g*d] -> f32[M, h*d]
-/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d] or bf16[C, g*d] -> f32[M, h*d], at the position P
+/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d], bf16[C, g*d] or q8h[C, g, d] -> f32[M, h*d], at the position P
 ///
 /// softmax(scale * q . k) . v for each head; query head i reads key head i / (h/g). Over values every row sees every row
 /// (a vision tower); over caches row i sees the cache rows 0 ... P + i (a causal decoder).
@@ -45,14 +45,16 @@ public struct Attention: OperationPayload {
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 3...3)
-        for (operand, what) in zip(operands, ["query", "key", "value"]) {
-            try expectRank(operand, 2, "the \(what)")
-            // Only caches are bf16: no operation makes such a value of this use, and the verifier holds states apart.
-            if what == "query" || operand.dtype != .bfloat16 { try expectFloat(operand, "the \(what)") }
-        }
+        try expectRank(operands[0], 2, "the query")
+        try expectFloat(operands[0], "the query")
+        let keys = try cacheWidth(operands[1], "the key")
+        _ = try cacheWidth(operands[2], "the value")
         try expectType(operands[2], operands[1], "the value")
         let width = try expectFixed(operands[0].shape[1], "the query's width")
-        let keyWidth = try expectFixed(operands[1].shape[1], "the key's width")
+        let keyWidth = try expectFixed(keys, "the key's width")
+        if operands[1].dtype == .int8Heads, operands[1].shape[1] != .fixed(keyValueHeads) {
+            throw TypeError("a cache of \(operands[1].shape[1]) heads does not hold \(keyValueHeads) key heads")
+        }
         guard heads > 0, keyValueHeads > 0, heads % keyValueHeads == 0 else {
             throw TypeError("\(heads) heads do not share \(keyValueHeads) key heads evenly")
         }

@@ -1,4 +1,4 @@
-/// `cache_store &cache, %x` : f32[C, W] or bf16[C, W] <- f32[M, W], at the position P
+/// `cache_store &cache, %x` : f32[C, W], bf16[C, W] or q8h[C, g, W / g] <- f32[M, W], at the position P
 ///
 /// Writes row i of x, rounded to the cache's type, into row P + i of the cache. No result; the caller guarantees P + M <= C.
 public struct CacheStore: OperationPayload {
@@ -12,10 +12,23 @@ public struct CacheStore: OperationPayload {
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)
-        try expectRank(operands[0], 2, "the cache")
+        let width = try cacheWidth(operands[0], "the cache")
         try expectRank(operands[1], 2, "the stored operand")
-        if operands[0].dtype != .bfloat16 { try expectFloat(operands[0], "the cache") }
-        try expectType(operands[1], TensorType(.float32, [operands[1].shape[0], operands[0].shape[1]]), "the stored operand")
+        try expectType(operands[1], TensorType(.float32, [operands[1].shape[0], width]), "the stored operand")
         return nil
     }
+}
+
+/// The width of the rows that a cache takes.
+func cacheWidth(_ cache: TensorType, _ what: String) throws(TypeError) -> Dimension {
+    guard cache.dtype == .int8Heads else {
+        try expectRank(cache, 2, what)
+        if cache.dtype != .bfloat16 { try expectFloat(cache, what) }
+        return cache.shape[1]
+    }
+    try expectRank(cache, 3, what)
+    let (heads, size) = (try expectFixed(cache.shape[1], "the heads of \(what)"), try expectFixed(cache.shape[2], "the head size of \(what)"))
+    let (width, overflow) = heads.multipliedReportingOverflow(by: size)
+    if overflow { throw TypeError("the rows of \(what) do not fit 64 bits") }
+    return .fixed(width)
 }

@@ -55,7 +55,7 @@ public struct Matmul: OperationPayload {
         case .float32: expected = .float32
         case .bfloat16Panels: expected = .bfloat16
         case .int8Panels, .int4Panels: expected = .int8Rows
-        case .float16, .bfloat16, .int32, .uint8, .int8Rows:
+        case .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads:
             throw TypeError("the weight is \(weight); expected f32 or panels")
         }
         if left.dtype != expected { throw TypeError("the left operand is \(left); expected \(expected.rawValue) for a weight in \(weight.dtype.rawValue)") }

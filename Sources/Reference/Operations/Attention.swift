@@ -40,17 +40,22 @@ func cacheStore(_ operands: [Tensor], position: Int) throws(Diagnostic) -> Tenso
             return result
         }
     }
-    let (capacity, width) = (operands[0].shape[0], operands[0].shape[1])
+    let (capacity, width) = (operands[0].shape[0], operands[1].shape[1])
     try checkRoom(operands[1].shape[0], in: capacity, position: position)
-    var stored = operands
-    if case .rounded(.bfloat16, _) = operands[0].elements {
-        stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(.bfloat16, operands[1].floats.map(bfloat16Value)))
+    var rows = operands[1].floats
+    switch operands[0].elements {
+    case .rounded(.int8Heads, _): roundBlocks(&rows, width: width, block: operands[0].shape[2])
+    case .rounded: rows = rows.map(bfloat16Value)
+    case .float32, .int32, .uint8: break
     }
-    return apply(Overwrite(start: position * width), to: stored, shape: [capacity, width])
+    // Both sides as tensors of the cache's element type.
+    var stored = operands
+    if case .rounded(let dtype, _) = operands[0].elements { stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(dtype, rows)) }
+    return apply(Overwrite(start: position * width), to: stored, shape: operands[0].shape)
 }
 
 func attention(_ op: Attention, _ operands: [Tensor], position: Int, overStates: Bool) throws(Diagnostic) -> Tensor {
-    let (rows, width, keyWidth) = (operands[0].shape[0], operands[0].shape[1], operands[1].shape[1])
+    let (rows, width, keyWidth) = (operands[0].shape[0], operands[0].shape[1], operands[1].shape.dropFirst().reduce(1, *))
     let capacity = operands[1].shape[0]
     if overStates { try checkRoom(rows, in: capacity, position: position) }
     let size = width / op.heads

@@ -8,22 +8,25 @@ func bfloat16Value(_ x: Float) -> Float {
     return Float(bitPattern: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000)
 }
 
+/// Blocks along rows of `width` to the nearest of 255 multiples of their greatest magnitude / 127.
+func roundBlocks(_ values: inout [Float], width: Int, block: Int) {
+    for row in stride(from: 0, to: values.count, by: width) {
+        for start in stride(from: row, to: row + width, by: block) {
+            let block = start..<min(start + block, row + width)
+            let largest = values[block].reduce(0) { max($0, abs($1)) }
+            let (scale, inverse) = (largest / 127, largest > 0 ? 127 / largest : 0)
+            for index in block { values[index] = scale * (values[index] * inverse).rounded(.toNearestOrEven) }
+        }
+    }
+}
+
 /// The tensor itself where `rows` is nil.
 func quantized(_ operand: Tensor, to rows: RowType?) -> Tensor {
     guard let rows else { return operand }
     var values = operand.floats
     switch rows {
     case .bfloat16: values = values.map(bfloat16Value)
-    case .int8:
-        let width = operand.shape[1]
-        for row in stride(from: 0, to: values.count, by: width) {
-            for start in stride(from: row, to: row + width, by: BlockFormat.block) {
-                let block = start..<min(start + BlockFormat.block, row + width)
-                let largest = values[block].reduce(0) { max($0, abs($1)) }
-                let (scale, inverse) = (largest / 127, largest > 0 ? 127 / largest : 0)
-                for index in block { values[index] = scale * (values[index] * inverse).rounded(.toNearestOrEven) }
-            }
-        }
+    case .int8: roundBlocks(&values, width: operand.shape[1], block: BlockFormat.block)
     }
     return Tensor(shape: operand.shape, elements: .rounded(rows.dtype, values))
 }
