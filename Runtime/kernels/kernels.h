@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "matmul.h"
 #include "memory.h"
+#include "packed.h"
 #include "pixels.h"
 #include "rows.h"
 
