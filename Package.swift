@@ -26,7 +26,6 @@ let package = Package(
         .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
-        // Runtime/pack is plain C, so that it is as fast as the weights come from the disk.
         .target(name: "Pack", path: "Runtime/pack"),
         .target(name: "RuntimeSources"),
         .target(
