@@ -34,7 +34,7 @@ struct BodyPrinter {
     /// `const float *input`
     func parameter(_ buffer: Int) -> String { declarator(body.buffers[buffer], names[buffer], isLocal: false) }
 
-    private static func accessor(_ type: TensorType) -> String { type.dtype.isPanels ? "lmmc_panels" : "lmmc_weight" }
+    private static func accessor(_ type: TensorType) -> String { type.dtype.isPanels ? "lmmc_packed_weight" : "lmmc_weight" }
 
     static func cType(_ type: DType) -> String {
         switch type {
@@ -237,8 +237,8 @@ struct BodyPrinter {
             "lmmc_\(kernel)_row(\((["\(result.columns)"] + attributes + operands + [target]).joined(separator: ", ")));"
         }
         let (type, target) = (body.buffers[output].type.dtype, row(output, in: result.rows))
-        // What a kernel makes is rounded while it is in the cache; a store rounds by itself.
-        guard type != .float32, kernel != "store_bf16" else { return loop(result.rows, call(target)) }
+        // What a kernel makes is rounded while it is in the cache.
+        guard type != .float32 else { return loop(result.rows, call(target)) }
         loop(
             result.rows,
             [
@@ -325,8 +325,8 @@ struct BodyPrinter {
     /// Rows where both sides have them, else a loop per dimension.
     private mutating func printCopy(_ input: Int, _ output: Int) {
         let (from, to) = (body.buffers[input], body.buffers[output])
-        if from.type.dtype == .float32, to.type.dtype == .bfloat16, to.rowLayout != nil {
-            printRows("store_bf16", [], [input], output)
+        if from.type.dtype == .float32, to.type.dtype == .bfloat16, let rows = to.rowLayout?.rows {
+            loop(rows, "lmmc_store_row_bf16(\(layout(output).columns), \(row(input, in: rows)), \(row(output, in: rows)));")
             return
         }
         if from.type.dtype == .float32, let source = from.rowLayout, let target = to.rowLayout, source.rows == target.rows {
