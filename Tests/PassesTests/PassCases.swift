@@ -83,7 +83,7 @@ private func results(of module: Module) throws -> [String: [Tensor]] {
             case .uint8: arguments.append(Tensor(shape: shape, values.map { UInt8(min(255, max(0, 128 + 60 * $0))) }))
             case .int32: arguments.append(Tensor(shape: shape, (0..<count).map { Int32($0) }))
             case .float32: arguments.append(Tensor(shape: shape, values))
-            case .float16, .bfloat16, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels:
+            case .float16, .bfloat16, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels:
                 arguments.append(Tensor(shape: shape, elements: .rounded(parameter.type.dtype, values)))
             }
         }

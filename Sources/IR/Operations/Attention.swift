@@ -49,6 +49,9 @@ public struct Attention: OperationPayload {
         try expectFloat(operands[0], "the query")
         let keys = try cacheWidth(operands[1], "the key")
         _ = try cacheWidth(operands[2], "the value")
+        for (operand, what) in zip(operands[1...], ["key", "value"]) where ![.bfloat16, .int8Heads].contains(operand.dtype) {
+            try expectFloat(operand, "the \(what)")
+        }
         try expectType(operands[2], operands[1], "the value")
         let width = try expectFixed(operands[0].shape[1], "the query's width")
         let keyWidth = try expectFixed(keys, "the key's width")

@@ -14,7 +14,9 @@ public struct CacheStore: OperationPayload {
         try expectCount(operands, 2...2)
         let width = try cacheWidth(operands[0], "the cache")
         try expectRank(operands[1], 2, "the stored operand")
-        try expectType(operands[1], TensorType(.float32, [operands[1].shape[0], width]), "the stored operand")
+        // Rounding formats take f32; any other is stored as it is.
+        let rounds = operands[0].dtype == .bfloat16 || operands[0].dtype == .int8Heads
+        try expectType(operands[1], TensorType(rounds ? .float32 : operands[0].dtype, [operands[1].shape[0], width]), "the stored operand")
         return nil
     }
 }
@@ -23,7 +25,6 @@ public struct CacheStore: OperationPayload {
 func cacheWidth(_ cache: TensorType, _ what: String) throws(TypeError) -> Dimension {
     guard cache.dtype == .int8Heads else {
         try expectRank(cache, 2, what)
-        if cache.dtype != .bfloat16 { try expectFloat(cache, what) }
         return cache.shape[1]
     }
     try expectRank(cache, 3, what)

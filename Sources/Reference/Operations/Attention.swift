@@ -42,15 +42,12 @@ func cacheStore(_ operands: [Tensor], position: Int) throws(Diagnostic) -> Tenso
     }
     let (capacity, width) = (operands[0].shape[0], operands[1].shape[1])
     try checkRoom(operands[1].shape[0], in: capacity, position: position)
-    var rows = operands[1].floats
-    switch operands[0].elements {
-    case .rounded(.int8Heads, _): roundBlocks(&rows, width: width, block: operands[0].shape[2])
-    case .rounded: rows = rows.map(bfloat16Value)
-    case .float32, .int32, .uint8: break
-    }
-    // Both sides as tensors of the cache's element type.
     var stored = operands
-    if case .rounded(let dtype, _) = operands[0].elements { stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(dtype, rows)) }
+    if case .rounded(let dtype, _) = operands[0].elements, dtype != operands[1].elements.dtype {
+        var rows = operands[1].floats
+        if dtype == .int8Heads { roundBlocks(&rows, width: width, block: operands[0].shape[2]) } else { rows = rows.map(bfloat16Value) }
+        stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(dtype, rows))
+    }
     return apply(Overwrite(start: position * width), to: stored, shape: operands[0].shape)
 }
 
