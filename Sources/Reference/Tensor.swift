@@ -25,15 +25,15 @@ public struct Tensor: Sendable, Equatable {
     public init(shape: [Int], _ values: [Int32]) { self.init(shape: shape, elements: .int32(values)) }
     public init(shape: [Int], _ values: [UInt8]) { self.init(shape: shape, elements: .uint8(values)) }
 
-    /// Zeros; nil for the block formats, which are no state's.
+    /// Zeros; nil for what no state of a model is.
     init?(zeros type: TensorType) {
         guard let shape = type.fixedShape, let count = type.elementCount() else { return nil }
         switch type.dtype {
         case .float32: self.init(shape: shape, [Float](repeating: 0, count: count))
         case .int32: self.init(shape: shape, [Int32](repeating: 0, count: count))
         case .uint8: self.init(shape: shape, [UInt8](repeating: 0, count: count))
-        case .float16, .bfloat16, .int8Heads: self.init(shape: shape, elements: .rounded(type.dtype, [Float](repeating: 0, count: count)))
-        case .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: return nil
+        case .bfloat16, .int8Heads: self.init(shape: shape, elements: .rounded(type.dtype, [Float](repeating: 0, count: count)))
+        case .float16, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: return nil
         }
     }
 

@@ -83,9 +83,9 @@ import Testing
 
 extension Module {
     /// Those of functions and of definitions of weights.
-    fileprivate var allOperations: [Operation] {
+    fileprivate var allOperations: [IR.Operation] {
         functions.flatMap(\.operations)
-            + weights.values.flatMap { weight -> [Operation] in
+            + weights.values.flatMap { weight -> [IR.Operation] in
                 if case .folded(let operations) = weight.definition { operations } else { [] }
             }
     }

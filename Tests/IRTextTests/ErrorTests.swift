@@ -36,7 +36,7 @@ private func inModule(_ items: String, _ message: String, expected: String? = ni
 
 private let mnemonics =
     "normalize, extract_patches, gather_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, "
-    + "activation, gate, layer_norm, rms_norm, rotary, cache_store, attention"
+    + "activation, gate, layer_norm, rms_norm, quantize, pack, rotary, cache_store, attention"
 
 private let lexical: [Fault] = [
     Fault("module \"m\" stage imported {\n  ^#\n}", "unexpected character '#'", expected: "IR text"),
@@ -65,7 +65,7 @@ private let structural: [Fault] = [
     Fault("module \"m\" stage imported { } ^}", "unexpected '}'", expected: "nothing after the module"),
     inModule("weight ^w", "unexpected 'w'", expected: "'@' and the weight's name"),
     inModule("weight @w ^= ", "unexpected '='", expected: "':'"),
-    inModule("weight @w : ^float[4]", "unexpected 'float'", expected: "a type: 'f32', 'f16', 'bf16', 'i32' or 'u8' and '[dimensions]'"),
+    inModule("weight @w : ^float[4]", "unexpected 'float'", expected: "a type: 'f32', 'f16', 'bf16', 'i32', 'u8', 'q8', 'q8h', 'bf16p', 'q8p' or 'q4p' and '[dimensions]'"),
     inModule("weight @w : f32^(4)", "unexpected '('", expected: "'['"),
     inModule("weight @w : f32[4 ^5]", "unexpected '5'", expected: "',' or ']'"),
     inModule("weight @w : f32[4, ^]", "unexpected ']'", expected: "a dimension"),
