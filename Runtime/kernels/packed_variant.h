@@ -77,6 +77,12 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } lmmc_variant;
 
+extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
+extern const lmmc_product lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
+lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_plain, lmmc_quantize_bf16_avx512;
+lmmc_finish_kernel lmmc_finish_plain, lmmc_finish_avx512;
+lmmc_piece_kernel lmmc_tile_q8_avx512vnni;
+
 // The table: better ones later; the first needs nothing and is complete.
 int lmmc_variant_count(void);
 const lmmc_variant *lmmc_variant_at(int index);
