@@ -10,16 +10,27 @@
 #include <cpuid.h>
 #endif
 
-extern const lmmc_variant lmmc_variant_plain;
+enum {
+  AVX2 = LMMC_CPU_AVX2,
+  AVXVNNI = AVX2 | LMMC_CPU_AVXVNNI,
+  AVX512 = AVX2 | LMMC_CPU_AVX512,
+  AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
+  AVX512BF16 = AVX512VNNI | LMMC_CPU_AVX512BF16,
+};
 
-// Better ones later. A variant that builds on others needs what they need.
-static const lmmc_variant *const variants[] = {
-    &lmmc_variant_plain,
+// Better ones later. Each needs what it builds on.
+static const lmmc_variant variants[] = {
+    {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
+#if defined(__x86_64__)
+    {"avx512", AVX512, NULL, NULL, NULL, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
+    {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
+    {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
+#endif
 };
 enum { COUNT = sizeof variants / sizeof *variants };
 
 int lmmc_variant_count(void) { return COUNT; }
-const lmmc_variant *lmmc_variant_at(int index) { return variants[index]; }
+const lmmc_variant *lmmc_variant_at(int index) { return &variants[index]; }
 
 #if defined(__x86_64__)
 // CPUID by hand: clang 14 cannot name AVX-VNNI, and an operating system must save the registers.
@@ -56,7 +67,7 @@ lmmc_cpu lmmc_this_cpu(void) { return (lmmc_cpu){0}; }
 lmmc_choice lmmc_choose(lmmc_cpu cpu) {
   lmmc_choice choice = {0};
   for (int i = 0; i < COUNT; i++) {
-    const lmmc_variant *v = variants[i];
+    const lmmc_variant *v = &variants[i];
     if (v->needs & ~cpu.features) continue;
     CHOOSE(bf16)
     CHOOSE(q8)
@@ -71,7 +82,7 @@ lmmc_choice lmmc_choose(lmmc_cpu cpu) {
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
   char names[160] = "";
   for (int i = 0; i < COUNT; i++) {
-    const lmmc_variant *v = variants[i];
+    const lmmc_variant *v = &variants[i];
     if (strcmp(level, v->name) != 0) {
       if (i > 0) strcat(names, i + 1 < COUNT ? ", " : " or ");
       strcat(names, v->name);

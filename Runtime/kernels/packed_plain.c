@@ -51,7 +51,7 @@ static void tile_bf16(int64_t rows, const lmmc_piece *p) {
   }
 }
 
-static void quantize_q8(int64_t k, const float *x, void *out) {
+void lmmc_quantize_q8_plain(int64_t k, const float *x, void *out) {
   int8_t *codes = out;
   float *scales = (float *)((char *)out + lmmc_q8_scales(k));
   int32_t *sums = (int32_t *)((char *)out + lmmc_q8_sums(k));
@@ -81,7 +81,7 @@ static void quantize_q8(int64_t k, const float *x, void *out) {
   }
 }
 
-static void quantize_bf16(int64_t k, const float *x, void *out) {
+void lmmc_quantize_bf16_plain(int64_t k, const float *x, void *out) {
   uint16_t *row = out;
   for (int64_t i = 0; i < k; i++) {
     uint32_t bits;
@@ -92,18 +92,8 @@ static void quantize_bf16(int64_t k, const float *x, void *out) {
   memset(row + k, 0, (size_t)(lmmc_bf16_row_bytes(k) - 2 * k));
 }
 
-static void finish(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
+void lmmc_finish_plain(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
 
-static const lmmc_product product_bf16 = {.tile_rows = 8, .tile_blocks = 4, .tile = tile_bf16};
-static const lmmc_product product_q8 = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8};
-static const lmmc_product product_q4 = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8, .unpack = unpack_q4, .unpacked_bytes = 2048};
-
-const lmmc_variant lmmc_variant_plain = {
-    .name = "plain",
-    .bf16 = &product_bf16,
-    .q8 = &product_q8,
-    .q4 = &product_q4,
-    .quantize_q8 = quantize_q8,
-    .quantize_bf16 = quantize_bf16,
-    .finish = finish,
-};
+const lmmc_product lmmc_bf16_plain = {.tile_rows = 8, .tile_blocks = 4, .tile = tile_bf16};
+const lmmc_product lmmc_q8_plain = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8};
+const lmmc_product lmmc_q4_plain = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8, .unpack = unpack_q4, .unpacked_bytes = 2048};

@@ -15,7 +15,7 @@ typedef struct {
   const uint8_t *codes;     // as packed or, where the product has `unpack`, unpacked
   const uint16_t *scales;   // f16
   const uint8_t *offsets;   // as packed
-  float *sums;              // [rows][LMMC_PANEL], added to
+  float *sums;              // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
 } lmmc_piece;
 
 typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
@@ -76,6 +76,12 @@ typedef struct {
   lmmc_quantize_kernel *quantize_q8, *quantize_bf16;
   lmmc_finish_kernel *finish;
 } lmmc_variant;
+
+extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
+extern const lmmc_product lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
+lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_plain, lmmc_quantize_bf16_avx512;
+lmmc_finish_kernel lmmc_finish_plain, lmmc_finish_avx512;
+lmmc_piece_kernel lmmc_tile_q8_avx512vnni;
 
 // The table: better ones later; the first needs nothing and is complete.
 int lmmc_variant_count(void);

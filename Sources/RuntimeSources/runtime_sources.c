@@ -95,6 +95,9 @@ static const unsigned char kernels_packed_c[] = {
 static const unsigned char kernels_packed_h[] = {
 #embed "../../Runtime/kernels/packed.h"
 };
+static const unsigned char kernels_packed_bf16_avx512bf16_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_avx512bf16.c"
+};
 static const unsigned char kernels_packed_dispatch_c[] = {
 #embed "../../Runtime/kernels/packed_dispatch.c"
 };
@@ -103,6 +106,18 @@ static const unsigned char kernels_packed_finish_h[] = {
 };
 static const unsigned char kernels_packed_plain_c[] = {
 #embed "../../Runtime/kernels/packed_plain.c"
+};
+static const unsigned char kernels_packed_q4_avx512vnni_c[] = {
+#embed "../../Runtime/kernels/packed_q4_avx512vnni.c"
+};
+static const unsigned char kernels_packed_q8_avx512vnni_c[] = {
+#embed "../../Runtime/kernels/packed_q8_avx512vnni.c"
+};
+static const unsigned char kernels_packed_rows_avx512_c[] = {
+#embed "../../Runtime/kernels/packed_rows_avx512.c"
+};
+static const unsigned char kernels_packed_target_h[] = {
+#embed "../../Runtime/kernels/packed_target.h"
 };
 static const unsigned char kernels_packed_variant_h[] = {
 #embed "../../Runtime/kernels/packed_variant.h"
@@ -206,9 +221,14 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/memory.h", kernels_memory_h),
     ENTRY("kernels/packed.c", kernels_packed_c),
     ENTRY("kernels/packed.h", kernels_packed_h),
+    ENTRY("kernels/packed_bf16_avx512bf16.c", kernels_packed_bf16_avx512bf16_c),
     ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
     ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
     ENTRY("kernels/packed_plain.c", kernels_packed_plain_c),
+    ENTRY("kernels/packed_q4_avx512vnni.c", kernels_packed_q4_avx512vnni_c),
+    ENTRY("kernels/packed_q8_avx512vnni.c", kernels_packed_q8_avx512vnni_c),
+    ENTRY("kernels/packed_rows_avx512.c", kernels_packed_rows_avx512_c),
+    ENTRY("kernels/packed_target.h", kernels_packed_target_h),
     ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
     ENTRY("kernels/parallel.h", kernels_parallel_h),
     ENTRY("kernels/pixels.h", kernels_pixels_h),
