@@ -94,8 +94,8 @@ extension Module {
                 throw broken("'concatenate' along dimension \(concatenate.axis) at stage 'optimized'; expected rows only", at: place)
             case .matmul where !operation.operands[1].isWeight:
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
-            case .normalize, .extractPatches, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
-                .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore, .attention:
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+                .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore, .attention:
                 break
             }
         }
@@ -147,8 +147,8 @@ extension Op {
         switch self {
         case .cacheStore: index == 0
         case .attention: index == 1 || index == 2
-        case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-            .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary:
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+            .matmul, .add, .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary:
             false
         }
     }

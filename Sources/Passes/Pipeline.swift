@@ -18,7 +18,7 @@ public struct Pass: Sendable {
 /// The passes between import and plan, in the order in which `compile` runs them.
 public enum Pipeline {
     public static let passes: [Pass] = [
-        deadCode, fuseGate, sinkLastRow, fuseEpilogue, foldLinear, orderWindows, splitConcatenation, foldEmbedding, foldNormalization,
+        deadCode, fuseGate, sinkLastRow, fuseEpilogue, averageFirst, foldLinear, orderWindows, splitConcatenation, foldEmbedding, foldNormalization,
         foldAttentionScale, foldNormScale, mergeMatmuls, commonSubexpressions, foldConstants,
     ]
 

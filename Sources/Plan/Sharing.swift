@@ -56,7 +56,7 @@ extension Draft {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
-        case .normalize, .extractPatches, .gatherWindows, .embed, .rotaryTable, .attention, .copy: []
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .rotaryTable, .attention, .copy: []
         }
     }
 

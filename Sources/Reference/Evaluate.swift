@@ -10,6 +10,7 @@ func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Boo
     case .normalize(let op): normalize(op, operands[0])
     case .extractPatches(let op): extractPatches(op, operands[0])
     case .gatherWindows(let op): gatherWindows(op, operands[0])
+    case .averageWindows(let op): averageWindows(op, operands[0])
     case .concatenate(let op): concatenate(op, operands)
     case .slice(let op): slice(op, operands[0])
     case .lastRow: lastRow(operands[0])

@@ -25,6 +25,7 @@ import Testing
         case .rotary: 17
         case .cacheStore: 18
         case .attention: 19
+        case .averageWindows: 20
         }
     }
 
