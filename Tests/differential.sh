@@ -18,7 +18,7 @@ for word in "$@"; do
   previous=$word
 done
 if [ -z "$source" ] || [[ $object != *.o ]]; then exec gcc "$@"; fi
-kept=${0%/*}/$(cat "$source" <(printf '%s\n' "${@##/tmp/*}") | sha1sum | cut -d ' ' -f 1).o
+kept=${0%/*}/$({ cat "$source"; printf '%s\n' "$@" | grep -v "$TMPDIR"; } | sha1sum | cut -d ' ' -f 1).o
 [ -e "$kept" ] || { gcc "$@" && mv "$object" "$kept.$$" && mv "$kept.$$" "$kept"; }
 cp "$kept" "$object"
 case $object in *model.c.o) rm -f "$kept" ;; esac

@@ -17,7 +17,7 @@ func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Boo
     case .reshape(let op): Tensor(shape: op.shape, elements: operands[0].elements)
     case .transpose(let op): transpose(op, operands[0])
     case .embed(let op): try embed(op, operands)
-    case .matmul(let op): matmul(op, operands)
+    case .matmul(let op): try matmul(op, operands)
     case .add: elementwise(operands, +)
     case .multiply: elementwise(operands, *)
     case .scale(let op): mapped(operands[0]) { $0 * op.factor }
