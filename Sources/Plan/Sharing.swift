@@ -51,7 +51,7 @@ extension Draft {
     }
 
     /// The inputs over which a kernel may write its result: it reads each element, row or pair before it writes it.
-    private func overwritableInputs(of node: Node) -> [Int] {
+    func overwritableInputs(of node: Node) -> [Int] {
         switch node.kernel {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
