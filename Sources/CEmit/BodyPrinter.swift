@@ -182,13 +182,8 @@ struct BodyPrinter {
                     "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
                         + "\(names[inputs[0]]), \(target));")
             }
-        case .gatherWindows(let gather):
-            let (tokens, result) = (layout(inputs[0]), layout(output))
-            let index = result.rows.isMany ? "i" : "0"
-            loop(
-                result.rows,
-                "lmmc_gather_window(\(gather.width), \(tokens.columns), \(gather.kernel), \(index), \(names[inputs[0]]), \(tokens.stride), "
-                    + "\(row(output, in: result.rows)));")
+        case .gatherWindows(let gather): printWindows("gather", gather, inputs[0], output)
+        case .averageWindows(let average): printWindows("average", average.windows, inputs[0], output)
         case .embed:
             let result = layout(output)
             let token = result.rows.isMany ? "[i]" : "[0]"
@@ -227,6 +222,15 @@ struct BodyPrinter {
             let result = layout(output)
             loop(result.rows, "lmmc_store_row_i8(\(heads), \(size), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         }
+    }
+
+    /// A kernel of windows of a grid: `lmmc_NAME_window(grid width, columns, kernel, window, tokens, output)`.
+    private mutating func printWindows(_ kernel: String, _ windows: GatherWindows, _ input: Int, _ output: Int) {
+        let (tokens, result) = (layout(input), layout(output))
+        loop(
+            result.rows,
+            "lmmc_\(kernel)_window(\(windows.width), \(tokens.columns), \(windows.kernel), \(result.rows.isMany ? "i" : "0"), "
+                + "\(names[input]), \(tokens.stride), \(row(output, in: result.rows)));")
     }
 
     /// A kernel of rows: `lmmc_NAME_row(columns, attributes, inputs, output)`.

@@ -101,7 +101,8 @@ struct Inspection {
                     + ", computed up to block \(fusion.lastTap)"))
             var text = "taps \(fusion.taps.map(String.init).joined(separator: ", "))"
             if !fusion.mbtf.isEmpty { text += "; MBTF" }
-            if fusion.kernel > 1 { text += "; windows of \(fusion.kernel) x \(fusion.kernel)" }
+            if fusion.kernel > 1 { text += "; \(fusion.averagesWindow ? "means" : "windows") of \(fusion.kernel) x \(fusion.kernel)" }
+            if let qformer = fusion.qformer { text += "; Q-Former with \(qformer.queries) queries, \(qformer.layerCount) layers" }
             if fusion.windowConvolution != nil { text += " with a convolution" }
             if fusion.tokensPerWindow > 1 { text += ", \(fusion.tokensPerWindow) tokens each" }
             lines.append(("fusion", text))

@@ -4,6 +4,7 @@ public enum Op: Hashable, Sendable {
     case normalize(Normalize)
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
+    case averageWindows(AverageWindows)
     case concatenate(Concatenate)
     case slice(Slice)
     case lastRow(LastRow)
@@ -32,6 +33,7 @@ public enum Op: Hashable, Sendable {
         case .normalize(let payload): payload
         case .extractPatches(let payload): payload
         case .gatherWindows(let payload): payload
+        case .averageWindows(let payload): payload
         case .concatenate(let payload): payload
         case .slice(let payload): payload
         case .lastRow(let payload): payload
@@ -61,6 +63,7 @@ public enum Op: Hashable, Sendable {
         (Normalize.mnemonic, { reader throws(TypeError) in .normalize(try Normalize(&reader)) }),
         (ExtractPatches.mnemonic, { reader throws(TypeError) in .extractPatches(try ExtractPatches(&reader)) }),
         (GatherWindows.mnemonic, { reader throws(TypeError) in .gatherWindows(try GatherWindows(&reader)) }),
+        (AverageWindows.mnemonic, { reader throws(TypeError) in .averageWindows(try AverageWindows(&reader)) }),
         (Concatenate.mnemonic, { reader throws(TypeError) in .concatenate(try Concatenate(&reader)) }),
         (Slice.mnemonic, { reader throws(TypeError) in .slice(try Slice(&reader)) }),
         (LastRow.mnemonic, { reader throws(TypeError) in .lastRow(try LastRow(&reader)) }),

@@ -95,7 +95,7 @@ extension Module {
             case .matmul where !operation.operands[1].isWeight:
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
             case .pack: throw broken("'pack' at stage 'optimized'; expected it in the definitions of weights only", at: place)
-            case .normalize, .extractPatches, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
                 break
             }
@@ -148,7 +148,7 @@ extension Op {
         switch self {
         case .cacheStore: index == 0
         case .attention: index == 1 || index == 2
-        case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
             .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
             false
         }

@@ -60,6 +60,7 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     switch operation.op {
     case .reshape: return Cost()
     case .extractPatches, .gatherWindows, .concatenate, .transpose: return perElement(0)
+    case .averageWindows(let average): return perElement(product(average.windows.kernel, average.windows.kernel))
     case .slice, .lastRow: return Cost(bytesRead: bytes(operation.type), bytesWritten: bytes(operation.type))
     case .embed:
         // One row per token, of the table or of the vision rows.

@@ -8,6 +8,7 @@ public enum Kernel: Hashable, Sendable {
     /// f32 [C, H, W] or u8 [H, W, C] -> f32 [rows, C*p*p], contiguous
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
+    case averageWindows(AverageWindows)
     /// i32 [M], f32 or panels [V, C] and perhaps f32 [R, C] -> f32 [M, C]
     case embed
     /// f32 [M, K] -> rows of the type, each filled up to whole blocks

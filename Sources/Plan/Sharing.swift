@@ -53,12 +53,12 @@ extension Draft {
     }
 
     /// The inputs over which a kernel may write its result: it reads each element, row or pair before it writes it.
-    private func overwritableInputs(of node: Node) -> [Int] {
+    func overwritableInputs(of node: Node) -> [Int] {
         switch node.kernel {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
-        case .normalize, .extractPatches, .gatherWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads: []
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads: []
         }
     }
 

@@ -2,7 +2,7 @@ import Testing
 
 /// The golden checkpoints, compiled and run.
 @Suite(.serialized) struct GoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 12) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 18) }
 
     @Test(arguments: GoldenManifest.checkpoints)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {

@@ -27,6 +27,7 @@ import Testing
         case .attention: 19
         case .quantize: 20
         case .pack: 21
+        case .averageWindows: 22
         }
     }
 

@@ -13,6 +13,7 @@ let samples: [Op] = [
     .extractPatches(ExtractPatches(patch: 14, window: 2)),
     .extractPatches(ExtractPatches(patch: 14, window: 2, center: [122.5, 0, -1])),
     .gatherWindows(GatherWindows(height: 4, width: 6, kernel: 2)),
+    .averageWindows(AverageWindows(height: 4, width: 6, kernel: 2)),
     .concatenate(Concatenate(axis: 1)),
     .slice(Slice(axis: 0, start: 1, count: 2)),
     .lastRow(LastRow()),

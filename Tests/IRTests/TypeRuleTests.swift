@@ -71,6 +71,10 @@ private let imageRules: [Rule] = {
         Rule(windows(4, 6, 3), [f32(24, 5)], refused: "a window of 3 does not divide the 4 x 6 grid"),
         Rule(windows(6, 4, 3), [f32(24, 5)], refused: "a window of 3 does not divide the 6 x 4 grid"),
         Rule(windows(4, 6, 0), [f32(24, 5)], refused: "a window of 0 does not divide the 4 x 6 grid"),
+        Rule(.averageWindows(AverageWindows(height: 4, width: 6, kernel: 2)), [f32(24, 5)], f32(6, 5)),
+        Rule(
+            .averageWindows(AverageWindows(height: 4, width: 6, kernel: 3)), [f32(24, 5)],
+            refused: "a window of 3 does not divide the 4 x 6 grid"),
     ]
 }()
 

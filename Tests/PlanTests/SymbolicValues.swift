@@ -116,6 +116,7 @@ struct SymbolicModule {
             case .normalize(let normalize): computed("\(Kernel.normalize(normalize))")
             case .extractPatches(let extract): computed("\(Kernel.extractPatches(extract))")
             case .gatherWindows(let gather): computed("\(Kernel.gatherWindows(gather))")
+            case .averageWindows(let average): computed("\(Kernel.averageWindows(average))")
             case .embed: computed("\(Kernel.embed)")
             case .matmul(let matmul): computed("\(Kernel.matmul(matmul))")
             case .scale(let scale): computed("\(Kernel.scale(scale.factor))")
