@@ -46,8 +46,7 @@ import Testing
     }
 
     @Test func refusals() {
-        let table: [(String, Any, String)] = [
-            ("model_type", "mistral", "is 'mistral'; expected 'llava_llama' or 'llava'"),
+            ("model_type", "mistral", "is 'mistral'; expected 'llava_llama', 'llava' or 'llama'"),
             ("model_type", "mistral", "is 'mistral'; expected 'llava_llama', 'llava' or 'llama'"),
             ("text_config", ["a": 1], "marks the layout of transformers, which is not supported yet; expected LLaVA's original layout"),
             ("hidden_size", 0, "is 0; expected 1 to 2147483647"),
@@ -120,7 +119,10 @@ import Testing
         fixture.files["added_tokens.json"] = "{\"[PAD]\": 261, \"<s>\": 1, \"beyond\": 264}"
         fixture.files["tokenizer_config.json"] =
             "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<image>\"}, \"0\": {\"content\": \"<unk>\"}, \"261\": {\"content\": \"[PAD]\"}}}"
-        guard case .sentencePiece(let model) = try fixture.open().tokenizer else { return Issue.record("another kind of tokenizer") }
+        guard case .sentencePiece(let model) = try fixture.open().tokenizer else {
+            Issue.record("another kind of tokenizer")
+            return
+        }
         #expect(model.addedTokens == [
             SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]"),
         ])
