@@ -158,6 +158,12 @@ static const unsigned char output_h[] = {
 static const unsigned char pack_include_packed_layout_h[] = {
 #embed "../../Runtime/pack/include/packed_layout.h"
 };
+static const unsigned char perplexity_c[] = {
+#embed "../../Runtime/perplexity.c"
+};
+static const unsigned char perplexity_h[] = {
+#embed "../../Runtime/perplexity.h"
+};
 static const unsigned char prompt_c[] = {
 #embed "../../Runtime/prompt.c"
 };
@@ -187,6 +193,21 @@ static const unsigned char tokenizer_c[] = {
 };
 static const unsigned char tokenizer_h[] = {
 #embed "../../Runtime/tokenizer.h"
+};
+static const unsigned char tokenizer_encode_c[] = {
+#embed "../../Runtime/tokenizer_encode.c"
+};
+static const unsigned char tokenizer_internal_h[] = {
+#embed "../../Runtime/tokenizer_internal.h"
+};
+static const unsigned char tokenizer_split_c[] = {
+#embed "../../Runtime/tokenizer_split.c"
+};
+static const unsigned char tokenizer_split_h[] = {
+#embed "../../Runtime/tokenizer_split.h"
+};
+static const unsigned char unicode_h[] = {
+#embed "../../Runtime/unicode.h"
 };
 
 #define ENTRY(name, id) {name, id, sizeof id}
@@ -242,6 +263,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
+    ENTRY("perplexity.c", perplexity_c),
+    ENTRY("perplexity.h", perplexity_h),
     ENTRY("prompt.c", prompt_c),
     ENTRY("prompt.h", prompt_h),
     ENTRY("run.c", run_c),
@@ -252,6 +275,11 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),
     ENTRY("tokenizer.h", tokenizer_h),
+    ENTRY("tokenizer_encode.c", tokenizer_encode_c),
+    ENTRY("tokenizer_internal.h", tokenizer_internal_h),
+    ENTRY("tokenizer_split.c", tokenizer_split_c),
+    ENTRY("tokenizer_split.h", tokenizer_split_h),
+    ENTRY("unicode.h", unicode_h),
 };
 
 const lmmc_runtime_source *lmmc_runtime_sources(size_t *count) {
