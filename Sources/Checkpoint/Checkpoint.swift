@@ -24,12 +24,21 @@ public struct Checkpoint: Sendable {
         guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
         let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
         try checkModelType(config)
-        let decoder = try DecoderConfiguration(config)
-        let tower = try VisionSource.find(config: config, checkpoint: path, option: visionTower)
-        let folder = try TensorFolder(path: path)
-        let fusion = try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
+        let text = config["text_config"] == nil ? nil : try config.transformersText()
+        let decoder = try DecoderConfiguration(text ?? config)
+        let tower =
+            text == nil
+            ? try VisionSource.find(config: config, checkpoint: path, option: visionTower)
+            : try VisionSource(transformers: config, checkpoint: path, option: visionTower)
+        var folder = try TensorFolder(path: path)
+        if text != nil { folder = folder.readAsTransformers() }
+        let fusion =
+            text == nil
+            ? try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
+            : try FusionSource(transformers: config, vision: tower.vision, decoder: decoder)
         let tokenizer = try SentencePieceModel(folder: path, vocabularySize: decoder.vocabularySize)
-        let prompt = try PromptConfiguration(config: config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
+        let prompt = try PromptConfiguration(
+            config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
 
         var own = TensorMatcher(folder)
         try own.match(fusion.tensors)
@@ -51,7 +60,8 @@ public struct Checkpoint: Sendable {
         try own.refuseSurplus()
 
         let configuration = ModelConfiguration(
-            name: lastPathComponent(path), layout: config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
+            name: lastPathComponent(path),
+            layout: text != nil ? .transformers : config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
             fusion: fusion.fusion, preprocessing: tower.preprocessing, decoder: decoder, prompt: prompt)
         return Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
     }
@@ -62,10 +72,6 @@ public struct Checkpoint: Sendable {
         guard supported.contains(kind) else {
             let yet = kind == "llama" ? ", which is not supported yet" : ""
             throw config.invalid("model_type", "is \(quoted(kind))\(yet)", expected: quotedList(supported))
-        }
-        if config["text_config"] != nil {
-            throw config.invalid(
-                "text_config", "marks the layout of transformers, which is not supported yet", expected: "LLaVA's original layout")
         }
     }
 

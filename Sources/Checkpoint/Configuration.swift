@@ -5,6 +5,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         case llava
         /// LLaVA's layout with the key `mm_token_fusion`.
         case configurable
+        /// What transformers' LlavaForConditionalGeneration writes.
+        case transformers
     }
 
     /// The checkpoint folder's own name.

@@ -3,6 +3,7 @@ import Support
 /// One tensor that a configuration asks for, with the names and shapes that files give it.
 struct ExpectedTensor {
     let canonicalName: String
+    /// In LLaVA's original layout.
     let sourceName: String
     let shape: [Int]
     /// A 1x1 convolution may stand as [out, in, 1, 1]; the bytes are the same.
@@ -20,7 +21,8 @@ struct ExpectedTensor {
         let because = reason.map { " (\($0))" } ?? ""
         guard let found = folder.tensors[sourceName] else {
             guard isRequired else { return nil }
-            throw .error("tensor \(quoted(sourceName)) is missing", at: .file(folder.listing), expected: "shape \(fileShape)\(because)")
+            throw .error(
+                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing), expected: "shape \(fileShape)\(because)")
         }
         let stored = found.tensor
         guard stored.shape == fileShape || stored.shape == shape else {
@@ -32,7 +34,7 @@ struct ExpectedTensor {
                 expected: quotedList(ElementType.allCases.map(\.rawValue)))
         }
         return TensorEntry(
-            canonicalName: canonicalName, sourceName: sourceName, dtype: dtype, shape: shape, file: found.file, range: stored.range)
+            canonicalName: canonicalName, sourceName: stored.name, dtype: dtype, shape: shape, file: found.file, range: stored.range)
     }
 }
 

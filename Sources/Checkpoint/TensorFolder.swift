@@ -1,6 +1,7 @@
 import Support
 
-/// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`.
+/// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`, under the names of
+/// LLaVA's original layout.
 struct TensorFolder {
     static let singleName = "model.safetensors"
     static let indexName = "model.safetensors.index.json"
@@ -11,9 +12,11 @@ struct TensorFolder {
         var site: Site { .tensor(tensor.name, file: file.path) }
     }
 
-    let tensors: [String: Entry]
+    var tensors: [String: Entry]
     /// The file to name when a tensor is missing: the single file or the index.
-    let listing: String
+    var listing: String
+    /// A name of LLaVA's layout as these files spell it, for what is missing.
+    var spelling: @Sendable (String) -> String = { $0 }
 
     init(path: String) throws(Diagnostic) {
         let single = joinedPath(path, Self.singleName), index = joinedPath(path, Self.indexName)
