@@ -15,7 +15,7 @@ public struct Checkpoint: Sendable {
     /// By canonical name. Tower blocks up to `fusion.lastTap` are always there; later blocks and the post-layernorm only
     /// when the file has them. With tied embeddings `decoder.lm_head.weight` is the entry of `decoder.embed_tokens.weight`.
     public let tensors: [String: TensorEntry]
-    public let tokenizer: SentencePieceModel
+    public let tokenizer: Tokenizer
 
     /// Opens and validates the folder `path`; reads no weights. `visionTower` is a folder with the tower's
     /// configuration and, unless the checkpoint itself holds them, its weights.
@@ -23,6 +23,7 @@ public struct Checkpoint: Sendable {
         guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: "a checkpoint folder") }
         guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
         let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
+        if try isDecoderOnly(config) { return try openDecoder(path: path, config: config, visionTower: visionTower) }
         try checkModelType(config)
         let text = config["text_config"] == nil ? nil : try config.transformersText()
         let decoder = try DecoderConfiguration(text ?? config)
@@ -36,19 +37,13 @@ public struct Checkpoint: Sendable {
             text == nil
             ? try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
             : try FusionSource(transformers: config, vision: tower.vision, decoder: decoder)
-        let tokenizer = try SentencePieceModel(folder: path, vocabularySize: decoder.vocabularySize)
+        let tokenizer = try Tokenizer(folder: path, vocabularySize: decoder.vocabularySize)
         let prompt = try PromptConfiguration(
             config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
 
         var own = TensorMatcher(folder)
         try own.match(fusion.tensors)
-        try own.match(decoderTensors(decoder))
-        if decoder.tiedEmbeddings {
-            // Tied means the embedding, whatever the file keeps under the head's name.
-            own.entries["decoder.lm_head.weight"] = own.entries["decoder.embed_tokens.weight"]
-            own.ignore { $0 == "lm_head.weight" }
-        }
-        own.ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
+        try own.matchDecoder(decoder)
         let lastTap = fusion.fusion.lastTap
         let inside = "model.vision_tower.vision_tower."
         if folder.tensors.keys.contains(where: { $0.hasPrefix(inside) }) {
@@ -67,11 +62,10 @@ public struct Checkpoint: Sendable {
     }
 
     private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {
-        let supported = ["llava_llama", "llava"]
+        let supported = ["llava_llama", "llava", "llama"]
         let kind = try config.string("model_type")
         guard supported.contains(kind) else {
-            let yet = kind == "llama" ? ", which is not supported yet" : ""
-            throw config.invalid("model_type", "is \(quoted(kind))\(yet)", expected: quotedList(supported))
+            throw config.invalid("model_type", "is \(quoted(kind))", expected: quotedList(supported))
         }
     }
 
@@ -111,7 +105,7 @@ public struct Checkpoint: Sendable {
 }
 
 /// Finds what is expected in a folder and remembers what is left over.
-private struct TensorMatcher {
+struct TensorMatcher {
     let folder: TensorFolder
     var entries: [String: TensorEntry] = [:]
     private var rest: Set<String>
@@ -127,6 +121,16 @@ private struct TensorMatcher {
             entries[tensor.canonicalName] = entry
             rest.remove(tensor.sourceName)
         }
+    }
+
+    mutating func matchDecoder(_ decoder: DecoderConfiguration) throws(Diagnostic) {
+        try match(decoderTensors(decoder))
+        if decoder.tiedEmbeddings {
+            // Tied means the embedding, whatever the file keeps under the head's name.
+            entries["decoder.lm_head.weight"] = entries["decoder.embed_tokens.weight"]
+            ignore { $0 == "lm_head.weight" }
+        }
+        ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
     }
 
     /// The tower under the first of `prefixes` that the folder uses; newer transformers leave `vision_model.` out.

@@ -7,6 +7,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         case configurable
         /// What transformers' LlavaForConditionalGeneration writes.
         case transformers
+        /// LLaMA without images (`model_type` "llama").
+        case decoderOnly = "decoder"
     }
 
     /// The checkpoint folder's own name.

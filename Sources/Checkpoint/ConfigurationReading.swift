@@ -123,7 +123,7 @@ extension DecoderConfiguration {
 
 extension PromptConfiguration {
     /// Merges the ids of `config.json`, `generation_config.json`, `tokenizer_config.json` and the tokenizer itself.
-    init(config: JSONObject, folder: String, tokenizer: SentencePieceModel, vocabularySize: Int) throws(Diagnostic) {
+    init(config: JSONObject, folder: String, tokenizer: Tokenizer, vocabularySize: Int) throws(Diagnostic) {
         func ids(_ object: JSONObject, _ key: String) throws(Diagnostic) -> [Int] {
             let ids = if case .array? = object[key] { try object.integers(key) } else { try object.optionalInteger(key).map { [$0] } ?? [] }
             if let wrong = ids.first(where: { !(0..<vocabularySize ~= $0) }) {

@@ -3,6 +3,12 @@ import Checkpoint
 /// The tokenizer as compiled programs read it in place; the layout is documented in Runtime/tokenizer.h.
 ///
 /// The count is a multiple of 8. Texts together must stay below 4 GiB, which any readable checkpoint file does.
+func tokenizerBlob(_ tokenizer: Tokenizer) -> [UInt8] {
+    switch tokenizer {
+    case .sentencePiece(let model): tokenizerBlob(model)
+    }
+}
+
 func tokenizerBlob(_ model: SentencePieceModel) -> [UInt8] {
     let control = model.pieces.enumerated().filter { $0.element.kind == .control }.map { (id: $0.offset, text: $0.element.text) }
     let added = model.addedTokens.map { (id: $0.id, text: Array($0.text.utf8)) }

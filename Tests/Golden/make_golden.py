@@ -76,6 +76,11 @@ CHECKPOINTS = {
     "fusion-e8-no-conv": (Spec(c1=18, vision_heads=2, vision_ff=30, image=32, patch=4, blocks=3, inside=False, tower_dtype="F32", aspect="square", taps=[-2, -1, 1], k=2, tokens=8,
                                mbtf=[72, 16], stf=[64, 40], window_conv=False, hidden=40, heads=5, kv_heads=1, ff=60, layers=2, context=320), [
         case("rgba", ["rgba.png"], prompt="What is it?")]),
+    "decoder-tied": (Spec(decoder_only=True, dtype="BF16", hidden=40, heads=5, kv_heads=1, ff=60, layers=3, tied=True, theta=500000.0, rope_scaling=LLAMA3, old_extras=True), [
+        case("prompt", [], prompt="The largest circle is", tokens=24),
+        case("raw", [], raw="<s>USER: What is in the picture?</s> ASSISTANT:")]),
+    "decoder-untied": (Spec(decoder_only=True, hidden=36, heads=3, head_dim=16, ff=50, layers=2, shards=2, generation_eos=None), [
+        case("image-word", [], prompt="the <image> word is plain text", tokens=12)]),
 }
 # checkpoint -> (case, step, file): the token generated there becomes one more eos id, so that the run stops
 STOPS = {"fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
@@ -93,7 +98,8 @@ def opened(name):
 
 def run(model, c):
     raw = c["prompt"] is None
-    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"])
+    template = "none" if model.tower is None else "vicuna_v1"
+    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"], template)
 
 
 def good(spec, cases, results, pieces):
