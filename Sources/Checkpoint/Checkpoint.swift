@@ -18,25 +18,34 @@ public struct Checkpoint: Sendable {
     public let tokenizer: Tokenizer
 
     /// Opens and validates the folder `path`; reads no weights. `visionTower` is a folder with the tower's
-    /// configuration and, unless the checkpoint itself holds them, its weights.
-    public static func open(path: String, visionTower: String? = nil) throws(Diagnostic) -> Checkpoint {
+    /// configuration and, unless the checkpoint itself holds them, its weights; `projector` a file whose projector stands for the
+    /// checkpoint's; `adapter` a folder with a LoRA adapter.
+    public static func open(
+        path: String, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil
+    ) throws(Diagnostic) -> Checkpoint {
         guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: "a checkpoint folder") }
         guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
         let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
-        if try isDecoderOnly(config) { return try openDecoder(path: path, config: config, visionTower: visionTower) }
+        guard let images = try ImageConfiguration(base: config, checkpoint: path, projector: projector, adapter: adapter) else {
+            return try openDecoder(path: path, config: config, visionTower: visionTower, adapter: adapter)
+        }
         try checkModelType(config)
         let text = config["text_config"] == nil ? nil : try config.transformersText()
         let decoder = try DecoderConfiguration(text ?? config)
+        let isTransformers = images.config["text_config"] != nil
         let tower =
-            text == nil
-            ? try VisionSource.find(config: config, checkpoint: path, option: visionTower)
-            : try VisionSource(transformers: config, checkpoint: path, option: visionTower)
+            isTransformers
+            ? try VisionSource(transformers: images.config, checkpoint: path, option: visionTower)
+            : try VisionSource.find(config: images.config, checkpoint: images.folder, option: visionTower)
         var folder = try TensorFolder(path: path)
         if text != nil { folder = folder.readAsTransformers() }
+        if let projector { try folder.overlay(projector: projector) }
+        let adapted = try adapter.map { adapter throws(Diagnostic) in try AdapterSource(folder: adapter, naming: folder.naming) }
+        folder.tensors.merge(adapted?.replacements ?? [:]) { _, new in new }
         let fusion =
-            text == nil
-            ? try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
-            : try FusionSource(transformers: config, vision: tower.vision, decoder: decoder)
+            isTransformers
+            ? try FusionSource(transformers: config, vision: tower.vision, decoder: decoder)
+            : try FusionSource(config: images.config, vision: tower.vision, decoder: decoder, folder: folder)
         let tokenizer = try Tokenizer(folder: path, vocabularySize: decoder.vocabularySize)
         let prompt = try PromptConfiguration(
             config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
@@ -52,12 +61,13 @@ public struct Checkpoint: Sendable {
             let entries = try outerTower(tower, lastTap: lastTap, checkpoint: folder)
             own.entries.merge(entries) { first, _ in first }
         }
+        let scales = try adapted?.apply(to: &own) ?? [:]
         try own.refuseSurplus()
 
         let configuration = ModelConfiguration(
             name: lastPathComponent(path),
-            layout: text != nil ? .transformers : config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
-            fusion: fusion.fusion, preprocessing: tower.preprocessing, decoder: decoder, prompt: prompt)
+            layout: text != nil ? .transformers : images.config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
+            fusion: fusion.fusion, preprocessing: tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales)
         return Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
     }
 
@@ -108,6 +118,8 @@ public struct Checkpoint: Sendable {
 struct TensorMatcher {
     let folder: TensorFolder
     var entries: [String: TensorEntry] = [:]
+    /// By the name in LLaVA's layout.
+    private(set) var canonicalNames: [String: String] = [:]
     private var rest: Set<String>
 
     init(_ folder: TensorFolder) {
@@ -119,6 +131,7 @@ struct TensorMatcher {
         for tensor in expected {
             guard let entry = try tensor.resolve(in: folder) else { continue }
             entries[tensor.canonicalName] = entry
+            canonicalNames[tensor.sourceName] = tensor.canonicalName
             rest.remove(tensor.sourceName)
         }
     }

@@ -20,6 +20,17 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var preprocessing: PreprocessingConfiguration?
     public var decoder: DecoderConfiguration
     public var prompt: PromptConfiguration
+    /// Weights by canonical name that an adapter changes to W + scale * B A. Its tensors A [rank, in] and B [out, rank] stand among the
+    /// checkpoint's under `lowRankNames`.
+    public var adapterScales: [String: Float] = [:]
+
+    /// What the canonical names of an adapter's tensors begin with.
+    public static let adapterPrefix = "adapter."
+
+    /// The canonical names of A and B for a weight.
+    public static func lowRankNames(_ weight: String) -> (down: String, up: String) {
+        (AdapterSource.canonicalName(of: "lora_A", weight), AdapterSource.canonicalName(of: "lora_B", weight))
+    }
 }
 
 public enum Activation: String, Sendable, Equatable {

@@ -4,7 +4,7 @@ import Support
 extension Checkpoint {
     static func isDecoderOnly(_ config: JSONObject) throws(Diagnostic) -> Bool { try config.optionalString("model_type") == "llama" }
 
-    static func openDecoder(path: String, config: JSONObject, visionTower: String?) throws(Diagnostic) -> Checkpoint {
+    static func openDecoder(path: String, config: JSONObject, visionTower: String?, adapter: String?) throws(Diagnostic) -> Checkpoint {
         guard visionTower == nil else {
             throw .usage("the model is a decoder without images", at: .option("--vision-tower"), expected: "no such option")
         }
@@ -16,12 +16,16 @@ extension Checkpoint {
         var prompt = try PromptConfiguration(config: config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
         // What the weights were trained to follow, if anything, is not LLaVA's conversation.
         prompt.templateName = "none"
-        var matcher = TensorMatcher(try TensorFolder(path: path))
+        var folder = try TensorFolder(path: path)
+        let adapted = try adapter.map { adapter throws(Diagnostic) in try AdapterSource(folder: adapter, naming: folder.naming) }
+        folder.tensors.merge(adapted?.replacements ?? [:]) { _, new in new }
+        var matcher = TensorMatcher(folder)
         try matcher.matchDecoder(decoder)
+        let scales = try adapted?.apply(to: &matcher) ?? [:]
         try matcher.refuseSurplus()
         return Checkpoint(
             path: path,
-            configuration: ModelConfiguration(name: lastPathComponent(path), layout: .decoderOnly, decoder: decoder, prompt: prompt),
+            configuration: ModelConfiguration(name: lastPathComponent(path), layout: .decoderOnly, decoder: decoder, prompt: prompt, adapterScales: scales),
             tensors: matcher.entries, tokenizer: tokenizer)
     }
 }

@@ -18,12 +18,18 @@ struct ExpectedTensor {
 
     /// Finds the tensor and checks its shape and element type. Nil when it is absent and may be.
     func resolve(in folder: TensorFolder) throws(Diagnostic) -> TensorEntry? {
-        let because = reason.map { " (\($0))" } ?? ""
         guard let found = folder.tensors[sourceName] else {
             guard isRequired else { return nil }
             throw .error(
-                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing), expected: "shape \(fileShape)\(because)")
+                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing(of: sourceName)), expected: "shape \(fileShape)\(because)")
         }
+        return try entry(found)
+    }
+
+    private var because: String { reason.map { " (\($0))" } ?? "" }
+
+    /// What was found, with its shape and element type checked.
+    func entry(_ found: TensorFolder.Entry) throws(Diagnostic) -> TensorEntry {
         let stored = found.tensor
         guard stored.shape == fileShape || stored.shape == shape else {
             throw .error("wrong shape \(stored.shape)", at: found.site, expected: "\(fileShape)\(because)")

@@ -54,8 +54,10 @@ public struct SafetensorsFile: Sendable {
     static let maximumRank = 16
 
     /// Maps `path` and reads its header, nothing else.
-    public init(path: String) throws(Diagnostic) {
-        let file = try MappedFile(path: path)
+    public init(path: String) throws(Diagnostic) { try self.init(MappedFile(path: path)) }
+
+    init(_ file: MappedFile) throws(Diagnostic) {
+        let path = file.path
         guard file.size >= 8 else {
             throw .error(
                 "the file has \(byteCountText(file.size))", at: .file(path), expected: "a safetensors file of at least 8 bytes")

@@ -17,10 +17,11 @@ extension TensorFolder {
     func readAsTransformers() -> TensorFolder {
         let isNewer = tensors.keys.contains { $0.hasPrefix("model.language_model.") }
         let parts = Self.transformersParts.map { (original: $0.original, here: isNewer ? $0.newer : $0.older) }
-        func original(_ name: String) -> String? {
+        @Sendable func original(_ name: String) -> String? {
             parts.first { name.hasPrefix($0.here) }.map { $0.original + name.dropFirst($0.here.count) }
         }
         var copy = self
+        copy.naming = { original($0) ?? $0 }
         // A name of LLaVA's own must not pass for one of these, so it is marked as what it is: unknown here.
         copy.tensors = Dictionary(uniqueKeysWithValues: tensors.map { (original($0.key) ?? "?\($0.key)", $0.value) })
         copy.spelling = { name in

@@ -13,17 +13,24 @@ public struct ModelOptions: Sendable {
     /// Nil: min(max_position_embeddings, 4096)
     public var context: Int?
     public var visionTower: String?
+    /// A file whose projector stands for the checkpoint's
+    public var projector: String?
+    /// A folder with a LoRA adapter
+    public var adapter: String?
     public var template: String?
     public var precision: String
     public var target: String
 
     public init(
-        model: String, context: Int? = nil, visionTower: String? = nil, template: String? = nil, precision: String = "f32",
+        model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
+        template: String? = nil, precision: String = "f32",
         target: String = "native"
     ) {
         self.model = model
         self.context = context
         self.visionTower = visionTower
+        self.projector = projector
+        self.adapter = adapter
         self.template = template
         self.precision = precision
         self.target = target

@@ -5,9 +5,11 @@ import Testing
 struct GoldenManifest: Decodable {
     struct Checkpoint: Decodable, Sendable, CustomTestStringConvertible {
         var checkpoint: String
+        /// Where several stand on one checkpoint
+        var name: String?
         var compile: [String]
         var cases: [Case]
-        var testDescription: String { checkpoint }
+        var testDescription: String { name ?? checkpoint }
     }
 
     struct Case: Decodable, Sendable {

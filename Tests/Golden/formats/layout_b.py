@@ -47,11 +47,11 @@ class TransformersReference(reference.Reference):
     """LlavaForConditionalGeneration over a whole prompt at each step, the pixels from the same preprocessing as elsewhere."""
 
     def __init__(self, model, folder, dtype, pads):
-        self.model, self.dtype = model, dtype
+        self.model, self.dtype, self.tower = model, dtype, model.model.vision_tower
         self.config = {"max_position_embeddings": model.config.text_config.max_position_embeddings, "vocab_size": model.config.text_config.vocab_size}
         declared = reference.read_json(os.path.join(folder, "preprocessor_config.json"))
         self.preprocessor = reference.Preprocessor({"image_aspect_ratio": "pad" if pads else "square"}, declared, model.config.vision_config.image_size)
-        self.prompts = reference.Prompts(os.path.join(folder, "tokenizer.model"))
+        self.prompts = reference.Prompts(os.path.join(folder, "tokenizer.model"), True)
         self.eos = reference.eos_ids(folder, {"eos_token_id": model.config.text_config.eos_token_id}, 2)
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import checkpoints
 import layout_b
+import torch_files
 import make_golden
 import reference
 from checkpoints import Spec
@@ -25,11 +26,18 @@ from make_golden import LLAMA3, case
 
 ONE_IMAGE = [case("photo", ["wide.png"], prompt="What is in the picture?", tokens=12), case("text", [], raw="The largest circle is", tokens=6)]
 
+PARTS = Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, ff=64, layers=2, inside=False)
+
 MAKERS = {
     "transformers-old": (layout_b.make, dict(newer=False, layers=-2), Spec(c1=24, vision_heads=3, vision_ff=40, blocks=3, layers=2, ff=64), ONE_IMAGE),
     "transformers-new": (layout_b.make, dict(newer=True, layers=[-3, 1, 3], strategy="full", act="quick_gelu", pads=True),
                          Spec(dtype="BF16", c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, head_dim=10, layers=2,
                               ff=64, tied=True, theta=500000.0, rope_scaling=LLAMA3, eps=1e-6, shards=2), ONE_IMAGE),
+    "torch-shards": (torch_files.make_shards, {}, Spec(dtype="BF16", c1=24, vision_heads=3, vision_ff=40, blocks=3, hidden=48, heads=4, kv_heads=2, ff=64, layers=2,
+                                                        inside=False, tower_dtype="F16", old_extras=True), ONE_IMAGE),
+    # The next two stand on one decoder without images and one tower.
+    "projector": (torch_files.make_projector, {}, PARTS, ONE_IMAGE),
+    "adapter": (torch_files.make_adapter, {}, PARTS, ONE_IMAGE),
 }
 
 
@@ -47,7 +55,8 @@ def make(name, tokenizer, pieces):
             break
     else:
         sys.exit(f"{name}: no seed gives clear greedy tokens")
-    entry = {"checkpoint": f"formats/{name}", "seed": spec.seed, "compile": arguments + ["--precision", "f32"], "cases": []}
+    base = arguments.pop(0) if arguments and not arguments[0].startswith("--") else f"formats/{name}"
+    entry = {"checkpoint": base, "name": name, "seed": spec.seed, "compile": arguments + ["--precision", "f32"], "cases": []}
     for c, result in zip(cases, results):
         arrays = ["logits"] + ["projected"] * bool(c["images"])
         expected = f"formats/{name}/expected/{c['name']}"
@@ -69,7 +78,7 @@ def main():
     tokenizer = checkpoints.train_tokenizer()
     path = os.path.join(HERE, "manifest.json")
     made = {name: make(name, tokenizer, Spec().vocab) for name in MAKERS if options.only in (None, name)}
-    old = {entry["checkpoint"][len("formats/"):]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}
+    old = {entry["name"]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}
     checkpoints.write_json(path, {"checkpoints": [made.get(name) or old[name] for name in MAKERS if name in made or name in old]})
 
 
