@@ -131,7 +131,7 @@ struct Lowering {
         for type in inputs.map(\.type) + [operation.type].compactMap(\.self) where type.shape.dropFirst().contains(.sequence) {
             throw .error("\(type) has T in a dimension after the first", at: .operation(place), expected: "T as the first dimension only")
         }
-        if !inputs.allSatisfy({ $0.type.isStatic }), function.name != "prefill" {
+        if !inputs.allSatisfy({ $0.type.isStatic }), !["prefill", "score"].contains(function.name) {
             throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'prefill' only")
         }
         guard let type = operation.type else {

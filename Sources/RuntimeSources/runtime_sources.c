@@ -104,6 +104,12 @@ static const unsigned char output_c[] = {
 static const unsigned char output_h[] = {
 #embed "../../Runtime/output.h"
 };
+static const unsigned char perplexity_c[] = {
+#embed "../../Runtime/perplexity.c"
+};
+static const unsigned char perplexity_h[] = {
+#embed "../../Runtime/perplexity.h"
+};
 static const unsigned char prompt_c[] = {
 #embed "../../Runtime/prompt.c"
 };
@@ -170,6 +176,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
+    ENTRY("perplexity.c", perplexity_c),
+    ENTRY("perplexity.h", perplexity_h),
     ENTRY("prompt.c", prompt_c),
     ENTRY("prompt.h", prompt_h),
     ENTRY("run.c", run_c),

@@ -118,7 +118,10 @@ import Testing
         fixture.files["added_tokens.json"] = "{\"[PAD]\": 261, \"<s>\": 1, \"beyond\": 264}"
         fixture.files["tokenizer_config.json"] =
             "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<image>\"}, \"0\": {\"content\": \"<unk>\"}, \"261\": {\"content\": \"[PAD]\"}}}"
-        guard case .sentencePiece(let model) = try fixture.open().tokenizer else { return Issue.record("another kind of tokenizer") }
+        guard case .sentencePiece(let model) = try fixture.open().tokenizer else {
+            Issue.record("another kind of tokenizer")
+            return
+        }
         #expect(model.addedTokens == [
             SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]"),
         ])

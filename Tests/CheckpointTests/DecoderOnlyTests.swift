@@ -34,6 +34,6 @@ import Testing
         #expect(fixture.failure { $0.config["architectures"] = ["LlamaForSequenceClassification"] }
             == "error: key 'architectures' names another head, at file 'DIR/config.json'; expected 'LlamaForCausalLM'")
         #expect(fixture.failure { $0.addLinear("model.mm_projector.0", 4, 8) }
-            == "error: unknown tensor (and 1 more like it), at file 'DIR/model.safetensors', tensor 'model.mm_projector.0.bias'; expected only what the configuration describes")
+            == "error: unknown tensor (and 1 more like it), at tensor 'model.mm_projector.0.bias' of file 'DIR/model.safetensors'; expected only what the configuration describes")
     }
 }

@@ -1,8 +1,9 @@
+import Foundation
 import Testing
 
 /// The golden checkpoints, compiled and run.
 @Suite(.serialized) struct GoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 12) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 14) }
 
     @Test(arguments: GoldenManifest.checkpoints)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {
@@ -13,6 +14,27 @@ import Testing
         #expect(compiled.errors == "" && compiled.output == "")
         #expect(scratch.contents == ["program"])
         for example in golden.cases { try expectGolden(example, program: program) }
+    }
+
+    @Test(arguments: ["decoder-tied", "decoder-untied"])
+    func perplexity(_ name: String) throws {
+        struct Score: Decodable {
+            var nll: Double
+            var tokens, windows, window: Int
+        }
+        let scratch = try Scratch()
+        let folder = "\(goldens)/\(name)/expected/perplexity"
+        #expect(try lmmc("compile", "\(goldens)/\(name)", "-o", scratch["program"], "--precision", "f32", "--quiet").status == 0)
+        let expected = try JSONDecoder().decode([Score].self, from: Data(contentsOf: URL(filePath: folder + "/windows.json")))
+        #expect(expected.count == 2)
+        for wanted in expected {
+            let result = try run([scratch["program"], "--perplexity", folder + "/text.txt", "--window", "\(wanted.window)", "--json"])
+            try #require(result.status == 0, "\(result.errors)")
+            let score = try JSONDecoder().decode(Score.self, from: Data(result.output.utf8))
+            #expect(score.tokens == wanted.tokens && score.windows == wanted.windows)
+            // A mean over tokens: the logits' own error of about 1e-6 (Tests/Golden/README.md) is an upper bound with room to spare.
+            #expect(abs(score.nll / wanted.nll - 1) < 1e-5, "\(score.nll), not \(wanted.nll)")
+        }
     }
 
     /// `strip` keeps the weights, and a moved program finds them.

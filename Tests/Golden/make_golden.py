@@ -158,6 +158,8 @@ def make(name, tokenizer, pieces):
         sys.exit(f"{name}: no seed gives clear greedy tokens")
     single = [run(reference.Reference(folder, torch.float32), c) for c in cases]
     entry = {"checkpoint": name, "seed": spec.seed, "compile": ["--precision", "f32"], "cases": []}
+    if spec.decoder_only:
+        entry["decoder_only"] = True
     for c, result, other in zip(cases, results, single):
         arrays = ["logits"] + ["projected"] * bool(c["images"]) + ["pixels"] * c["pixels"]
         if c["images"]:
@@ -170,6 +172,12 @@ def make(name, tokenizer, pieces):
         entry["cases"].append({
             "name": c["name"], "arguments": images + text + ["--max-tokens", str(c["max_tokens"])], "expected": expected, "compare": arrays,
             "float32_distance": {a: float(f"{distance(result[a], other[a]):.2e}") for a in arrays}, "top2_margin": round(margin(result["logits"]), 4)})
+    if spec.decoder_only:
+        folder_of_text = os.path.join(folder, "expected", "perplexity")
+        os.makedirs(folder_of_text)
+        with open(os.path.join(folder_of_text, "text.txt"), "w", encoding="utf-8") as file:
+            file.write(checkpoints.SENTENCES)
+        checkpoints.write_json(os.path.join(folder_of_text, "windows.json"), [model.perplexity(checkpoints.SENTENCES, window) for window in (33, 256)])
     size = sum(os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(folder) for file in files)
     print(f"{name}: seed {spec.seed}, {size // 1024} KiB, {[c['float32_distance']['logits'] for c in entry['cases']]}, {results[0]['tokens']['finish_reason']}")
     return entry

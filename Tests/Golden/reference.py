@@ -14,6 +14,7 @@ writes pixels.npy [images,3,S,S], projected.npy [images,N,C3] (both absent witho
 (all float32) and tokens.json, with the meanings of the compiled binary's --dump and --json."""
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -380,6 +381,18 @@ class Reference:
         result["tokens"] = {"tokens": ids, "prompt_tokens": sum(map(len, pieces)), "visual_tokens": len(images) and projected.shape[0] * projected.shape[1],
                             "text": self.prompts.text(ids), "finish_reason": reason, "prompt_ids": pieces}
         return result
+
+    @torch.no_grad()
+    def perplexity(self, text, window):
+        """As --perplexity --json says it: nll and perplexity of the second halves of windows that do not overlap, BOS first in each."""
+        bos = self.prompts.sp.bos_id()
+        ids, total, count = [bos] + self.prompts.sp.encode(text), 0.0, 0
+        for start in range(0, len(ids) // window * window, window):
+            tokens = torch.tensor([bos] + ids[start + 1:start + window])
+            logs = torch.log_softmax(self.decoder(tokens[None], use_cache=False).logits[0].double(), -1)
+            rows = torch.arange(window // 2, window - 1)
+            total, count = total - float(logs[rows, tokens[rows + 1]].sum()), count + len(rows)
+        return {"perplexity": math.exp(total / count), "nll": total / count, "tokens": count, "windows": len(ids) // window, "window": window}
 
 
 def write(result, folder, arrays=("pixels", "projected", "logits")):
