@@ -7,6 +7,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         case configurable
         /// What transformers' LlavaForConditionalGeneration writes.
         case transformers
+        /// A decoder in a GGUF file.
+        case gguf
         /// LLaMA without images (`model_type` "llama").
         case decoderOnly = "decoder"
     }
@@ -116,6 +118,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var maxPositionEmbeddings: Int
     /// The head's weight is the embedding's.
     public var tiedEmbeddings: Bool
+    /// The stored rows of q and k have each pair of the rotary embedding side by side; the decoder computes with halves.
+    public var interleavedRotary = false
 }
 
 /// Llama 3.1's `rope_scaling` of type "llama3": wavelengths above `originalPositions / lowFrequencyFactor` grow by `factor`.

@@ -37,7 +37,7 @@ struct ExpectedTensor {
         guard let dtype = ElementType(rawValue: stored.dtype.rawValue) else {
             throw .error(
                 "dtype \(quoted(stored.dtype.rawValue)) cannot be a weight", at: found.site,
-                expected: quotedList(ElementType.allCases.map(\.rawValue)))
+                expected: quotedList(ElementType.floats.map(\.rawValue)))
         }
         return TensorEntry(
             canonicalName: canonicalName, sourceName: stored.name, dtype: dtype, shape: shape, file: found.file, range: stored.range)

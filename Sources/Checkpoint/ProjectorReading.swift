@@ -8,20 +8,20 @@ struct ImageConfiguration {
     let folder: String
 
     /// Nil for a decoder without images.
-    init?(base: JSONObject, checkpoint: String, projector: String?, adapter: String?) throws(Diagnostic) {
+    init?(_ base: DecoderPart, projector: String?, adapter: String?) throws(Diagnostic) {
         for folder in [projector.map(parentFolder), adapter].compactMap(\.self) where !isAbsent(joinedPath(folder, "config.json")) {
             let config = try JSONObject(readingFile: joinedPath(folder, "config.json"))
             guard config["mm_vision_tower"] != nil else { continue }
             (self.config, self.folder) = (config, folder)
             return
         }
-        if try Checkpoint.isDecoderOnly(base) {
+        guard let config = base.config, !(try base.isBlind()) else {
             guard let projector else { return nil }
             throw .error(
                 "the checkpoint is a decoder without images, and no configuration stands beside the projector", at: .file(projector),
                 expected: "'config.json' with 'mm_vision_tower' in the same folder")
         }
-        (config, folder) = (base, checkpoint)
+        (self.config, folder) = (config, base.path)
     }
 }
 

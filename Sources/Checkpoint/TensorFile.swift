@@ -10,6 +10,8 @@ struct TensorFile {
         let start = file.withBytes(0..<min(4, file.size)) { Array($0) }
         if start == TorchArchive.magic || start.first == 0x80 {
             tensors = try TorchArchive(file).tensors
+        } else if start == GGUFFile.magic {
+            throw .error("the file is GGUF", at: .file(path), expected: "safetensors or a torch archive")
         } else {
             tensors = try SafetensorsFile(file).tensors
         }

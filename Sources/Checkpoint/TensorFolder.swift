@@ -25,6 +25,8 @@ struct TensorFolder {
     /// Names of a whole file and of the index of shards, the preferred format first.
     private static let formats = [(singleName, indexName), ("pytorch_model.bin", "pytorch_model.bin.index.json")]
 
+    init(tensors: [String: Entry], listing: String) { (self.tensors, self.listing) = (tensors, listing) }
+
     init(path: String) throws(Diagnostic) {
         for (single, index) in Self.formats.map({ (joinedPath(path, $0.0), joinedPath(path, $0.1)) }) {
             if !isAbsent(single) {

@@ -48,14 +48,15 @@ struct TorchArchive {
         guard let storage = archive.entries[storages + tensor.key] else {
             throw .error("storage \(quoted(tensor.key)) is missing", at: site, expected: "the entry \(quoted(storages + tensor.key))")
         }
-        guard checkedProduct(tensor.storageCount, tensor.type.size) == storage.count else {
+        let size = tensor.type.size ?? 0
+        guard checkedProduct(tensor.storageCount, size) == storage.count else {
             throw .error(
                 "storage \(quoted(tensor.key)) has \(storage.count) bytes", at: site,
-                expected: "\(tensor.storageCount) elements of \(tensor.type.size) bytes")
+                expected: "\(tensor.storageCount) elements of \(size) bytes")
         }
         // Inside the storage, by what the pickle's reader checked.
-        let start = storage.lowerBound + UInt64(tensor.offset * tensor.type.size)
+        let start = storage.lowerBound + UInt64(tensor.offset * size)
         return StoredTensor(
-            name: name, dtype: tensor.type, shape: tensor.shape, range: start..<start + UInt64(tensor.shape.reduce(tensor.type.size, *)))
+            name: name, dtype: tensor.type, shape: tensor.shape, range: start..<start + UInt64(tensor.shape.reduce(size, *)))
     }
 }

@@ -56,8 +56,10 @@ public struct ModelOptions: Sendable {
         }
         switch fileKind(model) {
         case .folder: break
-        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json'")
-        case .regular, .other: throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json'")
+        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json', or a GGUF file")
+        case .regular where model.hasSuffix(".gguf"): break
+        case .regular, .other:
+            throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json', or a GGUF file")
         }
     }
 

@@ -2,7 +2,7 @@ import Testing
 
 /// The golden checkpoints of the other file formats, compiled and run. Paths among the options are relative to the goldens.
 @Suite(.serialized) struct FormatGoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.formats.count >= 5) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.formats.count >= 7) }
 
     @Test(arguments: GoldenManifest.formats)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {

@@ -16,6 +16,7 @@ import torch
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import checkpoints
+import gguf_files
 import layout_b
 import torch_files
 import make_golden
@@ -38,6 +39,10 @@ MAKERS = {
     # The next two stand on one decoder without images and one tower.
     "projector": (torch_files.make_projector, {}, PARTS, ONE_IMAGE),
     "adapter": (torch_files.make_adapter, {}, PARTS, ONE_IMAGE),
+    # 256 channels, so that rows are whole blocks of every type.
+    "gguf": (gguf_files.make, dict(older=False), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=256, heads=4, kv_heads=2, ff=256, layers=1), ONE_IMAGE),
+    "gguf-older": (gguf_files.make, dict(older=True), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=2, kv_heads=1, ff=64, layers=1,
+                                                          theta=500000.0, rope_scaling=LLAMA3), ONE_IMAGE[:1]),
 }
 
 
@@ -78,6 +83,8 @@ def main():
     tokenizer = checkpoints.train_tokenizer()
     path = os.path.join(HERE, "manifest.json")
     made = {name: make(name, tokenizer, Spec().vocab) for name in MAKERS if options.only in (None, name)}
+    if not options.only:
+        gguf_files.write_types(os.path.join(HERE, "types"))
     old = {entry["name"]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}
     checkpoints.write_json(path, {"checkpoints": [made.get(name) or old[name] for name in MAKERS if name in made or name in old]})
 
