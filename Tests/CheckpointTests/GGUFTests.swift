@@ -194,9 +194,9 @@ struct GGUFFixture {
         var refused = 0
         // The strings of the vocabulary, in which a change says little, are most of the header.
         let places = Array(0..<900) + Array(6500..<min(8600, whole.count))
-        for round in 0..<2500 {
+        for round in 0..<1200 {
             var bytes = whole
-            if round < 600 {
+            if round < 300 {
                 bytes.removeSubrange(Int.random(in: 0..<whole.count, using: &random)...)
             } else {
                 for _ in 0..<Int.random(in: 1...3, using: &random) {
@@ -210,6 +210,6 @@ struct GGUFFixture {
                 for entry in checkpoint.tensors.values { _ = entry.floats() }
             } catch { refused += 1 }
         }
-        #expect(refused > 1000)
+        #expect(refused > 500)
     }
 }
