@@ -140,6 +140,21 @@ static const unsigned char tokenizer_c[] = {
 static const unsigned char tokenizer_h[] = {
 #embed "../../Runtime/tokenizer.h"
 };
+static const unsigned char tokenizer_encode_c[] = {
+#embed "../../Runtime/tokenizer_encode.c"
+};
+static const unsigned char tokenizer_internal_h[] = {
+#embed "../../Runtime/tokenizer_internal.h"
+};
+static const unsigned char tokenizer_split_c[] = {
+#embed "../../Runtime/tokenizer_split.c"
+};
+static const unsigned char tokenizer_split_h[] = {
+#embed "../../Runtime/tokenizer_split.h"
+};
+static const unsigned char unicode_h[] = {
+#embed "../../Runtime/unicode.h"
+};
 
 #define ENTRY(name, id) {name, id, sizeof id}
 static const lmmc_runtime_source sources[] = {
@@ -188,6 +203,11 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),
     ENTRY("tokenizer.h", tokenizer_h),
+    ENTRY("tokenizer_encode.c", tokenizer_encode_c),
+    ENTRY("tokenizer_internal.h", tokenizer_internal_h),
+    ENTRY("tokenizer_split.c", tokenizer_split_c),
+    ENTRY("tokenizer_split.h", tokenizer_split_h),
+    ENTRY("unicode.h", unicode_h),
 };
 
 const lmmc_runtime_source *lmmc_runtime_sources(size_t *count) {

@@ -11,7 +11,7 @@ build=${1:-$(mktemp -d)}
 mkdir -p "$build"
 cc="${CC:-cc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} -fopenmp"
 libraries="${LDFLAGS:-} -lwebpdemux -lwebp -ljpeg -lpng -lz -lm"
-core="$runtime/tokenizer.c $runtime/output.c $runtime/error.c"
+core="$runtime/tokenizer.c $runtime/tokenizer_encode.c $runtime/tokenizer_split.c $runtime/output.c $runtime/error.c"
 program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/run.c $runtime/perplexity.c
   $runtime/main.c $runtime/image.c $runtime/image_jpeg.c $runtime/image_png.c $runtime/image_webp.c $runtime/image_resize.c"
 
