@@ -8,8 +8,52 @@ extension GGUFFile {
         let key = Self.prefix + "model"
         switch try optionalString(key) ?? "" {
         case "llama": return .sentencePiece(try sentencePieces(vocabularySize: vocabularySize))
-        case let kind: throw invalid(key, "is \(quoted(kind)), which is not supported", expected: "'llama'")
+        case "gpt2": return .mergeList(try mergeList(vocabularySize: vocabularySize))
+        case let kind: throw invalid(key, "is \(quoted(kind)), which is not supported", expected: "'llama' or 'gpt2'")
         }
+    }
+
+    /// How the pre-tokenizers that a file names split a text, and whether a word that is a token needs no merges.
+    private static let splittings: [String: (splitting: MergeListModel.Splitting, keepsWholeWords: Bool, addsBOS: Bool)] = [
+        "gpt-2": (.byteLevel(.gpt2, digits: false), false, false),
+        "smollm": (.byteLevel(.gpt2, digits: true), false, false),
+        "llama-bpe": (.byteLevel(.llama3, digits: false), true, true),
+    ]
+
+    private func mergeList(vocabularySize: Int) throws(Diagnostic) -> MergeListModel {
+        let pre = Self.prefix + "pre"
+        guard let rule = Self.splittings[try optionalString(pre) ?? "gpt-2"] else {
+            throw invalid(pre, "is \(quoted(try optionalString(pre) ?? "")), which is not supported", expected: quotedList(Self.splittings.keys.sorted()))
+        }
+        let key = Self.prefix + "tokens"
+        let texts = try tokens(vocabularySize: vocabularySize), kinds = try tokenKinds(texts.count)
+        var builder = MergeListBuilder(file.path, isByteLevel: true, vocabularySize: vocabularySize)
+        for (id, text) in texts.enumerated() {
+            switch kinds[id] {
+            case .normal: try builder.add(text, id: id) { invalid(key, "has \($0)", expected: $1) }
+            case .control, .userDefined:
+                let members: [String: JSONValue] = [
+                    "id": .integer(Int64(id)), "content": .string(String(decoding: text, as: UTF8.self)), "special": .bool(kinds[id] == .control),
+                ]
+                try builder.add(JSONObject(file: file.path, path: key, members: members))
+            // Rows of the embedding that no text becomes.
+            case .unused: break
+            case .unknown, .byte: throw invalid(Self.prefix + "token_type", "holds \(kinds[id].rawValue) for token \(id)", expected: "1, 3, 4 or 5 in byte-level BPE")
+            }
+        }
+        let mergesKey = Self.prefix + "merges"
+        guard let lines = try optionalStrings(mergesKey) else { throw invalid(mergesKey, "is missing", expected: "the merges of BPE") }
+        for line in lines {
+            let parts = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+            guard parts.count == 2 else {
+                throw invalid(mergesKey, "holds \(quoted(String(decoding: line, as: UTF8.self)))", expected: "two tokens and one space between them")
+            }
+            try builder.merge(Array(parts[0] + parts[1]), parts[0].count) { invalid(mergesKey, $0, expected: $1) }
+        }
+        let (text, offsets, pieces) = try builder.pieces()
+        return MergeListModel(
+            text: text, offsets: offsets, kinds: pieces, merges: builder.merges, splitting: rule.splitting, keepsWholeWords: rule.keepsWholeWords,
+            bosID: try tokenID("bos", texts.count), eosID: try tokenID("eos", texts.count), addsBOS: rule.addsBOS)
     }
 
     private func sentencePieces(vocabularySize: Int) throws(Diagnostic) -> SentencePieceModel {
@@ -68,8 +112,8 @@ extension GGUFFile {
         var ends: Set<Int> = []
         for name in ["eos", "eot", "eom"] { if let id = try tokenID(name, vocabularySize) { ends.insert(id) } }
         if ends.isEmpty, let id = tokenizer.eosID { ends = [id] }
-        let wantsBOS = try optionalBool(Self.prefix + "add_bos_token") ?? true
+        let wantsBOS = try optionalBool(Self.prefix + "add_bos_token") ?? tokenizer.addsBOS
         return PromptConfiguration(
-            bosID: tokenizer.bosID, addsBOS: tokenizer.bosID != nil && wantsBOS, eosIDs: ends.sorted(), templateName: "vicuna_v1")
+            bosID: tokenizer.bosID, addsBOS: tokenizer.bosID != nil && wantsBOS, eosIDs: ends.sorted(), templateName: tokenizer.templateName)
     }
 }

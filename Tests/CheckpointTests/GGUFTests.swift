@@ -142,6 +142,48 @@ struct GGUFFixture {
         #expect(checkpoint.configuration.prompt.eosIDs == [2, 7] && !checkpoint.configuration.prompt.addsBOS)
     }
 
+    /// Byte-level BPE is what `tokenizer.json` with the same words and merges would be.
+    @Test(arguments: ["smollm", "llama-bpe"])
+    func mergeList(_ pre: String) throws {
+        let words = ["<|endoftext|>", "a", "b", "\u{120}", "ab", "\u{120}ab", "<|im_start|>"]
+        var fixture = GGUFFixture.decoder
+        fixture.set("tokenizer.ggml.model", .string("gpt2"))
+        fixture.set("tokenizer.ggml.pre", .string(pre))
+        fixture.set("tokenizer.ggml.scores", nil)
+        fixture.set("tokenizer.ggml.tokens", .strings(words + ["[PAD7]"]))
+        fixture.set("tokenizer.ggml.token_type", .integers([3, 1, 1, 1, 1, 1, 3, 5]))
+        fixture.set("tokenizer.ggml.merges", .strings(["a b", "\u{120} ab"]))
+        fixture.set("tokenizer.ggml.bos_token_id", .integer(0))
+        fixture.set("tokenizer.ggml.eos_token_id", .integer(6))
+        let split: [String: Any] = pre == "smollm"
+            ? ["type": "Digits", "individual_digits": true]
+            : ["type": "Split", "pattern": ["Regex": MergeListModel.llama3Pattern], "behavior": "Isolated", "invert": false]
+        folder.write("tokenizer.json", json: [
+            "pre_tokenizer": [
+                "type": "Sequence", "pretokenizers": [split, ["type": "ByteLevel", "add_prefix_space": false, "use_regex": pre == "smollm"] as [String: Any]],
+            ] as [String: Any],
+            "model": [
+                "type": "BPE", "ignore_merges": pre == "llama-bpe", "merges": ["a b", "\u{120} ab"],
+                "vocab": Dictionary(uniqueKeysWithValues: zip(words, 0...)),
+            ] as [String: Any],
+            "added_tokens": [0, 6].map { ["id": $0, "content": words[$0], "special": true] as [String: Any] },
+        ])
+        var wanted = try MergeListModel(folder: folder.path, vocabularySize: 260)
+        (wanted.bosID, wanted.eosID, wanted.addsBOS) = (0, 6, pre == "llama-bpe")
+        let checkpoint = try open(fixture)
+        #expect(checkpoint.tokenizer == .mergeList(wanted))
+        #expect(checkpoint.configuration.prompt.addsBOS == (pre == "llama-bpe") && checkpoint.configuration.prompt.eosIDs == [6])
+        for (key, value, text) in [
+            ("pre", GGUFFixture.Value.string("qwen2"), "key 'tokenizer.ggml.pre' is 'qwen2', which is not supported, at file 'DIR/m.gguf'; expected 'gpt-2', 'llama-bpe' or 'smollm'"),
+            ("merges", .strings(["a  b"]), "key 'tokenizer.ggml.merges' holds 'a  b', at file 'DIR/m.gguf'; expected two tokens and one space between them"),
+            ("merges", .strings(["a a"]), "key 'tokenizer.ggml.merges' merge 0 joins 'a' and 'a', at file 'DIR/m.gguf'; expected tokens of the vocabulary that make one"),
+        ] {
+            var spoiled = fixture
+            spoiled.set("tokenizer.ggml.\(key)", value)
+            #expect(errorText(in: folder) { () throws(Diagnostic) in try open(spoiled) } == "error: " + text)
+        }
+    }
+
     @Test func frequencies() throws {
         let scaling = RopeScaling(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 64)
         var fixture = GGUFFixture.decoder
@@ -171,7 +213,7 @@ struct GGUFFixture {
             ({ $0.set("llama.attention.head_count_kv", .integer(3)) }, "key 'llama.attention.head_count_kv' is 3, \(file); expected a divisor of the 2 attention heads"),
             ({ $0.set("llama.expert_count", .integer(8)) }, "key 'llama.expert_count' is 8, which is not supported, \(file); expected 0"),
             ({ $0.set("llama.rope.scaling.type", .string("yarn")) }, "key 'llama.rope.scaling.type' asks for 'yarn', which is not supported, \(file); expected 'none'"),
-            ({ $0.set("tokenizer.ggml.model", .string("bert")) }, "key 'tokenizer.ggml.model' is 'bert', which is not supported, \(file); expected 'llama'"),
+            ({ $0.set("tokenizer.ggml.model", .string("bert")) }, "key 'tokenizer.ggml.model' is 'bert', which is not supported, \(file); expected 'llama' or 'gpt2'"),
             ({ $0.set("tokenizer.ggml.scores", .floats([0])) }, "key 'tokenizer.ggml.scores' has 1 scores, \(file); expected a finite one for each of 260 tokens"),
             ({ $0.set("tokenizer.ggml.bos_token_id", .integer(260)) }, "key 'tokenizer.ggml.bos_token_id' is 260, \(file); expected less than the 260 tokens"),
             ({ $0.tensors[0].type = 10 }, "type 'Q2_K' is not supported, at tensor 'token_embd.weight' of file 'DIR/m.gguf'; expected 'F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q4_K', 'Q5_K' or 'Q6_K'"),
