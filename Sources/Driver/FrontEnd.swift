@@ -18,7 +18,8 @@ struct FrontEnd {
 
     static func open(_ options: ModelOptions) throws(Diagnostic) -> FrontEnd {
         try options.validate()
-        let checkpoint = try Checkpoint.open(path: options.model, visionTower: options.visionTower)
+        let checkpoint = try Checkpoint.open(
+            path: options.model, visionTower: options.visionTower, projector: options.projector, adapter: options.adapter)
         let limit = checkpoint.configuration.decoder.maxPositionEmbeddings
         let context = options.context ?? min(limit, defaultContext)
         guard context <= limit else {

@@ -15,17 +15,23 @@ public struct ModelOptions: Sendable {
     /// Nil: min(max_position_embeddings, 4096)
     public var context: Int?
     public var visionTower: String?
+    /// A file whose projector stands for the checkpoint's
+    public var projector: String?
+    /// A folder with a LoRA adapter
+    public var adapter: String?
     public var template: String?
     public var precision: PrecisionPolicy
     public var target: String
 
     public init(
-        model: String, context: Int? = nil, visionTower: String? = nil, template: String? = nil,
-        precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = "native"
+        model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
+        template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = "native"
     ) {
         self.model = model
         self.context = context
         self.visionTower = visionTower
+        self.projector = projector
+        self.adapter = adapter
         self.template = template
         self.precision = precision
         self.target = target
@@ -47,8 +53,10 @@ public struct ModelOptions: Sendable {
         }
         switch fileKind(model) {
         case .folder: break
-        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json'")
-        case .regular, .other: throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json'")
+        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json', or a GGUF file")
+        case .regular where model.hasSuffix(".gguf"): break
+        case .regular, .other:
+            throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json', or a GGUF file")
         }
     }
 

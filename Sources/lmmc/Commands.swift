@@ -16,6 +16,12 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
     var visionTower: String?
 
+    @Option(help: ArgumentHelp("File with a projector to use in place of the checkpoint's (mm_projector.bin, or safetensors).", valueName: "file"))
+    var projector: String?
+
+    @Option(help: ArgumentHelp("Folder with a LoRA adapter to merge into the weights (adapter_config.json).", valueName: "dir"))
+    var adapter: String?
+
     @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
     var template: String?
 
@@ -37,7 +43,8 @@ struct ModelArguments: ParsableArguments {
 
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, visionTower: visionTower, template: template, precision: try policy(), target: target)
+            model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, template: template,
+            precision: try policy(), target: target)
     }
 }
 

@@ -56,8 +56,8 @@ import Testing
     }
 
     @Test func missingModel() throws {
-        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json'")
-        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json'")
+        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json', or a GGUF file")
+        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json', or a GGUF file")
     }
 
     @Test func badOptions() throws {
