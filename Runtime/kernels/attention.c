@@ -19,7 +19,7 @@ static const lmmc_attention_variant *const variants[] = {
 #if defined(__x86_64__)
     &lmmc_attention_avx2,
     &lmmc_attention_avx512,
-    //    &lmmc_attention_avx512bf16,lmmc_attention_avx512bf16,
+    &lmmc_attention_avx512bf16,
 #endif
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };

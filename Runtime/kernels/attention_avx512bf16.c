@@ -1,0 +1,377 @@
+// Attention for AVX-512 BF16: queries, keys, values and weights are rounded to bf16 and multiplied in pairs by VDPBF16PS, whose sums
+// are f32. A block packs its keys and values once, as pairs:
+//   keys:    panels of 64: [pairs of elements][64 keys][2]
+//   values:  [pairs of keys][elements, up to a multiple of 16][2]
+// and then goes over its rows, 24 at a time, with scores and sums in the first cache.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+static bool has_avx512bf16(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
+}
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
+#endif
+#include "attention_variant.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+  PANEL = 64,                        // keys of a panel
+  ROWS = 6,                          // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
+  BLOCK_ROWS = 24,                   // that go over a panel while it is in the first cache
+  MAX_ROWS = 1008,                   // of a task
+  CHUNK = 65536,                     // elements of keys, or of values, that are packed at a time
+  MAX_KEYS = CHUNK / 32,
+  MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
+};
+
+// Where a weight may grow beyond 1: the maximum that weights stand over is renewed only when a score lies 2^8 above it. Floats lose
+// nothing by that, and the sums so far need no new scale most of the time.
+static const float SLACK = 8;
+
+static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
+
+INLINE __m512 dot_pairs(__m512 sum, __m512i a, __m512i b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+
+INLINE __m512i to_bf16(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+
+// 2^x, 3e-6 off in proportion, which rounding to bf16 hides; 0 far below and infinity far above, NaN for NaN.
+INLINE __m512 exp2_lanes(__m512 x) {
+  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);  // x - floor(x); 0 for an infinity
+  __m512 p = _mm512_set1_ps(0.013534167f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.05201146f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24144275f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.69300383f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0000026f));
+  return _mm512_scalef_ps(p, x);
+}
+
+// ---- packing
+
+INLINE float row_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  float scale;
+  memcpy(&scale, (const int8_t *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof scale, sizeof scale);
+  return scale;
+}
+
+// 32 elements from `e` on of a head's row as bf16, zeros past the head; an int8 code times `scale`.
+INLINE __m512i load_32(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t e,
+                       float scale) {
+  const int64_t d = a->head_size, at = key * stride + head * d + e, left = d - e;
+  const __mmask32 mask = left >= 32 ? 0xffffffff : (1u << left) - 1;
+  switch (type) {
+    case LMMC_KV_F32: {
+      const float *x = (const float *)rows + at;
+      return to_bf16(_mm512_maskz_loadu_ps((__mmask16)mask, x), _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16));
+    }
+    case LMMC_KV_BF16: return _mm512_maskz_loadu_epi16(mask, (const uint16_t *)rows + at);
+    case LMMC_KV_I8: {
+      const __m256i x = _mm256_maskz_loadu_epi8(mask, (const int8_t *)rows + at);
+      const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
+      const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(x, 1)));
+      return to_bf16(_mm512_mul_ps(low, _mm512_set1_ps(scale)), _mm512_mul_ps(high, _mm512_set1_ps(scale)));
+    }
+  }
+  return _mm512_setzero_si512();
+}
+
+// rows[i][j] -> rows[j][i]
+INLINE void transpose_16(__m512i x[16]) {
+  __m512i y[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    y[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
+    y[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    x[4 * i] = _mm512_unpacklo_epi64(y[4 * i], y[4 * i + 2]);
+    x[4 * i + 1] = _mm512_unpackhi_epi64(y[4 * i], y[4 * i + 2]);
+    x[4 * i + 2] = _mm512_unpacklo_epi64(y[4 * i + 1], y[4 * i + 3]);
+    x[4 * i + 3] = _mm512_unpackhi_epi64(y[4 * i + 1], y[4 * i + 3]);
+  }
+  // Now x[4 i + j] holds, in its quarter q, column 4 q + j of the rows 4 i ... 4 i + 3.
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
+    const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
+    y[j] = _mm512_shuffle_i32x4(a, c, 0x88), y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+    y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88), y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) x[i] = y[i];
+}
+
+// Keys in int8 are exact in bf16; their scales, times the unit of scores, are what all types have in `units`.
+INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out, float *units) {
+  const int64_t wide = up(a->head_size, 32);
+  const float unit = fabsf(a->scale) * 1.44269504f;
+  for (int64_t key = 0; key < up(count, PANEL); key++) {
+    units[key] = unit;
+    if (type == LMMC_KV_I8 && key < count) units[key] *= row_scale(a, a->k, a->k_stride, first + key, head);
+  }
+  for (int64_t key = 0; key < up(count, PANEL); key += 16)
+    for (int64_t e = 0; e < wide; e += 32) {
+      __m512i x[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; i++)
+        x[i] = key + i < count ? load_32(type, a, a->k, a->k_stride, first + key + i, head, e, 1) : _mm512_setzero_si512();
+      transpose_16(x);
+      uint16_t *panel = out + key / PANEL * PANEL * wide + e * PANEL + key % PANEL * 2;
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; i++) _mm512_store_si512(panel + i * 2 * PANEL, x[i]);
+    }
+}
+
+// Words i of both, in turn: for the first 16 words and for the last.
+INLINE void interleave(__m512i a, __m512i b, __m512i *first, __m512i *last) {
+  const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
+  const __m512i from_first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), from_last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  *first = _mm512_permutex2var_epi64(low, from_first, high), *last = _mm512_permutex2var_epi64(low, from_last, high);
+}
+
+INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
+  const int64_t wide = up(a->head_size, 16);
+  for (int64_t key = 0; key < count; key += 2) {
+    const bool two = key + 1 < count;
+    const float scale = type == LMMC_KV_I8 ? row_scale(a, a->v, a->v_stride, first + key, head) : 1;
+    const float next = type == LMMC_KV_I8 && two ? row_scale(a, a->v, a->v_stride, first + key + 1, head) : 1;
+    for (int64_t e = 0; e < wide; e += 32) {
+      const __m512i x = load_32(type, a, a->v, a->v_stride, first + key, head, e, scale);
+      const __m512i y = two ? load_32(type, a, a->v, a->v_stride, first + key + 1, head, e, next) : _mm512_setzero_si512();
+      __m512i low, high;
+      interleave(x, y, &low, &high);
+      _mm512_store_si512(out + key * wide + e * 2, low);
+      if (e + 16 < wide) _mm512_store_si512(out + key * wide + e * 2 + 32, high);
+    }
+  }
+}
+
+// The keys and values of a chunk: weight = 2^(score * unit - max).
+typedef struct {
+  _Alignas(64) uint16_t keys[CHUNK], values[CHUNK];
+  _Alignas(64) float units[MAX_KEYS];
+} packed;
+
+static __attribute__((noinline)) void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, packed *p) {
+  switch (a->kv_type) {
+    case LMMC_KV_F32:
+      pack_keys(LMMC_KV_F32, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_F32, a, head, first, count, p->values);
+      break;
+    case LMMC_KV_BF16:
+      pack_keys(LMMC_KV_BF16, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_BF16, a, head, first, count, p->values);
+      break;
+    case LMMC_KV_I8:
+      pack_keys(LMMC_KV_I8, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_I8, a, head, first, count, p->values);
+      break;
+  }
+}
+
+// The query of a row as bf16, with the sign of the scale: [head_size up to 32].
+static void load_query(const lmmc_attention *a, int64_t head, int64_t row, uint16_t *out) {
+  const float *q = a->q + attention_offset(a, head, row, a->q_stride);
+  const __m512 sign = _mm512_set1_ps(a->scale < 0 ? -1 : 1);
+  for (int64_t e = 0; e < a->head_size; e += 32) {
+    const int64_t left = a->head_size - e;
+    const __mmask32 mask = left >= 32 ? 0xffffffff : (1u << left) - 1;
+    const __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, q + e), high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), q + e + 16);
+    _mm512_store_si512(out + e, to_bf16(_mm512_mul_ps(low, sign), _mm512_mul_ps(high, sign)));
+  }
+}
+
+// ---- many rows
+
+// scores[ROWS][PANEL] = queries . keys
+INLINE void score_tile(int64_t pairs, const uint16_t *q, int64_t q_stride, const uint16_t *keys, float *scores) {
+  __m512 sums[ROWS][4];
+#pragma GCC unroll 6
+  for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) sums[r][v] = _mm512_setzero_ps();
+  for (int64_t p = 0; p < pairs; p++) {
+    __m512i right[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) right[v] = _mm512_load_si512(keys + p * 2 * PANEL + v * 32);
+#pragma GCC unroll 6
+    for (int r = 0; r < ROWS; r++) {
+      int32_t pair;
+      memcpy(&pair, q + r * q_stride + p * 2, sizeof pair);
+      const __m512i left = _mm512_set1_epi32(pair);
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) _mm512_store_ps(scores + r * PANEL + v * 16, sums[r][v]);
+}
+
+// out[ROWS][vectors * 16] += weights . values
+INLINE void value_tile(int vectors, int64_t pairs, const uint16_t *weights, const uint16_t *values, int64_t wide, float *out) {
+  __m512 sums[ROWS][4];
+#pragma GCC unroll 6
+  for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_load_ps(out + r * wide + v * 16);
+  for (int64_t p = 0; p < pairs; p++) {
+    __m512i right[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) right[v] = _mm512_load_si512(values + p * 2 * wide + v * 32);
+#pragma GCC unroll 6
+    for (int r = 0; r < ROWS; r++) {
+      int32_t pair;
+      memcpy(&pair, weights + r * PANEL + p * 2, sizeof pair);
+      const __m512i left = _mm512_set1_epi32(pair);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) _mm512_store_ps(out + r * wide + v * 16, sums[r][v]);
+}
+
+static void value_rows(int64_t pairs, const uint16_t *weights, const uint16_t *values, int64_t wide, float *out) {
+  for (int64_t e = 0; e < wide;) {
+    // 80 and 96 elements are 48 + 32 and 48 + 48: a single vector would wait for its own sums.
+    const int64_t left = (wide - e) / 16, take = left == 5 || left == 6 ? 3 : left < 4 ? left : 4;
+    switch (take) {
+      case 4: value_tile(4, pairs, weights, values + e * 2, wide, out + e); break;
+      case 3: value_tile(3, pairs, weights, values + e * 2, wide, out + e); break;
+      case 2: value_tile(2, pairs, weights, values + e * 2, wide, out + e); break;
+      default: value_tile(1, pairs, weights, values + e * 2, wide, out + e); break;
+    }
+    e += take * 16;
+  }
+}
+
+// A new maximum for a row: what is there is brought to its scale.
+static __attribute__((noinline)) float rescale(float top, float max, int64_t wide, float *out, float *sums) {
+  const float shrink = max == -INFINITY ? 0 : _mm512_cvtss_f32(exp2_lanes(_mm512_set1_ps(max - top)));
+  for (int64_t e = 0; e < wide; e += 16) _mm512_store_ps(out + e, _mm512_mul_ps(_mm512_load_ps(out + e), _mm512_set1_ps(shrink)));
+  _mm512_store_ps(sums, _mm512_mul_ps(_mm512_load_ps(sums), _mm512_set1_ps(shrink)));
+  return top;
+}
+
+// The weights of one row of scores, of which the first `seen` count. `sums` are 16 parts of the weights' sum, which is that of the
+// rounded weights.
+INLINE void weigh(int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums, uint16_t *weights) {
+  __m512 s[4];
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; v++) s[v] = _mm512_mul_ps(_mm512_load_ps(scores + v * 16), _mm512_load_ps(units + v * 16));
+  if (seen < PANEL) {
+    const uint64_t mask = ((uint64_t)1 << seen) - 1;
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) s[v] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), (__mmask16)(mask >> (v * 16)), s[v]);
+  }
+  const __m512 most = _mm512_max_ps(_mm512_max_ps(s[0], s[1]), _mm512_max_ps(s[2], s[3]));
+  if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(*max + SLACK), _CMP_GT_OQ)) *max = rescale(_mm512_reduce_max_ps(most), *max, wide, out, sums);
+  const __m512 top = _mm512_set1_ps(*max);
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; v++) s[v] = exp2_lanes(_mm512_sub_ps(s[v], top));
+  const __m512i low = to_bf16(s[0], s[1]), high = to_bf16(s[2], s[3]), ones = _mm512_set1_epi16(0x3f80);
+  _mm512_store_ps(sums, dot_pairs(dot_pairs(_mm512_load_ps(sums), low, ones), high, ones));
+  _mm512_store_si512(weights, low), _mm512_store_si512(weights + 32, high);
+}
+
+// What a block knows of its rows between chunks of keys; the sums of values are in the output.
+typedef struct {
+  float max[MAX_ROWS], sum[MAX_ROWS];
+} row_state;
+
+// Rows first ... first + count - 1 (at most BLOCK_ROWS) of the task that begins at `task_row`, over the packed keys first_key ...
+// last_key - 1.
+static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t first, int64_t count, int64_t first_key,
+                      int64_t last_key, const packed *p, row_state *state) {
+  const int64_t d = a->head_size, wide = up(d, 16), wider = up(d, 32), end = attention_visible(a, first + count - 1);
+  if (first_key >= end) return;
+  _Alignas(64) uint16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL];
+  _Alignas(64) float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD], sums[BLOCK_ROWS * 16];
+  const int64_t tiles = (count + ROWS - 1) / ROWS;
+  for (int64_t r = 0; r < tiles * ROWS; r++) {
+    float *sum_out = out + r * wide;
+    if (r >= count) {
+      // The rows that fill the last tile.
+      memset(q + r * wider, 0, (size_t)wider * sizeof *q), memset(sum_out, 0, (size_t)wide * sizeof *out);
+      memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
+      continue;
+    }
+    load_query(a, head, first + r, q + r * wider);
+    memset(sums + r * 16, 0, 16 * sizeof *sums);
+    float *max = &state->max[first - task_row + r], *sum = &state->sum[first - task_row + r];
+    if (first_key == 0) {
+      memset(sum_out, 0, (size_t)wide * sizeof *out);
+      *max = -INFINITY, *sum = 0;
+    } else {
+      memcpy(sum_out, a->out + attention_offset(a, head, first + r, a->out_stride), (size_t)d * sizeof *out);
+      memset(sum_out + d, 0, (size_t)(wide - d) * sizeof *out);
+      sums[r * 16] = *sum;
+    }
+  }
+  last_key = attention_smaller(last_key, end);
+  for (int64_t key = first_key; key < last_key; key += PANEL) {
+    const int64_t here = attention_smaller(PANEL, last_key - key);
+    const uint16_t *panel = p->keys + (key - first_key) * wider, *rows = p->values + (key - first_key) * wide;
+    for (int64_t t = 0; t < tiles; t++) score_tile((d + 1) / 2, q + t * ROWS * wider, wider, panel, scores + t * ROWS * PANEL);
+    for (int64_t r = 0; r < count; r++) {
+      const int64_t seen = attention_smaller(here, attention_visible(a, first + r) - key);
+      if (seen > 0) {
+        weigh(seen, p->units + (key - first_key), scores + r * PANEL, wide, out + r * wide, &state->max[first - task_row + r],
+              sums + r * 16, weights + r * PANEL);
+      } else {
+        memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
+      }
+    }
+    for (int64_t t = 0; t < tiles; t++)
+      value_rows((here + 1) / 2, weights + t * ROWS * PANEL, rows, wide, out + t * ROWS * wide);
+  }
+  for (int64_t r = 0; r < count; r++) {
+    float *row = a->out + attention_offset(a, head, first + r, a->out_stride);
+    const float sum = _mm512_reduce_add_ps(_mm512_load_ps(sums + r * 16)), factor = last_key == end ? 1.0f / sum : 1;
+    state->sum[first - task_row + r] = sum;
+    for (int64_t e = 0; e < d; e += 16) {
+      const __mmask16 mask = d - e >= 16 ? 0xffff : (__mmask16)((1u << (d - e)) - 1);
+      _mm512_mask_storeu_ps(row + e, mask, _mm512_mul_ps(_mm512_load_ps(out + r * wide + e), _mm512_set1_ps(factor)));
+    }
+  }
+}
+
+static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows) {
+  packed p;
+  row_state state;
+  const int64_t last_key = attention_visible(a, first + rows - 1), fit = CHUNK / up(a->head_size, 32) / PANEL * PANEL;
+  const int64_t chunks = (last_key + fit - 1) / fit, even = up((last_key + chunks - 1) / chunks, PANEL);
+  for (int64_t key = 0; key < last_key; key += even) {
+    const int64_t count = attention_smaller(even, last_key - key);
+    pack(a, head, key, count, &p);
+    for (int64_t r = 0; r < rows; r += BLOCK_ROWS)
+      row_block(a, head, first, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, &state);
+  }
+}
+
+static int64_t max_rows(int64_t head_size) {
+  (void)head_size;
+  return MAX_ROWS;
+}
+
+static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                lmmc_attention_partial p) {
+  lmmc_attention_avx512.few(a, first_head, last_head, first_key, last_key, p);
+}
+
+const lmmc_attention_variant lmmc_attention_avx512bf16 = {"avx512bf16", true, has_avx512bf16, max_rows, block, few};
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
