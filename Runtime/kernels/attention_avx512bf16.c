@@ -27,10 +27,11 @@ static bool has_avx512bf16(void) {
 enum {
   PANEL = 64,                        // keys of a panel
   ROWS = 6,                          // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
-  BLOCK_ROWS = 24,                   // that go over a panel while it is in the first cache
+  BLOCK_ROWS = 24,                  // that go over a panel while it is in the first cache
   MAX_ROWS = 1008,                   // of a task
   CHUNK = 65536,                     // elements of keys, or of values, that are packed at a time
   MAX_KEYS = CHUNK / 32,
+  AHEAD = 32,                        // keys, of what is packed
   MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
 };
 
@@ -44,9 +45,11 @@ INLINE __m512 dot_pairs(__m512 sum, __m512i a, __m512i b) { return _mm512_dpbf16
 
 INLINE __m512i to_bf16(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
-// 2^x, 3e-6 off in proportion, which rounding to bf16 hides; 0 far below and infinity far above, NaN for NaN.
+// 2^x, 3e-6 off in proportion, which rounding to bf16 hides; 0 far below and infinity far above, NaN for NaN. VREDUCEPS would take one
+// instruction for two, and three times as long.
 INLINE __m512 exp2_lanes(__m512 x) {
-  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);  // x - floor(x); 0 for an infinity
+  x = _mm512_max_ps(_mm512_set1_ps(-1000), x);  // an infinity less itself is no fraction
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF), r = _mm512_sub_ps(x, whole);
   __m512 p = _mm512_set1_ps(0.013534167f);
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.05201146f));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24144275f));
@@ -84,6 +87,16 @@ INLINE __m512i load_32(lmmc_kv_type type, const lmmc_attention *a, const void *r
   return _mm512_setzero_si512();
 }
 
+// A head's rows lie a page or more apart, where no hardware looks ahead.
+INLINE void prefetch(const void *from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
+}
+
+INLINE void prefetch_head(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  const int64_t size = type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1;
+  prefetch((const char *)rows + (key * stride + head * a->head_size) * size, a->head_size * size);
+}
+
 // rows[i][j] -> rows[j][i]
 INLINE void transpose_16(__m512i x[16]) {
   __m512i y[16];
@@ -119,7 +132,9 @@ INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, 
     units[key] = unit;
     if (type == LMMC_KV_I8 && key < count) units[key] *= row_scale(a, a->k, a->k_stride, first + key, head);
   }
-  for (int64_t key = 0; key < up(count, PANEL); key += 16)
+  for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
+  for (int64_t key = 0; key < up(count, PANEL); key += 16) {
+    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 16, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
     for (int64_t e = 0; e < wide; e += 32) {
       __m512i x[16];
 #pragma GCC unroll 16
@@ -130,6 +145,7 @@ INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, 
 #pragma GCC unroll 16
       for (int i = 0; i < 16; i++) _mm512_store_si512(panel + i * 2 * PANEL, x[i]);
     }
+  }
 }
 
 // Words i of both, in turn: for the first 16 words and for the last.
@@ -141,8 +157,10 @@ INLINE void interleave(__m512i a, __m512i b, __m512i *first, __m512i *last) {
 
 INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
   const int64_t wide = up(a->head_size, 16);
+  for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 2) {
     const bool two = key + 1 < count;
+    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 2, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
     const float scale = type == LMMC_KV_I8 ? row_scale(a, a->v, a->v_stride, first + key, head) : 1;
     const float next = type == LMMC_KV_I8 && two ? row_scale(a, a->v, a->v_stride, first + key + 1, head) : 1;
     for (int64_t e = 0; e < wide; e += 32) {
@@ -190,30 +208,39 @@ static void load_query(const lmmc_attention *a, int64_t head, int64_t row, uint1
 
 // ---- many rows
 
-// scores[ROWS][PANEL] = queries . keys
-INLINE void score_tile(int64_t pairs, const uint16_t *q, int64_t q_stride, const uint16_t *keys, float *scores) {
+// scores[ROWS][vectors * 16] = queries . keys
+INLINE void score_tile(int vectors, int64_t pairs, const uint16_t *q, const uint16_t *keys, float *scores) {
   __m512 sums[ROWS][4];
 #pragma GCC unroll 6
   for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) sums[r][v] = _mm512_setzero_ps();
+    for (int v = 0; v < vectors; v++) sums[r][v] = _mm512_setzero_ps();
   for (int64_t p = 0; p < pairs; p++) {
     __m512i right[4];
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) right[v] = _mm512_load_si512(keys + p * 2 * PANEL + v * 32);
+    for (int v = 0; v < vectors; v++) right[v] = _mm512_load_si512(keys + p * 2 * PANEL + v * 32);
 #pragma GCC unroll 6
     for (int r = 0; r < ROWS; r++) {
       int32_t pair;
-      memcpy(&pair, q + r * q_stride + p * 2, sizeof pair);
+      memcpy(&pair, q + r * MAX_HEAD + p * 2, sizeof pair);
       const __m512i left = _mm512_set1_epi32(pair);
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
+      for (int v = 0; v < vectors; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
     }
   }
 #pragma GCC unroll 6
   for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) _mm512_store_ps(scores + r * PANEL + v * 16, sums[r][v]);
+    for (int v = 0; v < vectors; v++) _mm512_store_ps(scores + r * PANEL + v * 16, sums[r][v]);
+}
+
+static void score_rows(int64_t seen, int64_t pairs, const uint16_t *q, const uint16_t *keys, float *scores) {
+  switch ((seen + 15) / 16) {
+    case 4: score_tile(4, pairs, q, keys, scores); break;
+    case 3: score_tile(3, pairs, q, keys, scores); break;
+    case 2: score_tile(2, pairs, q, keys, scores); break;
+    default: score_tile(1, pairs, q, keys, scores); break;
+  }
 }
 
 // out[ROWS][vectors * 16] += weights . values
@@ -264,25 +291,38 @@ static __attribute__((noinline)) float rescale(float top, float max, int64_t wid
   return top;
 }
 
-// The weights of one row of scores, of which the first `seen` count. `sums` are 16 parts of the weights' sum, which is that of the
-// rounded weights.
-INLINE void weigh(int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums, uint16_t *weights) {
-  __m512 s[4];
+// The weights of one row of scores, of which the first `seen` count; zeros for the rest of the panel. `sums` are 16 parts of the weights'
+// sum, which is that of the rounded weights.
+INLINE void weigh(int vectors, int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums,
+                  uint16_t *weights) {
+  __m512 s[4], most = _mm512_set1_ps(-INFINITY);
 #pragma GCC unroll 4
-  for (int v = 0; v < 4; v++) s[v] = _mm512_mul_ps(_mm512_load_ps(scores + v * 16), _mm512_load_ps(units + v * 16));
-  if (seen < PANEL) {
-    const uint64_t mask = ((uint64_t)1 << seen) - 1;
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) s[v] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), (__mmask16)(mask >> (v * 16)), s[v]);
+  for (int v = 0; v < vectors; v++) {
+    s[v] = _mm512_mul_ps(_mm512_load_ps(scores + v * 16), _mm512_load_ps(units + v * 16));
+    if (v == vectors - 1 && seen < vectors * 16)
+      s[v] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), (__mmask16)((1u << (seen - v * 16)) - 1), s[v]);
+    most = _mm512_max_ps(most, s[v]);
   }
-  const __m512 most = _mm512_max_ps(_mm512_max_ps(s[0], s[1]), _mm512_max_ps(s[2], s[3]));
   if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(*max + SLACK), _CMP_GT_OQ)) *max = rescale(_mm512_reduce_max_ps(most), *max, wide, out, sums);
   const __m512 top = _mm512_set1_ps(*max);
 #pragma GCC unroll 4
-  for (int v = 0; v < 4; v++) s[v] = exp2_lanes(_mm512_sub_ps(s[v], top));
+  for (int v = 0; v < 4; v++) s[v] = v < vectors ? exp2_lanes(_mm512_sub_ps(s[v], top)) : _mm512_setzero_ps();
   const __m512i low = to_bf16(s[0], s[1]), high = to_bf16(s[2], s[3]), ones = _mm512_set1_epi16(0x3f80);
-  _mm512_store_ps(sums, dot_pairs(dot_pairs(_mm512_load_ps(sums), low, ones), high, ones));
+  __m512 sum = dot_pairs(_mm512_load_ps(sums), low, ones);
+  if (vectors > 2) sum = dot_pairs(sum, high, ones);
+  _mm512_store_ps(sums, sum);
   _mm512_store_si512(weights, low), _mm512_store_si512(weights + 32, high);
+}
+
+INLINE void weigh_row(int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums,
+                      uint16_t *weights) {
+  switch (seen > 0 ? (seen + 15) / 16 : 0) {
+    case 4: weigh(4, seen, units, scores, wide, out, max, sums, weights); break;
+    case 3: weigh(3, seen, units, scores, wide, out, max, sums, weights); break;
+    case 2: weigh(2, seen, units, scores, wide, out, max, sums, weights); break;
+    case 1: weigh(1, seen, units, scores, wide, out, max, sums, weights); break;
+    default: memset(weights, 0, PANEL * sizeof *weights); break;
+  }
 }
 
 // What a block knows of its rows between chunks of keys; the sums of values are in the output.
@@ -292,7 +332,7 @@ typedef struct {
 
 // Rows first ... first + count - 1 (at most BLOCK_ROWS) of the task that begins at `task_row`, over the packed keys first_key ...
 // last_key - 1.
-static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t first, int64_t count, int64_t first_key,
+static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t task_end, int64_t first, int64_t count, int64_t first_key,
                       int64_t last_key, const packed *p, row_state *state) {
   const int64_t d = a->head_size, wide = up(d, 16), wider = up(d, 32), end = attention_visible(a, first + count - 1);
   if (first_key >= end) return;
@@ -303,11 +343,13 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, i
     float *sum_out = out + r * wide;
     if (r >= count) {
       // The rows that fill the last tile.
-      memset(q + r * wider, 0, (size_t)wider * sizeof *q), memset(sum_out, 0, (size_t)wide * sizeof *out);
+      memset(q + r * MAX_HEAD, 0, (size_t)wider * sizeof *q), memset(sum_out, 0, (size_t)wide * sizeof *out);
       memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
       continue;
     }
-    load_query(a, head, first + r, q + r * wider);
+    load_query(a, head, first + r, q + r * MAX_HEAD);
+    if (first + r + BLOCK_ROWS < task_end) prefetch(a->q + attention_offset(a, head, first + r + BLOCK_ROWS, a->q_stride), d * 4);
+    for (int64_t e = 0; e < d; e += 16) __builtin_prefetch(a->out + attention_offset(a, head, first + r, a->out_stride) + e, 1);
     memset(sums + r * 16, 0, 16 * sizeof *sums);
     float *max = &state->max[first - task_row + r], *sum = &state->sum[first - task_row + r];
     if (first_key == 0) {
@@ -323,18 +365,19 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, i
   for (int64_t key = first_key; key < last_key; key += PANEL) {
     const int64_t here = attention_smaller(PANEL, last_key - key);
     const uint16_t *panel = p->keys + (key - first_key) * wider, *rows = p->values + (key - first_key) * wide;
-    for (int64_t t = 0; t < tiles; t++) score_tile((d + 1) / 2, q + t * ROWS * wider, wider, panel, scores + t * ROWS * PANEL);
+    // What the last row of each tile sees of the panel.
+    int64_t seen[BLOCK_ROWS / ROWS];
+    for (int64_t t = 0; t < tiles; t++) {
+      seen[t] = attention_smaller(here, attention_visible(a, first + attention_smaller(t * ROWS + ROWS, count) - 1) - key);
+      if (seen[t] > 0) score_rows(seen[t], (d + 1) / 2, q + t * ROWS * MAX_HEAD, panel, scores + t * ROWS * PANEL);
+    }
     for (int64_t r = 0; r < count; r++) {
-      const int64_t seen = attention_smaller(here, attention_visible(a, first + r) - key);
-      if (seen > 0) {
-        weigh(seen, p->units + (key - first_key), scores + r * PANEL, wide, out + r * wide, &state->max[first - task_row + r],
-              sums + r * 16, weights + r * PANEL);
-      } else {
-        memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
-      }
+      const int64_t mine = attention_smaller(here, attention_visible(a, first + r) - key);
+      weigh_row(mine, p->units + (key - first_key), scores + r * PANEL, wide, out + r * wide, &state->max[first - task_row + r],
+                sums + r * 16, weights + r * PANEL);
     }
     for (int64_t t = 0; t < tiles; t++)
-      value_rows((here + 1) / 2, weights + t * ROWS * PANEL, rows, wide, out + t * ROWS * wide);
+      if (seen[t] > 0) value_rows((seen[t] + 1) / 2, weights + t * ROWS * PANEL, rows, wide, out + t * ROWS * wide);
   }
   for (int64_t r = 0; r < count; r++) {
     float *row = a->out + attention_offset(a, head, first + r, a->out_stride);
@@ -356,7 +399,7 @@ static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t 
     const int64_t count = attention_smaller(even, last_key - key);
     pack(a, head, key, count, &p);
     for (int64_t r = 0; r < rows; r += BLOCK_ROWS)
-      row_block(a, head, first, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, &state);
+      row_block(a, head, first, first + rows, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, &state);
   }
 }
 
