@@ -33,7 +33,7 @@ enum {
   MAX_KEYS = CHUNK / 32,
   FEW_KEYS = 16,                     // that few rows take at a time
   FEW_QUERIES = 64,                  // that stand ready as bf16
-  FEW_AHEAD = 2,
+  FEW_AHEAD = 8,
   AHEAD = 32,                        // keys, of what is packed
   MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
 };
@@ -433,31 +433,29 @@ typedef struct {
   int64_t stride;
 } bf16_rows;
 
-// Scores of `count` keys at most FEW_KEYS; what stands past them is any other.
+// Scores of four keys, of which those from `count` on are any.
 INLINE void score_few(int rows, int64_t d, const uint16_t *q, bf16_rows k, int64_t count, float *scores) {
-  for (int64_t key = 0; key < count; key += 4) {
-    const uint16_t *x[4];
+  const uint16_t *x[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) x[i] = k.first + attention_smaller(key + i, count - 1) * k.stride;
-    __m512 sums[4][4];
+  for (int i = 0; i < 4; i++) x[i] = k.first + attention_smaller(i, count - 1) * k.stride;
+  __m512 sums[4][4];
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
+  for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) sums[r][i] = _mm512_setzero_ps();
-    for (int64_t e = 0; e < d; e += 32) {
-      __m512i right[4];
+    for (int i = 0; i < 4; i++) sums[r][i] = _mm512_setzero_ps();
+  for (int64_t e = 0; e < d; e += 32) {
+    __m512i right[4];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) right[i] = _mm512_maskz_loadu_epi16(mask_of(d - e), x[i] + e);
+    for (int i = 0; i < 4; i++) right[i] = _mm512_maskz_loadu_epi16(mask_of(d - e), x[i] + e);
 #pragma GCC unroll 4
-      for (int r = 0; r < rows; r++) {
-        const __m512i left = _mm512_load_si512(q + r * MAX_HEAD + e);
+    for (int r = 0; r < rows; r++) {
+      const __m512i left = _mm512_load_si512(q + r * MAX_HEAD + e);
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) sums[r][i] = dot_pairs(sums[r][i], left, right[i]);
-      }
+      for (int i = 0; i < 4; i++) sums[r][i] = dot_pairs(sums[r][i], left, right[i]);
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) _mm_store_ps(scores + r * FEW_KEYS + key, sum_four(sums[r][0], sums[r][1], sums[r][2], sums[r][3]));
   }
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++) _mm_store_ps(scores + r * FEW_KEYS, sum_four(sums[r][0], sums[r][1], sums[r][2], sums[r][3]));
 }
 
 // out[rows][d] += weights . values, where the weights past `count` are 0.
@@ -537,19 +535,22 @@ INLINE __m512 few_scales(lmmc_kv_type type, const lmmc_attention *a, const void 
   return _mm512_load_ps(scales);
 }
 
-INLINE void few_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t key, int64_t count, const uint16_t *q, float *out,
-                     float *max, float *sum) {
+INLINE void few_scores(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t key, int64_t count, const uint16_t *q, float *scores) {
   const int64_t d = a->head_size, rows = a->queries * attention_group(a);
-  _Alignas(64) float scores[LMMC_ATTENTION_FEW_ROWS * FEW_KEYS];
-  _Alignas(64) uint16_t weights[LMMC_ATTENTION_FEW_ROWS * FEW_KEYS], room[FEW_KEYS * MAX_HEAD];
+  _Alignas(64) uint16_t room[4 * MAX_HEAD];
   const bf16_rows k = few_rows(type, a, a->k, a->k_stride, key, head, count, room);
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) score_few(4, d, q + r * MAX_HEAD, k, count, scores + r * FEW_KEYS);
   if (r + 2 <= rows) score_few(2, d, q + r * MAX_HEAD, k, count, scores + r * FEW_KEYS), r += 2;
   if (r < rows) score_few(1, d, q + r * MAX_HEAD, k, count, scores + r * FEW_KEYS);
+}
+
+INLINE void few_weights(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t key, int64_t count, const float *scores, float *out,
+                        float *max, float *sum, uint16_t *weights) {
+  const int64_t d = a->head_size, rows = a->queries * attention_group(a);
   const __m512 units = _mm512_mul_ps(few_scales(type, a, a->k, a->k_stride, key, head, count), _mm512_set1_ps(score_unit(a)));
   const __m512 value_scales = few_scales(type, a, a->v, a->v_stride, key, head, count);
-  for (r = 0; r < rows; r++) {
+  for (int64_t r = 0; r < rows; r++) {
     const int64_t seen = attention_smaller(count, attention_visible(a, r) - key);
     if (seen > 0) {
       weigh_few(type, seen, units, value_scales, scores + r * FEW_KEYS, d, out + r * d, max + r, sum + r, weights + r * FEW_KEYS);
@@ -557,10 +558,59 @@ INLINE void few_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, i
       memset(weights + r * FEW_KEYS, 0, FEW_KEYS * sizeof *weights);
     }
   }
+}
+
+INLINE void few_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t key, int64_t count, const uint16_t *weights, float *out) {
+  const int64_t d = a->head_size, rows = a->queries * attention_group(a);
+  _Alignas(64) uint16_t room[4 * MAX_HEAD];
   const bf16_rows v = few_rows(type, a, a->v, a->v_stride, key, head, count, room);
+  int64_t r = 0;
   for (r = 0; r + 4 <= rows; r += 4) value_few(4, d, weights + r * FEW_KEYS, v, count, out + r * d);
   if (r + 2 <= rows) value_few(2, d, weights + r * FEW_KEYS, v, count, out + r * d), r += 2;
   if (r < rows) value_few(1, d, weights + r * FEW_KEYS, v, count, out + r * d);
+}
+
+// Runs ahead over what few rows read: of each FEW_KEYS keys first the keys, then the values, four rows at a time, head after head.
+typedef struct {
+  int64_t block, key, head;
+  bool values;
+} cursor;
+
+INLINE void ask(lmmc_kv_type type, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t last_key, cursor *c) {
+  if (c->block >= last_key) return;
+  const int64_t end = attention_smaller(c->block + FEW_KEYS, last_key);
+  for (int64_t i = c->key; i < attention_smaller(c->key + 4, end); i++)
+    prefetch_head(type, a, c->values ? a->v : a->k, c->values ? a->v_stride : a->k_stride, i, first_head + c->head);
+  if (++c->head < heads) return;
+  c->head = 0, c->key += 4;
+  if (c->key < end) return;
+  if (c->values) c->block += FEW_KEYS;
+  c->key = c->block, c->values = !c->values;
+}
+
+INLINE void few_of(lmmc_kv_type type, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t first_key, int64_t last_key,
+                      float *out, float *max, float *sum) {
+  const int64_t d = a->head_size, rows = a->queries * attention_group(a);
+  _Alignas(64) uint16_t q[FEW_QUERIES * MAX_HEAD], weights[FEW_QUERIES * FEW_KEYS];
+  _Alignas(64) float scores[FEW_QUERIES * FEW_KEYS];
+  for (int64_t i = 0; i < heads * rows; i++) load_query(a, first_head + i / rows, i % rows, q + i * MAX_HEAD);
+  cursor ahead = {first_key, first_key, 0, false};
+  for (int i = 0; i < FEW_AHEAD; i++) ask(type, a, first_head, heads, last_key, &ahead);
+  for (int64_t key = first_key; key < last_key; key += FEW_KEYS) {
+    const int64_t count = attention_smaller(FEW_KEYS, last_key - key);
+    for (int64_t four = 0; four < count; four += 4)
+      for (int64_t i = 0; i < heads; i++) {
+        ask(type, a, first_head, heads, last_key, &ahead);
+        few_scores(type, a, first_head + i, key + four, attention_smaller(4, count - four), q + i * rows * MAX_HEAD, scores + i * rows * FEW_KEYS + four);
+      }
+    for (int64_t i = 0; i < heads; i++)
+      few_weights(type, a, first_head + i, key, count, scores + i * rows * FEW_KEYS, out + i * rows * d, max + i * rows, sum + i * rows, weights + i * rows * FEW_KEYS);
+    for (int64_t four = 0; four < count; four += 4)
+      for (int64_t i = 0; i < heads; i++) {
+        ask(type, a, first_head, heads, last_key, &ahead);
+        few_values(type, a, first_head + i, key + four, attention_smaller(4, count - four), weights + i * rows * FEW_KEYS + four, out + i * rows * d);
+      }
+  }
 }
 
 // A few keys of some heads at a time, so that memory is read in long runs.
@@ -571,24 +621,12 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
   for (int64_t i = 0; i < state; i++) p.max[i] = -INFINITY;
   const int64_t fit = FEW_QUERIES / rows;
   for (int64_t some = first_head; some < last_head; some += fit) {
-    const int64_t heads = attention_smaller(fit, last_head - some);
-    _Alignas(64) uint16_t q[FEW_QUERIES * MAX_HEAD];
-    for (int64_t i = 0; i < heads * rows; i++) load_query(a, some + i / rows, i % rows, q + i * MAX_HEAD);
-    for (int64_t key = first_key; key < last_key; key += FEW_KEYS)
-      for (int64_t i = 0; i < heads; i++) {
-        const int64_t next = i + FEW_AHEAD, next_key = key + next / heads * FEW_KEYS;
-        for (int64_t j = next_key; j < attention_smaller(next_key + FEW_KEYS, last_key); j++) {
-          prefetch_head(a->kv_type, a, a->k, a->k_stride, j, some + next % heads);
-          prefetch_head(a->kv_type, a, a->v, a->v_stride, j, some + next % heads);
-        }
-        const int64_t count = attention_smaller(FEW_KEYS, last_key - key), at = (some - first_head + i) * rows;
-        const uint16_t *mine = q + i * rows * MAX_HEAD;
-        switch (a->kv_type) {
-          case LMMC_KV_F32: few_keys(LMMC_KV_F32, a, some + i, key, count, mine, p.out + at * d, p.max + at, p.sum + at); break;
-          case LMMC_KV_BF16: few_keys(LMMC_KV_BF16, a, some + i, key, count, mine, p.out + at * d, p.max + at, p.sum + at); break;
-          case LMMC_KV_I8: few_keys(LMMC_KV_I8, a, some + i, key, count, mine, p.out + at * d, p.max + at, p.sum + at); break;
-        }
-      }
+    const int64_t heads = attention_smaller(fit, last_head - some), at = (some - first_head) * rows;
+    switch (a->kv_type) {
+      case LMMC_KV_F32: few_of(LMMC_KV_F32, a, some, heads, first_key, last_key, p.out + at * d, p.max + at, p.sum + at); break;
+      case LMMC_KV_BF16: few_of(LMMC_KV_BF16, a, some, heads, first_key, last_key, p.out + at * d, p.max + at, p.sum + at); break;
+      case LMMC_KV_I8: few_of(LMMC_KV_I8, a, some, heads, first_key, last_key, p.out + at * d, p.max + at, p.sum + at); break;
+    }
   }
   // From powers of 2 to those of e.
   for (int64_t i = 0; i < state; i++) p.max[i] *= 0.693147181f;
