@@ -26,6 +26,7 @@ let package = Package(
         .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
+        .target(name: "Pack", path: "Runtime/pack"),
         .target(name: "RuntimeSources"),
         .target(
             name: "Driver",

@@ -6,6 +6,7 @@
 #include "cache_rows.h"
 #include "matmul.h"
 #include "memory.h"
+#include "packed.h"
 #include "pixels.h"
 #include "rows.h"
 

@@ -71,6 +71,24 @@ static const unsigned char kernels_matmul_h[] = {
 static const unsigned char kernels_memory_h[] = {
 #embed "../../Runtime/kernels/memory.h"
 };
+static const unsigned char kernels_packed_c[] = {
+#embed "../../Runtime/kernels/packed.c"
+};
+static const unsigned char kernels_packed_h[] = {
+#embed "../../Runtime/kernels/packed.h"
+};
+static const unsigned char kernels_packed_dispatch_c[] = {
+#embed "../../Runtime/kernels/packed_dispatch.c"
+};
+static const unsigned char kernels_packed_finish_h[] = {
+#embed "../../Runtime/kernels/packed_finish.h"
+};
+static const unsigned char kernels_packed_plain_c[] = {
+#embed "../../Runtime/kernels/packed_plain.c"
+};
+static const unsigned char kernels_packed_variant_h[] = {
+#embed "../../Runtime/kernels/packed_variant.h"
+};
 static const unsigned char kernels_pixels_h[] = {
 #embed "../../Runtime/kernels/pixels.h"
 };
@@ -103,6 +121,9 @@ static const unsigned char output_c[] = {
 };
 static const unsigned char output_h[] = {
 #embed "../../Runtime/output.h"
+};
+static const unsigned char pack_include_packed_layout_h[] = {
+#embed "../../Runtime/pack/include/packed_layout.h"
 };
 static const unsigned char prompt_c[] = {
 #embed "../../Runtime/prompt.c"
@@ -159,6 +180,12 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/matmul.c", kernels_matmul_c),
     ENTRY("kernels/matmul.h", kernels_matmul_h),
     ENTRY("kernels/memory.h", kernels_memory_h),
+    ENTRY("kernels/packed.c", kernels_packed_c),
+    ENTRY("kernels/packed.h", kernels_packed_h),
+    ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
+    ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
+    ENTRY("kernels/packed_plain.c", kernels_packed_plain_c),
+    ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
     ENTRY("kernels/pixels.h", kernels_pixels_h),
     ENTRY("kernels/parallel.h", kernels_parallel_h),
     ENTRY("kernels/rows.h", kernels_rows_h),
@@ -170,6 +197,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
+    ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
     ENTRY("prompt.c", prompt_c),
     ENTRY("prompt.h", prompt_h),
     ENTRY("run.c", run_c),
