@@ -3,6 +3,8 @@
 //   keys:    panels of 64: [pairs of elements][64 keys][2]
 //   values:  [pairs of keys][elements, up to a multiple of 16][2]
 // and then goes over its rows, 24 at a time, with scores and sums in the first cache.
+#include "packed_target.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <math.h>
@@ -10,16 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static bool has_avx512bf16(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
-}
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma"))), apply_to = function)
-#else
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
-#endif
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -632,8 +625,7 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
   for (int64_t i = 0; i < state; i++) p.max[i] *= 0.693147181f;
 }
 
-const lmmc_attention_variant lmmc_attention_avx512bf16 = {"avx512bf16", true, has_avx512bf16, max_rows, block, few};
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+const lmmc_attention_variant lmmc_attention_avx512bf16 = {
+    "avx512bf16", LMMC_CPU_AVX2 | LMMC_CPU_AVX512 | LMMC_CPU_AVX512VNNI | LMMC_CPU_AVX512BF16, true, max_rows, block, few};
+LMMC_END_TARGET
 #endif

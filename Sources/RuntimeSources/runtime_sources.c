@@ -56,6 +56,27 @@ static const unsigned char kernels_attention_c[] = {
 static const unsigned char kernels_attention_h[] = {
 #embed "../../Runtime/kernels/attention.h"
 };
+static const unsigned char kernels_attention_avx2_c[] = {
+#embed "../../Runtime/kernels/attention_avx2.c"
+};
+static const unsigned char kernels_attention_avx512_c[] = {
+#embed "../../Runtime/kernels/attention_avx512.c"
+};
+static const unsigned char kernels_attention_avx512bf16_c[] = {
+#embed "../../Runtime/kernels/attention_avx512bf16.c"
+};
+static const unsigned char kernels_attention_body_h[] = {
+#embed "../../Runtime/kernels/attention_body.h"
+};
+static const unsigned char kernels_attention_plain_c[] = {
+#embed "../../Runtime/kernels/attention_plain.c"
+};
+static const unsigned char kernels_attention_variant_h[] = {
+#embed "../../Runtime/kernels/attention_variant.h"
+};
+static const unsigned char kernels_cache_rows_h[] = {
+#embed "../../Runtime/kernels/cache_rows.h"
+};
 static const unsigned char kernels_kernels_h[] = {
 #embed "../../Runtime/kernels/kernels.h"
 };
@@ -175,6 +196,13 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("image_webp.c", image_webp_c),
     ENTRY("kernels/attention.c", kernels_attention_c),
     ENTRY("kernels/attention.h", kernels_attention_h),
+    ENTRY("kernels/attention_avx2.c", kernels_attention_avx2_c),
+    ENTRY("kernels/attention_avx512.c", kernels_attention_avx512_c),
+    ENTRY("kernels/attention_avx512bf16.c", kernels_attention_avx512bf16_c),
+    ENTRY("kernels/attention_body.h", kernels_attention_body_h),
+    ENTRY("kernels/attention_plain.c", kernels_attention_plain_c),
+    ENTRY("kernels/attention_variant.h", kernels_attention_variant_h),
+    ENTRY("kernels/cache_rows.h", kernels_cache_rows_h),
     ENTRY("kernels/kernels.h", kernels_kernels_h),
     ENTRY("kernels/lanes.h", kernels_lanes_h),
     ENTRY("kernels/matmul.c", kernels_matmul_c),

@@ -293,15 +293,20 @@ static void test_rows(void) {
 static void test_choice(void) {
   int count;
   const lmmc_attention_variant *const *variants = lmmc_attention_variants(&count);
+  const char *best = "plain";
   for (int i = 0; i < count; i++) {
-    if (!variants[i]->runs()) continue;
-    setenv("LMMC_ISA", variants[i]->name, 1);
-    CHECK(strcmp(lmmc_attention_bf16_variant(), variants[i]->name) == 0, "'%s' gives '%s'", variants[i]->name, lmmc_attention_bf16_variant());
+    const lmmc_cpu cpu = {variants[i]->needs};
+    CHECK(lmmc_attention_choose(cpu, true) == variants[i], "for '%s' it is '%s'", variants[i]->name, lmmc_attention_choose(cpu, true)->name);
+    if (!variants[i]->rounds) best = variants[i]->name;
+    CHECK(strcmp(lmmc_attention_choose(cpu, false)->name, best) == 0, "for f32 on '%s' it is '%s'", variants[i]->name,
+          lmmc_attention_choose(cpu, false)->name);
   }
-  unsetenv("LMMC_ISA");
-  const char *best = lmmc_attention_f32_variant();
-  for (int i = 0; i < count; i++)
-    CHECK(strcmp(best, variants[i]->name) != 0 || (variants[i]->runs() && !variants[i]->rounds), "f32 runs on '%s'", best);
+  if (!getenv("LMMC_ISA")) {
+    const char *chosen = lmmc_attention_bf16_variant();
+    CHECK(strcmp(chosen, lmmc_attention_choose(lmmc_this_cpu(), true)->name) == 0, "'%s' is chosen", chosen);
+    CHECK(strcmp(lmmc_attention_f32_variant(), lmmc_attention_choose(lmmc_this_cpu(), false)->name) == 0, "'%s' is chosen for f32",
+          lmmc_attention_f32_variant());
+  }
   float q = 1, k = 2, v[] = {3}, out[2] = {0};
   const lmmc_attention one = {.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .scale = 1, .causal = true, .q = &q,
       .q_stride = 1, .k = &k, .v = v, .k_stride = 1, .v_stride = 1, .out = out, .out_stride = 1};
@@ -317,7 +322,7 @@ int main(void) {
   test_rows();
   test_choice();
   for (int i = 0; i < count; i++) {
-    if (!variants[i]->runs()) {
+    if (variants[i]->needs & ~lmmc_this_cpu().features) {
       printf("skipped: this CPU lacks '%s'\n", variants[i]->name);
       continue;
     }

@@ -1,6 +1,7 @@
 // How fast attention and the rows around it are, beside what the machine can do in the same minute. Not a test: prints a table.
-//   gcc -std=gnu11 -O3 -march=native -fopenmp -IRuntime Tests/RuntimeC/attention_bench.c Runtime/kernels/attention*.c -lm -o bench
-//   OMP_PROC_BIND=true OMP_PLACES=cores ./bench
+//   gcc -std=gnu11 -O3 -march=native -fopenmp -IRuntime -I.../openblas-openmp Tests/Benchmarks/attention_bench.c
+//       Runtime/kernels/attention*.c Runtime/kernels/packed*.c -lm -o attention_bench
+//   OMP_PROC_BIND=true OMP_PLACES=cores attention_bench [VARIANT [PART OF A NAME]]
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -166,7 +167,7 @@ int main(int argc, char **argv) {
   const lmmc_attention_variant *const *variants = lmmc_attention_variants(&variant_count);
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (int v = 1; v < variant_count; v++) {
-      if (!variants[v]->runs() || (argc > 1 && strcmp(argv[1], variants[v]->name) != 0)) continue;
+      if ((variants[v]->needs & ~lmmc_this_cpu().features) || (argc > 1 && strcmp(argv[1], variants[v]->name) != 0)) continue;
       if (argc > 2 && !strstr(shapes[i].name, argv[2])) continue;
       cases[count++] = make_case(shapes[i], variants[v]);
     }
