@@ -19,7 +19,7 @@ static const lmmc_attention_variant *const variants[] = {
 #if defined(__x86_64__)
     &lmmc_attention_avx2,
     &lmmc_attention_avx512,
-    //    &lmmc_attention_avx512bf16,lmmc_attention_avx512bf16,
+    &lmmc_attention_avx512bf16,
 #endif
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
@@ -158,22 +158,27 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
   }
 }
 
-// The best variant that this CPU runs, or the one that LMMC_ISA names if it is lower.
-static const lmmc_attention_variant *choose(bool may_round) {
-  const char *limit = getenv("LMMC_ISA");
+const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round) {
   const lmmc_attention_variant *best = variants[0];
-  for (int i = 0; i < VARIANTS; i++) {
-    if (variants[i]->rounds && !may_round) continue;
-    if (variants[i]->runs()) best = variants[i];
-    if (limit && strcmp(limit, variants[i]->name) == 0) break;
-  }
+  for (int i = 1; i < VARIANTS; i++)
+    if (!(variants[i]->needs & ~cpu.features) && (may_round || !variants[i]->rounds)) best = variants[i];
   return best;
 }
 
-void lmmc_attention_f32(lmmc_attention a) { lmmc_attention_run(choose(false), &a); }
+// ---- the choice of this process, made before main
 
-void lmmc_attention_bf16(lmmc_attention a) { lmmc_attention_run(choose(true), &a); }
+static const lmmc_attention_variant *exact, *rounding;
 
-const char *lmmc_attention_f32_variant(void) { return choose(false)->name; }
+__attribute__((constructor)) static void choose(void) {
+  lmmc_cpu cpu = lmmc_this_cpu();
+  const char *level = getenv("LMMC_ISA");
+  char message[256];
+  // A level that is none is reported where the products are chosen, and ends the program.
+  if (level && *level) lmmc_limit_cpu(&cpu, level, message);
+  exact = lmmc_attention_choose(cpu, false), rounding = lmmc_attention_choose(cpu, true);
+}
 
-const char *lmmc_attention_bf16_variant(void) { return choose(true)->name; }
+void lmmc_attention_f32(lmmc_attention a) { lmmc_attention_run(exact, &a); }
+void lmmc_attention_bf16(lmmc_attention a) { lmmc_attention_run(rounding, &a); }
+const char *lmmc_attention_f32_variant(void) { return exact->name; }
+const char *lmmc_attention_bf16_variant(void) { return rounding->name; }

@@ -1,26 +1,17 @@
 // Attention in f32 for AVX-512.
+#include "packed_target.h"
+
 #if defined(__x86_64__)
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-static bool has_avx512(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), apply_to = function)
-#else
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
-#endif
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
 #define LMMC_LANES 16
 #define ATTENTION_NAME lmmc_attention_avx512
 #define ATTENTION_ISA "avx512"
-#define ATTENTION_RUNS has_avx512
+#define ATTENTION_NEEDS (LMMC_CPU_AVX2 | LMMC_CPU_AVX512)
 #include "attention_body.h"
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+LMMC_END_TARGET
 #endif

@@ -1,5 +1,5 @@
 // Attention in f32 arithmetic on vectors of LANES floats. Each file that includes this names its variant:
-//   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_RUNS: whether this CPU has the instructions.
+//   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_NEEDS: the CPU's features.
 #include <math.h>
 #include <string.h>
 
@@ -179,4 +179,4 @@ static int64_t max_rows(int64_t head_size) {
   return attention_smaller(MAX_ROWS, TILE_FLOATS / head_size / TILE_ROWS * TILE_ROWS);
 }
 
-const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, false, ATTENTION_RUNS, max_rows, block, few};
+const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, ATTENTION_NEEDS, false, max_rows, block, few};

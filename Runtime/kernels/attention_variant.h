@@ -2,6 +2,7 @@
 #ifndef LMMC_ATTENTION_VARIANT_H
 #define LMMC_ATTENTION_VARIANT_H
 #include "attention.h"
+#include "packed_variant.h"
 
 // The part of a softmax that is known so far, for heads x rows: out = sum of weights * values, over the maximum seen.
 typedef struct {
@@ -14,8 +15,8 @@ typedef struct {
 // No function holds a parallel region: clang compiles those without the instructions of the function around them.
 typedef struct {
   const char *name;
-  bool rounds;  // to bf16
-  bool (*runs)(void);
+  uint32_t needs;  // of a CPU's features
+  bool rounds;     // to bf16
   int64_t (*max_rows)(int64_t head_size);  // of a block; 0: the head is too large
   // The whole of the rows first_row ... first_row + rows - 1 of a key head.
   void (*block)(const lmmc_attention *a, int64_t head, int64_t first_row, int64_t rows);
@@ -31,6 +32,9 @@ enum {
 
 // Every variant of this build, the plainest first.
 const lmmc_attention_variant *const *lmmc_attention_variants(int *count);
+
+// The best one for `cpu`, among those that do not round or among all.
+const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round);
 
 void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attention *a);
 
