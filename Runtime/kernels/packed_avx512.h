@@ -28,7 +28,12 @@ static inline floats times(floats scale, ints x) { return _mm512_mul_ps(scale, _
 static inline void add_scaled(float *sums, ints dots, floats scale) {
   _mm512_storeu_ps(sums, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, _mm512_loadu_ps(sums)));
 }
-static inline ints pairs(ints sum, ints w, ints x) { return _mm512_add_epi16(sum, _mm512_maddubs_epi16(w, x)); }
+// Sums in a row, one after another: gcc would add them in pairs and run out of registers.
+static inline ints in_order(ints sum) {
+  __asm__("" : "+v"(sum));
+  return sum;
+}
+static inline ints pairs(ints sum, ints w, ints x) { return in_order(_mm512_add_epi16(sum, _mm512_maddubs_epi16(w, x))); }
 static inline ints widen(ints sum) { return _mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
 
 static inline void store_ints(void *p, ints x) { _mm512_storeu_si512(p, x); }

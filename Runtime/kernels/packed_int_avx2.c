@@ -16,7 +16,7 @@ static inline weights weights_at(const uint8_t *p) {
   return (weights){w, _mm256_abs_epi8(w)};
 }
 static inline __m256i dot(__m256i sum, weights w, __m256i x) {
-  return add(sum, widen(_mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.signs))));
+  return in_order(add(sum, widen(_mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.signs)))));
 }
 
 static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out) {

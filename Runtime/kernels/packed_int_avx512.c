@@ -16,7 +16,7 @@ static inline weights weights_at(const uint8_t *p) {
   return (weights){_mm512_movepi8_mask(w), _mm512_abs_epi8(w)};
 }
 static inline __m512i dot(__m512i sum, weights w, __m512i x) {
-  return add(sum, widen(_mm512_maddubs_epi16(w.magnitudes, _mm512_mask_sub_epi8(x, w.signs, zero(), x))));
+  return in_order(add(sum, widen(_mm512_maddubs_epi16(w.magnitudes, _mm512_mask_sub_epi8(x, w.signs, zero(), x)))));
 }
 
 static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out) {

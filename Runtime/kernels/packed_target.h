@@ -20,6 +20,9 @@
 #define LMMC_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+// Keeps gcc from computing a pointer's sums with all offsets ahead of a loop, more than there are registers for.
+#define LMMC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 // LMMC_UP_TO_6(name) makes name_rows(rows, p), for 1 ... 6 rows, of an inline function name(rows, p) that is compiled for each number.
 // They are not inlined: clang would merge the ends of several into a loop that is no longer straight.
 #define LMMC_FIXED(name, n) \

@@ -37,10 +37,12 @@ static inline __attribute__((always_inline)) void tile_q8(const int rows, const 
         for (int v = 0; v < VECTORS; v++) four[v] = weights_at(w + 4 * LMMC_PANEL * g + 4 * LANES * v);
         LMMC_UNROLL
         for (int r = 0; r < rows; r++) {
-          const ints codes = four_codes(x + 4 * g + r * stride);
+          const ints codes = four_codes(x + r * stride);
           LMMC_UNROLL
           for (int v = 0; v < VECTORS; v++) dots[r][v] = dot(dots[r][v], four[v], codes);
         }
+        x += 4;
+        LMMC_OPAQUE(x);
       }
       LMMC_UNROLL
       for (int v = 0; v < VECTORS; v++) {
@@ -74,10 +76,12 @@ static inline __attribute__((always_inline)) void tile_q4(const int rows, const 
         for (int g = 8 * half; g < 8 * half + 8; g++) {
           LMMC_UNROLL
           for (int r = 0; r < rows; r++) {
-            const ints codes = four_codes(x + 4 * g + r * stride);
+            const ints codes = four_codes(x + r * stride);
             LMMC_UNROLL
             for (int v = 0; v < VECTORS; v++) narrow[r][v] = pairs(narrow[r][v], load(w + 4 * LMMC_PANEL * g + 4 * LANES * v), codes);
           }
+          x += 4;
+          LMMC_OPAQUE(x);
         }
         LMMC_UNROLL
         for (int r = 0; r < rows; r++) {
