@@ -96,15 +96,18 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   const work w = {p, type, code, finish};
   const int64_t panels = lmmc_panels(p->n);
   if (p->m <= 0) return;
+  const int threads = lmmc_thread_count();
   if (p->m <= code->stream_rows) {
-#pragma omp parallel for schedule(static) if (panels > 1)
+    // Stretches of panels, as long as they can be while a thread that is held up leaves its share to others.
+    const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);
+#pragma omp parallel for schedule(dynamic, stretch) if (panels > 1)
     for (int64_t i = 0; i < panels; i++) stream_panel(&w, i);
     return;
   }
   // Chunks of equal height, small enough that every thread gets several units of work.
   int64_t chunks = divide_up(p->m, CHUNK_ROWS);
-  const int64_t wanted = divide_up(4 * (int64_t)lmmc_thread_count(), panels), most = divide_up(p->m, 4 * code->tile_rows);
-  if (lmmc_thread_count() > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
+  const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
+  if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
   // All panels for one chunk, then for the next: its activations stay in the second cache.
 #pragma omp parallel for schedule(dynamic) if (chunks * panels > 1)
   for (int64_t i = 0; i < chunks * panels; i++) {

@@ -47,7 +47,45 @@ static void tile_rows(int64_t rows, const lmmc_piece *p) {
   tiles[rows - 1](p);
 }
 
-const lmmc_product lmmc_bf16_avx512bf16 = {.tile_rows = 14, .tile_blocks = 6, .tile = tile_rows};
+// Few rows: sums of even and odd pairs apart, so that additions do not wait for one another.
+static inline __attribute__((always_inline)) void stream(const int rows, const lmmc_piece *p) {
+  __m512 sums[4][4];
+  const uint8_t *x = p->x, *w = p->codes;
+  const int64_t stride = p->x_stride;
+  LMMC_UNROLL
+  for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = sums[r][2] = sums[r][3] = _mm512_setzero_ps();
+  for (int64_t j = 0; j < p->blocks * (LMMC_BLOCK / 4); j++, x += 8, w += 8 * LMMC_PANEL) {
+    __m512bh part[4];
+    LMMC_UNROLL
+    for (int i = 0; i < 4; i++) {
+      part[i] = (__m512bh)_mm512_loadu_si512(w + 64 * i);
+      _mm_prefetch((const char *)w + LMMC_AHEAD + 64 * i, _MM_HINT_T0);
+    }
+    LMMC_UNROLL
+    for (int r = 0; r < rows; r++) {
+      const __m512bh even = pair_at(x + r * stride), odd = pair_at(x + r * stride + 4);
+      sums[r][0] = _mm512_dpbf16_ps(sums[r][0], part[0], even);
+      sums[r][1] = _mm512_dpbf16_ps(sums[r][1], part[1], even);
+      sums[r][2] = _mm512_dpbf16_ps(sums[r][2], part[2], odd);
+      sums[r][3] = _mm512_dpbf16_ps(sums[r][3], part[3], odd);
+    }
+  }
+  LMMC_UNROLL
+  for (int r = 0; r < rows; r++) {
+    _mm512_storeu_ps(p->sums + r * LMMC_PANEL, _mm512_add_ps(sums[r][0], sums[r][2]));
+    _mm512_storeu_ps(p->sums + r * LMMC_PANEL + 16, _mm512_add_ps(sums[r][1], sums[r][3]));
+  }
+}
+
+LMMC_STREAM(1) LMMC_STREAM(2) LMMC_STREAM(3) LMMC_STREAM(4)
+
+static void stream_rows(int64_t rows, const lmmc_piece *p) {
+  static void (*const streams[])(const lmmc_piece *) = {stream_1, stream_2, stream_3, stream_4};
+  streams[rows - 1](p);
+}
+
+const lmmc_product lmmc_bf16_avx512bf16 = {
+    .tile_rows = 14, .tile_blocks = 6, .tile = tile_rows, .stream_rows = 4, .stream = stream_rows};
 
 LMMC_END_TARGET
 #endif

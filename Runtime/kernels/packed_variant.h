@@ -15,7 +15,7 @@ typedef struct {
   const uint8_t *codes;     // as packed or, where the product has `unpack`, unpacked
   const uint16_t *scales;   // f16
   const uint8_t *offsets;   // as packed
-  float *sums;              // [rows][LMMC_PANEL], added to
+  float *sums;              // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
 } lmmc_piece;
 
 typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
