@@ -206,7 +206,7 @@ def write():
             file.write("\n")
         with open(os.path.join(folder, name + ".blob"), "wb") as file:
             file.write(blob(document))
-    texts = [*tokenizer_cases.NASTY, "don't can't", "n't", *mixtures(random.Random(3), 120), "ab " * 400, "a" * 3000, " " * 1000 + "x", "\n" * 500]
+    texts = [*tokenizer_cases.NASTY, "don't can't", "n't", "two horses", *mixtures(random.Random(3), 120), "ab " * 400, "a" * 3000, " " * 1000 + "x", "\n" * 500]
     with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
         json.dump(cases(made, texts, 4), file, separators=(",", ":"))
         file.write("\n")
