@@ -48,7 +48,6 @@ import Testing
     @Test func refusals() {
         let table: [(String, Any, String)] = [
             ("model_type", "mistral", "is 'mistral'; expected 'llava_llama', 'llava' or 'llama'"),
-            ("text_config", ["a": 1], "marks the layout of transformers, which is not supported yet; expected LLaVA's original layout"),
             ("hidden_size", 0, "is 0; expected 1 to 2147483647"),
             ("hidden_size", "8", "is a string; expected an integer"),
             ("hidden_size", 9, "is 9; expected a multiple of the 2 attention heads"),
