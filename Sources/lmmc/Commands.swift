@@ -96,17 +96,53 @@ struct Compile: ParsableCommand {
 }
 
 struct Inspect: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show a checkpoint's architecture, tensors, sizes and vision tokens.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show a checkpoint's architecture, tensors, sizes and work, and what they mean for a machine.")
 
-    @Argument(help: "Checkpoint folder.")
-    var model: String
+    @Argument(help: "Checkpoint folder, or a GGUF file.")
+    var model: String?
+
+    @OptionGroup var preset: PresetArguments
 
     @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("Text tokens of the prompt whose work is counted, beside one image.", valueName: "n"))
+    var textTokens: Int = 64
+
+    @Option(help: ArgumentHelp("Memory of a machine, 8GiB say: whether the model fits.", valueName: "size"))
+    var memory: String?
+
+    @Option(help: ArgumentHelp("What its memory delivers, 30GB/s say: with '--compute', what times to expect.", valueName: "rate"))
+    var bandwidth: String?
+
+    @Option(help: ArgumentHelp("What its arithmetic does, 500GFLOPS say.", valueName: "rate"))
+    var compute: String?
 
     @Flag(help: "One JSON object instead of text.")
     var json = false
 
-    func run() throws { try Lmmc.inspect(arguments.options(model), json: json) }
+    func run() throws {
+        try Lmmc.inspect(
+            InspectOptions(
+                model: model.map(arguments.options), preset: preset.choice(context: arguments.context),
+                box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
+    }
+}
+
+/// An architecture of `lmmc synth` and what may be chosen about it.
+struct PresetArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Instead of a checkpoint, an architecture of 'lmmc synth', without weights.", valueName: "name"))
+    var preset: String?
+
+    @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
+    var layers: Int?
+
+    @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
+    var visionLayers: Int?
+
+    func choice(context: Int?) -> PresetChoice? {
+        preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: context) }
+    }
 }
 
 struct IR: ParsableCommand {
@@ -116,14 +152,7 @@ struct IR: ParsableCommand {
     @Argument(help: "Checkpoint folder.")
     var model: String?
 
-    @Option(help: ArgumentHelp("Instead of a checkpoint folder, an architecture of 'lmmc synth', without weights.", valueName: "name"))
-    var preset: String?
-
-    @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
-    var layers: Int?
-
-    @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
-    var visionLayers: Int?
+    @OptionGroup var preset: PresetArguments
 
     @Option(help: ArgumentHelp("Stage to stop at; 'list' names the stages.", valueName: "name"))
     var stage: String?
@@ -148,7 +177,7 @@ struct IR: ParsableCommand {
         try Lmmc.ir(
             IROptions(
                 model: model.map(arguments.options),
-                preset: preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: arguments.context) },
+                preset: preset.choice(context: arguments.context),
                 stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
     }
 }
