@@ -129,19 +129,46 @@ struct Inspect: ParsableCommand {
     }
 }
 
-/// An architecture of `lmmc synth` and what may be chosen about it.
+/// An architecture of `lmmc synth`, in the place of a checkpoint.
 struct PresetArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Instead of a checkpoint, an architecture of 'lmmc synth', without weights.", valueName: "name"))
     var preset: String?
 
+    @OptionGroup var shape: ShapeArguments
+
+    func choice(context: Int?) -> PresetChoice? { preset.map { shape.choice($0, context: context) } }
+}
+
+/// What may be chosen about an architecture.
+struct ShapeArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
     var layers: Int?
 
     @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
     var visionLayers: Int?
 
-    func choice(context: Int?) -> PresetChoice? {
-        preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: context) }
+    @Option(help: ArgumentHelp("Pixels along each side of the preset's images. (default: 336)", valueName: "n"))
+    var imageSize: Int?
+
+    @Option(help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
+    var strategy: String?
+
+    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas.", valueName: "taps"))
+    var taps: String?
+
+    @Option(help: ArgumentHelp("Window edge of the preset's fusion.", valueName: "k"))
+    var kernel: Int?
+
+    @Option(help: ArgumentHelp("Tokens that each window of the preset becomes.", valueName: "e"))
+    var tokensPerWindow: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Fuse the preset's taps by two 1x1 convolutions.")
+    var mbtf: Bool?
+
+    func choice(_ name: String, context: Int? = nil) -> PresetChoice {
+        PresetChoice(
+            name: name, layers: layers, visionLayers: visionLayers, imageSize: imageSize, strategy: strategy, taps: taps, kernel: kernel,
+            tokensPerWindow: tokensPerWindow, mbtf: mbtf, context: context)
     }
 }
 
@@ -210,11 +237,7 @@ struct Synth: ParsableCommand {
     @Option(help: ArgumentHelp("Architecture; 'list' names them.", valueName: "name"))
     var preset: String
 
-    @Option(help: ArgumentHelp("Decoder layers. (default: the architecture's own)", valueName: "n"))
-    var layers: Int?
-
-    @Option(help: ArgumentHelp("Blocks of the vision tower. (default: the architecture's own)", valueName: "n"))
-    var visionLayers: Int?
+    @OptionGroup var shape: ShapeArguments
 
     @Option(help: "Seed of the random weights.")
     var seed: UInt64 = 0
@@ -226,8 +249,7 @@ struct Synth: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        try Lmmc.synth(
-            preset: preset, layers: layers, visionLayers: visionLayers, seed: seed, output: output, verbosity: quiet ? .quiet : .normal)
+        try Lmmc.synth(shape.choice(preset), seed: seed, output: output, verbosity: quiet ? .quiet : .normal)
     }
 }
 
