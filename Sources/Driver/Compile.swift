@@ -42,7 +42,7 @@ extension Lmmc {
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
         }
-        _ = try options.passes.chosen(from: Pipeline.passes)
+        _ = try options.passes.chosen(from: Pipeline.passes(for: options.model.precision))
         let asSources = options.emit == "c"
         try checkOutput(options.output, isFolder: asSources)
         let progress = Progress(options.verbosity)

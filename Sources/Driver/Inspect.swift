@@ -1,5 +1,6 @@
 import Checkpoint
 import IR
+import Passes
 import Support
 
 public struct InspectOptions: Sendable {
@@ -7,14 +8,17 @@ public struct InspectOptions: Sendable {
     public var model: ModelOptions?
     /// An architecture of `synth`, without weights.
     public var preset: PresetChoice?
+    /// Of the caches, and overrides; every base is shown
+    public var precision: PrecisionPolicy
     public var box: Box
     /// Of the prompt whose times and FLOPs are shown, beside the image
     public var textTokens: Int
     public var json: Bool
 
-    public init(model: ModelOptions?, preset: PresetChoice?, box: Box, textTokens: Int, json: Bool) {
+    public init(model: ModelOptions?, preset: PresetChoice?, precision: PrecisionPolicy, box: Box, textTokens: Int, json: Bool) {
         self.model = model
         self.preset = preset
+        self.precision = precision
         self.box = box
         self.textTokens = textTokens
         self.json = json
@@ -25,7 +29,7 @@ extension Lmmc {
     /// `lmmc inspect`: what a checkpoint is, what its binary takes and does, and what that means for a box.
     public static func inspect(_ options: InspectOptions) throws(Diagnostic) {
         guard options.textTokens > 0 else { throw .usage("\(options.textTokens) tokens", at: .option("--text-tokens"), expected: "at least 1") }
-        try withFrontEnd(options.model, options.preset) { front throws(Diagnostic) in
+        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
             let inspection = try Inspection(front: front, options)
             try writeStandardOutput(options.json ? inspection.json.text(indent: 0) + "\n" : inspection.text)
         }
@@ -41,10 +45,11 @@ struct Inspection {
     let paper: PaperFigures?
 
     init(front: FrontEnd, _ options: InspectOptions) throws(Diagnostic) {
-        let module = try front.run { _ throws(Diagnostic) in true }
         let configuration = front.checkpoint.configuration
         (self.front, box) = (front, options.box)
-        sizes = try front.sizes(module)
+        sizes = try front.sizes()
+        // Work is counted in the products themselves, not in what a precision adds to them.
+        let module = try front.with(PrecisionPolicy(.float32)).run { _ throws(Diagnostic) in true }
         costs = StageCosts(module, visionTokens: front.visionTokens ?? 0, textTokens: options.textTokens)
         if let vision = configuration.vision, let fusion = configuration.fusion {
             paper = PaperFigures(vision, fusion, configuration.decoder)
@@ -109,7 +114,7 @@ struct Inspection {
         let configuration = front.checkpoint.configuration
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
-            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)),
+            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)), ("precision", .string(front.policy.base.rawValue)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", front.visionInfo(vision, fusion)))
@@ -172,7 +177,8 @@ struct Inspection {
                     + ", computed up to block \(fusion.lastTap)"))
             var text = "taps \(fusion.taps.map(String.init).joined(separator: ", "))"
             if !fusion.mbtf.isEmpty { text += "; MBTF" }
-            if fusion.kernel > 1 { text += "; windows of \(fusion.kernel) x \(fusion.kernel)" }
+            if fusion.kernel > 1 { text += "; \(fusion.averagesWindow ? "means" : "windows") of \(fusion.kernel) x \(fusion.kernel)" }
+            if let qformer = fusion.qformer { text += "; Q-Former with \(qformer.queries) queries, \(qformer.layerCount) layers" }
             if fusion.windowConvolution != nil { text += " with a convolution" }
             if fusion.tokensPerWindow > 1 { text += ", \(fusion.tokensPerWindow) tokens each" }
             lines.append(("fusion", text))

@@ -1,3 +1,4 @@
+import Passes
 import Support
 
 /// `mm_token_fusion` of a synthetic checkpoint: a row of the paper's tables.
@@ -116,7 +117,9 @@ public struct PresetChoice: Sendable {
         self.context = context
     }
 
-    func modelOptions(_ path: String) -> ModelOptions { ModelOptions(model: path, context: context) }
+    func modelOptions(_ path: String, precision: PrecisionPolicy) -> ModelOptions {
+        ModelOptions(model: path, context: context, precision: precision)
+    }
 
     fileprivate var choosesFusion: Bool { strategy != nil || taps != nil || kernel != nil || tokensPerWindow != nil || mbtf != nil }
 }

@@ -62,6 +62,8 @@ class Spec:
     # projector or fusion
     projector: str = "mlp2x_gelu"
     taps: list | None = None
+    strategy: str = "stf"
+    qformer: dict | None = None    # the key of config.json, for strategy 'qformer'
     k: int = 1
     tokens: int = 1
     mbtf: list | None = None
@@ -96,7 +98,13 @@ class Spec:
         return self.mbtf[-1] if self.mbtf else self.c1 * (len(self.taps) if self.taps else 1)
 
     @property
+    def convolves(self):
+        return self.strategy == "stf" and self.window_conv
+
+    @property
     def visual_tokens(self):
+        if self.strategy == "qformer":
+            return self.qformer["queries"]
         side = self.image // self.patch
         if self.taps is None and self.projector == "stf":
             return (side // 2) ** 2
@@ -141,6 +149,28 @@ def tower_tensors(spec, w, prefix):
     w.norm(prefix + "post_layernorm", c)
 
 
+def qformer_tensors(spec, w):
+    q = spec.qformer
+    hidden = q["hidden_size"]
+
+    def attention(at, keys):
+        for name, into in (("query", hidden), ("key", keys), ("value", keys)):
+            w.linear(f"{at}.attention.{name}", hidden, into, 1.0 if name == "value" else 1.5)
+        w.linear(at + ".output.dense", hidden, hidden, 1.0)
+        w.norm(at + ".output.LayerNorm", hidden)
+    w.normal("model.qformer.query_tokens", (1, q["queries"], hidden), 1.0)
+    w.norm("model.qformer.layernorm", hidden)
+    for layer in range(q["layers"]):
+        at = f"model.qformer.encoder.layer.{layer}."
+        attention(at + "attention", hidden)
+        if layer % q.get("cross_attention_frequency", 2) == 0:
+            attention(at + "crossattention", spec.channels)
+        w.linear(at + "intermediate_query.dense", q["intermediate_size"], hidden, 1.4)
+        w.linear(at + "output_query.dense", hidden, q["intermediate_size"], 1.4)
+        w.norm(at + "output_query.LayerNorm", hidden)
+    w.linear("model.qformer_proj", spec.hidden, hidden, 1.0)
+
+
 def fusion_tensors(spec, w):
     if spec.taps is None:
         if spec.projector == "stf":
@@ -158,8 +188,10 @@ def fusion_tensors(spec, w):
     for number, out in enumerate(spec.mbtf or (), 1):
         w.linear(f"model.mbtf.conv{number}", out, into, 1.2 if number == 1 else 2.0, kernel=(1, 1))
         into = out
-    width, number = into * spec.k * spec.k, 1
-    if spec.window_conv:
+    if spec.strategy == "qformer":
+        return qformer_tensors(spec, w)
+    width, number = into if spec.strategy == "avgpool" else into * spec.k * spec.k, 1
+    if spec.convolves:
         w.linear("model.stf.conv1", width, into, 1.4, kernel=(spec.k, spec.k))
         number = 2
     into = width // spec.tokens
@@ -210,11 +242,14 @@ def config_json(spec, tower):
     if spec.taps is None:
         config["mm_projector_type"] = "mlp2x_gelu" if spec.projector == "stf" else spec.projector
     else:
-        stf = ([spec.channels * spec.k * spec.k] if spec.window_conv else []) + spec.stf
-        config["mm_token_fusion"] = {
-            "strategy": "stf", "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
-            "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None,
-            "stf": {"channels": stf, "final_activation": spec.stf_final, **({} if spec.window_conv else {"window_conv": False})}}
+        key = {"strategy": spec.strategy, "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
+               "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None}
+        if spec.strategy == "qformer":
+            key["qformer"] = spec.qformer
+        else:
+            stf = ([spec.channels * spec.k * spec.k] if spec.convolves else []) + spec.stf
+            key["stf"] = {"channels": stf, "final_activation": spec.stf_final, **({} if spec.window_conv else {"window_conv": False})}
+        config["mm_token_fusion"] = key
     return config
 
 
@@ -315,7 +350,8 @@ def random_spec(rng, seed):
         spec.projector, spec.blocks, spec.vision_ff, side = "stf", 24, min(spec.vision_ff, 40), 2 * rng.randint(2, 4)
         spec.select_layer = pick([-2, -2, -1, 23])
     else:
-        spec.k, spec.tokens = pick([1, 2, 3, 4]), pick([1, 2, 4, 8])
+        spec.strategy = pick(["stf", "stf", "avgpool", "tokenconcat", "qformer"])
+        spec.k, spec.tokens = pick([1, 2, 3, 4]) if spec.strategy != "qformer" else 1, pick([1, 2, 4, 8]) if spec.strategy == "stf" else 1
         side = spec.k * rng.randint(1 + (spec.k == 1), 8 // spec.k + (spec.k == 1))
         spec.taps = [rng.randint(-spec.blocks - 1, spec.blocks) for _ in range(rng.randint(1, 4))]
         spec.mbtf = pick([None, [rng.randint(9, 90), rng.randint(2, 5) * 8]])
@@ -324,6 +360,12 @@ def random_spec(rng, seed):
             spec.taps = spec.taps[:2]
         spec.mbtf_final, spec.window_conv, spec.stf_final = pick([True, False]), pick([True, False]), pick([True, False])
         spec.stf = [rng.randint(9, 90), spec.hidden]
+        if spec.strategy == "qformer":
+            heads = rng.randint(1, 4)
+            spec.qformer = {"queries": rng.randint(1, 9), "hidden_size": heads * rng.randint(3, 9), "layers": rng.randint(1, 4), "heads": heads,
+                            "intermediate_size": rng.randint(9, 60), "cross_attention_frequency": rng.randint(1, 3), "layer_norm_eps": pick([1e-12, 1e-5])}
+        if spec.strategy != "stf":
+            spec.window_conv = True  # the key is left out
     spec.image = spec.patch * side
     while spec.visual_tokens > 300:  # two images and a prompt fit into the context
         spec.tokens //= 2

@@ -2,7 +2,7 @@
 """The numeric reference: a LLaVA checkpoint run by transformers and plain torch, correctness before speed.
 
 Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion),
-layout C (the same plus 'mm_token_fusion', strategy stf) and layout D (LlamaForCausalLM alone). CLIPVisionModel and LlamaForCausalLM do the two towers with
+layout C (the same plus 'mm_token_fusion') and layout D (LlamaForCausalLM alone). CLIPVisionModel, Blip2QFormerModel and LlamaForCausalLM do the towers with
 eager attention and no key-value cache; MBTF and STF are written here with torch.nn.functional.conv2d.
 
 float32: the transformers modules as they are.
@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
-from transformers import AttentionInterface, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
+from transformers import AttentionInterface, Blip2QFormerConfig, Blip2QFormerModel, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 from transformers.models.llama import modeling_llama
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -150,21 +150,38 @@ def numbered(tensors, pattern, dtype):
     return layers
 
 
+def read_qformer(key, channels, tensors, dtype):
+    """The key 'qformer' of mm_token_fusion -> (model, query tokens [1, queries, hidden]) over tokens of `channels`."""
+    sizes = {"hidden_size": key["hidden_size"], "num_hidden_layers": key["layers"], "num_attention_heads": key["heads"], "intermediate_size": key["intermediate_size"]}
+    optional = {name: key[name] for name in ("cross_attention_frequency", "layer_norm_eps") if name in key}
+    config = Blip2QFormerConfig(**sizes, **optional, encoder_hidden_size=channels, attn_implementation="exact" if dtype == torch.float64 else "eager")
+    weights = {name: tensor.to(dtype) for name, tensor in stripped(tensors, "model.qformer.").items()}
+    queries = weights.pop("query_tokens")
+    if queries.shape != (1, key["queries"], key["hidden_size"]):
+        raise UnsupportedError(f"query tokens {list(queries.shape)} are not those of config.json")
+    return filled(Blip2QFormerModel(config).to(dtype), weights, dtype), queries
+
+
 class Fusion:
-    """taps -> MBTF -> STF, or the plain projector. `apply` takes hidden states, a list of [images, 1 + H*W, C1], to [images, N, C3]."""
+    """taps -> MBTF -> a strategy's windows or queries, or the plain projector. `apply` takes hidden states, a list of [images, 1 + H*W, C1], to [images, N, C3]."""
 
     def __init__(self, config, tensors, dtype):
         key = config.get("mm_token_fusion")
         self.feature = config.get("mm_vision_select_feature", "patch")
         self.k, self.tokens, self.mbtf, self.window, self.mbtf_final, self.final = 1, 1, [], None, False, False
+        self.pools, self.qformer = False, None
         if key is not None:
-            if key["strategy"] != "stf":
-                raise UnsupportedError(f"strategy '{key['strategy']}' is not covered")
-            self.taps, self.k, self.tokens = key["taps"], key["kernel"], key["tokens_per_window"]
+            self.taps, self.k, self.tokens = key["taps"], key.get("kernel", 1), key.get("tokens_per_window", 1)
             if key.get("mbtf"):
                 self.mbtf, self.mbtf_final = numbered(tensors, r"model\.mbtf\.conv(\d+)", dtype), key["mbtf"]["final_activation"]
+            if key["strategy"] == "qformer":
+                channels = self.mbtf[-1][0].shape[0] if self.mbtf else len(self.taps) * config["mm_hidden_size"]
+                self.qformer = read_qformer(key["qformer"], channels, tensors, dtype)
+                self.layers = [(tensors["model.qformer_proj.weight"].to(dtype)[:, :, None, None], tensors["model.qformer_proj.bias"].to(dtype))]
+                return
+            self.pools = key["strategy"] == "avgpool"
             self.layers, self.final = numbered(tensors, r"model\.stf\.conv(\d+)", dtype), key["stf"]["final_activation"]
-            if key["stf"].get("window_conv", True):
+            if key["strategy"] == "stf" and key["stf"].get("window_conv", True):
                 self.window = self.layers.pop(0)
             self.check(key)
             return
@@ -191,10 +208,16 @@ class Fusion:
             x = layers_1x1(x, self.mbtf, self.mbtf_final)
         if first == 0:
             return layers_1x1(x, self.layers, self.final)
+        if self.qformer:
+            model, queries = self.qformer
+            x = model(query_embeds=queries.expand(len(x), -1, -1), encoder_hidden_states=x).last_hidden_state
+            return layers_1x1(x, self.layers, self.final)
         side = round(x.shape[1] ** 0.5)
         grid = x.transpose(1, 2).reshape(x.shape[0], x.shape[2], side, side)
         if self.window:
             x = gelu(F.conv2d(grid, *self.window, stride=self.k)).flatten(2).transpose(1, 2)
+        elif self.pools:
+            x = F.avg_pool2d(grid, self.k).flatten(2).transpose(1, 2)
         else:
             x = windows(grid, self.k)
         x = x.reshape(x.shape[0], x.shape[1] * self.tokens, x.shape[2] // self.tokens)

@@ -111,6 +111,46 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         if case .inside = kept, case .inside = other { #expect(Bool(false), "both share the sum's memory") }
     }
 
+    /// Gate and up as columns of one product: their product is written over the gate's, and the next product steps over the up's.
+    @Test func aProductOfColumnsIsWrittenOverOneOfThem() throws {
+        func planned(_ rest: String, start: Int = 8) throws -> Plan {
+            try plan(
+                """
+                module "m" stage optimized {
+                  weight @table : f32[5, 8] = source "table" f32[5, 8]
+                  weight @wide : f32[16, 8] = source "wide" f32[16, 8]
+                  weight @down : f32[8, 8] = source "down" f32[8, 8]
+                  weight @head : f32[5, 8] = source "head" f32[5, 8]
+
+                  func prefill(%tokens: i32[T]) at P {
+                    %x = embed %tokens, @table : f32[T, 8]
+                    %both = matmul %x, @wide : f32[T, 16]
+                    %a = slice %both {axis = 1, start = 0, count = 8} : f32[T, 8]
+                    %b = slice %both {axis = 1, start = \(start), count = 8} : f32[T, 8]
+                    %y = gate %a, %b {function = silu} : f32[T, 8]
+                \(rest)
+                    %last = last_row %z : f32[1, 8]
+                    %logits = matmul %last, @head : f32[1, 5]
+                    return %logits
+                  }
+                }
+                """, chunk: 6)
+        }
+        let (both, hidden) = (6 * 16 * 4, 6 * 8 * 4)
+        let shared = try planned("    %z = matmul %y, @down, addend %x : f32[T, 8]")
+        let y = try buffer("y", of: shared.entries[0].body)
+        #expect(y.strides == [16, 1] && shared.activationBytes == both + hidden)
+        let overlapping = try planned("    %z = matmul %y, @down, addend %x : f32[T, 8]", start: 4)
+        #expect(try buffer("y", of: overlapping.entries[0].body).strides == [8, 1])
+        // The other half is read again; a reader wants all of y in one piece; y becomes a part of something else.
+        for rest in [
+            "    %c = add %y, %b : f32[T, 8]\n    %z = matmul %c, @down, addend %x : f32[T, 8]",
+            "    %z = attention %y, %y, %y {heads = 2, kv_heads = 2, scale = 1.0} : f32[T, 8]",
+        ] {
+            #expect(try buffer("y", of: planned(rest).entries[0].body).strides == [8, 1], "\(rest)")
+        }
+    }
+
     @Test func whatIsStoredIsMadeInTheCache() throws {
         let states = "  state &keys : f32[6, 8]\n"
         let direct = try plan(
