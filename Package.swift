@@ -20,7 +20,7 @@ let package = Package(
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
         .target(name: "FoldProduct"),
-        .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Support"]),
+        .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Pack", "Support"]),
         .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
@@ -28,6 +28,7 @@ let package = Package(
         .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
+        .target(name: "Pack", path: "Runtime/pack"),
         .target(name: "RuntimeSources"),
         .target(
             name: "Driver",

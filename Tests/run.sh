@@ -72,7 +72,7 @@ build_runtime() {
   local objects=$work/objects cc="$1 -std=gnu11 -Wall -Wextra -Werror $2 -fopenmp $includes"
   rm -rf "$objects" && mkdir -p "$objects" || return 1
   local source
-  for source in "$runtime"/*.c "$runtime"/kernels/*.c "$runtime"/attach/attach.c; do
+  for source in "$runtime"/*.c "$runtime"/kernels/*.c "$runtime"/attach/attach.c "$runtime"/pack/*.c; do
     [ -e "$source" ] && [ "$source" != "$runtime/main.c" ] || continue
     $cc -c "$source" -o "$objects/$(basename "$source").o" || return 1
   done

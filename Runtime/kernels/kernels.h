@@ -3,8 +3,10 @@
 #define LMMC_KERNELS_H
 
 #include "attention.h"
+#include "cache_rows.h"
 #include "matmul.h"
 #include "memory.h"
+#include "packed.h"
 #include "pixels.h"
 #include "rows.h"
 

@@ -5,6 +5,12 @@ public struct ModelConfiguration: Sendable, Equatable {
         case llava
         /// LLaVA's layout with the key `mm_token_fusion`.
         case configurable
+        /// What transformers' LlavaForConditionalGeneration writes.
+        case transformers
+        /// A decoder in a GGUF file.
+        case gguf
+        /// LLaMA without images (`model_type` "llama").
+        case decoderOnly = "decoder"
     }
 
     /// The checkpoint folder's own name.
@@ -16,6 +22,17 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var preprocessing: PreprocessingConfiguration?
     public var decoder: DecoderConfiguration
     public var prompt: PromptConfiguration
+    /// Weights by canonical name that an adapter changes to W + scale * B A. Its tensors A [rank, in] and B [out, rank] stand among the
+    /// checkpoint's under `lowRankNames`.
+    public var adapterScales: [String: Float] = [:]
+
+    /// What the canonical names of an adapter's tensors begin with.
+    public static let adapterPrefix = "adapter."
+
+    /// The canonical names of A and B for a weight.
+    public static func lowRankNames(_ weight: String) -> (down: String, up: String) {
+        (AdapterSource.canonicalName(of: "lora_A", weight), AdapterSource.canonicalName(of: "lora_B", weight))
+    }
 }
 
 public enum Activation: String, Sendable, Equatable {
@@ -125,6 +142,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var maxPositionEmbeddings: Int
     /// The head's weight is the embedding's.
     public var tiedEmbeddings: Bool
+    /// The stored rows of q and k have each pair of the rotary embedding side by side; the decoder computes with halves.
+    public var interleavedRotary = false
 }
 
 /// Llama 3.1's `rope_scaling` of type "llama3": wavelengths above `originalPositions / lowFrequencyFactor` grow by `factor`.

@@ -2,13 +2,16 @@ import Support
 
 /// A fusion configuration together with the tensors that it asks for.
 struct FusionSource {
-    private(set) var fusion: FusionConfiguration
+    var fusion: FusionConfiguration
     private(set) var tensors: [ExpectedTensor] = []
 
+    /// Nothing but the class token left out.
+    init() {
+        fusion = FusionConfiguration(
+            taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
+    }
+
     private static let strategies = ["stf", "avgpool", "tokenconcat", "qformer"]
-    /// A fusion without taps, windows and layers, to be filled.
-    private static let empty = FusionConfiguration(
-        taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
 
     init(
         config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration, folder: TensorFolder
@@ -21,7 +24,7 @@ struct FusionSource {
         if config["mm_resampler_type"] != nil {
             throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
         }
-        fusion = Self.empty
+        self.init()
         if let object = try config.optionalObject("mm_token_fusion") {
             try readConfigurable(object, vision: vision, decoder: decoder)
         } else {
@@ -201,7 +204,7 @@ struct FusionSource {
 
     // MARK: Shared
 
-    private static func tap(_ index: Int, _ key: String, _ object: JSONObject, _ vision: VisionConfiguration) throws(Diagnostic) -> Int {
+    static func tap(_ index: Int, _ key: String, _ object: JSONObject, _ vision: VisionConfiguration) throws(Diagnostic) -> Int {
         let count = vision.layerCount + 1
         guard -count..<count ~= index else {
             throw object.invalid(key, "is \(index)", expected: "\(-count) to \(count - 1) for a tower of \(vision.layerCount) blocks")
@@ -228,7 +231,7 @@ struct FusionSource {
         }
     }
 
-    private mutating func addLayer(
+    mutating func addLayer(
         _ name: String, _ source: String, _ input: Int, _ output: Int, _ activation: Activation?, kernel: Int = 1,
         isConvolution: Bool = false, reason: String? = nil
     ) -> ProjectionLayer {

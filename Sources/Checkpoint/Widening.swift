@@ -1,11 +1,12 @@
-/// The floats that little-endian `source` holds, exactly; at least `destination.count` of them, at any alignment.
+/// The floats of an unquantised type that little-endian `source` holds, exactly; at least `destination.count` of them, at any alignment.
 /// Wide vectors, because the conversion should not be slower than the disk.
 func widen(_ source: UnsafeRawBufferPointer, _ type: ElementType, into destination: UnsafeMutableBufferPointer<Float>) {
-    let source = UnsafeRawBufferPointer(rebasing: source[..<(destination.count * type.size)])
+    let source = UnsafeRawBufferPointer(rebasing: source[..<(destination.count * type.blockBytes)])
     switch type {
     case .float32: UnsafeMutableRawBufferPointer(destination).copyMemory(from: source)
     case .bfloat16: widenHalves(source, into: destination, widenedBFloat16)
     case .float16: widenHalves(source, into: destination, widenedFloat16)
+    case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: preconditionFailure("\(type) is quantised")
     }
 }
 

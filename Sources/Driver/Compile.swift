@@ -42,7 +42,7 @@ extension Lmmc {
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
         }
-        _ = try options.passes.chosen(from: Pipeline.passes)
+        _ = try options.passes.chosen(from: Pipeline.passes(for: options.model.precision))
         let asSources = options.emit == "c"
         try checkOutput(options.output, isFolder: asSources)
         let progress = Progress(options.verbosity)
@@ -88,7 +88,7 @@ struct Compilation {
         let module = module
         plan = try progress.stage("plan", detail: { (plan: Plan) in
             "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
-        }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk) }
+        }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }
         tokenizer = tokenizerBlob(front.checkpoint.tokenizer)
         layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
     }

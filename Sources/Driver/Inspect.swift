@@ -66,7 +66,7 @@ struct Inspection {
         let configuration = front.checkpoint.configuration
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
-            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)),
+            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)), ("precision", .string(front.policy.base.rawValue)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", front.visionInfo(vision, fusion)))
@@ -76,8 +76,8 @@ struct Inspection {
         members.append((
             "bytes",
             .object([
-                ("checkpoint", .integer(front.checkpoint.byteCount())), ("weights_f32", .integer(weightBytes)),
-                ("kv_cache_f32", .integer(cacheBytes)),
+                ("checkpoint", .integer(front.checkpoint.byteCount())), ("weights", .integer(weightBytes)),
+                ("kv_cache", .integer(cacheBytes)),
             ])))
         members.append((
             "tensors",
@@ -116,8 +116,8 @@ struct Inspection {
         lines.append(("prompt", "template '\(configuration.prompt.templateName)', eos \(configuration.prompt.eosIDs.map(String.init).joined(separator: ", "))"))
         lines.append(("parameters", parameters.map { "\($0.part) \(grouped($0.count))" }.joined(separator: ", ")))
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
-        lines.append(("binary", byteCountText(UInt64(weightBytes)) + " of weights in f32"))
-        lines.append(("KV cache", "\(byteCountText(UInt64(cacheBytes))) in f32 for a context of \(front.context)"))
+        lines.append(("binary", byteCountText(UInt64(weightBytes)) + " of weights in \(front.policy.base.rawValue)"))
+        lines.append(("KV cache", "\(byteCountText(UInt64(cacheBytes))) in \(front.policy.cache.rawValue) for a context of \(front.context)"))
         var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined() + "\n"
         let roles = roles
         let nameWidth = roles.map(\.name.count).max() ?? 0

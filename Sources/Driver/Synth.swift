@@ -1,3 +1,4 @@
+import Passes
 import Foundation
 import Support
 
@@ -43,7 +44,9 @@ public struct PresetChoice: Sendable {
         self.context = context
     }
 
-    func modelOptions(_ path: String) -> ModelOptions { ModelOptions(model: path, context: context) }
+    func modelOptions(_ path: String, precision: PrecisionPolicy) -> ModelOptions {
+        ModelOptions(model: path, context: context, precision: precision)
+    }
 }
 
 extension SynthPreset {

@@ -20,6 +20,9 @@ public enum Op: Hashable, Sendable {
     case gate(Gate)
     case layerNorm(LayerNorm)
     case rmsNorm(RMSNorm)
+    // precision
+    case quantize(Quantize)
+    case pack(Pack)
     // attention
     case rotary(Rotary)
     case cacheStore(CacheStore)
@@ -45,6 +48,8 @@ public enum Op: Hashable, Sendable {
         case .gate(let payload): payload
         case .layerNorm(let payload): payload
         case .rmsNorm(let payload): payload
+        case .quantize(let payload): payload
+        case .pack(let payload): payload
         case .rotary(let payload): payload
         case .cacheStore(let payload): payload
         case .attention(let payload): payload
@@ -73,6 +78,8 @@ public enum Op: Hashable, Sendable {
         (Gate.mnemonic, { reader throws(TypeError) in .gate(try Gate(&reader)) }),
         (LayerNorm.mnemonic, { reader throws(TypeError) in .layerNorm(try LayerNorm(&reader)) }),
         (RMSNorm.mnemonic, { reader throws(TypeError) in .rmsNorm(try RMSNorm(&reader)) }),
+        (Quantize.mnemonic, { reader throws(TypeError) in .quantize(try Quantize(&reader)) }),
+        (Pack.mnemonic, { reader throws(TypeError) in .pack(try Pack(&reader)) }),
         (Rotary.mnemonic, { reader throws(TypeError) in .rotary(try Rotary(&reader)) }),
         (CacheStore.mnemonic, { reader throws(TypeError) in .cacheStore(try CacheStore(&reader)) }),
         (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),

@@ -70,6 +70,9 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let inner = operands[0].shape.last.map(size) ?? 0
         return perElement(sum(product(2, inner), epilogue))
     case .add, .multiply, .scale, .activation: return perElement(1)
+    case .pack: return perElement(0)
+    // Magnitude, product and sum of the codes; bf16 only moves.
+    case .quantize(let quantize): return perElement(quantize.type == .int8 ? 3 : 0)
     case .gate, .normalize: return perElement(2)
     // Scale and bias are one each.
     case .rmsNorm: return perElement(2 + operands.count)

@@ -68,7 +68,7 @@ extension Kernel {
     /// Whether its inputs may be rows that do not follow each other.
     fileprivate var readsStridedRows: Bool {
         switch self {
-        case .matmul, .add, .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary: true
+        case .matmul, .add, .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .storeHeads: true
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .rotaryTable, .attention, .copy: false
         }
     }

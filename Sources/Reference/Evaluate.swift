@@ -22,9 +22,11 @@ func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Boo
     case .multiply: elementwise(operands, *)
     case .scale(let op): mapped(operands[0]) { $0 * op.factor }
     case .activation(let op): mapped(operands[0]) { Float(op.function.value(Double($0))) }
-    case .gate(let op): elementwise(operands) { Float(op.function.value(Double($0)) * Double($1)) }
-    case .layerNorm(let op): layerNorm(op, operands)
-    case .rmsNorm(let op): rmsNorm(op, operands)
+    case .gate(let op): quantized(elementwise(operands) { Float(op.function.value(Double($0)) * Double($1)) }, to: op.rows)
+    case .layerNorm(let op): quantized(layerNorm(op, operands), to: op.rows)
+    case .rmsNorm(let op): quantized(rmsNorm(op, operands), to: op.rows)
+    case .quantize(let op): quantized(operands[0], to: op.type)
+    case .pack(let op): pack(op, operands[0])
     case .rotary(let op): rotary(op, operands[0], position: position)
     case .cacheStore: try cacheStore(operands, position: position)
     case .attention(let op): try attention(op, operands, position: position, overStates: overStates)

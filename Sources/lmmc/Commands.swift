@@ -16,18 +16,35 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
     var visionTower: String?
 
+    @Option(help: ArgumentHelp("File with a projector to use in place of the checkpoint's (mm_projector.bin, or safetensors).", valueName: "file"))
+    var projector: String?
+
+    @Option(help: ArgumentHelp("Folder with a LoRA adapter to merge into the weights (adapter_config.json).", valueName: "dir"))
+    var adapter: String?
+
     @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
     var template: String?
 
-    @Option(help: ArgumentHelp("Arithmetic of the binary: f32.", valueName: "type"))
-    var precision: String = "f32"
+    @Option(help: ArgumentHelp("Arithmetic of the binary: f32, bf16, int8 or int4. (default: int8)", valueName: "type"))
+    var precision: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Another precision for the products by some weights, as '*.mlp.down.*=int8'; repeatable, the last that fits wins.", valueName: "pattern=type"))
+    var precisionFor: [String] = []
 
     @Option(help: ArgumentHelp("CPU to make code for: native.", valueName: "name"))
     var target: String = "native"
 
-    func options(_ model: String) -> ModelOptions {
+    @Option(help: ArgumentHelp("What the KV cache holds: f32, bf16 or int8. (default: f32 with f32, else bf16)", valueName: "type"))
+    var kv: String?
+
+    func policy() throws -> ModelOptions.PrecisionPolicy { try ModelOptions.policy(precision, cache: kv, overrides: precisionFor) }
+
+    func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, visionTower: visionTower, template: template, precision: precision, target: target)
+            model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, template: template,
+            precision: try policy(), target: target)
     }
 }
 
@@ -83,7 +100,7 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
+                model: try arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
@@ -99,7 +116,7 @@ struct Inspect: ParsableCommand {
     @Flag(help: "One JSON object instead of text.")
     var json = false
 
-    func run() throws { try Lmmc.inspect(arguments.options(model), json: json) }
+    func run() throws { try Lmmc.inspect(try arguments.options(model), json: json) }
 }
 
 struct IR: ParsableCommand {
@@ -140,9 +157,9 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: model.map(arguments.options),
+                model: try model.map(arguments.options),
                 preset: preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: arguments.context) },
-                stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
+                precision: try arguments.policy(), stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
     }
 }
 

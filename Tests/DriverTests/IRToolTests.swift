@@ -10,7 +10,7 @@ import Testing
 /// The options of `ir`, `opt` and `compile` that show and steer the passes.
 @Suite struct IRToolTests {
     static let model = goldens + "/fusion-paper"
-    static let passes = Pipeline.passes.map(\.name)
+    static let passes = Pipeline.passes(for: PrecisionPolicy(ModelOptions.defaultPrecision)).map(\.name)
 
     @Test func wrongCommandLines() throws {
         let model = Self.model

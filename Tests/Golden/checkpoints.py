@@ -1,4 +1,4 @@
-"""Random small checkpoints in layouts A and C, with weights scaled so that every part of the path shows in the logits."""
+"""Random small checkpoints in layouts A, C and D, with weights scaled so that every part of the path shows in the logits."""
 import io
 import json
 import os
@@ -86,6 +86,7 @@ class Spec:
     eps: float = 1e-5
     eos: object = 2
     generation_eos: object = 2
+    decoder_only: bool = False     # layout D: no tower, no projector
     # files
     shards: int = 1
     old_extras: bool = False       # rotary inverse frequencies and position ids, as old releases carry them
@@ -229,10 +230,15 @@ def config_json(spec, tower):
         "mm_vision_tower": tower, "mm_vision_select_layer": spec.select_layer, "mm_vision_select_feature": spec.feature, "mm_hidden_size": spec.c1,
         "mm_use_im_start_end": False, "mm_use_im_patch_token": False, "use_mm_proj": True, "image_aspect_ratio": spec.aspect,
     }
-    if spec.aspect is None:
+    if spec.decoder_only:
+        config = {key: value for key, value in config.items() if "mm_" not in key and not key.startswith("image_")}
+        config.update(architectures=["LlamaForCausalLM"], model_type="llama")
+    elif spec.aspect is None:
         del config["image_aspect_ratio"]
     if spec.head_dim:
         config["head_dim"] = spec.head_dim
+    if spec.decoder_only:
+        return config
     if spec.taps is None:
         config["mm_projector_type"] = "mlp2x_gelu" if spec.projector == "stf" else spec.projector
     else:
@@ -295,16 +301,18 @@ def save(tensors, folder, shards):
 def make_checkpoint(spec, folder, tokenizer):
     """Writes the checkpoint folder; the tower's folder is 'clip' inside it. `tokenizer`: the bytes of tokenizer.model."""
     tower = os.path.join(folder, "clip")
-    os.makedirs(tower, exist_ok=True)
+    os.makedirs(folder if spec.decoder_only else tower, exist_ok=True)
     w, inner = Weights(spec.seed), "model.vision_tower.vision_tower.vision_model."
     decoder_tensors(spec, w)
-    fusion_tensors(spec, w)
-    tower_tensors(spec, w, inner)
+    if not spec.decoder_only:
+        fusion_tensors(spec, w)
+        tower_tensors(spec, w, inner)
     tower_dtype = DTYPES[spec.tower_dtype or spec.dtype]
     stored = {name: tensor.to(tower_dtype if name.startswith(inner) else DTYPES[spec.dtype]) for name, tensor in w.tensors.items()}
-    if spec.old_extras:
+    if spec.old_extras and not spec.decoder_only:
         stored[inner + "embeddings.position_ids"] = torch.arange((spec.image // spec.patch) ** 2 + 1)[None]
-    write_tower_folder(spec, tower)
+    if not spec.decoder_only:
+        write_tower_folder(spec, tower)
     if not spec.inside:
         own = {name[len("model.vision_tower.vision_tower."):]: stored.pop(name) for name in list(stored) if name.startswith(inner)}
         if spec.full_clip:

@@ -97,7 +97,14 @@ CHECKPOINTS = {
                           qformer={"queries": 9, "hidden_size": 20, "layers": 2, "heads": 4, "intermediate_size": 30, "cross_attention_frequency": 1, "layer_norm_eps": 1e-5},
                           hidden=32, heads=4, kv_heads=2, ff=40, layers=2, tied=True), [
         case("palette", ["palette.png"], prompt="How many birds are there?")]),
+    "decoder-tied": (Spec(decoder_only=True, dtype="BF16", hidden=40, heads=5, kv_heads=1, ff=60, layers=3, tied=True, theta=500000.0, rope_scaling=LLAMA3, old_extras=True), [
+        case("prompt", [], prompt="The largest circle is", tokens=24),
+        case("raw", [], raw="<s>USER: What is in the picture?</s> ASSISTANT:")]),
+    "decoder-untied": (Spec(decoder_only=True, hidden=36, heads=3, head_dim=16, ff=50, layers=2, shards=2, generation_eos=None), [
+        case("image-word", [], prompt="the <image> word is plain text", tokens=12)]),
 }
+# thousands of the seed, where it is not the place in the list
+SEEDS = {"decoder-tied": 13, "decoder-untied": 14}
 # checkpoint -> (case, step, file): the token generated there becomes one more eos id, so that the run stops
 STOPS = {"fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
 
@@ -114,7 +121,8 @@ def opened(name):
 
 def run(model, c):
     raw = c["prompt"] is None
-    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"])
+    template = "none" if model.tower is None else "vicuna_v1"
+    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"], template)
 
 
 def good(spec, cases, results, pieces):
@@ -156,7 +164,7 @@ def make(name, tokenizer, pieces):
     spec, cases = CHECKPOINTS[name]
     folder = os.path.join(HERE, name)
     for attempt in range(200):
-        spec = replace(spec, seed=1000 * (1 + list(CHECKPOINTS).index(name)) + attempt)
+        spec = replace(spec, seed=1000 * SEEDS.get(name, 1 + list(CHECKPOINTS).index(name)) + attempt)
         shutil.rmtree(folder, ignore_errors=True)
         checkpoints.make_checkpoint(spec, folder, tokenizer)
         if name in STOPS:
@@ -174,6 +182,8 @@ def make(name, tokenizer, pieces):
         sys.exit(f"{name}: no seed gives clear greedy tokens")
     single = [run(reference.Reference(folder, torch.float32), c) for c in cases]
     entry = {"checkpoint": name, "seed": spec.seed, "compile": ["--precision", "f32"], "cases": []}
+    if spec.decoder_only:
+        entry["decoder_only"] = True
     for c, result, other in zip(cases, results, single):
         arrays = ["logits"] + ["projected"] * bool(c["images"]) + ["pixels"] * c["pixels"]
         if c["images"]:
@@ -186,6 +196,12 @@ def make(name, tokenizer, pieces):
         entry["cases"].append({
             "name": c["name"], "arguments": images + text + ["--max-tokens", str(c["max_tokens"])], "expected": expected, "compare": arrays,
             "float32_distance": {a: float(f"{distance(result[a], other[a]):.2e}") for a in arrays}, "top2_margin": round(margin(result["logits"]), 4)})
+    if spec.decoder_only:
+        folder_of_text = os.path.join(folder, "expected", "perplexity")
+        os.makedirs(folder_of_text)
+        with open(os.path.join(folder_of_text, "text.txt"), "w", encoding="utf-8") as file:
+            file.write(checkpoints.SENTENCES)
+        checkpoints.write_json(os.path.join(folder_of_text, "windows.json"), [model.perplexity(checkpoints.SENTENCES, window) for window in (33, 256)])
     size = sum(os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(folder) for file in files)
     print(f"{name}: seed {spec.seed}, {size // 1024} KiB, {[c['float32_distance']['logits'] for c in entry['cases']]}, {results[0]['tokens']['finish_reason']}")
     return entry

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The numeric reference: a LLaVA checkpoint run by transformers and plain torch, correctness before speed.
 
-Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion) and
-layout C (the same plus 'mm_token_fusion'). CLIPVisionModel, Blip2QFormerModel and LlamaForCausalLM do the towers with
+Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion),
+layout C (the same plus 'mm_token_fusion') and layout D (LlamaForCausalLM alone). CLIPVisionModel, Blip2QFormerModel and LlamaForCausalLM do the towers with
 eager attention and no key-value cache; MBTF and STF are written here with torch.nn.functional.conv2d.
 
 float32: the transformers modules as they are.
@@ -14,6 +14,7 @@ writes pixels.npy [images,3,S,S], projected.npy [images,N,C3] (both absent witho
 (all float32) and tokens.json, with the meanings of the compiled binary's --dump and --json."""
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -265,15 +266,16 @@ class Preprocessor:
 class Prompts:
     """SentencePiece ids of prompts. Special tokens are the control pieces, read as ids in raw prompts only."""
 
-    def __init__(self, path):
+    def __init__(self, path, images):
+        self.images = images
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
         self.special = {self.sp.id_to_piece(i): i for i in range(self.sp.get_piece_size()) if self.sp.is_control(i)}
 
     def pieces(self, text, raw):
-        """Lists of ids, one more than there are '<image>' in the text, without BOS."""
+        """Lists of ids, one more than there are '<image>' places in the text, without BOS."""
         pattern = "(" + "|".join(map(re.escape, self.special)) + ")"
         pieces = []
-        for piece in text.split("<image>"):
+        for piece in text.split("<image>") if self.images else [text]:
             ids = []
             for part in re.split(pattern, piece) if raw else [piece]:
                 ids += [self.special[part]] if raw and part in self.special else self.sp.encode(part)
@@ -282,7 +284,7 @@ class Prompts:
 
     def prompt(self, text, images, raw, template):
         """The pieces of a prompt with BOS at the very start, once."""
-        places = text.count("<image>")
+        places = text.count("<image>") if self.images else 0
         if places > images or raw and places < images:
             raise UnsupportedError(f"{images} images for {places} places")
         if not raw:
@@ -315,7 +317,7 @@ class Reference:
         self.config = config
         tensors = read_tensors(folder)
         self.attention = "exact" if dtype == torch.float64 else "eager"
-        self.prompts = Prompts(os.path.join(folder, "tokenizer.model"))
+        self.prompts = Prompts(os.path.join(folder, "tokenizer.model"), config["model_type"] != "llama")
         self.eos = eos_ids(folder, config, self.prompts.sp.eos_id())
         self.decoder = self.read_decoder(config, tensors)
         self.tower = None
@@ -402,6 +404,18 @@ class Reference:
         result["tokens"] = {"tokens": ids, "prompt_tokens": sum(map(len, pieces)), "visual_tokens": len(images) and projected.shape[0] * projected.shape[1],
                             "text": self.prompts.text(ids), "finish_reason": reason, "prompt_ids": pieces}
         return result
+
+    @torch.no_grad()
+    def perplexity(self, text, window):
+        """As --perplexity --json says it: nll and perplexity of the second halves of windows that do not overlap, BOS first in each."""
+        bos = self.prompts.sp.bos_id()
+        ids, total, count = [bos] + self.prompts.sp.encode(text), 0.0, 0
+        for start in range(0, len(ids) // window * window, window):
+            tokens = torch.tensor([bos] + ids[start + 1:start + window])
+            logs = torch.log_softmax(self.decoder(tokens[None], use_cache=False).logits[0].double(), -1)
+            rows = torch.arange(window // 2, window - 1)
+            total, count = total - float(logs[rows, tokens[rows + 1]].sum()), count + len(rows)
+        return {"perplexity": math.exp(total / count), "nll": total / count, "tokens": count, "windows": len(ids) // window, "window": window}
 
 
 def write(result, folder, arrays=("pixels", "projected", "logits")):

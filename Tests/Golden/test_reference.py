@@ -177,16 +177,10 @@ class SecondImplementation(unittest.TestCase):
     def check(self, name, case):
         folder, expected = os.path.join(HERE, name), os.path.join(HERE, case["expected"])
         config, tensors = reference.read_json(os.path.join(folder, "config.json")), reference.read_tensors(folder)
-        vision = reference.read_json(os.path.join(folder, "clip", "config.json"))
         weights = {key: value.double().numpy() for key, value in tensors.items()}
-        inner = reference.stripped(weights, "model.vision_tower.vision_tower.vision_model.") or \
-            {key: value.double().numpy() for key, value in reference.stripped(reference.read_tensors(os.path.join(folder, "clip")), "vision_model.").items()}
         images = [value for flag, value in zip(case["arguments"], case["arguments"][1:]) if flag == "--image"]
         model = reference.Reference(folder)
-        pixels = [model.preprocessor.pixels(make_golden.opened(os.path.basename(image)), torch.float64).numpy() for image in images]
-        projected = [fuse(tower(p, inner, vision.get("vision_config", vision)), weights, config) for p in pixels]
-        if images:
-            self.assertLess(distance(np.load(os.path.join(expected, "projected.npy")), np.stack(projected)), 2e-7)
+        projected = self.project(case, folder, model, images, weights, config) if images else []
         with open(os.path.join(expected, "tokens.json"), encoding="utf-8") as file:
             tokens = json.load(file)
         parts = []
@@ -198,6 +192,16 @@ class SecondImplementation(unittest.TestCase):
         golden = np.load(os.path.join(expected, "logits.npy"))
         self.assertEqual(len(golden), len(tokens["tokens"]) + (tokens["finish_reason"] == "stop"))
         self.assertLess(distance(golden, logits[:len(golden)]), 2e-7)
+
+    def project(self, case, folder, model, images, weights, config):
+        """Vision tokens of the images, held against projected.npy."""
+        vision = reference.read_json(os.path.join(folder, "clip", "config.json"))
+        inner = reference.stripped(weights, "model.vision_tower.vision_tower.vision_model.") or \
+            {key: value.double().numpy() for key, value in reference.stripped(reference.read_tensors(os.path.join(folder, "clip")), "vision_model.").items()}
+        pixels = [model.preprocessor.pixels(make_golden.opened(os.path.basename(image)), torch.float64).numpy() for image in images]
+        projected = [fuse(tower(p, inner, vision.get("vision_config", vision)), weights, config) for p in pixels]
+        self.assertLess(distance(np.load(os.path.join(HERE, case["expected"], "projected.npy")), np.stack(projected)), 2e-7)
+        return projected
 
 
 class Images(unittest.TestCase):

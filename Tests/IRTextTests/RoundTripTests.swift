@@ -18,6 +18,9 @@ let canonicalText = #"""
         %t = reshape @folded {shape = [64]} : f32[64]
       }
       weight @one : f32[] = source "scalar" f32[]
+      weight @decoder.embed.q8 : q8p[9, 8] = fold {
+        %packed = pack @decoder.embed {type = q8} : q8p[9, 8]
+      }
 
       state &decoder.layer0.key_cache : f32[16, 4]
       state &"the other" : f32[16, 4]
@@ -63,6 +66,12 @@ let canonicalText = #"""
       func decode(%tokens: i32[1]) at P {
         %e = embed %tokens, @decoder.embed : f32[1, 8]
         return %e
+      }
+
+      func quantized(%x: f32[T, 8]) {
+        %x.q8 = quantize %x {type = q8} : q8[T, 8]
+        %y = matmul %x.q8, @decoder.embed.q8 : f32[T, 9]
+        return %y
       }
 
       func "no operation"() {

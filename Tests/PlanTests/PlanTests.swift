@@ -249,6 +249,36 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         #expect(result.hidden == 8 && result.vocabulary == 5)
     }
 
+    /// `score` is `prefill` without its last_row, in chunks of its own, and costs no weight.
+    @Test func scoringHasEveryRow() throws {
+        let text = decode("    %logits = matmul %x, @head : f32[1, 5]").replacing(
+            "func decode",
+            with: """
+                func prefill(%tokens: i32[T]) at P {
+                    %p = embed %tokens, @table : f32[T, 8]
+                    %q = scale %p {factor = 2.0} : f32[T, 8]
+                    %p.last = last_row %p : f32[1, 8]
+                    %q.last = last_row %q : f32[1, 8]
+                    %sum = add %q.last, %p.last : f32[1, 8]
+                    %l = matmul %sum, @head : f32[1, 5]
+                    return %l
+                  }
+                  func decode
+                """)
+        let module = try parseModule(text, file: "test.ir")
+        try module.verify()
+        let without = try makePlan(module, chunk: 1024)
+        let plan = try makePlan(module, chunk: 1024, scoring: true)
+        #expect(plan.weights == without.weights && without.scoreRows == 0)
+        #expect(plan.scoreRows == 256 && plan.entries.map(\.name) == ["prefill", "decode", "score"])
+        #expect(plan.region(named: "scores")?.type == TensorType(.float32, fixed: [256, 5]))
+        let score = plan.entries[2]
+        #expect(score.hasSequence && score.hasPosition)
+        #expect(score.body.buffers.first { $0.name == "l" }?.type == TensorType(.float32, [.sequence, .fixed(5)]))
+        #expect(!score.body.buffers.contains { if case .inside(_, _, let lastRow, _) = $0.place { lastRow != 0 } else { false } })
+        #expect(scoreRowCount(vocabulary: 128_256, chunk: 1024) == 32 && scoreRowCount(vocabulary: 32_000, chunk: 64) == 64)
+    }
+
     @Test func namesWithNumbersMakeLayers() {
         #expect(LayerPrefix("decoder.layer12.mlp.down")?.prefix == "decoder.layer12")
         #expect(LayerPrefix("decoder.layer12.mlp.down")?.stem == "decoder.layer")

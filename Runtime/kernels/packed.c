@@ -1,0 +1,147 @@
+#include "packed.h"
+
+#include <string.h>
+
+#include "packed_variant.h"
+#include "parallel.h"
+
+// Rows whose sums for one panel are under way at a time: their share of the second cache.
+enum { CHUNK_ROWS = 256 };
+
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+typedef struct {
+  const lmmc_packed_matmul *p;
+  lmmc_packed_type type;
+  const lmmc_product *code;
+  lmmc_finish_kernel *finish;
+} work;
+
+// The piece of panel `index` for all of K and the rows from `row` on.
+static lmmc_piece whole_piece(const work *w, int64_t index, int64_t row) {
+  const int64_t k = w->p->k, blocks = lmmc_blocks(k);
+  const uint8_t *x = (const uint8_t *)w->p->x + row * w->p->x_stride;
+  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, k);
+  const uint8_t *scales = panel + blocks * lmmc_code_bytes(w->type);
+  return (lmmc_piece){
+      .blocks = blocks,
+      .x = x,
+      .x_scales = (const float *)(x + lmmc_q8_scales(k)),
+      .x_sums = (const int32_t *)(x + lmmc_q8_sums(k)),
+      .x_stride = w->p->x_stride,
+      .codes = panel,
+      .scales = (const uint16_t *)scales,
+      .offsets = scales + blocks * lmmc_scale_bytes(w->type),
+  };
+}
+
+static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows, const float *sums) {
+  const lmmc_packed_matmul *p = w->p;
+  const int64_t first = index * LMMC_PANEL;
+  const lmmc_finish finish = {
+      .bias = p->bias ? p->bias + first : NULL,
+      .addend = p->addend ? p->addend + row * p->addend_stride + first : NULL,
+      .addend_stride = p->addend_stride,
+      .activation = p->activation,
+      .out = p->out + row * p->out_stride + first,
+      .out_stride = p->out_stride,
+  };
+  w->finish(rows, least(LMMC_PANEL, p->n - first), sums, &finish);
+}
+
+static void stream_panel(const work *w, int64_t index) {
+  float sums[LMMC_STREAM_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
+  lmmc_piece piece = whole_piece(w, index, 0);
+  piece.sums = sums[0];
+  memset(sums, 0, (size_t)w->p->m * sizeof *sums);
+  w->code->stream(w->p->m, &piece);
+  finish_sums(w, index, 0, w->p->m, sums[0]);
+}
+
+// Pieces of the panel are the outer loop, so that each is in the first cache while tiles of rows pass.
+static void chunk_panel(const work *w, int64_t index, int64_t row, int64_t rows) {
+  float sums[CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
+  uint8_t unpacked[LMMC_UNPACKED_BYTES] __attribute__((aligned(64)));
+  const lmmc_product *code = w->code;
+  const lmmc_piece whole = whole_piece(w, index, row);
+  const int64_t tiles = divide_up(rows, code->tile_rows), pieces = divide_up(whole.blocks, code->tile_blocks);
+  const int64_t code_bytes = lmmc_code_bytes(w->type), depth = w->type == LMMC_BF16 ? 2 * LMMC_BLOCK : LMMC_BLOCK;
+  memset(sums, 0, (size_t)rows * sizeof *sums);
+  for (int64_t i = 0; i < pieces; i++) {
+    const int64_t first = whole.blocks * i / pieces;
+    lmmc_piece piece = whole;
+    piece.blocks = whole.blocks * (i + 1) / pieces - first;
+    piece.codes = whole.codes + first * code_bytes;
+    piece.scales = whole.scales + first * LMMC_PANEL;
+    piece.offsets = whole.offsets + first * LMMC_PANEL;
+    if (code->unpack) {
+      code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
+      piece.codes = unpacked;
+    }
+    for (int64_t t = 0; t < tiles; t++) {
+      // Tiles of nearly equal height: one of a single row would take as long as a whole one.
+      const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
+      piece.x = whole.x + skip + first * depth;
+      piece.x_scales = (const float *)((const char *)(whole.x_scales + first) + skip);
+      piece.x_sums = (const int32_t *)((const char *)(whole.x_sums + first) + skip);
+      piece.sums = sums[top];
+      code->tile(height, &piece);
+      if (i + 1 == pieces) finish_sums(w, index, row + top, height, sums[top]);
+    }
+  }
+}
+
+void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish) {
+  const work w = {p, type, code, finish};
+  const int64_t panels = lmmc_panels(p->n);
+  if (p->m <= 0) return;
+  const int threads = lmmc_thread_count();
+  if (p->m <= code->stream_rows) {
+    // Stretches of panels, as long as they can be while a thread that is held up leaves its share to others.
+    const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);
+#pragma omp parallel for schedule(dynamic, stretch) if (panels > 1)
+    for (int64_t i = 0; i < panels; i++) stream_panel(&w, i);
+    return;
+  }
+  // Chunks of equal height, small enough that every thread gets several units of work.
+  int64_t chunks = divide_up(p->m, CHUNK_ROWS);
+  const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
+  if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
+  // All panels for one chunk, then for the next: its activations stay in the second cache.
+#pragma omp parallel for schedule(dynamic) if (chunks * panels > 1)
+  for (int64_t i = 0; i < chunks * panels; i++) {
+    const int64_t c = i / panels, row = p->m * c / chunks;
+    chunk_panel(&w, i % panels, row, p->m * (c + 1) / chunks - row);
+  }
+}
+
+// ---- rows of packed matrices
+
+void lmmc_unpack_row_bf16(int64_t k, const void *packed, int64_t row, float *out) {
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_BF16, k);
+  const uint16_t *codes = (const uint16_t *)panel + row % LMMC_PANEL * 2;
+  for (int64_t i = 0; i < k; i++) {
+    const uint32_t bits = (uint32_t)codes[i / 2 * 2 * LMMC_PANEL + i % 2] << 16;
+    memcpy(out + i, &bits, sizeof bits);
+  }
+}
+
+void lmmc_unpack_row_q8(int64_t k, const void *packed, int64_t row, float *out) {
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q8, k);
+  const uint16_t *scales = (const uint16_t *)(panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q8)) + row % LMMC_PANEL;
+  const uint8_t *codes = panel + row % LMMC_PANEL * 4;
+  for (int64_t i = 0; i < k; i++)
+    out[i] = lmmc_f16(scales[i / LMMC_BLOCK * LMMC_PANEL]) * (float)(codes[i / 4 * 4 * LMMC_PANEL + i % 4] - 128);
+}
+
+void lmmc_unpack_row_q4(int64_t k, const void *packed, int64_t row, float *out) {
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q4, k);
+  const uint8_t *scales = panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q4);
+  const uint8_t *offsets = scales + lmmc_blocks(k) * lmmc_scale_bytes(LMMC_Q4) + row % LMMC_PANEL, *codes = panel + row % LMMC_PANEL * 4;
+  for (int64_t i = 0; i < k; i++) {
+    const int64_t b = i / LMMC_BLOCK * LMMC_PANEL;
+    const int q = codes[i / 8 * 4 * LMMC_PANEL + i % 4] >> (i % 8 / 4 * 4) & 15;
+    out[i] = lmmc_f16(((const uint16_t *)scales)[b + row % LMMC_PANEL]) * (float)(8 * q - offsets[b]);
+  }
+}

@@ -1,0 +1,137 @@
+// Which variant of the packed kernels runs.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "packed_variant.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+enum {
+  AVX2 = LMMC_CPU_AVX2,
+  AVXVNNI = AVX2 | LMMC_CPU_AVXVNNI,
+  AVX512 = AVX2 | LMMC_CPU_AVX512,
+  AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
+  AVX512BF16 = AVX512VNNI | LMMC_CPU_AVX512BF16,
+};
+
+// Better ones later. Each needs what it builds on.
+static const lmmc_variant variants[] = {
+    {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
+#if defined(__x86_64__)
+    {"avx512", AVX512, NULL, NULL, NULL, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
+    {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
+    {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
+#endif
+};
+enum { COUNT = sizeof variants / sizeof *variants };
+
+int lmmc_variant_count(void) { return COUNT; }
+const lmmc_variant *lmmc_variant_at(int index) { return &variants[index]; }
+
+#if defined(__x86_64__)
+// CPUID by hand: clang 14 cannot name AVX-VNNI, and an operating system must save the registers.
+lmmc_cpu lmmc_this_cpu(void) {
+  unsigned a, b, c, d, low, high, extended_a = 0, extended_b = 0, extended_c = 0;
+  lmmc_cpu cpu = {0};
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return cpu;
+  if (c >> 20 & 1) cpu.features |= LMMC_CPU_SSE42;
+  const unsigned fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
+  if ((c & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return cpu;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &extended_b, &extended_c, &d)) return cpu;
+  if (a >= 1 && !__get_cpuid_count(7, 1, &extended_a, &b, &c, &d)) extended_a = 0;
+  if (!(extended_b >> 5 & 1)) return cpu;
+  cpu.features |= LMMC_CPU_AVX2;
+  if (extended_a >> 4 & 1) cpu.features |= LMMC_CPU_AVXVNNI;
+  const unsigned f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  if ((low & 0xe6) != 0xe6 || (extended_b & f_dq_bw_vl) != f_dq_bw_vl) return cpu;
+  cpu.features |= LMMC_CPU_AVX512;
+  if (extended_c >> 11 & 1) cpu.features |= LMMC_CPU_AVX512VNNI;
+  if (extended_a >> 5 & 1) cpu.features |= LMMC_CPU_AVX512BF16;
+  return cpu;
+}
+#else
+lmmc_cpu lmmc_this_cpu(void) { return (lmmc_cpu){0}; }
+#endif
+
+#define CHOOSE(member)                             \
+  if (v->member) {                                 \
+    choice.code.member = v->member;                \
+    choice.member = v->name;                       \
+  }
+
+lmmc_choice lmmc_choose(lmmc_cpu cpu) {
+  lmmc_choice choice = {0};
+  for (int i = 0; i < COUNT; i++) {
+    const lmmc_variant *v = &variants[i];
+    if (v->needs & ~cpu.features) continue;
+    CHOOSE(bf16)
+    CHOOSE(q8)
+    CHOOSE(q4)
+    CHOOSE(quantize_q8)
+    CHOOSE(quantize_bf16)
+    if (v->finish) choice.code.finish = v->finish;
+  }
+  return choice;
+}
+
+int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
+  char names[160] = "";
+  for (int i = 0; i < COUNT; i++) {
+    const lmmc_variant *v = &variants[i];
+    if (strcmp(level, v->name) != 0) {
+      if (i > 0) strcat(names, i + 1 < COUNT ? ", " : " or ");
+      strcat(names, v->name);
+      continue;
+    }
+    if (v->needs & ~cpu->features) {
+      snprintf(message, 256, "LMMC_ISA is '%s', which this CPU lacks; expected a lower one, or none for the best", v->name);
+      return 1;
+    }
+    cpu->features &= v->needs;
+    return 0;
+  }
+  snprintf(message, 256, "LMMC_ISA is '%.40s'; expected %s", level, names);
+  return 2;
+}
+
+// ---- the choice of this process, made before main
+
+static lmmc_choice chosen;
+
+__attribute__((constructor)) static void choose(void) {
+  lmmc_cpu cpu = lmmc_this_cpu();
+  const char *level = getenv("LMMC_ISA");
+  char message[256];
+  const int code = level && *level ? lmmc_limit_cpu(&cpu, level, message) : 0;
+  if (code != 0) {
+    fprintf(stderr, "error: %s\n", message);
+    _exit(code);
+  }
+  chosen = lmmc_choose(cpu);
+}
+
+void lmmc_matmul_bf16(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_BF16, chosen.code.bf16, chosen.code.finish); }
+void lmmc_matmul_q8(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_Q8, chosen.code.q8, chosen.code.finish); }
+void lmmc_matmul_q4(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_Q4, chosen.code.q4, chosen.code.finish); }
+void lmmc_quantize_row_q8(int64_t k, const float *x, void *out) { chosen.code.quantize_q8(k, x, out); }
+void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out) { chosen.code.quantize_bf16(k, x, out); }
+
+const char *lmmc_kernel_variant(const char *kernel) {
+  const struct {
+    const char *kernel, *variant;
+  } names[] = {
+      {"bf16", chosen.bf16},
+      {"q8", chosen.q8},
+      {"q4", chosen.q4},
+      {"quantize_q8", chosen.quantize_q8},
+      {"quantize_bf16", chosen.quantize_bf16},
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(kernel, names[i].kernel) == 0) return names[i].variant;
+  return NULL;
+}

@@ -1,0 +1,41 @@
+// Where the bytes of packed weights and of quantised activation rows stand: what the packer writes and the kernels read.
+//
+// Blocks are 64 deep along K, panels 32 columns (rows of the [n, k] matrix) wide; K is padded to whole blocks, N to whole panels, with
+// zeros. Panels stand one after another. Inside one, the codes of all blocks come first, then the scales of all blocks (not bf16), then
+// the offsets of all blocks (q4); its size is rounded up to 64 bytes.
+//   q8    codes of a block: [16 groups][32 columns][4] uint8 u, group g holding k = 4g ... 4g + 3; scales of a block: [32] f16.
+//         weight = scale * (u - 128), u in 1 ... 255
+//   q4    codes of a block: [8 pairs][32 columns][4] bytes, byte i of pair j holding q of k = 8j + i below and of k = 8j + 4 + i above;
+//         scales of a block: [32] f16; offsets of a block: [32] uint8 z in 0 ... 127.
+//         weight = scale * (8 q - z), q in 0 ... 15; u = 8 q - z + 128 is the same weight as a q8 code
+//   bf16  codes of a block: [32 pairs][32 columns][2] bf16, pair j holding k = 2j and 2j + 1
+#ifndef LMMC_PACKED_LAYOUT_H
+#define LMMC_PACKED_LAYOUT_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LMMC_BLOCK = 64, LMMC_PANEL = 32 };
+
+typedef enum { LMMC_BF16, LMMC_Q8, LMMC_Q4 } lmmc_packed_type;
+
+static inline int64_t lmmc_blocks(int64_t k) { return k / LMMC_BLOCK + (k % LMMC_BLOCK != 0); }
+static inline int64_t lmmc_panels(int64_t n) { return n / LMMC_PANEL + (n % LMMC_PANEL != 0); }
+
+// Bytes of one block of one panel.
+static inline int64_t lmmc_code_bytes(lmmc_packed_type type) { return type == LMMC_BF16 ? 4096 : type == LMMC_Q8 ? 2048 : 1024; }
+static inline int64_t lmmc_scale_bytes(lmmc_packed_type type) { return type == LMMC_BF16 ? 0 : 2 * LMMC_PANEL; }
+static inline int64_t lmmc_offset_bytes(lmmc_packed_type type) { return type == LMMC_Q4 ? LMMC_PANEL : 0; }
+
+static inline int64_t lmmc_panel_bytes(lmmc_packed_type type, int64_t k) {
+  return (lmmc_blocks(k) * (lmmc_code_bytes(type) + lmmc_scale_bytes(type) + lmmc_offset_bytes(type)) + 63) / 64 * 64;
+}
+
+// Activation rows, from the start of one: int8 codes, zeros after k; then a float scale per block; then the int32 sum of each block's
+// codes. x = scale * code.
+static inline int64_t lmmc_q8_scales(int64_t k) { return lmmc_blocks(k) * LMMC_BLOCK; }
+static inline int64_t lmmc_q8_sums(int64_t k) { return lmmc_blocks(k) * (LMMC_BLOCK + 4); }
+static inline int64_t lmmc_q8_row_bytes(int64_t k) { return (lmmc_blocks(k) * (LMMC_BLOCK + 8) + 63) / 64 * 64; }
+// bf16 rows: zeros after k.
+static inline int64_t lmmc_bf16_row_bytes(int64_t k) { return lmmc_blocks(k) * LMMC_BLOCK * 2; }
+
+#endif

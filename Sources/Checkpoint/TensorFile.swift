@@ -1,0 +1,22 @@
+import Support
+
+/// A mapped file of tensors in any format, which its first bytes tell.
+struct TensorFile {
+    let file: MappedFile
+    let tensors: [String: StoredTensor]
+
+    init(path: String) throws(Diagnostic) {
+        let file = try MappedFile(path: path)
+        let start = file.withBytes(0..<min(4, file.size)) { Array($0) }
+        if start == TorchArchive.magic || start.first == 0x80 {
+            tensors = try TorchArchive(file).tensors
+        } else if start == GGUFFile.magic {
+            throw .error("the file is GGUF", at: .file(path), expected: "safetensors or a torch archive")
+        } else {
+            tensors = try SafetensorsFile(file).tensors
+        }
+        self.file = file
+    }
+
+    var entries: [String: TensorFolder.Entry] { tensors.mapValues { TensorFolder.Entry(tensor: $0, file: file) } }
+}

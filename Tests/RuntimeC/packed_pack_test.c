@@ -1,0 +1,199 @@
+// Packing: the error of what comes back, beside nearest rounding to the 8-bit and 4-bit blocks of 32 that are in common use; sizes; odd
+// shapes; weights that no model should have.
+#include <float.h>
+
+#include "packed_operands.h"
+#include "pack/include/pack.h"
+
+// To the nearest f16 and back, in double.
+static double through_f16(double x) {
+  if (x == 0) return 0;
+  int exponent;
+  frexp(x, &exponent);
+  const int step = (exponent < -13 ? -13 : exponent) - 11;
+  return ldexp(nearbyint(ldexp(x, -step)), step);
+}
+
+static double squared(double x) { return x * x; }
+
+// Sums of squared errors of a row in blocks of 32: 8 bits with a scale, 4 bits with a scale, 4 bits with a scale and a minimum.
+static void nearest_errors(int64_t k, const float *x, double errors[3]) {
+  for (int64_t first = 0; first < k; first += 32) {
+    const int64_t last = first + 32 < k ? first + 32 : k;
+    double top = 0, extreme = 0, low = INFINITY, high = -INFINITY;
+    for (int64_t i = first; i < last; i++) {
+      const double w = (double)x[i];
+      if (fabs(w) > top) top = fabs(w), extreme = w;
+      low = fmin(low, w), high = fmax(high, w);
+    }
+    const double d8 = through_f16(top / 127), d4 = through_f16(extreme / -8), d41 = through_f16((high - low) / 15), m = through_f16(low);
+    for (int64_t i = first; i < last; i++) {
+      const double w = (double)x[i];
+      errors[0] += squared(w - (d8 != 0 ? d8 * nearbyint(w * 127 / top) : 0));
+      errors[1] += squared(w - (d4 != 0 ? d4 * (fmin(15, floor(w / (extreme / -8) + 8.5)) - 8) : 0));
+      errors[2] += squared(w - (m + d41 * (high > low ? fmin(15, floor((w - low) * 15 / (high - low) + 0.5)) : 0)));
+    }
+  }
+}
+
+static uint8_t *pack(lmmc_packed_type type, int64_t n, int64_t k, const float *w) {
+  const size_t bytes = lmmc_packed_bytes(type, n, k);
+  uint8_t *packed = allocate(bytes);
+  memset(packed, 0xa5, bytes);
+  CHECK((int64_t)bytes == lmmc_panels(n) * lmmc_panel_bytes(type, k), "%s: %zu bytes", type_names[type], bytes);
+  for (int64_t p = 0; p < lmmc_panels(n); p++)
+    lmmc_pack_panel(type, n - p * LMMC_PANEL < LMMC_PANEL ? n - p * LMMC_PANEL : LMMC_PANEL, k, w + p * LMMC_PANEL * k,
+                    packed + p * lmmc_panel_bytes(type, k));
+  return packed;
+}
+
+static double packed_error(lmmc_packed_type type, int64_t n, int64_t k, const float *w) {
+  uint8_t *packed = pack(type, n, k, w);
+  float *row = allocate((size_t)k * sizeof *row);
+  double error = 0;
+  for (int64_t r = 0; r < n; r++) {
+    unpack_row(type, k, packed, r, row);
+    for (int64_t i = 0; i < k; i++) error += squared((double)row[i] - (double)w[r * k + i]);
+  }
+  free(packed), free(row);
+  return error;
+}
+
+static float normal(void) {
+  float x = 0;
+  for (int i = 0; i < 12; i++) x += random_float();
+  return x / 2;
+}
+
+// Against blocks of 32 with an f16 scale (and minimum): 8.25 bits a weight against 8.5, and 4.375 against 4.5 (5). The greatest of 64
+// normal values is 1.13 times that of 32, the steps as much wider, their squares 1.27 times; heavier tails widen that, and an outlier
+// in each block of 64 leaves every second block of 32 without one. The limits say where the search must make up for it.
+static void test_quality(void) {
+  enum { N = 64, K = 1024 };
+  static const char *const kinds[] = {"normal", "heavy tails", "uniform", "an outlier a block", "shifted by half a deviation"};
+  static const double q8_limit[] = {1.3, 1.5, 1.1, 2, 1.3}, q4_limit[] = {0.95, 1.05, 0.85, 0.75, 0.8};
+  static const double q41_limit[] = {1.1, 1.2, 0.95, 1.6, 1.1};
+  float *w = allocate(N * K * sizeof *w);
+  for (int kind = 0; kind < 5; kind++) {
+    double errors[3] = {0};
+    for (int i = 0; i < N * K; i++) {
+      const float x = normal();
+      w[i] = 0.02f * (kind == 0 ? x : kind == 1 ? x * fabsf(x) : kind == 2 ? random_float() : kind == 3 ? (i % 64 == 5 ? 8 * x : x) : x + 0.5f);
+    }
+    for (int r = 0; r < N; r++) nearest_errors(K, w + r * K, errors);
+    const double q8 = packed_error(LMMC_Q8, N, K, w), q4 = packed_error(LMMC_Q4, N, K, w);
+    printf("squared error, %s: q8 %.3f times 8-bit blocks of 32; q4 %.3f times 4-bit with a scale, %.3f times with a minimum too\n",
+           kinds[kind], q8 / errors[0], q4 / errors[1], q4 / errors[2]);
+    CHECK(q8 <= q8_limit[kind] * errors[0], "%s: q8 is %.3f times as far off", kinds[kind], q8 / errors[0]);
+    CHECK(q4 <= q4_limit[kind] * errors[1], "%s: q4 is %.3f times as far off", kinds[kind], q4 / errors[1]);
+    CHECK(q4 <= q41_limit[kind] * errors[2], "%s: q4 is %.3f times as far off", kinds[kind], q4 / errors[2]);
+  }
+  free(w);
+}
+
+// Each weight comes back to half a step: of itself (bf16: 2^-8), of its block (q8), or for q4, whose sum of squares is no greater than
+// with nearest rounding, of the range of its block with zero.
+static void test_bounds(void) {
+  for (int64_t k = 1; k <= 200; k += k < 10 ? 1 : 21)
+    for (int64_t n = 1; n <= 70; n += 23)
+      for (int shape = 0; shape < 7; shape++) {
+        float *w = allocate((size_t)(n * k) * sizeof *w), *row = allocate((size_t)k * sizeof *row);
+        for (int64_t i = 0; i < n * k; i++) {
+          const float x = random_float();
+          const float shapes[] = {x, fabsf(x) + 0.1f, -fabsf(x) - 0.1f, 0.3f, -0.3f, 0, x * 1e-7f};
+          w[i] = shapes[shape];
+        }
+        for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
+          const lmmc_packed_type type = (lmmc_packed_type)t;
+          uint8_t *packed = pack(type, n, k, w);
+          for (int64_t r = 0; r < n; r++) {
+            unpack_row(type, k, packed, r, row);
+            for (int64_t first = 0; first < k; first += LMMC_BLOCK) {
+              const int64_t last = first + LMMC_BLOCK < k ? first + LMMC_BLOCK : k;
+              double low = 0, high = 0, error = 0, worst = 0, relative = 0;
+              for (int64_t i = first; i < last; i++) {
+                const double x = (double)w[r * k + i], d = fabs((double)row[i] - x);
+                low = fmin(low, x), high = fmax(high, x), error += d * d, worst = fmax(worst, d);
+                if (x != 0) relative = fmax(relative, d / fabs(x));
+              }
+              // Half a step, where a scale is off by half a unit of an f16 of at least 2^-24.
+              const double top = fmax(high, -low), half8 = top / 254 * (1 + 0x1p-11) + 0x1p-25 * 127;
+              const double half4 = (high - low) / 30 * (1 + 0x1p-11) + (high - low) / 240 + 0x1p-25 * 127;
+              if (type == LMMC_BF16) CHECK(relative <= 0x1p-8, "bf16, k %lld: %.3g off", (long long)k, relative);
+              if (type == LMMC_Q8) CHECK(worst <= half8, "q8, k %lld, shape %d: %.3g off, of %.3g", (long long)k, shape, worst, top);
+              if (type == LMMC_Q4)
+                CHECK(error <= squared(half4) * (double)(last - first), "q4, k %lld, shape %d: squared error %.3g", (long long)k, shape, error);
+            }
+          }
+          free(packed);
+        }
+        free(w), free(row);
+      }
+}
+
+// Padding is zeros: of columns, so that the kernels' results there are finite, and of K within codes.
+static void test_padding(void) {
+  float w[3 * 70];
+  for (int i = 0; i < 3 * 70; i++) w[i] = random_float() + 2;
+  for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
+    uint8_t *packed = pack((lmmc_packed_type)t, 3, 70, w);
+    float row[128];
+    for (int64_t r = 3; r < LMMC_PANEL; r++) {
+      unpack_row((lmmc_packed_type)t, 128, packed, r, row);
+      bool zero = true;
+      for (int i = 0; i < 128; i++) zero = zero && row[i] == 0;
+      CHECK(zero, "%s: padding column %lld is not zero", type_names[t], (long long)r);
+    }
+    free(packed);
+  }
+  for (int64_t k = 1; k <= 129; k += 32) {  // bytes that round a panel up
+    float *rows = allocate((size_t)k * sizeof *rows);
+    memset(rows, 0, (size_t)k * sizeof *rows);
+    for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
+      uint8_t *packed = pack((lmmc_packed_type)t, 1, k, rows);
+      const int64_t bytes = lmmc_panel_bytes((lmmc_packed_type)t, k);
+      for (int64_t i = lmmc_blocks(k) * (lmmc_code_bytes((lmmc_packed_type)t)); i < bytes; i++)
+        CHECK(packed[i] == 0, "%s, k %lld: byte %lld of the panel is %d", type_names[t], (long long)k, (long long)i, packed[i]);
+      free(packed);
+    }
+    free(rows);
+  }
+}
+
+static void test_special(void) {
+  static const float special[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, 1e30f, -0.0f, 1e-9f};
+  for (size_t s = 0; s < sizeof special / sizeof *special; s++)
+    for (int all = 0; all <= 1; all++)
+      for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
+        float w[2 * 100], row[100];
+        for (int i = 0; i < 200; i++) w[i] = all || i % 37 == 0 ? special[s] : random_float();
+        uint8_t *packed = pack((lmmc_packed_type)t, 2, 100, w);
+        bool finite = true;
+        for (int64_t r = 0; r < 2; r++) {
+          unpack_row((lmmc_packed_type)t, 100, packed, r, row);
+          for (int i = 0; i < 100; i++) finite = finite && isfinite(row[i]);
+        }
+        CHECK(finite, "%s: a weight of %g makes weights that are not finite", type_names[t], (double)special[s]);
+        free(packed);
+      }
+}
+
+static void test_sizes(void) {
+  CHECK(lmmc_packed_bytes(LMMC_Q8, 4096, 4096) == 128 * 64 * 2112, "%zu", lmmc_packed_bytes(LMMC_Q8, 4096, 4096));
+  CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2240, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
+  CHECK(lmmc_packed_bytes(LMMC_Q4, 1, 1) == 1152, "%zu", lmmc_packed_bytes(LMMC_Q4, 1, 1));
+  CHECK(lmmc_packed_bytes(LMMC_BF16, 32, 128) == 8192, "%zu", lmmc_packed_bytes(LMMC_BF16, 32, 128));
+  static const int64_t wrong[][2] = {{0, 5}, {5, 0}, {-1, 5}, {5, -64}, {INT64_MAX, INT64_MAX}, {1, INT64_MAX}, {INT64_MAX, 1}, {1ll << 40, 1ll << 30}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    for (int t = LMMC_BF16; t <= LMMC_Q4; t++)
+      CHECK(lmmc_packed_bytes((lmmc_packed_type)t, wrong[i][0], wrong[i][1]) == 0, "%lld x %lld", (long long)wrong[i][0], (long long)wrong[i][1]);
+}
+
+int main(void) {
+  test_sizes();
+  test_quality();
+  test_bounds();
+  test_padding();
+  test_special();
+  return check_report();
+}
