@@ -127,7 +127,7 @@ def main():
     lmmc = os.environ.get("LMMC", os.path.join(HERE, "..", ".build", "release", "lmmc"))
 
     def last(folder, *options):
-        cells = subprocess.run([lmmc, "ir", folder, "--summary", *options], capture_output=True, text=True, check=True).stdout.splitlines()
+        cells = subprocess.run([lmmc, "ir", folder, "--summary", "--precision", "f32", *options], capture_output=True, text=True, check=True).stdout.splitlines()
         head, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (cells[0], cells[-1]))
         found = dict(zip(head, row))
         return " | ".join(found[key] for key in ("operations", "weights", "stored, MiB", "peak, MiB", "project, FLOP"))
