@@ -140,15 +140,37 @@ struct Compilation {
             return emitted
         }
         // The emitted file takes longest, so it goes first.
-        let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + runtime.filter(\.isCompiled).map(\.path)
-        let objects = sources.map { folder.file($0.replacing("/", with: "-") + ".o") }
-        try progress.stage("compile", detail: { (_: Void) in "\(sources.count) files" }) { () throws(Diagnostic) in
-            try inParallel(sources.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
-                try toolchain.compile(folder.file(sources[index]), to: objects[index], include: [folder.path], in: folder, progress: progress)
+        let own = emitted.map(\.name).filter { $0.hasSuffix(".c") }
+        let shared = runtime.filter(\.isCompiled).map(\.path)
+        let cache = ObjectCache(toolchain)
+        try progress.stage("compile", detail: { (known: Int) in
+            "\(own.count + shared.count) files" + (known > 0 ? ", \(known) of them compiled before" : "")
+        }) { () throws(Diagnostic) in
+            func build(_ sources: [String]) throws(Diagnostic) {
+                try inParallel(sources.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
+                    let (source, object) = (sources[index], object(of: sources[index], in: folder))
+                    try toolchain.compile(folder.file(source), to: object, include: [folder.path], in: folder, progress: progress)
+                    if shared.contains(source) { cache.keep(object, of: source) }
+                }
             }
-            try toolchain.link(objects, to: program, in: folder, progress: progress)
+            let known = shared.filter { cache.object(of: $0) != nil }
+            try build(own + shared.filter { !known.contains($0) })
+            let objects = (own + shared).map { known.contains($0) ? cache.object(of: $0) ?? "" : object(of: $0, in: folder) }
+            do throws(Diagnostic) {
+                try toolchain.link(objects, to: program, in: folder, progress: progress)
+                return known.count
+            } catch {
+                guard !known.isEmpty else { throw error }
+                // A damaged cache must not be the reason.
+                progress.verbose("linking failed, so all files are compiled anew: \(error.message)")
+                try build(known)
+                try toolchain.link((own + shared).map { object(of: $0, in: folder) }, to: program, in: folder, progress: progress)
+                return 0
+            }
         }
     }
+
+    private func object(of source: String, in folder: TemporaryFolder) -> String { folder.file(source.replacing("/", with: "-") + ".o") }
 
     /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the file that does.
     var runtimeFiles: [RuntimeFile] { RuntimeFile.all.filter { plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("cblas_") } }
