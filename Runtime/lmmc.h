@@ -33,6 +33,7 @@ typedef struct {
   int32_t vocabulary;      // rows of the head
   int32_t context;         // positions that the KV cache holds
   int32_t chunk;           // longest sequence that one prefill call takes
+  int32_t score_rows;      // longest sequence that one score call takes; 0 without score()
 
   // prompt
   lmmc_template prompt_template;
@@ -49,11 +50,13 @@ typedef struct {
   uint64_t vision_rows;    // f32 [max_images * N, hidden], read by prefill() for negative tokens
   uint64_t tokens;         // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
   uint64_t logits;         // f32 [vocabulary], result of prefill() (its last position) and decode()
+  uint64_t scores;         // f32 [score_rows, vocabulary], result of score()
 
   void (*vision)(const lmmc_memory *);
   void (*project)(const lmmc_memory *);
   void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
   void (*decode)(const lmmc_memory *, int64_t position);
+  void (*score)(const lmmc_memory *, int64_t sequence, int64_t position);  // as prefill(), with the logits of every row
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted model.c

@@ -13,6 +13,7 @@
 #include "lmmc.h"
 #include "options.h"
 #include "output.h"
+#include "perplexity.h"
 #include "prompt.h"
 #include "run.h"
 #include "threads.h"
@@ -88,6 +89,22 @@ static bool read_prompt(lmmc_text *t, lmmc_error *e) {
   return t->count > 0 || lmmc_fail(e, 2, "no prompt, '--prompt' is not given and standard input is empty");
 }
 
+// The arena and the threads; nothing that a failure leaves behind.
+static bool start(lmmc_memory *memory, const lmmc_options *o, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  // Not reserved: a context that is never filled costs nothing.
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  memory->arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (memory->arena == MAP_FAILED)
+    return lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
+  if (!lmmc_threads_room(lmmc_threads_plan((int)o->threads).threads, e)) {
+    munmap(memory->arena, m->arena_bytes);
+    return false;
+  }
+  lmmc_threads_start((int)o->threads);
+  return true;
+}
+
 static bool answer(const lmmc_options *o, lmmc_error *e) {
   const lmmc_model *m = &lmmc_program;
   lmmc_memory memory = {0};
@@ -102,21 +119,21 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
            lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, o->image_count,
                              e);
   }
-  if (done) {
-    // Not reserved: a context that is never filled costs nothing.
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    memory.arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-    done = memory.arena != MAP_FAILED ||
-           lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
-  }
-  if (done && !(done = lmmc_threads_room(lmmc_threads_plan((int)o->threads).threads, e))) munmap(memory.arena, m->arena_bytes);
-  if (done) {
-    lmmc_threads_start((int)o->threads);
+  if (done && (done = start(&memory, o, e))) {
     done = lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
     munmap(memory.arena, m->arena_bytes);
   }
   lmmc_prompt_free(&prompt);
   lmmc_text_free(&typed);
+  return done;
+}
+
+static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  if (!open_tokenizer(&tokenizer, &memory, e) || !start(&memory, o, e)) return false;
+  bool done = lmmc_perplexity(&lmmc_program, &memory, &tokenizer, o, e);
+  munmap(memory.arena, lmmc_program.arena_bytes);
   return done;
 }
 
@@ -135,6 +152,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   }
   if (o->info) return print_info(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
+  if (o->perplexity) return print_perplexity(o, e);
   if (!o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");

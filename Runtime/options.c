@@ -42,6 +42,10 @@ static const option table[] = {
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
      "the name of a folder"},
     {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
+    {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0,
+     "a file name"},
+    {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4,
+     INT32_MAX, "a whole number from 4 to 2147483647"},
     {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
     {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
     {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
@@ -140,11 +144,13 @@ static bool check_together(const lmmc_options *o, lmmc_error *e) {
                       : o->dump        ? "--dump"
                                        : NULL;
   if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
+  if (!other && o->tokenize) other = "--tokenize";
+  if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
   return true;
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){.max_tokens = 512, .top_p = 1};
+  *o = (lmmc_options){.max_tokens = 512, .top_p = 1, .window = 512};
   o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
   if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
   for (int i = 1; i < argc; i++) {

@@ -11,8 +11,8 @@
 typedef struct {
   const char **images;  // [image_count], in order
   int image_count;
-  const char *prompt, *raw_prompt, *tokenize, *dump;  // NULL when not given
-  int64_t max_tokens, top_k, threads;                 // threads 0: not given
+  const char *prompt, *raw_prompt, *tokenize, *dump, *perplexity;  // NULL when not given
+  int64_t max_tokens, top_k, threads, window;                      // threads 0: not given
   double temperature, top_p;
   uint64_t seed;
   bool json, info, help, version;

@@ -24,6 +24,7 @@ typedef struct {
   lmmc_prompt *p;
   const lmmc_model *model;
   const lmmc_tokenizer *tokenizer;
+  bool has_bos;     // one that the text does not begin with itself
   lmmc_text piece;  // text since the last image or special token; it is tokenised as one
   lmmc_error *e;
 } builder;
@@ -35,7 +36,9 @@ static bool token(builder *b, int32_t id) {
 
 static bool flush(builder *b) {
   size_t before = b->p->tokens.count;
-  bool done = lmmc_tokenize(b->tokenizer, b->piece.bytes, b->piece.count, &b->p->tokens, b->e);
+  // Nothing but a BOS that was put before it stands before the first piece.
+  bool first = before == (size_t)b->has_bos;
+  bool done = lmmc_tokenize_part(b->tokenizer, b->piece.bytes, b->piece.count, first, &b->p->tokens, b->e);
   b->p->text_tokens += (int32_t)(b->p->tokens.count - before);
   b->piece.count = 0;
   return done;
@@ -89,6 +92,7 @@ static bool add_bos(builder *b, bool raw, const char *text, size_t bytes) {
   const char *first = raw ? text : templates[m->prompt_template].before;
   size_t length = raw ? bytes : strlen(first);
   if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
+  b->has_bos = true;
   return token(b, m->bos);
 }
 
@@ -107,7 +111,7 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
 
 bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
                        size_t bytes, bool raw, int images, lmmc_error *e) {
-  builder b = {p, model, tokenizer, {0}, e};
+  builder b = {p, model, tokenizer, false, {0}, e};
   int64_t places = count_places(model, text, bytes);
   if (!check_images(model, places, raw, images, e)) return false;
   bool done = add_bos(&b, raw, text, bytes);

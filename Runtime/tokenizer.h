@@ -1,25 +1,33 @@
-// SentencePiece BPE with byte fallback, id for id as the sentencepiece library encodes and decodes: identity normaliser,
-// whitespace escaped to U+2581, extra whitespace kept. Control and byte pieces never match text.
+// Two kinds of tokenizer, id for id and text for text as their originals:
+//   1, scored pieces: SentencePiece BPE with byte fallback (`tokenizer.model`): identity normaliser, whitespace escaped to
+//      U+2581, extra whitespace kept. Control and byte pieces never match text.
+//   2, merge list: the BPE of a `tokenizer.json`. Byte-level (the text is cut into words, a word begins as bytes), or after
+//      SentencePiece (characters, U+2581 for a space, bytes for characters that there are none for).
 //
 // The data is read in place from the attached bytes. Blob, little-endian; sections in this order, each padded with
 // zeros to a multiple of 8 bytes; the blob itself starts at a multiple of 8:
 //
-//   header, 64 bytes: char magic[8] "lmmctok1", u64 bytes of the whole blob, u32 kind (1 = SentencePiece BPE),
+//   header, 64 bytes: char magic[8] "lmmctok1", u64 bytes of the whole blob, u32 kind (lmmc_tokenizer_kind),
 //                     u32 flags (lmmc_tokenizer_flags), u32 n pieces, u32 m slots, u32 s special tokens,
-//                     i32 unk, i32 bos, i32 eos (-1: none), 16 zero bytes
-//   f32 score[n]
-//   u32 offset[n + 1]          piece i is text[offset[i] .. offset[i + 1]), UTF-8, never empty; offset[0] = 0
-//   u32 table[m]               open addressing over the normal, user-defined and unused pieces: an id, or 0xFFFFFFFF
-//                              for an empty slot; m is a power of two, at least one slot is empty
+//                     i32 unk, i32 bos, i32 eos (-1: none), u32 split (lmmc_split), u32 r merges, u32 q slots of merges, 0
+//   f32 score[n]               kind 1 only
+//   u32 offset[n + 1]          piece i is text[offset[i] .. offset[i + 1]); offset[0] = 0. UTF-8, never empty; of a
+//                              byte-level tokenizer raw bytes, and of kind 2 empty for an id without a token
+//   u32 table[m]               open addressing over the pieces that match text, of kind 1 the normal, user-defined and
+//                              unused ones, of kind 2 the normal ones: an id, or 0xFFFFFFFF for an empty slot; m is a power
+//                              of two, at least one slot is empty
 //   i32 special_id[s]
 //   u32 special_offset[s + 1]  special token i is special_text[special_offset[i] .. special_offset[i + 1])
+//   i32 merge[r][3]            kind 2 only: left id, right id, id of both; the rank is the index
+//   u32 merge_table[q]         kind 2 only: as table, over the pairs of left and right
 //   u8  type[n]                sentencepiece's ModelProto.SentencePiece.Type
 //   u8  text[offset[n]]
 //   u8  special_text[special_offset[s]]
 //
-// Hash of a piece: 64-bit FNV-1a over its bytes (offset basis 0xcbf29ce484222325, prime 0x100000001b3), h; its first
-// slot is (h ^ h >> 32) & (m - 1), then the next slot, cyclically. Special tokens are the control pieces and the added
-// tokens of the checkpoint; an id may lie beyond n.
+// Hash of a piece: 64-bit FNV-1a over its bytes (offset basis 0xcbf29ce484222325, prime 0x100000001b3), h; of a merge
+// (left << 32 | right) * 0x9E3779B97F4A7C15. Its first slot is (h ^ h >> 32) & (slots - 1), then the next slot, cyclically.
+// Special tokens are the control pieces, the added tokens of the checkpoint and, of kind 2, the user-defined pieces; an
+// id may lie beyond n.
 #ifndef LMMC_TOKENIZER_H
 #define LMMC_TOKENIZER_H
 
@@ -29,10 +37,20 @@
 
 #include "error.h"
 #include "output.h"
+#include "tokenizer_split.h"
+
+enum lmmc_tokenizer_kind { LMMC_SCORED_PIECES = 1, LMMC_MERGE_LIST };
 
 enum lmmc_tokenizer_flags {
   LMMC_TOKENIZER_DUMMY_PREFIX = 1,   // a space is put before every text
   LMMC_TOKENIZER_BYTE_FALLBACK = 2,  // unknown characters become the byte pieces '<0x00>' to '<0xFF>', not 'unk'
+  // The rest is of merge lists.
+  LMMC_TOKENIZER_BYTE_LEVEL = 4,
+  LMMC_TOKENIZER_PREFIX_ONCE = 8,          // no dummy prefix but at the very start of a prompt
+  LMMC_TOKENIZER_PREFIX_UNLESS_MARK = 16,  // none before a text that begins with a space
+  LMMC_TOKENIZER_SPLIT_MARKS = 32,         // a word ends before each U+2581
+  LMMC_TOKENIZER_WHOLE_WORDS = 64,         // a word that is a piece is not built by merges
+  LMMC_TOKENIZER_DIGITS = 128,             // each numeric character is a word
 };
 
 enum lmmc_piece_type { LMMC_NORMAL = 1, LMMC_UNKNOWN, LMMC_CONTROL, LMMC_USER_DEFINED, LMMC_UNUSED, LMMC_BYTE };
@@ -43,9 +61,13 @@ typedef struct {
   const float *score;
   const uint32_t *offset, *table, *special_offset;
   const int32_t *special_id;
+  const int32_t (*merge)[3];  // NULL with scored pieces
+  const uint32_t *merge_table;
+  uint32_t merges, merge_slots;
+  lmmc_split split;
   const uint8_t *type, *text, *special_text;
   // found while the blob is checked
-  int32_t byte_id[256];
+  int32_t byte_id[256];  // -1: none
   uint32_t longest, longest_user_defined;
   bool user_defined_start[256], special_start[256];  // first bytes of those pieces and tokens
   bool has_unused;
@@ -69,15 +91,21 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
 // text. O(n log n). Code 1 when memory is short or the text is longer than 700 MB.
 bool lmmc_tokenize(const lmmc_tokenizer *t, const char *text, size_t bytes, lmmc_ids *ids, lmmc_error *e);
 
+// The same for a part of a prompt; `first` when the prompt's text begins with it.
+bool lmmc_tokenize_part(const lmmc_tokenizer *t, const char *text, size_t bytes, bool first, lmmc_ids *ids, lmmc_error *e);
+
 // The longest special token that `text` begins with: its length in bytes, and its id in `*id`; 0 for none.
 size_t lmmc_tokenizer_special(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id);
 
 // Length in bytes of the UTF-8 character at `text`; 0 when there is none.
 size_t lmmc_utf8_length(const char *text, size_t bytes);
 
-// Decoding, one id at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids.
+// Decoding, one id at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids, or for a
+// byte-level tokenizer their bytes as UTF-8, with U+FFFD for each longest sequence that is the start of a character only.
 typedef struct {
   bool begun;        // the leading space is no longer dropped
+  bool byte_level;
+  bool strips;       // the space that is dropped may come from a byte piece
   uint8_t held[4];   // byte pieces that do not make a character yet
   uint32_t held_count;
 } lmmc_decoder;
@@ -86,7 +114,7 @@ typedef struct {
 // passed over.
 bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e);
 
-// Appends what is still held at the end: U+FFFD for each byte of an unfinished character.
+// Appends what is still held at the end: U+FFFD for an unfinished character, or with scored pieces for each of its bytes.
 bool lmmc_decode_end(lmmc_decoder *d, lmmc_text *text, lmmc_error *e);
 
 #endif

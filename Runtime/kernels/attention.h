@@ -1,24 +1,40 @@
-// Attention in f32.
+// Attention over f32 queries, with keys and values in f32, bf16 or int8.
 #ifndef LMMC_ATTENTION_H
 #define LMMC_ATTENTION_H
 #include <stdbool.h>
 #include <stdint.h>
 
-// For each head: out = softmax(scale * q . k) . v. Query head h reads key head h / (heads / kv_heads). Strides count floats from row to row.
+// What a row of keys or values holds. The rows of a cache are made by cache_rows.h.
+typedef enum {
+  LMMC_KV_F32,
+  LMMC_KV_BF16,
+  LMMC_KV_I8,  // [kv_heads * head_size] int8, then [kv_heads] float scales at any address
+} lmmc_kv_type;
+
+// For each head: out = softmax(scale * q . k) . v. Query head h reads key head h / (heads / kv_heads). Strides count elements from row
+// to row: floats, bf16 values, or bytes for int8.
 typedef struct {
   int64_t queries, keys;
   int64_t heads, kv_heads, head_size;
   float scale;
-  bool causal;  // query i sees the keys 0 ... keys - queries + i, else all
+  bool causal;  // query i sees the keys 0 ... keys - queries + i, else all; never more queries than keys then
   const float *q;  // [queries, heads * head_size]
   int64_t q_stride;
-  const float *k, *v;  // [keys, kv_heads * head_size]
+  lmmc_kv_type kv_type;
+  const void *k, *v;  // [keys, kv_heads * head_size]
   int64_t k_stride, v_stride;
   float *out;  // [queries, heads * head_size]; overlaps none of the others
   int64_t out_stride;
 } lmmc_attention;
 
-// One streaming pass over the keys with a running maximum; scores exist for one tile only.
+// One streaming pass over the keys with a running maximum; scores exist for one tile only. All arithmetic is in f32.
 void lmmc_attention_f32(lmmc_attention attention);
+
+// The same, with queries, keys, values and weights rounded to bf16 where the CPU multiplies those faster; sums stay in f32.
+void lmmc_attention_bf16(lmmc_attention attention);
+
+// The instruction sets that the two run on here: "avx512", "avx512bf16".
+const char *lmmc_attention_f32_variant(void);
+const char *lmmc_attention_bf16_variant(void);
 
 #endif

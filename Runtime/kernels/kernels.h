@@ -3,6 +3,7 @@
 #define LMMC_KERNELS_H
 
 #include "attention.h"
+#include "cache_rows.h"
 #include "matmul.h"
 #include "memory.h"
 #include "packed.h"

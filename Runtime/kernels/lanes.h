@@ -3,7 +3,9 @@
 #define LMMC_LANES_H
 #include <stdint.h>
 
-#if defined(__AVX512F__)
+#if defined(LMMC_LANES)  // a file for one instruction set says it itself
+enum { LANES = LMMC_LANES };
+#elif defined(__AVX512F__)
 enum { LANES = 16 };
 #elif defined(__AVX__)
 enum { LANES = 8 };

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "parallel.h"
+
 // One row of one channel: u8 [width, channels] (the channel's first element) -> f32 [width], (v / 255 - mean) / std.
 static inline void lmmc_normalize_row(int64_t width, int64_t channels, float mean, float std, const uint8_t *pixels, float *out) {
   for (int64_t i = 0; i < width; i++) out[i] = ((float)(pixels[i * channels] * (1.0 / 255)) - mean) / std;
@@ -48,6 +50,21 @@ static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t k
       const float *token = tokens + ((top + y) * width + left + x) * stride;
       for (int64_t c = 0; c < channels; c++) out[(c * kernel + y) * kernel + x] = token[c];
     }
+}
+
+// The mean of the tokens of window `index` on the same grid: f32 [_, channels] with a row stride -> f32 [channels].
+static inline void lmmc_average_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
+                                       float *out) {
+  const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;
+  memcpy(out, tokens + (top * width + left) * stride, (size_t)channels * sizeof *out);
+  for (int64_t i = 1; i < kernel * kernel; i++) {
+    const float *token = tokens + ((top + i / kernel) * width + left + i % kernel) * stride;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; c++) out[c] += token[c];
+  }
+  const float factor = 1.0f / (float)(kernel * kernel);
+#pragma omp simd
+  for (int64_t c = 0; c < channels; c++) out[c] *= factor;
 }
 
 #endif

@@ -17,13 +17,13 @@ struct BodyPrinter {
         self.symbols = symbols
         self.body = body
         self.table = table
-        var scope = NameScope(reserved: symbols.names)
+        var scope = NameScope(reserved: symbols.names.union(["row"]))
         for buffer in body.buffers {
             switch buffer.place {
             // Weights have their shape beside their offset and are named there.
-            case .weight(let name): names.append("lmmc_weight(memory, \(symbols.weight(name)))")
+            case .weight(let name): names.append("\(Self.accessor(buffer.type))(memory, \(symbols.weight(name)))")
             case .field(let column) where plan.tables[table ?? 0].fields[column].kind == .weight:
-                names.append("lmmc_weight(memory, layer->\(symbols.fields[table ?? 0][column]))")
+                names.append("\(Self.accessor(buffer.type))(memory, layer->\(symbols.fields[table ?? 0][column]))")
             case .arena, .field, .argument, .inside: names.append(scope.unique(buffer.name))
             }
         }
@@ -34,11 +34,13 @@ struct BodyPrinter {
     /// `const float *input`
     func parameter(_ buffer: Int) -> String { declarator(body.buffers[buffer], names[buffer], isLocal: false) }
 
+    private static func accessor(_ type: TensorType) -> String { type.dtype.isPanels ? "lmmc_packed_weight" : "lmmc_weight" }
+
     static func cType(_ type: DType) -> String {
         switch type {
         case .float32: "float"
         case .int32: "int32_t"
-        case .uint8: "uint8_t"
+        case .uint8, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: "uint8_t"
         case .float16, .bfloat16: "uint16_t"
         }
     }
@@ -138,6 +140,14 @@ struct BodyPrinter {
         return loop.isMany && layout.rows == loop ? "\(names[buffer]) + i * \(layout.stride)" : names[buffer]
     }
 
+    /// A block of statements for each row.
+    private mutating func loop(_ rows: Extent, _ statements: [String]) {
+        if rows.isMany { lines.append("#pragma omp parallel for") }
+        lines.append(rows.isMany ? "  for (int64_t i = 0; i < \(count(rows)); i++) {" : "  {")
+        for statement in statements { lines += wrapped(statement, indent: 4) }
+        lines.append("  }")
+    }
+
     private mutating func loop(_ rows: Extent, _ statement: String) {
         guard rows.isMany else {
             lines += wrapped(statement, indent: 2)
@@ -172,21 +182,21 @@ struct BodyPrinter {
                     "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
                         + "\(names[inputs[0]]), \(target));")
             }
-        case .gatherWindows(let gather):
-            let (tokens, result) = (layout(inputs[0]), layout(output))
-            let index = result.rows.isMany ? "i" : "0"
-            loop(
-                result.rows,
-                "lmmc_gather_window(\(gather.width), \(tokens.columns), \(gather.kernel), \(index), \(names[inputs[0]]), \(tokens.stride), "
-                    + "\(row(output, in: result.rows)));")
+        case .gatherWindows(let gather): printWindows("gather", gather, inputs[0], output)
+        case .averageWindows(let average): printWindows("average", average.windows, inputs[0], output)
         case .embed:
             let result = layout(output)
             let token = result.rows.isMany ? "[i]" : "[0]"
             loop(
                 result.rows,
-                "lmmc_embed_row(\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
+                "lmmc_embed_row\(Self.suffix(body.buffers[inputs[1]].type.dtype, float32: ""))(\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
                     + "\(inputs.count > 2 ? names[inputs[2]] : "NULL"), \(row(output, in: result.rows)));")
         case .matmul(let matmul): printMatmul(matmul, inputs, output)
+        case .quantize(let type):
+            let (from, result) = (layout(inputs[0]), layout(output))
+            loop(
+                result.rows,
+                "lmmc_quantize_row\(Self.suffix(type.dtype))(\(from.columns), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         case .add: printRows("add", [], inputs, output)
         case .multiply: printRows("multiply", [], inputs, output)
         case .scale(let factor): printRows("scale", [literal(factor)], inputs, output)
@@ -208,14 +218,36 @@ struct BodyPrinter {
                     + "\(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         case .attention(let attention, let isCached): printAttention(attention, isCached: isCached, inputs, output)
         case .copy: printCopy(inputs[0], output)
+        case .storeHeads(let heads, let size):
+            let result = layout(output)
+            loop(result.rows, "lmmc_store_row_i8(\(heads), \(size), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
         }
+    }
+
+    /// A kernel of windows of a grid: `lmmc_NAME_window(grid width, columns, kernel, window, tokens, output)`.
+    private mutating func printWindows(_ kernel: String, _ windows: GatherWindows, _ input: Int, _ output: Int) {
+        let (tokens, result) = (layout(input), layout(output))
+        loop(
+            result.rows,
+            "lmmc_\(kernel)_window(\(windows.width), \(tokens.columns), \(windows.kernel), \(result.rows.isMany ? "i" : "0"), "
+                + "\(names[input]), \(tokens.stride), \(row(output, in: result.rows)));")
     }
 
     /// A kernel of rows: `lmmc_NAME_row(columns, attributes, inputs, output)`.
     private mutating func printRows(_ kernel: String, _ attributes: [String], _ inputs: [Int], _ output: Int) {
         let result = layout(output)
-        let operands = (inputs + [output]).map { row($0, in: result.rows) }
-        loop(result.rows, "lmmc_\(kernel)_row(\((["\(result.columns)"] + attributes + operands).joined(separator: ", ")));")
+        let operands = inputs.map { row($0, in: result.rows) }
+        func call(_ target: String) -> String {
+            "lmmc_\(kernel)_row(\((["\(result.columns)"] + attributes + operands + [target]).joined(separator: ", ")));"
+        }
+        let (type, target) = (body.buffers[output].type.dtype, row(output, in: result.rows))
+        // What a kernel makes is rounded while it is in the cache.
+        guard type != .float32 else { return loop(result.rows, call(target)) }
+        loop(
+            result.rows,
+            [
+                "float row[\(result.columns)];", call("row"), "lmmc_quantize_row\(Self.suffix(type))(\(result.columns), row, \(target));",
+            ])
     }
 
     private mutating func printNormalize(_ normalize: Normalize, _ input: Int, _ output: Int) {
@@ -232,6 +264,18 @@ struct BodyPrinter {
         lines.append("  }")
     }
 
+    /// How the names of kernels end that read or make this type.
+    static func suffix(_ dtype: DType, float32: String = "_f32") -> String {
+        switch dtype {
+        case .float32: float32
+        case .bfloat16, .bfloat16Panels: "_bf16"
+        case .int8Rows, .int8Panels: "_q8"
+        case .int4Panels: "_q4"
+        case .int8Heads: "_i8"
+        case .float16, .int32, .uint8: "_\(dtype.rawValue)"
+        }
+    }
+
     /// `.x = norm, .x_stride = 4096`
     private func matrix(_ field: String, _ buffer: Int) -> String {
         ".\(field) = \(names[buffer]), .\(field)_stride = \(layout(buffer).stride)"
@@ -239,7 +283,14 @@ struct BodyPrinter {
 
     private mutating func printMatmul(_ matmul: Matmul, _ inputs: [Int], _ output: Int) {
         let (x, result) = (layout(inputs[0]), layout(output))
-        var fields = [".m = \(count(result.rows)), .n = \(result.columns), .k = \(x.columns)", matrix("x", inputs[0]), matrix("weight", inputs[1])]
+        let (left, weight) = (body.buffers[inputs[0]].type.dtype, body.buffers[inputs[1]].type.dtype)
+        var fields = [".m = \(count(result.rows)), .n = \(result.columns), .k = \(x.columns)"]
+        if weight.isPanels {
+            // Rows of blocks have no element stride, so theirs is in bytes.
+            fields += [".x = \(names[inputs[0]]), .x_stride = \(x.stride * left.byteCount)", ".weight = \(names[inputs[1]])"]
+        } else {
+            fields += [matrix("x", inputs[0]), matrix("weight", inputs[1])]
+        }
         if let bias = matmul.biasIndex { fields.append(".bias = \(names[inputs[bias]])") }
         if let addend = matmul.addendIndex { fields.append(matrix("addend", inputs[addend])) }
         switch matmul.activation {
@@ -249,20 +300,25 @@ struct BodyPrinter {
         case .silu: fields.append(".activation = LMMC_SILU")
         }
         fields.append(matrix("out", output))
-        print(structCall: "lmmc_matmul_f32", "lmmc_matmul", fields)
+        print(structCall: "lmmc_matmul\(Self.suffix(weight))", weight.isPanels ? "lmmc_packed_matmul" : "lmmc_matmul", fields)
     }
 
     private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
         let (q, k) = (layout(inputs[0]), layout(inputs[1]))
         let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
+        let type: [String]
+        switch body.buffers[inputs[1]].type.dtype {
+        case .bfloat16: type = [".kv_type = LMMC_KV_BF16"]
+        case .int8Heads: type = [".kv_type = LMMC_KV_I8"]
+        case .float32, .float16, .int32, .uint8, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: type = []
+        }
         print(
-            structCall: "lmmc_attention_f32", "lmmc_attention",
+            structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
             [
                 ".queries = \(count(q.rows)), .keys = \(keys)",
                 ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads)",
-                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]), matrix("k", inputs[1]),
-                matrix("v", inputs[2]), matrix("out", output),
-            ])
+                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]),
+            ] + type + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
     }
 
     /// A call with a structure of named fields.
@@ -273,6 +329,10 @@ struct BodyPrinter {
     /// Rows where both sides have them, else a loop per dimension.
     private mutating func printCopy(_ input: Int, _ output: Int) {
         let (from, to) = (body.buffers[input], body.buffers[output])
+        if from.type.dtype == .float32, to.type.dtype == .bfloat16, let rows = to.rowLayout?.rows {
+            loop(rows, "lmmc_store_row_bf16(\(layout(output).columns), \(row(input, in: rows)), \(row(output, in: rows)));")
+            return
+        }
         if from.type.dtype == .float32, let source = from.rowLayout, let target = to.rowLayout, source.rows == target.rows {
             printRows("copy", [], [input], output)
             return

@@ -150,7 +150,7 @@ private struct ModelPrinter {
         for entry in plan.entries {
             var parameters = ["const lmmc_memory *memory"]
             if entry.hasSequence { parameters.append("int64_t T") }
-            if entry.name == "prefill" || entry.name == "decode" { parameters.append("int64_t P") }
+            if ["prefill", "decode", "score"].contains(entry.name) { parameters.append("int64_t P") }
             line()
             function(entry.name, parameters)
             let calls = entry.body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
@@ -188,6 +188,7 @@ private struct ModelPrinter {
         field("vocabulary", "\(plan.vocabulary)")
         field("context", "\(program.context)")
         field("chunk", "\(plan.chunk)")
+        if plan.scoreRows > 0 { field("score_rows", "\(plan.scoreRows)") }
         field("prompt_template", templateName)
         field("adds_bos", "\(program.addsBOS)")
         field("bos", "\(program.bos)")

@@ -15,78 +15,7 @@ public struct Checkpoint: Sendable {
     /// By canonical name. Tower blocks up to `fusion.lastTap` are always there; later blocks and the post-layernorm only
     /// when the file has them. With tied embeddings `decoder.lm_head.weight` is the entry of `decoder.embed_tokens.weight`.
     public let tensors: [String: TensorEntry]
-    public let tokenizer: SentencePieceModel
-
-    /// Opens and validates the folder `path`; reads no weights. `visionTower` is a folder with the tower's
-    /// configuration and, unless the checkpoint itself holds them, its weights.
-    public static func open(path: String, visionTower: String? = nil) throws(Diagnostic) -> Checkpoint {
-        guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: "a checkpoint folder") }
-        guard kind == .folder else { throw .error("\(quoted(path)) is not a folder", expected: "a checkpoint folder") }
-        let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
-        try checkModelType(config)
-        let decoder = try DecoderConfiguration(config)
-        let tower = try VisionSource.find(config: config, checkpoint: path, option: visionTower)
-        let folder = try TensorFolder(path: path)
-        let fusion = try FusionSource(config: config, vision: tower.vision, decoder: decoder, folder: folder)
-        let tokenizer = try SentencePieceModel(folder: path, vocabularySize: decoder.vocabularySize)
-        let prompt = try PromptConfiguration(config: config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
-
-        var own = TensorMatcher(folder)
-        try own.match(fusion.tensors)
-        try own.match(decoderTensors(decoder))
-        if decoder.tiedEmbeddings {
-            // Tied means the embedding, whatever the file keeps under the head's name.
-            own.entries["decoder.lm_head.weight"] = own.entries["decoder.embed_tokens.weight"]
-            own.ignore { $0 == "lm_head.weight" }
-        }
-        own.ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
-        let lastTap = fusion.fusion.lastTap
-        let inside = "model.vision_tower.vision_tower."
-        if folder.tensors.keys.contains(where: { $0.hasPrefix(inside) }) {
-            try own.matchVision(tower.vision, prefixes: [inside + "vision_model.", inside], lastTap: lastTap)
-        } else {
-            let entries = try outerTower(tower, lastTap: lastTap, checkpoint: folder)
-            own.entries.merge(entries) { first, _ in first }
-        }
-        try own.refuseSurplus()
-
-        let configuration = ModelConfiguration(
-            name: lastPathComponent(path), layout: config["mm_token_fusion"] == nil ? .llava : .configurable, vision: tower.vision,
-            fusion: fusion.fusion, preprocessing: tower.preprocessing, decoder: decoder, prompt: prompt)
-        return Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
-    }
-
-    private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {
-        let supported = ["llava_llama", "llava"]
-        let kind = try config.string("model_type")
-        guard supported.contains(kind) else {
-            let yet = kind == "llama" ? ", which is not supported yet" : ""
-            throw config.invalid("model_type", "is \(quoted(kind))\(yet)", expected: quotedList(supported))
-        }
-        if config["text_config"] != nil {
-            throw config.invalid(
-                "text_config", "marks the layout of transformers, which is not supported yet", expected: "LLaVA's original layout")
-        }
-    }
-
-    /// The tower's weights from its own folder.
-    private static func outerTower(
-        _ tower: VisionSource, lastTap: Int, checkpoint: TensorFolder
-    ) throws(Diagnostic) -> [String: TensorEntry] {
-        guard let path = tower.folder else {
-            throw .error(
-                "no weights of the vision tower \(quoted(tower.label))", at: .file(checkpoint.listing),
-                expected: "tensors 'model.vision_tower.*', or its folder by the option '--vision-tower'")
-        }
-        var matcher = TensorMatcher(try TensorFolder(path: path))
-        try matcher.matchVision(tower.vision, prefixes: ["vision_model.", ""], lastTap: lastTap)
-        // The other half of a full CLIP checkpoint.
-        matcher.ignore { name in
-            name.hasPrefix("text_model.") || ["logit_scale", "text_projection.weight", "visual_projection.weight"].contains(name)
-        }
-        try matcher.refuseSurplus()
-        return matcher.entries
-    }
+    public let tokenizer: Tokenizer
 
     /// Weights by count of elements, each stored tensor once; `prefix` ("vision.", "decoder.", ...) narrows it.
     public func parameterCount(prefix: String = "") -> Int {
@@ -105,9 +34,11 @@ public struct Checkpoint: Sendable {
 }
 
 /// Finds what is expected in a folder and remembers what is left over.
-private struct TensorMatcher {
+struct TensorMatcher {
     let folder: TensorFolder
     var entries: [String: TensorEntry] = [:]
+    /// By the name in LLaVA's layout.
+    private(set) var canonicalNames: [String: String] = [:]
     private var rest: Set<String>
 
     init(_ folder: TensorFolder) {
@@ -119,8 +50,19 @@ private struct TensorMatcher {
         for tensor in expected {
             guard let entry = try tensor.resolve(in: folder) else { continue }
             entries[tensor.canonicalName] = entry
+            canonicalNames[tensor.sourceName] = tensor.canonicalName
             rest.remove(tensor.sourceName)
         }
+    }
+
+    mutating func matchDecoder(_ decoder: DecoderConfiguration) throws(Diagnostic) {
+        try match(decoderTensors(decoder))
+        if decoder.tiedEmbeddings {
+            // Tied means the embedding, whatever the file keeps under the head's name.
+            entries["decoder.lm_head.weight"] = entries["decoder.embed_tokens.weight"]
+            ignore { $0 == "lm_head.weight" }
+        }
+        ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
     }
 
     /// The tower under the first of `prefixes` that the folder uses; newer transformers leave `vision_model.` out.

@@ -5,6 +5,12 @@ public struct ModelConfiguration: Sendable, Equatable {
         case llava
         /// LLaVA's layout with the key `mm_token_fusion`.
         case configurable
+        /// What transformers' LlavaForConditionalGeneration writes.
+        case transformers
+        /// A decoder in a GGUF file.
+        case gguf
+        /// LLaMA without images (`model_type` "llama").
+        case decoderOnly = "decoder"
     }
 
     /// The checkpoint folder's own name.
@@ -16,6 +22,17 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var preprocessing: PreprocessingConfiguration?
     public var decoder: DecoderConfiguration
     public var prompt: PromptConfiguration
+    /// Weights by canonical name that an adapter changes to W + scale * B A. Its tensors A [rank, in] and B [out, rank] stand among the
+    /// checkpoint's under `lowRankNames`.
+    public var adapterScales: [String: Float] = [:]
+
+    /// What the canonical names of an adapter's tensors begin with.
+    public static let adapterPrefix = "adapter."
+
+    /// The canonical names of A and B for a weight.
+    public static func lowRankNames(_ weight: String) -> (down: String, up: String) {
+        (AdapterSource.canonicalName(of: "lora_A", weight), AdapterSource.canonicalName(of: "lora_B", weight))
+    }
 }
 
 public enum Activation: String, Sendable, Equatable {
@@ -72,17 +89,41 @@ public struct FusionConfiguration: Sendable, Equatable {
     public var aligner: [ProjectionLayer]
     /// The class token stays as row 0, one token more; only with kernel 1 and one token per window.
     public var keepsClassToken: Bool
+    /// Strategy 'avgpool': each window becomes its mean, without a window convolution and with one token.
+    public var averagesWindow = false
+    /// Strategy 'qformer': the fused tokens are read by learned queries, which the aligner then takes; no windows.
+    public var qformer: QFormerConfiguration?
 
     /// The last block of the tower that is needed; 0 when only the embedding is.
     public var lastTap: Int { taps.max() ?? 0 }
 
     /// Vision tokens per image for a patch grid of `grid` x `grid`.
     public func visionTokens(grid: Int) -> Int {
-        (grid / kernel) * (grid / kernel) * tokensPerWindow + (keepsClassToken ? 1 : 0)
+        qformer?.queries ?? (grid / kernel) * (grid / kernel) * tokensPerWindow + (keepsClassToken ? 1 : 0)
     }
 
     /// Channels of one token after the taps and MBTF, for a tower of `hiddenSize`.
     public func fusedChannels(hiddenSize: Int) -> Int { mbtf.last?.outputChannels ?? taps.count * hiddenSize }
+}
+
+/// Learned queries with self attention and cross attention over the fused tokens, as transformers' `Blip2QFormerModel` has them.
+///
+/// Tensors by canonical name, each but the first with `.weight` and `.bias`: `qformer.query_tokens` [queries, hidden],
+/// `qformer.layernorm`, and in `qformer.encoder.layer.N.`: `attention.attention.{query,key,value}`,
+/// `attention.output.{dense,LayerNorm}`, the same in `crossattention` where the layer has it, `intermediate_query.dense`,
+/// `output_query.{dense,LayerNorm}`.
+public struct QFormerConfiguration: Sendable, Equatable {
+    public var queries: Int
+    public var hiddenSize: Int
+    public var layerCount: Int
+    public var headCount: Int
+    public var intermediateSize: Int
+    /// Layers 0, f, 2f, ... have a cross attention.
+    public var crossAttentionFrequency: Int
+    public var layerNormEpsilon: Float
+
+    public var headSize: Int { hiddenSize / headCount }
+    public func hasCrossAttention(layer: Int) -> Bool { layer % crossAttentionFrequency == 0 }
 }
 
 /// A LLaMA decoder.
@@ -101,6 +142,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var maxPositionEmbeddings: Int
     /// The head's weight is the embedding's.
     public var tiedEmbeddings: Bool
+    /// The stored rows of q and k have each pair of the rotary embedding side by side; the decoder computes with halves.
+    public var interleavedRotary = false
 }
 
 /// Llama 3.1's `rope_scaling` of type "llama3": wavelengths above `originalPositions / lowFrequencyFactor` grow by `factor`.

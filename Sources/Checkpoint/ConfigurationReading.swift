@@ -123,7 +123,7 @@ extension DecoderConfiguration {
 
 extension PromptConfiguration {
     /// Merges the ids of `config.json`, `generation_config.json`, `tokenizer_config.json` and the tokenizer itself.
-    init(config: JSONObject, folder: String, tokenizer: SentencePieceModel, vocabularySize: Int) throws(Diagnostic) {
+    init(config: JSONObject, folder: String, tokenizer: Tokenizer, vocabularySize: Int) throws(Diagnostic) {
         func ids(_ object: JSONObject, _ key: String) throws(Diagnostic) -> [Int] {
             let ids = if case .array? = object[key] { try object.integers(key) } else { try object.optionalInteger(key).map { [$0] } ?? [] }
             if let wrong = ids.first(where: { !(0..<vocabularySize ~= $0) }) {
@@ -143,8 +143,8 @@ extension PromptConfiguration {
         let tokenizerPath = joinedPath(folder, "tokenizer_config.json")
         var wantsBOS: Bool?
         if !isAbsent(tokenizerPath) { wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token") }
-        addsBOS = bosID != nil && wantsBOS ?? true
-        templateName = "vicuna_v1"
+        addsBOS = bosID != nil && wantsBOS ?? tokenizer.addsBOS
+        templateName = tokenizer.templateName
     }
 }
 
@@ -154,10 +154,7 @@ extension SentencePieceModel {
     init(folder: String, vocabularySize: Int) throws(Diagnostic) {
         let path = joinedPath(folder, "tokenizer.model")
         guard !isAbsent(path) else {
-            if !isAbsent(joinedPath(folder, "tokenizer.json")) {
-                throw .error("'tokenizer.json' alone is not supported yet", at: .file(folder), expected: "'tokenizer.model'")
-            }
-            throw .error("no tokenizer", at: .file(folder), expected: "'tokenizer.model'")
+            throw .error("no tokenizer", at: .file(folder), expected: "'tokenizer.model' or 'tokenizer.json'")
         }
         try self.init(readingFile: path)
         guard pieces.count <= vocabularySize else {

@@ -3,6 +3,7 @@ import Support
 /// One tensor that a configuration asks for, with the names and shapes that files give it.
 struct ExpectedTensor {
     let canonicalName: String
+    /// In LLaVA's original layout.
     let sourceName: String
     let shape: [Int]
     /// A 1x1 convolution may stand as [out, in, 1, 1]; the bytes are the same.
@@ -17,11 +18,18 @@ struct ExpectedTensor {
 
     /// Finds the tensor and checks its shape and element type. Nil when it is absent and may be.
     func resolve(in folder: TensorFolder) throws(Diagnostic) -> TensorEntry? {
-        let because = reason.map { " (\($0))" } ?? ""
         guard let found = folder.tensors[sourceName] else {
             guard isRequired else { return nil }
-            throw .error("tensor \(quoted(sourceName)) is missing", at: .file(folder.listing), expected: "shape \(fileShape)\(because)")
+            throw .error(
+                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing(of: sourceName)), expected: "shape \(fileShape)\(because)")
         }
+        return try entry(found)
+    }
+
+    private var because: String { reason.map { " (\($0))" } ?? "" }
+
+    /// What was found, with its shape and element type checked.
+    func entry(_ found: TensorFolder.Entry) throws(Diagnostic) -> TensorEntry {
         let stored = found.tensor
         guard stored.shape == fileShape || stored.shape == shape else {
             throw .error("wrong shape \(stored.shape)", at: found.site, expected: "\(fileShape)\(because)")
@@ -29,10 +37,10 @@ struct ExpectedTensor {
         guard let dtype = ElementType(rawValue: stored.dtype.rawValue) else {
             throw .error(
                 "dtype \(quoted(stored.dtype.rawValue)) cannot be a weight", at: found.site,
-                expected: quotedList(ElementType.allCases.map(\.rawValue)))
+                expected: quotedList(ElementType.floats.map(\.rawValue)))
         }
         return TensorEntry(
-            canonicalName: canonicalName, sourceName: sourceName, dtype: dtype, shape: shape, file: found.file, range: stored.range)
+            canonicalName: canonicalName, sourceName: stored.name, dtype: dtype, shape: shape, file: found.file, range: stored.range)
     }
 }
 

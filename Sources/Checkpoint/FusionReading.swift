@@ -2,8 +2,14 @@ import Support
 
 /// A fusion configuration together with the tensors that it asks for.
 struct FusionSource {
-    private(set) var fusion: FusionConfiguration
+    var fusion: FusionConfiguration
     private(set) var tensors: [ExpectedTensor] = []
+
+    /// Nothing but the class token left out.
+    init() {
+        fusion = FusionConfiguration(
+            taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
+    }
 
     private static let strategies = ["stf", "avgpool", "tokenconcat", "qformer"]
 
@@ -18,8 +24,7 @@ struct FusionSource {
         if config["mm_resampler_type"] != nil {
             throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
         }
-        fusion = FusionConfiguration(
-            taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
+        self.init()
         if let object = try config.optionalObject("mm_token_fusion") {
             try readConfigurable(object, vision: vision, decoder: decoder)
         } else {
@@ -35,8 +40,9 @@ struct FusionSource {
             throw config.invalid(key, "is \(quoted(feature)), which is not supported", expected: "'patch' or 'cls_patch'")
         }
         guard feature != "patch" else { return }
-        guard fusion.kernel == 1, fusion.tokensPerWindow == 1 else {
-            throw config.invalid(key, "is \(quoted(feature)), which cannot be combined with windows", expected: "'patch'")
+        guard fusion.kernel == 1, fusion.tokensPerWindow == 1, fusion.qformer == nil else {
+            let other = fusion.qformer == nil ? "windows" : "strategy 'qformer'"
+            throw config.invalid(key, "is \(quoted(feature)), which cannot be combined with \(other)", expected: "'patch'")
         }
         fusion.keepsClassToken = true
     }
@@ -57,9 +63,11 @@ struct FusionSource {
             // Published for 24 blocks as -2 (= 23), 21, 18, ..., 3.
             fusion.taps += stride(from: 3, to: first, by: 3).reversed()
             fusion.kernel = 2
-            try Self.checkKernel(2, vision, or: .error(
-                "a patch grid of \(vision.grid) x \(vision.grid) has no 2 x 2 windows, which 'mm_projector_crosslayer' asks for",
-                at: .file(config.file), expected: "an even grid"))
+            try Self.checkKernel(
+                2, vision,
+                or: .error(
+                    "a patch grid of \(vision.grid) x \(vision.grid) has no 2 x 2 windows, which 'mm_projector_crosslayer' asks for",
+                    at: .file(config.file), expected: "an even grid"))
             let width = Self.rows(of: crossLayer + "0.weight", in: folder) ?? 4 * channels
             let taps = fusion.taps.map(String.init).joined(separator: ", ")
             fusion.mbtf = [
@@ -82,7 +90,10 @@ struct FusionSource {
         for (index, source) in sources.enumerated() {
             let isLast = index == sources.count - 1
             let output = isLast ? decoder.hiddenSize : Self.rows(of: source + ".weight", in: folder) ?? decoder.hiddenSize
-            fusion.aligner.append(addLayer("projector.linear\(index + 1)", source, width, output, isLast ? nil : .gelu))
+            fusion.aligner.append(
+                addLayer(
+                    "projector.linear\(index + 1)", source, width, output, isLast ? nil : .gelu,
+                    reason: isLast ? "by key 'hidden_size', \(output)" : nil))
             width = output
         }
     }
@@ -101,20 +112,30 @@ struct FusionSource {
         guard Self.strategies.contains(strategy) else {
             throw object.invalid("strategy", "is \(quoted(strategy))", expected: quotedList(Self.strategies))
         }
-        guard strategy == "stf" else {
-            throw object.invalid("strategy", "is \(quoted(strategy)), which is not supported yet", expected: "'stf'")
-        }
         let taps = try object.integers("taps")
         guard !taps.isEmpty else { throw object.invalid("taps", "is empty", expected: "hidden-state indices") }
         for (index, tap) in taps.enumerated() { fusion.taps.append(try Self.tap(tap, "taps[\(index)]", object, vision)) }
 
-        let kernel = try object.dimension("kernel")
+        let kernel = strategy == "qformer" ? try object.dimension("kernel", default: 1) : try object.dimension("kernel")
         let grid = vision.grid
-        let divisors = (1...grid).filter { grid % $0 == 0 }.map(String.init).joined(separator: ", ")
-        try Self.checkKernel(kernel, vision, or: object.invalid(
-            "kernel", "is \(kernel)", expected: "a divisor of the \(grid) x \(grid) patch grid: \(divisors)"))
+        try Self.checkKernel(
+            kernel, vision,
+            or: object.invalid(
+                "kernel", "is \(kernel)", expected: divisors(of: grid, called: "\(grid) x \(grid) patch grid")))
+        if strategy == "qformer", kernel > 1 {
+            throw object.invalid("kernel", "is \(kernel), but strategy 'qformer' reads every token", expected: "1")
+        }
         fusion.kernel = kernel
         fusion.tokensPerWindow = try object.dimension("tokens_per_window", default: 1)
+        if strategy != "stf", fusion.tokensPerWindow > 1 {
+            throw object.invalid(
+                "tokens_per_window", "is \(fusion.tokensPerWindow), which strategy \(quoted(strategy)) has no place for",
+                expected: "1, or strategy 'stf'")
+        }
+        let unused = strategy == "qformer" ? "stf" : "qformer"
+        if object[unused] != nil {
+            throw object.invalid(unused, "is set, which strategy \(quoted(strategy)) has no place for", expected: "null")
+        }
 
         if let mbtf = try object.optionalObject("mbtf") {
             try mbtf.refuseUnknownKeys(["channels", "final_activation"])
@@ -122,22 +143,39 @@ struct FusionSource {
             fusion.mbtf = try addPointwise(
                 "mbtf.conv", first: 1, input: taps.count * vision.hiddenSize, outputs, key: "channels", of: mbtf)
         }
-        try readSpatialFusion(object.object("stf"), of: object, vision: vision, decoder: decoder)
+        if strategy == "qformer" {
+            let qformer = try QFormerConfiguration(object.object("qformer"))
+            tensors += qformerTensors(qformer, inputChannels: fusion.fusedChannels(hiddenSize: vision.hiddenSize))
+            fusion.qformer = qformer
+            fusion.aligner = [
+                addLayer(
+                    "qformer.projection", "model.qformer_proj", qformer.hiddenSize, decoder.hiddenSize, nil,
+                    reason: "by key 'hidden_size', \(decoder.hiddenSize)")
+            ]
+            return
+        }
+        fusion.averagesWindow = strategy == "avgpool"
+        try readSpatialFusion(object.object("stf"), strategy, of: object, vision: vision, decoder: decoder)
     }
 
     private mutating func readSpatialFusion(
-        _ stf: JSONObject, of parent: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration
+        _ stf: JSONObject, _ strategy: String, of parent: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration
     ) throws(Diagnostic) {
         try stf.refuseUnknownKeys(["channels", "final_activation", "window_conv"])
         var outputs = try Self.channels(stf)
         guard outputs.last == decoder.hiddenSize else {
-            throw stf.invalid("channels", "ends in \(outputs[outputs.count - 1])", expected: "\(decoder.hiddenSize), the decoder's hidden size")
+            throw stf.invalid(
+                "channels", "ends in \(outputs[outputs.count - 1])", expected: "\(decoder.hiddenSize), the decoder's hidden size")
         }
         let input = fusion.fusedChannels(hiddenSize: vision.hiddenSize)
-        guard var window = checkedProduct(fusion.kernel, fusion.kernel, input), window <= JSONObject.maximumDimension else {
+        let area = fusion.averagesWindow ? 1 : fusion.kernel * fusion.kernel
+        guard var window = checkedProduct(area, input), window <= JSONObject.maximumDimension else {
             throw parent.invalid("kernel", "is \(fusion.kernel)", expected: "windows of at most \(JSONObject.maximumDimension) channels")
         }
-        let hasWindowConvolution = try stf.optionalBool("window_conv") ?? true
+        let hasWindowConvolution = try stf.optionalBool("window_conv") ?? (strategy == "stf")
+        if hasWindowConvolution, strategy != "stf" {
+            throw stf.invalid("window_conv", "is true, which strategy \(quoted(strategy)) has no place for", expected: "false")
+        }
         if hasWindowConvolution {
             guard outputs.count > 1 else {
                 throw stf.invalid("channels", "has 1 entry", expected: "the window convolution's channels and the aligner's")
@@ -150,7 +188,7 @@ struct FusionSource {
         }
         guard window % fusion.tokensPerWindow == 0 else {
             throw parent.invalid(
-                "tokens_per_window", "is \(fusion.tokensPerWindow)", expected: "a divisor of the window's \(window) channels")
+                "tokens_per_window", "is \(fusion.tokensPerWindow)", expected: divisors(of: window, called: "window's \(window) channels"))
         }
         fusion.aligner = try addPointwise(
             "stf.conv", first: hasWindowConvolution ? 2 : 1, input: window / fusion.tokensPerWindow, outputs, key: "channels", of: stf)
@@ -166,7 +204,7 @@ struct FusionSource {
 
     // MARK: Shared
 
-    private static func tap(_ index: Int, _ key: String, _ object: JSONObject, _ vision: VisionConfiguration) throws(Diagnostic) -> Int {
+    static func tap(_ index: Int, _ key: String, _ object: JSONObject, _ vision: VisionConfiguration) throws(Diagnostic) -> Int {
         let count = vision.layerCount + 1
         guard -count..<count ~= index else {
             throw object.invalid(key, "is \(index)", expected: "\(-count) to \(count - 1) for a tower of \(vision.layerCount) blocks")
@@ -193,7 +231,7 @@ struct FusionSource {
         }
     }
 
-    private mutating func addLayer(
+    mutating func addLayer(
         _ name: String, _ source: String, _ input: Int, _ output: Int, _ activation: Activation?, kernel: Int = 1,
         isConvolution: Bool = false, reason: String? = nil
     ) -> ProjectionLayer {

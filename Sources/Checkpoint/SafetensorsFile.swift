@@ -1,7 +1,7 @@
 import Support
 
-/// The element types of the safetensors format. Weights use three of them (`ElementType`); the others occur in tensors
-/// that are left alone.
+/// The element types of safetensors and, quantised, of GGUF. Weights use some of them (`ElementType`); the others occur in
+/// tensors that are left alone.
 public enum StorageType: String, Sendable, Equatable, CaseIterable {
     case bool = "BOOL"
     case uint8 = "U8"
@@ -20,14 +20,23 @@ public enum StorageType: String, Sendable, Equatable, CaseIterable {
     case uint64 = "U64"
     case float64 = "F64"
     case complex64 = "C64"
+    case q8_0 = "Q8_0"
+    case q4_0 = "Q4_0"
+    case q4_1 = "Q4_1"
+    case q5_0 = "Q5_0"
+    case q5_1 = "Q5_1"
+    case q4_K = "Q4_K"
+    case q5_K = "Q5_K"
+    case q6_K = "Q6_K"
 
-    /// Bytes per element.
-    public var size: Int {
+    /// Bytes per element; nil for the quantised types, which safetensors does not have.
+    public var size: Int? {
         switch self {
         case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0: 1
         case .int16, .uint16, .float16, .bfloat16: 2
         case .int32, .uint32, .float32: 4
         case .int64, .uint64, .float64, .complex64: 8
+        case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: nil
         }
     }
 }
@@ -54,8 +63,10 @@ public struct SafetensorsFile: Sendable {
     static let maximumRank = 16
 
     /// Maps `path` and reads its header, nothing else.
-    public init(path: String) throws(Diagnostic) {
-        let file = try MappedFile(path: path)
+    public init(path: String) throws(Diagnostic) { try self.init(MappedFile(path: path)) }
+
+    init(_ file: MappedFile) throws(Diagnostic) {
+        let path = file.path
         guard file.size >= 8 else {
             throw .error(
                 "the file has \(byteCountText(file.size))", at: .file(path), expected: "a safetensors file of at least 8 bytes")
@@ -110,14 +121,14 @@ public struct SafetensorsFile: Sendable {
         let site = Site.tensor(name, file: header.file)
         let entry = try header.object(name)
         let typeName = try entry.string("dtype")
-        guard let dtype = StorageType(rawValue: typeName) else {
-            throw .error("unknown dtype \(quoted(typeName))", at: site, expected: quotedList(ElementType.allCases.map(\.rawValue)))
+        guard let dtype = StorageType(rawValue: typeName), let size = dtype.size else {
+            throw .error("unknown dtype \(quoted(typeName))", at: site, expected: quotedList(ElementType.floats.map(\.rawValue)))
         }
         let shape = try entry.integers("shape")
         guard shape.count <= maximumRank else {
             throw .error("the tensor has \(shape.count) dimensions", at: site, expected: "at most \(maximumRank)")
         }
-        guard shape.allSatisfy({ $0 >= 0 }), let bytes = checkedProduct(shape + [dtype.size]) else {
+        guard shape.allSatisfy({ $0 >= 0 }), let bytes = checkedProduct(shape + [size]) else {
             throw .error("impossible shape \(shape)", at: site, expected: "sizes whose product is a 64-bit byte count")
         }
         let offsets = try entry.integers("data_offsets")

@@ -63,7 +63,7 @@ extension SentencePieceModel {
         return piece
     }
 
-    private static func check(_ pieces: [Piece], file: String) throws(Diagnostic) {
+    static func check(_ pieces: [Piece], file: String) throws(Diagnostic) {
         var seen: [[UInt8]: Int] = [:]
         var byteValues: Set<UInt8> = []
         for (index, piece) in pieces.enumerated() {

@@ -13,7 +13,7 @@ public struct TensorEntry: Sendable, Equatable {
     /// Byte range in `file`; its length is `byteCount`. It starts at any byte, so the values may be unaligned.
     public let range: Range<UInt64>
 
-    public var elementCount: Int { Int(range.upperBound - range.lowerBound) / dtype.size }
+    public var elementCount: Int { Int(range.upperBound - range.lowerBound) / dtype.blockBytes * dtype.blockElements }
     public var byteCount: Int { Int(range.upperBound - range.lowerBound) }
 
     /// The site for diagnostics about this tensor.
@@ -32,14 +32,38 @@ public struct TensorEntry: Sendable, Equatable {
     /// Converts elements `elements` (flat indices) to 32-bit floats, exactly.
     public func readFloats(_ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
         precondition(elements.lowerBound >= 0 && elements.upperBound <= elementCount && destination.count >= elements.count)
-        file.withBytes(bytes(of: elements)) {
-            widen($0, dtype, into: UnsafeMutableBufferPointer(rebasing: destination[..<elements.count]))
+        let destination = UnsafeMutableBufferPointer(rebasing: destination[..<elements.count])
+        file.withBytes(bytes(of: elements)) { bytes in
+            if dtype.blockElements == 1 { widen(bytes, dtype, into: destination) } else { dequantizeBlocks(bytes, elements, into: destination) }
+        }
+    }
+
+    /// `bytes` are the blocks that hold `elements`, of which the first and the last may be needed in part.
+    private func dequantizeBlocks(_ bytes: UnsafeRawBufferPointer, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
+        guard let start = bytes.baseAddress, let out = destination.baseAddress else { return }
+        let size = dtype.blockElements, first = elements.lowerBound / size
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { part in
+            var element = elements.lowerBound
+            while element < elements.upperBound {
+                let block = element / size
+                let wanted = element..<min((block + 1) * size, elements.upperBound)
+                let place = start + (block - first) * dtype.blockBytes
+                if wanted.count == size {
+                    dequantize(dtype, place, into: out + (element - elements.lowerBound))
+                } else {
+                    dequantize(dtype, place, into: part.baseAddress!)
+                    (out + (element - elements.lowerBound)).update(from: part.baseAddress! + (element - block * size), count: wanted.count)
+                }
+                element = wanted.upperBound
+            }
         }
     }
 
     private func bytes(of elements: Range<Int>) -> Range<UInt64> {
-        let start = range.lowerBound + UInt64(elements.lowerBound * dtype.size)
-        return start..<start + UInt64(elements.count * dtype.size)
+        let size = dtype.blockElements
+        let first = elements.lowerBound / size
+        let end = elements.isEmpty ? first : (elements.upperBound - 1) / size + 1
+        return range.lowerBound + UInt64(first * dtype.blockBytes)..<range.lowerBound + UInt64(end * dtype.blockBytes)
     }
 
     /// All elements as 32-bit floats; for small tensors.

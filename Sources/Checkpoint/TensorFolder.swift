@@ -1,6 +1,7 @@
 import Support
 
-/// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`.
+/// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`, or the same as
+/// `pytorch_model.bin`, under the names of LLaVA's original layout.
 struct TensorFolder {
     static let singleName = "model.safetensors"
     static let indexName = "model.safetensors.index.json"
@@ -11,22 +12,36 @@ struct TensorFolder {
         var site: Site { .tensor(tensor.name, file: file.path) }
     }
 
-    let tensors: [String: Entry]
+    var tensors: [String: Entry]
     /// The file to name when a tensor is missing: the single file or the index.
-    let listing: String
+    private(set) var listing: String
+    /// The same for the projector, where it has a file of its own.
+    var projectorListing: String?
+    /// A name of LLaVA's layout as these files spell it, for what is missing.
+    var spelling: @Sendable (String) -> String = { $0 }
+    /// The inverse, for what other files say of these tensors.
+    var naming: @Sendable (String) -> String = { $0 }
+
+    /// Names of a whole file and of the index of shards, the preferred format first.
+    private static let formats = [(singleName, indexName), ("pytorch_model.bin", "pytorch_model.bin.index.json")]
+
+    init(tensors: [String: Entry], listing: String) { (self.tensors, self.listing) = (tensors, listing) }
 
     init(path: String) throws(Diagnostic) {
-        let single = joinedPath(path, Self.singleName), index = joinedPath(path, Self.indexName)
-        if !isAbsent(single) {
-            let file = try SafetensorsFile(path: single)
-            tensors = file.tensors.mapValues { Entry(tensor: $0, file: file.file) }
-            listing = single
-        } else if !isAbsent(index) {
-            tensors = try Self.shards(index: JSONObject(readingFile: index), folder: path)
-            listing = index
-        } else {
-            throw try Self.noWeights(path)
+        for (single, index) in Self.formats.map({ (joinedPath(path, $0.0), joinedPath(path, $0.1)) }) {
+            if !isAbsent(single) {
+                let file = try TensorFile(path: single)
+                tensors = file.entries
+                listing = single
+                return
+            }
+            if !isAbsent(index) {
+                tensors = try Self.shards(index: JSONObject(readingFile: index), folder: path)
+                listing = index
+                return
+            }
         }
+        throw try Self.noWeights(path)
     }
 
     private static func shards(index: JSONObject, folder: String) throws(Diagnostic) -> [String: Entry] {
@@ -45,7 +60,7 @@ struct TensorFolder {
             guard !isAbsent(path) else {
                 throw .error("shard \(quoted(shard)) is missing", at: .file(index.file), expected: "the file \(quoted(path))")
             }
-            let file = try SafetensorsFile(path: path)
+            let file = try TensorFile(path: path)
             if let absent = names.first(where: { file.tensors[$0] == nil }) {
                 throw .error(
                     "tensor \(quoted(absent)) is missing from its shard", at: .file(path), expected: "what \(quoted(index.file)) lists")
@@ -71,8 +86,8 @@ struct TensorFolder {
         if others.count > 1 {
             return .error("\(others.count) safetensors files without an index", at: .file(path), expected: quoted(indexName))
         }
-        if let pickle = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }) {
-            return .error("PyTorch weights \(quoted(pickle)) are not supported yet", at: .file(path), expected: expected)
+        if let archive = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }) {
+            return .error("PyTorch weights under the name \(quoted(archive))", at: .file(path), expected: quotedList(formats[1...].flatMap { [$0.0, $0.1] }))
         }
         return .error("no weights", at: .file(path), expected: expected)
     }

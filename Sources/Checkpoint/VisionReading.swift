@@ -37,9 +37,7 @@ extension VisionSource {
                 "mm_vision_tower", "is \(quoted(name)), which is no folder beside the checkpoint",
                 expected: "a folder, \(quotedList(published.keys.sorted())), or the option '--vision-tower'")
         }
-        let vision = VisionConfiguration(
-            hiddenSize: 1024, layerCount: 24, headCount: 16, intermediateSize: 4096, imageSize: size, patchSize: 14,
-            layerNormEpsilon: 1e-5, activation: .quickGELU)
+        let vision = VisionConfiguration.largeTower(imageSize: size)
         let preprocessing = PreprocessingConfiguration(
             imageSize: size, mode: pads ? .pad : .shortestEdgeCrop(resize: size, crop: size),
             mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711])
@@ -73,6 +71,18 @@ extension VisionConfiguration {
         if let kind = try root.optionalString("model_type"), !kinds.contains(kind) {
             throw root.invalid("model_type", "is \(quoted(kind)), which is no supported vision tower", expected: quotedList(kinds))
         }
+        try self.init(tower: config)
+    }
+
+    /// CLIP ViT-L/14, which LLaVA was trained with.
+    static func largeTower(imageSize: Int) -> VisionConfiguration {
+        VisionConfiguration(
+            hiddenSize: 1024, layerCount: 24, headCount: 16, intermediateSize: 4096, imageSize: imageSize, patchSize: 14,
+            layerNormEpsilon: 1e-5, activation: .quickGELU)
+    }
+
+    /// Reads the keys of a CLIPVisionConfig.
+    init(tower config: JSONObject) throws(Diagnostic) {
         hiddenSize = try config.dimension("hidden_size", default: 768)
         layerCount = try config.dimension("num_hidden_layers", default: 12, limit: JSONObject.maximumLayers)
         headCount = try config.dimension("num_attention_heads", default: 12)

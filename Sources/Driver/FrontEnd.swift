@@ -12,18 +12,20 @@ struct FrontEnd {
     let checkpoint: Checkpoint
     /// Positions of the KV cache.
     let context: Int
+    let policy: PrecisionPolicy
 
     static let defaultContext = 4096
 
     static func open(_ options: ModelOptions) throws(Diagnostic) -> FrontEnd {
         try options.validate()
-        let checkpoint = try Checkpoint.open(path: options.model, visionTower: options.visionTower)
+        let checkpoint = try Checkpoint.open(
+            path: options.model, visionTower: options.visionTower, projector: options.projector, adapter: options.adapter)
         let limit = checkpoint.configuration.decoder.maxPositionEmbeddings
         let context = options.context ?? min(limit, defaultContext)
         guard context <= limit else {
             throw .usage("context \(context) is larger than the model's", at: .option("--context"), expected: "1 to \(limit) positions")
         }
-        return FrontEnd(checkpoint: checkpoint, context: context)
+        return FrontEnd(checkpoint: checkpoint, context: context, policy: options.precision)
     }
 
     static let maximumChunk = 1024
@@ -32,7 +34,7 @@ struct FrontEnd {
     var chunk: Int { min(context, Self.maximumChunk) }
 
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
-    static var stageNames: [String] { ["imported"] + Pipeline.passes.map(\.name) + ["optimized"] }
+    static func stageNames(_ policy: PrecisionPolicy) -> [String] { ["imported"] + Pipeline.passes(for: policy).map(\.name) + ["optimized"] }
 
     /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
     func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
@@ -41,7 +43,7 @@ struct FrontEnd {
         let seconds = monotonicSeconds() - began
         guard try observe(StageRecord(name: "imported", milliseconds: seconds * 1000, module: module)) else { return module }
         var goesOn = true
-        try options.run(Pipeline.passes, on: &module) { (run, module) throws(Diagnostic) in
+        try options.run(Pipeline.passes(for: policy), on: &module) { (run, module) throws(Diagnostic) in
             goesOn = try observe(
                 StageRecord(
                     name: run.pass.name, reason: run.pass.reason, rewrites: run.rewrites, milliseconds: run.seconds * 1000, module: module))

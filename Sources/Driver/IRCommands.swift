@@ -11,6 +11,7 @@ public struct IROptions: Sendable {
     public var model: ModelOptions?
     /// An architecture of `synth`, without weights.
     public var preset: PresetChoice?
+    public var precision: PrecisionPolicy
     /// Exactly one of the next three
     public var stage: String?
     public var html: String?
@@ -21,11 +22,12 @@ public struct IROptions: Sendable {
     public var passes: PassOptions
 
     public init(
-        model: ModelOptions?, preset: PresetChoice? = nil, stage: String? = nil, html: String? = nil, summary: Bool = false,
+        model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, stage: String? = nil, html: String? = nil, summary: Bool = false,
         format: String = "text", collapseLayers: Bool = false, passes: PassOptions = PassOptions()
     ) {
         self.model = model
         self.preset = preset
+        self.precision = precision
         self.stage = stage
         self.html = html
         self.summary = summary
@@ -49,7 +51,8 @@ extension Lmmc {
             let option = options.collapseLayers ? "--collapse-layers" : "--format"
             throw .usage("there is no stage to print", at: .option(option), expected: "'--stage NAME' beside it")
         }
-        let names = FrontEnd.stageNames
+        let policy = options.precision
+        let names = FrontEnd.stageNames(policy)
         if options.stage == "list" { return try writeStandardOutput(names.map { $0 + "\n" }.joined()) }
         let stage = options.stage == "final" ? "optimized" : options.stage
         if let stage {
@@ -61,9 +64,9 @@ extension Lmmc {
                 throw .usage("pass \(quoted(stage)) is disabled", at: .option("--stage"), expected: "a stage that is reached")
             }
         }
-        _ = try options.passes.chosen(from: Pipeline.passes)
+        _ = try options.passes.chosen(from: Pipeline.passes(for: policy))
         if let html = options.html { try checkOutput(html, isFolder: false) }
-        try withFrontEnd(options) { front throws(Diagnostic) in
+        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
             if let stage {
                 let module = try front.run(options.passes) { record throws(Diagnostic) in record.name != stage }
                 try writeStandardOutput(
@@ -82,8 +85,10 @@ extension Lmmc {
     }
 
     /// The front end of a checkpoint or of a preset, whose folder without weights lives as long as `body` runs.
-    private static func withFrontEnd(_ options: IROptions, _ body: (FrontEnd) throws(Diagnostic) -> Void) throws(Diagnostic) {
-        switch (options.model, options.preset) {
+    static func withFrontEnd(
+        _ model: ModelOptions?, _ preset: PresetChoice?, precision: PrecisionPolicy, _ body: (FrontEnd) throws(Diagnostic) -> Void
+    ) throws(Diagnostic) {
+        switch (model, preset) {
         case (let model?, nil): try body(try FrontEnd.open(model))
         case (nil, let choice?):
             let preset = try SynthPreset.find(choice)
@@ -92,8 +97,8 @@ extension Lmmc {
             let path = folder.file(preset.name)
             try makeFolders(path)
             try preset.writeWithoutWeights(to: path)
-            try body(try FrontEnd.open(choice.modelOptions(path)))
-        case (nil, nil): throw .usage("the checkpoint folder is missing", expected: "'lmmc ir MODEL --stage NAME'")
+            try body(try FrontEnd.open(choice.modelOptions(path, precision: precision)))
+        case (nil, nil): throw .usage("the checkpoint is missing", expected: "a folder or a GGUF file, or the option '--preset'")
         case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
         }
     }
@@ -124,8 +129,8 @@ extension Lmmc {
     ) throws(Diagnostic) {
         try checkFormat(format, collapseLayers: collapseLayers)
         if passes == "list" {
-            let width = Pipeline.passes.map(\.name.count).max() ?? 0
-            return try writeStandardOutput(Pipeline.passes.map { "\(padded($0.name, width))  \($0.reason)\n" }.joined())
+            let width = Pipeline.named.map(\.name.count).max() ?? 0
+            return try writeStandardOutput(Pipeline.named.map { "\(padded($0.name, width))  \($0.reason)\n" }.joined())
         }
         guard let file else { throw .usage("the file of IR text is missing", expected: "'lmmc opt FILE.ir --passes NAME,...'") }
         let names = passes.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingPrefix(while: \.isWhitespace) }

@@ -9,35 +9,39 @@ public enum Lmmc {
 
 /// What `compile`, `inspect` and `ir` have in common.
 public struct ModelOptions: Sendable {
+    public typealias PrecisionPolicy = Passes.PrecisionPolicy
+
     public var model: String
     /// Nil: min(max_position_embeddings, 4096)
     public var context: Int?
     public var visionTower: String?
+    /// A file whose projector stands for the checkpoint's
+    public var projector: String?
+    /// A folder with a LoRA adapter
+    public var adapter: String?
     public var template: String?
-    public var precision: String
+    public var precision: PrecisionPolicy
     public var target: String
 
     public init(
-        model: String, context: Int? = nil, visionTower: String? = nil, template: String? = nil, precision: String = "f32",
-        target: String = "native"
+        model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
+        template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = "native"
     ) {
         self.model = model
         self.context = context
         self.visionTower = visionTower
+        self.projector = projector
+        self.adapter = adapter
         self.template = template
         self.precision = precision
         self.target = target
     }
 
-    static let precisions = ["f32", "bf16", "int8", "int4"]
+    public static let defaultPrecision = Precision.int8
     static let targets = ["x86-64", "aarch64", "native"]
 
     /// Refuses values that no model could make right.
     func validate() throws(Diagnostic) {
-        try check(precision, option: "--precision", among: Self.precisions)
-        guard precision == "f32" else {
-            throw .usage("precision \(quoted(precision)) does not exist yet", at: .option("--precision"), expected: "'f32'")
-        }
         try check(target, option: "--target", among: Self.targets)
         guard target == "native" else {
             throw .usage(
@@ -49,9 +53,38 @@ public struct ModelOptions: Sendable {
         }
         switch fileKind(model) {
         case .folder: break
-        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json'")
-        case .regular, .other: throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json'")
+        case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json', or a GGUF file")
+        case .regular where model.hasSuffix(".gguf"): break
+        case .regular, .other:
+            throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json', or a GGUF file")
         }
+    }
+
+    /// The policy that `--precision` and the `PATTERN=TYPE`s of `--precision-for` name.
+    public static func policy(_ precision: String?, cache: String?, overrides: [String]) throws(Diagnostic) -> PrecisionPolicy {
+        func named(_ name: String, _ option: String) throws(Diagnostic) -> Precision {
+            if let precision = Precision(rawValue: name) { return precision }
+            let names = Precision.allCases.map(\.rawValue)
+            throw .usage(
+                "unknown value \(quoted(name))\(nearestHint(to: name, among: names))", at: .option(option), expected: quotedList(names))
+        }
+        let base = try precision.map { name throws(Diagnostic) in try named(name, "--precision") } ?? defaultPrecision
+        var policy = PrecisionPolicy(base)
+        if let cache {
+            guard let type = PrecisionPolicy.CacheType(rawValue: cache) else {
+                throw .usage(
+                    "unknown value \(quoted(cache))", at: .option("--kv"), expected: quotedList(PrecisionPolicy.CacheType.allCases.map(\.rawValue)))
+            }
+            policy.cache = type
+        }
+        for text in overrides {
+            guard let equals = text.lastIndex(of: "="), equals != text.startIndex else {
+                throw .usage("unknown value \(quoted(text))", at: .option("--precision-for"), expected: "PATTERN=TYPE, as '*.mlp.down.*=int8'")
+            }
+            policy.overrides.append(
+                .init(pattern: String(text[..<equals]), precision: try named(String(text[text.index(after: equals)...]), "--precision-for")))
+        }
+        return policy
     }
 
     private func check(_ value: String, option: String, among choices: [String]) throws(Diagnostic) {

@@ -38,12 +38,6 @@ func withoutTrailingSlashes(_ path: String) -> String {
     return path
 }
 
-/// The folder that holds `path`, which does not end in a slash.
-func parentFolder(_ path: String) -> String {
-    guard let cut = path.lastIndex(of: "/") else { return "." }
-    return cut == path.startIndex ? "/" : String(path[..<cut])
-}
-
 /// Refuses when the disk behind `path` has less than `bytes` free.
 func checkFreeSpace(for path: String, bytes: Int) throws(Diagnostic) {
     let folder = parentFolder(path)

@@ -68,7 +68,7 @@ extension FrontEnd {
         let configuration = checkpoint.configuration
         let decoder = configuration.decoder
         var members: [(String, JSONText)] = [
-            ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", "f32"),
+            ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", .string(policy.base.rawValue)),
             ("target", .string("\(target) (\(HostCPU.current.architecture), \(HostCPU.current.name))")),
             ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
         ]

@@ -4,6 +4,7 @@ public enum Op: Hashable, Sendable {
     case normalize(Normalize)
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
+    case averageWindows(AverageWindows)
     case concatenate(Concatenate)
     case slice(Slice)
     case lastRow(LastRow)
@@ -19,6 +20,9 @@ public enum Op: Hashable, Sendable {
     case gate(Gate)
     case layerNorm(LayerNorm)
     case rmsNorm(RMSNorm)
+    // precision
+    case quantize(Quantize)
+    case pack(Pack)
     // attention
     case rotary(Rotary)
     case cacheStore(CacheStore)
@@ -29,6 +33,7 @@ public enum Op: Hashable, Sendable {
         case .normalize(let payload): payload
         case .extractPatches(let payload): payload
         case .gatherWindows(let payload): payload
+        case .averageWindows(let payload): payload
         case .concatenate(let payload): payload
         case .slice(let payload): payload
         case .lastRow(let payload): payload
@@ -43,6 +48,8 @@ public enum Op: Hashable, Sendable {
         case .gate(let payload): payload
         case .layerNorm(let payload): payload
         case .rmsNorm(let payload): payload
+        case .quantize(let payload): payload
+        case .pack(let payload): payload
         case .rotary(let payload): payload
         case .cacheStore(let payload): payload
         case .attention(let payload): payload
@@ -56,6 +63,7 @@ public enum Op: Hashable, Sendable {
         (Normalize.mnemonic, { reader throws(TypeError) in .normalize(try Normalize(&reader)) }),
         (ExtractPatches.mnemonic, { reader throws(TypeError) in .extractPatches(try ExtractPatches(&reader)) }),
         (GatherWindows.mnemonic, { reader throws(TypeError) in .gatherWindows(try GatherWindows(&reader)) }),
+        (AverageWindows.mnemonic, { reader throws(TypeError) in .averageWindows(try AverageWindows(&reader)) }),
         (Concatenate.mnemonic, { reader throws(TypeError) in .concatenate(try Concatenate(&reader)) }),
         (Slice.mnemonic, { reader throws(TypeError) in .slice(try Slice(&reader)) }),
         (LastRow.mnemonic, { reader throws(TypeError) in .lastRow(try LastRow(&reader)) }),
@@ -70,6 +78,8 @@ public enum Op: Hashable, Sendable {
         (Gate.mnemonic, { reader throws(TypeError) in .gate(try Gate(&reader)) }),
         (LayerNorm.mnemonic, { reader throws(TypeError) in .layerNorm(try LayerNorm(&reader)) }),
         (RMSNorm.mnemonic, { reader throws(TypeError) in .rmsNorm(try RMSNorm(&reader)) }),
+        (Quantize.mnemonic, { reader throws(TypeError) in .quantize(try Quantize(&reader)) }),
+        (Pack.mnemonic, { reader throws(TypeError) in .pack(try Pack(&reader)) }),
         (Rotary.mnemonic, { reader throws(TypeError) in .rotary(try Rotary(&reader)) }),
         (CacheStore.mnemonic, { reader throws(TypeError) in .cacheStore(try CacheStore(&reader)) }),
         (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),

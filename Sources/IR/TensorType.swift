@@ -5,13 +5,31 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     case bfloat16 = "bf16"
     case int32 = "i32"
     case uint8 = "u8"
+    /// Rows of signed 8-bit codes in blocks along the row, each with a float scale and the sum of its codes: activations
+    case int8Rows = "q8"
+    /// Rows of a cache, [C, heads, head size]: signed 8-bit codes with a float scale per head
+    case int8Heads = "q8h"
+    /// A weight matrix in panels of 32 rows, in the order in which a product reads it: bf16
+    case bfloat16Panels = "bf16p"
+    /// The same in 8 bits, with a float16 scale per row and block
+    case int8Panels = "q8p"
+    /// The same in 4 bits, with a float16 scale and an 8-bit offset per row and block
+    case int4Panels = "q4p"
 
-    /// Bytes that one element takes.
+    /// Bytes from one element to the next; 1 for the formats of blocks, whose bytes `TensorType.byteCount` knows.
     public var byteCount: Int {
         switch self {
         case .float32, .int32: 4
         case .float16, .bfloat16: 2
-        case .uint8: 1
+        case .uint8, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: 1
+        }
+    }
+
+    /// A weight as products by it stream it.
+    public var isPanels: Bool {
+        switch self {
+        case .bfloat16Panels, .int8Panels, .int4Panels: true
+        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: false
         }
     }
 }
@@ -78,6 +96,7 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
 
     /// Bytes, with `T` taken as `sequence`; nil when the product overflows 64 bits.
     public func byteCount(sequence: Int = 1) -> Int? {
+        if dtype == .int8Rows || dtype == .int8Heads || dtype.isPanels { return BlockFormat.byteCount(self, sequence: sequence) }
         guard let count = elementCount(sequence: sequence) else { return nil }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.byteCount)
         return overflow ? nil : bytes

@@ -10,8 +10,8 @@ extension Module {
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifyWeights()
-            for (name, type) in states where !type.isStatic || !isSound(type) || type.dtype == .uint8 {
-                throw broken("state '&\(name)' is \(type); expected numbers other than u8 in a static shape", at: "&\(name)")
+            for (name, type) in states where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
+                throw broken("state '&\(name)' is \(type); expected f32, bf16, f16, i32 or q8h in a static shape", at: "&\(name)")
             }
             var names: Set<String> = []
             for function in functions {
@@ -94,8 +94,9 @@ extension Module {
                 throw broken("'concatenate' along dimension \(concatenate.axis) at stage 'optimized'; expected rows only", at: place)
             case .matmul where !operation.operands[1].isWeight:
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
-            case .normalize, .extractPatches, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
-                .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore, .attention:
+            case .pack: throw broken("'pack' at stage 'optimized'; expected it in the definitions of weights only", at: place)
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
+                .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
                 break
             }
         }
@@ -147,8 +148,8 @@ extension Op {
         switch self {
         case .cacheStore: index == 0
         case .attention: index == 1 || index == 2
-        case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-            .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .rotary:
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+            .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
             false
         }
     }

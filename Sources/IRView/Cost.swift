@@ -60,6 +60,7 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     switch operation.op {
     case .reshape: return Cost()
     case .extractPatches, .gatherWindows, .concatenate, .transpose: return perElement(0)
+    case .averageWindows(let average): return perElement(product(average.windows.kernel, average.windows.kernel))
     case .slice, .lastRow: return Cost(bytesRead: bytes(operation.type), bytesWritten: bytes(operation.type))
     case .embed:
         // One row per token, of the table or of the vision rows.
@@ -69,6 +70,9 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let inner = operands[0].shape.last.map(size) ?? 0
         return perElement(sum(product(2, inner), epilogue))
     case .add, .multiply, .scale, .activation: return perElement(1)
+    case .pack: return perElement(0)
+    // Magnitude, product and sum of the codes; bf16 only moves.
+    case .quantize(let quantize): return perElement(quantize.type == .int8 ? 3 : 0)
     case .gate, .normalize: return perElement(2)
     // Scale and bias are one each.
     case .rmsNorm: return perElement(2 + operands.count)

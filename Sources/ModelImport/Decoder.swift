@@ -21,7 +21,7 @@ extension Importer {
         let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight")
         let finalNorm = try weight("decoder.norm.scale", from: "decoder.norm.weight")
         var layers: [Layer] = []
-        for index in 0..<decoder.layerCount { layers.append(try layer(index)) }
+        for index in 0..<decoder.layerCount { layers.append(try layer(index, decoder)) }
 
         var parameters = [Parameter(name: "tokens", type: TensorType(.int32, [rows]))]
         if let visionRows {
@@ -46,13 +46,14 @@ extension Importer {
         let norm1, norm2, query, key, value, output, gate, up, down: Operand
     }
 
-    private mutating func layer(_ index: Int) throws(Diagnostic) -> Layer {
+    private mutating func layer(_ index: Int, _ decoder: DecoderConfiguration) throws(Diagnostic) -> Layer {
+        let isInterleaved = decoder.interleavedRotary
         let (name, layer) = ("decoder.layer\(index)", "decoder.layers.\(index)")
         return Layer(
             norm1: try weight("\(name).attention.norm.scale", from: "\(layer).input_layernorm.weight"),
             norm2: try weight("\(name).mlp.norm.scale", from: "\(layer).post_attention_layernorm.weight"),
-            query: try weight("\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight"),
-            key: try weight("\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight"),
+            query: try weight("\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight", interleavedHeads: isInterleaved ? decoder.headCount : nil),
+            key: try weight("\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight", interleavedHeads: isInterleaved ? decoder.keyValueHeadCount : nil),
             value: try weight("\(name).attention.value.weight", from: "\(layer).self_attn.v_proj.weight"),
             output: try weight("\(name).attention.output.weight", from: "\(layer).self_attn.o_proj.weight"),
             gate: try weight("\(name).mlp.gate.weight", from: "\(layer).mlp.gate_proj.weight"),

@@ -3,14 +3,16 @@ import IR
 import Support
 
 extension Importer {
-    /// `project(tap...)`: the taps without their class token, concatenated in the configured order, through MBTF, the k x k windows
-    /// with or without their convolution, split into E tokens each, through the aligner (model.md, MBTF and STF).
+    /// `project(tap...)`: the taps without their class token, concatenated in the configured order, through MBTF, then the k x k windows
+    /// as vectors with or without their convolution, split into E tokens each, or as means, or a Q-Former over all tokens; and
+    /// through the aligner.
     mutating func addFusion(_ fusion: FusionConfiguration, _ vision: VisionConfiguration) throws(Diagnostic) {
         let grid = vision.grid
         let tapType = TensorType(.float32, fixed: [vision.positionCount, vision.hiddenSize])
         let parameters = Set(fusion.taps).sorted().map { Parameter(name: "tap\($0)", type: tapType) }
         let mbtf = try layers(fusion.mbtf)
         let windowConvolution = try fusion.windowConvolution.map { layer throws(Diagnostic) in try self.layer(layer) }
+        let qformer = try fusion.qformer.map { qformer throws(Diagnostic) in try self.qformer(qformer) }
         let aligner = try layers(fusion.aligner)
 
         var builder = FunctionBuilder("project", parameters: parameters, in: module)
@@ -29,9 +31,14 @@ extension Importer {
         }
         for layer in mbtf { tokens = try append(layer, to: &builder, tokens) }
         if fusion.kernel > 1 {
-            tokens = try builder.append(
-                "stf.windows", .gatherWindows(GatherWindows(height: grid, width: grid, kernel: fusion.kernel)), [tokens])
+            tokens =
+                fusion.averagesWindow
+                ? try builder.append(
+                    "stf.pooled", .averageWindows(AverageWindows(height: grid, width: grid, kernel: fusion.kernel)), [tokens])
+                : try builder.append(
+                    "stf.windows", .gatherWindows(GatherWindows(height: grid, width: grid, kernel: fusion.kernel)), [tokens])
         }
+        if let qformer { tokens = try append(qformer, over: tokens, to: &builder) }
         if let windowConvolution { tokens = try append(windowConvolution, to: &builder, tokens) }
         if fusion.tokensPerWindow > 1, let shape = builder.type(of: tokens)?.fixedShape {
             let split = [shape[0] * fusion.tokensPerWindow, shape[1] / fusion.tokensPerWindow]

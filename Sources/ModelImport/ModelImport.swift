@@ -18,7 +18,7 @@ public func importModel(_ checkpoint: Checkpoint, context: Int) throws(Diagnosti
 public func importModel(
     _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int
 ) throws(Diagnostic) -> Module {
-    var importer = Importer(tensors: tensors, module: Module(name: configuration.name))
+    var importer = Importer(tensors: tensors, adapterScales: configuration.adapterScales, module: Module(name: configuration.name))
     var visionRows: Int?
     if let vision = configuration.vision, let fusion = configuration.fusion, let preprocessing = configuration.preprocessing {
         try importer.addVision(vision, taps: fusion.taps, preprocessing)
@@ -37,19 +37,36 @@ public func importModel(
 /// The module under construction and the checkpoint's tensors; one file per family adds to it.
 struct Importer {
     let tensors: [String: SourceTensor]
+    /// `ModelConfiguration.adapterScales`
+    let adapterScales: [String: Float]
     var module: Module
 
     /// The weight `name` in the IR for the checkpoint's tensor `canonicalName`, made at first use.
-    /// `shape` is another row-major reading of the same elements, the tensor's own by default.
-    mutating func weight(_ name: String, from canonicalName: String, shape: [Int]? = nil) throws(Diagnostic) -> Operand {
+    /// `shape` is another row-major reading of the same elements, the tensor's own by default. `interleavedHeads`: see `Derivation`.
+    mutating func weight(
+        _ name: String, from canonicalName: String, shape: [Int]? = nil, interleavedHeads: Int? = nil
+    ) throws(Diagnostic) -> Operand {
+        if module.weights[name] != nil { return .weight(name) }
+        let source = try source(canonicalName)
+        let type = TensorType(.float32, shape.map { $0.map(Dimension.fixed) } ?? source.type.shape)
+        var derivation = Derivation(interleavedHeads: interleavedHeads)
+        if let scale = adapterScales[canonicalName] {
+            let names = ModelConfiguration.lowRankNames(canonicalName)
+            derivation.update = (try self.source(names.down), try self.source(names.up), scale)
+        }
+        if derivation.isNothing {
+            module.weights[name] = Weight(type: type, definition: .source(source))
+        } else {
+            try define(name, source, type, derivation)
+        }
+        return .weight(name)
+    }
+
+    private func source(_ canonicalName: String) throws(Diagnostic) -> SourceTensor {
         guard let source = tensors[canonicalName] else {
             throw .error("the model needs the tensor '\(canonicalName)', which the checkpoint does not have")
         }
-        if module.weights[name] == nil {
-            let type = TensorType(.float32, shape.map { $0.map(Dimension.fixed) } ?? source.type.shape)
-            module.weights[name] = Weight(type: type, definition: .source(source))
-        }
-        return .weight(name)
+        return source
     }
 
     func has(_ canonicalName: String) -> Bool { tensors[canonicalName] != nil }

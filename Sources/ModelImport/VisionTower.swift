@@ -47,11 +47,11 @@ extension Importer {
         let query, key, value, output, up, down: (weight: Operand, bias: Operand)
     }
 
-    private mutating func norm(_ name: String, from canonical: String) throws(Diagnostic) -> [Operand] {
+    mutating func norm(_ name: String, from canonical: String) throws(Diagnostic) -> [Operand] {
         [try weight("\(name).scale", from: "\(canonical).weight"), try weight("\(name).bias", from: "\(canonical).bias")]
     }
 
-    private mutating func linear(_ name: String, from canonical: String) throws(Diagnostic) -> (weight: Operand, bias: Operand) {
+    mutating func linear(_ name: String, from canonical: String) throws(Diagnostic) -> (weight: Operand, bias: Operand) {
         (try weight("\(name).weight", from: "\(canonical).weight"), try weight("\(name).bias", from: "\(canonical).bias"))
     }
 

@@ -29,8 +29,7 @@ extension Pipeline {
             for (bias, places) in biases.sorted(by: { $0.key < $1.key }) { try scaleWeight(bias, at: places, by: scale, in: &module) }
             for (chain, place) in zip(queries, places) {
                 guard case .attention(let attention) = module.functions[place.function].operations[chain.attention].op else { continue }
-                module.functions[place.function].operations[chain.attention].op = .attention(
-                    Attention(heads: attention.heads, keyValueHeads: attention.keyValueHeads, scale: 1))
+                module.functions[place.function].operations[chain.attention].op = .attention(attention.with(scale: 1))
             }
             rewrites += queries.count
         }

@@ -47,8 +47,8 @@ private struct NormGroup {
             case .layerNorm:
                 guard case .weight(let name) = operation.operands[2] else { return nil }
                 shifts.insert(name)
-            case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-                .multiply, .scale, .activation, .gate, .rotary, .cacheStore, .attention:
+            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+                .multiply, .scale, .activation, .gate, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return nil
             }
             guard Self.collect(operation.name, norm.function, module, uses[norm.function], &readers) else { return nil }
@@ -80,8 +80,8 @@ private struct NormGroup {
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
             case .slice(let slice) where slice.axis == 0:
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
-            case .slice, .normalize, .extractPatches, .gatherWindows, .concatenate, .reshape, .transpose, .embed, .add, .multiply, .scale,
-                .activation, .gate, .layerNorm, .rmsNorm, .rotary, .cacheStore, .attention:
+            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add, .multiply, .scale,
+                .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return false
             }
         }

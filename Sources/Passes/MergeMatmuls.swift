@@ -2,10 +2,12 @@ import IR
 import Support
 
 extension Pipeline {
-    /// before: %q = matmul %x, @wq [, bias @bq];  %k = matmul %x, @wk [, bias @bk];  ...  with no addend and no activation
+    /// before: %q = matmul %x, @wq [, bias @bq];  %k = matmul %x, @wk [, bias @bk];  ...  with no addend and no activation, one
+    ///         behind the other
     /// after:  %m = matmul %x, [@wq; @wk; ...] [, bias [@bq; @bk; ...]];  %q = slice %m;  %k = slice %m;  ...
     ///
-    /// The slices are views.
+    /// The slices are views. Products that stand apart, such as the keys of all layers of a Q-Former, are not merged: each result would
+    /// wait in memory for the last.
     static let mergeMatmuls = Pass(
         "merge-matmuls", reason: "Q, K and V, and gate and up, read their input once and share one call and one thread barrier"
     ) { module throws(Diagnostic) in
@@ -19,17 +21,28 @@ extension Pipeline {
         }
     }
 
-    /// Products of one value by different weights that can be one.
+    /// Products of one value by different weights that can be one. Between them stands nothing but what makes weights.
     private static func candidate(in function: Function) -> [Int]? {
-        struct Key: Hashable { let input: Operand, hasBias: Bool }
-        var groups: [Key: [Int]] = [:]
+        let constants = function.constants
+        var group: [Int] = []
         for (index, operation) in function.operations.enumerated() {
-            guard case .matmul(let matmul) = operation.op, !matmul.hasAddend, matmul.activation == nil,
-                operation.operands.dropFirst().allSatisfy(\.isWeight)
-            else { continue }
-            groups[Key(input: operation.operands[0], hasBias: matmul.hasBias), default: []].append(index)
+            if operation.result.map(constants.contains) == true { continue }
+            let isProduct =
+                if case .matmul(let matmul) = operation.op, !matmul.hasAddend, matmul.activation == nil {
+                    operation.operands.dropFirst().allSatisfy(\.isWeight)
+                } else {
+                    false
+                }
+            if isProduct, let first = group.first.map({ function.operations[$0] }), first.operands[0] == operation.operands[0],
+                first.op == operation.op
+            {
+                group.append(index)
+                continue
+            }
+            if group.count > 1 { return group }
+            group = isProduct ? [index] : []
         }
-        return groups.values.filter { $0.count > 1 }.min { $0[0] < $1[0] }
+        return group.count > 1 ? group : nil
     }
 
     private static func merge(_ group: [Int], in function: inout Function, _ module: Module) throws(Diagnostic) {
@@ -38,7 +51,12 @@ extension Pipeline {
         /// Weights of all products, one below the other.
         func stacked(_ operand: Int) throws(Diagnostic) -> Operand {
             let parts = products.map { $0.operands[operand] }
-            return try new.append(mergedName(parts.map(\.name)), .concatenate(Concatenate(axis: 0)), parts)
+            // That only some are folded says nothing about the whole.
+            var names = parts.map(\.name)
+            if !names.allSatisfy({ $0.hasSuffix(WeightBuilder.suffix) }) {
+                names = names.map { $0.hasSuffix(WeightBuilder.suffix) ? String($0.dropLast(WeightBuilder.suffix.count)) : $0 }
+            }
+            return try new.append(mergedName(names), .concatenate(Concatenate(axis: 0)), parts)
         }
         var operands = [products[0].operands[0], try stacked(1)]
         let hasBias = products[0].operands.count > 2

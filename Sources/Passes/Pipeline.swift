@@ -17,15 +17,22 @@ public struct Pass: Sendable {
 
 /// The passes between import and plan, in the order in which `compile` runs them.
 public enum Pipeline {
+    /// Up to the f32 graph.
     public static let passes: [Pass] = [
-        deadCode, fuseGate, sinkLastRow, fuseEpilogue, foldLinear, orderWindows, splitConcatenation, foldEmbedding, foldNormalization,
+        deadCode, fuseGate, sinkLastRow, fuseEpilogue, averageFirst, foldLinear, orderWindows, splitConcatenation, foldEmbedding, foldNormalization,
         foldAttentionScale, foldNormScale, mergeMatmuls, commonSubexpressions, foldConstants,
     ]
 
+    /// All that `compile` runs for a precision.
+    public static func passes(for policy: PrecisionPolicy) -> [Pass] { passes + (policy.isFloat32 ? [] : [lower(policy), fuseQuantize]) }
+
+    /// All that a command line may name.
+    public static let named: [Pass] = passes + Precision.allCases.filter { $0 != .float32 }.map { lower(PrecisionPolicy($0)) } + [fuseQuantize]
+
     /// `option` is the one of the command line that names the pass.
     public static func pass(named name: String, option: String = "--passes") throws(Diagnostic) -> Pass {
-        if let pass = passes.first(where: { $0.name == name }) { return pass }
-        let names = passes.map(\.name)
+        if let pass = named.first(where: { $0.name == name }) { return pass }
+        let names = named.map(\.name)
         throw .usage(
             "unknown pass '\(name)'\(nearestHint(to: name, among: names))", at: .option(option), expected: names.joined(separator: ", "))
     }

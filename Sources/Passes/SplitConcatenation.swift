@@ -2,7 +2,7 @@ import IR
 import Support
 
 extension Pipeline {
-    /// before: %c = concatenate %x1, ..., %xM {axis = 1};  %y = matmul %c, @w, bias @b {activation = f}, %c read once
+    /// before: %c = concatenate %x1, ..., %xM {axis = 1};  %y = matmul %c, @w, bias @b {activation = f}, %c read by products
     /// after:  %s1 = matmul %x1, @w1, bias @b;  ...;  %y = matmul %xM, @wM, addend %s(M-1) {activation = f}
     ///         with @wi the columns of @w that met %xi
     ///
@@ -21,43 +21,62 @@ extension Pipeline {
         }
     }
 
+    /// Splits one product that reads a concatenation, which goes with its last reader.
     private static func splitOne(_ function: inout Function, _ module: Module) throws(Diagnostic) -> Bool {
         let uses = UseMap(function)
         let constants = function.constants
         for (index, operation) in function.operations.enumerated() {
             guard case .concatenate(let concatenate) = operation.op, concatenate.axis == 1, operation.operands.count > 1,
-                operation.type?.rank == 2, var user = uses.onlyUser(of: operation.name)
+                operation.type?.rank == 2, !uses.isReturned(operation.name), let users = uses.users[operation.name]
             else { continue }
-            var input = operation.name
-            var reshape: Int?
-            if case .reshape(let op) = function.operations[user].op, op.shape.count == 2,
-                let next = uses.onlyUser(of: function.operations[user].name)
-            {
-                (reshape, input, user) = (user, function.operations[user].name, next)
-            }
-            guard case .matmul = function.operations[user].op, function.operations[user].operands[0] == .value(input),
-                constants.contains(function.operations[user].operands[1])
+            let readers = users.compactMap { reader($0, of: operation.name, function, uses, constants) }
+            // A reader that needs the concatenation keeps it for all.
+            guard readers.count == users.count, let reader = readers.first,
+                let operations = try split(operation, reader, function, module.environment(of: function))
             else { continue }
-            let environment = module.environment(of: function)
-            let operations: [Operation]?
-            if let reshape, let rows = operation.type?.fixedShape, let shape = function.operations[reshape].type?.fixedShape,
-                shape[0] > rows[0]
-            {
-                guard shape[0] % rows[0] == 0 else { continue }
-                operations = try ChunkedProduct(
-                    parts: operation.operands, kernel: 1, windows: rows[0], chunks: shape[0] / rows[0], product: function.operations[user],
-                    pass: "split-concatenation"
-                ).operations(function, environment)
-            } else {
-                operations = try split(
-                    operation, reshape.map { function.operations[$0] }, function.operations[user], function, environment)
-            }
-            guard let operations else { continue }
-            function.operations.replaceSubrange(user...user, with: operations)
-            function.removeOperations(at: Set([index] + (reshape.map { [$0] } ?? [])))
+            function.operations.replaceSubrange(reader.product...reader.product, with: operations)
+            function.removeOperations(at: Set((readers.count == 1 ? [index] : []) + (reader.reshape.map { [$0] } ?? [])))
             return true
         }
         return false
+    }
+
+    /// A product by a weight, and the windows or chunks of rows as which it reads a concatenation.
+    private struct Reader {
+        let product: Int
+        let reshape: Int?
+    }
+
+    private static func reader(
+        _ user: Int, of concatenation: String, _ function: Function, _ uses: UseMap, _ constants: Set<Operand>
+    ) -> Reader? {
+        var reader = Reader(product: user, reshape: nil)
+        if case .reshape(let op) = function.operations[user].op, op.shape.count == 2,
+            let product = uses.onlyUser(of: function.operations[user].name)
+        {
+            reader = Reader(product: product, reshape: user)
+        }
+        let operands = function.operations[reader.product].operands
+        let input = reader.reshape.map { function.operations[$0].name } ?? concatenation
+        guard case .matmul = function.operations[reader.product].op, operands[0] == .value(input), constants.contains(operands[1]),
+            !operands.dropFirst().contains(.value(input))
+        else { return nil }
+        return reader
+    }
+
+    private static func split(
+        _ concatenation: Operation, _ reader: Reader, _ function: Function, _ environment: TypeEnvironment
+    ) throws(Diagnostic) -> [Operation]? {
+        let product = function.operations[reader.product]
+        let reshape = reader.reshape.map { function.operations[$0] }
+        guard let shape = reshape?.type?.fixedShape, let rows = concatenation.type?.fixedShape, shape[0] > rows[0] else {
+            return try split(concatenation, reshape, product, function, environment)
+        }
+        guard shape[0] % rows[0] == 0 else { return nil }
+        return try ChunkedProduct(
+            parts: concatenation.operands, kernel: 1, windows: rows[0], chunks: shape[0] / rows[0], product: product,
+            pass: "split-concatenation"
+        ).operations(function, environment)
     }
 
     private static func split(

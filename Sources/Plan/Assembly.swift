@@ -34,7 +34,7 @@ struct Assembly {
                 }
             }
             return EntryPoint(
-                name: section.function.name, hasSequence: section.function.name == "prefill", hasPosition: section.function.hasPosition,
+                name: section.function.name, hasSequence: ["prefill", "score"].contains(section.function.name), hasPosition: section.function.hasPosition,
                 body: builder.finish())
         }
     }

@@ -71,14 +71,14 @@ struct BodyBuilder {
             return append(view, resolved, .inside(argument, offset: 0, lastRow: 0, position: 0))
         }
         let storage = draft.storages[view.storage]
-        let whole = View(name: storage.name, storage: view.storage, type: storage.type, strides: wholeStrides(storage))
+        let whole = View(name: storage.name, storage: view.storage, type: storage.type, strides: storage.strides)
         if form(view) != form(whole) || isNamedView(view, storage) {
             let parent = buffer(whole, isInput: false)
             return append(view, resolved, .inside(parent, offset: view.offset, lastRow: view.lastRow, position: view.position))
         }
         if let home = storage.home {
             let target = draft.storages[home.storage]
-            let parent = buffer(View(name: target.name, storage: home.storage, type: target.type, strides: wholeStrides(target)), isInput: false)
+            let parent = buffer(View(name: target.name, storage: home.storage, type: target.type, strides: target.strides), isInput: false)
             if case .region = target.kind, view.type == target.type { return parent }
             return append(view, resolved, .inside(parent, offset: home.offset, lastRow: 0, position: home.position))
         }
@@ -87,14 +87,6 @@ struct BodyBuilder {
 
     /// A weight or region is printed under its own name whatever a view of it is called.
     private func isNamedView(_ view: View, _ storage: Storage) -> Bool { view.name != storage.name && storage.kind == .scratch }
-
-    private func wholeStrides(_ storage: Storage) -> [Int] {
-        var strides = Array(repeating: 1, count: storage.type.rank)
-        for index in strides.indices.dropLast().reversed() {
-            strides[index] = strides[index + 1] * (storage.type.shape[index + 1].fixedValue ?? 1)
-        }
-        return strides
-    }
 
     private mutating func append(_ view: View, _ resolved: View, _ place: Buffer.Place) -> Int {
         body.buffers.append(Buffer(name: local(view.name), type: view.type, strides: view.strides, place: place, isConstant: true))

@@ -21,6 +21,8 @@ struct Storage {
     var kind: Kind
     var type: TensorType
     var byteCount: Int
+    /// Elements from one entry of each dimension to the next.
+    var strides: [Int]
     var home: Home?
 }
 

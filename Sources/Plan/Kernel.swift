@@ -8,14 +8,19 @@ public enum Kernel: Hashable, Sendable {
     /// f32 [C, H, W] or u8 [H, W, C] -> f32 [rows, C*p*p], contiguous
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
-    /// i32 [M], f32 [V, C] and perhaps f32 [R, C] -> f32 [M, C]
+    case averageWindows(AverageWindows)
+    /// i32 [M], f32 or panels [V, C] and perhaps f32 [R, C] -> f32 [M, C]
     case embed
+    /// f32 [M, K] -> rows of the type, each filled up to whole blocks
+    case quantize(RowType)
+    /// The types of the first two inputs choose among the products.
     case matmul(Matmul)
     /// The second input has as many rows as the first, or one that is repeated.
     case add
     case multiply
     case scale(Float)
     case activation(ActivationFunction)
+    /// The output's type says whether these three quantise their rows.
     case gate(ActivationFunction)
     /// With scale and bias, or the rows alone
     case layerNorm(epsilon: Float)
@@ -27,6 +32,8 @@ public enum Kernel: Hashable, Sendable {
     case rotary(headSize: Int)
     /// Over values: every row sees all keys. Over caches (`isCached`): row i sees the rows 0 ... P + i.
     case attention(Attention, isCached: Bool)
-    /// Any strides on both sides; also what stores rows in a cache.
+    /// Any strides on both sides; also what stores rows in a cache of f32 or bf16.
     case copy
+    /// f32 [M, heads * size] -> rows of a q8h cache
+    case storeHeads(heads: Int, size: Int)
 }

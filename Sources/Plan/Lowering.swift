@@ -58,7 +58,7 @@ struct Lowering {
 
     /// A view of a region that the runtime fills.
     mutating func region(_ name: String, type: TensorType) throws(Diagnostic) -> View {
-        whole(try storage(.region(name), type: type, name: name), name: name, type: type)
+        try view(of: .region(name), name, type)
     }
 
     // MARK: - storages and views
@@ -72,18 +72,43 @@ struct Lowering {
 
     private mutating func storage(_ kind: Storage.Kind, type: TensorType, name: String) throws(Diagnostic) -> Int {
         if kind != .scratch, let index = shared[kind] { return index }
-        let byteCount = try bytes(type, at: "\(function.name): %\(name)")
-        draft.storages.append(Storage(name: name, kind: kind, type: type, byteCount: byteCount))
+        let place = "\(function.name): %\(name)"
+        var (byteCount, strides) = (try bytes(type, at: place), rowMajorStrides(type.shape, sequence: chunk))
+        if let stride = quantizedRows(kind, type) {
+            guard let total = checkedProduct(type.shape[0].fixedValue ?? chunk, stride, type.dtype.byteCount) else {
+                throw .error("\(type) with T = \(chunk) passes 2^63 bytes", at: .operation(place))
+            }
+            (byteCount, strides) = (total, [stride, 1])
+        }
+        draft.storages.append(Storage(name: name, kind: kind, type: type, byteCount: byteCount, strides: strides))
         if kind != .scratch { shared[kind] = draft.storages.count - 1 }
         return draft.storages.count - 1
     }
 
+    /// Rows that `quantize` makes are filled up to whole blocks: elements from one to the next.
+    private func quantizedRows(_ kind: Storage.Kind, _ type: TensorType) -> Int? {
+        guard kind == .scratch, type.rank == 2, let columns = type.shape[1].fixedValue else { return nil }
+        switch type.dtype {
+        case .int8Rows: return BlockFormat.int8RowBytes(columns)
+        case .bfloat16: return BlockFormat.paddedColumns(columns)
+        case .float32, .float16, .int32, .uint8, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: return nil
+        }
+    }
+
     private func whole(_ storage: Int, name: String, type: TensorType) -> View {
-        View(name: name, storage: storage, type: type, strides: rowMajorStrides(type.shape, sequence: chunk))
+        let home = draft.storages[storage]
+        return View(
+            name: name, storage: storage, type: type,
+            strides: home.type.shape == type.shape ? home.strides : rowMajorStrides(type.shape, sequence: chunk))
+    }
+
+    private mutating func view(of kind: Storage.Kind, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
+        let index = try storage(kind, type: type, name: name)
+        return whole(index, name: name, type: type)
     }
 
     private mutating func fresh(_ name: String, _ type: TensorType) throws(Diagnostic) -> View {
-        whole(try storage(.scratch, type: type, name: name), name: name, type: type)
+        try view(of: .scratch, name, type)
     }
 
     private mutating func view(_ operand: Operand, at place: String) throws(Diagnostic) -> View {
@@ -92,14 +117,20 @@ struct Lowering {
             if let view = values[name] { return view }
         case .weight(let name):
             if let weight = module.weights[name] {
-                guard weight.type.dtype == .float32 else {
-                    throw .error("weight '@\(name)' is \(weight.type)", at: .operation(place), expected: "f32")
+                guard weight.type.dtype == .float32 || weight.type.dtype.isPanels else {
+                    throw .error("weight '@\(name)' is \(weight.type)", at: .operation(place), expected: "f32 or panels")
                 }
-                return whole(try storage(.weight(name), type: weight.type, name: name), name: name, type: weight.type)
+                return try view(of: .weight(name), name, weight.type)
             }
         case .state(let name):
             if let type = module.states[name] {
-                return whole(try storage(.state(name), type: type, name: name), name: name, type: type)
+                // Here the rows of all heads together, in bytes.
+                if type.dtype == .int8Heads, let shape = type.fixedShape, let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2]) {
+                    var view = try view(of: .state(name), name, type)
+                    (view.type, view.strides) = (TensorType(.int8Heads, fixed: [shape[0], shape[1] * shape[2]]), [row, 1])
+                    return view
+                }
+                return try view(of: .state(name), name, type)
             }
         }
         throw .error("'\(operand)' is not defined", at: .operation(place))
@@ -131,16 +162,20 @@ struct Lowering {
         for type in inputs.map(\.type) + [operation.type].compactMap(\.self) where type.shape.dropFirst().contains(.sequence) {
             throw .error("\(type) has T in a dimension after the first", at: .operation(place), expected: "T as the first dimension only")
         }
-        if !inputs.allSatisfy({ $0.type.isStatic }), function.name != "prefill" {
+        if !inputs.allSatisfy({ $0.type.isStatic }), !["prefill", "score"].contains(function.name) {
             throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'prefill' only")
         }
         guard let type = operation.type else {
             guard case .cacheStore = operation.op else { return }
-            var target = inputs[0]
+            var (target, kernel) = (inputs[0], Kernel.copy)
+            if target.type.dtype == .int8Heads, case .state(let name) = operation.operands[0], let shape = module.states[name]?.fixedShape {
+                kernel = .storeHeads(heads: shape[1], size: shape[2])
+                inputs[1] = try rows(inputs[1])
+            }
             target.name = operation.name
             target.position = target.strides[0]
-            target.type = inputs[1].type
-            draft.nodes.append(Node(name: operation.name, kernel: .copy, inputs: [inputs[1]], output: target))
+            target.type = TensorType(inputs[0].type.dtype, inputs[1].type.shape)
+            draft.nodes.append(Node(name: operation.name, kernel: kernel, inputs: [inputs[1]], output: target))
             return
         }
 
@@ -169,6 +204,7 @@ struct Lowering {
         case .normalize(let normalize): try append(.normalize(normalize), operation.name, type, [try contiguous(inputs[0])])
         case .extractPatches(let extract): try append(.extractPatches(extract), operation.name, type, [try contiguous(inputs[0])])
         case .gatherWindows(let gather): try append(.gatherWindows(gather), operation.name, type, inputs)
+        case .averageWindows(let average): try append(.averageWindows(average), operation.name, type, inputs)
         case .embed: try append(.embed, operation.name, type, inputs)
         case .matmul(let matmul): try append(.matmul(matmul), operation.name, type, inputs)
         case .add: try append(.add, operation.name, type, inputs)
@@ -178,6 +214,8 @@ struct Lowering {
         case .gate(let gate): try append(.gate(gate.function), operation.name, type, inputs)
         case .layerNorm(let norm): try append(.layerNorm(epsilon: norm.epsilon), operation.name, type, inputs)
         case .rmsNorm(let norm): try append(.rmsNorm(epsilon: norm.epsilon), operation.name, type, inputs)
+        case .quantize(let quantize): try append(.quantize(quantize.type), operation.name, type, inputs)
+        case .pack: throw .error("'pack' is for definitions of weights", at: .operation(place), expected: "a weight that is packed")
         case .rotary(let rotary):
             let table = try table(rotary, rows: type.shape[0])
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])

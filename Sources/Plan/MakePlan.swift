@@ -5,15 +5,24 @@ import Support
 ///
 /// `chunk` is the longest sequence of one `prefill` call, at least 1. Throws on another function or signature, on a weight that is not f32, and
 /// when a size passes 2^63 bytes.
-public func makePlan(_ module: Module, chunk: Int) throws(Diagnostic) -> Plan {
+/// `scoring` adds the entry point `score`.
+public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws(Diagnostic) -> Plan {
     guard chunk > 0 else { throw .error("a chunk of \(chunk) tokens", expected: "at least 1") }
     let signature = try Signature(module, chunk: chunk)
     var timelines: [TimelinePlan] = []
     for draft in try makeDrafts(module, signature, chunk: chunk) { timelines.append(try TimelinePlan(draft, chunk: chunk)) }
+    var scores: TensorType?
+    if scoring, let score = try module.scoreFunction() {
+        let rows = scoreRowCount(vocabulary: signature.vocabulary, chunk: chunk)
+        let type = TensorType(.float32, fixed: [rows, signature.vocabulary])
+        timelines.append(try TimelinePlan(makeDraft(score, result: "scores", type, module, chunk: rows), chunk: rows))
+        scores = type
+    }
 
     var arena = Arena()
     for (name, type) in module.states { try arena.append(name, .state, type, chunk: chunk) }
     for (name, role, type) in signature.regions { try arena.append(name, role, type, chunk: chunk) }
+    if let scores { try arena.append("scores", .result, scores, chunk: chunk) }
     let activationBytes = timelines.map(\.byteCount).max() ?? 0
     let scratch = try arena.append("scratch", bytes: activationBytes)
 
@@ -33,7 +42,8 @@ public func makePlan(_ module: Module, chunk: Int) throws(Diagnostic) -> Plan {
     return Plan(
         moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions, arenaBytes: arena.byteCount,
         activationBytes: activationBytes, timelines: timelines.map { Timeline(name: $0.draft.name, byteCount: $0.byteCount) },
-        tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary)
+        tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary,
+        scoreRows: scores?.shape[0].fixedValue ?? 0)
 }
 
 /// The arena as it grows.
@@ -75,14 +85,21 @@ private func makeDrafts(_ module: Module, _ signature: Signature, chunk: Int) th
     }
     for name in ["prefill", "decode"] {
         guard let function = module.function(named: name), let logits = signature.logits else { continue }
-        var lowering = Lowering(name: name, module: module, chunk: chunk)
-        var parameters: [View] = []
-        for (name, parameter) in zip(["tokens", "vision_rows"], function.parameters) {
-            parameters.append(try lowering.region(name, type: parameter.type))
-        }
-        let result = try lowering.append(function, parameters: parameters)
-        try lowering.place(result[0], in: "logits", type: logits)
-        drafts.append(lowering.draft)
+        drafts.append(try makeDraft(function, result: "logits", logits, module, chunk: chunk))
     }
     return drafts
+}
+
+/// `prefill`, `decode` or `score`, with its result in the region of the given name and type.
+private func makeDraft(
+    _ function: Function, result region: String, _ type: TensorType, _ module: Module, chunk: Int
+) throws(Diagnostic) -> Draft {
+    var lowering = Lowering(name: function.name, module: module, chunk: chunk)
+    var parameters: [View] = []
+    for (name, parameter) in zip(["tokens", "vision_rows"], function.parameters) {
+        parameters.append(try lowering.region(name, type: parameter.type))
+    }
+    let result = try lowering.append(function, parameters: parameters)
+    try lowering.place(result[0], in: region, type: type)
+    return lowering.draft
 }

@@ -15,18 +15,29 @@ public struct Plan: Sendable {
     public var arenaBytes: Int
     /// Bytes of the scratch region: the peak of all timelines.
     public var activationBytes: Int
-    /// Scratch bytes of each timeline, in call order: image (vision and project), prefill, decode.
+    /// Scratch bytes of each timeline, in call order: image (vision and project), prefill, decode, score.
     public var timelines: [Timeline]
     /// Offsets of the weights and states of each layer of a repeated group.
     public var tables: [LayerTable]
     /// One per repeated group.
     public var layers: [LayerFunction]
-    /// Those that the module has, in the order vision, project, prefill, decode.
+    /// Those that the module has, in the order vision, project, prefill, decode, and `score` where it was asked for.
     public var entries: [EntryPoint]
     /// Columns of the decoder's residual stream; 0 without a decoder.
     public var hidden: Int
     /// Columns of the logits; 0 without a decoder.
     public var vocabulary: Int
+    /// Longest sequence that one call of `score` takes; 0 without one.
+    public var scoreRows: Int
+
+    /// Whether some product's weight is f32.
+    public var hasFloat32Products: Bool {
+        (entries.map(\.body) + layers.map(\.body)).contains { body in
+            body.steps.contains { step in
+                if case .run(.matmul, _, let inputs, _) = step { body.buffers[inputs[1]].type.dtype == .float32 } else { false }
+            }
+        }
+    }
 
     public func region(named name: String) -> Region? { regions.first { $0.name == name } }
 }
@@ -86,7 +97,7 @@ public struct LayerFunction: Sendable {
     public var body: Body
 }
 
-/// `vision`, `project`, `prefill` or `decode`.
+/// `vision`, `project`, `prefill`, `decode` or `score`.
 public struct EntryPoint: Sendable {
     public var name: String
     public var hasSequence: Bool

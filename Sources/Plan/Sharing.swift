@@ -30,7 +30,9 @@ extension Draft {
         var removed: Set<Int> = []
         for (index, node) in nodes.enumerated() where node.kernel == .copy {
             let (source, target) = (node.inputs[0], node.output)
-            guard isFree(source.storage), isWhole(source, chunk: chunk), source.strides == target.strides, target.lastRow == 0 else { continue }
+            guard isFree(source.storage), isWhole(source, chunk: chunk), source.strides == target.strides, target.lastRow == 0,
+                source.type.dtype == target.type.dtype
+            else { continue }
             let place = root(target.storage).storage
             let uses = nodes.indices.filter { touches(nodes[$0], source.storage) }
             guard place != source.storage, let first = uses.first, let last = uses.last, first < index, isSameRun(first, index) else { continue }
@@ -51,12 +53,12 @@ extension Draft {
     }
 
     /// The inputs over which a kernel may write its result: it reads each element, row or pair before it writes it.
-    private func overwritableInputs(of node: Node) -> [Int] {
+    func overwritableInputs(of node: Node) -> [Int] {
         switch node.kernel {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
-        case .normalize, .extractPatches, .gatherWindows, .embed, .rotaryTable, .attention, .copy: []
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads: []
         }
     }
 

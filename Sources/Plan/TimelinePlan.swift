@@ -33,6 +33,7 @@ struct TimelinePlan {
         self.draft.findRuns()
         self.draft.shareCopies(chunk: chunk)
         self.draft.shareInPlace(chunk: chunk)
+        self.draft.shareColumns(chunk: chunk)
         layerDraft = self.draft
         try findLayers()
         layerDraft = self.draft

@@ -29,13 +29,13 @@ public struct Evaluator {
         return zeros
     }
 
-    /// The elements of a weight, which must be f32.
+    /// The elements of a weight; of one in panels, what they stand for.
     public mutating func weight(_ name: String) throws(Diagnostic) -> Tensor {
         if let tensor = weights[name] { return tensor }
         let place = Site.operation("@\(name)")
         guard let weight = module.weights[name] else { throw .error("module \(quoted(module.name)) has no weight '@\(name)'") }
-        guard weight.type.dtype == .float32, let shape = weight.type.fixedShape else {
-            throw .error("weight '@\(name)' is \(weight.type)", at: place, expected: "f32 in the reference evaluator")
+        guard weight.type.dtype == .float32 || weight.type.dtype.isPanels, let shape = weight.type.fixedShape else {
+            throw .error("weight '@\(name)' is \(weight.type)", at: place, expected: "f32 or panels in the reference evaluator")
         }
         let tensor: Tensor
         switch weight.definition {

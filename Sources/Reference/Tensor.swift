@@ -7,6 +7,8 @@ public struct Tensor: Sendable, Equatable {
         case float32([Float])
         case int32([Int32])
         case uint8([UInt8])
+        /// What the elements of a narrower float or block format stand for.
+        case rounded(DType, [Float])
     }
 
     public let shape: [Int]
@@ -23,14 +25,15 @@ public struct Tensor: Sendable, Equatable {
     public init(shape: [Int], _ values: [Int32]) { self.init(shape: shape, elements: .int32(values)) }
     public init(shape: [Int], _ values: [UInt8]) { self.init(shape: shape, elements: .uint8(values)) }
 
-    /// Zeros; nil for the types that a tensor does not hold (f16 and bf16).
+    /// Zeros; nil for what no state of a model is.
     init?(zeros type: TensorType) {
         guard let shape = type.fixedShape, let count = type.elementCount() else { return nil }
         switch type.dtype {
         case .float32: self.init(shape: shape, [Float](repeating: 0, count: count))
         case .int32: self.init(shape: shape, [Int32](repeating: 0, count: count))
         case .uint8: self.init(shape: shape, [UInt8](repeating: 0, count: count))
-        case .float16, .bfloat16: return nil
+        case .bfloat16, .int8Heads: self.init(shape: shape, elements: .rounded(type.dtype, [Float](repeating: 0, count: count)))
+        case .float16, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: return nil
         }
     }
 
@@ -44,8 +47,10 @@ public struct Tensor: Sendable, Equatable {
     // The type rules have checked the element types before an operation runs.
 
     var floats: [Float] {
-        guard case .float32(let values) = elements else { preconditionFailure("\(type) in place of f32") }
-        return values
+        switch elements {
+        case .float32(let values), .rounded(_, let values): return values
+        case .int32, .uint8: preconditionFailure("\(type) in place of floats")
+        }
     }
 
     var integers: [Int32] {
@@ -65,6 +70,7 @@ extension Tensor.Elements {
         case .float32: .float32
         case .int32: .int32
         case .uint8: .uint8
+        case .rounded(let dtype, _): dtype
         }
     }
 
@@ -73,6 +79,7 @@ extension Tensor.Elements {
         case .float32(let values): values.count
         case .int32(let values): values.count
         case .uint8(let values): values.count
+        case .rounded(_, let values): values.count
         }
     }
 }

@@ -109,8 +109,8 @@ final class WeightStream {
             if let bias { vector = try whole(bias) } else { vector = nil }
             if let addend { try fill(addend, range, out) }
             try forRows(of: left, width: columns, depth: left.shape[1], range) { rows, local, offset throws(Diagnostic) in
-                matrix.withUnsafeBufferPointer {
-                    matmul(op, rows, $0.baseAddress!, vector, depth: left.shape[1], columns: columns, local, out + offset)
+                try matrix.withUnsafeBufferPointer { matrix throws(Diagnostic) in
+                    try matmul(op, rows, matrix.baseAddress!, vector, depth: left.shape[1], columns: columns, local, out + offset)
                 }
             }
         case .rows(let operand, let vectors, let function):

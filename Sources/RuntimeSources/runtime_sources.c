@@ -56,6 +56,39 @@ static const unsigned char kernels_attention_c[] = {
 static const unsigned char kernels_attention_h[] = {
 #embed "../../Runtime/kernels/attention.h"
 };
+static const unsigned char kernels_attention_avx2_c[] = {
+#embed "../../Runtime/kernels/attention_avx2.c"
+};
+static const unsigned char kernels_attention_avx512_c[] = {
+#embed "../../Runtime/kernels/attention_avx512.c"
+};
+static const unsigned char kernels_attention_avx512bf16_c[] = {
+#embed "../../Runtime/kernels/attention_avx512bf16.c"
+};
+static const unsigned char kernels_attention_avx512bf16_h[] = {
+#embed "../../Runtime/kernels/attention_avx512bf16.h"
+};
+static const unsigned char kernels_attention_body_h[] = {
+#embed "../../Runtime/kernels/attention_body.h"
+};
+static const unsigned char kernels_attention_few_h[] = {
+#embed "../../Runtime/kernels/attention_few.h"
+};
+static const unsigned char kernels_attention_few_avx512bf16_c[] = {
+#embed "../../Runtime/kernels/attention_few_avx512bf16.c"
+};
+static const unsigned char kernels_attention_few_i8_c[] = {
+#embed "../../Runtime/kernels/attention_few_i8.c"
+};
+static const unsigned char kernels_attention_plain_c[] = {
+#embed "../../Runtime/kernels/attention_plain.c"
+};
+static const unsigned char kernels_attention_variant_h[] = {
+#embed "../../Runtime/kernels/attention_variant.h"
+};
+static const unsigned char kernels_cache_rows_h[] = {
+#embed "../../Runtime/kernels/cache_rows.h"
+};
 static const unsigned char kernels_kernels_h[] = {
 #embed "../../Runtime/kernels/kernels.h"
 };
@@ -161,11 +194,11 @@ static const unsigned char kernels_packed_tile_h[] = {
 static const unsigned char kernels_packed_variant_h[] = {
 #embed "../../Runtime/kernels/packed_variant.h"
 };
-static const unsigned char kernels_pixels_h[] = {
-#embed "../../Runtime/kernels/pixels.h"
-};
 static const unsigned char kernels_parallel_h[] = {
 #embed "../../Runtime/kernels/parallel.h"
+};
+static const unsigned char kernels_pixels_h[] = {
+#embed "../../Runtime/kernels/pixels.h"
 };
 static const unsigned char kernels_rows_h[] = {
 #embed "../../Runtime/kernels/rows.h"
@@ -197,6 +230,12 @@ static const unsigned char output_h[] = {
 static const unsigned char pack_include_packed_layout_h[] = {
 #embed "../../Runtime/pack/include/packed_layout.h"
 };
+static const unsigned char perplexity_c[] = {
+#embed "../../Runtime/perplexity.c"
+};
+static const unsigned char perplexity_h[] = {
+#embed "../../Runtime/perplexity.h"
+};
 static const unsigned char prompt_c[] = {
 #embed "../../Runtime/prompt.c"
 };
@@ -227,6 +266,21 @@ static const unsigned char tokenizer_c[] = {
 static const unsigned char tokenizer_h[] = {
 #embed "../../Runtime/tokenizer.h"
 };
+static const unsigned char tokenizer_encode_c[] = {
+#embed "../../Runtime/tokenizer_encode.c"
+};
+static const unsigned char tokenizer_internal_h[] = {
+#embed "../../Runtime/tokenizer_internal.h"
+};
+static const unsigned char tokenizer_split_c[] = {
+#embed "../../Runtime/tokenizer_split.c"
+};
+static const unsigned char tokenizer_split_h[] = {
+#embed "../../Runtime/tokenizer_split.h"
+};
+static const unsigned char unicode_h[] = {
+#embed "../../Runtime/unicode.h"
+};
 
 #define ENTRY(name, id) {name, id, sizeof id}
 static const lmmc_runtime_source sources[] = {
@@ -247,6 +301,17 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("image_webp.c", image_webp_c),
     ENTRY("kernels/attention.c", kernels_attention_c),
     ENTRY("kernels/attention.h", kernels_attention_h),
+    ENTRY("kernels/attention_avx2.c", kernels_attention_avx2_c),
+    ENTRY("kernels/attention_avx512.c", kernels_attention_avx512_c),
+    ENTRY("kernels/attention_avx512bf16.c", kernels_attention_avx512bf16_c),
+    ENTRY("kernels/attention_avx512bf16.h", kernels_attention_avx512bf16_h),
+    ENTRY("kernels/attention_body.h", kernels_attention_body_h),
+    ENTRY("kernels/attention_few.h", kernels_attention_few_h),
+    ENTRY("kernels/attention_few_avx512bf16.c", kernels_attention_few_avx512bf16_c),
+    ENTRY("kernels/attention_few_i8.c", kernels_attention_few_i8_c),
+    ENTRY("kernels/attention_plain.c", kernels_attention_plain_c),
+    ENTRY("kernels/attention_variant.h", kernels_attention_variant_h),
+    ENTRY("kernels/cache_rows.h", kernels_cache_rows_h),
     ENTRY("kernels/kernels.h", kernels_kernels_h),
     ENTRY("kernels/lanes.h", kernels_lanes_h),
     ENTRY("kernels/matmul.c", kernels_matmul_c),
@@ -282,8 +347,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_target.h", kernels_packed_target_h),
     ENTRY("kernels/packed_tile.h", kernels_packed_tile_h),
     ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
-    ENTRY("kernels/pixels.h", kernels_pixels_h),
     ENTRY("kernels/parallel.h", kernels_parallel_h),
+    ENTRY("kernels/pixels.h", kernels_pixels_h),
     ENTRY("kernels/rows.h", kernels_rows_h),
     ENTRY("kernels/tile_product.h", kernels_tile_product_h),
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
@@ -294,6 +359,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
+    ENTRY("perplexity.c", perplexity_c),
+    ENTRY("perplexity.h", perplexity_h),
     ENTRY("prompt.c", prompt_c),
     ENTRY("prompt.h", prompt_h),
     ENTRY("run.c", run_c),
@@ -304,6 +371,11 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),
     ENTRY("tokenizer.h", tokenizer_h),
+    ENTRY("tokenizer_encode.c", tokenizer_encode_c),
+    ENTRY("tokenizer_internal.h", tokenizer_internal_h),
+    ENTRY("tokenizer_split.c", tokenizer_split_c),
+    ENTRY("tokenizer_split.h", tokenizer_split_h),
+    ENTRY("unicode.h", unicode_h),
 };
 
 const lmmc_runtime_source *lmmc_runtime_sources(size_t *count) {

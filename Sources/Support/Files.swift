@@ -92,3 +92,9 @@ public func lastPathComponent(_ path: String) -> String {
     let full = resolved.map { String(cString: $0) } ?? path
     return full.split(separator: "/").last.map(String.init) ?? full
 }
+
+/// The folder that holds `path`, which does not end in a slash.
+public func parentFolder(_ path: String) -> String {
+    guard let cut = path.lastIndex(of: "/") else { return "." }
+    return cut == path.startIndex ? "/" : String(path[..<cut])
+}

@@ -88,11 +88,11 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(expected.count == 8 + 4 * 16)
         try withFolder { folder in
             let runtime = "\(root.path)/Runtime"
+            let kernels = try FileManager.default.contentsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()
             let built = try run(
                 ["gcc", "-std=gnu11", "-fopenmp"] + flags + [
-                    "-I\(runtime)", "model.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path, "\(runtime)/kernels/matmul.c",
-                    "\(runtime)/kernels/attention.c", "-o", "tiny", "-lopenblas", "-lm",
-                ], in: folder)
+                    "-I\(runtime)", "model.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path,
+                ] + kernels.map { "\(runtime)/kernels/\($0)" } + ["-o", "tiny", "-lopenblas", "-lm"], in: folder)
             try #require(built.status == 0, "\(built.output)")
             let result = try run(["./tiny"], in: folder)
             #expect(result.status == 0, "\(result.output)")

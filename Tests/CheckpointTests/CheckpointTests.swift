@@ -156,8 +156,8 @@ import Testing
             errorText(in: folder) { () throws(Diagnostic) in try Checkpoint.open(path: path).path }
         }
         folder.write("plain", "x")
-        #expect(failure(folder.file("none")) == "error: cannot open 'DIR/none': no such file or directory; expected a checkpoint folder")
-        #expect(failure(folder.file("plain")) == "error: 'DIR/plain' is not a folder; expected a checkpoint folder")
+        #expect(failure(folder.file("none")) == "error: cannot open 'DIR/none': no such file or directory; expected a checkpoint folder, or a GGUF file")
+        #expect(failure(folder.file("plain")) == "error: the file does not begin with 'GGUF', at file 'DIR/plain'; expected a GGUF file, or a checkpoint folder")
         #expect(failure(folder.path) == "error: no 'config.json', at file 'DIR'; expected a checkpoint folder")
         folder.write("config.json", "{\"model_type\": NaN}")
         #expect(failure(folder.path) == "error: not valid JSON: found 'NaN', at byte 15 of file 'DIR/config.json'; expected finite numbers")

@@ -223,6 +223,10 @@ struct Fixture {
         tensors[name + ".bias"] = TensorFixture(shape: [output])
     }
 
+    mutating func addNorm(_ name: String, _ width: Int) {
+        for part in ["weight", "bias"] { tensors["\(name).\(part)"] = TensorFixture(shape: [width]) }
+    }
+
     mutating func addConvolution(_ name: String, _ input: Int, _ output: Int, kernel: Int = 1) {
         tensors[name + ".weight"] = TensorFixture(shape: [output, input, kernel, kernel])
         tensors[name + ".bias"] = TensorFixture(shape: [output])

@@ -153,9 +153,6 @@ import Testing
 
     @Test func configurableRefusals() {
         let table: [((inout Fixture) -> Void, String, String)] = [
-            ({ $0.fusion["strategy"] = "avgpool" }, "strategy' is 'avgpool', which is not supported yet", "'stf'"),
-            ({ $0.fusion["strategy"] = "tokenconcat" }, "strategy' is 'tokenconcat', which is not supported yet", "'stf'"),
-            ({ $0.fusion["strategy"] = "qformer" }, "strategy' is 'qformer', which is not supported yet", "'stf'"),
             ({ $0.fusion["strategy"] = "mean" }, "strategy' is 'mean'", "'stf', 'avgpool', 'tokenconcat' or 'qformer'"),
             ({ $0.fusion["strategy"] = nil as Any? }, "strategy' is missing", "a string"),
             ({ $0.fusion["kernal"] = 2 }, "kernal' is not known", "'kernel'"),
@@ -167,8 +164,9 @@ import Testing
             ({ $0.fusion["kernel"] = 8 }, "kernel' is 8", "a divisor of the 4 x 4 patch grid: 1, 2, 4"),
             ({ $0.fusion["kernel"] = 0 }, "kernel' is 0", "1 to 2147483647"),
             ({ $0.fusion["kernel"] = nil as Any? }, "kernel' is missing", "an integer"),
-            ({ $0.fusion["tokens_per_window"] = 3 }, "tokens_per_window' is 3", "a divisor of the window's 16 channels"),
+            ({ $0.fusion["tokens_per_window"] = 3 }, "tokens_per_window' is 3", "a divisor of the window's 16 channels: 1, 2, 4, 8, 16"),
             ({ $0.fusion["stf"] = nil as Any? }, "stf' is missing", "an object"),
+            ({ $0.fusion["qformer"] = ["queries": 4] }, "qformer' is set, which strategy 'stf' has no place for", "null"),
             ({ $0.setFusion("stf", "channels", [16, 32, 9]) }, "stf.channels' ends in 9", "8, the decoder's hidden size"),
             ({ $0.setFusion("stf", "channels", [8]) }, "stf.channels' has 1 entry", "the window convolution's channels and the aligner's"),
             ({ $0.setFusion("stf", "channels", [Int]()) }, "stf.channels' is []", "1 to 64 positive sizes"),
@@ -183,6 +181,105 @@ import Testing
         for (spoil, problem, expected) in table {
             #expect(Fixture.configurable.failure(spoil) == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
         }
+    }
+
+    /// Strategy and its tensors in the place of `stf`, over MBTF's 4 channels or 12 of the taps.
+    private func strategy(_ name: String, mbtf: Bool = true) -> Fixture {
+        var fixture = Fixture.configurable
+        fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.stf") && (mbtf || !$0.key.hasPrefix("model.mbtf")) }
+        fixture.fusion["strategy"] = name
+        fixture.fusion["tokens_per_window"] = nil as Any?
+        if !mbtf { fixture.fusion["mbtf"] = nil as Any? }
+        let channels = mbtf ? 4 : 12
+        if name == "qformer" {
+            fixture.fusion["stf"] = nil as Any?
+            fixture.fusion["kernel"] = nil as Any?
+            fixture.fusion["qformer"] = ["queries": 3, "hidden_size": 6, "layers": 2, "heads": 2, "intermediate_size": 5]
+            fixture.tensors["model.qformer.query_tokens"] = TensorFixture(shape: [1, 3, 6])
+            fixture.addLinear("model.qformer_proj", 6, 8)
+            fixture.addNorm("model.qformer.layernorm", 6)
+            for layer in 0..<2 {
+                let prefix = "model.qformer.encoder.layer.\(layer)."
+                for (attention, keys) in [("attention", 6)] + (layer == 0 ? [("crossattention", channels)] : []) {
+                    fixture.addLinear("\(prefix)\(attention).attention.query", 6, 6)
+                    for part in ["key", "value"] { fixture.addLinear("\(prefix)\(attention).attention.\(part)", keys, 6) }
+                    fixture.addLinear("\(prefix)\(attention).output.dense", 6, 6)
+                    fixture.addNorm("\(prefix)\(attention).output.LayerNorm", 6)
+                }
+                fixture.addLinear(prefix + "intermediate_query.dense", 6, 5)
+                fixture.addLinear(prefix + "output_query.dense", 5, 6)
+                fixture.addNorm(prefix + "output_query.LayerNorm", 6)
+            }
+        } else {
+            fixture.fusion["stf"] = ["channels": [20, 8], "final_activation": false]
+            fixture.addConvolution("model.stf.conv1", name == "avgpool" ? channels : 4 * channels, 20)
+            fixture.addConvolution("model.stf.conv2", 20, 8)
+        }
+        return fixture
+    }
+
+    @Test(arguments: [true, false]) func averages(mbtf: Bool) throws {
+        let fusion = try #require(strategy("avgpool", mbtf: mbtf).open().configuration.fusion)
+        #expect(fusion.averagesWindow && fusion.windowConvolution == nil && fusion.kernel == 2 && fusion.mbtf.isEmpty == !mbtf)
+        #expect(fusion.aligner == [layer("stf.conv1", mbtf ? 4 : 12, 20, .gelu), layer("stf.conv2", 20, 8, nil)])
+        #expect(fusion.visionTokens(grid: 4) == 4)
+    }
+
+    @Test(arguments: [true, false]) func concatenatedTokens(mbtf: Bool) throws {
+        let fusion = try #require(strategy("tokenconcat", mbtf: mbtf).open().configuration.fusion)
+        #expect(!fusion.averagesWindow && fusion.windowConvolution == nil && fusion.kernel == 2)
+        #expect(fusion.aligner == [layer("stf.conv1", mbtf ? 16 : 48, 20, .gelu), layer("stf.conv2", 20, 8, nil)])
+        #expect(fusion.visionTokens(grid: 4) == 4)
+    }
+
+    @Test(arguments: [true, false]) func learnedQueries(mbtf: Bool) throws {
+        let checkpoint = try strategy("qformer", mbtf: mbtf).open()
+        let fusion = try #require(checkpoint.configuration.fusion)
+        #expect(fusion.qformer == QFormerConfiguration(
+            queries: 3, hiddenSize: 6, layerCount: 2, headCount: 2, intermediateSize: 5, crossAttentionFrequency: 2, layerNormEpsilon: 1e-12))
+        #expect(fusion.kernel == 1 && fusion.aligner == [layer("qformer.projection", 6, 8, nil)] && fusion.visionTokens(grid: 4) == 3)
+        #expect(checkpoint.tensors["qformer.encoder.layer.0.crossattention.attention.key.weight"]?.shape == [6, mbtf ? 4 : 12])
+        #expect(checkpoint.tensors["qformer.encoder.layer.1.crossattention.attention.key.weight"] == nil)
+    }
+
+    @Test func strategyRefusals() {
+        let table: [(String, (inout Fixture) -> Void, String, String)] = [
+            ("avgpool", { $0.fusion["kernel"] = 3 }, "kernel' is 3", "a divisor of the 4 x 4 patch grid: 1, 2, 4"),
+            ("avgpool", { $0.fusion["tokens_per_window"] = 2 }, "tokens_per_window' is 2, which strategy 'avgpool' has no place for", "1, or strategy 'stf'"),
+            ("tokenconcat", { $0.fusion["tokens_per_window"] = 4 }, "tokens_per_window' is 4, which strategy 'tokenconcat' has no place for", "1, or strategy 'stf'"),
+            ("avgpool", { $0.setFusion("stf", "window_conv", true) }, "stf.window_conv' is true, which strategy 'avgpool' has no place for", "false"),
+            ("tokenconcat", { $0.setFusion("stf", "channels", [20, 9]) }, "stf.channels' ends in 9", "8, the decoder's hidden size"),
+            ("qformer", { $0.fusion["stf"] = ["channels": [8]] }, "stf' is set, which strategy 'qformer' has no place for", "null"),
+            ("qformer", { $0.fusion["kernel"] = 2 }, "kernel' is 2, but strategy 'qformer' reads every token", "1"),
+            ("qformer", { $0.fusion["qformer"] = nil as Any? }, "qformer' is missing", "an object"),
+            ("qformer", { $0.setFusion("qformer", "heads", 4) }, "qformer.heads' is 4", "a divisor of the hidden size 6: 1, 2, 3, 6"),
+            ("qformer", { $0.setFusion("qformer", "queries", 0) }, "qformer.queries' is 0", "1 to 2147483647"),
+            ("qformer", { $0.setFusion("qformer", "cross_attention_frequency", 0) }, "qformer.cross_attention_frequency' is 0", "1 to 2147483647"),
+            ("qformer", { $0.setFusion("qformer", "layers", 10_001) }, "qformer.layers' is 10001", "1 to 10000"),
+            ("qformer", { $0.setFusion("qformer", "head", 2) }, "qformer.head' is not known", "'heads'"),
+        ]
+        for (name, spoil, problem, expected) in table {
+            #expect(strategy(name).failure(spoil) == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
+        }
+        #expect(strategy("qformer").failure { $0.setFusion("qformer", "queries", 4) } == """
+            error: wrong shape [1, 3, 6], at tensor 'model.qformer.query_tokens' of file 'DIR/model.safetensors'; \
+            expected [1, 4, 6] (by key 'mm_token_fusion.qformer')
+            """)
+        #expect(strategy("qformer").failure { $0.config["mm_vision_select_feature"] = "full" } == """
+            error: key 'mm_vision_select_feature' is 'full', which cannot be combined with strategy 'qformer', at file 'DIR/config.json'; \
+            expected 'patch'
+            """)
+    }
+
+    @Test func projectorOfAnotherDecoder() {
+        #expect(Fixture.llava.failure { $0.addLinear("model.mm_projector.2", 8, 10) } == """
+            error: wrong shape [10, 8], at tensor 'model.mm_projector.2.weight' of file 'DIR/model.safetensors'; \
+            expected [8, 8] (by key 'hidden_size', 8)
+            """)
+        #expect(strategy("qformer").failure { $0.addLinear("model.qformer_proj", 6, 10) } == """
+            error: wrong shape [10, 6], at tensor 'model.qformer_proj.weight' of file 'DIR/model.safetensors'; \
+            expected [8, 6] (by key 'hidden_size', 8)
+            """)
     }
 
     @Test func channelsAgainstTensors() {

@@ -11,7 +11,7 @@ import Testing
     private func entry(_ dtype: ElementType, _ bytes: [UInt8]) throws -> TensorEntry {
         let file = try MappedFile(path: folder.write("\(dtype)", [0xAA, 0xAA, 0xAA] + bytes + [0xAA]))
         return TensorEntry(
-            canonicalName: "a", sourceName: "b", dtype: dtype, shape: [bytes.count / dtype.size], file: file, range: 3..<UInt64(3 + bytes.count))
+            canonicalName: "a", sourceName: "b", dtype: dtype, shape: [bytes.count / dtype.blockBytes * dtype.blockElements], file: file, range: 3..<UInt64(3 + bytes.count))
     }
 
     private func bytes<T: FixedWidthInteger>(_ values: [T]) -> [UInt8] {
@@ -19,9 +19,11 @@ import Testing
     }
 
     @Test func sizes() throws {
-        #expect(ElementType.allCases.map(\.size) == [4, 2, 2])
-        #expect(StorageType.allCases.allSatisfy { [1, 2, 4, 8].contains($0.size) })
-        for type in ElementType.allCases { #expect(StorageType(rawValue: type.rawValue)?.size == type.size) }
+        #expect(ElementType.floats.map(\.blockBytes) == [4, 2, 2])
+        #expect(StorageType.allCases.allSatisfy { [nil, 1, 2, 4, 8].contains($0.size) })
+        for type in ElementType.allCases {
+            #expect(StorageType(rawValue: type.rawValue)?.size == (ElementType.floats.contains(type) ? type.blockBytes : nil))
+        }
         let half = try entry(.float16, [0, 0, 0, 0])
         #expect(half.elementCount == 2 && half.byteCount == 4)
         #expect(half.withBytes { $0.count } == 4)

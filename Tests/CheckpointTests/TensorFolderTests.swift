@@ -69,7 +69,7 @@ import Testing
         let expected = "'model.safetensors' or 'model.safetensors.index.json'"
         #expect(failure() == "error: no weights, at file 'DIR'; expected \(expected)")
         folder.write("pytorch_model-00001-of-00002.bin", "x")
-        #expect(failure() == "error: PyTorch weights 'pytorch_model-00001-of-00002.bin' are not supported yet, at file 'DIR'; expected \(expected)")
+        #expect(failure() == "error: PyTorch weights under the name 'pytorch_model-00001-of-00002.bin', at file 'DIR'; expected 'pytorch_model.bin' or 'pytorch_model.bin.index.json'")
         folder.write("weights.safetensors", "x")
         #expect(failure() == "error: no 'model.safetensors', only 'weights.safetensors', at file 'DIR'; expected \(expected)")
         folder.write("more.safetensors", "x")

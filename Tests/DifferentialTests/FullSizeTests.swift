@@ -68,8 +68,8 @@ private func publishedModel() -> (configuration: ModelConfiguration, tensors: [S
             case .layerNorm: #expect((operation.operands.count == 1) == (operation.name != "vision.pre_layernorm"), "\(operation.name)")
             case .attention(let attention): #expect(attention.scale == 1, "\(operation.name)")
             case .add: #expect(Bool(false), "\(operation.name)")
-            case .normalize, .extractPatches, .gatherWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
-                .multiply, .scale, .activation, .gate, .rotary, .cacheStore:
+            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
+                .multiply, .scale, .activation, .gate, .quantize, .pack, .rotary, .cacheStore:
                 break
             }
         }

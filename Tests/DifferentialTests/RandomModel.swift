@@ -6,56 +6,102 @@ import TestSupport
 
 @testable import Checkpoint
 
-/// A small model of a random architecture: any taps, with and without MBTF, window convolution and class token, any k and E that fit,
-/// grouped-query attention, odd widths, tied heads.
+/// A small model of a random architecture: every strategy, any taps, with and without MBTF, window convolution and class token, any k and
+/// E that fit, grouped-query attention, both rotary forms, odd widths, tied heads.
 struct RandomModel {
+    enum Strategy: String, CaseIterable {
+        case stf, avgpool, tokenconcat, qformer
+        /// LLaVA-1.5's projector
+        case none
+        /// The fusion of the published weights
+        case released
+    }
+
+    let strategy: Strategy
     let configuration: ModelConfiguration
     let tensors: [String: SourceTensor]
 
-    init(seed: UInt64) {
+    init(seed: UInt64, vocabulary: Int = 11) {
         var random = SeededGenerator(seed: seed)
         func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &random)! }
 
-        let kernel = pick([1, 1, 2, 2, 3, 4])
+        // So that few seeds see all.
+        strategy = Strategy.allCases[Int(seed % UInt64(Strategy.allCases.count))]
+        let hasWindows = [.stf, .avgpool, .tokenconcat].contains(strategy)
+        let kernel = strategy == .released ? 2 : hasWindows ? pick([1, 2, 2, 3, 4]) : 1
         let grid = kernel * pick(kernel > 2 ? [1, 2] : [2, 3])
         let heads = pick([1, 2, 3])
         let vision = VisionConfiguration(
-            hiddenSize: heads * pick([2, 4, 6]) * 2, layerCount: pick([1, 2, 3]), headCount: heads, intermediateSize: pick([5, 8, 16]),
-            imageSize: grid * 2, patchSize: 2, layerNormEpsilon: 1e-5, activation: pick([.quickGELU, .gelu]))
+            hiddenSize: heads * pick([2, 4, 6]) * 2, layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]), headCount: heads,
+            intermediateSize: pick([5, 8, 16]), imageSize: grid * 2, patchSize: 2, layerNormEpsilon: 1e-5,
+            activation: pick([.quickGELU, .gelu]))
 
-        let keepsClassToken = kernel == 1 && pick([false, false, true])
-        let taps = (0..<pick([1, 1, 2, 3])).map { _ in Int.random(in: 0...vision.layerCount, using: &random) }
-        let finalActivation: Activation? = pick([.gelu, nil])
-        var channels = taps.count * vision.hiddenSize
-        var mbtf: [ProjectionLayer] = []
-        if pick([true, false]) {
-            mbtf = chain("mbtf", 1, [channels, 4 * vision.hiddenSize, vision.hiddenSize], final: finalActivation)
-            channels = vision.hiddenSize
+        func tap() -> Int { Int.random(in: 0...vision.layerCount, using: &random) }
+        let taps: [Int]
+        switch strategy {
+        case .none: taps = [tap()]
+        case .released:
+            let first = tap()
+            taps = [first] + stride(from: 3, to: first, by: 3).reversed()
+        case .stf, .avgpool, .tokenconcat, .qformer: taps = (0..<pick([1, 1, 2, 3])).map { _ in tap() }
         }
+        let finalActivation: Activation? = [.none, .released].contains(strategy) ? nil : pick([.gelu, nil])
         let keyValueHeads = pick([1, 2])
         let headSize = pick([4, 6])
         let decoderHeads = keyValueHeads * pick([1, 2, 3])
         let decoder = DecoderConfiguration(
             hiddenSize: decoderHeads * headSize, layerCount: pick([1, 2]), headCount: decoderHeads, keyValueHeadCount: keyValueHeads,
-            headSize: headSize, intermediateSize: pick([7, 12]), vocabularySize: 11, rmsNormEpsilon: 1e-6, ropeTheta: pick([100, 10000]),
-            maxPositionEmbeddings: 64, tiedEmbeddings: pick([true, false]))
+            headSize: headSize, intermediateSize: pick([7, 12]), vocabularySize: vocabulary, rmsNormEpsilon: 1e-6,
+            ropeTheta: pick([100, 10000]),
+            ropeScaling: pick([
+                nil, nil, RopeScaling(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 32),
+            ]), maxPositionEmbeddings: 128, tiedEmbeddings: pick([true, false]))
 
-        let window = kernel * kernel * channels
-        let hasConvolution = !keepsClassToken && pick([true, false])
-        let convolved = hasConvolution ? pick([window, 12, 24]) : window
-        let tokens = keepsClassToken ? 1 : pick([1, 2, 3, 4, 8].filter { convolved % $0 == 0 })
-        var windowConvolution: ProjectionLayer?
-        if hasConvolution {
-            windowConvolution = ProjectionLayer(
-                weight: "stf.conv1.weight", bias: "stf.conv1.bias", inputChannels: channels, outputChannels: convolved,
-                activation: .gelu, kernel: kernel)
+        var fusion = FusionConfiguration(
+            taps: taps, kernel: kernel, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [],
+            keepsClassToken: strategy == .none && pick([true, false]))
+        var channels = taps.count * vision.hiddenSize
+        if strategy == .released || strategy != .none && pick([true, false]) {
+            // Wider than the layers behind it at times, so that two linear maps in a row are worth joining.
+            let output = strategy == .released ? vision.hiddenSize : pick([vision.hiddenSize, 2 * vision.hiddenSize])
+            fusion.mbtf = chain("mbtf", [channels, 4 * vision.hiddenSize, output], final: finalActivation)
+            channels = output
         }
-        let widths = [convolved / tokens] + (pick([true, false]) ? [10] : []) + [decoder.hiddenSize]
-        let fusion = FusionConfiguration(
-            taps: taps, kernel: kernel, tokensPerWindow: tokens, mbtf: mbtf, windowConvolution: windowConvolution,
-            aligner: chain("stf", hasConvolution ? 2 : 1, widths, final: finalActivation), keepsClassToken: keepsClassToken)
+        let middle = pick([true, false]) ? [10] : []
+        switch strategy {
+        case .none, .released:
+            fusion.aligner = chain("projector", layer: "linear", [kernel * kernel * channels] + middle + [decoder.hiddenSize], final: nil)
+        case .qformer:
+            let heads = pick([1, 2])
+            let qformer = QFormerConfiguration(
+                queries: pick([1, 3, 5]), hiddenSize: heads * pick([3, 4]), layerCount: pick([1, 2, 3]), headCount: heads,
+                intermediateSize: pick([6, 9]), crossAttentionFrequency: pick([1, 2]), layerNormEpsilon: pick([1e-12, 1e-5]))
+            fusion.qformer = qformer
+            fusion.aligner = [
+                ProjectionLayer(
+                    weight: "qformer.projection.weight", bias: "qformer.projection.bias", inputChannels: qformer.hiddenSize,
+                    outputChannels: decoder.hiddenSize, activation: nil, kernel: 1)
+            ]
+        case .avgpool:
+            fusion.averagesWindow = true
+            fusion.aligner = chain("stf", [channels] + middle + [decoder.hiddenSize], final: finalActivation)
+        case .tokenconcat:
+            fusion.aligner = chain("stf", [kernel * kernel * channels] + middle + [decoder.hiddenSize], final: finalActivation)
+        case .stf:
+            let window = kernel * kernel * channels
+            let hasConvolution = pick([true, false])
+            let convolved = hasConvolution ? pick([window, 12, 24]) : window
+            fusion.tokensPerWindow = pick([1, 2, 3, 4, 8].filter { convolved % $0 == 0 })
+            if hasConvolution {
+                fusion.windowConvolution = ProjectionLayer(
+                    weight: "stf.conv1.weight", bias: "stf.conv1.bias", inputChannels: channels, outputChannels: convolved,
+                    activation: .gelu, kernel: kernel)
+            }
+            let widths = [convolved / fusion.tokensPerWindow] + middle + [decoder.hiddenSize]
+            fusion.aligner = chain("stf", first: hasConvolution ? 2 : 1, widths, final: finalActivation)
+        }
         configuration = ModelConfiguration(
-            name: "random-\(seed)", layout: .configurable, vision: vision, fusion: fusion,
+            name: "random-\(seed)", layout: [.none, .released].contains(strategy) ? .llava : .configurable, vision: vision, fusion: fusion,
             preprocessing: PreprocessingConfiguration(
                 imageSize: vision.imageSize, mode: .pad, mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28]),
             decoder: decoder,
@@ -63,28 +109,40 @@ struct RandomModel {
 
         var tensors: [String: SourceTensor] = [:]
         let dtype: DType = pick([.float32, .float16, .bfloat16])
-        func add(_ name: String, _ source: String, _ shape: [Int]) {
-            tensors[name] = SourceTensor(name: source, type: TensorType(dtype, fixed: shape))
+        func add(_ tensor: ExpectedTensor) {
+            tensors[tensor.canonicalName] = SourceTensor(name: tensor.sourceName, type: TensorType(dtype, fixed: tensor.shape))
         }
         // With some blocks after the last tap left out of the file.
-        for tensor in visionTensors(vision, prefix: "tower.", lastTap: fusion.lastTap) where tensor.isRequired || seed % 2 == 0 {
-            add(tensor.canonicalName, tensor.sourceName, tensor.shape)
-        }
-        for tensor in decoderTensors(decoder) { add(tensor.canonicalName, tensor.sourceName, tensor.shape) }
-        for layer in mbtf + (windowConvolution.map { [$0] } ?? []) + fusion.aligner {
+        let prefix = "model.vision_tower.vision_tower.vision_model."
+        for tensor in visionTensors(vision, prefix: prefix, lastTap: fusion.lastTap) where tensor.isRequired || seed % 2 == 0 { add(tensor) }
+        for tensor in decoderTensors(decoder) { add(tensor) }
+        if let qformer = fusion.qformer { for tensor in qformerTensors(qformer, inputChannels: channels) { add(tensor) } }
+        for layer in fusion.mbtf + (fusion.windowConvolution.map { [$0] } ?? []) + fusion.aligner {
             let kernelShape = layer.kernel == 1 ? [] : [layer.kernel, layer.kernel]
-            add(layer.weight, layer.weight, [layer.outputChannels, layer.inputChannels] + kernelShape)
-            add(layer.bias, layer.bias, [layer.outputChannels])
+            let shapes = [layer.weight: [layer.outputChannels, layer.inputChannels] + kernelShape, layer.bias: [layer.outputChannels]]
+            for (name, shape) in shapes {
+                add(ExpectedTensor(canonicalName: name, sourceName: Self.sourceName(name, strategy, layers: fusion.aligner.count), shape: shape))
+            }
         }
         self.tensors = tensors
     }
+
+    /// What the file of a layer's strategy calls it.
+    private static func sourceName(_ name: String, _ strategy: Strategy, layers: Int) -> String {
+        let parts = name.split(separator: ".").map(String.init)
+        if name.hasPrefix("qformer.projection.") { return "model.qformer_proj.\(parts[2])" }
+        guard [.none, .released].contains(strategy), let number = parts[1].last?.wholeNumberValue else { return "model.\(name)" }
+        if parts[0] == "projector", layers == 1 { return "model.mm_projector.\(parts[2])" }
+        let module = parts[0] == "mbtf" ? "mm_projector_crosslayer" : "mm_projector"
+        return "model.\(module).\(2 * (number - 1)).\(parts[2])"
+    }
 }
 
-private func chain(_ name: String, _ first: Int, _ widths: [Int], final: Activation?) -> [ProjectionLayer] {
+func chain(_ name: String, layer: String = "conv", first: Int = 1, _ widths: [Int], final: Activation?) -> [ProjectionLayer] {
     (1..<widths.count).map { index in
-        let number = first + index - 1
+        let stem = "\(name).\(layer)\(first + index - 1)"
         return ProjectionLayer(
-            weight: "\(name).conv\(number).weight", bias: "\(name).conv\(number).bias", inputChannels: widths[index - 1],
+            weight: "\(stem).weight", bias: "\(stem).bias", inputChannels: widths[index - 1],
             outputChannels: widths[index], activation: index == widths.count - 1 ? final : .gelu, kernel: 1)
     }
 }

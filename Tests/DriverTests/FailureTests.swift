@@ -56,15 +56,18 @@ import Testing
     }
 
     @Test func missingModel() throws {
-        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json'")
-        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json'")
+        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json', or a GGUF file")
+        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json', or a GGUF file")
     }
 
     @Test func badOptions() throws {
         let model = goldens + "/llava-linear"
         let cases: [([String], String)] = [
-            (["--precision", "int8"], "error: precision 'int8' does not exist yet, at option '--precision'; expected 'f32'"),
-            (["--precision", "f16"], "unknown value 'f16', at option '--precision'; expected 'f32', 'bf16', 'int8' or 'int4'"),
+            (["--precision", "in8"], "error: unknown value 'in8'; did you mean 'int8'?, at option '--precision'"),
+            (["--precision-for", "=int8"], "error: unknown value '=int8', at option '--precision-for'; expected PATTERN=TYPE"),
+            (["--precision-for", "*=fast"], "error: unknown value 'fast', at option '--precision-for'; expected 'f32', 'bf16', 'int8' or 'int4'"),
+            (["--kv", "int4"], "error: unknown value 'int4', at option '--kv'; expected 'f32', 'bf16' or 'int8'"),
+            (["--precision", "f16"], "unknown value 'f16'; did you mean 'bf16'?, at option '--precision'; expected 'f32', 'bf16', 'int8' or 'int4'"),
             (["--target", "aarch64"], "code for every level of target 'aarch64' does not exist yet, at option '--target'"),
             (["--target", "sparc"], "unknown value 'sparc', at option '--target'; expected 'x86-64', 'aarch64' or 'native'"),
             (["--context", "0"], "context 0 is too small, at option '--context'; expected at least 1 position"),

@@ -5,9 +5,11 @@ import Testing
 struct GoldenManifest: Decodable {
     struct Checkpoint: Decodable, Sendable, CustomTestStringConvertible {
         var checkpoint: String
+        /// Where several stand on one checkpoint
+        var name: String?
         var compile: [String]
         var cases: [Case]
-        var testDescription: String { checkpoint }
+        var testDescription: String { name ?? checkpoint }
     }
 
     struct Case: Decodable, Sendable {
@@ -28,10 +30,14 @@ struct GoldenManifest: Decodable {
 
     var checkpoints: [Checkpoint]
 
-    static let checkpoints: [Checkpoint] = {
-        let data = FileManager.default.contents(atPath: goldens + "/manifest.json") ?? Data()
+    static let checkpoints = read("manifest.json")
+    /// The other file formats.
+    static let formats = read("formats/manifest.json")
+
+    private static func read(_ name: String) -> [Checkpoint] {
+        let data = FileManager.default.contents(atPath: "\(goldens)/\(name)") ?? Data()
         return (try? JSONDecoder().decode(GoldenManifest.self, from: data))?.checkpoints ?? []
-    }()
+    }
 }
 
 /// Runs one case through a compiled program and compares answer and arrays: relative l2 at most 1e-4, pixels within 1e-6.

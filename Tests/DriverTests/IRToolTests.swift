@@ -10,7 +10,7 @@ import Testing
 /// The options of `ir`, `opt` and `compile` that show and steer the passes.
 @Suite struct IRToolTests {
     static let model = goldens + "/fusion-paper"
-    static let passes = Pipeline.passes.map(\.name)
+    static let passes = Pipeline.passes(for: PrecisionPolicy(ModelOptions.defaultPrecision)).map(\.name)
 
     @Test func wrongCommandLines() throws {
         let model = Self.model
@@ -165,10 +165,10 @@ import Testing
     }.first { FileManager.default.isExecutableFile(atPath: $0) }
 
     /// The page uses itself in a real browser: folds, unfolds, selects, zooms, searches, and rebuilds both sides of each difference.
-    @Test(.enabled(if: browser != nil, "chromium is not installed"))
-    func htmlInABrowser() throws {
+    @Test(.enabled(if: browser != nil, "chromium is not installed"), arguments: ["fusion-paper", "avgpool-taps", "qformer"])
+    func htmlInABrowser(checkpoint: String) throws {
         let scratch = try Scratch()
-        try #require(try lmmc("ir", Self.model, "--html", scratch["page.html"]).status == 0)
+        try #require(try lmmc("ir", "\(goldens)/\(checkpoint)", "--html", scratch["page.html"]).status == 0)
         let result = try run([
             try #require(Self.browser), "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir=\(scratch["profile"])", "--virtual-time-budget=20000",
             "--dump-dom", "file://\(scratch["page.html"])#selftest",

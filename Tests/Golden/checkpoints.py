@@ -1,7 +1,8 @@
-"""Random small checkpoints in layouts A and C, with weights scaled so that every part of the path shows in the logits."""
+"""Random small checkpoints in layouts A, C and D, with weights scaled so that every part of the path shows in the logits."""
 import io
 import json
 import os
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import sentencepiece
 import torch
 from safetensors.torch import save_file
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 # Written for this file. The templates' words stand in it often, so that they become few tokens.
@@ -62,6 +64,8 @@ class Spec:
     # projector or fusion
     projector: str = "mlp2x_gelu"
     taps: list | None = None
+    strategy: str = "stf"
+    qformer: dict | None = None    # the key of config.json, for strategy 'qformer'
     k: int = 1
     tokens: int = 1
     mbtf: list | None = None
@@ -84,6 +88,9 @@ class Spec:
     eps: float = 1e-5
     eos: object = 2
     generation_eos: object = 2
+    decoder_only: bool = False     # layout D: no tower, no projector
+    tokenizer: str | None = None   # a folder of tokenizers/, in the place of the small SentencePiece model
+    bos: int | None = 1
     # files
     shards: int = 1
     old_extras: bool = False       # rotary inverse frequencies and position ids, as old releases carry them
@@ -95,7 +102,13 @@ class Spec:
         return self.mbtf[-1] if self.mbtf else self.c1 * (len(self.taps) if self.taps else 1)
 
     @property
+    def convolves(self):
+        return self.strategy == "stf" and self.window_conv
+
+    @property
     def visual_tokens(self):
+        if self.strategy == "qformer":
+            return self.qformer["queries"]
         side = self.image // self.patch
         if self.taps is None and self.projector == "stf":
             return (side // 2) ** 2
@@ -140,6 +153,28 @@ def tower_tensors(spec, w, prefix):
     w.norm(prefix + "post_layernorm", c)
 
 
+def qformer_tensors(spec, w):
+    q = spec.qformer
+    hidden = q["hidden_size"]
+
+    def attention(at, keys):
+        for name, into in (("query", hidden), ("key", keys), ("value", keys)):
+            w.linear(f"{at}.attention.{name}", hidden, into, 1.0 if name == "value" else 1.5)
+        w.linear(at + ".output.dense", hidden, hidden, 1.0)
+        w.norm(at + ".output.LayerNorm", hidden)
+    w.normal("model.qformer.query_tokens", (1, q["queries"], hidden), 1.0)
+    w.norm("model.qformer.layernorm", hidden)
+    for layer in range(q["layers"]):
+        at = f"model.qformer.encoder.layer.{layer}."
+        attention(at + "attention", hidden)
+        if layer % q.get("cross_attention_frequency", 2) == 0:
+            attention(at + "crossattention", spec.channels)
+        w.linear(at + "intermediate_query.dense", q["intermediate_size"], hidden, 1.4)
+        w.linear(at + "output_query.dense", hidden, q["intermediate_size"], 1.4)
+        w.norm(at + "output_query.LayerNorm", hidden)
+    w.linear("model.qformer_proj", spec.hidden, hidden, 1.0)
+
+
 def fusion_tensors(spec, w):
     if spec.taps is None:
         if spec.projector == "stf":
@@ -157,8 +192,10 @@ def fusion_tensors(spec, w):
     for number, out in enumerate(spec.mbtf or (), 1):
         w.linear(f"model.mbtf.conv{number}", out, into, 1.2 if number == 1 else 2.0, kernel=(1, 1))
         into = out
-    width, number = into * spec.k * spec.k, 1
-    if spec.window_conv:
+    if spec.strategy == "qformer":
+        return qformer_tensors(spec, w)
+    width, number = into if spec.strategy == "avgpool" else into * spec.k * spec.k, 1
+    if spec.convolves:
         w.linear("model.stf.conv1", width, into, 1.4, kernel=(spec.k, spec.k))
         number = 2
     into = width // spec.tokens
@@ -193,22 +230,30 @@ def config_json(spec, tower):
         "architectures": ["LlavaLlamaForCausalLM"], "model_type": spec.model_type, "vocab_size": spec.vocab, "hidden_size": spec.hidden,
         "intermediate_size": spec.ff, "num_hidden_layers": spec.layers, "num_attention_heads": spec.heads, "num_key_value_heads": spec.kv_heads or spec.heads,
         "hidden_act": "silu", "max_position_embeddings": spec.context, "rms_norm_eps": spec.eps, "rope_theta": spec.theta, "rope_scaling": spec.rope_scaling,
-        "tie_word_embeddings": spec.tied, "bos_token_id": 1, "eos_token_id": spec.eos, "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[spec.dtype],
+        "tie_word_embeddings": spec.tied, "bos_token_id": spec.bos, "eos_token_id": spec.eos, "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[spec.dtype],
         "mm_vision_tower": tower, "mm_vision_select_layer": spec.select_layer, "mm_vision_select_feature": spec.feature, "mm_hidden_size": spec.c1,
         "mm_use_im_start_end": False, "mm_use_im_patch_token": False, "use_mm_proj": True, "image_aspect_ratio": spec.aspect,
     }
-    if spec.aspect is None:
+    if spec.decoder_only:
+        config = {key: value for key, value in config.items() if "mm_" not in key and not key.startswith("image_")}
+        config.update(architectures=["LlamaForCausalLM"], model_type="llama")
+    elif spec.aspect is None:
         del config["image_aspect_ratio"]
     if spec.head_dim:
         config["head_dim"] = spec.head_dim
+    if spec.decoder_only:
+        return config
     if spec.taps is None:
         config["mm_projector_type"] = "mlp2x_gelu" if spec.projector == "stf" else spec.projector
     else:
-        stf = ([spec.channels * spec.k * spec.k] if spec.window_conv else []) + spec.stf
-        config["mm_token_fusion"] = {
-            "strategy": "stf", "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
-            "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None,
-            "stf": {"channels": stf, "final_activation": spec.stf_final, **({} if spec.window_conv else {"window_conv": False})}}
+        key = {"strategy": spec.strategy, "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
+               "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None}
+        if spec.strategy == "qformer":
+            key["qformer"] = spec.qformer
+        else:
+            stf = ([spec.channels * spec.k * spec.k] if spec.convolves else []) + spec.stf
+            key["stf"] = {"channels": stf, "final_activation": spec.stf_final, **({} if spec.window_conv else {"window_conv": False})}
+        config["mm_token_fusion"] = key
     return config
 
 
@@ -260,16 +305,18 @@ def save(tensors, folder, shards):
 def make_checkpoint(spec, folder, tokenizer):
     """Writes the checkpoint folder; the tower's folder is 'clip' inside it. `tokenizer`: the bytes of tokenizer.model."""
     tower = os.path.join(folder, "clip")
-    os.makedirs(tower, exist_ok=True)
+    os.makedirs(folder if spec.decoder_only else tower, exist_ok=True)
     w, inner = Weights(spec.seed), "model.vision_tower.vision_tower.vision_model."
     decoder_tensors(spec, w)
-    fusion_tensors(spec, w)
-    tower_tensors(spec, w, inner)
+    if not spec.decoder_only:
+        fusion_tensors(spec, w)
+        tower_tensors(spec, w, inner)
     tower_dtype = DTYPES[spec.tower_dtype or spec.dtype]
     stored = {name: tensor.to(tower_dtype if name.startswith(inner) else DTYPES[spec.dtype]) for name, tensor in w.tensors.items()}
-    if spec.old_extras:
+    if spec.old_extras and not spec.decoder_only:
         stored[inner + "embeddings.position_ids"] = torch.arange((spec.image // spec.patch) ** 2 + 1)[None]
-    write_tower_folder(spec, tower)
+    if not spec.decoder_only:
+        write_tower_folder(spec, tower)
     if not spec.inside:
         own = {name[len("model.vision_tower.vision_tower."):]: stored.pop(name) for name in list(stored) if name.startswith(inner)}
         if spec.full_clip:
@@ -279,7 +326,10 @@ def make_checkpoint(spec, folder, tokenizer):
     save(stored, folder, spec.shards)
     write_json(os.path.join(folder, "config.json"), config_json(spec, "clip"))
     if spec.generation_eos is not None:
-        write_json(os.path.join(folder, "generation_config.json"), {"bos_token_id": 1, "eos_token_id": spec.generation_eos, "transformers_version": "4.31.0"})
+        write_json(os.path.join(folder, "generation_config.json"), {"bos_token_id": spec.bos, "eos_token_id": spec.generation_eos, "transformers_version": "4.31.0"})
+    if spec.tokenizer:
+        shutil.copy(os.path.join(HERE, "tokenizers", spec.tokenizer, "tokenizer.json"), folder)
+        return
     write_json(os.path.join(folder, "tokenizer_config.json"), {"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer", "legacy": True})
     with open(os.path.join(folder, "tokenizer.model"), "wb") as file:
         file.write(tokenizer)
@@ -307,7 +357,8 @@ def random_spec(rng, seed):
         spec.projector, spec.blocks, spec.vision_ff, side = "stf", 24, min(spec.vision_ff, 40), 2 * rng.randint(2, 4)
         spec.select_layer = pick([-2, -2, -1, 23])
     else:
-        spec.k, spec.tokens = pick([1, 2, 3, 4]), pick([1, 2, 4, 8])
+        spec.strategy = pick(["stf", "stf", "avgpool", "tokenconcat", "qformer"])
+        spec.k, spec.tokens = pick([1, 2, 3, 4]) if spec.strategy != "qformer" else 1, pick([1, 2, 4, 8]) if spec.strategy == "stf" else 1
         side = spec.k * rng.randint(1 + (spec.k == 1), 8 // spec.k + (spec.k == 1))
         spec.taps = [rng.randint(-spec.blocks - 1, spec.blocks) for _ in range(rng.randint(1, 4))]
         spec.mbtf = pick([None, [rng.randint(9, 90), rng.randint(2, 5) * 8]])
@@ -316,6 +367,12 @@ def random_spec(rng, seed):
             spec.taps = spec.taps[:2]
         spec.mbtf_final, spec.window_conv, spec.stf_final = pick([True, False]), pick([True, False]), pick([True, False])
         spec.stf = [rng.randint(9, 90), spec.hidden]
+        if spec.strategy == "qformer":
+            heads = rng.randint(1, 4)
+            spec.qformer = {"queries": rng.randint(1, 9), "hidden_size": heads * rng.randint(3, 9), "layers": rng.randint(1, 4), "heads": heads,
+                            "intermediate_size": rng.randint(9, 60), "cross_attention_frequency": rng.randint(1, 3), "layer_norm_eps": pick([1e-12, 1e-5])}
+        if spec.strategy != "stf":
+            spec.window_conv = True  # the key is left out
     spec.image = spec.patch * side
     while spec.visual_tokens > 300:  # two images and a prompt fit into the context
         spec.tokens //= 2

@@ -76,9 +76,47 @@ CHECKPOINTS = {
     "fusion-e8-no-conv": (Spec(c1=18, vision_heads=2, vision_ff=30, image=32, patch=4, blocks=3, inside=False, tower_dtype="F32", aspect="square", taps=[-2, -1, 1], k=2, tokens=8,
                                mbtf=[72, 16], stf=[64, 40], window_conv=False, hidden=40, heads=5, kv_heads=1, ff=60, layers=2, context=320), [
         case("rgba", ["rgba.png"], prompt="What is it?")]),
+    "avgpool-mbtf": (Spec(c1=24, vision_heads=3, vision_ff=36, blocks=3, taps=[1, 2, 3], strategy="avgpool", k=2, mbtf=[48, 24], mbtf_final=False, stf=[60, 36],
+                          hidden=36, heads=3, ff=52, layers=2), [
+        case("square", ["square.png"], prompt="What is it?")]),
+    "avgpool-taps": (Spec(dtype="BF16", c1=20, vision_heads=2, vision_ff=32, blocks=3, image=36, patch=4, taps=[3, 1, 3], strategy="avgpool", k=3, stf=[64, 40], stf_final=False,
+                          hidden=40, heads=5, kv_heads=1, ff=48, layers=2, tied=True), [
+        case("grey", ["grey.png"], raw="A <image> B")]),
+    "tokenconcat": (Spec(c1=16, vision_heads=2, vision_ff=28, blocks=2, taps=[2], strategy="tokenconcat", k=2, stf=[72, 32], stf_final=False, hidden=32, heads=4, kv_heads=2,
+                         ff=48, layers=2), [
+        case("alpha", ["rgba.png"], prompt="What is it?")]),
+    "tokenconcat-mbtf": (Spec(dtype="F32", c1=12, vision_heads=1, vision_ff=20, blocks=2, image=24, patch=4, taps=[1, 2], strategy="tokenconcat", k=3, mbtf=[20, 10],
+                              mbtf_final=False, stf=[32], stf_final=False, hidden=32, heads=2, ff=40, layers=2, tied=True), [
+        case("wide", ["wide.png"], prompt="Describe the image")]),
+    "qformer": (Spec(c1=20, vision_heads=2, vision_ff=32, blocks=2, taps=[2], strategy="qformer",
+                     qformer={"queries": 6, "hidden_size": 24, "layers": 3, "heads": 3, "intermediate_size": 40, "cross_attention_frequency": 2, "layer_norm_eps": 1e-12},
+                     hidden=36, heads=3, ff=48, layers=2), [
+        case("tall", ["tall.png"], prompt="What is it?"),
+        case("two-images", ["square.png", "grey.png"], prompt="first <image> then, second", tokens=8)]),
+    "qformer-mbtf": (Spec(dtype="BF16", c1=16, vision_heads=2, vision_ff=28, blocks=3, taps=[1, 3], strategy="qformer", mbtf=[40, 12], mbtf_final=False,
+                          qformer={"queries": 9, "hidden_size": 20, "layers": 2, "heads": 4, "intermediate_size": 30, "cross_attention_frequency": 1, "layer_norm_eps": 1e-5},
+                          hidden=32, heads=4, kv_heads=2, ff=40, layers=2, tied=True), [
+        case("palette", ["palette.png"], prompt="How many birds are there?")]),
+    "decoder-tied": (Spec(decoder_only=True, dtype="BF16", hidden=40, heads=5, kv_heads=1, ff=60, layers=3, tied=True, theta=500000.0, rope_scaling=LLAMA3, old_extras=True), [
+        case("prompt", [], prompt="The largest circle is", tokens=24),
+        case("raw", [], raw="<s>USER: What is in the picture?</s> ASSISTANT:")]),
+    "decoder-untied": (Spec(decoder_only=True, hidden=36, heads=3, head_dim=16, ff=50, layers=2, shards=2, generation_eos=None), [
+        case("image-word", [], prompt="the <image> word is plain text", tokens=12)]),
+    "llava-llama3": (Spec(tokenizer="llama3", vocab=440, bos=421, eos=[422, 425], generation_eos=[422, 424], c1=24, vision_heads=3, vision_ff=40, blocks=3, hidden=40,
+                          heads=5, kv_heads=1, ff=60, layers=2, theta=500000.0, rope_scaling=LLAMA3, context=384), [
+        case("photo", ["wide.png"], prompt="What is in the picture? <|eot_id|> is plain text, don't read it: 12345", tokens=16),
+        case("stops", [], prompt="How many birds are there?", tokens=24),
+        case("raw", ["square.png"], raw="<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nLook:  <image>\n  it's\u65e5\u672c<|eot_id|>", tokens=8)]),
+    "decoder-smollm2": (Spec(decoder_only=True, tokenizer="smollm2", vocab=380, bos=None, eos=2, generation_eos=None, hidden=48, heads=3, kv_heads=1, ff=64, layers=2, tied=True), [
+        case("prompt", [], prompt="There are 1234 birds; they don't  sing", tokens=12),
+        case("chat", [], raw="<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\n", tokens=12)]),
+    "decoder-metaspace": (Spec(decoder_only=True, tokenizer="first", generation_eos=None, hidden=32, heads=4, ff=48, layers=2), [
+        case("turns", [], raw="the end.</s>the <s> start", tokens=10)]),
 }
+# thousands of the seed, where it is not the place in the list
+SEEDS = {"decoder-tied": 13, "decoder-untied": 14}
 # checkpoint -> (case, step, file): the token generated there becomes one more eos id, so that the run stops
-STOPS = {"fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
+STOPS = {"llava-llama3": ("stops", 10, "generation_eos"), "fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
 
 
 def opened(name):
@@ -93,18 +131,22 @@ def opened(name):
 
 def run(model, c):
     raw = c["prompt"] is None
-    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"])
+    template = "none" if model.tower is None else "llama-3" if "<|eot_id|>" in model.prompts.special else "vicuna_v1"
+    return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"], template)
 
 
 def good(spec, cases, results, pieces):
     """Whether greedy tokens are clear of ties, varied, and all in the tokenizer."""
     for c, result in zip(cases, results):
         ids = result["tokens"]["tokens"]
+        if spec.tokenizer in ("prepend", "first", "words") and "\ufffd" in result["tokens"]["text"]:
+            return False  # of a run of byte pieces that is no UTF-8 the tokenizers library makes U+FFFD altogether, programs only of the bytes that are none
         if margin(result["logits"]) < 3e-3 or len(set(ids)) < len(ids) * 0.5 or any(i >= pieces for i in ids):
             return False
     return True
 
 
+@torch.no_grad()
 def check_sensitivity(name, model, result):
     """Each of the known mistakes moves `projected` by far more than any tolerance; raises AssertionError otherwise."""
     fusion, pixels = model.fusion, torch.from_numpy(result["pixels"])
@@ -120,7 +162,7 @@ def check_sensitivity(name, model, result):
         reference.gelu = lambda x: F.gelu(x, approximate="tanh")
         wrong["tanh gelu"] = fusion.apply(hidden)
     reference.gelu = kept[0]
-    if fusion.k > 1 and not fusion.window:
+    if fusion.k > 1 and not fusion.window and not fusion.pools:
         reference.windows = lambda grid, k: kept[1](grid, k).reshape(len(grid), -1, grid.shape[1], k * k).transpose(2, 3).flatten(2)
         wrong["window order"] = fusion.apply(hidden)
     reference.windows = kept[1]
@@ -134,7 +176,7 @@ def make(name, tokenizer, pieces):
     spec, cases = CHECKPOINTS[name]
     folder = os.path.join(HERE, name)
     for attempt in range(200):
-        spec = replace(spec, seed=1000 * (1 + list(CHECKPOINTS).index(name)) + attempt)
+        spec = replace(spec, seed=1000 * SEEDS.get(name, 1 + list(CHECKPOINTS).index(name)) + attempt)
         shutil.rmtree(folder, ignore_errors=True)
         checkpoints.make_checkpoint(spec, folder, tokenizer)
         if name in STOPS:
@@ -142,16 +184,20 @@ def make(name, tokenizer, pieces):
             ids = run(reference.Reference(folder), next(c for c in cases if c["name"] == label))["tokens"]["tokens"]
             if len(ids) <= step or ids[step] in ids[:step]:
                 continue
-            spec = replace(spec, **{where: [2, ids[step]]})
+            spec = replace(spec, **{where: [*(spec.generation_eos if spec.tokenizer else [2]), ids[step]]})
             checkpoints.make_checkpoint(spec, folder, tokenizer)
         model = reference.Reference(folder)
         results = [run(model, c) for c in cases]
-        if good(spec, cases, results, pieces):
+        if good(spec, cases, results, model.prompts.count if spec.tokenizer else pieces):
             break
     else:
         sys.exit(f"{name}: no seed gives clear greedy tokens")
     single = [run(reference.Reference(folder, torch.float32), c) for c in cases]
     entry = {"checkpoint": name, "seed": spec.seed, "compile": ["--precision", "f32"], "cases": []}
+    if spec.decoder_only:
+        entry["decoder_only"] = True
+    if spec.tokenizer:
+        entry["tokenizer"] = spec.tokenizer
     for c, result, other in zip(cases, results, single):
         arrays = ["logits"] + ["projected"] * bool(c["images"]) + ["pixels"] * c["pixels"]
         if c["images"]:
@@ -164,6 +210,12 @@ def make(name, tokenizer, pieces):
         entry["cases"].append({
             "name": c["name"], "arguments": images + text + ["--max-tokens", str(c["max_tokens"])], "expected": expected, "compare": arrays,
             "float32_distance": {a: float(f"{distance(result[a], other[a]):.2e}") for a in arrays}, "top2_margin": round(margin(result["logits"]), 4)})
+    if spec.decoder_only:
+        folder_of_text = os.path.join(folder, "expected", "perplexity")
+        os.makedirs(folder_of_text)
+        with open(os.path.join(folder_of_text, "text.txt"), "w", encoding="utf-8") as file:
+            file.write(checkpoints.SENTENCES)
+        checkpoints.write_json(os.path.join(folder_of_text, "windows.json"), [model.perplexity(checkpoints.SENTENCES, window) for window in (33, 256)])
     size = sum(os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(folder) for file in files)
     print(f"{name}: seed {spec.seed}, {size // 1024} KiB, {[c['float32_distance']['logits'] for c in entry['cases']]}, {results[0]['tokens']['finish_reason']}")
     return entry

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The numeric reference: a LLaVA checkpoint run by transformers and plain torch, correctness before speed.
 
-Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion) and
-layout C (the same plus 'mm_token_fusion', strategy stf). CLIPVisionModel and LlamaForCausalLM do the two towers with
+Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion),
+layout C (the same plus 'mm_token_fusion') and layout D (LlamaForCausalLM alone). CLIPVisionModel, Blip2QFormerModel and LlamaForCausalLM do the towers with
 eager attention and no key-value cache; MBTF and STF are written here with torch.nn.functional.conv2d.
 
 float32: the transformers modules as they are.
@@ -14,24 +14,29 @@ writes pixels.npy [images,3,S,S], projected.npy [images,N,C3] (both absent witho
 (all float32) and tokens.json, with the meanings of the compiled binary's --dump and --json."""
 import argparse
 import json
+import math
 import os
 import re
 import sys
 
 import numpy as np
 import sentencepiece
+import tokenizers
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
-from transformers import AttentionInterface, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
+from transformers import AttentionInterface, Blip2QFormerConfig, Blip2QFormerModel, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 from transformers.models.llama import modeling_llama
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RELEASED_TAPS = (21, 18, 15, 12, 9, 6, 3)  # after the first, which is mm_vision_select_layer
 SYSTEM = "A chat between a curious {0} and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
-TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}"}
+TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}",
+             "llama-3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision assistant. You are able to understand the visual "
+                        "content that the user provides, and assist the user with a variety of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
+                        "{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"}
 
 
 class UnsupportedError(Exception):
@@ -149,21 +154,38 @@ def numbered(tensors, pattern, dtype):
     return layers
 
 
+def read_qformer(key, channels, tensors, dtype):
+    """The key 'qformer' of mm_token_fusion -> (model, query tokens [1, queries, hidden]) over tokens of `channels`."""
+    sizes = {"hidden_size": key["hidden_size"], "num_hidden_layers": key["layers"], "num_attention_heads": key["heads"], "intermediate_size": key["intermediate_size"]}
+    optional = {name: key[name] for name in ("cross_attention_frequency", "layer_norm_eps") if name in key}
+    config = Blip2QFormerConfig(**sizes, **optional, encoder_hidden_size=channels, attn_implementation="exact" if dtype == torch.float64 else "eager")
+    weights = {name: tensor.to(dtype) for name, tensor in stripped(tensors, "model.qformer.").items()}
+    queries = weights.pop("query_tokens")
+    if queries.shape != (1, key["queries"], key["hidden_size"]):
+        raise UnsupportedError(f"query tokens {list(queries.shape)} are not those of config.json")
+    return filled(Blip2QFormerModel(config).to(dtype), weights, dtype), queries
+
+
 class Fusion:
-    """taps -> MBTF -> STF, or the plain projector. `apply` takes hidden states, a list of [images, 1 + H*W, C1], to [images, N, C3]."""
+    """taps -> MBTF -> a strategy's windows or queries, or the plain projector. `apply` takes hidden states, a list of [images, 1 + H*W, C1], to [images, N, C3]."""
 
     def __init__(self, config, tensors, dtype):
         key = config.get("mm_token_fusion")
         self.feature = config.get("mm_vision_select_feature", "patch")
         self.k, self.tokens, self.mbtf, self.window, self.mbtf_final, self.final = 1, 1, [], None, False, False
+        self.pools, self.qformer = False, None
         if key is not None:
-            if key["strategy"] != "stf":
-                raise UnsupportedError(f"strategy '{key['strategy']}' is not covered")
-            self.taps, self.k, self.tokens = key["taps"], key["kernel"], key["tokens_per_window"]
+            self.taps, self.k, self.tokens = key["taps"], key.get("kernel", 1), key.get("tokens_per_window", 1)
             if key.get("mbtf"):
                 self.mbtf, self.mbtf_final = numbered(tensors, r"model\.mbtf\.conv(\d+)", dtype), key["mbtf"]["final_activation"]
+            if key["strategy"] == "qformer":
+                channels = self.mbtf[-1][0].shape[0] if self.mbtf else len(self.taps) * config["mm_hidden_size"]
+                self.qformer = read_qformer(key["qformer"], channels, tensors, dtype)
+                self.layers = [(tensors["model.qformer_proj.weight"].to(dtype)[:, :, None, None], tensors["model.qformer_proj.bias"].to(dtype))]
+                return
+            self.pools = key["strategy"] == "avgpool"
             self.layers, self.final = numbered(tensors, r"model\.stf\.conv(\d+)", dtype), key["stf"]["final_activation"]
-            if key["stf"].get("window_conv", True):
+            if key["strategy"] == "stf" and key["stf"].get("window_conv", True):
                 self.window = self.layers.pop(0)
             self.check(key)
             return
@@ -190,10 +212,16 @@ class Fusion:
             x = layers_1x1(x, self.mbtf, self.mbtf_final)
         if first == 0:
             return layers_1x1(x, self.layers, self.final)
+        if self.qformer:
+            model, queries = self.qformer
+            x = model(query_embeds=queries.expand(len(x), -1, -1), encoder_hidden_states=x).last_hidden_state
+            return layers_1x1(x, self.layers, self.final)
         side = round(x.shape[1] ** 0.5)
         grid = x.transpose(1, 2).reshape(x.shape[0], x.shape[2], side, side)
         if self.window:
             x = gelu(F.conv2d(grid, *self.window, stride=self.k)).flatten(2).transpose(1, 2)
+        elif self.pools:
+            x = F.avg_pool2d(grid, self.k).flatten(2).transpose(1, 2)
         else:
             x = windows(grid, self.k)
         x = x.reshape(x.shape[0], x.shape[1] * self.tokens, x.shape[2] // self.tokens)
@@ -242,36 +270,93 @@ class Preprocessor:
 class Prompts:
     """SentencePiece ids of prompts. Special tokens are the control pieces, read as ids in raw prompts only."""
 
-    def __init__(self, path):
+    def __init__(self, path, images):
+        self.images = images
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
         self.special = {self.sp.id_to_piece(i): i for i in range(self.sp.get_piece_size()) if self.sp.is_control(i)}
 
+    @property
+    def bos(self):
+        return self.sp.bos_id()
+
+    @property
+    def eos(self):
+        return self.sp.eos_id()
+
+    @property
+    def count(self):
+        return self.sp.get_piece_size()
+
+    def encode(self, text):
+        return self.sp.encode(text)
+
     def pieces(self, text, raw):
-        """Lists of ids, one more than there are '<image>' in the text, without BOS."""
+        """Lists of ids, one more than there are '<image>' places in the text, without BOS."""
         pattern = "(" + "|".join(map(re.escape, self.special)) + ")"
         pieces = []
-        for piece in text.split("<image>"):
+        for piece in text.split("<image>") if self.images else [text]:
             ids = []
             for part in re.split(pattern, piece) if raw else [piece]:
-                ids += [self.special[part]] if raw and part in self.special else self.sp.encode(part)
+                ids += [self.special[part]] if raw and part in self.special else self.encode(part)
             pieces.append(ids)
         return pieces
 
     def prompt(self, text, images, raw, template):
         """The pieces of a prompt with BOS at the very start, once."""
-        places = text.count("<image>")
+        places = text.count("<image>") if self.images else 0
         if places > images or raw and places < images:
             raise UnsupportedError(f"{images} images for {places} places")
         if not raw:
-            text = TEMPLATES[template].format("<image>\n" * (images - places) + text)
-        pieces = self.pieces(text, raw)
-        if pieces[0][:1] != [self.sp.bos_id()]:
-            pieces[0].insert(0, self.sp.bos_id())
+            before, after = TEMPLATES[template].split("{}")
+            text = "<image>\n" * (images - places) + text
+            # A template's own special tokens are read, the user's words stay plain.
+            text = self.joined(before, text, after) if template == "llama-3" else before + text + after
+        pieces = text if isinstance(text, list) else self.pieces(text, raw)
+        if self.bos is not None and pieces[0][:1] != [self.bos]:
+            pieces[0].insert(0, self.bos)
+        return pieces
+
+    def joined(self, before, text, after):
+        """The pieces of words between two parts with special tokens; what stands between two such tokens or images is encoded as one."""
+        last = max(before.rfind(token) + len(token) for token in self.special if token in before)
+        first = min(after.find(token) for token in self.special if token in after)
+        pieces = self.pieces(before[last:] + text + after[:first], False)
+        pieces[0] = self.pieces(before[:last], True)[0] + pieces[0]
+        pieces[-1] = pieces[-1] + self.pieces(after[first:], True)[0]
         return pieces
 
     def text(self, ids):
         """Ids -> text; ids past the tokenizer's last piece (padding rows of the head) say nothing."""
         return self.sp.decode([i for i in ids if i < self.sp.get_piece_size()])
+
+
+class JSONPrompts(Prompts):
+    """The same with the tokenizers library and a tokenizer.json."""
+
+    def __init__(self, path, images):
+        self.images, self.tokenizer = images, tokenizers.Tokenizer.from_file(path)
+        self.special = {token.content: i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+
+    @property
+    def bos(self):
+        first = self.tokenizer.encode("").ids
+        return first[0] if first else None
+
+    eos = None
+
+    @property
+    def count(self):
+        return self.tokenizer.get_vocab_size()
+
+    def encode(self, text, raw=False):
+        self.tokenizer.encode_special_tokens = not raw
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def pieces(self, text, raw):
+        return [self.encode(piece, raw) for piece in (text.split("<image>") if self.images else [text])]
+
+    def text(self, ids):
+        return self.tokenizer.decode([i for i in ids if i < self.count], skip_special_tokens=True)
 
 
 # ---- the model
@@ -292,8 +377,9 @@ class Reference:
         self.config = config
         tensors = read_tensors(folder)
         self.attention = "exact" if dtype == torch.float64 else "eager"
-        self.prompts = Prompts(os.path.join(folder, "tokenizer.model"))
-        self.eos = eos_ids(folder, config, self.prompts.sp.eos_id())
+        kind, file = (Prompts, "tokenizer.model") if os.path.exists(os.path.join(folder, "tokenizer.model")) else (JSONPrompts, "tokenizer.json")
+        self.prompts = kind(os.path.join(folder, file), config["model_type"] != "llama")
+        self.eos = eos_ids(folder, config, self.prompts.eos)
         self.decoder = self.read_decoder(config, tensors)
         self.tower = None
         tower_folder = vision_tower or (os.path.join(folder, config["mm_vision_tower"]) if "mm_vision_tower" in config else None)
@@ -379,6 +465,18 @@ class Reference:
         result["tokens"] = {"tokens": ids, "prompt_tokens": sum(map(len, pieces)), "visual_tokens": len(images) and projected.shape[0] * projected.shape[1],
                             "text": self.prompts.text(ids), "finish_reason": reason, "prompt_ids": pieces}
         return result
+
+    @torch.no_grad()
+    def perplexity(self, text, window):
+        """As --perplexity --json says it: nll and perplexity of the second halves of windows that do not overlap, BOS first in each."""
+        bos = self.prompts.bos
+        ids, total, count = ([] if bos is None else [bos]) + self.prompts.encode(text), 0.0, 0
+        for start in range(0, len(ids) // window * window, window):
+            tokens = torch.tensor([ids[start] if bos is None else bos] + ids[start + 1:start + window])
+            logs = torch.log_softmax(self.decoder(tokens[None], use_cache=False).logits[0].double(), -1)
+            rows = torch.arange(window // 2, window - 1)
+            total, count = total - float(logs[rows, tokens[rows + 1]].sum()), count + len(rows)
+        return {"perplexity": math.exp(total / count), "nll": total / count, "tokens": count, "windows": len(ids) // window, "window": window}
 
 
 def write(result, folder, arrays=("pixels", "projected", "logits")):

@@ -63,6 +63,25 @@ def chain(x, weights, names, final):
     return x
 
 
+def qformer(cells, weights, key):
+    """Blip2QFormerModel on its queries: each sublayer's norm comes after the residual."""
+    eps = key["layer_norm_eps"]
+
+    def attend(x, keys, at):
+        q, k, v = (dense(y, weights, f"{at}.attention.{n}").reshape(len(y), key["heads"], -1).transpose(1, 0, 2) for n, y in (("query", x), ("key", keys), ("value", keys)))
+        y = (softmax(q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])) @ v).transpose(1, 0, 2).reshape(x.shape)
+        return layer_norm(x + dense(y, weights, at + ".output.dense"), weights, at + ".output.LayerNorm", eps)
+    x = layer_norm(weights["model.qformer.query_tokens"][0], weights, "model.qformer.layernorm", eps)
+    for layer in range(key["layers"]):
+        at = f"model.qformer.encoder.layer.{layer}."
+        x = attend(x, x, at + "attention")
+        if layer % key["cross_attention_frequency"] == 0:
+            x = attend(x, cells, at + "crossattention")
+        y = dense(gelu(dense(x, weights, at + "intermediate_query.dense")), weights, at + "output_query.dense")
+        x = layer_norm(x + y, weights, at + "output_query.LayerNorm", eps)
+    return x
+
+
 def fuse(states, weights, config):
     """Hidden states -> [N, C3]: model.md's definitions one by one."""
     key = config.get("mm_token_fusion")
@@ -74,16 +93,23 @@ def fuse(states, weights, config):
     elif key is None:
         names = ["model.mm_projector"] if config["mm_projector_type"] == "linear" else ["model.mm_projector.0", "model.mm_projector.2"]
         return chain(states[first][0 if config["mm_vision_select_feature"] == "cls_patch" else 1:], weights, names, False)
+    elif key["strategy"] == "qformer":
+        cells = chain(np.concatenate([states[tap][1:] for tap in key["taps"]], 1), weights, ["model.mbtf.conv1", "model.mbtf.conv2"] if key["mbtf"] else [],
+                      key["mbtf"] and key["mbtf"]["final_activation"])
+        return dense(qformer(cells, weights, key["qformer"]), weights, "model.qformer_proj")
     else:
         mbtf, mbtf_final = ["model.mbtf.conv1", "model.mbtf.conv2"] if key["mbtf"] else [], key["mbtf"] and key["mbtf"]["final_activation"]
-        conv, final = "model.stf.conv1" if key["stf"].get("window_conv", True) else None, key["stf"]["final_activation"]
-        layers = ["model.stf.conv2", "model.stf.conv3"] if conv else ["model.stf.conv1", "model.stf.conv2"]
+        conv, final = "model.stf.conv1" if key["strategy"] == "stf" and key["stf"].get("window_conv", True) else None, key["stf"]["final_activation"]
+        layers = [f"model.stf.conv{number}" for number in range(1, 1 + len(key["stf"]["channels"]))][bool(conv):]
     k, tokens = key["kernel"], key["tokens_per_window"]
     cells = chain(np.concatenate([states[tap][1:] for tap in key["taps"]], 1), weights, mbtf, mbtf_final)
     side = int(len(cells) ** 0.5)
     rows = []
     for y in range(side // k):
         for x in range(side // k):
+            if key.get("strategy") == "avgpool":
+                rows.append(np.mean([cells[(y * k + dy) * side + x * k + dx] for dy in range(k) for dx in range(k)], 0))
+                continue
             window = np.empty(cells.shape[1] * k * k)
             for c in range(cells.shape[1]):
                 for dy in range(k):
@@ -151,16 +177,10 @@ class SecondImplementation(unittest.TestCase):
     def check(self, name, case):
         folder, expected = os.path.join(HERE, name), os.path.join(HERE, case["expected"])
         config, tensors = reference.read_json(os.path.join(folder, "config.json")), reference.read_tensors(folder)
-        vision = reference.read_json(os.path.join(folder, "clip", "config.json"))
         weights = {key: value.double().numpy() for key, value in tensors.items()}
-        inner = reference.stripped(weights, "model.vision_tower.vision_tower.vision_model.") or \
-            {key: value.double().numpy() for key, value in reference.stripped(reference.read_tensors(os.path.join(folder, "clip")), "vision_model.").items()}
         images = [value for flag, value in zip(case["arguments"], case["arguments"][1:]) if flag == "--image"]
         model = reference.Reference(folder)
-        pixels = [model.preprocessor.pixels(make_golden.opened(os.path.basename(image)), torch.float64).numpy() for image in images]
-        projected = [fuse(tower(p, inner, vision.get("vision_config", vision)), weights, config) for p in pixels]
-        if images:
-            self.assertLess(distance(np.load(os.path.join(expected, "projected.npy")), np.stack(projected)), 2e-7)
+        projected = self.project(case, folder, model, images, weights, config) if images else []
         with open(os.path.join(expected, "tokens.json"), encoding="utf-8") as file:
             tokens = json.load(file)
         parts = []
@@ -172,6 +192,16 @@ class SecondImplementation(unittest.TestCase):
         golden = np.load(os.path.join(expected, "logits.npy"))
         self.assertEqual(len(golden), len(tokens["tokens"]) + (tokens["finish_reason"] == "stop"))
         self.assertLess(distance(golden, logits[:len(golden)]), 2e-7)
+
+    def project(self, case, folder, model, images, weights, config):
+        """Vision tokens of the images, held against projected.npy."""
+        vision = reference.read_json(os.path.join(folder, "clip", "config.json"))
+        inner = reference.stripped(weights, "model.vision_tower.vision_tower.vision_model.") or \
+            {key: value.double().numpy() for key, value in reference.stripped(reference.read_tensors(os.path.join(folder, "clip")), "vision_model.").items()}
+        pixels = [model.preprocessor.pixels(make_golden.opened(os.path.basename(image)), torch.float64).numpy() for image in images]
+        projected = [fuse(tower(p, inner, vision.get("vision_config", vision)), weights, config) for p in pixels]
+        self.assertLess(distance(np.load(os.path.join(HERE, case["expected"], "projected.npy")), np.stack(projected)), 2e-7)
+        return projected
 
 
 class Images(unittest.TestCase):

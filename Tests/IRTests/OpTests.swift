@@ -25,6 +25,9 @@ import Testing
         case .rotary: 17
         case .cacheStore: 18
         case .attention: 19
+        case .quantize: 20
+        case .pack: 21
+        case .averageWindows: 22
         }
     }
 

@@ -71,6 +71,10 @@ private let imageRules: [Rule] = {
         Rule(windows(4, 6, 3), [f32(24, 5)], refused: "a window of 3 does not divide the 4 x 6 grid"),
         Rule(windows(6, 4, 3), [f32(24, 5)], refused: "a window of 3 does not divide the 6 x 4 grid"),
         Rule(windows(4, 6, 0), [f32(24, 5)], refused: "a window of 0 does not divide the 4 x 6 grid"),
+        Rule(.averageWindows(AverageWindows(height: 4, width: 6, kernel: 2)), [f32(24, 5)], f32(6, 5)),
+        Rule(
+            .averageWindows(AverageWindows(height: 4, width: 6, kernel: 3)), [f32(24, 5)],
+            refused: "a window of 3 does not divide the 4 x 6 grid"),
     ]
 }()
 
@@ -146,9 +150,9 @@ private let arithmeticRules: [Rule] = {
         Rule(matmul, [f32(2, 3)], refused: "takes 2 operands, not 1"),
         Rule(full, [f32(2, 3), f32(5, 3), f32(5)], refused: "takes 4 operands, not 3"),
         Rule(matmul, [f32(3), f32(5, 3)], refused: "the left operand is f32[3]; expected 2 dimensions"),
-        Rule(matmul, [u8(2, 3), f32(5, 3)], refused: "the left operand is u8[2, 3]; expected f32"),
+        Rule(matmul, [u8(2, 3), f32(5, 3)], refused: "the left operand is u8[2, 3]; expected f32 for a weight in f32"),
         Rule(matmul, [f32(2, 3), f32(3)], refused: "the weight is f32[3]; expected 2 dimensions"),
-        Rule(matmul, [f32(2, 3), i32(5, 3)], refused: "the weight is i32[5, 3]; expected f32"),
+        Rule(matmul, [f32(2, 3), i32(5, 3)], refused: "the weight is i32[5, 3]; expected f32 or panels"),
         Rule(matmul, [f32(2, 3), f32(3, 5)], refused: "f32[2, 3] and weight f32[3, 5] differ in K"),
         Rule(full, [f32(2, 3), f32(5, 3), f32(2), f32(2, 5)], refused: "the bias is f32[2]; expected f32[5]"),
         Rule(full, [f32(2, 3), f32(5, 3), f32(5), f32(5)], refused: "the addend is f32[5]; expected f32[2, 5]"),
@@ -230,6 +234,11 @@ private let attentionRules: [Rule] = {
 
         Rule(store, [f32(16, 4), f32(T, 4)], nil),
         Rule(store, [i32(16, 4), i32(2, 4)], nil),
+        Rule(store, [TensorType(.bfloat16, [16, 4]), f32(T, 4)], nil),
+        Rule(store, [TensorType(.int8Heads, [16, 2, 2]), f32(T, 4)], nil),
+        Rule(store, [TensorType(.int8Heads, [16, 4]), f32(T, 4)], refused: "the cache is q8h[16, 4]; expected 3 dimensions"),
+        Rule(
+            store, [TensorType(.int8Heads, [16, huge, 4]), f32(T, 4)], refused: "the rows of the cache do not fit 64 bits"),
         Rule(store, [f32(16, 4)], refused: "takes 2 operands, not 1"),
         Rule(store, [f32(16), f32(T, 4)], refused: "the cache is f32[16]; expected 2 dimensions"),
         Rule(store, [f32(16, 4), f32(4)], refused: "the stored operand is f32[4]; expected 2 dimensions"),
@@ -238,6 +247,11 @@ private let attentionRules: [Rule] = {
 
         Rule(attention(2, 2), [f32(5, 8), f32(7, 8), f32(7, 8)], f32(5, 8)),
         Rule(attention(4, 2), [f32(T, 8), f32(16, 4), f32(16, 4)], f32(T, 8)),
+        Rule(attention(2, 2), [f32(5, 8), TensorType(.bfloat16, [7, 8]), TensorType(.bfloat16, [7, 8])], f32(5, 8)),
+        Rule(attention(4, 2), [f32(5, 8), TensorType(.int8Heads, [7, 2, 2]), TensorType(.int8Heads, [7, 2, 2])], f32(5, 8)),
+        Rule(
+            attention(4, 2), [f32(5, 8), TensorType(.int8Heads, [7, 4, 1]), TensorType(.int8Heads, [7, 4, 1])],
+            refused: "a cache of 4 heads does not hold 2 key heads"),
         Rule(attention(2, 2), [f32(5, 8), f32(7, 8)], refused: "takes 3 operands, not 2"),
         Rule(attention(2, 2), [f32(8), f32(7, 8), f32(7, 8)], refused: "the query is f32[8]; expected 2 dimensions"),
         Rule(attention(2, 2), [f32(5, 8), f32(8), f32(7, 8)], refused: "the key is f32[8]; expected 2 dimensions"),
@@ -257,7 +271,35 @@ private let attentionRules: [Rule] = {
     ]
 }()
 
-private let rules = imageRules + shapeRules + arithmeticRules + attentionRules
+private let precisionRules: [Rule] = {
+    let (codes, panels) = (TensorType(.int8Rows, [T, 70]), TensorType(.int8Panels, [5, 70]))
+    return [
+        Rule(.quantize(Quantize(.int8)), [f32(T, 70)], codes),
+        Rule(.quantize(Quantize(.bfloat16)), [f32(3, 70)], TensorType(.bfloat16, [3, 70])),
+        Rule(.quantize(Quantize(.int8)), [f32(70)], refused: "the quantised result is f32[70]; expected 2 dimensions"),
+        Rule(.quantize(Quantize(.int8)), [f32(3, T)], refused: "the width of the quantised result is T; expected a number"),
+        Rule(.quantize(Quantize(.int8)), [codes], refused: "the operand is q8[T, 70]; expected f32"),
+        Rule(.pack(Pack(.int8)), [f32(5, 70)], panels),
+        Rule(.pack(Pack(.int4)), [f32(5, 70)], TensorType(.int4Panels, [5, 70])),
+        Rule(.pack(Pack(.int8)), [f32(T, 70)], refused: "the height is T; expected a number"),
+        Rule(.pack(Pack(.int8)), [f32(5)], refused: "the operand is f32[5]; expected 2 dimensions"),
+        Rule(.matmul(Matmul()), [codes, panels], f32(T, 5)),
+        Rule(.matmul(Matmul()), [codes, TensorType(.int4Panels, [5, 70])], f32(T, 5)),
+        Rule(.matmul(Matmul()), [TensorType(.bfloat16, [3, 70]), TensorType(.bfloat16Panels, [5, 70])], f32(3, 5)),
+        Rule(.matmul(Matmul()), [f32(T, 70), panels], refused: "the left operand is f32[T, 70]; expected q8 for a weight in q8p"),
+        Rule(
+            .matmul(Matmul()), [codes, TensorType(.bfloat16Panels, [5, 70])],
+            refused: "the left operand is q8[T, 70]; expected bf16 for a weight in bf16p"),
+        Rule(.embed(Embed(hasVision: false)), [i32(T), panels], f32(T, 70)),
+        Rule(.embed(Embed(hasVision: false)), [i32(T), codes], refused: "the table is q8[T, 70]; expected f32"),
+        Rule(.rmsNorm(RMSNorm(epsilon: 1, rows: .int8)), [f32(T, 70)], codes),
+        Rule(.layerNorm(LayerNorm(epsilon: 1, rows: .bfloat16)), [f32(T, 70)], TensorType(.bfloat16, [T, 70])),
+        Rule(.gate(Gate(.silu, rows: .int8)), [f32(T, 70), f32(T, 70)], codes),
+        Rule(.rmsNorm(RMSNorm(epsilon: 1, rows: .int8)), [f32(70)], refused: "the quantised result is f32[70]; expected 2 dimensions"),
+    ]
+}()
+
+private let rules = imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules
 
 @Suite struct TypeRuleTests {
     @Test(arguments: rules) func rule(_ rule: Rule) {

@@ -31,13 +31,13 @@ struct Breakage: Sendable, CustomTestStringConvertible {
 }
 
 private let breakages: [Breakage] = [
-    Breakage("symbolic state", "state '&c' is f32[T, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+    Breakage("symbolic state", "state '&c' is f32[T, 4]; expected f32, bf16, f16, i32 or q8h in a static shape", at: "&c") {
         $0.states["c"] = f32(T, 4)
     },
-    Breakage("state of bytes", "state '&c' is u8[16, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+    Breakage("state of bytes", "state '&c' is u8[16, 4]; expected f32, bf16, f16, i32 or q8h in a static shape", at: "&c") {
         $0.states["c"] = u8(16, 4)
     },
-    Breakage("empty state", "state '&c' is f32[0, 4]; expected numbers other than u8 in a static shape", at: "&c") {
+    Breakage("empty state", "state '&c' is f32[0, 4]; expected f32, bf16, f16, i32 or q8h in a static shape", at: "&c") {
         $0.states["c"] = f32(0, 4)
     },
     Breakage("two functions", "function 'f' is defined twice", at: "f") { $0.functions.append($0.functions[0]) },

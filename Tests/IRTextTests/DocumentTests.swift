@@ -54,7 +54,7 @@ import Testing
             for example in examples {
                 // The items of a module; the printer writes an empty line before a function and before the first state.
                 let module = try parseModule("module \"m\" stage imported {\n\(example)}", file: "\(mnemonic) in Docs/IR.md")
-                #expect(module.functions.flatMap(\.operations).contains { $0.op.mnemonic == mnemonic }, "\(mnemonic)")
+                #expect(module.allOperations.contains { $0.op.mnemonic == mnemonic }, "\(mnemonic)")
                 let printed = module.description.split(separator: "\n").dropFirst().dropLast().map { String($0.dropFirst(2)) }
                 #expect(printed == example.split(separator: "\n").map(String.init), "\(mnemonic)")
             }
@@ -65,7 +65,7 @@ import Testing
         for section in try sections() where section.title.hasPrefix("`") {
             for example in section.examples {
                 let module = try parseModule("module \"m\" stage imported {\n\(example)}", file: section.title)
-                for operation in module.functions.flatMap(\.operations) {
+                for operation in module.allOperations where section.title == "`\(operation.op.mnemonic)`" {
                     let payload = operation.op.payload
                     let words = payload.attributes.map(\.name) + payload.operandLabels(count: operation.operands.count).compactMap(\.self)
                     for word in words { #expect(section.lines.contains { $0.contains("`\(word)`") }, "\(section.title): \(word)") }
@@ -78,5 +78,15 @@ import Testing
         let section = try #require(try sections().first { $0.title == "A module" })
         let example = try #require(section.examples.first)
         #expect(try parseModule(example, file: "Docs/IR.md").description == example)
+    }
+}
+
+extension Module {
+    /// Those of functions and of definitions of weights.
+    fileprivate var allOperations: [IR.Operation] {
+        functions.flatMap(\.operations)
+            + weights.values.flatMap { weight -> [IR.Operation] in
+                if case .folded(let operations) = weight.definition { operations } else { [] }
+            }
     }
 }

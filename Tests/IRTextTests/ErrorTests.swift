@@ -35,8 +35,8 @@ private func inModule(_ items: String, _ message: String, expected: String? = ni
 }
 
 private let mnemonics =
-    "normalize, extract_patches, gather_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, "
-    + "activation, gate, layer_norm, rms_norm, rotary, cache_store, attention"
+    "normalize, extract_patches, gather_windows, average_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, "
+    + "activation, gate, layer_norm, rms_norm, quantize, pack, rotary, cache_store, attention"
 
 private let lexical: [Fault] = [
     Fault("module \"m\" stage imported {\n  ^#\n}", "unexpected character '#'", expected: "IR text"),
@@ -65,7 +65,7 @@ private let structural: [Fault] = [
     Fault("module \"m\" stage imported { } ^}", "unexpected '}'", expected: "nothing after the module"),
     inModule("weight ^w", "unexpected 'w'", expected: "'@' and the weight's name"),
     inModule("weight @w ^= ", "unexpected '='", expected: "':'"),
-    inModule("weight @w : ^float[4]", "unexpected 'float'", expected: "a type: 'f32', 'f16', 'bf16', 'i32' or 'u8' and '[dimensions]'"),
+    inModule("weight @w : ^float[4]", "unexpected 'float'", expected: "a type: 'f32', 'f16', 'bf16', 'i32', 'u8', 'q8', 'q8h', 'bf16p', 'q8p' or 'q4p' and '[dimensions]'"),
     inModule("weight @w : f32^(4)", "unexpected '('", expected: "'['"),
     inModule("weight @w : f32[4 ^5]", "unexpected '5'", expected: "',' or ']'"),
     inModule("weight @w : f32[4, ^]", "unexpected ']'", expected: "a dimension"),
@@ -92,7 +92,7 @@ private let structural: [Fault] = [
         "'rotary' reads the position P, which the function does not have"),
     inModule("state ^c : f32[4]", "unexpected 'c'", expected: "'&' and the state's name"),
     inModule("state &c : f32[4]\nstate ^&c : f32[4]", "state '&c' is defined twice"),
-    inModule("state ^&c : u8[4]", "state '&c' is u8[4]; expected numbers other than u8 in a static shape"),
+    inModule("state ^&c : u8[4]", "state '&c' is u8[4]; expected f32, bf16, f16, i32 or q8h in a static shape"),
     inModule("func ^(", "unexpected '('", expected: "the function's name"),
     inModule("func f^{", "unexpected '{'", expected: "'('"),
     inModule("func f(^x", "unexpected 'x'", expected: "'%' and a parameter's name"),
@@ -204,7 +204,7 @@ extension Fault {
         }
         #expect(
             error?.rendered
-                == "error: unexpected 'f33', at line 2, column 15 of file 'a\\nb.ir'; expected a type: 'f32', 'f16', 'bf16', 'i32' or 'u8' and '[dimensions]'"
+                == "error: unexpected 'f33', at line 2, column 15 of file 'a\\nb.ir'; expected a type: 'f32', 'f16', 'bf16', 'i32', 'u8', 'q8', 'q8h', 'bf16p', 'q8p' or 'q4p' and '[dimensions]'"
         )
     }
 }

@@ -18,6 +18,9 @@ let canonicalText = #"""
         %t = reshape @folded {shape = [64]} : f32[64]
       }
       weight @one : f32[] = source "scalar" f32[]
+      weight @decoder.embed.q8 : q8p[9, 8] = fold {
+        %packed = pack @decoder.embed {type = q8} : q8p[9, 8]
+      }
 
       state &decoder.layer0.key_cache : f32[16, 4]
       state &"the other" : f32[16, 4]
@@ -28,6 +31,7 @@ let canonicalText = #"""
         %pw = extract_patches %n {patch = 2, window = 2} : f32[16, 12]
         %pb = extract_patches %image {patch = 2, center = [122.77094, 0.0, -0.5]} : f32[16, 12]
         %g = gather_windows %p {grid = [4, 4], kernel = 2} : f32[4, 48]
+        %av = average_windows %p {grid = [4, 4], kernel = 2} : f32[4, 12]
         %c = concatenate %p, %pw {axis = 1} : f32[16, 24]
         %one = concatenate %p {axis = 0} : f32[16, 12]
         %sl = slice %c {axis = 1, start = 8, count = 8} : f32[16, 8]
@@ -62,6 +66,12 @@ let canonicalText = #"""
       func decode(%tokens: i32[1]) at P {
         %e = embed %tokens, @decoder.embed : f32[1, 8]
         return %e
+      }
+
+      func quantized(%x: f32[T, 8]) {
+        %x.q8 = quantize %x {type = q8} : q8[T, 8]
+        %y = matmul %x.q8, @decoder.embed.q8 : f32[T, 9]
+        return %y
       }
 
       func "no operation"() {

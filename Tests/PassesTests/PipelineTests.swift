@@ -7,16 +7,16 @@ import Testing
 @testable import Passes
 
 @Test func passNamesAreUnique() {
-    #expect(Set(Pipeline.passes.map(\.name)).count == Pipeline.passes.count)
+    #expect(Set(Pipeline.named.map(\.name)).count == Pipeline.named.count)
 }
 
 @Test func everyPassHasCases() throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases")
-    #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder.path)) == Set(Pipeline.passes.map(\.name)))
+    #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder.path)) == Set(Pipeline.named.map(\.name)))
 }
 
 @Test func unknownPassSuggestsTheNearest() {
-    let names = Pipeline.passes.map(\.name).joined(separator: ", ")
+    let names = Pipeline.named.map(\.name).joined(separator: ", ")
     #expect(throws: Diagnostic.usage("unknown pass 'dead-cod'; did you mean 'dead-code'?", at: .option("--passes"), expected: names)) {
         try Pipeline.pass(named: "dead-cod")
     }

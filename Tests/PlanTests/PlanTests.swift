@@ -111,6 +111,46 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         if case .inside = kept, case .inside = other { #expect(Bool(false), "both share the sum's memory") }
     }
 
+    /// Gate and up as columns of one product: their product is written over the gate's, and the next product steps over the up's.
+    @Test func aProductOfColumnsIsWrittenOverOneOfThem() throws {
+        func planned(_ rest: String, start: Int = 8) throws -> Plan {
+            try plan(
+                """
+                module "m" stage optimized {
+                  weight @table : f32[5, 8] = source "table" f32[5, 8]
+                  weight @wide : f32[16, 8] = source "wide" f32[16, 8]
+                  weight @down : f32[8, 8] = source "down" f32[8, 8]
+                  weight @head : f32[5, 8] = source "head" f32[5, 8]
+
+                  func prefill(%tokens: i32[T]) at P {
+                    %x = embed %tokens, @table : f32[T, 8]
+                    %both = matmul %x, @wide : f32[T, 16]
+                    %a = slice %both {axis = 1, start = 0, count = 8} : f32[T, 8]
+                    %b = slice %both {axis = 1, start = \(start), count = 8} : f32[T, 8]
+                    %y = gate %a, %b {function = silu} : f32[T, 8]
+                \(rest)
+                    %last = last_row %z : f32[1, 8]
+                    %logits = matmul %last, @head : f32[1, 5]
+                    return %logits
+                  }
+                }
+                """, chunk: 6)
+        }
+        let (both, hidden) = (6 * 16 * 4, 6 * 8 * 4)
+        let shared = try planned("    %z = matmul %y, @down, addend %x : f32[T, 8]")
+        let y = try buffer("y", of: shared.entries[0].body)
+        #expect(y.strides == [16, 1] && shared.activationBytes == both + hidden)
+        let overlapping = try planned("    %z = matmul %y, @down, addend %x : f32[T, 8]", start: 4)
+        #expect(try buffer("y", of: overlapping.entries[0].body).strides == [8, 1])
+        // The other half is read again; a reader wants all of y in one piece; y becomes a part of something else.
+        for rest in [
+            "    %c = add %y, %b : f32[T, 8]\n    %z = matmul %c, @down, addend %x : f32[T, 8]",
+            "    %z = attention %y, %y, %y {heads = 2, kv_heads = 2, scale = 1.0} : f32[T, 8]",
+        ] {
+            #expect(try buffer("y", of: planned(rest).entries[0].body).strides == [8, 1], "\(rest)")
+        }
+    }
+
     @Test func whatIsStoredIsMadeInTheCache() throws {
         let states = "  state &keys : f32[6, 8]\n"
         let direct = try plan(
@@ -207,6 +247,36 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         #expect(result.regions.map(\.name) == ["tokens", "logits", "scratch"])
         #expect(result.regions.allSatisfy { $0.offset % 64 == 0 })
         #expect(result.hidden == 8 && result.vocabulary == 5)
+    }
+
+    /// `score` is `prefill` without its last_row, in chunks of its own, and costs no weight.
+    @Test func scoringHasEveryRow() throws {
+        let text = decode("    %logits = matmul %x, @head : f32[1, 5]").replacing(
+            "func decode",
+            with: """
+                func prefill(%tokens: i32[T]) at P {
+                    %p = embed %tokens, @table : f32[T, 8]
+                    %q = scale %p {factor = 2.0} : f32[T, 8]
+                    %p.last = last_row %p : f32[1, 8]
+                    %q.last = last_row %q : f32[1, 8]
+                    %sum = add %q.last, %p.last : f32[1, 8]
+                    %l = matmul %sum, @head : f32[1, 5]
+                    return %l
+                  }
+                  func decode
+                """)
+        let module = try parseModule(text, file: "test.ir")
+        try module.verify()
+        let without = try makePlan(module, chunk: 1024)
+        let plan = try makePlan(module, chunk: 1024, scoring: true)
+        #expect(plan.weights == without.weights && without.scoreRows == 0)
+        #expect(plan.scoreRows == 256 && plan.entries.map(\.name) == ["prefill", "decode", "score"])
+        #expect(plan.region(named: "scores")?.type == TensorType(.float32, fixed: [256, 5]))
+        let score = plan.entries[2]
+        #expect(score.hasSequence && score.hasPosition)
+        #expect(score.body.buffers.first { $0.name == "l" }?.type == TensorType(.float32, [.sequence, .fixed(5)]))
+        #expect(!score.body.buffers.contains { if case .inside(_, _, let lastRow, _) = $0.place { lastRow != 0 } else { false } })
+        #expect(scoreRowCount(vocabulary: 128_256, chunk: 1024) == 32 && scoreRowCount(vocabulary: 32_000, chunk: 64) == 64)
     }
 
     @Test func namesWithNumbersMakeLayers() {

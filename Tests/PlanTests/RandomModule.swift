@@ -43,7 +43,7 @@ struct RandomModule {
         let layers = 1 + dice.roll(4), vision = dice.roll(2) == 0
         for layer in 0..<layers {
             for cache in ["key_cache", "value_cache"] {
-                module.states["decoder.layer\(layer).\(cache)"] = TensorType(.float32, fixed: [context, width])
+                module.states["decoder.layer\(layer).\(cache)"] = TensorType(seed % 2 == 0 ? .float32 : .bfloat16, fixed: [context, width])
             }
         }
         if vision { try addVision(layers, recipe: dice.roll(1 << 30)) }
@@ -83,6 +83,12 @@ struct RandomModule {
         for name in ["a", "b", "c", "d"] { _ = weight("\(prefix).\(name).weight", [width, width]) }
         _ = weight("\(prefix).wide.weight", [3 * width, width])
         for name in ["scale", "bias"] { _ = weight("\(prefix).norm.\(name)", [width]) }
+        let packed = TensorType(.int8Panels, fixed: [width, width])
+        module.weights["\(prefix).c.q8"] = Weight(
+            type: packed,
+            definition: .folded([
+                Operation(name: "packed", op: .pack(Pack(.int8)), operands: [.weight("\(prefix).c.weight")], type: packed)
+            ]))
     }
 
     private func appendLayer(
@@ -120,7 +126,7 @@ struct RandomModule {
         for _ in 0..<3 + dice.roll(6) {
             let x = pool[dice.roll(pool.count)], y = pool[dice.roll(pool.count)]
             let value: Operand
-            switch dice.roll(rows == .sequence ? 8 : 11) {
+            switch dice.roll(rows == .sequence ? 9 : 12) {
             case 0: value = try builder.append(name("add"), .add(Add()), [x, y])
             case 1: value = try builder.append(name("biased"), .add(Add()), [x, w("norm.bias")])
             case 2: value = try builder.append(name("product"), .matmul(Matmul(hasAddend: true)), [x, w("c.weight"), y])
@@ -132,10 +138,13 @@ struct RandomModule {
                 value = try builder.append(name("middle"), .slice(Slice(axis: 1, start: width / 2, count: width)), [joined])
             case 7: value = try builder.append(name("scale"), .scale(Scale(factor: 2)), [x])
             case 8:
+                let codes = try builder.append(name("codes"), .quantize(Quantize(.int8)), [x])
+                value = try builder.append(name("product"), .matmul(Matmul(hasAddend: true)), [codes, w("c.q8"), y])
+            case 9:
                 let joined = try builder.append(name("stack"), .concatenate(Concatenate(axis: 0)), [x, y])
                 let count = rows.fixedValue ?? 1
                 value = try builder.append(name("rows"), .slice(Slice(axis: 0, start: count / 2, count: count)), [joined])
-            case 9:
+            case 10:
                 let count = rows.fixedValue ?? 1
                 let turned = try builder.append(name("turned"), .transpose(Transpose(permutation: [1, 0])), [x])
                 value = try builder.append(name("flat"), .reshape(Reshape(shape: [count, width])), [turned])

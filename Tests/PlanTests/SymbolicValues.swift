@@ -116,6 +116,7 @@ struct SymbolicModule {
             case .normalize(let normalize): computed("\(Kernel.normalize(normalize))")
             case .extractPatches(let extract): computed("\(Kernel.extractPatches(extract))")
             case .gatherWindows(let gather): computed("\(Kernel.gatherWindows(gather))")
+            case .averageWindows(let average): computed("\(Kernel.averageWindows(average))")
             case .embed: computed("\(Kernel.embed)")
             case .matmul(let matmul): computed("\(Kernel.matmul(matmul))")
             case .scale(let scale): computed("\(Kernel.scale(scale.factor))")
@@ -123,6 +124,8 @@ struct SymbolicModule {
             case .gate(let gate): computed("\(Kernel.gate(gate.function))")
             case .layerNorm(let norm): computed("\(Kernel.layerNorm(epsilon: norm.epsilon))")
             case .rmsNorm(let norm): computed("\(Kernel.rmsNorm(epsilon: norm.epsilon))")
+            case .quantize(let quantize): computed("\(Kernel.quantize(quantize.type))")
+            case .pack: preconditionFailure("a weight is packed in its definition")
             }
         }
         return function.results.map { read($0).elements }
@@ -139,7 +142,9 @@ struct SymbolicPlan {
     init(_ plan: Plan) {
         self.plan = plan
         arena = Array(repeating: nil, count: plan.arenaBytes)
-        for region in plan.regions where region.role == .state { fill(region.name, Array(repeating: 0, count: region.byteCount / 4)) }
+        for region in plan.regions where region.role == .state {
+            fill(region.name, Array(repeating: 0, count: region.byteCount / (region.type?.dtype.byteCount ?? 4)))
+        }
     }
 
     mutating func fill(_ region: String, _ elements: [Symbol]) {
@@ -221,7 +226,7 @@ struct SymbolicPlan {
         let places = places(bound, sequence, rows: rows)
         switch bound.start {
         case .weight(let weight, let base):
-            let all = SymbolicModule.weight(weight, count: plan.weights.first { $0.name == weight }!.byteCount / 4)
+            let all = SymbolicModule.weight(weight, count: plan.weights.first { $0.name == weight }!.type.elementCount()!)
             return places.map { all[base + $0] }
         case .arena(let base):
             return places.map { place in

@@ -104,7 +104,7 @@ private let text = """
                 == "error: token 2 at index 0 is out of range, at operation 'e: %l'; expected 0 to 1")
         #expect(
             try refused("reads_half", [])
-                == "error: weight '@half' is f16[2], at operation '@half'; expected f32 in the reference evaluator")
+                == "error: weight '@half' is f16[2], at operation '@half'; expected f32 or panels in the reference evaluator")
         #expect(
             try refused("stores_half", [row]) == "error: argument '%x' in a call of 'stores_half' is f32[1, 2]; expected f16[1, 2]")
     }

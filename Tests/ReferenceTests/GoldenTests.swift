@@ -70,6 +70,8 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
             let module = try parseModule(golden.text, file: golden.name)
             covered.formUnion(module.functions.flatMap(\.operations).map(\.op.mnemonic))
         }
+        // torch has no such formats: RoundingTests.
+        covered.formUnion(["quantize", "pack"])
         #expect(covered == Set(Op.parsers.map(\.mnemonic)))
     }
 }

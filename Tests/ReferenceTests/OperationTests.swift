@@ -50,6 +50,11 @@ import Testing
         #expect(try run(wide, range([8, 1])) == floats([2, 4], 0, 1, 4, 5, 2, 3, 6, 7))
     }
 
+    @Test func averageWindows() throws {
+        let op = Op.averageWindows(AverageWindows(height: 2, width: 4, kernel: 2))
+        #expect(try run(op, range([8, 2])) == floats([2, 2], 5, 6, 9, 10))
+    }
+
     @Test func moves() throws {
         #expect(try run(.concatenate(Concatenate(axis: 1)), range([2, 1]), range([2, 2])) == floats([2, 3], 0, 0, 1, 1, 2, 3))
         #expect(try run(.concatenate(Concatenate(axis: 0)), range([1, 2]), range([2, 2])) == floats([3, 2], 0, 1, 0, 1, 2, 3))

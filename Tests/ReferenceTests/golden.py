@@ -208,5 +208,10 @@ text = f"""module "caches" stage imported {{
 """
 cases.append({"name": "caches", "text": text, "calls": calls})
 
+# average pooling
+tokens = draw(9 * 6, 4)
+pooled = F.avg_pool2d(double(tokens).reshape(9, 6, 4).permute(2, 0, 1), 3).flatten(1).T.contiguous()
+case("average_windows", ["%y = average_windows %a {grid = [9, 6], kernel = 3} : f32[6, 4]"], [tokens], pooled)
+
 text = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in cases)
 pathlib.Path(__file__).with_name("golden.json").write_text(f"[\n{text}\n]\n")

@@ -10,12 +10,12 @@
 #include "../../Runtime/lmmc.h"
 
 // BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower.
-enum { STATE = 0, IMAGE = 4096, PROJECTED = 8192, ROWS = 12288, TOKENS = 16384, LOGITS = 20480, ARENA = 28672 };
+enum { STATE = 0, IMAGE = 4096, PROJECTED = 8192, ROWS = 12288, TOKENS = 16384, LOGITS = 20480, SCORES = 28672, ARENA = 40960 };
 
 static int call;  // of prefill's last chunk and decode since the start of the prompt
 
-static void fill_logits(const lmmc_memory *m, uint64_t state) {
-  float *logits = (float *)(void *)(m->arena + LOGITS);
+static void fill_logits(const lmmc_memory *m, uint64_t offset, uint64_t state) {
+  float *logits = (float *)(void *)(m->arena + offset);
   for (int i = 0; i < FAKE_VOCABULARY; i++) logits[i] = fake_logit(state, i);
   char *list = getenv("FAKE_TOKENS"), *end;
   for (int i = 0; list && *list; i++, list = end) {
@@ -29,18 +29,30 @@ static void fill_logits(const lmmc_memory *m, uint64_t state) {
 
 static uint64_t *states(const lmmc_memory *m) { return (uint64_t *)(void *)(m->arena + STATE); }
 
-static void prefill(const lmmc_memory *m, int64_t sequence, int64_t position) {
+static void advance(const lmmc_memory *m, int64_t sequence, int64_t position) {
   const int32_t *tokens = (const int32_t *)(void *)(m->arena + TOKENS);
   const float *rows = (const float *)(void *)(m->arena + ROWS);
-  if (sequence < 1 || sequence > FAKE_CHUNK || position < 0 || position + sequence > FAKE_CONTEXT) abort();
+  if (sequence < 1 || position < 0 || position + sequence > FAKE_CONTEXT) abort();
   uint64_t state = position ? states(m)[position - 1] : 1;
   for (int64_t i = 0; i < sequence; i++) {
     if (tokens[i] >= FAKE_VOCABULARY || tokens[i] < -FAKE_MAX_IMAGES * FAKE_VISION_TOKENS) abort();
     state = tokens[i] < 0 ? fake_row(state, rows + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN) : fake_token(state, tokens[i]);
     states(m)[position + i] = state;
   }
+}
+
+static void prefill(const lmmc_memory *m, int64_t sequence, int64_t position) {
+  if (sequence > FAKE_CHUNK) abort();
+  advance(m, sequence, position);
   call = 0;
-  fill_logits(m, state);
+  fill_logits(m, LOGITS, states(m)[position + sequence - 1]);
+}
+
+static void score(const lmmc_memory *m, int64_t sequence, int64_t position) {
+  if (sequence > FAKE_SCORE_ROWS) abort();
+  advance(m, sequence, position);
+  for (int64_t i = 0; i < sequence; i++)
+    fill_logits(m, SCORES + sizeof(float) * FAKE_VOCABULARY * (uint64_t)i, states(m)[position + i]);
 }
 
 static void decode(const lmmc_memory *m, int64_t position) {
@@ -51,7 +63,7 @@ static void decode(const lmmc_memory *m, int64_t position) {
   if (wait && read(atoi(wait), &byte, 1) < 0) abort();
   states(m)[position] = fake_token(states(m)[position - 1], tokens[0]);
   call++;
-  fill_logits(m, states(m)[position]);
+  fill_logits(m, LOGITS, states(m)[position]);
 }
 
 #ifndef FAKE_DECODER
@@ -86,6 +98,7 @@ const lmmc_model lmmc_program = {
     .vocabulary = FAKE_VOCABULARY,
     .context = FAKE_CONTEXT,
     .chunk = FAKE_CHUNK,
+    .score_rows = FAKE_SCORE_ROWS,
     .adds_bos = true,
     .bos = 1,
     .eos_count = 2,
@@ -99,6 +112,8 @@ const lmmc_model lmmc_program = {
     .vision_rows = ROWS,
     .tokens = TOKENS,
     .logits = LOGITS,
+    .scores = SCORES,
     .prefill = prefill,
     .decode = decode,
+    .score = score,
 };

@@ -11,8 +11,8 @@ build=${1:-$(mktemp -d)}
 mkdir -p "$build"
 cc="${CC:-cc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} -fopenmp"
 libraries="${LDFLAGS:-} -lwebpdemux -lwebp -ljpeg -lpng -lz -lm"
-core="$runtime/tokenizer.c $runtime/output.c $runtime/error.c"
-program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/run.c
+core="$runtime/tokenizer.c $runtime/tokenizer_encode.c $runtime/tokenizer_split.c $runtime/output.c $runtime/error.c"
+program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/run.c $runtime/perplexity.c
   $runtime/main.c $runtime/image.c $runtime/image_jpeg.c $runtime/image_png.c $runtime/image_webp.c $runtime/image_resize.c"
 
 $cc "$here/cli_blob.c" $core -o "$build/cli_blob" $libraries
@@ -25,8 +25,8 @@ done
 $cc -I"$runtime/attach/include" "$runtime/attach/attach.c" "$runtime/attach/program.c" -o "$build/attach" $libraries
 for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
-rm "$build/objects/main.o" "$build/objects/run.o"
-for test in tokenizer prompt sampler cli_threads cli; do
+rm "$build/objects/main.o" "$build/objects/run.o" "$build/objects/perplexity.o"
+for test in tokenizer tokenizer_json prompt sampler cli_threads cli; do
   $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test}_test" $libraries
 done
 failed=0
@@ -36,6 +36,7 @@ check() {
 }
 check "$build/tokenizer_test" "$golden" "$here/tokenizer_odd_symbols.model" "$here/tokenizer_odd_symbols.json" \
   "$here/tokenizer_odd_plain.model" "$here/tokenizer_odd_plain.json"
+check "$build/tokenizer_json_test" "$golden"
 check "$build/prompt_test" "$golden"
 check "$build/sampler_test"
 check "$build/cli_threads_test"

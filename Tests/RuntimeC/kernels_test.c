@@ -198,6 +198,13 @@ static void test_pixels(void) {
         for (int x = 0; x < 2; x++)
           equal = equal && windows[(c * 2 + y) * 2 + x] == tokens[((index / 2 * 2 + y) * 4 + index % 2 * 2 + x) * 7 + c];
     CHECK(equal, "window %d differs", index);
+    lmmc_average_window(4, 5, 2, index, tokens, 7, windows);
+    for (int c = 0; c < 5; c++) {
+      double sum = 0;
+      for (int i = 0; i < 4; i++) sum += tokens[((index / 2 * 2 + i / 2) * 4 + index % 2 * 2 + i % 2) * 7 + c];
+      equal = equal && windows[c] == (float)(sum / 4);  // exact: small integers over 4
+    }
+    CHECK(equal, "the mean of window %d differs", index);
   }
 
   uint8_t image[256 * 3];

@@ -42,7 +42,7 @@ static void golden(const char *folder) {
   int cases = 0;
   for (json *checkpoint = json_get(load(path), "checkpoints")->child; checkpoint; checkpoint = checkpoint->next)
     for (json *c = json_get(checkpoint, "cases")->child; c; c = c->next) {
-      if (!json_get(c, "expected")) continue;
+      if (!json_get(c, "expected") || json_get(checkpoint, "tokenizer")) continue;
       const char *text = NULL;
       bool raw = false;
       int images = 0;
@@ -57,7 +57,9 @@ static void golden(const char *folder) {
       snprintf(path, sizeof path, "%s/%s/tokens.json", folder, json_get(c, "expected")->text);
       json *expected = load(path);
       if (!text || plain || !json_get(expected, "prompt_ids")) continue;
-      model.vision_tokens = images ? (int32_t)json_get(expected, "visual_tokens")->number / images : 9;
+      bool alone = json_get(checkpoint, "decoder_only");  // no vision tower, no template
+      model.prompt_template = alone ? LMMC_TEMPLATE_NONE : LMMC_TEMPLATE_VICUNA_V1;
+      model.vision_tokens = alone ? 0 : images ? (int32_t)json_get(expected, "visual_tokens")->number / images : 9;
       lmmc_text wanted = {0};
       int image = 0;
       for (json *piece = json_get(expected, "prompt_ids")->child; piece; piece = piece->next) {

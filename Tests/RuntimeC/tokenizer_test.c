@@ -143,14 +143,14 @@ static void refusals(const lmmc_text *blob) {
   size_t score = 64, offset = score + (4 * n + 7) / 8 * 8, table = offset + (4 * (n + 1) + 7) / 8 * 8;
   const struct { size_t at; uint32_t value; const char *message; } cases[] = {
       {0, 0, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1"},
-      {16, 2, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1"},
+      {16, 3, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1 or 2"},
       {24, UINT32_MAX, "tokenizer: 4294967295 pieces, "},
       {28, 12, " 12 slots do not make sense"},
       {24, n + 1, "tokenizer: its sections do not fill its "},
       {36, n, "tokenizer: the unknown piece is id "},
       {score, 0x7FC00000, "tokenizer: the score of piece 0 is not a number"},
       {offset + 8, 0, "tokenizer: text offsets do not rise"},
-      {table, n, "tokenizer: slot 0 holds id "},
+      {table, n, "tokenizer: piece slot 0 holds "},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lmmc_error e = {0};

@@ -1,41 +1,63 @@
 /// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[M, g*d], f32[M, g*d] -> f32[M, h*d]
-/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d] -> f32[M, h*d], at the position P
+/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d], bf16[C, g*d] or q8h[C, g, d] -> f32[M, h*d], at the position P
 ///
 /// softmax(scale * q . k) . v for each head; query head i reads key head i / (h/g). Over values every row sees every row
 /// (a vision tower); over caches row i sees the cache rows 0 ... P + i (a causal decoder).
+/// With `products = bf16` queries, keys, values and the softmax's weights are rounded to bf16 where they are multiplied.
 /// C meaning: one streaming pass over the keys per query tile with a running maximum; no score matrix is stored.
 public struct Attention: OperationPayload {
     public static let mnemonic = "attention"
     public let heads: Int
     public let keyValueHeads: Int
     public let scale: Float
+    /// What both products round their operands to; sums are float32 always.
+    public let products: Products
 
-    public init(heads: Int, keyValueHeads: Int, scale: Float) {
+    public enum Products: String, Sendable, Hashable, CaseIterable {
+        case float32 = "f32"
+        case bfloat16 = "bf16"
+    }
+
+    public init(heads: Int, keyValueHeads: Int, scale: Float, products: Products = .float32) {
         self.heads = heads
         self.keyValueHeads = keyValueHeads
         self.scale = scale
+        self.products = products
+    }
+
+    /// The same with another scale or other products.
+    public func with(scale: Float? = nil, products: Products? = nil) -> Attention {
+        Attention(heads: heads, keyValueHeads: keyValueHeads, scale: scale ?? self.scale, products: products ?? self.products)
     }
 
     public init(_ reader: inout AttributeReader) throws(TypeError) {
         self.init(
-            heads: try reader.integer("heads"), keyValueHeads: try reader.integer("kv_heads"), scale: try reader.float("scale"))
+            heads: try reader.integer("heads"), keyValueHeads: try reader.integer("kv_heads"), scale: try reader.float("scale"),
+            products: reader.has("products") ? try reader.symbol("products", of: Products.self) : .float32)
     }
 
     public var attributes: [(name: String, value: Attribute)] {
         [("heads", .integer(heads)), ("kv_heads", .integer(keyValueHeads)), ("scale", .float(scale))]
+            + (products == .float32 ? [] : [("products", .symbol(products.rawValue))])
     }
 
     public func usesPosition(states: Bool) -> Bool { states }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 3...3)
-        for (operand, what) in zip(operands, ["query", "key", "value"]) {
-            try expectRank(operand, 2, "the \(what)")
+        try expectRank(operands[0], 2, "the query")
+        try expectFloat(operands[0], "the query")
+        let keys = try cacheWidth(operands[1], "the key")
+        _ = try cacheWidth(operands[2], "the value")
+        for (operand, what) in zip(operands[1...], ["key", "value"]) where ![.bfloat16, .int8Heads].contains(operand.dtype) {
             try expectFloat(operand, "the \(what)")
         }
         try expectType(operands[2], operands[1], "the value")
         let width = try expectFixed(operands[0].shape[1], "the query's width")
-        let keyWidth = try expectFixed(operands[1].shape[1], "the key's width")
+        let keyWidth = try expectFixed(keys, "the key's width")
+        if operands[1].dtype == .int8Heads, operands[1].shape[1] != .fixed(keyValueHeads) {
+            throw TypeError("a cache of \(operands[1].shape[1]) heads does not hold \(keyValueHeads) key heads")
+        }
         guard heads > 0, keyValueHeads > 0, heads % keyValueHeads == 0 else {
             throw TypeError("\(heads) heads do not share \(keyValueHeads) key heads evenly")
         }

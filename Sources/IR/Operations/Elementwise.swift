@@ -61,21 +61,26 @@ public struct Activation: OperationPayload {
     }
 }
 
-/// `gate %a, %b {function = silu}` : function(a) * b elementwise; SwiGLU's product of gate and up.
+/// `gate %a, %b {function = silu}` : function(a) * b elementwise; SwiGLU's product of gate and up. `type` as for `layer_norm`.
 public struct Gate: OperationPayload {
     public static let mnemonic = "gate"
     public let function: ActivationFunction
+    /// Nil for f32.
+    public let rows: RowType?
 
-    public init(_ function: ActivationFunction) { self.function = function }
-    public init(_ reader: inout AttributeReader) throws(TypeError) {
-        self.init(try reader.symbol("function", of: ActivationFunction.self))
+    public init(_ function: ActivationFunction, rows: RowType? = nil) {
+        self.function = function
+        self.rows = rows
     }
-    public var attributes: [(name: String, value: Attribute)] { [("function", .symbol(function.rawValue))] }
+    public init(_ reader: inout AttributeReader) throws(TypeError) {
+        self.init(try reader.symbol("function", of: ActivationFunction.self), rows: try reader.rowType())
+    }
+    public var attributes: [(name: String, value: Attribute)] { [("function", .symbol(function.rawValue))] + rowAttribute(rows) }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)
         try expectFloat(operands[0], "the gate")
         try expectType(operands[1], operands[0], "the gated operand")
-        return operands[0]
+        return try rowsType(operands[0], rows)
     }
 }

@@ -1,7 +1,10 @@
 /// `matmul %x, @w, bias @b, addend %y {activation = gelu}` : f32[M, K], f32[N, K], f32[N], f32[M, N] -> f32[M, N]
+/// `matmul %x.q8, @w.q8, ...` : q8[M, K], q8p[N, K] or q4p[N, K], ... -> f32[M, N]; likewise bf16[M, K], bf16p[N, K]
 ///
 /// activation(x . transpose(w) + bias + addend), the last three optional. Weights are [out, in] as PyTorch stores them.
-/// C meaning: OpenBLAS where M is more than one row, a matrix-vector kernel for one; bias, addend and activation in the epilogue.
+/// C meaning: in f32, OpenBLAS where M is more than a few rows, a matrix-vector kernel for fewer. By a weight in panels, our kernels: integer
+/// products of q8 are summed exactly per block and scaled by both scales into a float32 sum; bf16 products are summed in float32.
+/// Bias, addend and activation are the epilogue, in float32.
 public struct Matmul: OperationPayload {
     public static let mnemonic = "matmul"
     public var hasBias: Bool
@@ -35,9 +38,8 @@ public struct Matmul: OperationPayload {
         let count = 2 + (hasBias ? 1 : 0) + (hasAddend ? 1 : 0)
         try expectCount(operands, count...count)
         try expectRank(operands[0], 2, "the left operand")
-        try expectFloat(operands[0], "the left operand")
         try expectRank(operands[1], 2, "the weight")
-        try expectFloat(operands[1], "the weight")
+        try expectLeft(operands[0], for: operands[1])
         guard operands[0].shape[1] == operands[1].shape[1] else {
             throw TypeError("\(operands[0]) and weight \(operands[1]) differ in K")
         }
@@ -45,5 +47,17 @@ public struct Matmul: OperationPayload {
         if let index = biasIndex { try expectType(operands[index], TensorType(.float32, [operands[1].shape[0]]), "the bias") }
         if let index = addendIndex { try expectType(operands[index], result, "the addend") }
         return result
+    }
+
+    private func expectLeft(_ left: TensorType, for weight: TensorType) throws(TypeError) {
+        let expected: DType
+        switch weight.dtype {
+        case .float32: expected = .float32
+        case .bfloat16Panels: expected = .bfloat16
+        case .int8Panels, .int4Panels: expected = .int8Rows
+        case .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads:
+            throw TypeError("the weight is \(weight); expected f32 or panels")
+        }
+        if left.dtype != expected { throw TypeError("the left operand is \(left); expected \(expected.rawValue) for a weight in \(weight.dtype.rawValue)") }
     }
 }

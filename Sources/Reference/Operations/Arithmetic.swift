@@ -1,5 +1,7 @@
+import FoldProduct
 import Glibc
 import IR
+import Support
 
 extension ActivationFunction {
     func value(_ x: Double) -> Double {
@@ -42,15 +44,15 @@ func combine(
     }
 }
 
-func matmul(_ op: Matmul, _ operands: [Tensor]) -> Tensor {
+func matmul(_ op: Matmul, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
     let (rows, depth, columns) = (operands[0].shape[0], operands[0].shape[1], operands[1].shape[0])
     let (left, weight) = (operands[0].floats, operands[1].floats)
     let bias = op.biasIndex.map { operands[$0].floats }
     var result = op.addendIndex.map { operands[$0].floats } ?? [Float](repeating: 0, count: rows * columns)
-    left.withUnsafeBufferPointer { left in
-        weight.withUnsafeBufferPointer { weight in
-            result.withUnsafeMutableBufferPointer { result in
-                matmul(
+    try left.withUnsafeBufferPointer { left throws(Diagnostic) in
+        try weight.withUnsafeBufferPointer { weight throws(Diagnostic) in
+            try result.withUnsafeMutableBufferPointer { result throws(Diagnostic) in
+                try matmul(
                     op, left.baseAddress!, weight.baseAddress!, bias, depth: depth, columns: columns, 0..<rows * columns,
                     result.baseAddress!)
             }
@@ -60,27 +62,44 @@ func matmul(_ op: Matmul, _ operands: [Tensor]) -> Tensor {
 }
 
 /// The elements `range` of a matmul's result, counted from the row at `left`; `result` holds the addend before, if there is one.
+///
+/// The sums are `lmmc_fold_product`'s, the same for every cut of the rows and columns, and rounded once, after the epilogue.
 func matmul(
     _ op: Matmul, _ left: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: [Float]?, depth: Int, columns: Int,
     _ range: Range<Int>, _ result: UnsafeMutablePointer<Float>
-) {
-    // A few rows at a time, so that they stay in the cache while the weight passes by.
-    let tile = max(1, (1 << 15) / depth)
-    let rows = range.lowerBound / columns..<(range.upperBound - 1) / columns + 1
-    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {
-        let end = min(first + tile, rows.upperBound)
-        for column in 0..<columns {
-            for row in first..<end {
-                let index = row * columns + column
-                if index < range.lowerBound || index >= range.upperBound { continue }
-                var value = dot(left + row * depth, weight + column * depth, depth)
-                if let bias { value += Double(bias[column]) }
-                let place = result + (index - range.lowerBound)
-                if op.hasAddend { value += Double(place.pointee) }
-                place.pointee = Float(op.activation?.value(value) ?? value)
-            }
+) throws(Diagnostic) {
+    // Whole rows, as many as make a few MiB of sums, or what the range has of its first and its last row.
+    let most = max(1, (1 << 19) / columns)
+    var start = range.lowerBound
+    while start < range.upperBound {
+        let (row, column) = (start / columns, start % columns)
+        let wholeRows = column == 0 ? min(most, (range.upperBound - start) / columns) : 0
+        let rows = max(1, wholeRows)
+        let width = wholeRows > 0 ? columns : min(columns - column, range.upperBound - start)
+        let sums = try products(left + row * depth, rows: rows, weight + column * depth, columns: width, depth: depth)
+        for index in sums.indices {
+            var value = sums[index]
+            if let bias { value += Double(bias[column + index % width]) }
+            let place = result + (start - range.lowerBound + index)
+            if op.hasAddend { value += Double(place.pointee) }
+            place.pointee = Float(op.activation?.value(value) ?? value)
         }
+        start += rows * width
     }
+}
+
+/// left . transpose(weight) with float64 sums, on every core where that is worth a thread.
+private func products(
+    _ left: UnsafePointer<Float>, rows: Int, _ weight: UnsafePointer<Float>, columns: Int, depth: Int
+) throws(Diagnostic) -> [Double] {
+    let threads = Double(rows) * Double(columns) * Double(depth) < 1e8 ? 1 : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    var isDone = false
+    let sums = [Double](unsafeUninitializedCapacity: rows * columns) { sums, count in
+        isDone = lmmc_fold_product(left, rows, weight, columns, depth, sums.baseAddress!, Int32(clamping: threads)) == 0
+        count = rows * columns
+    }
+    guard isDone else { throw .error("out of memory for the blocks of a product of \(rows) x \(columns) x \(depth)") }
+    return sums
 }
 
 /// Four partial sums, so that additions need not wait for each other.

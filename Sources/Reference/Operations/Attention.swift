@@ -40,18 +40,26 @@ func cacheStore(_ operands: [Tensor], position: Int) throws(Diagnostic) -> Tenso
             return result
         }
     }
-    let (capacity, width) = (operands[0].shape[0], operands[0].shape[1])
+    let (capacity, width) = (operands[0].shape[0], operands[1].shape[1])
     try checkRoom(operands[1].shape[0], in: capacity, position: position)
-    return apply(Overwrite(start: position * width), to: operands, shape: [capacity, width])
+    var stored = operands
+    if case .rounded(let dtype, _) = operands[0].elements, dtype != operands[1].elements.dtype {
+        var rows = operands[1].floats
+        if dtype == .int8Heads { roundBlocks(&rows, width: width, block: operands[0].shape[2]) } else { rows = rows.map(bfloat16Value) }
+        stored[1] = Tensor(shape: operands[1].shape, elements: .rounded(dtype, rows))
+    }
+    return apply(Overwrite(start: position * width), to: stored, shape: operands[0].shape)
 }
 
 func attention(_ op: Attention, _ operands: [Tensor], position: Int, overStates: Bool) throws(Diagnostic) -> Tensor {
-    let (rows, width, keyWidth) = (operands[0].shape[0], operands[0].shape[1], operands[1].shape[1])
+    let (rows, width, keyWidth) = (operands[0].shape[0], operands[0].shape[1], operands[1].shape.dropFirst().reduce(1, *))
     let capacity = operands[1].shape[0]
     if overStates { try checkRoom(rows, in: capacity, position: position) }
     let size = width / op.heads
     let group = op.heads / op.keyValueHeads
-    let (queries, keys, values) = (operands[0].floats, operands[1].floats, operands[2].floats)
+    /// The softmax's weights stay as they are: their rounding is far below that of the operands, of which many are averaged.
+    let rounded = operands.map { op.products == .bfloat16 ? $0.floats.map(bfloat16Value) : $0.floats }
+    let (queries, keys, values) = (rounded[0], rounded[1], rounded[2])
     var result = [Float](repeating: 0, count: rows * width)
     queries.withUnsafeBufferPointer { queries in
         keys.withUnsafeBufferPointer { keys in

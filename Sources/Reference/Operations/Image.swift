@@ -66,3 +66,23 @@ func gatherWindows(_ op: GatherWindows, _ tokens: Tensor) -> Tensor {
     let area = op.kernel * op.kernel
     return Tensor(shape: [tokens.shape[0] / area, channels * area], result)
 }
+
+func averageWindows(_ op: AverageWindows, _ tokens: Tensor) -> Tensor {
+    let (windows, channels) = (op.windows, tokens.shape[1])
+    let values = tokens.floats
+    var result: [Float] = []
+    for top in stride(from: 0, to: windows.height, by: windows.kernel) {
+        for left in stride(from: 0, to: windows.width, by: windows.kernel) {
+            for channel in 0..<channels {
+                var sum = 0.0
+                for row in top..<top + windows.kernel {
+                    for column in left..<left + windows.kernel {
+                        sum += Double(values[(row * windows.width + column) * channels + channel])
+                    }
+                }
+                result.append(Float(sum / Double(windows.kernel * windows.kernel)))
+            }
+        }
+    }
+    return Tensor(shape: [result.count / channels, channels], result)
+}

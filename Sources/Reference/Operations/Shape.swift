@@ -12,6 +12,7 @@ func apply(_ rearrangement: some Rearrangement, to operands: [Tensor], shape: [I
     case .float32: Tensor(shape: shape, rearrangement(operands.map(\.floats)))
     case .int32: Tensor(shape: shape, rearrangement(operands.map(\.integers)))
     case .uint8: Tensor(shape: shape, rearrangement(operands.map(\.bytes)))
+    case .rounded(let dtype, _): Tensor(shape: shape, elements: .rounded(dtype, rearrangement(operands.map(\.floats))))
     }
 }
 

@@ -1,0 +1,15 @@
+// What the parts of the tokenizer share.
+#ifndef LMMC_TOKENIZER_INTERNAL_H
+#define LMMC_TOKENIZER_INTERNAL_H
+
+#include "tokenizer.h"
+
+#define LMMC_EMPTY_SLOT UINT32_MAX
+
+extern const char lmmc_space_mark[3];   // U+2581
+extern const char lmmc_replacement[3];  // U+FFFD
+
+// The longest user-defined token that `text` begins with, as lmmc_tokenizer_special.
+size_t lmmc_tokenizer_user_defined(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id);
+
+#endif

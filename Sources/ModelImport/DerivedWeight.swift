@@ -1,0 +1,58 @@
+import Checkpoint
+import IR
+import Support
+
+/// What a weight is beside the tensor that the checkpoint stores for it.
+struct Derivation {
+    /// Of the stored rows, when a GGUF file has the pairs of the rotary embedding next to each other.
+    var interleavedHeads: Int?
+    /// A LoRA adapter's tensors A [rank, in] and B [out, rank], and what their product is scaled by.
+    var update: (down: SourceTensor, up: SourceTensor, scale: Float)?
+
+    var isNothing: Bool { interleavedHeads == nil && update == nil }
+}
+
+extension Importer {
+    /// The definition of weight `name` over the stored tensors, whose weights are made beside it. Nothing is evaluated here.
+    mutating func define(_ name: String, _ source: SourceTensor, _ type: TensorType, _ derivation: Derivation) throws(Diagnostic) {
+        module.weights["\(name).stored"] = Weight(type: type, definition: .source(source))
+        if let update = derivation.update {
+            for (part, source) in [("down", update.down), ("up", update.up)] {
+                module.weights["\(name).\(part)"] = Weight(type: TensorType(.float32, source.type.shape), definition: .source(source))
+            }
+        }
+        var chain = Chain(environment: TypeEnvironment(module), site: name)
+        var value = Operand.weight("\(name).stored")
+        if let heads = derivation.interleavedHeads, let shape = type.fixedShape {
+            // Row 2i + j of a head is row i + j * half of the half-split layout.
+            let pairs = try chain.append("pairs", .reshape(Reshape(shape: [heads, shape[0] / heads / 2, 2, shape[1]])), [value])
+            let halves = try chain.append("halves", .transpose(Transpose(permutation: [0, 2, 1, 3])), [pairs])
+            value = try chain.append("split", .reshape(Reshape(shape: shape)), [halves])
+        }
+        if let update = derivation.update {
+            let down = try chain.append("columns", .transpose(Transpose(permutation: [1, 0])), [.weight("\(name).down")])
+            let product = try chain.append("product", .matmul(Matmul()), [.weight("\(name).up"), down])
+            let scaled = try chain.append("update", .scale(Scale(factor: update.scale)), [product])
+            value = try chain.append("merged", .add(Add()), [value, scaled])
+        }
+        module.weights[name] = Weight(type: type, definition: .folded(chain.operations))
+    }
+
+    private struct Chain {
+        var environment: TypeEnvironment
+        let site: String
+        var operations: [Operation] = []
+
+        mutating func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
+            let operation: Operation
+            do throws(TypeError) {
+                operation = try makeOperation(name, op, operands) { environment[$0] }
+            } catch {
+                throw .error("'\(op.mnemonic)' \(error.message)", at: .operation("@\(site)"))
+            }
+            _ = environment.define(operation)
+            operations.append(operation)
+            return .value(name)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Support
+
+/// Arithmetic of products by weights. The order is that of the command line.
+public enum Precision: String, Sendable, Hashable, CaseIterable {
+    case float32 = "f32"
+    case bfloat16 = "bf16"
+    case int8
+    case int4
+}
+
+/// Which precision the products by each weight get.
+public struct PrecisionPolicy: Sendable, Hashable {
+    /// The products by weights whose name fits `pattern` get `precision`.
+    public struct Override: Sendable, Hashable {
+        /// `*` stands for any characters, `?` for one.
+        public var pattern: String
+        public var precision: Precision
+
+        public init(pattern: String, precision: Precision) {
+            self.pattern = pattern
+            self.precision = precision
+        }
+    }
+
+    /// What a cache of keys or values holds.
+    public enum CacheType: String, Sendable, Hashable, CaseIterable {
+        case float32 = "f32"
+        case bfloat16 = "bf16"
+        case int8
+    }
+
+    public var base: Precision
+    public var cache: CacheType
+    /// The last that fits wins.
+    public var overrides: [Override]
+
+    /// `cache` nil: f32 with f32, else bf16.
+    public init(_ base: Precision, cache: CacheType? = nil, overrides: [Override] = []) {
+        self.base = base
+        self.cache = cache ?? (base == .float32 ? .float32 : .bfloat16)
+        self.overrides = overrides
+    }
+
+    public var isFloat32: Bool { base == .float32 && cache == .float32 && overrides.allSatisfy { $0.precision == .float32 } }
+
+    /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
+    static let largeElementCount = 1 << 28
+
+    /// Of products by the weight, which has so many elements.
+    ///
+    /// `int4` is for what decoding reads once per token, the decoder's layers, where bytes are time. The vision tower and the projector are
+    /// bound by arithmetic, which is the same in int8, and the head decides between near ties: they stay int8.
+    public func precision(of weight: String, elementCount: Int) -> Precision {
+        if let chosen = overrides.last(where: { Self.fits(weight, $0.pattern) }) { return chosen.precision }
+        if base == .int4, !weight.hasPrefix("decoder.layer"), elementCount < Self.largeElementCount { return .int8 }
+        return base
+    }
+
+    /// Of the embedding's table where it is not the head too. A row is read per token, so only the file's size is at stake: never below int8.
+    public func embeddingPrecision(of weight: String) -> Precision {
+        if let chosen = overrides.last(where: { Self.fits(weight, $0.pattern) }) { return chosen.precision }
+        return base == .int4 ? .int8 : base
+    }
+
+    static func fits(_ name: String, _ pattern: String) -> Bool {
+        let (name, pattern) = (Array(name.utf8), Array(pattern.utf8))
+        var (n, p) = (0, 0)
+        /// Where the last star stands, and what it has taken so far
+        var star: (pattern: Int, name: Int)?
+        while n < name.count {
+            if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
+                star = (p, n)
+                p += 1
+            } else if p < pattern.count, pattern[p] == UInt8(ascii: "?") || pattern[p] == name[n] {
+                (n, p) = (n + 1, p + 1)
+            } else if let last = star {
+                star = (last.pattern, last.name + 1)
+                (n, p) = (last.name + 1, last.pattern + 1)
+            } else {
+                return false
+            }
+        }
+        return pattern[p...].allSatisfy { $0 == UInt8(ascii: "*") }
+    }
+}

@@ -1,0 +1,75 @@
+import IR
+
+/// Values that may lie in some columns of a wider one.
+extension Draft {
+    /// before: ab = x . [wa; wb]; a = columns of ab; b = other columns of ab; y = f(a, b), the last use of ab
+    /// after:  y is written over a, and its readers step over the columns of b
+    ///
+    /// What gate and up, made by one product, need no memory for: their own product. Holds where every reader of y takes rows at any stride.
+    mutating func shareColumns(chunk: Int) {
+        for (index, node) in nodes.enumerated() {
+            let result = node.output
+            guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result, chunk: chunk) else { continue }
+            for candidate in overwritableInputs(of: node) {
+                let input = node.inputs[candidate]
+                guard input.type == result.type, input.rowLayout != nil, !isWhole(input, chunk: chunk), input.storage != result.storage,
+                    storages[input.storage].kind == .scratch, storages[input.storage].home == nil,
+                    node.inputs.indices.allSatisfy({ $0 == candidate || isBeside(node.inputs[$0], input) }),
+                    let life = lifetimes()[input.storage], life.upperBound == index, runOfNode[life.lowerBound] == runOfNode[index],
+                    let readers = readers(of: result, from: index)
+                else { continue }
+                func moved(_ view: View) -> View {
+                    var view = view
+                    (view.storage, view.offset, view.lastRow, view.position, view.strides) =
+                        (input.storage, input.offset, input.lastRow, input.position, input.strides)
+                    return view
+                }
+                nodes[index].output = moved(result)
+                for reader in readers {
+                    for (operand, view) in nodes[reader].inputs.enumerated() where view.storage == result.storage {
+                        nodes[reader].inputs[operand] = moved(view)
+                    }
+                }
+                break
+            }
+        }
+    }
+
+    /// The nodes after `index` that touch the storage of `result`; nil where one writes it, reads another view of it or wants it in one piece.
+    private func readers(of result: View, from index: Int) -> [Int]? {
+        // What shares the storage's memory has views of its own there.
+        if storages.contains(where: { $0.home?.storage == result.storage }) { return nil }
+        var readers: [Int] = []
+        for (other, node) in nodes.enumerated() where other != index {
+            if node.output.storage == result.storage { return nil }
+            let views = node.inputs.filter { $0.storage == result.storage }
+            if views.isEmpty { continue }
+            guard other > index, node.kernel.readsStridedRows,
+                views.allSatisfy({ $0.type == result.type && $0.strides == result.strides && $0.start == result.start })
+            else { return nil }
+            readers.append(other)
+        }
+        return readers
+    }
+
+    /// Both views lie in rows of one storage, in columns that they do not share; or in different memory.
+    private func isBeside(_ a: View, _ b: View) -> Bool {
+        if root(a.storage).storage != root(b.storage).storage { return true }
+        guard a.storage == b.storage, a.type == b.type, a.strides == b.strides, a.lastRow == b.lastRow, a.position == b.position,
+            let layout = a.rowLayout, layout.rows.isMany
+        else { return false }
+        let (first, second) = (min(a.offset, b.offset) % layout.stride, max(a.offset, b.offset) % layout.stride)
+        return a.offset / layout.stride == b.offset / layout.stride && second - first >= layout.columns
+            && second + layout.columns <= layout.stride
+    }
+}
+
+extension Kernel {
+    /// Whether its inputs may be rows that do not follow each other.
+    fileprivate var readsStridedRows: Bool {
+        switch self {
+        case .matmul, .add, .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .storeHeads: true
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .rotaryTable, .attention, .copy: false
+        }
+    }
+}

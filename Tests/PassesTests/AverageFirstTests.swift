@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Passes
+
+@Test func averageFirstCases() throws { try checkCases(Pipeline.averageFirst) }
