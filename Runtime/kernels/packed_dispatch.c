@@ -14,7 +14,8 @@
 #endif
 
 enum {
-  AVX2 = LMMC_CPU_AVX2,
+  SSE42 = LMMC_CPU_SSE42,
+  AVX2 = SSE42 | LMMC_CPU_AVX2,
   AVXVNNI = AVX2 | LMMC_CPU_AVXVNNI,
   AVX512 = AVX2 | LMMC_CPU_AVX512,
   AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
@@ -29,6 +30,7 @@ enum {
 static const lmmc_variant variants[] = {
     {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
 #if defined(__x86_64__)
+    {"sse4.2", SSE42, &lmmc_bf16_sse42, &lmmc_q8_sse42, &lmmc_q4_sse42, NULL, NULL, NULL},
     {"avx2", AVX2, &lmmc_bf16_avx2, &lmmc_q8_avx2, &lmmc_q4_avx2, lmmc_quantize_q8_avx2, lmmc_quantize_bf16_avx2, lmmc_finish_avx2},
     {"avxvnni", AVXVNNI, NULL, &lmmc_q8_avxvnni, &lmmc_q4_avxvnni, NULL, NULL, NULL},
     {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},

@@ -81,6 +81,7 @@ static inline __attribute__((always_inline)) lmmc_ahead lmmc_look_ahead(lmmc_pac
 #define LMMC_TARGET_BF16 "arch=armv8.2-a+bf16"
 #endif
 
+#define LMMC_TARGET_SSE42 "sse4.2"
 #define LMMC_TARGET_AVX2 "avx2,fma,f16c"
 #define LMMC_TARGET_AVXVNNI "avx2,fma,f16c,avxvnni"
 #define LMMC_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"

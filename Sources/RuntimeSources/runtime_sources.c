@@ -131,6 +131,9 @@ static const unsigned char kernels_packed_bf16_bfdot_c[] = {
 static const unsigned char kernels_packed_bf16_neon_c[] = {
 #embed "../../Runtime/kernels/packed_bf16_neon.c"
 };
+static const unsigned char kernels_packed_bf16_sse42_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_sse42.c"
+};
 static const unsigned char kernels_packed_bf16_tile_h[] = {
 #embed "../../Runtime/kernels/packed_bf16_tile.h"
 };
@@ -158,6 +161,9 @@ static const unsigned char kernels_packed_int_i8mm_c[] = {
 static const unsigned char kernels_packed_int_neon_c[] = {
 #embed "../../Runtime/kernels/packed_int_neon.c"
 };
+static const unsigned char kernels_packed_int_sse42_c[] = {
+#embed "../../Runtime/kernels/packed_int_sse42.c"
+};
 static const unsigned char kernels_packed_neon_h[] = {
 #embed "../../Runtime/kernels/packed_neon.h"
 };
@@ -175,6 +181,9 @@ static const unsigned char kernels_packed_rows_avx2_c[] = {
 };
 static const unsigned char kernels_packed_rows_avx512_c[] = {
 #embed "../../Runtime/kernels/packed_rows_avx512.c"
+};
+static const unsigned char kernels_packed_sse42_h[] = {
+#embed "../../Runtime/kernels/packed_sse42.h"
 };
 static const unsigned char kernels_packed_target_h[] = {
 #embed "../../Runtime/kernels/packed_target.h"
@@ -317,6 +326,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_bf16_avx512bf16.c", kernels_packed_bf16_avx512bf16_c),
     ENTRY("kernels/packed_bf16_bfdot.c", kernels_packed_bf16_bfdot_c),
     ENTRY("kernels/packed_bf16_neon.c", kernels_packed_bf16_neon_c),
+    ENTRY("kernels/packed_bf16_sse42.c", kernels_packed_bf16_sse42_c),
     ENTRY("kernels/packed_bf16_tile.h", kernels_packed_bf16_tile_h),
     ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
     ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
@@ -326,12 +336,14 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_int_dotprod.c", kernels_packed_int_dotprod_c),
     ENTRY("kernels/packed_int_i8mm.c", kernels_packed_int_i8mm_c),
     ENTRY("kernels/packed_int_neon.c", kernels_packed_int_neon_c),
+    ENTRY("kernels/packed_int_sse42.c", kernels_packed_int_sse42_c),
     ENTRY("kernels/packed_neon.h", kernels_packed_neon_h),
     ENTRY("kernels/packed_plain.c", kernels_packed_plain_c),
     ENTRY("kernels/packed_q4_avx512vnni.c", kernels_packed_q4_avx512vnni_c),
     ENTRY("kernels/packed_q8_avx512vnni.c", kernels_packed_q8_avx512vnni_c),
     ENTRY("kernels/packed_rows_avx2.c", kernels_packed_rows_avx2_c),
     ENTRY("kernels/packed_rows_avx512.c", kernels_packed_rows_avx512_c),
+    ENTRY("kernels/packed_sse42.h", kernels_packed_sse42_h),
     ENTRY("kernels/packed_target.h", kernels_packed_target_h),
     ENTRY("kernels/packed_tile.h", kernels_packed_tile_h),
     ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
