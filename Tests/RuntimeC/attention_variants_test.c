@@ -138,6 +138,9 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   lmmc_attention_run(variant, &(lmmc_attention){.queries = s.queries, .keys = s.keys, .heads = s.heads, .kv_heads = s.kv_heads,
       .head_size = s.d, .scale = scale, .causal = s.causal, .q = q, .q_stride = qs, .kv_type = type, .k = k.rows, .v = v.rows,
       .k_stride = k.stride, .v_stride = v.stride, .out = out, .out_stride = os});
+  // Few queries read int8 as integers, with queries of 15 bits and weights of 16: a sixteenth of what bf16 rounds.
+  const bool digits = type == LMMC_KV_I8 && s.queries * (s.heads / s.kv_heads) <= LMMC_ATTENTION_FEW_ROWS && s.d <= LMMC_ATTENTION_MAX_HEAD;
+  if (digits) s.exact = false;
   const double spread = reference(&s, scale, q, qs, k.meaning, v.meaning, expected, bound);
   // In f32 a score of size s is off by about s / 2^23, and its weight by as much in proportion.
   const double in_float = 2e-6 + 2e-7 * s.range * s.range * sqrt((double)s.d);
@@ -146,7 +149,7 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   for (int64_t i = 0; i < s.queries; i++) {
     for (int64_t e = 0; e < s.heads * s.d; e++) {
       const int64_t at = i * s.heads * s.d + e;
-      const double difference = fabs(out[i * os + e] - expected[at]), allowed = in_float + (variant->rounds ? 1.02 * bound[at] : 0);
+      const double difference = fabs(out[i * os + e] - expected[at]), allowed = in_float + (variant->rounds ? (digits ? 0.0625 : 1.02) * bound[at] : 0);
       if (!(difference / allowed <= worst)) worst = difference / allowed;
       squares += expected[at] * expected[at], errors += difference * difference;
     }
