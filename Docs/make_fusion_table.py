@@ -29,8 +29,14 @@ ROWS = {
     "avgpool, k = 2, MBTF without its last GELU": ({"strategy": "avgpool", "kernel": 2, "mbtf": mbtf([4 * C1, C1], False), "stf": layers(4 * C3, C3)}, ["average-first"]),
     "avgpool, k = 2, without MBTF": ({"strategy": "avgpool", "kernel": 2, "mbtf": None, "stf": layers(4 * C3, C3)}, ["average-first"]),
     "avgpool, k = 2, MBTF of one linear map that keeps 4 C1": ({"strategy": "avgpool", "kernel": 2, "mbtf": mbtf([4 * C1, 4 * C1], False), "stf": layers(C3)}, ["average-first", "fold-linear"]),
+    "avgpool, k = 2, without MBTF, taps 8, 16, 24, 16": ({"strategy": "avgpool", "kernel": 2, "taps": [8, 16, 24, 16], "mbtf": None, "stf": layers(4 * C3, C3)},
+                                                         ["common-subexpressions"]),
     "tokenconcat, k = 2": ({"strategy": "tokenconcat", "kernel": 2, "mbtf": mbtf([4 * C1, C1], True), "stf": layers(4 * C3, C3)}, ["order-windows"]),
     "tokenconcat, k = 2, without MBTF": ({"strategy": "tokenconcat", "kernel": 2, "mbtf": None, "stf": layers(4 * C3, C3)}, ["order-windows", "split-concatenation"]),
+    "stf, k = 2, E = 4, without window convolution and MBTF": ({"strategy": "stf", "kernel": 2, "tokens_per_window": 4, "mbtf": None,
+                                                               "stf": {**layers(4 * C3, C3), "window_conv": False}}, ["order-windows", "common-subexpressions"]),
+    "stf, k = 2, E = 8, without window convolution, 3 taps": ({"strategy": "stf", "kernel": 2, "tokens_per_window": 8, "taps": [8, 16, 24], "mbtf": None,
+                                                              "stf": {**layers(4 * C3, C3), "window_conv": False}}, ["common-subexpressions"]),
     "qformer, 32 queries": ({"strategy": "qformer", "mbtf": mbtf([4 * C1, C1], True), "qformer": QFORMER}, ["fold-constants", "merge-matmuls"]),
     "qformer, 32 queries, without MBTF": ({"strategy": "qformer", "mbtf": None, "qformer": QFORMER}, ["split-concatenation"]),
 }
@@ -63,7 +69,7 @@ def tensors(fusion):
         norm(here + "layer_norm2", C1)
         linear(here + "mlp.fc1", 4 * C1, C1)
         linear(here + "mlp.fc2", C1, 4 * C1)
-    into = C1 * len(TAPS)
+    into = C1 * len(fusion["taps"])
     for number, out in enumerate((fusion["mbtf"] or {"channels": []})["channels"], 1):
         linear(f"model.mbtf.conv{number}", out, into, 1, 1)
         into = out
@@ -84,7 +90,7 @@ def tensors(fusion):
             linear(here + "output_query.dense", hidden, QFORMER["intermediate_size"])
             norm(here + "output_query.LayerNorm", hidden)
         return shapes
-    into *= fusion["kernel"] ** 2 if fusion["strategy"] == "tokenconcat" else 1
+    into = into * (1 if fusion["strategy"] == "avgpool" else fusion["kernel"] ** 2) // fusion.get("tokens_per_window", 1)
     for number, out in enumerate(fusion["stf"]["channels"], 1):
         linear(f"model.stf.conv{number}", out, into, 1, 1)
         into = out
@@ -121,7 +127,7 @@ def main():
     lmmc = os.environ.get("LMMC", os.path.join(HERE, "..", ".build", "release", "lmmc"))
 
     def last(folder, *options):
-        cells = subprocess.run([lmmc, "ir", folder, "--summary", *options], capture_output=True, text=True, check=True).stdout.splitlines()
+        cells = subprocess.run([lmmc, "ir", folder, "--summary", "--precision", "f32", *options], capture_output=True, text=True, check=True).stdout.splitlines()
         head, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (cells[0], cells[-1]))
         found = dict(zip(head, row))
         return " | ".join(found[key] for key in ("operations", "weights", "stored, MiB", "peak, MiB", "project, FLOP"))

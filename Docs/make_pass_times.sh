@@ -8,7 +8,7 @@ lmmc=${LMMC:-.build/release/lmmc} layers=${1:-2} runs=${2:-7}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$lmmc" synth --preset llava-stf-7b --layers "$layers" -o "$work/model" --quiet
-"$lmmc" compile "$work/model" -o "$work/full" --quiet
+"$lmmc" compile "$work/model" -o "$work/full" --precision f32 --quiet
 
 run() {  # NAME: appends vision, project, prefill and decode milliseconds
   "$work/$1" --image Tests/Golden/images/photo.jpg --prompt "What is this?" --max-tokens 9 --json |
@@ -22,8 +22,8 @@ median() { cut -d ' ' -f "$2" "$work/$1.times" | sort -n | awk '{ v[NR] = $1 } E
   echo "| without | vision | project | prefill | decode |"
   echo "| --- | ---: | ---: | ---: | ---: |"
 } >"$work/table"
-for pass in $("$lmmc" opt --passes list | cut -d ' ' -f 1); do
-  "$lmmc" compile "$work/model" -o "$work/part" --disable-pass "$pass" --quiet
+for pass in $("$lmmc" opt --passes list | grep -v '^lower-\|^fuse-quantize' | cut -d ' ' -f 1); do
+  "$lmmc" compile "$work/model" -o "$work/part" --precision f32 --disable-pass "$pass" --quiet
   rm -f "$work/full.times" "$work/part.times"
   # The first of each only fills the page cache.
   run full && run part && rm "$work/full.times" "$work/part.times"

@@ -36,13 +36,9 @@ extension Pipeline {
                 continue
             }
             var new = NewOperations(in: function, module.environment(of: function), pass: "average-first")
+            // A tap that is named twice is averaged twice here; common-subexpressions shares the two.
             var operands = operation.operands
-            var averages: [Operand: Operand] = [:]
-            for row in rows {
-                let input = operands[row]
-                if averages[input] == nil { averages[input] = try new.append("\(input.name).pooled", average.op, [input]) }
-                operands[row] = averages[input]!
-            }
+            for row in rows { operands[row] = try new.append("\(operands[row].name).pooled", average.op, [operands[row]]) }
             _ = try new.append(average.name, exactly: true, operation.op, operands)
             function.operations.replaceSubrange(index...index, with: new.operations)
             function.removeOperations(at: [source])

@@ -138,7 +138,7 @@ struct RandomModel {
     }
 }
 
-private func chain(_ name: String, layer: String = "conv", first: Int = 1, _ widths: [Int], final: Activation?) -> [ProjectionLayer] {
+func chain(_ name: String, layer: String = "conv", first: Int = 1, _ widths: [Int], final: Activation?) -> [ProjectionLayer] {
     (1..<widths.count).map { index in
         let stem = "\(name).\(layer)\(first + index - 1)"
         return ProjectionLayer(

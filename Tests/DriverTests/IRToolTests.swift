@@ -165,10 +165,10 @@ import Testing
     }.first { FileManager.default.isExecutableFile(atPath: $0) }
 
     /// The page uses itself in a real browser: folds, unfolds, selects, zooms, searches, and rebuilds both sides of each difference.
-    @Test(.enabled(if: browser != nil, "chromium is not installed"))
-    func htmlInABrowser() throws {
+    @Test(.enabled(if: browser != nil, "chromium is not installed"), arguments: ["fusion-paper", "avgpool-taps", "qformer"])
+    func htmlInABrowser(checkpoint: String) throws {
         let scratch = try Scratch()
-        try #require(try lmmc("ir", Self.model, "--html", scratch["page.html"]).status == 0)
+        try #require(try lmmc("ir", "\(goldens)/\(checkpoint)", "--html", scratch["page.html"]).status == 0)
         let result = try run([
             try #require(Self.browser), "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir=\(scratch["profile"])", "--virtual-time-budget=20000",
             "--dump-dom", "file://\(scratch["page.html"])#selftest",
