@@ -95,7 +95,8 @@ struct AdapterSource {
         var scales: [String: Float] = [:]
         for (name, update) in updates.sorted(by: { $0.key < $1.key }) {
             guard let canonical = matcher.canonicalNames[name], let base = matcher.entries[canonical], base.shape.count == 2 else {
-                throw .error("the adapter changes a weight that the model does not have", at: update.down.site, expected: "a linear layer of the checkpoint")
+                throw .error(
+                    "the adapter changes a weight that the model does not have", at: update.down.site, expected: "a linear layer of the checkpoint")
             }
             for (part, entry, shape) in [("lora_A", update.down, [rank, base.shape[1]]), ("lora_B", update.up, [base.shape[0], rank])] {
                 let name = Self.canonicalName(of: part, canonical)

@@ -14,6 +14,9 @@ struct GGUFDecoder {
             throw .error(
                 "architecture \(quoted(kind)) is not supported", at: .file(file.file.path), expected: "'llama'", notes: note)
         }
+        if let parts = try file.optionalInteger("split.count"), parts > 1 {
+            throw file.invalid("split.count", "is \(parts): the file is one of several", expected: "one file")
+        }
         self.file = file
         folder = TensorFolder(file, naming: Self.naming)
         decoder = try DecoderConfiguration(file, tied: file.tensors["output.weight"] == nil)

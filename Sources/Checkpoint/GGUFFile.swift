@@ -85,8 +85,8 @@ struct GGUFFile {
         26: .int32, 27: .int64, 28: .float64, 30: .bfloat16,
     ]
     private static let otherTypes: [UInt64: String] = [
-        9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S",
-        23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+        9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
+        22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
     ]
 
     /// One entry of the list of tensors; the range's start is still relative to the data. Dimensions are written innermost first.
@@ -98,7 +98,9 @@ struct GGUFFile {
         var shape: [Int] = []
         for _ in 0..<rank {
             let size = try reader.number(8)
-            guard let size = Int(exactly: size) else { throw reader.fault("tensor \(quoted(name)) has a dimension of \(size)", at: start, "a 63-bit size") }
+            guard let size = Int(exactly: size) else {
+                throw reader.fault("tensor \(quoted(name)) has a dimension of \(size)", at: start, "a 63-bit size")
+            }
             shape.insert(size, at: 0)
         }
         let number = try reader.number(4), offset = try reader.number(8)
@@ -211,7 +213,8 @@ extension GGUFFile {
         }
 
         private mutating func take(_ count: UInt64) throws(Diagnostic) -> Range<UInt64> {
-            guard count <= file.size - position else { throw fault("\(count) bytes", at: position, "at most the \(file.size - position) that are left") }
+            let rest = file.size - position
+            guard count <= rest else { throw fault("\(count) bytes", at: position, "at most the \(rest) that are left") }
             defer { position += count }
             return position..<position + count
         }

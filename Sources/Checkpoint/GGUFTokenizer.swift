@@ -22,8 +22,9 @@ extension GGUFFile {
 
     private func mergeList(vocabularySize: Int) throws(Diagnostic) -> MergeListModel {
         let pre = Self.prefix + "pre"
-        guard let rule = Self.splittings[try optionalString(pre) ?? "gpt-2"] else {
-            throw invalid(pre, "is \(quoted(try optionalString(pre) ?? "")), which is not supported", expected: quotedList(Self.splittings.keys.sorted()))
+        let name = try optionalString(pre) ?? "gpt-2"
+        guard let rule = Self.splittings[name] else {
+            throw invalid(pre, "is \(quoted(name)), which is not supported", expected: quotedList(Self.splittings.keys.sorted()))
         }
         let key = Self.prefix + "tokens"
         let texts = try tokens(vocabularySize: vocabularySize), kinds = try tokenKinds(texts.count)
@@ -38,7 +39,9 @@ extension GGUFFile {
                 try builder.add(JSONObject(file: file.path, path: key, members: members))
             // Rows of the embedding that no text becomes.
             case .unused: break
-            case .unknown, .byte: throw invalid(Self.prefix + "token_type", "holds \(kinds[id].rawValue) for token \(id)", expected: "1, 3, 4 or 5 in byte-level BPE")
+            case .unknown, .byte:
+                throw invalid(
+                    Self.prefix + "token_type", "holds \(kinds[id].rawValue) for token \(id)", expected: "1, 3, 4 or 5 in byte-level BPE")
             }
         }
         let mergesKey = Self.prefix + "merges"

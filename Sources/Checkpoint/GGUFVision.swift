@@ -36,7 +36,9 @@ struct GGUFVision {
         }
         let layers = [
             fusion.addLayer("projector.linear1", "model.mm_projector.0", width, inner, .gelu),
-            fusion.addLayer("projector.linear2", "model.mm_projector.2", inner, decoder.hiddenSize, nil, reason: "by the decoder's width, \(decoder.hiddenSize)"),
+            fusion.addLayer(
+                "projector.linear2", "model.mm_projector.2", inner, decoder.hiddenSize, nil,
+                reason: "by the decoder's width, \(decoder.hiddenSize)"),
         ]
         fusion.fusion.aligner = layers
         self.fusion = fusion
@@ -93,7 +95,9 @@ struct GGUFVision {
 
 extension VisionConfiguration {
     init(_ file: GGUFFile) throws(Diagnostic) {
-        func size(_ name: String, limit: Int = JSONObject.maximumDimension) throws(Diagnostic) -> Int { try file.dimension("clip.vision.\(name)", limit: limit) }
+        func size(_ name: String, limit: Int = JSONObject.maximumDimension) throws(Diagnostic) -> Int {
+            try file.dimension("clip.vision.\(name)", limit: limit)
+        }
         self.init(
             hiddenSize: try size("embedding_length"), layerCount: try size("block_count", limit: JSONObject.maximumLayers),
             headCount: try size("attention.head_count"), intermediateSize: try size("feed_forward_length"),

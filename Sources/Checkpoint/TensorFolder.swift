@@ -87,7 +87,8 @@ struct TensorFolder {
             return .error("\(others.count) safetensors files without an index", at: .file(path), expected: quoted(indexName))
         }
         if let archive = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }) {
-            return .error("PyTorch weights under the name \(quoted(archive))", at: .file(path), expected: quotedList(formats[1...].flatMap { [$0.0, $0.1] }))
+            let names = formats[1...].flatMap { [$0.0, $0.1] }
+            return .error("PyTorch weights under the name \(quoted(archive))", at: .file(path), expected: quotedList(names))
         }
         return .error("no weights", at: .file(path), expected: expected)
     }

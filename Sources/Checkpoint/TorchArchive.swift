@@ -31,7 +31,9 @@ struct TorchArchive {
             }
         }
         guard range.count <= Self.maximumPickle else {
-            throw .error("a pickle of \(byteCountText(UInt64(range.count)))", at: .file(file.path), expected: "at most \(byteCountText(UInt64(Self.maximumPickle)))")
+            throw .error(
+                "a pickle of \(byteCountText(UInt64(range.count)))", at: .file(file.path),
+                expected: "at most \(byteCountText(UInt64(Self.maximumPickle)))")
         }
         let described = try TorchPickle.tensors(file.withBytes(range) { Array($0) }, file: file.path, origin: range.lowerBound)
         var tensors: [String: StoredTensor] = [:]

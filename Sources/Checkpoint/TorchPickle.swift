@@ -97,7 +97,9 @@ struct TorchPickle {
     private mutating func text(_ count: UInt64) throws(Diagnostic) -> String {
         guard count <= UInt64(bytes.count - position) else { throw fault("a string of \(count) bytes", "at most \(bytes.count - position)") }
         defer { position += Int(count) }
-        guard let text = String(validating: bytes[position..<position + Int(count)], as: UTF8.self) else { throw fault("a string is not UTF-8", "text") }
+        guard let text = String(validating: bytes[position..<position + Int(count)], as: UTF8.self) else {
+            throw fault("a string is not UTF-8", "text")
+        }
         return text
     }
 

@@ -60,7 +60,9 @@ struct ZipArchive {
             if offset == 0 { break }
         }
         guard let end else {
-            throw .error("the zip archive has no directory", at: .file(reader.file.path), expected: "a whole file", notes: ["the file seems to be truncated"])
+            throw .error(
+                "the zip archive has no directory", at: .file(reader.file.path), expected: "a whole file",
+                notes: ["the file seems to be truncated"])
         }
         let narrow = Directory(
             count: try reader.number(end + 10, 2), size: try reader.number(end + 12, 4), offset: try reader.number(end + 16, 4))

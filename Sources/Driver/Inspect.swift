@@ -114,7 +114,8 @@ struct Inspection {
         let configuration = front.checkpoint.configuration
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
-            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)), ("precision", .string(front.policy.base.rawValue)),
+            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)),
+            ("precision", .string(front.policy.base.rawValue)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", front.visionInfo(vision, fusion)))
@@ -189,7 +190,8 @@ struct Inspection {
             "\(decoder.layerCount) layers of width \(decoder.hiddenSize), \(decoder.headCount) heads"
                 + (decoder.keyValueHeadCount == decoder.headCount ? "" : " over \(decoder.keyValueHeadCount)")
                 + ", inner width \(decoder.intermediateSize), vocabulary \(decoder.vocabularySize)"))
-        lines.append(("prompt", "template '\(configuration.prompt.templateName)', eos \(configuration.prompt.eosIDs.map(String.init).joined(separator: ", "))"))
+        let ends = configuration.prompt.eosIDs.map(String.init).joined(separator: ", ")
+        lines.append(("prompt", "template '\(configuration.prompt.templateName)', eos \(ends)"))
         lines.append(("parameters", parameters.map { "\($0.part) \(grouped($0.count))" }.joined(separator: ", ")))
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
         var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined()

@@ -26,7 +26,9 @@ public struct Box: Sendable {
         }
         if (self.bandwidth == nil) != (self.compute == nil) {
             let absent = self.bandwidth == nil ? "--bandwidth" : "--compute"
-            throw .usage("a time needs both bandwidth and compute", at: .option(absent), expected: absent == "--compute" ? "'500GFLOPS', say" : "'30GB/s', say")
+            throw .usage(
+                "a time needs both bandwidth and compute", at: .option(absent),
+                expected: absent == "--compute" ? "'500GFLOPS', say" : "'30GB/s', say")
         }
     }
 

@@ -29,7 +29,9 @@ struct InspectionTables {
     /// Keys and values by context, once for each type that caches have.
     private var caches: String {
         var types: [(name: String, bytes: Int)] = []
-        for size in inspection.sizes where !types.contains(where: { $0.name == size.cacheName }) { types.append((size.cacheName, size.cacheBytesPerPosition)) }
+        for size in inspection.sizes where !types.contains(where: { $0.name == size.cacheName }) {
+            types.append((size.cacheName, size.cacheBytesPerPosition))
+        }
         let rows = inspection.contexts.map { context in ["\(context)"] + types.map { bytes(context * $0.bytes) } }
         return markdownTable(["context"] + types.map { "KV cache in \($0.name)" }, rows)
     }

@@ -30,8 +30,8 @@ enum SynthByteLevelTokenizer {
         }
         let added: [JSONText] = special.map { id, content in
             .object([
-                ("id", .integer(id)), ("content", .string(content)), ("single_word", .bool(false)), ("lstrip", .bool(false)), ("rstrip", .bool(false)),
-                ("normalized", .bool(false)), ("special", .bool(true)),
+                ("id", .integer(id)), ("content", .string(content)), ("single_word", .bool(false)), ("lstrip", .bool(false)),
+                ("rstrip", .bool(false)), ("normalized", .bool(false)), ("special", .bool(true)),
             ])
         }
         let byteLevel: JSONText = .object([

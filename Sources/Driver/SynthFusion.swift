@@ -47,7 +47,9 @@ struct SynthFusion {
     private func addQFormer(to list: inout SynthTensors, channels: Int, hidden: Int) {
         let width = Self.queryWidth
         func attention(_ name: String, keys: Int) {
-            for (part, input) in [("query", width), ("key", keys), ("value", keys)] { list.linear("\(name).attention.\(part)", width, input, bias: true) }
+            for (part, input) in [("query", width), ("key", keys), ("value", keys)] {
+                list.linear("\(name).attention.\(part)", width, input, bias: true)
+            }
             list.linear("\(name).output.dense", width, width, bias: true)
             list.norm("\(name).output.LayerNorm", width)
         }
@@ -176,7 +178,8 @@ extension SynthPreset {
         let names = SynthFusion.Strategy.allCases.map(\.rawValue) + ["none"]
         guard let strategy = SynthFusion.Strategy(rawValue: choice.strategy ?? "stf") else {
             let name = choice.strategy ?? ""
-            throw .usage("unknown strategy \(quoted(name))\(nearestHint(to: name, among: names))", at: .option("--strategy"), expected: quotedList(names))
+            throw .usage(
+                "unknown strategy \(quoted(name))\(nearestHint(to: name, among: names))", at: .option("--strategy"), expected: quotedList(names))
         }
         let taps = try choice.taps.map(taps) ?? SynthFusion.spread(min(8, visionLayers), over: visionLayers)
         let fusion = SynthFusion(

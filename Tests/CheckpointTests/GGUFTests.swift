@@ -208,6 +208,7 @@ struct GGUFFixture {
         let cases: [((inout GGUFFixture) -> Void, String)] = [
             ({ $0.set("general.architecture", .string("qwen2")) }, "architecture 'qwen2' is not supported, \(file); expected 'llama'"),
             ({ $0.set("general.architecture", .string("clip")) }, "architecture 'clip' is not supported, \(file); expected 'llama'; note: a mmproj file goes to the option '--vision-tower'"),
+            ({ $0.set("split.count", .integer(2)) }, "key 'split.count' is 2: the file is one of several, \(file); expected one file"),
             ({ $0.set("llama.block_count", nil) }, "key 'llama.block_count' is missing, \(file); expected an integer"),
             ({ $0.set("llama.block_count", .string("1")) }, "key 'llama.block_count' has another type, \(file); expected an integer"),
             ({ $0.set("llama.attention.head_count_kv", .integer(3)) }, "key 'llama.attention.head_count_kv' is 3, \(file); expected a divisor of the 2 attention heads"),
