@@ -242,7 +242,8 @@ static bool unfinished(const uint8_t *p, uint32_t count) {
 static bool release(lmmc_decoder *d, bool all, lmmc_text *text, lmmc_error *e) {
   while (d->held_count > 0 && (all || !unfinished(d->held, d->held_count))) {
     uint32_t length = (uint32_t)lmmc_utf8_length((char *)d->held, d->held_count), used = length ? length : 1;
-    if (!lmmc_text_append(text, length ? (char *)d->held : lmmc_replacement, length ? length : 3, e)) return false;
+    bool dropped = d->strips && !d->begun && *d->held == ' ';
+    if (!dropped && !lmmc_text_append(text, length ? (char *)d->held : lmmc_replacement, length ? length : 3, e)) return false;
     d->held_count -= used;
     memmove(d->held, d->held + used, d->held_count);
     d->begun = true;
@@ -279,6 +280,7 @@ bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text
     return true;
   }
   const uint8_t *p = t->text + t->offset[id], *end = t->text + t->offset[id + 1];
+  d->strips = t->merge && t->flags & LMMC_TOKENIZER_DUMMY_PREFIX;
   if (type == LMMC_BYTE) {
     d->held[d->held_count++] = (uint8_t)byte_value(p, (uint32_t)(end - p));
     return release(d, false, text, e);

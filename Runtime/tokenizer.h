@@ -105,6 +105,7 @@ size_t lmmc_utf8_length(const char *text, size_t bytes);
 typedef struct {
   bool begun;        // the leading space is no longer dropped
   bool byte_level;
+  bool strips;       // the space that is dropped may come from a byte piece
   uint8_t held[4];   // byte pieces that do not make a character yet
   uint32_t held_count;
 } lmmc_decoder;

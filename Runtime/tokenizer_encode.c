@@ -277,7 +277,7 @@ bool lmmc_tokenize_part(const lmmc_tokenizer *t, const char *text, size_t bytes,
   encoder c = {.t = t, .text = malloc(3 * bytes + 3)};
   bool done = c.text || lmmc_fail(e, 1, "out of memory for a text of %zu bytes", bytes);
   size_t from = 0, length;
-  for (size_t i = 0; done && t->merge && i < bytes; i += length) {
+  for (size_t i = 0; done && t->merge && t->longest_user_defined && i < bytes; i += length) {
     int32_t id;
     length = lmmc_tokenizer_user_defined(t, text + i, bytes - i, &id);
     if (length) {

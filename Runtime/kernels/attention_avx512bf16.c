@@ -18,7 +18,7 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 enum {
   PANEL = 64,                        // keys of a panel
   ROWS = 6,                          // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
-  BLOCK_ROWS = 24,                  // that go over a panel while it is in the first cache
+  BLOCK_ROWS = 24,                   // that go over a panel while it is in the first cache
   MAX_ROWS = 1008,                   // of a task
   CHUNK = 65536,                     // elements of keys, or of values, that are packed at a time
   MAX_KEYS = CHUNK / 32,
@@ -328,8 +328,16 @@ static int64_t max_rows(int64_t head_size) {
   return MAX_ROWS;
 }
 
+static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                lmmc_attention_partial p) {
+  if (a->kv_type == LMMC_KV_I8) {
+    lmmc_attention_few_i8_avx512(a, first_head, last_head, first_key, last_key, p);
+  } else {
+    lmmc_attention_few_avx512bf16(a, first_head, last_head, first_key, last_key, p);
+  }
+}
+
 const lmmc_attention_variant lmmc_attention_avx512bf16 = {
-    "avx512bf16", LMMC_CPU_AVX2 | LMMC_CPU_AVX512 | LMMC_CPU_AVX512VNNI | LMMC_CPU_AVX512BF16, true, max_rows, block,
-    lmmc_attention_few_avx512bf16};
+    "avx512bf16", LMMC_CPU_AVX2 | LMMC_CPU_AVX512 | LMMC_CPU_AVX512VNNI | LMMC_CPU_AVX512BF16, true, max_rows, block, few};
 LMMC_END_TARGET
 #endif

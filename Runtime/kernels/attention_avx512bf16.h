@@ -11,8 +11,11 @@ enum { MAX_HEAD = LMMC_ATTENTION_MAX_HEAD };
 // nothing by that, and the sums so far need no new scale most of the time.
 static const float SLACK = 8;
 
+// Keys and values in bf16 or f32, and those in int8.
 void lmmc_attention_few_avx512bf16(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                                    lmmc_attention_partial p);
+void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                                  lmmc_attention_partial p);
 
 INLINE __m512 dot_pairs(__m512 sum, __m512i a, __m512i b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 

@@ -1,5 +1,6 @@
 #include "packed.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "packed_variant.h"
@@ -59,6 +60,11 @@ static void stream_panel(const work *w, int64_t index) {
   finish_sums(w, index, 0, w->p->m, sums[0]);
 }
 
+// Asks memory for part `part` of `parts` of `bytes` bytes, for the second cache.
+static void ask_for(const uint8_t *p, int64_t bytes, int64_t part, int64_t parts) {
+  for (int64_t line = bytes / 64 * part / parts; line < bytes / 64 * (part + 1) / parts; line++) __builtin_prefetch(p + 64 * line, 0, 2);
+}
+
 // Pieces of the panel are the outer loop, so that each is in the first cache while tiles of rows pass.
 static void chunk_panel(const work *w, int64_t index, int64_t row, int64_t rows) {
   float sums[CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
@@ -79,7 +85,15 @@ static void chunk_panel(const work *w, int64_t index, int64_t row, int64_t rows)
       code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
       piece.codes = unpacked;
     }
+    // The next piece comes from memory meanwhile; after the last, the first of the next panel, which this thread mostly gets too.
+    const bool last = i + 1 == pieces;
+    const int64_t then = last ? 0 : first + piece.blocks, next_blocks = last ? whole.blocks / pieces : whole.blocks * (i + 2) / pieces - then;
+    const uint8_t *next = whole.codes + (last ? lmmc_panel_bytes(w->type, w->p->k) : 0);
+    const uint8_t *next_scales = next + whole.blocks * code_bytes + then * lmmc_scale_bytes(w->type);
+    next += then * code_bytes;
     for (int64_t t = 0; t < tiles; t++) {
+      ask_for(next, next_blocks * code_bytes, t, tiles);
+      ask_for(next_scales, next_blocks * lmmc_scale_bytes(w->type), t, tiles);
       // Tiles of nearly equal height: one of a single row would take as long as a whole one.
       const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
       piece.x = whole.x + skip + first * depth;
@@ -87,7 +101,7 @@ static void chunk_panel(const work *w, int64_t index, int64_t row, int64_t rows)
       piece.x_sums = (const int32_t *)((const char *)(whole.x_sums + first) + skip);
       piece.sums = sums[top];
       code->tile(height, &piece);
-      if (i + 1 == pieces) finish_sums(w, index, row + top, height, sums[top]);
+      if (last) finish_sums(w, index, row + top, height, sums[top]);
     }
   }
 }
@@ -109,7 +123,8 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
   if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
   // All panels for one chunk, then for the next: its activations stay in the second cache.
-#pragma omp parallel for schedule(dynamic) if (chunks * panels > 1)
+  const int64_t stretch = divide_up(chunks * panels, 16 * (int64_t)threads);
+#pragma omp parallel for schedule(dynamic, stretch) if (chunks * panels > 1)
   for (int64_t i = 0; i < chunks * panels; i++) {
     const int64_t c = i / panels, row = p->m * c / chunks;
     chunk_panel(&w, i % panels, row, p->m * (c + 1) / chunks - row);

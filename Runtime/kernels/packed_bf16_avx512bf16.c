@@ -38,14 +38,7 @@ static inline __attribute__((always_inline)) void tile(const int rows, const lmm
   }
 }
 
-LMMC_TILE(1) LMMC_TILE(2) LMMC_TILE(3) LMMC_TILE(4) LMMC_TILE(5) LMMC_TILE(6) LMMC_TILE(7)
-LMMC_TILE(8) LMMC_TILE(9) LMMC_TILE(10) LMMC_TILE(11) LMMC_TILE(12) LMMC_TILE(13) LMMC_TILE(14)
-
-static void tile_rows(int64_t rows, const lmmc_piece *p) {
-  static void (*const tiles[])(const lmmc_piece *) = {tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6,  tile_7,
-                                                      tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
-  tiles[rows - 1](p);
-}
+LMMC_UP_TO_14(tile)
 
 // Few rows: sums of even and odd pairs apart, so that additions do not wait for one another.
 static inline __attribute__((always_inline)) void stream(const int rows, const lmmc_piece *p) {
@@ -77,12 +70,7 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
   }
 }
 
-LMMC_STREAM(1) LMMC_STREAM(2) LMMC_STREAM(3) LMMC_STREAM(4)
-
-static void stream_rows(int64_t rows, const lmmc_piece *p) {
-  static void (*const streams[])(const lmmc_piece *) = {stream_1, stream_2, stream_3, stream_4};
-  streams[rows - 1](p);
-}
+LMMC_UP_TO_4(stream)
 
 const lmmc_product lmmc_bf16_avx512bf16 = {
     .tile_rows = 14, .tile_blocks = 6, .tile = tile_rows, .stream_rows = 4, .stream = stream_rows};

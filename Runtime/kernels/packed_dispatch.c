@@ -22,7 +22,9 @@ enum {
 static const lmmc_variant variants[] = {
     {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
 #if defined(__x86_64__)
-    {"avx512", AVX512, NULL, NULL, NULL, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
+    {"avx2", AVX2, &lmmc_bf16_avx2, &lmmc_q8_avx2, &lmmc_q4_avx2, lmmc_quantize_q8_avx2, lmmc_quantize_bf16_avx2, lmmc_finish_avx2},
+    {"avxvnni", AVXVNNI, NULL, &lmmc_q8_avxvnni, &lmmc_q4_avxvnni, NULL, NULL, NULL},
+    {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
     {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
     {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
 #endif

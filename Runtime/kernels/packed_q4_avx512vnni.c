@@ -85,12 +85,7 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
   }
 }
 
-LMMC_STREAM(1) LMMC_STREAM(2) LMMC_STREAM(3) LMMC_STREAM(4) LMMC_STREAM(5) LMMC_STREAM(6)
-
-static void stream_rows(int64_t rows, const lmmc_piece *p) {
-  static void (*const streams[])(const lmmc_piece *) = {stream_1, stream_2, stream_3, stream_4, stream_5, stream_6};
-  streams[rows - 1](p);
-}
+LMMC_UP_TO_6(stream)
 
 const lmmc_product lmmc_q4_avx512vnni = {.tile_rows = 6,
                                          .tile_blocks = 8,

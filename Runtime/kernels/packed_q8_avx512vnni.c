@@ -64,20 +64,11 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
 }
 
 static inline __attribute__((always_inline)) void tile(const int rows, const lmmc_piece *p) { product(rows, false, p); }
-LMMC_TILE(1) LMMC_TILE(2) LMMC_TILE(3) LMMC_TILE(4) LMMC_TILE(5) LMMC_TILE(6)
-
-void lmmc_tile_q8_avx512vnni(int64_t rows, const lmmc_piece *p) {
-  static void (*const tiles[])(const lmmc_piece *) = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
-  tiles[rows - 1](p);
-}
+LMMC_UP_TO_6(tile)
+void lmmc_tile_q8_avx512vnni(int64_t rows, const lmmc_piece *p) { tile_rows(rows, p); }
 
 static inline __attribute__((always_inline)) void stream(const int rows, const lmmc_piece *p) { product(rows, true, p); }
-LMMC_STREAM(1) LMMC_STREAM(2) LMMC_STREAM(3) LMMC_STREAM(4) LMMC_STREAM(5) LMMC_STREAM(6)
-
-static void stream_rows(int64_t rows, const lmmc_piece *p) {
-  static void (*const streams[])(const lmmc_piece *) = {stream_1, stream_2, stream_3, stream_4, stream_5, stream_6};
-  streams[rows - 1](p);
-}
+LMMC_UP_TO_6(stream)
 
 const lmmc_product lmmc_q8_avx512vnni = {
     .tile_rows = 6, .tile_blocks = 8, .tile = lmmc_tile_q8_avx512vnni, .stream_rows = 6, .stream = stream_rows};

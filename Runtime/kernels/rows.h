@@ -58,20 +58,33 @@ static inline void lmmc_gate_silu_row(int64_t n, const float *a, const float *b,
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_silu(a[i]) * b[i];
 }
 
+// The sum of a row, and of the squares of x - center, in double. Four sums are under way, of a quarter of the row each: one would wait for itself.
+static inline double lmmc_sum_row(int64_t n, const float *x) {
+  const int64_t quarter = n / 4;
+  double a = 0, b = 0, c = 0, d = 0;
+#pragma omp simd reduction(+ : a, b, c, d)
+  for (int64_t i = 0; i < quarter; i++) a += x[i], b += x[quarter + i], c += x[2 * quarter + i], d += x[3 * quarter + i];
+  for (int64_t i = 4 * quarter; i < n; i++) a += x[i];
+  return a + b + (c + d);
+}
+
+static inline double lmmc_sum_squares_row(int64_t n, float center, const float *x) {
+  const int64_t quarter = n / 4;
+  double a = 0, b = 0, c = 0, d = 0;
+#pragma omp simd reduction(+ : a, b, c, d)
+  for (int64_t i = 0; i < quarter; i++) {
+    const double p = x[i] - center, q = x[quarter + i] - center, r = x[2 * quarter + i] - center, s = x[3 * quarter + i] - center;
+    a += p * p, b += q * q, c += r * r, d += s * s;
+  }
+  for (int64_t i = 4 * quarter; i < n; i++) a += (double)(x[i] - center) * (x[i] - center);
+  return a + b + (c + d);
+}
+
 // Mean and 1 / sqrt(variance + epsilon) of a row. Sums are in double: the error is that of the float steps after them.
 static inline void lmmc_moments(int64_t n, float epsilon, const float *x, float *mean_out, float *inverse_out) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; i++) sum += x[i];
-  const float mean = (float)(sum / (double)n);
-  double squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < n; i++) {
-    const double d = x[i] - mean;
-    squares += d * d;
-  }
+  const float mean = (float)(lmmc_sum_row(n, x) / (double)n);
   *mean_out = mean;
-  *inverse_out = (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+  *inverse_out = (float)(1.0 / sqrt(lmmc_sum_squares_row(n, mean, x) / (double)n + (double)epsilon));
 }
 
 // (x - mean) / sqrt(variance + epsilon) * scale + bias
@@ -84,10 +97,7 @@ static inline void lmmc_layer_norm_row(int64_t n, float epsilon, const float *x,
 
 // 1 / sqrt(mean(x^2) + epsilon). The sum is in double.
 static inline float lmmc_inverse_rms(int64_t n, float epsilon, const float *x) {
-  double squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
-  return (float)(1.0 / sqrt(squares / (double)n + (double)epsilon));
+  return (float)(1.0 / sqrt(lmmc_sum_squares_row(n, 0, x) / (double)n + (double)epsilon));
 }
 
 // x / sqrt(mean(x^2) + epsilon) * scale

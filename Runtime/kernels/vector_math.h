@@ -50,8 +50,33 @@ static inline float lmmc_erf(float x) {
 
 static inline float lmmc_gelu(float x) { return 0.5f * x * (1.0f + lmmc_erf(x * 0.70710678f)); }
 
-static inline float lmmc_quick_gelu(float x) { return x / (1.0f + lmmc_exp(-1.702f * x)); }
+// x / (1 + 2^(factor * x)), for a denominator in which no more than the order of magnitude of a large power counts: the exponent is off
+// by |factor * x| / 2^24, against which lmmc_exp splits ln 2. NaN and the infinities pass through x.
+static inline float lmmc_sigmoid_weighted(float x, float factor) {
+  const float value = factor * x;
+  uint32_t bits;
+  float y, scale;
+  memcpy(&bits, &value, sizeof bits);
+  const uint32_t magnitude = bits & 0x7fffffff, limit = 0x42fc0000;  // 126
+  bits = (bits & 0x80000000) | (magnitude < limit ? magnitude : limit);
+  memcpy(&y, &bits, sizeof y);
+  const float shifted = y + 12582912.0f;
+  const float r = y - (shifted - 12582912.0f);
+  // 2^r for |r| <= 1/2, 1.1e-7 off.
+  float p = 0.0013224463f;
+  p = p * r + 0.0096719256f;
+  p = p * r + 0.055508852f;
+  p = p * r + 0.24022235f;
+  p = p * r + 0.69314682f;
+  p = p * r + 1.0f;
+  memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 127) << 23;
+  memcpy(&scale, &bits, sizeof scale);
+  return x / (1.0f + p * scale);
+}
 
-static inline float lmmc_silu(float x) { return x / (1.0f + lmmc_exp(-x)); }
+static inline float lmmc_quick_gelu(float x) { return lmmc_sigmoid_weighted(x, -2.4554670f); }  // 1.702 / ln 2
+
+static inline float lmmc_silu(float x) { return lmmc_sigmoid_weighted(x, -1.4426950f); }
 
 #endif

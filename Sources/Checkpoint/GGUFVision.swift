@@ -36,7 +36,7 @@ struct GGUFVision {
         }
         let layers = [
             fusion.addLayer("projector.linear1", "model.mm_projector.0", width, inner, .gelu),
-            fusion.addLayer("projector.linear2", "model.mm_projector.2", inner, decoder.hiddenSize, nil),
+            fusion.addLayer("projector.linear2", "model.mm_projector.2", inner, decoder.hiddenSize, nil, reason: "by the decoder's width, \(decoder.hiddenSize)"),
         ]
         fusion.fusion.aligner = layers
         self.fusion = fusion

@@ -7,10 +7,13 @@ struct TensorFile {
 
     init(path: String) throws(Diagnostic) {
         let file = try MappedFile(path: path)
-        let start = file.withBytes(0..<min(4, file.size)) { Array($0) }
-        if start == TorchArchive.magic || start.first == 0x80 {
+        let start = file.withBytes(0..<min(9, file.size)) { Array($0) }
+        // Safetensors begins with a length, which may look like anything; the object behind it does not.
+        if start.count == 9, start[8] == UInt8(ascii: "{") {
+            tensors = try SafetensorsFile(file).tensors
+        } else if [TorchArchive.magic, TorchArchive.legacyMagic].contains(Array(start.prefix(4))) {
             tensors = try TorchArchive(file).tensors
-        } else if start == GGUFFile.magic {
+        } else if start.starts(with: GGUFFile.magic) {
             throw .error("the file is GGUF", at: .file(path), expected: "safetensors or a torch archive")
         } else {
             tensors = try SafetensorsFile(file).tensors

@@ -14,7 +14,7 @@ extension MergeListModel {
         for step in decoders where !["Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"].contains(try step.string("type")) {
             throw try unsupported(step, "'Replace', 'ByteFallback', 'Fuse' and 'Strip', or 'Metaspace'")
         }
-        return try sentencePiece(normalizers, steps)
+        return try sentencePiece(normalizers, steps, file: root.file)
     }
 
     /// The parts of a pipeline member: of a `Sequence` its elements, else itself.
@@ -82,7 +82,7 @@ extension MergeListModel {
 
     private static let mark = "\u{2581}"
 
-    private static func sentencePiece(_ normalizers: [JSONObject], _ steps: [JSONObject]) throws(Diagnostic) -> Splitting {
+    private static func sentencePiece(_ normalizers: [JSONObject], _ steps: [JSONObject], file: String) throws(Diagnostic) -> Splitting {
         if let step = steps.first {
             for normalizer in normalizers { throw try unsupported(normalizer, "no normalizer beside 'Metaspace'") }
             guard steps.count == 1, try step.string("type") == "Metaspace" else { throw try unsupported(steps.last!, "'ByteLevel' or 'Metaspace'") }
@@ -105,7 +105,7 @@ extension MergeListModel {
             }
         }
         guard replaces else {
-            throw .error("nothing escapes spaces", at: .file(normalizers.first?.file ?? ""), expected: "'ByteLevel', 'Metaspace' or 'Replace'")
+            throw .error("nothing escapes spaces", at: .file(file), expected: "'ByteLevel', 'Metaspace' or 'Replace'")
         }
         return .sentencePiece(prefix, splitsWords: false)
     }

@@ -8,7 +8,7 @@ struct TorchArchive {
     static let maximumPickle = 256 << 20
     /// How the zip archive and the format before it begin.
     static let magic: [UInt8] = [0x50, 0x4B, 0x03, 0x04]
-    private static let legacyMagic: [UInt8] = [0x80, 0x02, 0x8A, 0x0A]
+    static let legacyMagic: [UInt8] = [0x80, 0x02, 0x8A, 0x0A]
 
     init(_ file: MappedFile) throws(Diagnostic) {
         let start = file.withBytes(0..<min(4, file.size)) { Array($0) }

@@ -129,7 +129,7 @@ extension FusionSource {
         let inner = decoder.hiddenSize
         fusion.aligner = [
             addLayer("projector.linear1", "model.mm_projector.0", width, inner, activation, reason: reason),
-            addLayer("projector.linear2", "model.mm_projector.2", inner, inner, nil),
+            addLayer("projector.linear2", "model.mm_projector.2", inner, inner, nil, reason: "by key 'text_config.hidden_size', \(inner)"),
         ]
     }
 }

@@ -66,7 +66,7 @@ extension Lmmc {
         }
         _ = try options.passes.chosen(from: Pipeline.passes(for: policy))
         if let html = options.html { try checkOutput(html, isFolder: false) }
-        try withFrontEnd(options) { front throws(Diagnostic) in
+        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
             if let stage {
                 let module = try front.run(options.passes) { record throws(Diagnostic) in record.name != stage }
                 try writeStandardOutput(
@@ -85,8 +85,10 @@ extension Lmmc {
     }
 
     /// The front end of a checkpoint or of a preset, whose folder without weights lives as long as `body` runs.
-    private static func withFrontEnd(_ options: IROptions, _ body: (FrontEnd) throws(Diagnostic) -> Void) throws(Diagnostic) {
-        switch (options.model, options.preset) {
+    static func withFrontEnd(
+        _ model: ModelOptions?, _ preset: PresetChoice?, precision: PrecisionPolicy, _ body: (FrontEnd) throws(Diagnostic) -> Void
+    ) throws(Diagnostic) {
+        switch (model, preset) {
         case (let model?, nil): try body(try FrontEnd.open(model))
         case (nil, let choice?):
             let preset = try SynthPreset.find(choice)
@@ -95,8 +97,8 @@ extension Lmmc {
             let path = folder.file(preset.name)
             try makeFolders(path)
             try preset.writeWithoutWeights(to: path)
-            try body(try FrontEnd.open(choice.modelOptions(path, precision: options.precision)))
-        case (nil, nil): throw .usage("the checkpoint folder is missing", expected: "'lmmc ir MODEL --stage NAME'")
+            try body(try FrontEnd.open(choice.modelOptions(path, precision: precision)))
+        case (nil, nil): throw .usage("the checkpoint is missing", expected: "a folder or a GGUF file, or the option '--preset'")
         case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
         }
     }

@@ -1,21 +1,73 @@
 import Checkpoint
 import IR
+import Passes
 import Support
 
+public struct InspectOptions: Sendable {
+    /// A checkpoint, or nil with `preset`.
+    public var model: ModelOptions?
+    /// An architecture of `synth`, without weights.
+    public var preset: PresetChoice?
+    /// Of the caches, and overrides; every base is shown
+    public var precision: PrecisionPolicy
+    public var box: Box
+    /// Of the prompt whose times and FLOPs are shown, beside the image
+    public var textTokens: Int
+    public var json: Bool
+
+    public init(model: ModelOptions?, preset: PresetChoice?, precision: PrecisionPolicy, box: Box, textTokens: Int, json: Bool) {
+        self.model = model
+        self.preset = preset
+        self.precision = precision
+        self.box = box
+        self.textTokens = textTokens
+        self.json = json
+    }
+}
+
 extension Lmmc {
-    /// `lmmc inspect`: what a checkpoint is and what its binary will take.
-    public static func inspect(_ options: ModelOptions, json: Bool) throws(Diagnostic) {
-        let front = try FrontEnd.open(options)
-        let module = try front.run { _ throws(Diagnostic) in true }
-        let inspection = Inspection(front: front, module: module)
-        try writeStandardOutput(json ? inspection.json.text(indent: 0) + "\n" : inspection.text)
+    /// `lmmc inspect`: what a checkpoint is, what its binary takes and does, and what that means for a box.
+    public static func inspect(_ options: InspectOptions) throws(Diagnostic) {
+        guard options.textTokens > 0 else { throw .usage("\(options.textTokens) tokens", at: .option("--text-tokens"), expected: "at least 1") }
+        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
+            let inspection = try Inspection(front: front, options)
+            try writeStandardOutput(options.json ? inspection.json.text(indent: 0) + "\n" : inspection.text)
+        }
     }
 }
 
 /// The figures of a checkpoint, as text or JSON.
 struct Inspection {
     let front: FrontEnd
-    let module: Module
+    let box: Box
+    let sizes: [PrecisionSizes]
+    let costs: StageCosts
+    let paper: PaperFigures?
+
+    init(front: FrontEnd, _ options: InspectOptions) throws(Diagnostic) {
+        let configuration = front.checkpoint.configuration
+        (self.front, box) = (front, options.box)
+        sizes = try front.sizes()
+        // Work is counted in the products themselves, not in what a precision adds to them.
+        let module = try front.with(PrecisionPolicy(.float32)).run { _ throws(Diagnostic) in true }
+        costs = StageCosts(module, visionTokens: front.visionTokens ?? 0, textTokens: options.textTokens)
+        if let vision = configuration.vision, let fusion = configuration.fusion {
+            paper = PaperFigures(vision, fusion, configuration.decoder)
+        } else {
+            paper = nil
+        }
+    }
+
+    /// The context, and powers of two on both sides of it as far as the model goes.
+    var contexts: [Int] {
+        let limit = front.checkpoint.configuration.decoder.maxPositionEmbeddings
+        return Set([front.context, limit] + [1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072].filter { $0 < limit }).sorted()
+    }
+
+    var estimates: [BoxEstimate] {
+        guard box.isGiven else { return [] }
+        return sizes.map { BoxEstimate(box, $0, costs, context: front.context, chunk: front.chunk) }
+    }
 
     struct Role {
         var name: String
@@ -49,10 +101,6 @@ struct Inspection {
         name.split(separator: ".").map { $0.allSatisfy(\.isNumber) ? padded(String($0), 6, right: true) : String($0) }.joined(separator: ".")
     }
 
-    /// Bytes of the weights that the binary holds, 32-bit floats.
-    var weightBytes: Int { module.storedWeights.reduce(0) { $0 + (module.weights[$1]?.type.byteCount() ?? 0) } }
-    var cacheBytes: Int { module.states.values.reduce(0) { $0 + ($1.byteCount() ?? 0) } }
-
     /// Parameters of the three parts; the fusion is what belongs to neither tower nor decoder.
     var parameters: [(part: String, count: Int)] {
         let checkpoint = front.checkpoint
@@ -73,12 +121,40 @@ struct Inspection {
         }
         members.append(("decoder", front.decoderInfo(configuration.decoder)))
         members.append(("parameters", .object(parameters.map { ($0.part.replacing(" ", with: "_"), .integer($0.count)) })))
-        members.append((
-            "bytes",
-            .object([
-                ("checkpoint", .integer(front.checkpoint.byteCount())), ("weights", .integer(weightBytes)),
-                ("kv_cache", .integer(cacheBytes)),
-            ])))
+        members.append(("flops", .object([
+            ("vision", .integer(costs.vision)), ("projector", .integer(costs.projector)),
+            ("vision_tokens", .integer(costs.visionTokens)), ("prefill_vision", .integer(costs.prefillVision)),
+            ("text_tokens", .integer(costs.textTokens)), ("prefill_text", .integer(costs.prefillText)), ("decode", .integer(costs.decode)),
+        ])))
+        members.append(("bytes", .object(
+            [("checkpoint", .integer(front.checkpoint.byteCount()))] + sizes.map { size in
+                (size.name, .object([
+                    ("weights", .integer(size.weightBytes)), ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
+                    ("kv_cache_type", .string(size.cacheName)), ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
+                    ("activations", .integer(size.activationBytes)), ("total", .integer(size.total(context: front.context))),
+                ]))
+            })))
+        if let paper {
+            members.append(("fusion_parameters", .object(paper.parts.map { part in
+                (part.name.lowercased(), .object([("weights", .integer(part.weights)), ("with_biases", .integer(part.withBiases))]))
+            })))
+            members.append(("paper_decoder_flops", .array(paper.rows.map { row in
+                .object([
+                    ("kernel", .integer(row.kernel)), ("tokens_per_window", .integer(row.tokensPerWindow)), ("vision_tokens", .integer(row.tokens)),
+                    ("flops", .integer(row.flops)),
+                ])
+            })))
+        }
+        if box.isGiven {
+            members.append(("box", .object(estimates.map { estimate in
+                var facts: [(String, JSONText)] = []
+                if let fits = estimate.fits { facts.append(("fits", .bool(fits))) }
+                if let context = estimate.largestContext { facts.append(("largest_context", .integer(context))) }
+                if let seconds = estimate.timeToFirstToken { facts.append(("time_to_first_token", .number(seconds * 1000))) }
+                if let rate = estimate.tokensPerSecond { facts.append(("tokens_per_second", .number(rate))) }
+                return (estimate.precision.name, .object(facts))
+            })))
+        }
         members.append((
             "tensors",
             .array(roles.map { role in
@@ -116,9 +192,8 @@ struct Inspection {
         lines.append(("prompt", "template '\(configuration.prompt.templateName)', eos \(configuration.prompt.eosIDs.map(String.init).joined(separator: ", "))"))
         lines.append(("parameters", parameters.map { "\($0.part) \(grouped($0.count))" }.joined(separator: ", ")))
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
-        lines.append(("binary", byteCountText(UInt64(weightBytes)) + " of weights in \(front.policy.base.rawValue)"))
-        lines.append(("KV cache", "\(byteCountText(UInt64(cacheBytes))) in \(front.policy.cache.rawValue) for a context of \(front.context)"))
-        var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined() + "\n"
+        var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined()
+        text += "\n" + InspectionTables(self).text + "\n"
         let roles = roles
         let nameWidth = roles.map(\.name.count).max() ?? 0
         let shapeWidth = roles.map { $0.shapes.joined(separator: " ").count }.max() ?? 0
@@ -134,7 +209,7 @@ struct Inspection {
 }
 
 /// 1234567 as `1,234,567`.
-private func grouped(_ value: Int) -> String {
+func grouped(_ value: Int) -> String {
     var digits = Array(String(value))
     for index in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: index) }
     return String(digits)

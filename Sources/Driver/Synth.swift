@@ -4,11 +4,9 @@ import Support
 
 extension Lmmc {
     /// `lmmc synth`: a checkpoint with random F16 weights, the same for the same preset, options and seed. `preset` "list" names the presets.
-    public static func synth(
-        preset name: String, layers: Int?, visionLayers: Int?, seed: UInt64, output: String?, verbosity: Verbosity
-    ) throws(Diagnostic) {
-        if name == "list" { return try writeStandardOutput(SynthPreset.all.map { $0.name + "\n" }.joined()) }
-        let preset = try SynthPreset.find(PresetChoice(name: name, layers: layers, visionLayers: visionLayers))
+    public static func synth(_ choice: PresetChoice, seed: UInt64, output: String?, verbosity: Verbosity) throws(Diagnostic) {
+        if choice.name == "list" { return try writeStandardOutput(SynthPreset.all.map { $0.name + "\n" }.joined()) }
+        let preset = try SynthPreset.find(choice)
         guard let output else { throw .usage("the folder to make is missing", at: .option("-o"), expected: "a path") }
         let target = withoutTrailingSlashes(output)
         if fileKind(target) == .folder, !(try folderContents(target).isEmpty) {
@@ -29,54 +27,18 @@ extension Lmmc {
     }
 }
 
-/// An architecture of `synth` and what about it is chosen, for `lmmc ir --preset`.
-public struct PresetChoice: Sendable {
-    public var name: String
-    /// Nil: the architecture's own
-    public var layers: Int?
-    public var visionLayers: Int?
-    public var context: Int?
-
-    public init(name: String, layers: Int? = nil, visionLayers: Int? = nil, context: Int? = nil) {
-        self.name = name
-        self.layers = layers
-        self.visionLayers = visionLayers
-        self.context = context
-    }
-
-    func modelOptions(_ path: String, precision: PrecisionPolicy) -> ModelOptions {
-        ModelOptions(model: path, context: context, precision: precision)
-    }
-}
-
 extension SynthPreset {
-    static func find(_ choice: PresetChoice) throws(Diagnostic) -> SynthPreset {
-        let names = all.map(\.name)
-        guard var preset = all.first(where: { $0.name == choice.name }) else {
-            throw .usage(
-                "unknown preset \(quoted(choice.name))\(nearestHint(to: choice.name, among: names))", at: .option("--preset"),
-                expected: quotedList(names))
-        }
-        if let layers = choice.layers {
-            guard 1...1000 ~= layers else { throw .usage("\(layers) layers", at: .option("--layers"), expected: "1 to 1000") }
-            preset.layers = layers
-        }
-        if let visionLayers = choice.visionLayers {
-            guard 2...1000 ~= visionLayers else {
-                throw .usage("\(visionLayers) blocks", at: .option("--vision-layers"), expected: "2 to 1000, as the last block but one is read")
-            }
-            preset.visionLayers = visionLayers
-        }
-        return preset
-    }
-
     /// Everything but the tensors.
     func writeSmallFiles(to folder: String, _ shards: [SynthShard]) throws(Diagnostic) {
         for file in textFiles {
             try makeFolders(above: joinedPath(folder, file.path))
             try writeFile(joinedPath(folder, file.path), file.text)
         }
-        try writeFile(joinedPath(folder, "tokenizer.model"), SynthTokenizer.model())
+        if decoder.isLlama3 {
+            try writeFile(joinedPath(folder, "tokenizer.json"), SynthByteLevelTokenizer.json())
+        } else {
+            try writeFile(joinedPath(folder, "tokenizer.model"), SynthTokenizer.model())
+        }
         if shards.count > 1 { try writeFile(joinedPath(folder, "model.safetensors.index.json"), SynthShard.index(shards)) }
     }
 

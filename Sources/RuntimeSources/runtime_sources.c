@@ -71,8 +71,14 @@ static const unsigned char kernels_attention_avx512bf16_h[] = {
 static const unsigned char kernels_attention_body_h[] = {
 #embed "../../Runtime/kernels/attention_body.h"
 };
+static const unsigned char kernels_attention_few_h[] = {
+#embed "../../Runtime/kernels/attention_few.h"
+};
 static const unsigned char kernels_attention_few_avx512bf16_c[] = {
 #embed "../../Runtime/kernels/attention_few_avx512bf16.c"
+};
+static const unsigned char kernels_attention_few_i8_c[] = {
+#embed "../../Runtime/kernels/attention_few_i8.c"
 };
 static const unsigned char kernels_attention_plain_c[] = {
 #embed "../../Runtime/kernels/attention_plain.c"
@@ -104,14 +110,38 @@ static const unsigned char kernels_packed_c[] = {
 static const unsigned char kernels_packed_h[] = {
 #embed "../../Runtime/kernels/packed.h"
 };
+static const unsigned char kernels_packed_avx2_h[] = {
+#embed "../../Runtime/kernels/packed_avx2.h"
+};
+static const unsigned char kernels_packed_avx512_h[] = {
+#embed "../../Runtime/kernels/packed_avx512.h"
+};
+static const unsigned char kernels_packed_bf16_avx2_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_avx2.c"
+};
+static const unsigned char kernels_packed_bf16_avx512_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_avx512.c"
+};
 static const unsigned char kernels_packed_bf16_avx512bf16_c[] = {
 #embed "../../Runtime/kernels/packed_bf16_avx512bf16.c"
+};
+static const unsigned char kernels_packed_bf16_tile_h[] = {
+#embed "../../Runtime/kernels/packed_bf16_tile.h"
 };
 static const unsigned char kernels_packed_dispatch_c[] = {
 #embed "../../Runtime/kernels/packed_dispatch.c"
 };
 static const unsigned char kernels_packed_finish_h[] = {
 #embed "../../Runtime/kernels/packed_finish.h"
+};
+static const unsigned char kernels_packed_int_avx2_c[] = {
+#embed "../../Runtime/kernels/packed_int_avx2.c"
+};
+static const unsigned char kernels_packed_int_avx512_c[] = {
+#embed "../../Runtime/kernels/packed_int_avx512.c"
+};
+static const unsigned char kernels_packed_int_avxvnni_c[] = {
+#embed "../../Runtime/kernels/packed_int_avxvnni.c"
 };
 static const unsigned char kernels_packed_plain_c[] = {
 #embed "../../Runtime/kernels/packed_plain.c"
@@ -122,11 +152,17 @@ static const unsigned char kernels_packed_q4_avx512vnni_c[] = {
 static const unsigned char kernels_packed_q8_avx512vnni_c[] = {
 #embed "../../Runtime/kernels/packed_q8_avx512vnni.c"
 };
+static const unsigned char kernels_packed_rows_avx2_c[] = {
+#embed "../../Runtime/kernels/packed_rows_avx2.c"
+};
 static const unsigned char kernels_packed_rows_avx512_c[] = {
 #embed "../../Runtime/kernels/packed_rows_avx512.c"
 };
 static const unsigned char kernels_packed_target_h[] = {
 #embed "../../Runtime/kernels/packed_target.h"
+};
+static const unsigned char kernels_packed_tile_h[] = {
+#embed "../../Runtime/kernels/packed_tile.h"
 };
 static const unsigned char kernels_packed_variant_h[] = {
 #embed "../../Runtime/kernels/packed_variant.h"
@@ -243,7 +279,9 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/attention_avx512bf16.c", kernels_attention_avx512bf16_c),
     ENTRY("kernels/attention_avx512bf16.h", kernels_attention_avx512bf16_h),
     ENTRY("kernels/attention_body.h", kernels_attention_body_h),
+    ENTRY("kernels/attention_few.h", kernels_attention_few_h),
     ENTRY("kernels/attention_few_avx512bf16.c", kernels_attention_few_avx512bf16_c),
+    ENTRY("kernels/attention_few_i8.c", kernels_attention_few_i8_c),
     ENTRY("kernels/attention_plain.c", kernels_attention_plain_c),
     ENTRY("kernels/attention_variant.h", kernels_attention_variant_h),
     ENTRY("kernels/cache_rows.h", kernels_cache_rows_h),
@@ -254,14 +292,24 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/memory.h", kernels_memory_h),
     ENTRY("kernels/packed.c", kernels_packed_c),
     ENTRY("kernels/packed.h", kernels_packed_h),
+    ENTRY("kernels/packed_avx2.h", kernels_packed_avx2_h),
+    ENTRY("kernels/packed_avx512.h", kernels_packed_avx512_h),
+    ENTRY("kernels/packed_bf16_avx2.c", kernels_packed_bf16_avx2_c),
+    ENTRY("kernels/packed_bf16_avx512.c", kernels_packed_bf16_avx512_c),
     ENTRY("kernels/packed_bf16_avx512bf16.c", kernels_packed_bf16_avx512bf16_c),
+    ENTRY("kernels/packed_bf16_tile.h", kernels_packed_bf16_tile_h),
     ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
     ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
+    ENTRY("kernels/packed_int_avx2.c", kernels_packed_int_avx2_c),
+    ENTRY("kernels/packed_int_avx512.c", kernels_packed_int_avx512_c),
+    ENTRY("kernels/packed_int_avxvnni.c", kernels_packed_int_avxvnni_c),
     ENTRY("kernels/packed_plain.c", kernels_packed_plain_c),
     ENTRY("kernels/packed_q4_avx512vnni.c", kernels_packed_q4_avx512vnni_c),
     ENTRY("kernels/packed_q8_avx512vnni.c", kernels_packed_q8_avx512vnni_c),
+    ENTRY("kernels/packed_rows_avx2.c", kernels_packed_rows_avx2_c),
     ENTRY("kernels/packed_rows_avx512.c", kernels_packed_rows_avx512_c),
     ENTRY("kernels/packed_target.h", kernels_packed_target_h),
+    ENTRY("kernels/packed_tile.h", kernels_packed_tile_h),
     ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
     ENTRY("kernels/parallel.h", kernels_parallel_h),
     ENTRY("kernels/pixels.h", kernels_pixels_h),

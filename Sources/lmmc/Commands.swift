@@ -106,17 +106,80 @@ struct Compile: ParsableCommand {
 }
 
 struct Inspect: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show a checkpoint's architecture, tensors, sizes and vision tokens.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show a checkpoint's architecture, tensors, sizes and work, and what they mean for a machine.")
 
-    @Argument(help: "Checkpoint folder.")
-    var model: String
+    @Argument(help: "Checkpoint folder, or a GGUF file.")
+    var model: String?
+
+    @OptionGroup var preset: PresetArguments
 
     @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("Text tokens of the prompt whose work is counted, beside one image.", valueName: "n"))
+    var textTokens: Int = 64
+
+    @Option(help: ArgumentHelp("Memory of a machine, 8GiB say: whether the model fits.", valueName: "size"))
+    var memory: String?
+
+    @Option(help: ArgumentHelp("What its memory delivers, 30GB/s say: with '--compute', what times to expect.", valueName: "rate"))
+    var bandwidth: String?
+
+    @Option(help: ArgumentHelp("What its arithmetic does, 500GFLOPS say.", valueName: "rate"))
+    var compute: String?
 
     @Flag(help: "One JSON object instead of text.")
     var json = false
 
-    func run() throws { try Lmmc.inspect(try arguments.options(model), json: json) }
+    func run() throws {
+        try Lmmc.inspect(
+            InspectOptions(
+                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context), precision: try arguments.policy(),
+                box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
+    }
+}
+
+/// An architecture of `lmmc synth`, in the place of a checkpoint.
+struct PresetArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Instead of a checkpoint, an architecture of 'lmmc synth', without weights.", valueName: "name"))
+    var preset: String?
+
+    @OptionGroup var shape: ShapeArguments
+
+    func choice(context: Int?) -> PresetChoice? { preset.map { shape.choice($0, context: context) } }
+}
+
+/// What may be chosen about an architecture.
+struct ShapeArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
+    var layers: Int?
+
+    @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
+    var visionLayers: Int?
+
+    @Option(help: ArgumentHelp("Pixels along each side of the preset's images. (default: 336)", valueName: "n"))
+    var imageSize: Int?
+
+    @Option(help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
+    var strategy: String?
+
+    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas.", valueName: "taps"))
+    var taps: String?
+
+    @Option(help: ArgumentHelp("Window edge of the preset's fusion.", valueName: "k"))
+    var kernel: Int?
+
+    @Option(help: ArgumentHelp("Tokens that each window of the preset becomes.", valueName: "e"))
+    var tokensPerWindow: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Fuse the preset's taps by two 1x1 convolutions.")
+    var mbtf: Bool?
+
+    func choice(_ name: String, context: Int? = nil) -> PresetChoice {
+        PresetChoice(
+            name: name, layers: layers, visionLayers: visionLayers, imageSize: imageSize, strategy: strategy, taps: taps, kernel: kernel,
+            tokensPerWindow: tokensPerWindow, mbtf: mbtf, context: context)
+    }
 }
 
 struct IR: ParsableCommand {
@@ -126,14 +189,7 @@ struct IR: ParsableCommand {
     @Argument(help: "Checkpoint folder.")
     var model: String?
 
-    @Option(help: ArgumentHelp("Instead of a checkpoint folder, an architecture of 'lmmc synth', without weights.", valueName: "name"))
-    var preset: String?
-
-    @Option(help: ArgumentHelp("Decoder layers of the preset. (default: the architecture's own)", valueName: "n"))
-    var layers: Int?
-
-    @Option(help: ArgumentHelp("Blocks of the preset's vision tower. (default: the architecture's own)", valueName: "n"))
-    var visionLayers: Int?
+    @OptionGroup var preset: PresetArguments
 
     @Option(help: ArgumentHelp("Stage to stop at; 'list' names the stages.", valueName: "name"))
     var stage: String?
@@ -157,9 +213,8 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: try model.map(arguments.options),
-                preset: preset.map { PresetChoice(name: $0, layers: layers, visionLayers: visionLayers, context: arguments.context) },
-                precision: try arguments.policy(), stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
+                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context), precision: try arguments.policy(),
+                stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
     }
 }
 
@@ -191,11 +246,7 @@ struct Synth: ParsableCommand {
     @Option(help: ArgumentHelp("Architecture; 'list' names them.", valueName: "name"))
     var preset: String
 
-    @Option(help: ArgumentHelp("Decoder layers. (default: the architecture's own)", valueName: "n"))
-    var layers: Int?
-
-    @Option(help: ArgumentHelp("Blocks of the vision tower. (default: the architecture's own)", valueName: "n"))
-    var visionLayers: Int?
+    @OptionGroup var shape: ShapeArguments
 
     @Option(help: "Seed of the random weights.")
     var seed: UInt64 = 0
@@ -207,8 +258,7 @@ struct Synth: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        try Lmmc.synth(
-            preset: preset, layers: layers, visionLayers: visionLayers, seed: seed, output: output, verbosity: quiet ? .quiet : .normal)
+        try Lmmc.synth(shape.choice(preset), seed: seed, output: output, verbosity: quiet ? .quiet : .normal)
     }
 }
 

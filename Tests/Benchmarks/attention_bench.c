@@ -140,6 +140,7 @@ static attention_case make_case(shape s, const lmmc_attention_variant *variant) 
 }
 
 static double run_case(const attention_case *c) {
+  if (c->s.layers == 1) lmmc_attention_run(c->variant, &c->layers[0]);
   const double begin = now();
   for (int64_t i = 0; i < c->s.layers; i++) lmmc_attention_run(c->variant, &c->layers[i]);
   return now() - begin;
@@ -147,13 +148,13 @@ static double run_case(const attention_case *c) {
 
 int main(int argc, char **argv) {
   static const char *const types[] = {"f32", "bf16", "int8"};
-  // Keys and values of decoding come from memory: 16 layers of 300 keys are 79 MB in bf16.
+  // Keys and values of many queries were just made and are in the third cache; those of decoding come from memory: more layers.
   const shape shapes[] = {
-      {"CLIP ViT-L/14-336", 577, 577, 16, 16, 64, 8, false, LMMC_KV_F32},
-      {"prefill 205", 205, 205, 32, 32, 128, 4, true, LMMC_KV_BF16},
-      {"prefill 637", 637, 637, 32, 32, 128, 2, true, LMMC_KV_BF16},
-      {"prefill 637", 637, 637, 32, 32, 128, 2, true, LMMC_KV_I8},
-      {"prefill 637, 8 key heads", 637, 637, 32, 8, 128, 2, true, LMMC_KV_BF16},
+      {"CLIP ViT-L/14-336", 577, 577, 16, 16, 64, 1, false, LMMC_KV_F32},
+      {"prefill 205", 205, 205, 32, 32, 128, 1, true, LMMC_KV_BF16},
+      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_BF16},
+      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_I8},
+      {"prefill 637, 8 key heads", 637, 637, 32, 8, 128, 1, true, LMMC_KV_BF16},
       {"decode over 300", 1, 300, 32, 32, 128, 32, true, LMMC_KV_BF16},
       {"decode over 1024", 1, 1024, 32, 32, 128, 12, true, LMMC_KV_BF16},
       {"decode over 4096", 1, 4096, 32, 32, 128, 4, true, LMMC_KV_BF16},

@@ -1,6 +1,7 @@
 // The packed products beside what this machine can do at all: each variant's rate for shapes of a 7B model, as a fraction of ceilings
-// that are measured in turns with them. Medians; threads are pinned.
-//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--decode] [--ceilings]
+// that are measured in turns with them. Medians; threads are pinned. The last column counts processor time instead of the clock's: what
+// remains when other programs use the machine, though without what threads wait for one another (and only with OMP_WAIT_POLICY=passive).
+//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--ceilings]
 #define _GNU_SOURCE  // sched_setaffinity
 #include <omp.h>
 #include <sched.h>
@@ -13,11 +14,24 @@
 #include "kernels/packed_target.h"
 #include "kernels/packed_variant.h"
 
-static double now(void) {
-  struct timespec t;
+// Seconds by the clock, and of processor time per thread.
+typedef struct {
+  double clock, processor;
+} moment;
+
+static moment now(void) {
+  struct timespec t, p;
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &p);
+  return (moment){(double)t.tv_sec + 1e-9 * (double)t.tv_nsec, ((double)p.tv_sec + 1e-9 * (double)p.tv_nsec) / omp_get_max_threads()};
 }
+
+// How much a second of each kind, in units of 1e9.
+static moment rate_since(moment begin, double work) {
+  const moment end = now();
+  return (moment){work / (end.clock - begin.clock) / 1e9, work / (end.processor - begin.processor) / 1e9};
+}
+static moment mean(moment a, moment b) { return (moment){(a.clock + b.clock) / 2, (a.processor + b.processor) / 2}; }
 
 static void *allocate(size_t bytes) {
   void *p = NULL;
@@ -54,28 +68,28 @@ CEILING(loop_int8, "vpdpbusd")
 CEILING(loop_bf16, "vdpbf16ps")
 LMMC_END_TARGET
 
-// Operations a second of all threads, in units of 1e9; 0 where this CPU lacks the instruction.
-static double ceiling(lmmc_packed_type type) {
+// Operations a second of all threads; 0 where this CPU lacks the instruction.
+static moment ceiling(lmmc_packed_type type) {
   const uint32_t needs = type == LMMC_BF16 ? LMMC_CPU_AVX512BF16 : LMMC_CPU_AVX512VNNI;
-  if (!(lmmc_this_cpu().features & needs)) return 0;
-  const int64_t turns = 1000000;
-  const double begin = now();
+  if (!(lmmc_this_cpu().features & needs)) return (moment){0, 0};
+  const int64_t turns = 300000;
+  const moment begin = now();
 #pragma omp parallel
   (type == LMMC_BF16 ? loop_bf16 : loop_int8)(turns);
-  return 24.0 * (double)turns * (type == LMMC_BF16 ? 64 : 128) * omp_get_max_threads() / (now() - begin) / 1e9;
+  return rate_since(begin, 24.0 * (double)turns * (type == LMMC_BF16 ? 64 : 128) * omp_get_max_threads());
 }
 #else
-static double ceiling(lmmc_packed_type type) { return (void)type, 0; }
+static moment ceiling(lmmc_packed_type type) { return (void)type, (moment){0, 0}; }
 #endif
 
 enum { GIBIBYTE = 1 << 30 };
 typedef uint64_t words __attribute__((vector_size(64)));
 
 // GB/s of all threads over 1.25 GiB, each its own half in order; the best way of three to ask for it.
-static double bandwidth(const uint8_t *buffer, size_t bytes) {
-  double best = 0;
+static moment bandwidth(const uint8_t *buffer, size_t bytes) {
+  moment best = {0, 0};
   for (int way = 0; way < 3; way++) {
-    const double begin = now();
+    const moment begin = now();
 #pragma omp parallel
     {
       const size_t threads = (size_t)omp_get_num_threads(), part = bytes / threads / 4096 * 4096;
@@ -90,8 +104,9 @@ static double bandwidth(const uint8_t *buffer, size_t bytes) {
       a |= b | c | d;
       __asm__ volatile("" ::"m"(a));
     }
-    const double rate = (double)bytes / (now() - begin) / 1e9;
-    best = rate > best ? rate : best;
+    const moment rate = rate_since(begin, (double)bytes);
+    best.clock = rate.clock > best.clock ? rate.clock : best.clock;
+    best.processor = rate.processor > best.processor ? rate.processor : best.processor;
   }
   return best;
 }
@@ -142,35 +157,46 @@ static lmmc_packed_matmul problem(lmmc_packed_type type, int64_t m, int64_t n, i
                               .weight = weights, .out = out, .out_stride = n};
 }
 
+typedef struct {
+  int count;
+  double rates[MOST_RUNS], ceilings[MOST_RUNS], fractions[MOST_RUNS], processor[MOST_RUNS];
+} series;
+
+static void record(series *s, moment rate, moment most) {
+  s->rates[s->count] = rate.clock;
+  s->ceilings[s->count] = most.clock;
+  s->fractions[s->count] = most.clock > 0 ? rate.clock / most.clock * 100 : 0;
+  s->processor[s->count++] = most.processor > 0 ? rate.processor / most.processor * 100 : 0;
+}
+
+static void report(series *s, lmmc_packed_type type, const lmmc_variant *v, lmmc_packed_matmul *p, const char *unit) {
+  printf("| %s | %s | %lld x %lld x %lld | %.1f %s | %.1f | %.1f %% | %.1f %% |\n", type_names[type], v->name, (long long)p->m,
+         (long long)p->n, (long long)p->k, median(s->rates, s->count), unit, median(s->ceilings, s->count), median(s->fractions, s->count),
+         median(s->processor, s->count));
+  fflush(stdout);
+  free((void *)p->x), free(p->out);
+}
+
 static void prefill(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int64_t n, int64_t k) {
   const lmmc_product *code = product_of(v, type);
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
   const size_t bytes = (size_t)(lmmc_panels(n) * lmmc_panel_bytes(type, k));
-  double rates[MOST_RUNS], ceilings[MOST_RUNS], fractions[MOST_RUNS];
+  series all = {0};
   const double operations = 2.0 * (double)m * (double)n * (double)k;
   for (int i = -1; i < runs; i++) {
-    // A ceiling on both sides of about as much work as itself.
-    double before = ceiling(type == LMMC_BF16 ? LMMC_BF16 : LMMC_Q8);
+    const moment before = ceiling(type == LMMC_BF16 ? LMMC_BF16 : LMMC_Q8), begin = now();
     int64_t turns = 0;
-    const double begin = now();
-    double end;
     do {
       // Other weights each time, as in a model.
       p.weight = weights + (size_t)turns % (weight_bytes / bytes) * bytes;
       lmmc_packed_product(&p, type, code, finish);
       turns++;
-    } while ((end = now()) - begin < 0.05);
-    const double after = ceiling(type == LMMC_BF16 ? LMMC_BF16 : LMMC_Q8);
-    if (i < 0) continue;
-    rates[i] = operations * (double)turns / (end - begin) / 1e9;
-    ceilings[i] = (before + after) / 2;
-    fractions[i] = ceilings[i] > 0 ? rates[i] / ceilings[i] * 100 : 0;
+    } while (now().clock - begin.clock < 0.02);
+    const moment rate = rate_since(begin, operations * (double)turns), after = ceiling(type == LMMC_BF16 ? LMMC_BF16 : LMMC_Q8);
+    if (i >= 0) record(&all, rate, mean(before, after));
   }
-  printf("| %s | %s | %lld x %lld x %lld | %.0f GOP/s | %.0f | %.1f %% |\n", type_names[type], v->name, (long long)m, (long long)n, (long long)k,
-         median(rates, runs), median(ceilings, runs), median(fractions, runs));
-  fflush(stdout);
-  free((void *)p.x), free(p.out);
+  report(&all, type, v, &p, "GOP/s");
 }
 
 // Few rows by a gibibyte of weights in matrices of [n, k], against reading that much.
@@ -179,23 +205,17 @@ static void decode(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int6
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
   const size_t bytes = (size_t)(lmmc_panels(n) * lmmc_panel_bytes(type, k)), count = weight_bytes / bytes;
-  double rates[MOST_RUNS], ceilings[MOST_RUNS], fractions[MOST_RUNS];
+  series all = {0};
   for (int i = -1; i < runs; i++) {
-    const double before = bandwidth(weights, weight_bytes), begin = now();
+    const moment before = bandwidth(weights, weight_bytes), begin = now();
     for (size_t j = 0; j < count; j++) {
       p.weight = weights + j * bytes;
       lmmc_packed_product(&p, type, code, finish);
     }
-    const double seconds = now() - begin, after = bandwidth(weights, weight_bytes);
-    if (i < 0) continue;
-    rates[i] = (double)(count * bytes) / seconds / 1e9;
-    ceilings[i] = (before + after) / 2;
-    fractions[i] = rates[i] / ceilings[i] * 100;
+    const moment rate = rate_since(begin, (double)(count * bytes)), after = bandwidth(weights, weight_bytes);
+    if (i >= 0) record(&all, rate, mean(before, after));
   }
-  printf("| %s | %s | %lld x %lld x %lld | %.1f GB/s | %.1f | %.1f %% |\n", type_names[type], v->name, (long long)m, (long long)n, (long long)k,
-         median(rates, runs), median(ceilings, runs), median(fractions, runs));
-  fflush(stdout);
-  free((void *)p.x), free(p.out);
+  report(&all, type, v, &p, "GB/s");
 }
 
 int main(int argc, char **argv) {
@@ -229,21 +249,21 @@ int main(int argc, char **argv) {
   weights = allocate(weight_bytes);
   fill(weights, weight_bytes);
 
-  printf("%d threads; ceilings: int8 %.0f GOP/s, bf16 %.0f GFLOP/s, read %.1f GB/s\n\n", omp_get_max_threads(), ceiling(LMMC_Q8),
-         ceiling(LMMC_BF16), bandwidth(weights, weight_bytes));
+  printf("%d threads; ceilings: int8 %.0f GOP/s, bf16 %.0f GFLOP/s, read %.1f GB/s\n\n", omp_get_max_threads(), ceiling(LMMC_Q8).clock,
+         ceiling(LMMC_BF16).clock, bandwidth(weights, weight_bytes).clock);
   if (only_ceilings) return 0;
   static const int64_t shapes[][2] = {{4096, 4096}, {22016, 4096}, {4096, 11008}}, heights[] = {144, 205, 637};
   for (int part = 0; part < 2; part++) {
     if (part == 0 ? only_decode : only_prefill) continue;
-    printf(part == 0 ? "| type | variant | M x N x K | rate | ceiling | fraction |\n|---|---|---|---|---|---|\n"
-                     : "\n| type | variant | M x N x K | weights read | ceiling | fraction |\n|---|---|---|---|---|---|\n");
+    printf(part == 0 ? "| type | variant | M x N x K | rate | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n"
+                     : "\n| type | variant | M x N x K | weights read | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n");
     for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
       if (only_type && strcmp(only_type, type_names[t]) != 0) continue;
       for (int i = lmmc_variant_count() - 1; i >= 0; i--) {
         const lmmc_variant *v = lmmc_variant_at(i);
         if (!product_of(v, (lmmc_packed_type)t) || (only_variant && strcmp(only_variant, v->name) != 0)) continue;
         if (v->needs & ~lmmc_this_cpu().features) {
-          printf("| %s | %s | not run: this CPU lacks it | | | |\n", type_names[t], v->name);
+          printf("| %s | %s | not run: this CPU lacks it | | | | |\n", type_names[t], v->name);
           continue;
         }
         if (v->needs == 0 && !only_variant) continue;  // plain C takes minutes

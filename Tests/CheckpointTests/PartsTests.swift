@@ -33,11 +33,11 @@ import Testing
     @Test func projectorOfAnotherDecoder() {
         folder.write("mm.bin", safetensors(linear("mm_projector.0", 4, 10).merging(linear("mm_projector.2", 10, 12)) { $1 }))
         #expect(
-            failure(.llava, projector: "mm.bin") == "error: wrong shape [12, 10], at tensor 'mm_projector.2.weight' of file 'DIR/mm.bin'; expected [8, 10]")
+            failure(.llava, projector: "mm.bin") == "error: wrong shape [12, 10], at tensor 'mm_projector.2.weight' of file 'DIR/mm.bin'; expected [8, 10] (by key 'hidden_size', 8)")
         folder.write("mm.bin", safetensors(linear("mm_projector.0", 4, 10)))
         #expect(
             failure(.llava, projector: "mm.bin")
-                == "error: tensor 'model.mm_projector.2.weight' is missing, at file 'DIR/mm.bin'; expected shape [8, 10]")
+                == "error: tensor 'model.mm_projector.2.weight' is missing, at file 'DIR/mm.bin'; expected shape [8, 10] (by key 'hidden_size', 8)")
     }
 
     @Test func decoderGainsImages() throws {

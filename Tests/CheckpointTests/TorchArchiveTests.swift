@@ -200,6 +200,15 @@ struct ZipFixture {
         #expect(failure(zip.bytes).contains("entry 'archive/data/0' stands twice"))
     }
 
+    /// A safetensors header of any length is one, though its first bytes were those of another format.
+    @Test func lengthsThatLookLikeOtherFormats() throws {
+        let (header, size) = safetensorsHeader(["a": TensorFixture(shape: [4])])
+        for length in [0x80, 0x280, 0x4B50] where length > header.count - 8 {
+            let padded = Array(header[8...]) + [UInt8](repeating: 0x20, count: length - (header.count - 8))
+            #expect(try open(framed(padded) + [UInt8](repeating: 0, count: size)).tensors.keys.sorted() == ["a"])
+        }
+    }
+
     /// Every way to cut or change a file ends in a message or in tensors that can be read.
     @Test(arguments: [false, true])
     func mutations(_ isWide: Bool) throws {

@@ -3,7 +3,7 @@ import Testing
 
 /// The golden checkpoints, compiled and run.
 @Suite(.serialized) struct GoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 20) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 23) }
 
     @Test(arguments: GoldenManifest.checkpoints)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {
@@ -16,7 +16,7 @@ import Testing
         for example in golden.cases { try expectGolden(example, program: program) }
     }
 
-    @Test(arguments: ["decoder-tied", "decoder-untied"])
+    @Test(arguments: ["decoder-tied", "decoder-untied", "decoder-smollm2"])
     func perplexity(_ name: String) throws {
         struct Score: Decodable {
             var nll: Double

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Checkpoint
@@ -37,6 +38,14 @@ import Testing
         #expect(Array(blob[32..<36]) == words(0))  // a token without text matches nothing and is left out
         model.addsDummyPrefix = true
         #expect(Array(tokenizerBlob(model)[20..<24]) == words(3))
+    }
+
+    /// Tests/Golden/tokenizer_json.py writes the same form, which Tests/RuntimeC reads.
+    @Test(arguments: ["llama3", "smollm2", "prepend", "first", "words"])
+    func mergeLists(_ name: String) throws {
+        let folder = "\(goldens)/tokenizers"
+        let model = try MergeListModel(folder: "\(folder)/\(name)", vocabularySize: 1000)
+        #expect(tokenizerBlob(model) == [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/\(name).blob"))))
     }
 
     private func words(_ values: UInt32...) -> [UInt8] {

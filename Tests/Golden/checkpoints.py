@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import sentencepiece
 import torch
 from safetensors.torch import save_file
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 # Written for this file. The templates' words stand in it often, so that they become few tokens.
@@ -87,6 +89,8 @@ class Spec:
     eos: object = 2
     generation_eos: object = 2
     decoder_only: bool = False     # layout D: no tower, no projector
+    tokenizer: str | None = None   # a folder of tokenizers/, in the place of the small SentencePiece model
+    bos: int | None = 1
     # files
     shards: int = 1
     old_extras: bool = False       # rotary inverse frequencies and position ids, as old releases carry them
@@ -226,7 +230,7 @@ def config_json(spec, tower):
         "architectures": ["LlavaLlamaForCausalLM"], "model_type": spec.model_type, "vocab_size": spec.vocab, "hidden_size": spec.hidden,
         "intermediate_size": spec.ff, "num_hidden_layers": spec.layers, "num_attention_heads": spec.heads, "num_key_value_heads": spec.kv_heads or spec.heads,
         "hidden_act": "silu", "max_position_embeddings": spec.context, "rms_norm_eps": spec.eps, "rope_theta": spec.theta, "rope_scaling": spec.rope_scaling,
-        "tie_word_embeddings": spec.tied, "bos_token_id": 1, "eos_token_id": spec.eos, "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[spec.dtype],
+        "tie_word_embeddings": spec.tied, "bos_token_id": spec.bos, "eos_token_id": spec.eos, "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[spec.dtype],
         "mm_vision_tower": tower, "mm_vision_select_layer": spec.select_layer, "mm_vision_select_feature": spec.feature, "mm_hidden_size": spec.c1,
         "mm_use_im_start_end": False, "mm_use_im_patch_token": False, "use_mm_proj": True, "image_aspect_ratio": spec.aspect,
     }
@@ -322,7 +326,10 @@ def make_checkpoint(spec, folder, tokenizer):
     save(stored, folder, spec.shards)
     write_json(os.path.join(folder, "config.json"), config_json(spec, "clip"))
     if spec.generation_eos is not None:
-        write_json(os.path.join(folder, "generation_config.json"), {"bos_token_id": 1, "eos_token_id": spec.generation_eos, "transformers_version": "4.31.0"})
+        write_json(os.path.join(folder, "generation_config.json"), {"bos_token_id": spec.bos, "eos_token_id": spec.generation_eos, "transformers_version": "4.31.0"})
+    if spec.tokenizer:
+        shutil.copy(os.path.join(HERE, "tokenizers", spec.tokenizer, "tokenizer.json"), folder)
+        return
     write_json(os.path.join(folder, "tokenizer_config.json"), {"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer", "legacy": True})
     with open(os.path.join(folder, "tokenizer.model"), "wb") as file:
         file.write(tokenizer)

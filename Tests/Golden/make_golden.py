@@ -102,11 +102,21 @@ CHECKPOINTS = {
         case("raw", [], raw="<s>USER: What is in the picture?</s> ASSISTANT:")]),
     "decoder-untied": (Spec(decoder_only=True, hidden=36, heads=3, head_dim=16, ff=50, layers=2, shards=2, generation_eos=None), [
         case("image-word", [], prompt="the <image> word is plain text", tokens=12)]),
+    "llava-llama3": (Spec(tokenizer="llama3", vocab=440, bos=421, eos=[422, 425], generation_eos=[422, 424], c1=24, vision_heads=3, vision_ff=40, blocks=3, hidden=40,
+                          heads=5, kv_heads=1, ff=60, layers=2, theta=500000.0, rope_scaling=LLAMA3, context=384), [
+        case("photo", ["wide.png"], prompt="What is in the picture? <|eot_id|> is plain text, don't read it: 12345", tokens=16),
+        case("stops", [], prompt="How many birds are there?", tokens=24),
+        case("raw", ["square.png"], raw="<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nLook:  <image>\n  it's\u65e5\u672c<|eot_id|>", tokens=8)]),
+    "decoder-smollm2": (Spec(decoder_only=True, tokenizer="smollm2", vocab=380, bos=None, eos=2, generation_eos=None, hidden=48, heads=3, kv_heads=1, ff=64, layers=2, tied=True), [
+        case("prompt", [], prompt="There are 1234 birds; they don't  sing", tokens=12),
+        case("chat", [], raw="<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\n", tokens=12)]),
+    "decoder-metaspace": (Spec(decoder_only=True, tokenizer="first", generation_eos=None, hidden=32, heads=4, ff=48, layers=2), [
+        case("turns", [], raw="the end.</s>the <s> start", tokens=10)]),
 }
 # thousands of the seed, where it is not the place in the list
 SEEDS = {"decoder-tied": 13, "decoder-untied": 14}
 # checkpoint -> (case, step, file): the token generated there becomes one more eos id, so that the run stops
-STOPS = {"fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
+STOPS = {"llava-llama3": ("stops", 10, "generation_eos"), "fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
 
 
 def opened(name):
@@ -121,7 +131,7 @@ def opened(name):
 
 def run(model, c):
     raw = c["prompt"] is None
-    template = "none" if model.tower is None else "vicuna_v1"
+    template = "none" if model.tower is None else "llama-3" if "<|eot_id|>" in model.prompts.special else "vicuna_v1"
     return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"], template)
 
 
@@ -129,6 +139,8 @@ def good(spec, cases, results, pieces):
     """Whether greedy tokens are clear of ties, varied, and all in the tokenizer."""
     for c, result in zip(cases, results):
         ids = result["tokens"]["tokens"]
+        if spec.tokenizer in ("prepend", "first", "words") and "\ufffd" in result["tokens"]["text"]:
+            return False  # of a run of byte pieces that is no UTF-8 the tokenizers library makes U+FFFD altogether, programs only of the bytes that are none
         if margin(result["logits"]) < 3e-3 or len(set(ids)) < len(ids) * 0.5 or any(i >= pieces for i in ids):
             return False
     return True
@@ -172,11 +184,11 @@ def make(name, tokenizer, pieces):
             ids = run(reference.Reference(folder), next(c for c in cases if c["name"] == label))["tokens"]["tokens"]
             if len(ids) <= step or ids[step] in ids[:step]:
                 continue
-            spec = replace(spec, **{where: [2, ids[step]]})
+            spec = replace(spec, **{where: [*(spec.generation_eos if spec.tokenizer else [2]), ids[step]]})
             checkpoints.make_checkpoint(spec, folder, tokenizer)
         model = reference.Reference(folder)
         results = [run(model, c) for c in cases]
-        if good(spec, cases, results, pieces):
+        if good(spec, cases, results, model.prompts.count if spec.tokenizer else pieces):
             break
     else:
         sys.exit(f"{name}: no seed gives clear greedy tokens")
@@ -184,6 +196,8 @@ def make(name, tokenizer, pieces):
     entry = {"checkpoint": name, "seed": spec.seed, "compile": ["--precision", "f32"], "cases": []}
     if spec.decoder_only:
         entry["decoder_only"] = True
+    if spec.tokenizer:
+        entry["tokenizer"] = spec.tokenizer
     for c, result, other in zip(cases, results, single):
         arrays = ["logits"] + ["projected"] * bool(c["images"]) + ["pixels"] * c["pixels"]
         if c["images"]:

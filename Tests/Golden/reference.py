@@ -21,6 +21,7 @@ import sys
 
 import numpy as np
 import sentencepiece
+import tokenizers
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -32,7 +33,10 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RELEASED_TAPS = (21, 18, 15, 12, 9, 6, 3)  # after the first, which is mm_vision_select_layer
 SYSTEM = "A chat between a curious {0} and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
-TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}"}
+TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}",
+             "llama-3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision assistant. You are able to understand the visual "
+                        "content that the user provides, and assist the user with a variety of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
+                        "{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"}
 
 
 class UnsupportedError(Exception):
@@ -271,6 +275,21 @@ class Prompts:
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
         self.special = {self.sp.id_to_piece(i): i for i in range(self.sp.get_piece_size()) if self.sp.is_control(i)}
 
+    @property
+    def bos(self):
+        return self.sp.bos_id()
+
+    @property
+    def eos(self):
+        return self.sp.eos_id()
+
+    @property
+    def count(self):
+        return self.sp.get_piece_size()
+
+    def encode(self, text):
+        return self.sp.encode(text)
+
     def pieces(self, text, raw):
         """Lists of ids, one more than there are '<image>' places in the text, without BOS."""
         pattern = "(" + "|".join(map(re.escape, self.special)) + ")"
@@ -278,7 +297,7 @@ class Prompts:
         for piece in text.split("<image>") if self.images else [text]:
             ids = []
             for part in re.split(pattern, piece) if raw else [piece]:
-                ids += [self.special[part]] if raw and part in self.special else self.sp.encode(part)
+                ids += [self.special[part]] if raw and part in self.special else self.encode(part)
             pieces.append(ids)
         return pieces
 
@@ -288,15 +307,56 @@ class Prompts:
         if places > images or raw and places < images:
             raise UnsupportedError(f"{images} images for {places} places")
         if not raw:
-            text = TEMPLATES[template].format("<image>\n" * (images - places) + text)
-        pieces = self.pieces(text, raw)
-        if pieces[0][:1] != [self.sp.bos_id()]:
-            pieces[0].insert(0, self.sp.bos_id())
+            before, after = TEMPLATES[template].split("{}")
+            text = "<image>\n" * (images - places) + text
+            # A template's own special tokens are read, the user's words stay plain.
+            text = self.joined(before, text, after) if template == "llama-3" else before + text + after
+        pieces = text if isinstance(text, list) else self.pieces(text, raw)
+        if self.bos is not None and pieces[0][:1] != [self.bos]:
+            pieces[0].insert(0, self.bos)
+        return pieces
+
+    def joined(self, before, text, after):
+        """The pieces of words between two parts with special tokens; what stands between two such tokens or images is encoded as one."""
+        last = max(before.rfind(token) + len(token) for token in self.special if token in before)
+        first = min(after.find(token) for token in self.special if token in after)
+        pieces = self.pieces(before[last:] + text + after[:first], False)
+        pieces[0] = self.pieces(before[:last], True)[0] + pieces[0]
+        pieces[-1] = pieces[-1] + self.pieces(after[first:], True)[0]
         return pieces
 
     def text(self, ids):
         """Ids -> text; ids past the tokenizer's last piece (padding rows of the head) say nothing."""
         return self.sp.decode([i for i in ids if i < self.sp.get_piece_size()])
+
+
+class JSONPrompts(Prompts):
+    """The same with the tokenizers library and a tokenizer.json."""
+
+    def __init__(self, path, images):
+        self.images, self.tokenizer = images, tokenizers.Tokenizer.from_file(path)
+        self.special = {token.content: i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+
+    @property
+    def bos(self):
+        first = self.tokenizer.encode("").ids
+        return first[0] if first else None
+
+    eos = None
+
+    @property
+    def count(self):
+        return self.tokenizer.get_vocab_size()
+
+    def encode(self, text, raw=False):
+        self.tokenizer.encode_special_tokens = not raw
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def pieces(self, text, raw):
+        return [self.encode(piece, raw) for piece in (text.split("<image>") if self.images else [text])]
+
+    def text(self, ids):
+        return self.tokenizer.decode([i for i in ids if i < self.count], skip_special_tokens=True)
 
 
 # ---- the model
@@ -317,8 +377,9 @@ class Reference:
         self.config = config
         tensors = read_tensors(folder)
         self.attention = "exact" if dtype == torch.float64 else "eager"
-        self.prompts = Prompts(os.path.join(folder, "tokenizer.model"), config["model_type"] != "llama")
-        self.eos = eos_ids(folder, config, self.prompts.sp.eos_id())
+        kind, file = (Prompts, "tokenizer.model") if os.path.exists(os.path.join(folder, "tokenizer.model")) else (JSONPrompts, "tokenizer.json")
+        self.prompts = kind(os.path.join(folder, file), config["model_type"] != "llama")
+        self.eos = eos_ids(folder, config, self.prompts.eos)
         self.decoder = self.read_decoder(config, tensors)
         self.tower = None
         tower_folder = vision_tower or (os.path.join(folder, config["mm_vision_tower"]) if "mm_vision_tower" in config else None)
@@ -408,10 +469,10 @@ class Reference:
     @torch.no_grad()
     def perplexity(self, text, window):
         """As --perplexity --json says it: nll and perplexity of the second halves of windows that do not overlap, BOS first in each."""
-        bos = self.prompts.sp.bos_id()
-        ids, total, count = [bos] + self.prompts.sp.encode(text), 0.0, 0
+        bos = self.prompts.bos
+        ids, total, count = ([] if bos is None else [bos]) + self.prompts.encode(text), 0.0, 0
         for start in range(0, len(ids) // window * window, window):
-            tokens = torch.tensor([bos] + ids[start + 1:start + window])
+            tokens = torch.tensor([ids[start] if bos is None else bos] + ids[start + 1:start + window])
             logs = torch.log_softmax(self.decoder(tokens[None], use_cache=False).logits[0].double(), -1)
             rows = torch.arange(window // 2, window - 1)
             total, count = total - float(logs[rows, tokens[rows + 1]].sum()), count + len(rows)

@@ -26,7 +26,7 @@ $cc -I"$runtime/attach/include" "$runtime/attach/attach.c" "$runtime/attach/prog
 for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
 rm "$build/objects/main.o" "$build/objects/run.o" "$build/objects/perplexity.o"
-for test in tokenizer prompt sampler cli_threads cli; do
+for test in tokenizer tokenizer_json prompt sampler cli_threads cli; do
   $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test}_test" $libraries
 done
 failed=0
@@ -36,6 +36,7 @@ check() {
 }
 check "$build/tokenizer_test" "$golden" "$here/tokenizer_odd_symbols.model" "$here/tokenizer_odd_symbols.json" \
   "$here/tokenizer_odd_plain.model" "$here/tokenizer_odd_plain.json"
+check "$build/tokenizer_json_test" "$golden"
 check "$build/prompt_test" "$golden"
 check "$build/sampler_test"
 check "$build/cli_threads_test"

@@ -1,0 +1,108 @@
+// Tiles of 8-bit and 4-bit products for any vector width: a part of the panel as wide as VECTORS vectors at a time, integer sums in
+// registers, float sums in memory. Who includes it defines, within the functions of an instruction set,
+//   LANES, VECTORS      32-bit lanes of a vector, vectors of a part
+//   ints, floats        the vectors
+//   ints zero(void), load(p), four_codes(p)    the last: the same four bytes in every lane
+//   ints shift_left(x, n), add(a, b), subtract(a, b), multiply(a, b)
+//   ints offsets_at(p)                  LANES bytes as integers
+//   floats scales_at(p)                 LANES f16
+//   void add_scaled(float *sums, ints dots, floats scale)    sums += dots * scale
+//   floats times(floats scale, ints x)  where the lanes of x are floats
+//   weights weights_at(p), ints dot(ints sum, weights, ints x); DOT_UNSIGNED: 1 when weights keep their 128
+// and, with the macro TILE_Q4,
+//   ints pairs(ints sum16, ints w, ints x)       sums of pairs of products in 16 bits, added; ints widen(ints sum16)
+#ifndef LMMC_PACKED_TILE_H
+#define LMMC_PACKED_TILE_H
+#include "packed_target.h"
+
+enum { PART = LANES * VECTORS };
+
+static inline __attribute__((always_inline)) void tile_q8(const int rows, const lmmc_piece *p) {
+  const int64_t stride = p->x_stride;
+  for (int64_t b = 0; b < p->blocks; b++) {
+    for (int c = 0; c < LMMC_PANEL; c += PART) {
+      const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(LMMC_Q8) + 4 * c;
+      ints dots[8][VECTORS];
+      LMMC_UNROLL
+      for (int r = 0; r < rows; r++) {
+        const ints sum = four_codes((const uint8_t *)(p->x_sums + b) + r * stride);
+        const ints start = DOT_UNSIGNED ? subtract(zero(), shift_left(sum, 7)) : zero();
+        LMMC_UNROLL
+        for (int v = 0; v < VECTORS; v++) dots[r][v] = start;
+      }
+      LMMC_UNROLL
+      for (int g = 0; g < LMMC_BLOCK / 4; g++) {
+        weights four[VECTORS];
+        LMMC_UNROLL
+        for (int v = 0; v < VECTORS; v++) four[v] = weights_at(w + 4 * LMMC_PANEL * g + 4 * LANES * v);
+        LMMC_UNROLL
+        for (int r = 0; r < rows; r++) {
+          const ints codes = four_codes(x + r * stride);
+          LMMC_UNROLL
+          for (int v = 0; v < VECTORS; v++) dots[r][v] = dot(dots[r][v], four[v], codes);
+        }
+        x += 4;
+        LMMC_OPAQUE(x);
+      }
+      LMMC_UNROLL
+      for (int v = 0; v < VECTORS; v++) {
+        const floats scale = scales_at(p->scales + b * LMMC_PANEL + c + LANES * v);
+        LMMC_UNROLL
+        for (int r = 0; r < rows; r++)
+          add_scaled(p->sums + r * LMMC_PANEL + c + LANES * v, dots[r][v],
+                     times(scale, four_codes((const uint8_t *)(p->x_scales + b) + r * stride)));
+      }
+    }
+  }
+}
+
+#ifdef TILE_Q4
+// Codes 0 ... 15, unpacked to bytes: 16 bits hold the sums of half a block, 8 * 2 * 15 * 127. A weight is 8 q - z.
+static inline __attribute__((always_inline)) void tile_q4(const int rows, const lmmc_piece *p) {
+  const int64_t stride = p->x_stride;
+  for (int64_t b = 0; b < p->blocks; b++) {
+    for (int c = 0; c < LMMC_PANEL; c += PART) {
+      const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(LMMC_Q8) + 4 * c;
+      ints dots[8][VECTORS];
+      LMMC_UNROLL
+      for (int half = 0; half < 2; half++) {
+        ints narrow[8][VECTORS];
+        LMMC_UNROLL
+        for (int r = 0; r < rows; r++) {
+          LMMC_UNROLL
+          for (int v = 0; v < VECTORS; v++) narrow[r][v] = zero();
+        }
+        LMMC_UNROLL
+        for (int g = 8 * half; g < 8 * half + 8; g++) {
+          LMMC_UNROLL
+          for (int r = 0; r < rows; r++) {
+            const ints codes = four_codes(x + r * stride);
+            LMMC_UNROLL
+            for (int v = 0; v < VECTORS; v++) narrow[r][v] = pairs(narrow[r][v], load(w + 4 * LMMC_PANEL * g + 4 * LANES * v), codes);
+          }
+          x += 4;
+          LMMC_OPAQUE(x);
+        }
+        LMMC_UNROLL
+        for (int r = 0; r < rows; r++) {
+          LMMC_UNROLL
+          for (int v = 0; v < VECTORS; v++) dots[r][v] = half ? add(dots[r][v], widen(narrow[r][v])) : widen(narrow[r][v]);
+        }
+      }
+      LMMC_UNROLL
+      for (int v = 0; v < VECTORS; v++) {
+        const floats scale = scales_at(p->scales + b * LMMC_PANEL + c + LANES * v);
+        const ints offset = offsets_at(p->offsets + b * LMMC_PANEL + c + LANES * v);
+        LMMC_UNROLL
+        for (int r = 0; r < rows; r++) {
+          const ints sum = four_codes((const uint8_t *)(p->x_sums + b) + r * stride);
+          add_scaled(p->sums + r * LMMC_PANEL + c + LANES * v, subtract(shift_left(dots[r][v], 3), multiply(offset, sum)),
+                     times(scale, four_codes((const uint8_t *)(p->x_scales + b) + r * stride)));
+        }
+      }
+    }
+  }
+}
+#endif
+
+#endif

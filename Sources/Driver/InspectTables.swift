@@ -1,0 +1,65 @@
+import IRView
+import Support
+
+/// The tables of `lmmc inspect`.
+struct InspectionTables {
+    private let inspection: Inspection
+
+    init(_ inspection: Inspection) { self.inspection = inspection }
+
+    var text: String { [stages, memory, caches, paper, box].filter { !$0.isEmpty }.joined(separator: "\n") }
+
+    private var stages: String {
+        markdownTable(["stage", "FLOP"], inspection.costs.stages.map { [$0.name, flopsText($0.flops)] })
+    }
+
+    private func bytes(_ count: Int) -> String { byteCountText(UInt64(count)) }
+
+    private var memory: String {
+        let context = inspection.front.context
+        let rows = inspection.sizes.map { size in
+            [
+                size.name, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cacheName))", bytes(size.activationBytes),
+                bytes(size.total(context: context)),
+            ]
+        }
+        return markdownTable(["precision", "weights", "KV cache, \(context)", "activations", "total"], rows)
+    }
+
+    /// Keys and values by context, once for each type that caches have.
+    private var caches: String {
+        var types: [(name: String, bytes: Int)] = []
+        for size in inspection.sizes where !types.contains(where: { $0.name == size.cacheName }) { types.append((size.cacheName, size.cacheBytesPerPosition)) }
+        let rows = inspection.contexts.map { context in ["\(context)"] + types.map { bytes(context * $0.bytes) } }
+        return markdownTable(["context"] + types.map { "KV cache in \($0.name)" }, rows)
+    }
+
+    private var paper: String {
+        guard let figures = inspection.paper else { return "" }
+        let rows = figures.rows.map { row in
+            ["\(row.kernel), \(row.tokensPerWindow)", "\(row.tokens)", tenths(Double(row.flops) / 1e12)]
+        }
+        let parts = figures.parts.map { "\($0.name) \(grouped($0.weights)) weights, \(grouped($0.withBiases)) with biases" }
+        return parts.map { $0 + "\n" }.joined() + "\n" + markdownTable(["k, E", "vision tokens", "decoder TFLOPs"], rows)
+    }
+
+    private var box: String {
+        let rows = inspection.estimates.map { estimate in
+            var row = [estimate.precision.name]
+            if let fits = estimate.fits {
+                row.append(fits ? "yes" : estimate.largestContext.map { "with a context of \($0)" } ?? "no")
+            }
+            if let seconds = estimate.timeToFirstToken, let rate = estimate.tokensPerSecond { row += ["\(tenths(seconds * 1000)) ms", tenths(rate)] }
+            return row
+        }
+        guard let first = rows.first else { return "" }
+        let hasMemory = inspection.box.memory != nil
+        let header = ["precision"] + (hasMemory ? ["fits"] : []) + (first.count > (hasMemory ? 2 : 1) ? ["time to first token", "tokens/s"] : [])
+        return markdownTable(header, rows)
+    }
+
+    private func tenths(_ value: Double) -> String {
+        let scaled = Int((value * 10).rounded())
+        return "\(scaled / 10).\(scaled % 10)"
+    }
+}

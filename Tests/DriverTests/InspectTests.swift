@@ -1,0 +1,123 @@
+import Foundation
+import Testing
+
+@testable import Driver
+
+/// What `inspect` counts, against sums that are written out here.
+@Suite struct InspectTests {
+    private func inspect(_ arguments: String...) throws -> [String: Any] {
+        let result = try run([lmmcPath, "inspect"] + arguments + ["--json"])
+        try #require(result.status == 0, "\(result.errors)")
+        return try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+    }
+
+    /// Vicuna-7B's linear layers without the head.
+    private let linear = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+    private let head = 32000 * 4096
+
+    /// The products of a prefill of `rows` tokens: of the last layer only keys and values are needed of every row, and the head of one.
+    /// Causal attention: row i sees i + 1, in a product of q and k and one with v.
+    private func prefill(_ rows: Int) -> Int {
+        let layer = linear / 32, keysAndValues = 2 * 4096 * 4096
+        let seen = rows * (rows + 1) / 2
+        return 2 * rows * (31 * layer + keysAndValues) + 2 * (layer - keysAndValues + head) + 4 * 4096 * (31 * seen + rows)
+    }
+
+    @Test func paper() throws {
+        let object = try inspect("--preset", "llava-stf-7b")
+        let parts = try #require(object["fusion_parameters"] as? [String: [String: Int]])
+        #expect(parts["mbtf"] == ["weights": 37_748_736, "with_biases": 37_753_856])
+        #expect(parts["stf"] == ["weights": 134_217_728, "with_biases": 134_238_208])
+        let rows = try #require(object["paper_decoder_flops"] as? [[String: Int]])
+        let column = Dictionary(uniqueKeysWithValues: rows.map { ([$0["kernel"]!, $0["tokens_per_window"]!], $0) })
+        // Table 5: k, E, vision tokens, TFLOPs to a tenth
+        for (choice, tokens, tenths) in [
+            ([1, 1], 576, 76), ([2, 1], 144, 19), ([2, 2], 288, 38), ([4, 4], 144, 19), ([4, 8], 288, 38), ([8, 4], 36, 5), ([8, 8], 72, 9),
+            ([8, 16], 144, 19), ([8, 32], 288, 38),
+        ] {
+            let row = try #require(column[choice])
+            #expect(row["vision_tokens"] == tokens)
+            let flops = 2 * linear * tokens + 32 * 4 * tokens * tokens * 4096
+            #expect(row["flops"] == flops && Int((Double(flops) / 1e11).rounded()) == tenths, "\(choice)")
+        }
+        let text = try lmmc("inspect", "--preset", "llava-stf-7b").output
+        for line in ["MBTF 37,748,736 weights", "STF 134,217,728 weights", "| 8, 4  |            36 |            0.5 |"] { #expect(text.contains(line), "\(line)") }
+    }
+
+    @Test func workOfEachStage() throws {
+        let object = try inspect("--preset", "llava-stf-7b", "--text-tokens", "32")
+        let flops = try #require(object["flops"] as? [String: Int])
+        func near(_ key: String, _ expected: Int, sourceLocation: SourceLocation = #_sourceLocation) {
+            // Norms, biases, rotary and softmax are less than a hundredth of the products.
+            let value = flops[key] ?? 0
+            #expect(value >= expected && Double(value) < 1.01 * Double(expected), "\(key) \(value) \(expected)", sourceLocation: sourceLocation)
+        }
+        near("prefill_vision", prefill(144))
+        near("prefill_text", prefill(176) - prefill(144))
+        near("decode", 2 * (linear + head) + 32 * 4 * 4096 * 177)
+        near("vision", 23 * (2 * 577 * (4 * 1024 * 1024 + 2 * 1024 * 4096) + 4 * 577 * 577 * 1024) + 2 * 576 * 588 * 1024)
+        near("projector", 2 * 576 * 37_748_736 + 2 * 144 * 134_217_728)
+    }
+
+    @Test func bytesOfEachPrecision() throws {
+        let object = try inspect("--preset", "vicuna-7b", "--context", "1000")
+        let bytes = try #require((object["bytes"] as? [String: Any])?.compactMapValues { $0 as? [String: Any] })
+        func value(_ precision: String, _ key: String) -> Int { bytes[precision]?[key] as? Int ?? -1 }
+        let matrices = linear + 2 * head
+        // Scales of the norms, some of which are folded into the products.
+        func near(_ precision: String, _ expected: Int) {
+            let weights = value(precision, "weights")
+            #expect(weights >= expected && weights <= expected + 65 * 4096 * 4, "\(precision) \(weights) \(expected)")
+        }
+        near("f32", 4 * matrices)
+        near("bf16", 2 * matrices)
+        // 8.25 and 4.375 bits; the table and the head stay in 8.
+        near("int8", matrices * 33 / 32)
+        near("int4", linear * 35 / 64 + 2 * head * 33 / 32)
+        #expect(value("f32", "kv_cache") == 1000 * 32 * 2 * 4096 * 4 && value("int8", "kv_cache") == 1000 * 32 * 2 * 4096 * 2)
+        for precision in ["f32", "bf16", "int8", "int4"] {
+            #expect(value(precision, "total") == value(precision, "weights") + value(precision, "kv_cache") + value(precision, "activations"))
+        }
+    }
+
+    @Test func box() throws {
+        let object = try inspect("--preset", "vicuna-7b", "--memory", "8GiB", "--bandwidth", "30GB/s", "--compute", "1TFLOPS", "--text-tokens", "100")
+        let box = try #require(object["box"] as? [String: [String: Any]])
+        let int8 = try #require(box["int8"]), bf16 = try #require(box["bf16"]), int4 = try #require(box["int4"])
+        #expect(int4["fits"] as? Bool == true && int8["fits"] as? Bool == false && bf16["fits"] as? Bool == false)
+        #expect(int4["largest_context"] == nil && bf16["largest_context"] == nil)
+        let context = try #require(int8["largest_context"] as? Int)
+        func fits(_ context: Int) throws -> Bool? {
+            let object = try inspect("--preset", "vicuna-7b", "--memory", "8GiB", "--context", "\(context)")
+            return (object["box"] as? [String: [String: Any]])?["int8"]?["fits"] as? Bool
+        }
+        #expect(try fits(context) == true && fits(context + 64) == false)
+        // Decoding reads the layers and the head, and the cache of 100 positions in bf16.
+        let read = Double(linear + head) * 33 / 32 + Double(100 * 32 * 2 * 4096 * 2)
+        let rate = try #require(int8["tokens_per_second"] as? Double)
+        #expect(abs(rate * read / 30e9 - 1) < 0.01)
+        // Prefill is arithmetic: 100 tokens of it.
+        let first = try #require(int8["time_to_first_token"] as? Double)
+        #expect(abs(first / 1000 / (Double(prefill(100)) / 1e12) - 1) < 0.01)
+    }
+
+    @Test func refusals() throws {
+        let preset = ["inspect", "--preset", "vicuna-7b"]
+        try expectRefusals([
+            (["inspect"], "error: the checkpoint is missing; expected a folder or a GGUF file, or the option '--preset'"),
+            (preset + ["--memory", "much"], "error: 'much' is no such quantity, at option '--memory'; expected a size such as '8GiB'"),
+            (preset + ["--memory", "8GiB/s"], "error: '8GiB/s' is no such quantity, at option '--memory'"),
+            (preset + ["--memory", "-1GB"], "error: "),
+            (preset + ["--bandwidth", "30GB/s"], "error: a time needs both bandwidth and compute, at option '--compute'"),
+            (preset + ["--compute", "1iFLOPS", "--bandwidth", "1GB"], "error: '1iFLOPS' is no such quantity, at option '--compute'"),
+            (preset + ["--text-tokens", "0"], "error: 0 tokens, at option '--text-tokens'; expected at least 1"),
+        ])
+    }
+
+    @Test func quantities() throws {
+        let box = try Box(memory: "1.5 GiB", bandwidth: "30gb/s", compute: "2 TFLOP/s")
+        #expect(box.memory == 3 << 29 && box.bandwidth == 30e9 && box.compute == 2e12)
+        #expect(try Box(memory: "8G", bandwidth: nil, compute: nil).memory == 8_000_000_000)
+        #expect(try Box(memory: "512", bandwidth: nil, compute: nil).memory == 512)
+    }
+}

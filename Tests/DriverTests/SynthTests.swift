@@ -1,0 +1,62 @@
+import Foundation
+import Testing
+
+@testable import Driver
+
+/// Presets of `synth`, and what may be chosen about them.
+@Suite struct SynthTests {
+    /// Every architecture opens, and is what its name says.
+    @Test(arguments: SynthPreset.all.map(\.name))
+    func opens(_ name: String) throws {
+        let result = try lmmc("inspect", "--preset", name, "--json")
+        try #require(result.status == 0, "\(result.errors)")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let decoder = try #require(object["decoder"] as? [String: Int])
+        let isLlama = name.contains("llama")
+        #expect(decoder["hidden_size"] == (name.contains("13b") ? 5120 : 4096) && decoder["layers"] == (name.contains("13b") ? 40 : 32))
+        #expect(decoder["key_value_heads"] == (isLlama && name.contains("8b") ? 8 : decoder["heads"]))
+        #expect(decoder["vocabulary"] == (name.contains("8b") ? 128_256 : 32_000))
+        let vision = object["vision"] as? [String: Any]
+        #expect(vision?["vision_tokens"] as? Int == (name.contains("stf") ? 144 : name.hasPrefix("llava-1.5") ? 576 : nil))
+        #expect(object["template"] as? String == (vision == nil ? "none" : name.contains("8b") ? "llama-3" : "vicuna_v1"))
+        // Parameters of the whole, as published: 6.74, 13.0 and 8.03 thousand millions of them in the decoder.
+        let parameters = try #require(object["parameters"] as? [String: Int])
+        #expect(parameters["decoder"] == (name.contains("13b") ? 13_015_864_320 : name.contains("8b") ? 8_030_261_248 : 6_738_415_616))
+    }
+
+    @Test(arguments: [
+        (["--kernel", "1"], 576, 37_748_736 + 1024 * 1024 + 1024 * 16384 + 16384 * 4096),
+        (["--kernel", "2", "--tokens-per-window", "2"], 288, 37_748_736 + 4096 * 4096 + 2048 * 16384 + 16384 * 4096),
+        (["--kernel", "4", "--tokens-per-window", "8"], 288, 37_748_736 + 16384 * 16384 + 2048 * 16384 + 16384 * 4096),
+        (["--kernel", "8", "--tokens-per-window", "32"], 288, 37_748_736 + 1 << 32 + 2048 * 16384 + 16384 * 4096),
+        (["--taps", "16"], 144, 16 * 1024 * 4096 + 4096 * 1024 + 4096 * 4096 + 4096 * 16384 + 16384 * 4096),
+        (["--taps", "24", "--no-mbtf", "--kernel", "1"], 576, 24576 * 24576 + 24576 * 16384 + 16384 * 4096),
+        (["--taps", "23,5"], 144, 2 * 1024 * 4096 + 4096 * 1024 + 4096 * 4096 + 4096 * 16384 + 16384 * 4096),
+        (["--strategy", "none"], 576, 1024 * 4096 + 4096 * 4096),
+        (["--image-size", "224"], 64, 37_748_736 + 134_217_728),
+    ])
+    func choices(_ options: [String], _ tokens: Int, _ weights: Int) throws {
+        let result = try run([lmmcPath, "inspect", "--preset", "llava-stf-7b", "--json"] + options)
+        try #require(result.status == 0, "\(result.errors)")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        #expect((object["vision"] as? [String: Any])?["vision_tokens"] as? Int == tokens)
+        let parts = try #require(object["fusion_parameters"] as? [String: [String: Int]])
+        #expect(parts.values.reduce(0) { $0 + $1["weights"]! } == weights)
+    }
+
+    @Test func refusals() throws {
+        let preset = ["synth", "-o", "/nowhere/x", "--preset", "llava-stf-7b"]
+        try expectRefusals([
+            (preset + ["--kernel", "5"], "error: kernel 5 does not divide the 24 x 24 patch grid, at option '--kernel'; expected 1, 2, 3, 4, 6, 8, 12, 24"),
+            (preset + ["--tokens-per-window", "3"], "error: 3 tokens per window, at option '--tokens-per-window'; expected a divisor of the window's 4096 channels"),
+            (preset + ["--strategy", "avgpol"], "error: unknown strategy 'avgpol'; did you mean 'avgpool'?, at option '--strategy'"),
+            (preset + ["--strategy", "avgpool", "--tokens-per-window", "2"], "error: 2 tokens per window, at option '--tokens-per-window'; expected 1, or strategy 'stf'"),
+            (preset + ["--strategy", "qformer", "--kernel", "2"], "error: kernel 2, but strategy 'qformer' reads every token, at option '--kernel'; expected 1"),
+            (preset + ["--strategy", "none", "--taps", "8"], "error: LLaVA-1.5's projector has nothing to choose, at option '--strategy'"),
+            (preset + ["--taps", "25"], "error: taps '25', at option '--taps'; expected a count up to 24, or blocks from 0 to 24 separated by commas"),
+            (preset + ["--taps", "3,30"], "error: taps '3,30', at option '--taps'"),
+            (preset + ["--image-size", "300"], "error: images of 300 pixels, at option '--image-size'; expected a multiple of 14"),
+            (["synth", "-o", "/nowhere/x", "--preset", "vicuna-7b", "--kernel", "2"], "error: preset 'vicuna-7b' has no images, at option '--preset'"),
+        ])
+    }
+}
