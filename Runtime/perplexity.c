@@ -44,7 +44,9 @@ typedef struct {
   int64_t count;
 } scorer;
 
-static void run(const scorer *s, void (*call)(const lmmc_memory *, int64_t, int64_t), const int32_t *tokens, int64_t count, int64_t position) {
+typedef void entry_point(const lmmc_memory *, int64_t sequence, int64_t position);
+
+static void run(const scorer *s, entry_point *call, const int32_t *tokens, int64_t count, int64_t position) {
   memcpy(s->memory->arena + s->model->tokens, tokens + position, (size_t)count * sizeof *tokens);
   call(s->memory, count, position);
 }
@@ -83,10 +85,12 @@ static bool report(const scorer *s, int64_t windows, int64_t window, double load
                                       "{\"perplexity\": %.9g, \"standard_error\": %.4g, \"nll\": %.12g, \"tokens\": %" PRId64
                                       ", \"windows\": %" PRId64 ", \"window\": %" PRId64
                                       ", \"timings\": {\"load\": %.3f, \"score\": %.3f}, \"tokens_per_second\": %.3f}\n",
-                                      perplexity, error * perplexity, mean, s->count, windows, window, load * 1e3, seconds * 1e3,
+                                      perplexity, error * perplexity, mean, s->count, windows, window, load * 1e3,
+                                      seconds * 1e3,
                                       (double)(windows * (window - 1)) / seconds)
                    : lmmc_text_format(&out, e,
-                                      "perplexity %.6g +- %.2g of %" PRId64 " tokens in %" PRId64 " windows of %" PRId64 ", %.1f s\n",
+                                      "perplexity %.6g +- %.2g of %" PRId64 " tokens in %" PRId64 " windows of %" PRId64
+                                      ", %.1f s\n",
                                       perplexity, error * perplexity, s->count, windows, window, seconds);
   done = done && lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
@@ -101,13 +105,16 @@ bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const l
   scorer s = {.model = model, .memory = memory};
   double ready = lmmc_clock();
   bool done = (window <= model->context ||
-               lmmc_fail(e, 2, "option '--window' wants at most the context of this program, %" PRId32 ", not %" PRId64, model->context, window)) &&
+               lmmc_fail(e, 2, "option '--window' wants at most the context of this program, %" PRId32 ", not %" PRId64,
+                         model->context, window)) &&
               read_file(options->perplexity, &text, e) && (!model->adds_bos || lmmc_ids_append(&ids, model->bos, e)) &&
               lmmc_tokenize(tokenizer, text.bytes, text.count, &ids, e);
   int64_t windows = (int64_t)ids.count / window;
   if (done && windows == 0)
-    done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count, window);
-  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows))) done = lmmc_fail(e, 1, "out of memory for a window");
+    done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count,
+                     window);
+  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows)))
+    done = lmmc_fail(e, 1, "out of memory for a window");
   double begin = lmmc_clock();
   for (int64_t i = 0; done && i < windows; i++) {
     int32_t *tokens = ids.values + i * window;

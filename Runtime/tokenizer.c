@@ -77,7 +77,8 @@ static int byte_value(const uint8_t *text, uint32_t length) {
 static bool check_piece(lmmc_tokenizer *t, uint32_t i, lmmc_error *e) {
   const uint8_t *text = t->text + t->offset[i];
   uint32_t length = t->offset[i + 1] - t->offset[i];
-  if (t->score && !isfinite(t->score[i])) return lmmc_fail(e, 1, "tokenizer: the score of piece %" PRIu32 " is not a number", i);
+  if (t->score && !isfinite(t->score[i]))
+    return lmmc_fail(e, 1, "tokenizer: the score of piece %" PRIu32 " is not a number", i);
   switch (t->type[i]) {
     case LMMC_UNKNOWN:
     case LMMC_CONTROL: return true;
@@ -142,10 +143,10 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
     return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " pieces, %" PRIu32 " special tokens and %" PRIu32 " slots do not make sense",
                      h.pieces, h.specials, h.slots);
   // A rank is a score, and a float counts exactly up to 2^24.
-  if (h.split > LMMC_SPLIT_LLAMA3 || h.merges > 1 << 24 || h.merge_slots & (h.merge_slots - 1) || (h.merge_slots > 0) != merges ||
-      (!merges && (h.merges || h.split)))
-    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " merges, %" PRIu32 " slots for them and splitting %" PRIu32 " do not make sense",
-                     h.merges, h.merge_slots, h.split);
+  if (h.split > LMMC_SPLIT_LLAMA3 || h.merges > 1 << 24 || h.merge_slots & (h.merge_slots - 1) ||
+      (h.merge_slots > 0) != merges || (!merges && (h.merges || h.split)))
+    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " merges, %" PRIu32 " slots for them and splitting %" PRIu32
+                     " do not make sense", h.merges, h.merge_slots, h.split);
 
   t->merges = h.merges;
   t->merge_slots = h.merge_slots;
@@ -158,7 +159,8 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   t->bos = h.bos;
   t->eos = h.eos;
   uint64_t at = HEADER_BYTES, n = h.pieces, s = h.specials;
-  bool fits = (merges || (t->score = section(blob, h.bytes, &at, n, 4))) && (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
+  bool fits = (merges || (t->score = section(blob, h.bytes, &at, n, 4))) &&
+              (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
               (t->table = section(blob, h.bytes, &at, h.slots, 4)) &&
               (t->special_id = section(blob, h.bytes, &at, s, 4)) &&
               (t->special_offset = section(blob, h.bytes, &at, s + 1, 4)) &&
@@ -243,7 +245,8 @@ static bool release(lmmc_decoder *d, bool all, lmmc_text *text, lmmc_error *e) {
   while (d->held_count > 0 && (all || !unfinished(d->held, d->held_count))) {
     uint32_t length = (uint32_t)lmmc_utf8_length((char *)d->held, d->held_count), used = length ? length : 1;
     bool dropped = d->strips && !d->begun && *d->held == ' ';
-    if (!dropped && !lmmc_text_append(text, length ? (char *)d->held : lmmc_replacement, length ? length : 3, e)) return false;
+    const char *from = length ? (char *)d->held : lmmc_replacement;
+    if (!dropped && !lmmc_text_append(text, from, length ? length : 3, e)) return false;
     d->held_count -= used;
     memmove(d->held, d->held + used, d->held_count);
     d->begun = true;

@@ -150,8 +150,8 @@ static int32_t scored_symbols(encoder *c, uint32_t end) {
   return count;
 }
 
-// The symbols of a merge list from the characters of a word, or its bytes; bytes without a piece are left out, as the tokenizers
-// library does. `*word` moves behind what was read, which with SPLIT_MARKS ends before the next mark.
+// The symbols of a merge list from the characters of a word, or its bytes; bytes without a piece are left out, as the
+// tokenizers library does. `*word` moves behind what was read, which with SPLIT_MARKS ends before the next mark.
 static int32_t listed_symbols(encoder *c, uint32_t *word, uint32_t end) {
   const lmmc_tokenizer *t = c->t;
   const bool bytes = t->flags & LMMC_TOKENIZER_BYTE_LEVEL, marks = t->flags & LMMC_TOKENIZER_SPLIT_MARKS;
@@ -198,7 +198,9 @@ static bool output_scored(const encoder *c, uint32_t start, uint32_t length, boo
   int32_t id = find(t, c->text + start, length);
   if (id >= 0 && t->type[id] == LMMC_UNUSED) {
     uint32_t left = c->left_half[id];
-    if (left) return output_scored(c, start, left, unknown, ids, e) && output_scored(c, start + left, length - left, unknown, ids, e);
+    if (left)
+      return output_scored(c, start, left, unknown, ids, e) &&
+             output_scored(c, start + left, length - left, unknown, ids, e);
     id = -1;
   }
   bool was_unknown = *unknown;

@@ -72,7 +72,8 @@ static size_t llama3(const uint8_t *p, size_t bytes) {
   character first = at(p, bytes), second = at(p + first.length, bytes - first.length);
   if (first.class == LMMC_LETTER) return run(p, bytes, 0, LMMC_LETTER, SIZE_MAX);
   if (first.class == LMMC_NUMBER) return run(p, bytes, 0, LMMC_NUMBER, 3);
-  if (!is_newline(&first) && second.length && second.class == LMMC_LETTER) return run(p, bytes, first.length, LMMC_LETTER, SIZE_MAX);
+  if (!is_newline(&first) && second.length && second.class == LMMC_LETTER)
+    return run(p, bytes, first.length, LMMC_LETTER, SIZE_MAX);
   bool other = first.class == LMMC_OTHER || (first.code == ' ' && second.length && second.class == LMMC_OTHER);
   if (other) {
     size_t end = run(p, bytes, first.length, LMMC_OTHER, SIZE_MAX);
@@ -89,7 +90,8 @@ static size_t llama3(const uint8_t *p, size_t bytes) {
 
 // Rust's char::is_numeric, which the tokenizers library asks here, is a Unicode version ahead of the tables.
 static bool is_numeric(const character *c) {
-  return c->class == LMMC_NUMBER || (c->code >= 0x11DE0 && c->code <= 0x11DE9) || (c->code >= 0x16FF4 && c->code <= 0x16FF6);
+  return c->class == LMMC_NUMBER || (c->code >= 0x11DE0 && c->code <= 0x11DE9) ||
+         (c->code >= 0x16FF4 && c->code <= 0x16FF6);
 }
 
 size_t lmmc_split_next(lmmc_splitter *s) {

@@ -34,7 +34,7 @@ check() {
   fi
 }
 
-install_missing $build_packages clang libomp-dev binutils qemu-user || exit 1
+install_missing $build_packages clang libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit 1
 command -v swift >/dev/null || { echo "error: there is no 'swift' in PATH; expected Swift 6.1 or later" >&2; exit 1; }
 
 # ---- Swift

@@ -4,10 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "packed_target.h"
 #include "packed_variant.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 enum {
@@ -16,6 +19,10 @@ enum {
   AVX512 = AVX2 | LMMC_CPU_AVX512,
   AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
   AVX512BF16 = AVX512VNNI | LMMC_CPU_AVX512BF16,
+  NEON = LMMC_CPU_NEON,
+  DOTPROD = NEON | LMMC_CPU_DOTPROD,
+  I8MM = DOTPROD | LMMC_CPU_I8MM,
+  BF16 = I8MM | LMMC_CPU_BF16,
 };
 
 // Better ones later. Each needs what it builds on.
@@ -27,6 +34,14 @@ static const lmmc_variant variants[] = {
     {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
     {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
     {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
+#elif defined(__aarch64__)
+    // Row functions in plain C are as good: every such CPU has NEON, and compilers use it.
+    {"neon", NEON, &lmmc_bf16_neon, &lmmc_q8_neon, &lmmc_q4_neon, NULL, NULL, NULL},
+#if defined(LMMC_ARM_EXTENSIONS)
+    {"dotprod", DOTPROD, NULL, &lmmc_q8_dotprod, &lmmc_q4_dotprod, NULL, NULL, NULL},
+    {"i8mm", I8MM, NULL, &lmmc_q8_i8mm, &lmmc_q4_i8mm, NULL, NULL, NULL},
+    {"bf16", BF16, &lmmc_bf16_bfdot, NULL, NULL, NULL, NULL, NULL},
+#endif
 #endif
 };
 enum { COUNT = sizeof variants / sizeof *variants };
@@ -54,6 +69,16 @@ lmmc_cpu lmmc_this_cpu(void) {
   cpu.features |= LMMC_CPU_AVX512;
   if (extended_c >> 11 & 1) cpu.features |= LMMC_CPU_AVX512VNNI;
   if (extended_a >> 5 & 1) cpu.features |= LMMC_CPU_AVX512BF16;
+  return cpu;
+}
+#elif defined(__aarch64__)
+// The bits are the kernel's; older C libraries name only some.
+lmmc_cpu lmmc_this_cpu(void) {
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  lmmc_cpu cpu = {LMMC_CPU_NEON};
+  if (first >> 20 & 1) cpu.features |= LMMC_CPU_DOTPROD;
+  if (second >> 13 & 1) cpu.features |= LMMC_CPU_I8MM;
+  if (second >> 14 & 1) cpu.features |= LMMC_CPU_BF16;
   return cpu;
 }
 #else

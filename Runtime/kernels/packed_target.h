@@ -67,6 +67,20 @@ static inline __attribute__((always_inline)) lmmc_ahead lmmc_look_ahead(lmmc_pac
   return (lmmc_ahead){panel + b * code, scales + b * scale, scales + p->blocks * scale + b * offset};
 }
 
+// clang has the intrinsics of ARM's extensions inside functions for them from version 16 on.
+#if defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16)
+#define LMMC_ARM_EXTENSIONS
+#endif
+#if defined(__clang__)
+#define LMMC_TARGET_DOTPROD "dotprod"
+#define LMMC_TARGET_I8MM "dotprod,i8mm"
+#define LMMC_TARGET_BF16 "bf16"
+#else
+#define LMMC_TARGET_DOTPROD "arch=armv8.2-a+dotprod"
+#define LMMC_TARGET_I8MM "arch=armv8.2-a+dotprod+i8mm"
+#define LMMC_TARGET_BF16 "arch=armv8.2-a+bf16"
+#endif
+
 #define LMMC_TARGET_AVX2 "avx2,fma,f16c"
 #define LMMC_TARGET_AVXVNNI "avx2,fma,f16c,avxvnni"
 #define LMMC_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"

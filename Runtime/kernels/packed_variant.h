@@ -80,6 +80,8 @@ typedef struct {
 extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
 extern const lmmc_product lmmc_bf16_avx2, lmmc_q8_avx2, lmmc_q4_avx2, lmmc_q8_avxvnni, lmmc_q4_avxvnni;
 extern const lmmc_product lmmc_bf16_avx512, lmmc_q8_avx512, lmmc_q4_avx512, lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
+extern const lmmc_product lmmc_bf16_neon, lmmc_q8_neon, lmmc_q4_neon, lmmc_q8_dotprod, lmmc_q4_dotprod, lmmc_q8_i8mm, lmmc_q4_i8mm;
+extern const lmmc_product lmmc_bf16_bfdot;
 lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_q8_avx2, lmmc_quantize_q8_avx512;
 lmmc_quantize_kernel lmmc_quantize_bf16_plain, lmmc_quantize_bf16_avx2, lmmc_quantize_bf16_avx512;
 lmmc_finish_kernel lmmc_finish_plain, lmmc_finish_avx2, lmmc_finish_avx512;

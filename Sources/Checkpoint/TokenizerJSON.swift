@@ -30,7 +30,9 @@ extension MergeListModel {
             throw model.invalid("byte_fallback", "is \(fallback)", expected: isByteLevel ? "false beside 'ByteLevel'" : "true without 'ByteLevel'")
         }
         keepsWholeWords = try model.optionalBool("ignore_merges") ?? false
-        if keepsWholeWords && !isByteLevel { throw model.invalid("ignore_merges", "is true without 'ByteLevel', which is not supported", expected: "false") }
+        if keepsWholeWords && !isByteLevel {
+            throw model.invalid("ignore_merges", "is true without 'ByteLevel', which is not supported", expected: "false")
+        }
 
         var builder = MergeListBuilder(cursor.file, isByteLevel: isByteLevel, vocabularySize: vocabularySize)
         try builder.readVocabulary(cursor.at(file.vocabulary))
@@ -49,10 +51,9 @@ extension MergeListModel {
     }
 
     private static func checkModel(_ model: JSONObject) throws(Diagnostic) {
-        let kind = try model.optionalString("type") ?? "BPE"
-        guard kind == "BPE" else { throw model.invalid("type", "is \(quoted(kind)), which is not supported", expected: "'BPE'") }
         for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
-            if let value = try model.optionalString(key), !value.isEmpty { throw model.invalid(key, "is \(quoted(value)), which is not supported", expected: "null") }
+            guard let value = try model.optionalString(key), !value.isEmpty else { continue }
+            throw model.invalid(key, "is \(quoted(value)), which is not supported", expected: "null")
         }
         if let dropout = try model.optionalDouble("dropout"), dropout != 0 { throw model.invalid("dropout", "is \(dropout)", expected: "null") }
     }

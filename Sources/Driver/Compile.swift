@@ -99,7 +99,7 @@ struct Compilation {
         defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
             () throws(Diagnostic) in
-            try Toolchain.find(cc: options.cc, needsBLAS: Self.needsBLAS, progress: progress)
+            try Toolchain.find(cc: options.cc, needsBLAS: plan.hasFloat32Products, progress: progress)
         }
         let program = folder.file("program")
         try buildProgram(toolchain, program, folder)
@@ -130,7 +130,7 @@ struct Compilation {
     }
 
     private func buildProgram(_ toolchain: Toolchain, _ program: String, _ folder: TemporaryFolder) throws(Diagnostic) {
-        let runtime = RuntimeFile.all.filter { !$0.isPackager }
+        let runtime = runtimeFiles.filter { !$0.isPackager }
         let emitted = try progress.stage("emit", detail: { (files: [EmittedFile]) in
             byteCountText(UInt64(files.reduce(0) { $0 + $1.text.utf8.count })) + " of C"
         }) { () throws(Diagnostic) in
@@ -150,7 +150,8 @@ struct Compilation {
         }
     }
 
-    static var needsBLAS: Bool { RuntimeFile.all.contains { $0.isCompiled && $0.text.contains("cblas_") } }
+    /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the file that does.
+    var runtimeFiles: [RuntimeFile] { RuntimeFile.all.filter { plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("cblas_") } }
 
     /// What a program without weights takes at most, OpenBLAS included.
     static let programBytes = 64 << 20

@@ -32,9 +32,9 @@ struct PaperFigures {
             let weights = layers.reduce(0) { $0 + $1.inputChannels * $1.outputChannels * $1.kernel * $1.kernel }
             return Part(name: name, weights: weights, withBiases: weights + layers.reduce(0) { $0 + $1.outputChannels })
         }
-        let spatial = fusion.kernel > 1 || fusion.windowConvolution != nil
+        let isSpatial = (fusion.kernel > 1 || fusion.windowConvolution != nil) && !fusion.averagesWindow
         parts = [
-            part("MBTF", fusion.mbtf), part(spatial ? "STF" : "projector", [fusion.windowConvolution].compactMap(\.self) + fusion.aligner),
+            part("MBTF", fusion.mbtf), part(isSpatial ? "STF" : "projector", [fusion.windowConvolution].compactMap(\.self) + fusion.aligner),
         ].compactMap(\.self)
     }
 

@@ -21,11 +21,21 @@ enum SourceFolder {
     }
 
     /// `sources`: the C files to compile, relative to the folder.
-    static func buildScript(program: String, sources: [String]) -> String {
-        """
+    static func buildScript(program: String, sources: [String], needsBLAS: Bool) -> String {
+        let blas = """
+            # The OpenBLAS that shares OpenMP's threads where there is one, else the linker's own choice.
+            blas_include= blas_library=-lopenblas
+            for folder in /usr/lib/*/openblas-openmp; do
+              [ -e "$folder/libopenblas.so" ] || continue
+              blas_include=-I/usr/include/$(basename "$(dirname "$folder")")/openblas-openmp
+              blas_library="-L$folder -lopenblas"
+            done
+
+            """
+        return """
         #!/bin/sh
         # sh build.sh [OUTPUT]: builds the program from these sources. CC and CFLAGS may be set.
-        # Debian and Ubuntu packages: gcc libc6-dev libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libopenblas-openmp-dev
+        # Debian and Ubuntu packages: gcc libc6-dev libjpeg-dev libpng-dev libwebp-dev zlib1g-dev\(needsBLAS ? " libopenblas-openmp-dev" : "")
         set -eu
         output=${1:-\(shellQuoted(program))}
         case $output in /*) ;; *) output=$PWD/$output ;; esac
@@ -36,25 +46,17 @@ enum SourceFolder {
         trap 'rm -rf "$build"' EXIT
         trap 'exit 1' INT TERM
 
-        # The OpenBLAS that shares OpenMP's threads where there is one, else the linker's own choice.
-        blas_include= blas_library=-lopenblas
-        for folder in /usr/lib/*/openblas-openmp; do
-          [ -e "$folder/libopenblas.so" ] || continue
-          blas_include=-I/usr/include/$(basename "$(dirname "$folder")")/openblas-openmp
-          blas_library="-L$folder -lopenblas"
-        done
-
-        objects=
+        \(needsBLAS ? blas + "\n" : "")objects=
         for source in \\
         \(sources.map { "  \($0)" }.joined(separator: " \\\n"))
         do
           object=$build/$(echo "$source" | tr / -).o
-          $CC -std=gnu11 $CFLAGS -fopenmp -fPIE -Wall -Wextra $blas_include -I. -c "$source" -o "$object"
+          $CC -std=gnu11 $CFLAGS -fopenmp -fPIE -Wall -Wextra\(needsBLAS ? " $blas_include" : "") -I. -c "$source" -o "$object"
           objects="$objects $object"
         done
 
         # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
-        libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz $blas_library -lpthread -lm"
+        libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
         case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS -static-pie" ;; esac
         $static -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
           $CC $CFLAGS -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
@@ -84,9 +86,9 @@ extension Compilation {
         try progress.stage("emit") { () throws(Diagnostic) in
             let emitted = try emittedFiles(nil)
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
-            try RuntimeFile.write(RuntimeFile.all, to: folder.path)
-            let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + RuntimeFile.all.filter(\.isCompiled).map(\.path)
-            let script = SourceFolder.buildScript(program: front.checkpoint.configuration.name + ".bin", sources: sources)
+            try RuntimeFile.write(runtimeFiles, to: folder.path)
+            let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + runtimeFiles.filter(\.isCompiled).map(\.path)
+            let script = SourceFolder.buildScript(program: front.checkpoint.configuration.name + ".bin", sources: sources, needsBLAS: plan.hasFloat32Products)
             try writeFile(folder.file("build.sh"), script, mode: 0o777)
             let description = try front.describe(plan, layout, options: options.model, compilerVersion: nil)
             try writeFile(folder.file(SourceFolder.markName), description.info + "\n")

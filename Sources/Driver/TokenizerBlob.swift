@@ -16,9 +16,12 @@ func tokenizerBlob(_ model: SentencePieceModel) -> [UInt8] {
     let dummyPrefix: UInt32 = 1, byteFallback: UInt32 = 2
     let table = pieceTable(model.pieces.lazy.map { [.normal, .userDefined, .unused].contains($0.kind) ? $0.text[...] : nil })
     return blob(
-        Header(kind: 1, flags: byteFallback | (model.addsDummyPrefix ? dummyPrefix : 0), unknownID: model.unknownID, bosID: model.bosID, eosID: model.eosID),
+        Header(
+            kind: 1, flags: byteFallback | (model.addsDummyPrefix ? dummyPrefix : 0), unknownID: model.unknownID, bosID: model.bosID,
+            eosID: model.eosID),
         scores: model.pieces.map(\.score.bitPattern), offsets: offsets(model.pieces.lazy.map(\.text.count)), table: table,
-        special: (control + added).filter { !$0.text.isEmpty }, merges: [], kinds: model.pieces.map(\.kind), text: Array(model.pieces.lazy.map(\.text).joined()))
+        special: (control + added).filter { !$0.text.isEmpty }, merges: [], kinds: model.pieces.map(\.kind),
+        text: Array(model.pieces.lazy.map(\.text).joined()))
 }
 
 func tokenizerBlob(_ model: MergeListModel) -> [UInt8] {

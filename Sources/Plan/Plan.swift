@@ -30,6 +30,15 @@ public struct Plan: Sendable {
     /// Longest sequence that one call of `score` takes; 0 without one.
     public var scoreRows: Int
 
+    /// Whether some product's weight is f32.
+    public var hasFloat32Products: Bool {
+        (entries.map(\.body) + layers.map(\.body)).contains { body in
+            body.steps.contains { step in
+                if case .run(.matmul, _, let inputs, _) = step { body.buffers[inputs[1]].type.dtype == .float32 } else { false }
+            }
+        }
+    }
+
     public func region(named name: String) -> Region? { regions.first { $0.name == name } }
 }
 

@@ -125,6 +125,12 @@ static const unsigned char kernels_packed_bf16_avx512_c[] = {
 static const unsigned char kernels_packed_bf16_avx512bf16_c[] = {
 #embed "../../Runtime/kernels/packed_bf16_avx512bf16.c"
 };
+static const unsigned char kernels_packed_bf16_bfdot_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_bfdot.c"
+};
+static const unsigned char kernels_packed_bf16_neon_c[] = {
+#embed "../../Runtime/kernels/packed_bf16_neon.c"
+};
 static const unsigned char kernels_packed_bf16_tile_h[] = {
 #embed "../../Runtime/kernels/packed_bf16_tile.h"
 };
@@ -142,6 +148,18 @@ static const unsigned char kernels_packed_int_avx512_c[] = {
 };
 static const unsigned char kernels_packed_int_avxvnni_c[] = {
 #embed "../../Runtime/kernels/packed_int_avxvnni.c"
+};
+static const unsigned char kernels_packed_int_dotprod_c[] = {
+#embed "../../Runtime/kernels/packed_int_dotprod.c"
+};
+static const unsigned char kernels_packed_int_i8mm_c[] = {
+#embed "../../Runtime/kernels/packed_int_i8mm.c"
+};
+static const unsigned char kernels_packed_int_neon_c[] = {
+#embed "../../Runtime/kernels/packed_int_neon.c"
+};
+static const unsigned char kernels_packed_neon_h[] = {
+#embed "../../Runtime/kernels/packed_neon.h"
 };
 static const unsigned char kernels_packed_plain_c[] = {
 #embed "../../Runtime/kernels/packed_plain.c"
@@ -297,12 +315,18 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_bf16_avx2.c", kernels_packed_bf16_avx2_c),
     ENTRY("kernels/packed_bf16_avx512.c", kernels_packed_bf16_avx512_c),
     ENTRY("kernels/packed_bf16_avx512bf16.c", kernels_packed_bf16_avx512bf16_c),
+    ENTRY("kernels/packed_bf16_bfdot.c", kernels_packed_bf16_bfdot_c),
+    ENTRY("kernels/packed_bf16_neon.c", kernels_packed_bf16_neon_c),
     ENTRY("kernels/packed_bf16_tile.h", kernels_packed_bf16_tile_h),
     ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
     ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
     ENTRY("kernels/packed_int_avx2.c", kernels_packed_int_avx2_c),
     ENTRY("kernels/packed_int_avx512.c", kernels_packed_int_avx512_c),
     ENTRY("kernels/packed_int_avxvnni.c", kernels_packed_int_avxvnni_c),
+    ENTRY("kernels/packed_int_dotprod.c", kernels_packed_int_dotprod_c),
+    ENTRY("kernels/packed_int_i8mm.c", kernels_packed_int_i8mm_c),
+    ENTRY("kernels/packed_int_neon.c", kernels_packed_int_neon_c),
+    ENTRY("kernels/packed_neon.h", kernels_packed_neon_h),
     ENTRY("kernels/packed_plain.c", kernels_packed_plain_c),
     ENTRY("kernels/packed_q4_avx512vnni.c", kernels_packed_q4_avx512vnni_c),
     ENTRY("kernels/packed_q8_avx512vnni.c", kernels_packed_q8_avx512vnni_c),

@@ -229,6 +229,98 @@ struct GGUFFixture {
         #expect(quantised.hasSuffix("expected rows of whole blocks of 32") && quantised.contains("tensor 'output.weight' has the impossible shape [260, 8]"))
     }
 
+    /// The tower and projector of `Fixture.llava` as a mmproj file, whole or as older converters cut it.
+    private func vision(older: Bool, hidden: Int = 8) -> GGUFFixture {
+        var fixture = GGUFFixture(metadata: [
+            ("general.architecture", .string("clip")), ("clip.projector_type", .string("mlp")), ("clip.vision.embedding_length", .integer(4)),
+            ("clip.vision.block_count", .integer(older ? 7 : 8)), ("clip.vision.attention.head_count", .integer(2)),
+            ("clip.vision.feed_forward_length", .integer(6)), ("clip.vision.image_size", .integer(8)), ("clip.vision.patch_size", .integer(2)),
+            ("clip.vision.attention.layer_norm_epsilon", .float(1e-5)),
+        ])
+        func add(_ name: String, _ dimensions: [Int]) {
+            fixture.tensors.append((name, dimensions, 1, [UInt8](repeating: 0, count: dimensions.reduce(2, *))))
+        }
+        func affine(_ name: String, _ input: Int, _ output: Int) {
+            add(name + ".weight", [input, output])
+            add(name + ".bias", [output])
+        }
+        add("v.class_embd", [4])
+        add("v.patch_embd.weight", [2, 2, 3, 4])
+        add("v.position_embd.weight", [4, 17])
+        for name in ["v.pre_ln"] + (older ? [] : ["v.post_ln"]) + (0..<(older ? 7 : 8)).flatMap({ ["v.blk.\($0).ln1", "v.blk.\($0).ln2"] }) {
+            add(name + ".weight", [4])
+            add(name + ".bias", [4])
+        }
+        for block in 0..<(older ? 7 : 8) {
+            for name in ["attn_q", "attn_k", "attn_v", "attn_out"] { affine("v.blk.\(block).\(name)", 4, 4) }
+            affine("v.blk.\(block).\(older ? "ffn_down" : "ffn_up")", 4, 6)
+            affine("v.blk.\(block).\(older ? "ffn_up" : "ffn_down")", 6, 4)
+        }
+        affine("mm.0", 4, 8)
+        affine("mm.2", 8, hidden)
+        return fixture
+    }
+
+    @Test(arguments: [false, true])
+    func tower(_ older: Bool) throws {
+        let here = try open(.decoder, vision: vision(older: older)), there = try Fixture.llava.open()
+        var wanted = try #require(there.configuration.vision)
+        if older { wanted.layerCount = 7 }
+        #expect(here.configuration.vision == wanted && here.configuration.fusion == there.configuration.fusion)
+        #expect(here.configuration.fusion?.taps == [7] && here.configuration.preprocessing?.mode == .pad)
+        #expect(here.tensors["vision.layers.3.mlp.fc1.weight"]?.sourceName == (older ? "v.blk.3.ffn_down.weight" : "v.blk.3.ffn_up.weight"))
+        #expect(here.configuration.prompt.templateName == "vicuna_v1")
+        var layered = vision(older: older)
+        layered.set("clip.vision.feature_layer", .integers([2, 5]))
+        layered.tensors.removeAll { $0.name.hasPrefix("mm.0.") }
+        layered.tensors += [("mm.0.weight", [8, 8], 1, [UInt8](repeating: 0, count: 128)), ("mm.0.bias", [8], 1, [UInt8](repeating: 0, count: 16))]
+        #expect(try open(.decoder, vision: layered).configuration.fusion?.taps == [2, 5])
+    }
+
+    @Test func towerRefusals() throws {
+        func failure(_ spoil: (inout GGUFFixture) -> Void) -> String {
+            var fixture = vision(older: false)
+            spoil(&fixture)
+            return errorText(in: folder) { () throws(Diagnostic) in try open(.decoder, vision: fixture).configuration.layout }
+        }
+        let file = "at file 'DIR/v.gguf'"
+        #expect(failure { $0 = .decoder } == "error: architecture 'llama' is no vision tower, \(file); expected 'clip', a mmproj file")
+        #expect(failure { $0.set("clip.projector_type", .string("ldp")) } == "error: key 'clip.projector_type' is 'ldp', which is not supported, \(file); expected 'mlp'")
+        #expect(failure { $0.set("clip.vision.image_size", .integer(9)) } == "error: key 'clip.vision.image_size' is 9, \(file); expected a multiple of the patch size 2")
+        #expect(failure { $0.set("clip.vision.feature_layer", .integers([9])) } == "error: key 'clip.vision.feature_layer' holds 9, \(file); expected 0 to 8")
+        #expect(
+            failure { $0 = vision(older: false, hidden: 12) }
+                == "error: wrong shape [12, 8], at tensor 'mm.2.weight' of file 'DIR/v.gguf'; expected [8, 8] (by the decoder's width, 8)")
+        #expect(failure { $0.tensors.removeLast() } == "error: tensor 'mm.2.bias' is missing, \(file); expected shape [8] (by the decoder's width, 8)")
+    }
+
+    /// A decoder in GGUF with a projector of torch and a tower in its folder, and the same mmproj file over a decoder in safetensors.
+    @Test func mixedFormats() throws {
+        var base = Fixture.llava
+        base.separateTower(prefix: "vision_model.")
+        let parts = TemporaryFolder()
+        base.write(to: parts)
+        parts.write("p/mm.safetensors", safetensors([
+            "mm_projector.0.weight": TensorFixture(shape: [8, 4]), "mm_projector.0.bias": TensorFixture(shape: [8]),
+            "mm_projector.2.weight": TensorFixture(shape: [8, 8]), "mm_projector.2.bias": TensorFixture(shape: [8]),
+        ]))
+        parts.write("p/config.json", json: base.config.merging(["mm_vision_tower": "../clip"]) { $1 })
+        let checkpoint = try open(.decoder, projector: parts.file("p/mm.safetensors"))
+        #expect(checkpoint.configuration.layout == .gguf && checkpoint.configuration.fusion?.taps == [7])
+        #expect(checkpoint.tensors["vision.pre_layernorm.weight"]?.file.path.hasSuffix("p/../clip/model.safetensors") == true)
+
+        base.config = base.config.filter { !$0.key.hasPrefix("mm_") }.merging(["model_type": "llama"]) { $1 }
+        base.tensors = base.tensors.filter { !$0.key.hasPrefix("model.mm_projector") }
+        base.write(to: parts)
+        folder.write("v.gguf", vision(older: true).bytes)
+        let other = try Checkpoint.open(path: parts.path, visionTower: folder.file("v.gguf"))
+        #expect(other.configuration.layout == .llava && !other.configuration.decoder.interleavedRotary && other.configuration.fusion?.taps == [7])
+        Fixture.llava.write(to: parts)
+        #expect(
+            errorText { () throws(Diagnostic) in try Checkpoint.open(path: parts.path, visionTower: folder.file("v.gguf")).path }
+                == "error: the checkpoint has a projector of its own, at option '--vision-tower'; expected a folder, or a checkpoint without images")
+    }
+
     /// Every way to cut or change a file ends in a message or in a checkpoint whose weights can be read.
     @Test func mutations() throws {
         let whole = GGUFFixture.decoder.bytes

@@ -103,6 +103,13 @@ struct NumPyArray {
         }
     }
 
+    var firstRow: NumPyArray {
+        var row = self
+        row.shape = [1] + shape.dropFirst()
+        row.values = Array(values.prefix(row.shape.reduce(1, *)))
+        return row
+    }
+
     /// |self - other| / |other| over all elements.
     func relativeDistance(to other: NumPyArray) -> Double {
         guard shape == other.shape else { return .infinity }

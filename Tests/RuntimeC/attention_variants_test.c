@@ -56,7 +56,8 @@ static kv make_kv(const shape *s, lmmc_kv_type type, int64_t pad, float range) {
   float *row = allocate((size_t)n * sizeof *row);
   char *room = allocate((size_t)lmmc_row_bytes_i8(s->kv_heads, s->d));
   for (int64_t key = 0; key < s->keys; key++) {
-    for (int64_t i = 0; i < n; i++) row[i] = value(s, range);
+    // Rows of different sizes, so that their scales count.
+    for (int64_t i = 0; i < n; i++) row[i] = value(s, ldexpf(range, -(int)(key % 4)));
     char *out = (char *)result.rows + key * result.stride * size;
     float *meaning = result.meaning + key * n;
     switch (type) {

@@ -87,6 +87,10 @@ static int run_again(const char *level, char *text, size_t room) {
 
 static void test_forced(void) {
   char text[1024], expected[1024];
+  if (run_again("", text, sizeof text) == 127) {
+    printf("not run: LMMC_ISA in the environment; this program cannot start itself (it runs in an emulator)\n");
+    return;
+  }
   const lmmc_cpu this_cpu = lmmc_this_cpu();
   for (int i = -1; i < lmmc_variant_count(); i++) {
     const char *level = i < 0 ? "" : lmmc_variant_at(i)->name;

@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+@testable import Driver
+
+/// Programs of every precision against the float64 references of the goldens.
+@Suite(.serialized) struct PrecisionTests {
+    /// Relative l2 distance of the projected tokens and of the first row of logits, after which generated tokens may differ.
+    /// A rounding moves an element by a relative 1.1e-3 (bf16), 5.7e-3 (int8) or 9.6e-2 (int4) of standard deviation (LowerPrecisionTests);
+    /// each of about ten products in a row through the tower and projector rounds two operands, of which the residual stream keeps what is
+    /// common: sqrt 20 of these is the bound for `projected`. int4 rounds the decoder alone. As much again for logits of so small widths.
+    private static let tolerances: [(precision: String, projected: Double, logits: Double)] = [
+        ("bf16", 5e-3, 1e-2), ("int8", 2.6e-2, 5.2e-2), ("int4", 2.6e-2, 0.43),
+    ]
+
+    @Test(arguments: ["released-stf", "fusion-k2-e4", "qformer"], tolerances.indices)
+    func agrees(_ checkpoint: String, _ index: Int) throws {
+        let (precision, projected, logits) = Self.tolerances[index]
+        let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == checkpoint })
+        let example = golden.cases[0]
+        let scratch = try Scratch()
+        let program = scratch["program"]
+        let compiled = try lmmc("compile", "\(goldens)/\(checkpoint)", "-o", program, "--quiet", "--precision", precision)
+        try #require(compiled.status == 0, "\(compiled.errors)")
+        let result = try run([program] + example.arguments + ["--dump", scratch["dump"]], folder: goldens)
+        try #require(result.status == 0, "\(result.errors)")
+        for (name, tolerance) in [("projected", projected), ("logits", logits)] {
+            var found = try NumPyArray(path: scratch["dump"] + "/\(name).npy")
+            var expected = try NumPyArray(path: "\(goldens)/\(example.expected)/\(name).npy")
+            if name == "logits" { (found, expected) = (found.firstRow, expected.firstRow) }
+            let distance = found.relativeDistance(to: expected)
+            #expect(distance <= tolerance, "\(checkpoint), \(precision): \(name) is \(distance) off")
+            // A program that ignored its precision would be right to 1e-6.
+            #expect(distance > 1e-4, "\(checkpoint), \(precision): \(name)")
+        }
+    }
+
+    /// Without f32 products there is no OpenBLAS in the program; weights and tables keep to their size.
+    @Test func sizes() throws {
+        let scratch = try Scratch()
+        var bytes: [String: Int] = [:]
+        for precision in ["f32", "bf16", "int8", "int4"] {
+            let program = scratch[precision]
+            try #require(try lmmc("compile", repository + "/examples/fashion/checkpoint", "-o", program, "--quiet", "--precision", precision).status == 0)
+            bytes[precision] = try FileManager.default.attributesOfItem(atPath: program)[.size] as? Int
+        }
+        // The program's own budget, weights (5.3 million, and tokenizer) beside it.
+        let code = 6 << 20
+        #expect(bytes["bf16"]! < 5_300_000 * 2 * 11 / 10 + code, "\(bytes)")
+        #expect(bytes["int8"]! < 5_300_000 * 66 / 64 * 12 / 10 + code, "\(bytes)")
+        #expect(bytes["int4"]! < bytes["int8"]! && bytes["int8"]! < bytes["bf16"]! && bytes["bf16"]! < bytes["f32"]!, "\(bytes)")
+    }
+
+    /// The emitted sources of the default precision build without warnings and run clean under the sanitizers, with the cache in int8 too.
+    @Test(arguments: [("gcc", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all", "int8"), ("/usr/bin/clang", "-O2 -Werror", "bf16")])
+    func sources(_ compiler: String, _ flags: String, _ cache: String) throws {
+        let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == "fusion-k2-e4" })
+        let scratch = try Scratch()
+        let emitted = try lmmc("compile", "\(goldens)/\(golden.checkpoint)", "--emit", "c", "-o", scratch["c"], "--kv", cache)
+        try #require(emitted.status == 0, "\(emitted.errors)")
+        let built = try run(
+            ["/bin/sh", scratch["c"] + "/build.sh", "program"], environment: ["CC": compiler, "CFLAGS": flags], folder: scratch.path)
+        try #require(built.status == 0, "\(built.errors)")
+        for example in golden.cases {
+            let result = try run([scratch["program"]] + example.arguments, folder: goldens)
+            #expect(result.status == 0 && result.errors == "", "\(result.errors)")
+        }
+    }
+}
