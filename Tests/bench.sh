@@ -120,7 +120,7 @@ vision_share() {
     '{ g = 23 * (2 * 577 * 12 * 1024 * 1024 + 4 * 577 * 577 * 1024) / $1 / 1e6; if (c > 0) printf "%.0f G/s, %.0f %%", g, 100 * g / c; else printf "%.0f G/s", g }'
 }
 bits() { case $1 in int8) echo 8.25 ;; int4) echo 4.375 ;; bf16) echo 16 ;; *) echo 32 ;; esac; }
-head_bits() { case $1 in int4) echo 8.25 ;; *) bits "$1" ;; esac; }
+head_bits() { case $1 in int8) echo 16 ;; int4) echo 8.25 ;; *) bits "$1" ;; esac; }
 decode_share() {
   report "$1" tokens_per_second | awk -v w="$layer_weights" -v l="$layers" -v b="$(bits "$1")" -v h="$(head_bits "$1")" -v r="$read" \
     '{ g = (w * l * b + 32000 * 4096 * h) / 8 * $1 / 1e9; printf "%.1f GB/s, %.0f %%", g, 100 * g / r }'

@@ -24,7 +24,7 @@ private let tolerances: [Precision: Double] = [.bfloat16: 5.4e-3, .int8: 2.8e-2,
         ])
     let expected: [String: Precision] = [
         "decoder.layer0.mlp.up.weight": .int4, "decoder.layer0.mlp.down.weight": .bfloat16, "decoder.layer10.mlp.down.weight": .int4,
-        "exact": .float32, "exactly": .int8, "decoder.head.weight": .int8, ".mlp.": .int4, "mlp": .int8,
+        "exact": .float32, "exactly": .int8, "decoder.head.weight": .bfloat16, ".mlp.": .int4, "mlp": .int8,
     ]
     for (name, precision) in expected { #expect(policy.precision(of: name, elementCount: 4) == precision, "\(name)") }
 }
