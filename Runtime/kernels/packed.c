@@ -114,6 +114,7 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   if (p->m <= code->stream_rows) {
     // Stretches of panels, as long as they can be while a thread that is held up leaves its share to others.
     const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);
+    (void)stretch;  // the pragma's alone
 #pragma omp parallel for schedule(dynamic, stretch) if (panels > 1)
     for (int64_t i = 0; i < panels; i++) stream_panel(&w, i);
     return;
@@ -124,6 +125,7 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
   // All panels for one chunk, then for the next: its activations stay in the second cache.
   const int64_t stretch = divide_up(chunks * panels, 16 * (int64_t)threads);
+  (void)stretch;
 #pragma omp parallel for schedule(dynamic, stretch) if (chunks * panels > 1)
   for (int64_t i = 0; i < chunks * panels; i++) {
     const int64_t c = i / panels, row = p->m * c / chunks;

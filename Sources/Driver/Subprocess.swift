@@ -41,7 +41,12 @@ func runSubprocess(
         withCStrings(arguments) { argv in
             withCStrings(variables.map { "\($0.key)=\($0.value)" }) { envp in
                 var id = pid_t()
-                code = posix_spawnp(&id, arguments[0], &actions, &attributes, argv, envp)
+                // A program that was just written may for a moment be open in a child of another thread.
+                for _ in 0..<50 {
+                    code = posix_spawnp(&id, arguments[0], &actions, &attributes, argv, envp)
+                    guard code == ETXTBSY else { break }
+                    usleep(20_000)
+                }
                 return code == 0 ? id : nil
             }
         }
