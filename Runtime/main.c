@@ -21,6 +21,21 @@
 
 // The name of the CPU core that OpenBLAS has chosen its kernels for; present in programs that link it.
 extern const char *lmmc_blas_core(void) __attribute__((weak));
+// The instruction sets whose code runs; present in all programs but those of tests.
+extern const char *lmmc_kernel_variant(const char *kernel) __attribute__((weak));
+extern const char *lmmc_attention_bf16_variant(void) __attribute__((weak));
+
+// A JSON object: each kind of kernel and the instruction set that it runs on.
+static bool print_variants(lmmc_text *out, lmmc_error *e) {
+  static const char *const names[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
+  const char *separator = "";
+  bool done = lmmc_text_append(out, "{", 1, e);
+  for (size_t i = 0; done && lmmc_kernel_variant && i < sizeof names / sizeof *names; i++, separator = ", ")
+    done = lmmc_text_format(out, e, "%s\"%s\": \"%s\"", separator, names[i], lmmc_kernel_variant(names[i]));
+  if (done && lmmc_attention_bf16_variant)
+    done = lmmc_text_format(out, e, "%s\"attention_bf16\": \"%s\"", separator, lmmc_attention_bf16_variant());
+  return done && lmmc_text_append(out, "}", 1, e);
+}
 
 static bool print(const lmmc_text *t, lmmc_error *e) {
   return lmmc_write(STDOUT_FILENO, t->bytes, t->count, "standard output", e) != LMMC_WRITE_FAILED;
@@ -44,7 +59,7 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                                empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
                                t.pinned ? "true" : "false") &&
               (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-              lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+              lmmc_text_append(&out, ", \"kernels\": ", 13, e) && print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
 }
