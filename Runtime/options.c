@@ -39,6 +39,7 @@ static const option table[] = {
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
      "a whole number from 1 to 1024"},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
+    {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
      "the name of a folder"},
     {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},

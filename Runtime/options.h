@@ -15,7 +15,7 @@ typedef struct {
   int64_t max_tokens, top_k, threads, window;                      // threads 0: not given
   double temperature, top_p;
   uint64_t seed;
-  bool json, info, help, version;
+  bool json, profile, info, help, version;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

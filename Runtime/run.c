@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "profile.h"
 #include "sampler.h"
 #include "threads.h"
 
@@ -104,10 +105,13 @@ static bool encode_images(run *r) {
     memcpy(r->memory->arena + m->image, picture, bytes);
     m->vision(r->memory);
     double between = lmmc_clock();
+    lmmc_profile_stage("vision", between - begin);
     m->project(r->memory);
     memcpy(rows, values(r, m->projected), row * sizeof *rows);
     r->vision += between - begin;
-    r->project += lmmc_clock() - between;
+    double project = lmmc_clock() - between;
+    lmmc_profile_stage("project", project);
+    r->project += project;
     if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
   }
   return true;
@@ -124,6 +128,7 @@ static void prefill(run *r) {
     r->model->prefill(r->memory, (int64_t)count, (int64_t)at);
   }
   r->prefill = lmmc_clock() - begin;
+  lmmc_profile_stage("prefill", r->prefill);
 }
 
 // Writes the text that is ready.
@@ -162,7 +167,9 @@ static bool generate(run *r) {
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
     memcpy(r->memory->arena + m->tokens, &id, sizeof id);
+    double step = lmmc_clock();
     m->decode(r->memory, position++);
+    lmmc_profile_stage("decode", lmmc_clock() - step);
     r->decoded++;
   }
   r->decode = lmmc_clock() - begin;
@@ -207,6 +214,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   static run r;  // open dump files must not move
   r = (run){.model = model, .memory = memory, .tokenizer = tokenizer, .options = options, .prompt = prompt, .e = e,
             .pixels.fd = -1, .projected.fd = -1, .logits.fd = -1, .ready = lmmc_clock()};
+  if (options->profile) lmmc_profile_start();
   bool done = lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p,
                                 options->seed, e) &&
               read_images(&r) && open_dump(&r) && encode_images(&r);
@@ -216,6 +224,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     r.end = lmmc_clock();
   }
   done = done && close_dump(&r) && answer(&r);
+  if (done && options->profile) lmmc_profile_print(stderr);
   lmmc_npy_discard(&r.pixels);
   lmmc_npy_discard(&r.projected);
   lmmc_npy_discard(&r.logits);

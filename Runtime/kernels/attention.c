@@ -6,6 +6,7 @@
 #include "attention_variant.h"
 #include "cache_rows.h"
 #include "parallel.h"
+#include "profile.h"
 #include "vector_math.h"
 
 enum {
@@ -178,7 +179,20 @@ __attribute__((constructor)) static void choose(void) {
   exact = lmmc_attention_choose(cpu, false), rounding = lmmc_attention_choose(cpu, true);
 }
 
-void lmmc_attention_f32(lmmc_attention a) { lmmc_attention_run(exact, &a); }
-void lmmc_attention_bf16(lmmc_attention a) { lmmc_attention_run(rounding, &a); }
+static void attend(const lmmc_attention_variant *variant, const lmmc_attention *a, const char *operation) {
+  const double begin = lmmc_profile_begin();
+  lmmc_attention_run(variant, a);
+  if (begin > 0) {
+    // Query i of a causal block sees keys - queries + i + 1 of the keys.
+    const double n = (double)a->queries, seen = a->causal ? (double)a->keys - (n - 1) / 2 : (double)a->keys;
+    const double element = a->kv_type == LMMC_KV_F32 ? 4 : a->kv_type == LMMC_KV_BF16 ? 2 : 1;
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0},
+                     4.0 * n * seen * (double)(a->heads * a->head_size),
+                     2.0 * (double)a->keys * (double)(a->kv_heads * a->head_size) * element + 8.0 * n * (double)(a->heads * a->head_size));
+  }
+}
+
+void lmmc_attention_f32(lmmc_attention a) { attend(exact, &a, "attention f32"); }
+void lmmc_attention_bf16(lmmc_attention a) { attend(rounding, &a, "attention bf16"); }
 const char *lmmc_attention_f32_variant(void) { return exact->name; }
 const char *lmmc_attention_bf16_variant(void) { return rounding->name; }

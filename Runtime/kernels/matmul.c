@@ -1,10 +1,12 @@
 #include "matmul.h"
 
 #include <cblas.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "lanes.h"
 #include "parallel.h"
+#include "profile.h"
 #include "vector_math.h"
 
 // Up to here the kernel that reads each weight once is faster than sgemm, which packs them first (measured at K = 4096).
@@ -78,11 +80,16 @@ static void many_rows(const lmmc_matmul *p) {
 }
 
 void lmmc_matmul_f32(lmmc_matmul product) {
-  if (product.m <= FEW_ROWS) {
+  const double begin = lmmc_profile_begin();
+  const bool is_few = product.m <= FEW_ROWS;
+  if (is_few) {
     few_rows(&product);
   } else {
     many_rows(&product);
   }
+  const double m = (double)product.m, n = (double)product.n, k = (double)product.k;
+  lmmc_profile_end(begin, (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k}, 2 * m * n * k,
+                   4 * (n * k + m * k + m * n * (product.addend ? 2 : 1)));
 }
 
 const char *lmmc_blas_core(void) { return openblas_get_corename(); }

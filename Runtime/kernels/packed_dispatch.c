@@ -6,6 +6,7 @@
 
 #include "packed_target.h"
 #include "packed_variant.h"
+#include "profile.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -144,9 +145,19 @@ __attribute__((constructor)) static void choose(void) {
   chosen = lmmc_choose(cpu);
 }
 
-void lmmc_matmul_bf16(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_BF16, chosen.code.bf16, chosen.code.finish); }
-void lmmc_matmul_q8(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_Q8, chosen.code.q8, chosen.code.finish); }
-void lmmc_matmul_q4(lmmc_packed_matmul p) { lmmc_packed_product(&p, LMMC_Q4, chosen.code.q4, chosen.code.finish); }
+static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation, const char *variant) {
+  const double begin = lmmc_profile_begin();
+  lmmc_packed_product(p, type, code, chosen.code.finish);
+  if (begin > 0) {
+    const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+                     weights + (double)p->m * (double)p->x_stride + 4.0 * (double)p->m * (double)p->n * (p->addend ? 2 : 1));
+  }
+}
+
+void lmmc_matmul_bf16(lmmc_packed_matmul p) { multiply(&p, LMMC_BF16, chosen.code.bf16, "matmul bf16", chosen.bf16); }
+void lmmc_matmul_q8(lmmc_packed_matmul p) { multiply(&p, LMMC_Q8, chosen.code.q8, "matmul q8", chosen.q8); }
+void lmmc_matmul_q4(lmmc_packed_matmul p) { multiply(&p, LMMC_Q4, chosen.code.q4, "matmul q4", chosen.q4); }
 void lmmc_quantize_row_q8(int64_t k, const float *x, void *out) { chosen.code.quantize_q8(k, x, out); }
 void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out) { chosen.code.quantize_bf16(k, x, out); }
 

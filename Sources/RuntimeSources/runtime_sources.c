@@ -200,6 +200,9 @@ static const unsigned char kernels_parallel_h[] = {
 static const unsigned char kernels_pixels_h[] = {
 #embed "../../Runtime/kernels/pixels.h"
 };
+static const unsigned char kernels_profile_h[] = {
+#embed "../../Runtime/kernels/profile.h"
+};
 static const unsigned char kernels_rows_h[] = {
 #embed "../../Runtime/kernels/rows.h"
 };
@@ -235,6 +238,12 @@ static const unsigned char perplexity_c[] = {
 };
 static const unsigned char perplexity_h[] = {
 #embed "../../Runtime/perplexity.h"
+};
+static const unsigned char profile_c[] = {
+#embed "../../Runtime/profile.c"
+};
+static const unsigned char profile_h[] = {
+#embed "../../Runtime/profile.h"
 };
 static const unsigned char prompt_c[] = {
 #embed "../../Runtime/prompt.c"
@@ -349,6 +358,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_variant.h", kernels_packed_variant_h),
     ENTRY("kernels/parallel.h", kernels_parallel_h),
     ENTRY("kernels/pixels.h", kernels_pixels_h),
+    ENTRY("kernels/profile.h", kernels_profile_h),
     ENTRY("kernels/rows.h", kernels_rows_h),
     ENTRY("kernels/tile_product.h", kernels_tile_product_h),
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
@@ -361,6 +371,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
     ENTRY("perplexity.c", perplexity_c),
     ENTRY("perplexity.h", perplexity_h),
+    ENTRY("profile.c", profile_c),
+    ENTRY("profile.h", profile_h),
     ENTRY("prompt.c", prompt_c),
     ENTRY("prompt.h", prompt_h),
     ENTRY("run.c", run_c),

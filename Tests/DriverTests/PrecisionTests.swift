@@ -52,6 +52,24 @@ import Testing
         #expect(bytes["int4"]! < bytes["int8"]! && bytes["int8"]! < bytes["bf16"]! && bytes["bf16"]! < bytes["f32"]!, "\(bytes)")
     }
 
+    /// `--profile` accounts for every stage on standard error and leaves standard output alone.
+    @Test func profile() throws {
+        let scratch = try Scratch()
+        try #require(try lmmc("compile", "\(goldens)/released-stf", "-o", scratch["program"], "--quiet", "--precision-for", "decoder.head*=f32").status == 0)
+        let arguments = [scratch["program"], "--image", "images/photo.jpg", "--prompt", "x", "--max-tokens", "4"]
+        let result = try run(arguments + ["--profile"], folder: goldens)
+        #expect(try result.status == 0 && result.output == run(arguments, folder: goldens).output)
+        let lines = result.errors.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.filter { $0.count == 3 && $0[0].hasSuffix(":") }.map(\.[0]) == ["vision:", "project:", "prefill:", "decode:"])
+        for operation in ["matmul q8 ", "matmul f32 1 x ", "attention bf16, 1 queries"] { #expect(result.errors.contains("  " + operation), "\(result.errors)") }
+        // The parts of each stage are the whole.
+        var shares: [Double] = []
+        for line in lines.dropFirst() {
+            if line[0].hasSuffix(":") { shares.append(0) } else if let at = line.firstIndex(of: "%") { shares[shares.count - 1] += Double(line[at - 1]) ?? 0 }
+        }
+        #expect(shares.count == 4 && shares.allSatisfy { abs($0 - 100) < 2 }, "\(shares)")
+    }
+
     /// The emitted sources of the default precision build without warnings and run clean under the sanitizers, with the cache in int8 too.
     @Test(arguments: [("gcc", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all", "int8"), ("/usr/bin/clang", "-O2 -Werror", "bf16")])
     func sources(_ compiler: String, _ flags: String, _ cache: String) throws {

@@ -487,7 +487,7 @@ static void wrong_lines(void) {
   static const struct { const char *arguments[8]; int code; const char *message; } cases[] = {
       NEAR("--promt", "--prompt"), NEAR("--Json", "--json"), NEAR("--max-token", "--max-tokens"), NEAR("--max_tokens", "--max-tokens"), NEAR("--top-q", "--top-k"),
       NEAR("--imgae", "--image"), NEAR("-help", "--help"), NEAR("--treads", "--threads"), NEAR("--raw-prompts", "--raw-prompt"),
-      FAR("--profile"), FAR("-x"), FAR("--"), FAR("--frobnicate"),
+      FAR("--quantise"), FAR("-x"), FAR("--"), FAR("--frobnicate"),
       {{"--promt=secret"}, 2, "unknown option '--promt', did you mean '--prompt'?"},
       WANTS("--max-tokens", "0", TOKENS), WANTS("--max-tokens", "-1", TOKENS), WANTS("--max-tokens", "", TOKENS), WANTS("--max-tokens", "1.5", TOKENS), WANTS("--max-tokens", "2147483648", TOKENS),
       WANTS("--max-tokens", "99999999999999999999999", TOKENS), WANTS("--max-tokens", " 5", TOKENS), WANTS("--max-tokens", "5x", TOKENS), WANTS("--max-tokens", "0x10", TOKENS),
