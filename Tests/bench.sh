@@ -6,7 +6,8 @@
 # --layers: decoder layers, 8 by default, of the 32 that --full takes (35 GB of disk). --llama: a built source tree of llama.cpp
 # (build/bin/llama-{bench,quantize}), which runs in turn with lmmc's programs on a decoder of the same widths ($PYTHON needs gguf and numpy).
 # --plain: also LLaVA-1.5 (576 vision tokens), for the ratio of times to the first token.
-# The page cache is warm: each program runs once before it counts. Matrix work counts 2 x parameters x tokens, without attention.
+# The page cache is warm: each program runs once before it counts, and all files of a run must fit the memory together (with 8 layers and
+# 24 GiB leave f32 out). Matrix work counts 2 x parameters x tokens, without attention.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 layers=8 runs=7 lmmc=$root/.build/release/lmmc folder= precisions="int8 int4 bf16 f32" csv=/dev/null llama= plain=

@@ -8,10 +8,10 @@ import Testing
     /// Relative l2 distance of the projected tokens and of the first row of logits, after which generated tokens may differ.
     /// A rounding moves an element by a relative 1.1e-3 (bf16), 5.7e-3 (int8) or 9.6e-2 (int4) of standard deviation (LowerPrecisionTests).
     /// These networks are random and 16 to 40 wide, so they amplify: bf16 shows by how much, up to 9 times in `projected` and 23 in the logits
-    /// (the trained example, 160 wide: 0.9 and 0.7). The bounds are 12 and 30 times. int4 rounds the decoder alone, whose logits must keep
+    /// (the trained example, 160 wide: 0.9 and 0.7). The bounds are 12 and 40 times. int4 rounds the decoder alone, whose logits must keep
     /// most of their direction.
     private static let tolerances: [(precision: String, projected: Double, logits: Double)] = [
-        ("bf16", 12 * 1.1e-3, 30 * 1.1e-3), ("int8", 12 * 5.7e-3, 30 * 5.7e-3), ("int4", 12 * 5.7e-3, 0.8),
+        ("bf16", 12 * 1.1e-3, 40 * 1.1e-3), ("int8", 12 * 5.7e-3, 40 * 5.7e-3), ("int4", 12 * 5.7e-3, 0.8),
     ]
 
     @Test(arguments: ["released-stf", "fusion-k2-e4", "qformer"], tolerances.indices)
