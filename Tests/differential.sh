@@ -8,24 +8,7 @@ count=${1:-500}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The runtime's files are the same for every model: their objects are kept.
-cat >"$work/cc" <<'CC'
-#!/usr/bin/env bash
-source= object= previous=
-for word in "$@"; do
-  case $word in *.c) source=$word ;; esac
-  [ "$previous" = -o ] && object=$word
-  previous=$word
-done
-if [ -z "$source" ] || [[ $object != *.o ]]; then exec gcc "$@"; fi
-kept=${0%/*}/$({ cat "$source"; printf '%s\n' "$@" | grep -v "$TMPDIR"; } | sha1sum | cut -d ' ' -f 1).o
-[ -e "$kept" ] || { gcc "$@" && mv "$object" "$kept.$$" && mv "$kept.$$" "$kept"; }
-cp "$kept" "$object"
-case $object in *model.c.o) rm -f "$kept" ;; esac
-CC
-chmod +x "$work/cc"
-
-export LMMC_DIFFERENTIAL=$count LMMC_COMPILED=$count LMMC_CC=$work/cc TMPDIR=$work
+export LMMC_DIFFERENTIAL=$count LMMC_COMPILED=$count LMMC_CACHE=$work/cache TMPDIR=$work
 swift test -c release -Xswiftc -enable-testing --scratch-path .build-long --filter DifferentialTests >"$work/log" 2>&1 || status=$?
 grep -E '^seed ' "$work/log" | awk '{ d = $NF; what = $(NF - 1); n[what]++; if (d > worst[what]) { worst[what] = d; line[what] = $0 } }
   END { for (what in n) print n[what] " compiled models, the farthest: " line[what] }'

@@ -32,8 +32,7 @@ private let count = environment["LMMC_COMPILED"].flatMap { Int($0) } ?? 6
     let pixels: [UInt8] = SeededGenerator.noise("image \(seed)", size * size * 3).map { UInt8(127 + 127 * $0) }
     folder.write("image.png", png(width: size, height: size, pixels))
     let program = folder.file("program")
-    let compiler = environment["LMMC_CC"].map { ["--cc", $0] } ?? []
-    try run([lmmcPath, "compile", folder.path, "-o", program, "--quiet", "--precision", "f32"] + compiler)
+    try run([lmmcPath, "compile", folder.path, "-o", program, "--quiet", "--precision", "f32"])
     let texts = ["The picture", "is"]
     let pieces = try texts.map { try JSONDecoder().decode([Int32].self, from: run([program, "--tokenize", $0])) }
     let output = try run([
