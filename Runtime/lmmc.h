@@ -43,6 +43,12 @@ typedef struct {
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
 
+  // what of the arena comes into use
+  uint64_t cache_bytes;    // keys and values of the whole context
+  const char *cache_type;  // what they are held in: "f32", "bf16", "int8"
+  uint64_t image_bytes;    // tower and projector at work: activations, image and projected
+  uint64_t chunk_bytes;    // a whole chunk at work: activations, tokens and logits, without score()'s; in part the same memory
+
   // arena: byte offsets
   uint64_t arena_bytes;
   uint64_t image;          // u8 [S, S, 3], input of vision()

@@ -40,6 +40,9 @@ static const option table[] = {
      "a whole number from 0 to 18446744073709551615"},
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
      "a whole number from 1 to 1024"},
+    {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
+     INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
     {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
     {"--bench", NULL, "print the time of each stage, median, least and most of some runs after one to warm up, and\n"

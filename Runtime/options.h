@@ -13,10 +13,10 @@ typedef struct {
   int image_count;
   const char *prompt, *raw_prompt, *tokenize, *dump, *perplexity;  // NULL when not given
   int64_t max_tokens, top_k, window, runs;
-  int64_t threads, prompt_tokens;  // 0 when not given
+  int64_t threads, prompt_tokens, context;  // 0 when not given
   double temperature, top_p;
   uint64_t seed;
-  bool json, profile, bench, info, help, version;
+  bool json, profile, bench, mlock, info, help, version;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

@@ -199,6 +199,11 @@ private struct ModelPrinter {
         field("tokenizer_offset", "\(program.tokenizerOffset)")
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
         field("arena_bytes", "\(plan.arenaBytes)")
+        let resident = plan.resident
+        field("cache_bytes", "\(resident.cache)")
+        if let type = plan.cacheType { field("cache_type", literal(type)) }
+        field("image_bytes", "\(resident.image)")
+        field("chunk_bytes", "\(resident.chunk)")
         for (name, region) in symbols.regions where region.role != .scratch { field(region.name, name) }
         for entry in plan.entries { field(entry.name, entry.name) }
         line("};")

@@ -26,6 +26,12 @@ static const unsigned char bench_c[] = {
 static const unsigned char bench_h[] = {
 #embed "../../Runtime/bench.h"
 };
+static const unsigned char cgroup_c[] = {
+#embed "../../Runtime/cgroup.c"
+};
+static const unsigned char cgroup_h[] = {
+#embed "../../Runtime/cgroup.h"
+};
 static const unsigned char cpu_c[] = {
 #embed "../../Runtime/cpu.c"
 };
@@ -224,6 +230,12 @@ static const unsigned char lmmc_h[] = {
 static const unsigned char main_c[] = {
 #embed "../../Runtime/main.c"
 };
+static const unsigned char memory_c[] = {
+#embed "../../Runtime/memory.c"
+};
+static const unsigned char memory_h[] = {
+#embed "../../Runtime/memory.h"
+};
 static const unsigned char options_c[] = {
 #embed "../../Runtime/options.c"
 };
@@ -312,6 +324,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attachment.h", attachment_h),
     ENTRY("bench.c", bench_c),
     ENTRY("bench.h", bench_h),
+    ENTRY("cgroup.c", cgroup_c),
+    ENTRY("cgroup.h", cgroup_h),
     ENTRY("cpu.c", cpu_c),
     ENTRY("error.c", error_c),
     ENTRY("error.h", error_h),
@@ -378,6 +392,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
     ENTRY("lmmc.h", lmmc_h),
     ENTRY("main.c", main_c),
+    ENTRY("memory.c", memory_c),
+    ENTRY("memory.h", memory_h),
     ENTRY("options.c", options_c),
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
