@@ -63,6 +63,9 @@ typedef struct {
   void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
   void (*decode)(const lmmc_memory *, int64_t position);
   void (*score)(const lmmc_memory *, int64_t sequence, int64_t position);  // as prefill(), with the logits of every row
+
+  // names in the IR of what products and attentions give, in the order in which they run, each followed by a newline
+  const char *vision_products, *project_products, *prefill_products;
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted model.c

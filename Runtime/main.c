@@ -16,6 +16,7 @@
 #include "perplexity.h"
 #include "prompt.h"
 #include "run.h"
+#include "steps.h"
 #include "threads.h"
 #include "tokenizer.h"
 
@@ -135,8 +136,8 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_text typed = {0};
   const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
   if (!shorten(&model, o, e)) return false;
-  if (o->bench && !text) text = lmmc_bench_question;
-  int images = o->bench ? lmmc_bench_images(&model, o) : o->image_count;
+  if ((o->bench || o->dump_tensors) && !text) text = lmmc_question;
+  int images = lmmc_image_count(&model, o);
   bool done = text || read_prompt(&typed, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
@@ -180,7 +181,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->info) return print_info(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);
-  if (!o->bench && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+  if (!o->bench && !o->dump_tensors && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
   }

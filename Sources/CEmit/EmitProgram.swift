@@ -206,6 +206,20 @@ private struct ModelPrinter {
         field("chunk_bytes", "\(resident.chunk)")
         for (name, region) in symbols.regions where region.role != .scratch { field(region.name, name) }
         for entry in plan.entries { field(entry.name, entry.name) }
+        for entry in plan.entries where ["vision", "project", "prefill"].contains(entry.name) {
+            line("    .\(entry.name)_products =")
+            let names = plan.productNames(of: entry).map { $0 + "\n" }
+            // As many names to a line as it has room for; a literal without any ends the list.
+            var row = ""
+            for name in names {
+                if !row.isEmpty, row.count + name.count > 100 {
+                    line("        " + literal(row))
+                    row = ""
+                }
+                row += name
+            }
+            line("        \(literal(row)),")
+        }
         line("};")
     }
 

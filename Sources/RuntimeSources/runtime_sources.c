@@ -26,6 +26,12 @@ static const unsigned char bench_c[] = {
 static const unsigned char bench_h[] = {
 #embed "../../Runtime/bench.h"
 };
+static const unsigned char ceiling_c[] = {
+#embed "../../Runtime/ceiling.c"
+};
+static const unsigned char ceiling_h[] = {
+#embed "../../Runtime/ceiling.h"
+};
 static const unsigned char cgroup_c[] = {
 #embed "../../Runtime/cgroup.c"
 };
@@ -296,6 +302,12 @@ static const unsigned char steps_c[] = {
 static const unsigned char steps_h[] = {
 #embed "../../Runtime/steps.h"
 };
+static const unsigned char tensors_c[] = {
+#embed "../../Runtime/tensors.c"
+};
+static const unsigned char tensors_h[] = {
+#embed "../../Runtime/tensors.h"
+};
 static const unsigned char threads_c[] = {
 #embed "../../Runtime/threads.c"
 };
@@ -333,6 +345,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attachment.h", attachment_h),
     ENTRY("bench.c", bench_c),
     ENTRY("bench.h", bench_h),
+    ENTRY("ceiling.c", ceiling_c),
+    ENTRY("ceiling.h", ceiling_h),
     ENTRY("cgroup.c", cgroup_c),
     ENTRY("cgroup.h", cgroup_h),
     ENTRY("cpu.c", cpu_c),
@@ -423,6 +437,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("sampler.h", sampler_h),
     ENTRY("steps.c", steps_c),
     ENTRY("steps.h", steps_h),
+    ENTRY("tensors.c", tensors_c),
+    ENTRY("tensors.h", tensors_h),
     ENTRY("threads.c", threads_c),
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),
