@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "levels.h"
 #include "output.h"
 #include "profile.h"
 #include "sampler.h"
@@ -103,10 +104,10 @@ static bool encode_images(run *r) {
     float *rows = values(r, m->vision_rows) + row * (size_t)i;
     double begin = lmmc_clock();
     memcpy(r->memory->arena + m->image, picture, bytes);
-    m->vision(r->memory);
+    lmmc_program_code()->vision(r->memory);
     double between = lmmc_clock();
     lmmc_profile_stage("vision", between - begin);
-    m->project(r->memory);
+    lmmc_program_code()->project(r->memory);
     memcpy(rows, values(r, m->projected), row * sizeof *rows);
     r->vision += between - begin;
     double project = lmmc_clock() - between;
@@ -125,7 +126,7 @@ static void prefill(run *r) {
   for (size_t at = 0, count; at < tokens->count; at += count) {
     count = tokens->count - at < (size_t)r->model->chunk ? tokens->count - at : (size_t)r->model->chunk;
     memcpy(r->memory->arena + r->model->tokens, tokens->values + at, count * sizeof *tokens->values);
-    r->model->prefill(r->memory, (int64_t)count, (int64_t)at);
+    lmmc_program_code()->prefill(r->memory, (int64_t)count, (int64_t)at);
   }
   r->prefill = lmmc_clock() - begin;
   lmmc_profile_stage("prefill", r->prefill);
@@ -168,7 +169,7 @@ static bool generate(run *r) {
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
     memcpy(r->memory->arena + m->tokens, &id, sizeof id);
     double step = lmmc_clock();
-    m->decode(r->memory, position++);
+    lmmc_program_code()->decode(r->memory, position++);
     lmmc_profile_stage("decode", lmmc_clock() - step);
     r->decoded++;
   }
