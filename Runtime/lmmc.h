@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "image.h"
+#include "kernels/level.h"
 
 // The two pieces of memory that a program has: the attached bytes (weights and tokenizer, read-only, mapped by the
 // kernel with the executable) and the arena (one private mapping made at start; every offset into it is a constant).
@@ -42,12 +43,16 @@ typedef struct {
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
+  uint64_t sums_offset;    // of the sums of the bytes before (pack/include/checksum.h); 0 without any
 
   // what of the arena comes into use
   uint64_t cache_bytes;    // keys and values of the whole context
   const char *cache_type;  // what they are held in: "f32", "bf16", "int8"
   uint64_t image_bytes;    // tower and projector at work: activations, image and projected
   uint64_t chunk_bytes;    // a whole chunk at work: activations, tokens and logits, without score()'s; in part the same memory
+
+  // names in the IR of what products and attentions give, in the order in which they run, each followed by a newline
+  const char *vision_products, *project_products, *prefill_products;
 
   // arena: byte offsets
   uint64_t arena_bytes;
@@ -57,17 +62,19 @@ typedef struct {
   uint64_t tokens;         // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
   uint64_t logits;         // f32 [vocabulary], result of prefill() (its last position) and decode()
   uint64_t scores;         // f32 [score_rows, vocabulary], result of score()
+} lmmc_model;
 
+extern const lmmc_model lmmc_program;  // defined by the emitted program.c
+
+// What a program computes; the emitted model.c defines it, once for each level that it is compiled for.
+typedef struct {
   void (*vision)(const lmmc_memory *);
   void (*project)(const lmmc_memory *);
   void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
   void (*decode)(const lmmc_memory *, int64_t position);
   void (*score)(const lmmc_memory *, int64_t sequence, int64_t position);  // as prefill(), with the logits of every row
+} lmmc_code;
 
-  // names in the IR of what products and attentions give, in the order in which they run, each followed by a newline
-  const char *vision_products, *project_products, *prefill_products;
-} lmmc_model;
-
-extern const lmmc_model lmmc_program;  // defined by the emitted model.c
+extern const lmmc_code LMMC_LEVELED(lmmc_code);
 
 #endif

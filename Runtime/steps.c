@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "levels.h"
 #include "profile.h"
 #include "tensors.h"
 #include "threads.h"
@@ -57,11 +58,11 @@ const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *mem
   double begin = lmmc_clock();
   memcpy(memory->arena + model->image, picture, lmmc_picture_bytes(model));
   lmmc_tensors_entry(model->vision_products);
-  model->vision(memory);
+  lmmc_program_code()->vision(memory);
   *vision += since(begin, "vision");
   begin = lmmc_clock();
   lmmc_tensors_entry(model->project_products);
-  model->project(memory);
+  lmmc_program_code()->project(memory);
   memcpy(rows, values(memory, model->projected), row * sizeof *rows);
   *project += since(begin, "project");
   return rows;
@@ -75,7 +76,7 @@ double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lm
     count = tokens->count - at < (size_t)model->chunk ? tokens->count - at : (size_t)model->chunk;
     memcpy(memory->arena + model->tokens, tokens->values + at, count * sizeof *tokens->values);
     lmmc_tensors_entry(model->prefill_products);
-    model->prefill(memory, (int64_t)count, (int64_t)at);
+    lmmc_program_code()->prefill(memory, (int64_t)count, (int64_t)at);
   }
   return since(begin, "prefill");
 }
@@ -83,6 +84,6 @@ double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lm
 double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position) {
   double begin = lmmc_clock();
   memcpy(memory->arena + model->tokens, &token, sizeof token);
-  model->decode(memory, position);
+  lmmc_program_code()->decode(memory, position);
   return since(begin, "decode");
 }

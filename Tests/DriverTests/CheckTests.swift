@@ -77,7 +77,8 @@ import Testing
         for offset in stride(from: 8 + length + range[0] + size - 1, to: 8 + length + range[1], by: size) { data[offset] ^= 0x80 }
         try data.write(to: URL(filePath: file))
         let result = try check("\(goldens)/released-stf", program(copy, "int8", scratch))
-        let first = try #require(result.report.tensors.first { !$0.within }), jump = try #require(result.report.tensors.first(where: \.jumps))
+        let tensors = result.report.tensors
+        let first = try #require(tensors.first { !$0.within }), jump = try #require(tensors.first { $0.jumps })
         #expect(result.status == 1 && first.name == "decoder.layer1.output" && jump.name == first.name, "\(first) \(jump)")
         #expect(result.error.hasPrefix("error: tensor 'decoder.layer1.output' is "), "\(result.error)")
     }
