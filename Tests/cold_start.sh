@@ -20,7 +20,7 @@ median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : 
 forget() { sync "$program" && dd if="$program" iflag=nocache count=0 status=none; }  # the fadvise over the whole file
 ask() { "$program" --prompt "What is the capital of France?" --max-tokens 1 --json; }
 # Bytes that reached the process from the block device; unknown where the kernel does not count them.
-read_bytes() { awk '/pgpgin/ { print $2 * 1024 }' /proc/vmstat; }
+read_bytes() { awk '/pgpgin/ { printf "%.0f", $2 * 1024 }' /proc/vmstat; }
 ask >/dev/null
 for run in $(seq "$runs"); do
   forget
