@@ -11,6 +11,7 @@
 
 #include "attachment.h"
 #include "bench.h"
+#include "levels.h"
 #include "lmmc.h"
 #include "options.h"
 #include "output.h"
@@ -60,7 +61,8 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                                empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
                                t.pinned ? "true" : "false") &&
               (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-              lmmc_text_append(&out, ", \"kernels\": ", 13, e) && print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+              lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) &&
+              print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
 }
@@ -167,6 +169,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     lmmc_text_free(&out);
     return done;
   }
+  if (!lmmc_levels_start(e)) return false;
   if (o->info) return print_info(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);

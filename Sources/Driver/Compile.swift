@@ -59,6 +59,7 @@ extension Lmmc {
 struct Compilation {
     let options: CompileOptions
     let progress: Progress
+    let target: Target
     let front: FrontEnd
     let module: Module
     let plan: Plan
@@ -69,6 +70,7 @@ struct Compilation {
         self.options = options
         self.progress = progress
         try options.model.validate()
+        target = try Target.named(options.model.target, levels: options.model.targetLevels)
         let front = try progress.stage("open", detail: { (front: FrontEnd) in
             let checkpoint = front.checkpoint
             return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
@@ -99,7 +101,7 @@ struct Compilation {
         defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
             () throws(Diagnostic) in
-            try Toolchain.find(cc: options.cc, needsBLAS: plan.hasFloat32Products, progress: progress)
+            try Toolchain.find(cc: options.cc, target: target, needsBLAS: plan.hasFloat32Products, progress: progress)
         }
         let program = folder.file("program")
         try buildProgram(toolchain, program, folder)
@@ -125,7 +127,7 @@ struct Compilation {
 
     /// The emitted C files; `toolchain` is nil when somebody else will compile them.
     func emittedFiles(_ toolchain: Toolchain?) throws(Diagnostic) -> [EmittedFile] {
-        let description = try front.describe(plan, layout, options: options.model, compilerVersion: toolchain?.version)
+        let description = try front.describe(plan, layout, options: options.model, target: target, compilerVersion: toolchain?.version)
         return emitProgram(plan, description)
     }
 
@@ -139,23 +141,22 @@ struct Compilation {
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
             return emitted
         }
-        // The emitted file takes longest, so it goes first.
-        let own = emitted.map(\.name).filter { $0.hasSuffix(".c") }
-        let shared = runtime.filter(\.isCompiled).map(\.path)
+        let units = compiledUnits(emitted)
         let cache = ObjectCache(toolchain)
-        try progress.stage("compile", detail: { (known: Int) in
-            "\(own.count + shared.count) files" + (known > 0 ? ", \(known) of them compiled before" : "")
+        _ = try progress.stage("compile", detail: { (known: Int) in
+            "\(units.count) files" + (known > 0 ? ", \(known) of them compiled before" : "")
         }) { () throws(Diagnostic) in
-            func build(_ sources: [String]) throws(Diagnostic) {
-                try inParallel(sources.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
-                    let (source, object) = (sources[index], object(of: sources[index], in: folder))
-                    try toolchain.compile(folder.file(source), to: object, include: [folder.path], in: folder, progress: progress)
-                    if shared.contains(source) { cache.keep(object, of: source) }
+            func build(_ units: [CompiledUnit]) throws(Diagnostic) {
+                try inParallel(units.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
+                    let unit = units[index], object = folder.file(unit.objectName)
+                    try toolchain.compile(
+                        folder.file(unit.source), level: unit.level, to: object, include: [folder.path], in: folder, progress: progress)
+                    if !unit.isEmitted { cache.keep(object, as: unit.objectName) }
                 }
             }
-            let known = shared.filter { cache.object(of: $0) != nil }
-            try build(own + shared.filter { !known.contains($0) })
-            let objects = (own + shared).map { known.contains($0) ? cache.object(of: $0) ?? "" : object(of: $0, in: folder) }
+            let known = units.filter { !$0.isEmitted && cache.object($0.objectName) != nil }
+            try build(units.filter { !known.contains($0) })
+            let objects = units.map { known.contains($0) ? cache.object($0.objectName) ?? "" : folder.file($0.objectName) }
             do throws(Diagnostic) {
                 try toolchain.link(objects, to: program, in: folder, progress: progress)
                 return known.count
@@ -164,19 +165,38 @@ struct Compilation {
                 // A damaged cache must not be the reason.
                 progress.verbose("linking failed, so all files are compiled anew: \(error.message)")
                 try build(known)
-                try toolchain.link((own + shared).map { object(of: $0, in: folder) }, to: program, in: folder, progress: progress)
+                try toolchain.link(units.map { folder.file($0.objectName) }, to: program, in: folder, progress: progress)
                 return 0
             }
         }
     }
 
-    private func object(of source: String, in folder: TemporaryFolder) -> String { folder.file(source.replacing("/", with: "-") + ".o") }
+    /// What is compiled, in the order to start with: the emitted code takes longest.
+    func compiledUnits(_ emitted: [EmittedFile]) -> [CompiledUnit] {
+        func units(_ source: String, isEmitted: Bool, isLeveled: Bool) -> [CompiledUnit] {
+            (isLeveled ? target.levels.map(Optional.some) : [nil]).map { CompiledUnit(source: source, level: $0, isEmitted: isEmitted) }
+        }
+        return emitted.filter { $0.name.hasSuffix(".c") }.flatMap { units($0.name, isEmitted: true, isLeveled: $0.isLeveled) }
+            + runtimeFiles.filter(\.isCompiled).flatMap { units($0.path, isEmitted: false, isLeveled: $0.isLeveled) }
+    }
 
-    /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the file that does.
-    var runtimeFiles: [RuntimeFile] { RuntimeFile.all.filter { plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("cblas_") } }
+    /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the files that do.
+    var runtimeFiles: [RuntimeFile] {
+        RuntimeFile.all.filter { !target.leavesOut($0) && (plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("<cblas.h>")) }
+    }
 
     /// What a program without weights takes at most, OpenBLAS included.
     static let programBytes = 64 << 20
+}
+
+/// A C file as it is compiled once; `level` is nil for a file that is the same on all.
+struct CompiledUnit: Sendable, Equatable {
+    var source: String
+    var level: Target.Level?
+    /// Of this model; else of the runtime
+    var isEmitted: Bool
+
+    var objectName: String { source.replacing("/", with: "-") + (level.map { ".\($0.symbol)" } ?? "") + ".o" }
 }
 
 extension StageRecord {

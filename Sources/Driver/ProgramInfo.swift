@@ -21,7 +21,7 @@ struct AttachmentLayout {
 extension FrontEnd {
     /// What the emitted program says about itself beyond its plan. `compilerVersion` is the C compiler's, where it is known.
     func describe(
-        _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, compilerVersion: String?
+        _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, target: Target, compilerVersion: String?
     ) throws(Diagnostic) -> ProgramDescription {
         let configuration = checkpoint.configuration
         let templateName = options.template ?? configuration.prompt.templateName
@@ -31,7 +31,7 @@ extension FrontEnd {
                 expected: quotedList(ProgramDescription.Template.allCases.map(\.rawValue)))
         }
         return try ProgramDescription(
-            version: Lmmc.version, info: info(plan, layout, template: templateName, target: options.target, compilerVersion).text(),
+            version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, compilerVersion).text(),
             vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
             tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, attachmentBytes: layout.totalBytes)
@@ -63,13 +63,14 @@ extension FrontEnd {
     }
 
     private func info(
-        _ plan: Plan, _ layout: AttachmentLayout, template: String, target: String, _ compilerVersion: String?
+        _ plan: Plan, _ layout: AttachmentLayout, template: String, target: Target, _ compilerVersion: String?
     ) -> JSONText {
         let configuration = checkpoint.configuration
         let decoder = configuration.decoder
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", .string(policy.base.rawValue)),
-            ("target", .string("\(target) (\(HostCPU.current.architecture), \(HostCPU.current.name))")),
+            ("target", .string(target.isNative ? "native (\(HostCPU.current.architecture), \(HostCPU.current.name))" : target.name)),
+            ("levels", .array(target.levels.map { .string($0.name) })),
             ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
