@@ -43,6 +43,7 @@ typedef struct {
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
+  uint64_t sums_offset;    // of the sums of the bytes before (pack/include/checksum.h); 0 without any
 
   // arena: byte offsets
   uint64_t arena_bytes;

@@ -213,6 +213,7 @@ private struct DescriptionPrinter {
         field("attachment_bytes", "\(program.attachmentBytes)")
         field("tokenizer_offset", "\(program.tokenizerOffset)")
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
+        if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
         for (_, region) in symbols.regions where region.role != .scratch { field(region.name, "\(region.offset)") }
         line("};")

@@ -99,7 +99,7 @@ extension Compilation {
                 program: front.checkpoint.configuration.name + ".bin", units: compiledUnits(emitted), target: self.target,
                 needsBLAS: plan.hasFloat32Products)
             try writeFile(folder.file("build.sh"), script, mode: 0o777)
-            let description = try front.describe(plan, layout, options: options.model, target: self.target, compilerVersion: nil)
+            let description = try front.describe(plan, layout, options: options.model, target: self.target)
             try writeFile(folder.file(SourceFolder.markName), description.info + "\n")
         }
         try progress.stage("weights", totalBytes: layout.totalBytes) { () throws(Diagnostic) in

@@ -28,6 +28,15 @@ enum LinkMode: String, Sendable, CaseIterable {
     case `static`
     case dynamic
 
+    /// In the order to try them; `link` is the value of `--link`.
+    static func chosen(by link: String?) -> [LinkMode] {
+        switch link {
+        case "static": [.staticPIE, .static]
+        case "dynamic": [.dynamic]
+        default: allCases
+        }
+    }
+
     var flags: [String] {
         switch self {
         case .staticPIE: ["-static-pie"]
@@ -60,14 +69,15 @@ struct Toolchain: Sendable {
         var cc: String?
         /// Levels make no difference here.
         var target: String
+        var link: String?
         var blas: Bool
     }
     private static let cache = Mutex<[Key: Toolchain]>([:])
 
     /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
     /// Throws one line that names what is missing and the package that brings it.
-    static func find(cc: String?, target: Target, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
-        let key = Key(cc: cc, target: target.name, blas: needsBLAS)
+    static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
+        let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)
         if var known = cache.withLock({ $0[key] }) {
             known.target = target
             return known
@@ -88,7 +98,7 @@ struct Toolchain: Sendable {
         var first: Diagnostic?
         for compiler in compilers {
             do throws(Diagnostic) {
-                let toolchain = try Probe(compiler: compiler, target: target, needsBLAS: needsBLAS, progress: progress).run()
+                let toolchain = try Probe(compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needsBLAS: needsBLAS, progress: progress).run()
                 cache.withLock { $0[key] = toolchain }
                 return toolchain
             } catch {
@@ -149,6 +159,7 @@ func firstError(_ result: SubprocessResult, folder: String) -> String {
 private struct Probe {
     let compiler: String
     let target: Target
+    let modes: [LinkMode]
     let needsBLAS: Bool
     let progress: Progress
 
@@ -182,7 +193,7 @@ private struct Probe {
                 continue
             }
             let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
-            for mode in LinkMode.allCases {
+            for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     // Another way of linking is no answer to this, however small its program is.
                     guard !problem.contains("No space left on device") else { throw noSpace(folder) }
@@ -198,7 +209,10 @@ private struct Probe {
             }
         }
         throw try missing(folder, isClang: name.contains("clang"), flags: architecture, blas: candidates[0]) ?? .error(
-            "compiler '\(compiler)' cannot build parallel programs: \(reason)", expected: "gcc, or clang with package 'libomp-dev'")
+            modes.contains(.dynamic)
+                ? "compiler '\(compiler)' cannot build parallel programs: \(reason)"
+                : "compiler '\(compiler)' cannot link parallel programs statically: \(reason)",
+            expected: modes.contains(.dynamic) ? "gcc, or clang with package 'libomp-dev'" : "gcc, or '--link dynamic'")
     }
 
     /// The words before a program's name that run it here; nil where nothing does.

@@ -56,6 +56,12 @@ static const unsigned char image_resize_c[] = {
 static const unsigned char image_webp_c[] = {
 #embed "../../Runtime/image_webp.c"
 };
+static const unsigned char integrity_c[] = {
+#embed "../../Runtime/integrity.c"
+};
+static const unsigned char integrity_h[] = {
+#embed "../../Runtime/integrity.h"
+};
 static const unsigned char kernels_attention_c[] = {
 #embed "../../Runtime/kernels/attention.c"
 };
@@ -263,6 +269,12 @@ static const unsigned char output_c[] = {
 static const unsigned char output_h[] = {
 #embed "../../Runtime/output.h"
 };
+static const unsigned char pack_checksum_c[] = {
+#embed "../../Runtime/pack/checksum.c"
+};
+static const unsigned char pack_include_checksum_h[] = {
+#embed "../../Runtime/pack/include/checksum.h"
+};
 static const unsigned char pack_include_packed_layout_h[] = {
 #embed "../../Runtime/pack/include/packed_layout.h"
 };
@@ -349,6 +361,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("image_png.c", image_png_c),
     ENTRY("image_resize.c", image_resize_c),
     ENTRY("image_webp.c", image_webp_c),
+    ENTRY("integrity.c", integrity_c),
+    ENTRY("integrity.h", integrity_h),
     ENTRY("kernels/attention.c", kernels_attention_c),
     ENTRY("kernels/attention.h", kernels_attention_h),
     ENTRY("kernels/attention_avx2.c", kernels_attention_avx2_c),
@@ -418,6 +432,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
+    ENTRY("pack/checksum.c", pack_checksum_c),
+    ENTRY("pack/include/checksum.h", pack_include_checksum_h),
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
     ENTRY("perplexity.c", perplexity_c),
     ENTRY("perplexity.h", perplexity_h),

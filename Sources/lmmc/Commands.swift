@@ -90,6 +90,11 @@ struct Compile: ParsableCommand {
     @Option(help: ArgumentHelp("C compiler. (default: gcc, cc or clang, the first that works)", valueName: "path"))
     var cc: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How to link: static, needing nothing of the machine that it runs on, or dynamic. (default: static where the compiler can)", valueName: "kind"))
+    var link: String?
+
     @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after import and every pass, one numbered file each.", valueName: "dir"))
     var dumpIR: String?
 
@@ -107,7 +112,7 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: try arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
+                model: try arguments.options(model), output: output, emit: emit, cc: cc, link: link, dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
