@@ -54,6 +54,7 @@ f=$(grep -E '^[^ ]+ Test .*failed after' "$work/swift.log" | grep -c -v 'Test ru
 [ "$status" != 0 ] && [ "$f" = 0 ] && f=1
 [ "$p" = 0 ] && [ "$f" = 0 ] && f=1
 passed=$((passed + p)) failed=$((failed + f))
+grep '^not run: ' "$work/swift.log"
 if [ "$f" = 0 ]; then
   echo "ok      swift test ($p)"
 else
