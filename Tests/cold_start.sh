@@ -37,4 +37,4 @@ echo "| ms | cold | warm |"
 echo "|---|---|---|"
 for name in load prefill total; do echo "| $name | $(row cold "$name") | $(row warm "$name") |"; done
 awk -v c="$(row cold total)" -v w="$(row warm total)" -v b="$bytes" 'BEGIN {
-  printf "\nshare of the cold start that is disk: %.0f %%, %.0f MB read, %.2f GB/s over the difference\n", 100 * (c - w) / c, b / 1e6, c > w ? b / 1e6 / (c - w) : 0 }'
+  printf "\nshare of the cold start that is disk: %.0f %%, %.0f MB read, %.2f GB/s over the difference\n", 100 * (c - w) / c, b / 1e6, (c > w ? b / 1e6 / (c - w) : 0) }'
