@@ -1,5 +1,5 @@
-// Attaches bytes to a linked ELF64 executable without a linker: they become a page-aligned read-only segment of their
-// own, mapped above everything else, with a section `.lmmc.weights` so that `strip` keeps it. The program finds them
+// Attaches bytes to a linked ELF64 executable without a linker: they become a page-aligned (large ones: aligned to
+// huge pages) read-only segment of their own, mapped above everything else, with a section `.lmmc.weights` so that `strip` keeps it. The program finds them
 // through the slot that Runtime/attachment.h declares, whose section `.lmmc.slot` is patched here.
 // The bytes are streamed by the caller, so they may be larger than memory.
 #ifndef LMMC_ATTACH_H
