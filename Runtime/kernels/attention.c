@@ -5,6 +5,7 @@
 
 #include "attention_variant.h"
 #include "cache_rows.h"
+#include "packed_target.h"
 #include "parallel.h"
 #include "profile.h"
 #include "vector_math.h"
@@ -21,6 +22,11 @@ static const lmmc_attention_variant *const variants[] = {
     &lmmc_attention_avx2,
     &lmmc_attention_avx512,
     &lmmc_attention_avx512bf16,
+#elif defined(__aarch64__)
+    &lmmc_attention_neon,
+#if defined(LMMC_ARM_EXTENSIONS)
+    &lmmc_attention_bfmmla,
+#endif
 #endif
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };

@@ -41,6 +41,10 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
 extern const lmmc_attention_variant lmmc_attention_plain;
 #if defined(__x86_64__)
 extern const lmmc_attention_variant lmmc_attention_avx2, lmmc_attention_avx512, lmmc_attention_avx512bf16;
+#elif defined(__aarch64__)
+extern const lmmc_attention_variant lmmc_attention_neon, lmmc_attention_bfmmla;
+void lmmc_attention_few_neon(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                             lmmc_attention_partial p);
 #endif
 
 static inline int64_t attention_smaller(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -25,11 +25,11 @@ enum SourceFolder {
         let blas = """
             # The OpenBLAS that shares OpenMP's threads where there is one, else the linker's own choice.
             blas_include= blas_library=-lopenblas
-            for folder in /usr/lib/*/openblas-openmp; do
-              [ -e "$folder/libopenblas.so" ] || continue
-              blas_include=-I/usr/include/$(basename "$(dirname "$folder")")/openblas-openmp
-              blas_library="-L$folder -lopenblas"
-            done
+            openblas=$($CC -print-multiarch)/openblas-openmp
+            if [ -e "/usr/lib/$openblas/libopenblas.so" ]; then
+              blas_include=-I/usr/include/$openblas
+              blas_library="-L/usr/lib/$openblas -lopenblas"
+            fi
 
             """
         return """

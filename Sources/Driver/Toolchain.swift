@@ -9,16 +9,14 @@ struct BLAS: Sendable, Equatable {
     var linkFlags: [String]
 
     /// What this machine may have, best first: the build that shares OpenMP's threads, the serial one, whatever the linker finds.
-    static func candidates() -> [BLAS] {
+    /// `multiarch`: the compiler's folder below /usr/lib; those of other architectures may stand beside it.
+    static func candidates(multiarch: String) -> [BLAS] {
         var list: [BLAS] = []
-        let multiarch = ((try? folderContents("/usr/lib")) ?? []).filter { $0.contains("-linux-gnu") }
-        for variant in ["openblas-openmp", "openblas-serial"] {
-            for triple in multiarch where fileKind("/usr/lib/\(triple)/\(variant)/libopenblas.so") == .regular {
-                list.append(
-                    BLAS(
-                        name: variant, compileFlags: ["-I/usr/include/\(triple)/\(variant)"],
-                        linkFlags: ["-L/usr/lib/\(triple)/\(variant)", "-lopenblas"]))
-            }
+        for variant in ["openblas-openmp", "openblas-serial"] where fileKind("/usr/lib/\(multiarch)/\(variant)/libopenblas.so") == .regular {
+            list.append(
+                BLAS(
+                    name: variant, compileFlags: ["-I/usr/include/\(multiarch)/\(variant)"],
+                    linkFlags: ["-L/usr/lib/\(multiarch)/\(variant)", "-lopenblas"]))
         }
         return list + [BLAS(name: "openblas", compileFlags: [], linkFlags: ["-lopenblas"])]
     }
@@ -143,7 +141,9 @@ private struct Probe {
         }
         let name = version.output.split(separator: "\n").first.map(String.init) ?? compiler
         let architecture = try architectureFlags(folder)
-        let candidates: [BLAS?] = needsBLAS ? BLAS.candidates() : [nil]
+        let multiarch = try runSubprocess([compiler, "-print-multiarch"], temporary: folder.path, log: folder.file("multiarch.log"))
+        let candidates: [BLAS?] =
+            needsBLAS ? BLAS.candidates(multiarch: String(multiarch.output.prefix { !$0.isWhitespace })) : [nil]
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.

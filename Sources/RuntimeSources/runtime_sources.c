@@ -74,6 +74,9 @@ static const unsigned char kernels_attention_avx512bf16_c[] = {
 static const unsigned char kernels_attention_avx512bf16_h[] = {
 #embed "../../Runtime/kernels/attention_avx512bf16.h"
 };
+static const unsigned char kernels_attention_bfmmla_c[] = {
+#embed "../../Runtime/kernels/attention_bfmmla.c"
+};
 static const unsigned char kernels_attention_body_h[] = {
 #embed "../../Runtime/kernels/attention_body.h"
 };
@@ -85,6 +88,12 @@ static const unsigned char kernels_attention_few_avx512bf16_c[] = {
 };
 static const unsigned char kernels_attention_few_i8_c[] = {
 #embed "../../Runtime/kernels/attention_few_i8.c"
+};
+static const unsigned char kernels_attention_neon_c[] = {
+#embed "../../Runtime/kernels/attention_neon.c"
+};
+static const unsigned char kernels_attention_neon_h[] = {
+#embed "../../Runtime/kernels/attention_neon.h"
 };
 static const unsigned char kernels_attention_plain_c[] = {
 #embed "../../Runtime/kernels/attention_plain.c"
@@ -328,10 +337,13 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/attention_avx512.c", kernels_attention_avx512_c),
     ENTRY("kernels/attention_avx512bf16.c", kernels_attention_avx512bf16_c),
     ENTRY("kernels/attention_avx512bf16.h", kernels_attention_avx512bf16_h),
+    ENTRY("kernels/attention_bfmmla.c", kernels_attention_bfmmla_c),
     ENTRY("kernels/attention_body.h", kernels_attention_body_h),
     ENTRY("kernels/attention_few.h", kernels_attention_few_h),
     ENTRY("kernels/attention_few_avx512bf16.c", kernels_attention_few_avx512bf16_c),
     ENTRY("kernels/attention_few_i8.c", kernels_attention_few_i8_c),
+    ENTRY("kernels/attention_neon.c", kernels_attention_neon_c),
+    ENTRY("kernels/attention_neon.h", kernels_attention_neon_h),
     ENTRY("kernels/attention_plain.c", kernels_attention_plain_c),
     ENTRY("kernels/attention_variant.h", kernels_attention_variant_h),
     ENTRY("kernels/cache_rows.h", kernels_cache_rows_h),
