@@ -24,10 +24,15 @@ public enum Pipeline {
     ]
 
     /// All that `compile` runs for a precision.
-    public static func passes(for policy: PrecisionPolicy) -> [Pass] { passes + (policy.isFloat32 ? [] : [lower(policy), fuseQuantize]) }
+    public static func passes(for policy: PrecisionPolicy) -> [Pass] {
+        guard !policy.isFloat32 else { return passes }
+        var first = passes
+        if policy.roundsRows, let fold = first.firstIndex(where: { $0.name == foldNormScale.name }) { first.insert(splitNormScale, at: fold) }
+        return first + [lower(policy), fuseQuantize]
+    }
 
     /// All that a command line may name.
-    public static let named: [Pass] = passes + Precision.allCases.filter { $0 != .float32 }.map { lower(PrecisionPolicy($0)) } + [fuseQuantize]
+    public static let named: [Pass] = passes + [splitNormScale] + Precision.allCases.filter { $0 != .float32 }.map { lower(PrecisionPolicy($0)) } + [fuseQuantize]
 
     /// `option` is the one of the command line that names the pass.
     public static func pass(named name: String, option: String = "--passes") throws(Diagnostic) -> Pass {

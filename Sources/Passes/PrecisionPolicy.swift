@@ -43,6 +43,9 @@ public struct PrecisionPolicy: Sendable, Hashable {
 
     public var isFloat32: Bool { base == .float32 && cache == .float32 && overrides.allSatisfy { $0.precision == .float32 } }
 
+    /// Whether rows are rounded to 8 bits before most products.
+    public var roundsRows: Bool { base == .int8 || base == .int4 }
+
     /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
     static let largeElementCount = 1 << 28
 
