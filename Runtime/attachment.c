@@ -1,6 +1,6 @@
-#define _GNU_SOURCE  // MADV_HUGEPAGE
 #include "attachment.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,11 +40,30 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
   return map == MAP_FAILED ? NULL : map;
 }
 
-// Weights are read from end to end for every token: pages of 2 MiB in the page cache, which the kernel makes as it reads the file and maps
-// whole, spare most of the misses in the address translation. A kernel or a file system without them refuses, and nothing is lost.
-static void advise_huge_pages(const uint8_t *start, uint64_t bytes) {
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)start & ~(page - 1);
-  (void)madvise((void *)first, (uintptr_t)start + bytes - first, MADV_HUGEPAGE);
+// The executable's own header, which its first segment begins with.
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden"), weak));
+
+static struct {
+  const uint8_t *start;
+  uint64_t bytes, offset;
+} opened;
+
+// Where the segment at `start` stands in the executable.
+static uint64_t segment_offset(const uint8_t *start) {
+  const Elf64_Ehdr *header = &__ehdr_start;
+  if (!header) return 0;
+  const Elf64_Phdr *segments = (const Elf64_Phdr *)((const char *)header + header->e_phoff);
+  for (int i = 0; i < header->e_phnum; i++)
+    // The header's own segment, at offset 0, says how far addresses are from those in the file.
+    for (int j = 0; segments[i].p_type == PT_LOAD && segments[i].p_offset == 0 && j < header->e_phnum; j++)
+      if (segments[j].p_type == PT_LOAD && segments[j].p_vaddr - segments[i].p_vaddr == (uintptr_t)start - (uintptr_t)header)
+        return segments[j].p_offset;
+  return 0;
+}
+
+uint64_t lmmc_attachment_place(const void *address) {
+  const uint64_t distance = (uint64_t)((uintptr_t)address - (uintptr_t)opened.start);
+  return opened.start && distance < opened.bytes ? opened.offset + distance : UINT64_MAX;
 }
 
 const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
@@ -68,6 +87,6 @@ const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
               (uintptr_t)start, ALIGNMENT);
     return NULL;
   }
-  advise_huge_pages(start, bytes);
+  opened.start = start, opened.bytes = bytes, opened.offset = path ? 0 : segment_offset(start);
   return start;
 }

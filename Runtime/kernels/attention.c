@@ -1,6 +1,5 @@
 // How attention is shared out among the threads, and which variant does it.
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "attention_variant.h"
@@ -168,7 +167,7 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
 const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round) {
   const lmmc_attention_variant *best = variants[0];
   for (int i = 1; i < VARIANTS; i++)
-    if (!(variants[i]->needs & ~cpu.features) && (may_round || !variants[i]->rounds)) best = variants[i];
+    if (variants[i] && !(variants[i]->needs & ~cpu.features) && (may_round || !variants[i]->rounds)) best = variants[i];
   return best;
 }
 
@@ -177,11 +176,7 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
 static const lmmc_attention_variant *exact, *rounding;
 
 __attribute__((constructor)) static void choose(void) {
-  lmmc_cpu cpu = lmmc_this_cpu();
-  const char *level = getenv("LMMC_ISA");
-  char message[256];
-  // A level that is none is reported where the products are chosen, and ends the program.
-  if (level && *level) lmmc_limit_cpu(&cpu, level, message);
+  const lmmc_cpu cpu = lmmc_usable_cpu();
   exact = lmmc_attention_choose(cpu, false), rounding = lmmc_attention_choose(cpu, true);
 }
 

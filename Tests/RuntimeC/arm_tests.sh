@@ -19,7 +19,7 @@ fail() { cat "$work/log"; echo "$1 on ARM: 0 passed, 1 failed"; status=1; }
 sources="$runtime/error.c $runtime/profile.c $runtime/sampler.c $runtime/threads.c $runtime/pack/*.c"
 for source in $sources "$runtime"/kernels/*.c; do
   flags=
-  if grep -q cblas_ "$source"; then
+  if grep -q '<cblas.h>' "$source"; then
     [ -e "/usr/include/$blas/cblas.h" ] || { echo "skipped: $(basename "$source") on ARM: no OpenBLAS (Debian: libopenblas-openmp-dev:arm64)"; continue; }
     flags=-I/usr/include/$blas
   fi
