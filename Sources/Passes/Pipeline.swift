@@ -27,7 +27,7 @@ public enum Pipeline {
     public static func passes(for policy: PrecisionPolicy) -> [Pass] {
         guard !policy.isFloat32 else { return passes }
         var first = passes
-        if policy.roundsRows, let fold = first.firstIndex(where: { $0.name == foldNormScale.name }) { first.insert(splitNormScale, at: fold) }
+        if policy.roundsRows, let fold = first.firstIndex(where: { $0.name == foldNormScale.name }) { first.insert(splitNormScale(policy.calibration), at: fold) }
         return first + [lower(policy), fuseQuantize]
     }
 
