@@ -114,7 +114,7 @@ static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const l
   lmmc_packed_product(p, type, code, chosen.code.finish);
   if (begin > 0) {
     const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
-    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
                      weights + (double)p->m * (double)p->x_stride + 4.0 * (double)p->m * (double)p->n * (p->addend ? 2 : 1));
   }
 }

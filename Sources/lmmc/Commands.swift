@@ -6,7 +6,7 @@ struct Command: ParsableCommand {
         commandName: "lmmc",
         abstract: "Compiles a LLaVA checkpoint into one native executable with its weights inside.",
         version: "lmmc \(Lmmc.version)",
-        subcommands: [Compile.self, Calibrate.self, Inspect.self, IR.self, Opt.self, Synth.self, Targets.self])
+        subcommands: [Compile.self, Calibrate.self, Check.self, Inspect.self, IR.self, Opt.self, Synth.self, Targets.self])
 }
 
 struct ModelArguments: ParsableArguments {
@@ -149,6 +149,45 @@ struct Calibrate: ParsableCommand {
         try Lmmc.calibrate(
             CalibrateOptions(
                 model: try arguments.options(model), data: data, output: output, cc: cc, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare a binary's intermediate tensors with the reference's.",
+        discussion: "The reference is slow: for models at full size give '--until', or '--golden' with what a binary of another precision wrote.")
+
+    @Argument(help: "Checkpoint folder, or a GGUF file.")
+    var model: String
+
+    @Argument(help: "A program that was compiled from it.")
+    var binary: String
+
+    @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("An image to look at. (default: one that the program has built in)", valueName: "file"))
+    var image: String?
+
+    @Option(help: ArgumentHelp("The question. (default: one that the program has built in)", valueName: "text"))
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("What '--dump-tensors' of another program wrote, in place of the reference.", valueName: "dir"))
+    var golden: String?
+
+    @Option(help: ArgumentHelp("The last tensor to compute, by its name in 'lmmc ir'.", valueName: "name"))
+    var until: String?
+
+    @Option(help: ArgumentHelp("Relative l2 distance to allow. (default: by the program's precision)", valueName: "x"))
+    var tolerance: Double?
+
+    @Flag(help: "One JSON object instead of a table.")
+    var json = false
+
+    func run() throws {
+        try Lmmc.check(
+            CheckOptions(
+                model: try arguments.options(model), binary: binary, image: image, prompt: prompt, golden: golden, until: until, tolerance: tolerance,
+                json: json))
     }
 }
 
