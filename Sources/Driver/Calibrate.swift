@@ -111,7 +111,8 @@ struct NormStatistics {
         }
     }
 
-    /// Adds one run's tensors. An input that no product makes, the embedded tokens, is not among them.
+    /// Adds one run's tensors. Not among them are an input that no product makes, the embedded tokens, and those of which prefill computes
+    /// the last row alone: too few to measure by.
     mutating func add(folder: String) throws(Diagnostic) {
         for (name, channels) in norms {
             let path = joinedPath(folder, "\(channels.value).npy")
