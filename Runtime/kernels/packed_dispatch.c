@@ -94,7 +94,7 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
     cpu->features &= v->needs | below;
     return 0;
   }
-  snprintf(message, 256, "LMMC_ISA is '%.40s'; expected %s, or one of them behind '-' to do without", level, names);
+  snprintf(message, 256, "LMMC_ISA is '%.20s'; expected %s, or one of them behind '-' to do without", level, names);
   return 2;
 }
 

@@ -152,7 +152,7 @@ struct Check {
     // MARK: - the reference
 
     private mutating func evaluate(_ module: Module, _ checkpoint: Checkpoint, _ dump: String, until: String?) throws(Diagnostic) {
-        let sources = Dictionary(checkpoint.tensors.values.map { ($0.sourceName, $0) }) { first, _ in first }
+        let sources = Dictionary((Array(checkpoint.tensors.values) + checkpoint.calibration.values).map { ($0.sourceName, $0) }) { first, _ in first }
         let module = try module.truncated(after: until)
         var evaluator = Evaluator(module) { source throws(Diagnostic) in
             guard let entry = sources[source.name] else { throw .error("the checkpoint has no tensor \(quoted(source.name))") }
