@@ -189,7 +189,7 @@ private struct ModelPrinter {
         field("context", "\(program.context)")
         field("chunk", "\(plan.chunk)")
         if plan.scoreRows > 0 { field("score_rows", "\(plan.scoreRows)") }
-        field("prompt_template", templateName)
+        printTemplate()
         field("adds_bos", "\(program.addsBOS)")
         field("bos", "\(program.bos)")
         let eos = program.eos.prefix(ProgramDescription.maxEOSCount)
@@ -204,13 +204,17 @@ private struct ModelPrinter {
         line("};")
     }
 
-    private var templateName: String {
-        switch program.template {
-        case .none: "LMMC_TEMPLATE_NONE"
-        case .llavaV1: "LMMC_TEMPLATE_LLAVA_V1"
-        case .vicunaV1: "LMMC_TEMPLATE_VICUNA_V1"
-        case .llama3: "LMMC_TEMPLATE_LLAMA_3"
+    private mutating func printTemplate() {
+        let template = program.template
+        line("    .prompt = {")
+        for (name, text) in [("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after)] {
+            line("        .\(name) = \(literal(text)),")
         }
+        let cuts = [
+            ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),
+        ]
+        for (name, isCut) in cuts where isCut { line("        .\(name) = true,") }
+        line("    },")
     }
 
     private mutating func field(_ name: String, _ value: String) { line("    .\(name) = \(value),") }

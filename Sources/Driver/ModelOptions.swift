@@ -1,4 +1,4 @@
-import CEmit
+import ChatTemplate
 import Glibc
 import Passes
 import Support
@@ -47,7 +47,7 @@ public struct ModelOptions: Sendable {
             throw .usage(
                 "code for every level of target \(quoted(target)) does not exist yet", at: .option("--target"), expected: "'native'")
         }
-        if let template { try check(template, option: "--template", among: ProgramDescription.Template.allCases.map(\.rawValue)) }
+        if let template { try check(template, option: "--template", among: PromptTemplate.builtIn.map(\.name) + [PromptTemplate.own]) }
         if let context, context < 1 {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
         }

@@ -22,7 +22,7 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Folder with a LoRA adapter to merge into the weights (adapter_config.json).", valueName: "dir"))
     var adapter: String?
 
-    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
+    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)", valueName: "name"))
     var template: String?
 
     @Option(help: ArgumentHelp("Arithmetic of the binary: f32, bf16, int8 or int4. (default: int8)", valueName: "type"))
