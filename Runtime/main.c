@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attachment.h"
+#include "bench.h"
 #include "lmmc.h"
 #include "options.h"
 #include "output.h"
@@ -127,15 +128,16 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_prompt prompt = {0};
   lmmc_text typed = {0};
   const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
+  if (o->bench && !text) text = lmmc_bench_question;
+  int images = o->bench ? lmmc_bench_images(m, o) : o->image_count;
   bool done = text || read_prompt(&typed, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
     done = open_tokenizer(&tokenizer, &memory, e) &&
-           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, o->image_count,
-                             e);
+           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, images, e);
   }
   if (done && (done = start(&memory, o, e))) {
-    done = lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
+    done = o->bench ? lmmc_bench(m, &memory, o, &prompt, e) : lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
     munmap(memory.arena, m->arena_bytes);
   }
   lmmc_prompt_free(&prompt);
@@ -168,7 +170,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->info) return print_info(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);
-  if (!o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+  if (!o->bench && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
   }

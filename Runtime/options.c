@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
+
 typedef enum { FLAG, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
 
 typedef struct {
@@ -26,7 +28,7 @@ static const option table[] = {
      "<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, "a text"},
     {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT,
      FIELD(raw_prompt), 0, 0, "a text"},
-    {"--max-tokens", "N", "stop after N tokens (512)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
+    {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
     {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100,
      "a number from 0 to 100"},
@@ -40,6 +42,11 @@ static const option table[] = {
      "a whole number from 1 to 1024"},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
     {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
+    {"--bench", NULL, "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
+     "end; without prompt and image, those that are built in; --json for one object", FLAG, FIELD(bench), 0, 0, NULL},
+    {"--runs", "N", "of --bench (5)", WHOLE, FIELD(runs), 1, 100000, "a whole number from 1 to 100000"},
+    {"--prompt-tokens", "N", "of --bench: repeat the prompt's last token until it has N, vision tokens included", WHOLE,
+     FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
      "the name of a folder"},
     {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
@@ -147,11 +154,21 @@ static bool check_together(const lmmc_options *o, lmmc_error *e) {
   if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
   if (!other && o->tokenize) other = "--tokenize";
   if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
+  other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : NULL;
+  if (o->bench && other) return lmmc_fail(e, 2, "option '--bench' answers nothing, '%s' must be left out", other);
+  if (!o->bench && (o->runs || o->prompt_tokens))
+    return lmmc_fail(e, 2, "option '%s' belongs to '--bench', which is not given", o->runs ? "--runs" : "--prompt-tokens");
   return true;
 }
 
+// What options mean that are not given, where it depends on others.
+static void complete(lmmc_options *o) {
+  if (o->max_tokens == 0) o->max_tokens = o->bench ? LMMC_BENCH_TOKENS : 512;
+  if (o->runs == 0) o->runs = 5;
+}
+
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){.max_tokens = 512, .top_p = 1, .window = 512};
+  *o = (lmmc_options){.top_p = 1, .window = 512};
   o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
   if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
   for (int i = 1; i < argc; i++) {
@@ -174,7 +191,9 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
     if (!assign(o, s, value, e)) return false;
     if (o->help || o->version) return true;
   }
-  return check_together(o, e);
+  if (!check_together(o, e)) return false;
+  complete(o);
+  return true;
 }
 
 void lmmc_options_free(lmmc_options *o) {

@@ -4,13 +4,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "output.h"
 #include "profile.h"
 #include "sampler.h"
+#include "steps.h"
 #include "threads.h"
 
 typedef struct {
@@ -32,8 +32,6 @@ typedef struct {
   int64_t decoded;  // calls of decode()
   double ready, preprocess, vision, project, prefill, decode, first_token, end;  // seconds
 } run;
-
-static float *values(const run *r, uint64_t offset) { return (float *)(void *)(r->memory->arena + offset); }
 
 // ---- dump
 
@@ -75,61 +73,26 @@ static bool close_dump(run *r) {
 
 // ---- images
 
-// All files are read before the first one goes through the tower, so that a bad one is known at once.
 static bool read_images(run *r) {
   double begin = lmmc_clock();
-  const lmmc_preprocess *p = &r->model->preprocess;
   int count = r->options->image_count;
-  size_t bytes = 3 * (size_t)p->size * (size_t)p->size;
   if (count == 0) return true;
-  if (!(r->pictures = calloc((size_t)count, bytes))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
-  for (int i = 0; i < count; i++) {
-    lmmc_image image;
-    if (!lmmc_image_read(r->options->images[i], &image, r->e)) return false;
-    bool done = lmmc_preprocess_image(&image, p, r->pictures + bytes * (size_t)i, r->e);
-    lmmc_image_free(&image);
-    if (!done) return false;
-  }
+  if (!(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model)))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
+  bool done = lmmc_read_pictures(r->model, r->options, r->pictures, r->e);
   r->preprocess = lmmc_clock() - begin;
-  return true;
+  return done;
 }
 
 static bool encode_images(run *r) {
-  const lmmc_model *m = r->model;
-  size_t bytes = 3 * (size_t)m->preprocess.size * (size_t)m->preprocess.size;
-  size_t row = (size_t)m->vision_tokens * (size_t)m->hidden;
   for (int i = 0; i < r->options->image_count; i++) {
-    const uint8_t *picture = r->pictures + bytes * (size_t)i;
-    float *rows = values(r, m->vision_rows) + row * (size_t)i;
-    double begin = lmmc_clock();
-    memcpy(r->memory->arena + m->image, picture, bytes);
-    m->vision(r->memory);
-    double between = lmmc_clock();
-    lmmc_profile_stage("vision", between - begin);
-    m->project(r->memory);
-    memcpy(rows, values(r, m->projected), row * sizeof *rows);
-    r->vision += between - begin;
-    double project = lmmc_clock() - between;
-    lmmc_profile_stage("project", project);
-    r->project += project;
+    const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->model) * (size_t)i;
+    const float *rows = lmmc_encode_picture(r->model, r->memory, picture, i, &r->vision, &r->project);
     if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
   }
   return true;
 }
 
 // ---- text
-
-static void prefill(run *r) {
-  double begin = lmmc_clock();
-  const lmmc_ids *tokens = &r->prompt->tokens;
-  for (size_t at = 0, count; at < tokens->count; at += count) {
-    count = tokens->count - at < (size_t)r->model->chunk ? tokens->count - at : (size_t)r->model->chunk;
-    memcpy(r->memory->arena + r->model->tokens, tokens->values + at, count * sizeof *tokens->values);
-    r->model->prefill(r->memory, (int64_t)count, (int64_t)at);
-  }
-  r->prefill = lmmc_clock() - begin;
-  lmmc_profile_stage("prefill", r->prefill);
-}
 
 // Writes the text that is ready.
 static bool stream(run *r) {
@@ -148,7 +111,7 @@ static bool is_eos(const lmmc_model *m, int32_t id) {
 
 static bool generate(run *r) {
   const lmmc_model *m = r->model;
-  const float *logits = values(r, m->logits);
+  const float *logits = lmmc_logits(m, r->memory);
   int64_t position = (int64_t)r->prompt->tokens.count;
   // One more token than the positions that are left: the last one is not decoded.
   int64_t most = m->context - position + 1;
@@ -166,10 +129,7 @@ static bool generate(run *r) {
     r->finish_reason = "length";
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
-    memcpy(r->memory->arena + m->tokens, &id, sizeof id);
-    double step = lmmc_clock();
-    m->decode(r->memory, position++);
-    lmmc_profile_stage("decode", lmmc_clock() - step);
+    lmmc_decode_step(m, r->memory, id, position++);
     r->decoded++;
   }
   r->decode = lmmc_clock() - begin;
@@ -219,7 +179,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                                 options->seed, e) &&
               read_images(&r) && open_dump(&r) && encode_images(&r);
   if (done) {
-    prefill(&r);
+    r.prefill = lmmc_prefill(model, memory, &prompt->tokens);
     done = generate(&r);
     r.end = lmmc_clock();
   }

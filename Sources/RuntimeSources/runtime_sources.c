@@ -20,6 +20,12 @@ static const unsigned char attachment_c[] = {
 static const unsigned char attachment_h[] = {
 #embed "../../Runtime/attachment.h"
 };
+static const unsigned char bench_c[] = {
+#embed "../../Runtime/bench.c"
+};
+static const unsigned char bench_h[] = {
+#embed "../../Runtime/bench.h"
+};
 static const unsigned char cpu_c[] = {
 #embed "../../Runtime/cpu.c"
 };
@@ -263,6 +269,12 @@ static const unsigned char sampler_c[] = {
 static const unsigned char sampler_h[] = {
 #embed "../../Runtime/sampler.h"
 };
+static const unsigned char steps_c[] = {
+#embed "../../Runtime/steps.c"
+};
+static const unsigned char steps_h[] = {
+#embed "../../Runtime/steps.h"
+};
 static const unsigned char threads_c[] = {
 #embed "../../Runtime/threads.c"
 };
@@ -298,6 +310,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attach/program.c", attach_program_c),
     ENTRY("attachment.c", attachment_c),
     ENTRY("attachment.h", attachment_h),
+    ENTRY("bench.c", bench_c),
+    ENTRY("bench.h", bench_h),
     ENTRY("cpu.c", cpu_c),
     ENTRY("error.c", error_c),
     ENTRY("error.h", error_h),
@@ -379,6 +393,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("run.h", run_h),
     ENTRY("sampler.c", sampler_c),
     ENTRY("sampler.h", sampler_h),
+    ENTRY("steps.c", steps_c),
+    ENTRY("steps.h", steps_h),
     ENTRY("threads.c", threads_c),
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),

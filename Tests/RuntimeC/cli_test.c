@@ -30,10 +30,6 @@ static const char *in_folder(const char *name) {
   return path[next];
 }
 
-// What a run gave is kept until the end; the programs that are run do look for leaks.
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0"; }
-
 #define CHECK_ERROR(r, wanted_code, wanted)                                                                                \
   do {                                                                                                                     \
     result r_ = (r);                                                                                                       \

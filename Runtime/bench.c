@@ -1,0 +1,158 @@
+#include "bench.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "profile.h"
+#include "sampler.h"
+#include "steps.h"
+#include "threads.h"
+
+const char *const lmmc_bench_question = "Describe what there is to see, from the left to the right, and say what stands out the most.";
+
+int lmmc_bench_images(const lmmc_model *model, const lmmc_options *options) {
+  if (options->image_count > 0) return options->image_count;
+  return !options->prompt && !options->raw_prompt && model->vision_tokens > 0;
+}
+
+// Milliseconds but for the rates, which are tokens a second. A decode step is one token.
+typedef enum { IMAGE, VISION, PROJECT, PREFILL, FIRST_TOKEN, STEP, PREFILL_RATE, RATE, FIGURES } figure;
+static const char *const names[FIGURES] = {"preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step",
+                                           "prefill_tokens_per_second", "tokens_per_second"};
+static const char *const titles[FIGURES] = {"image decoded and resized", "vision tower", "projector", "prefill",
+                                            "time to first token", "decode, one token", "prefill, tokens/s", "decode, tokens/s"};
+
+typedef struct {
+  double median, least, most;
+} spread;
+
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_memory *memory;
+  const lmmc_options *options;
+  const lmmc_prompt *prompt;
+  uint8_t *pictures;  // u8 [images, S, S, 3]
+  lmmc_sampler sampler;
+  double *samples;  // [FIGURES, runs]
+  lmmc_error *e;
+} bench;
+
+// Waves of three colours: any values would do, but a black image would let attention look at equal rows.
+static void paint(uint8_t *picture, int size) {
+  for (int64_t i = 0, count = 3 * (int64_t)size * size; i < count; i++) {
+    int64_t x = i / 3 % size, y = i / 3 / size;
+    picture[i] = (uint8_t)lround(127.5 + 127 * sin((double)(x * (1 + i % 3) + 2 * y) * 12 / size));
+  }
+}
+
+// Repeats the last token until the prompt has `wanted`.
+static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
+  if ((int64_t)p->tokens.count > wanted)
+    return lmmc_fail(e, 2, "option '--prompt-tokens' wants at least the %zu tokens of the prompt, not %" PRId64, p->tokens.count, wanted);
+  int32_t last = p->tokens.values[p->tokens.count - 1];
+  while ((int64_t)p->tokens.count < wanted) {
+    if (!lmmc_ids_append(&p->tokens, last, e)) return false;
+    p->text_tokens++;
+  }
+  return true;
+}
+
+static bool once(bench *b, double out[FIGURES]) {
+  const lmmc_options *o = b->options;
+  double begin = lmmc_clock(), seconds[FIGURES] = {0};
+  if (o->image_count > 0 && !lmmc_read_pictures(b->model, o, b->pictures, b->e)) return false;
+  if (o->image_count > 0) seconds[IMAGE] = lmmc_clock() - begin;
+  for (int i = 0; i < b->prompt->images; i++)
+    lmmc_encode_picture(b->model, b->memory, b->pictures + lmmc_picture_bytes(b->model) * (size_t)i, i, &seconds[VISION], &seconds[PROJECT]);
+  seconds[PREFILL] = lmmc_prefill(b->model, b->memory, &b->prompt->tokens);
+  const float *logits = lmmc_logits(b->model, b->memory);
+  int32_t id = lmmc_sample(&b->sampler, logits, b->e);
+  double first = lmmc_clock();
+  seconds[FIRST_TOKEN] = first - begin;
+  int64_t position = (int64_t)b->prompt->tokens.count;
+  for (int64_t i = 0; i < o->max_tokens && id >= 0; i++) {
+    lmmc_decode_step(b->model, b->memory, id, position++);
+    id = lmmc_sample(&b->sampler, logits, b->e);
+  }
+  if (id < 0) return false;
+  seconds[STEP] = (lmmc_clock() - first) / (double)o->max_tokens;
+  for (int f = 0; f < PREFILL_RATE; f++) out[f] = seconds[f] * 1e3;
+  out[PREFILL_RATE] = (double)b->prompt->tokens.count / seconds[PREFILL];
+  out[RATE] = 1 / seconds[STEP];
+  return true;
+}
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static spread spread_of(double *samples, int64_t count) {
+  qsort(samples, (size_t)count, sizeof *samples, ascending);
+  return (spread){(samples[(count - 1) / 2] + samples[count / 2]) / 2, samples[0], samples[count - 1]};
+}
+
+static bool report(const bench *b, lmmc_error *e) {
+  const lmmc_options *o = b->options;
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  int64_t resident = (int64_t)usage.ru_maxrss * 1024;
+  lmmc_threads t = lmmc_threads_plan((int)o->threads);
+  int visual = b->prompt->images * b->model->vision_tokens;
+  lmmc_text out = {0};
+  bool done = o->json ? lmmc_text_format(&out, e, "{\"runs\": %" PRId64 ", \"threads\": %d, \"prompt_tokens\": %" PRId32
+                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64, o->runs, t.threads, b->prompt->text_tokens,
+                                         visual, o->max_tokens)
+                      : lmmc_text_format(&out, e, "%zu tokens of prompt, %d of them vision tokens, and %" PRId64 " decoded; %d thread%s; %" PRId64
+                                         " run%s after one to warm up\n%-28s %10s %10s %10s\n", b->prompt->tokens.count, visual, o->max_tokens,
+                                         t.threads, t.threads == 1 ? "" : "s", o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+  for (int f = 0; done && f < FIGURES; f++) {
+    spread s = spread_of(b->samples + f * o->runs, o->runs);
+    if (o->json)
+      done = lmmc_text_format(&out, e, ", \"%s\": {\"median\": %.4f, \"min\": %.4f, \"max\": %.4f}", names[f], s.median, s.least, s.most);
+    else if (s.most > 0)
+      done = lmmc_text_format(&out, e, "%-28s %10.2f %10.2f %10.2f\n", titles[f], s.median, s.least, s.most);
+  }
+  done = done && lmmc_text_format(&out, e, o->json ? ", \"peak_rss_bytes\": %" PRId64 "}\n" : "peak resident memory, bytes  %10" PRId64 "\n", resident) &&
+         lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
+  lmmc_text_free(&out);
+  return done;
+}
+
+static bool measure(bench *b) {
+  const lmmc_options *o = b->options;
+  double values[FIGURES];
+  if (!once(b, values)) return false;  // weights come into memory, threads awake
+  if (o->profile) lmmc_profile_start();
+  for (int64_t run = 0; run < o->runs; run++) {
+    if (!once(b, values)) return false;
+    for (int f = 0; f < FIGURES; f++) b->samples[f * o->runs + run] = values[f];
+  }
+  return true;
+}
+
+bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, lmmc_prompt *prompt, lmmc_error *e) {
+  bench b = {.model = model, .memory = memory, .options = o, .prompt = prompt, .e = e};
+  if (o->prompt_tokens > 0 && !lengthen(prompt, o->prompt_tokens, e)) return false;
+  if ((int64_t)prompt->tokens.count + o->max_tokens > model->context)
+    return lmmc_fail(e, 1, "the prompt of %zu tokens and %" PRId64 " decoded ones do not fit the context of this program, %" PRId32,
+                     prompt->tokens.count, o->max_tokens, model->context);
+  b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
+  b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
+  bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
+  if (done && o->image_count == 0 && prompt->images > 0) paint(b.pictures, model->preprocess.size);
+  done = done &&
+         lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) && measure(&b) &&
+         report(&b, e);
+  if (done && o->profile) lmmc_profile_print(stderr);
+  lmmc_sampler_close(&b.sampler);
+  free(b.pictures);
+  free(b.samples);
+  return done;
+}

@@ -1,0 +1,67 @@
+#include "steps.h"
+
+#include <string.h>
+
+#include "profile.h"
+#include "threads.h"
+
+static float *values(const lmmc_memory *memory, uint64_t offset) { return (float *)(void *)(memory->arena + offset); }
+
+const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory) { return values(memory, model->logits); }
+
+// ---- images
+
+size_t lmmc_picture_bytes(const lmmc_model *model) {
+  return 3 * (size_t)model->preprocess.size * (size_t)model->preprocess.size;
+}
+
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, lmmc_error *e) {
+  for (int i = 0; i < options->image_count; i++) {
+    lmmc_image image;
+    if (!lmmc_image_read(options->images[i], &image, e)) return false;
+    bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures + lmmc_picture_bytes(model) * (size_t)i, e);
+    lmmc_image_free(&image);
+    if (!done) return false;
+  }
+  return true;
+}
+
+static double since(double begin, const char *stage) {
+  double seconds = lmmc_clock() - begin;
+  lmmc_profile_stage(stage, seconds);
+  return seconds;
+}
+
+const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,
+                                 double *vision, double *project) {
+  size_t row = (size_t)model->vision_tokens * (size_t)model->hidden;
+  float *rows = values(memory, model->vision_rows) + row * (size_t)index;
+  double begin = lmmc_clock();
+  memcpy(memory->arena + model->image, picture, lmmc_picture_bytes(model));
+  model->vision(memory);
+  *vision += since(begin, "vision");
+  begin = lmmc_clock();
+  model->project(memory);
+  memcpy(rows, values(memory, model->projected), row * sizeof *rows);
+  *project += since(begin, "project");
+  return rows;
+}
+
+// ---- text
+
+double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens) {
+  double begin = lmmc_clock();
+  for (size_t at = 0, count; at < tokens->count; at += count) {
+    count = tokens->count - at < (size_t)model->chunk ? tokens->count - at : (size_t)model->chunk;
+    memcpy(memory->arena + model->tokens, tokens->values + at, count * sizeof *tokens->values);
+    model->prefill(memory, (int64_t)count, (int64_t)at);
+  }
+  return since(begin, "prefill");
+}
+
+double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position) {
+  double begin = lmmc_clock();
+  memcpy(memory->arena + model->tokens, &token, sizeof token);
+  model->decode(memory, position);
+  return since(begin, "decode");
+}

@@ -1,0 +1,28 @@
+// The steps that every use of a model is made of; each stage is told to the profile.
+#ifndef LMMC_STEPS_H
+#define LMMC_STEPS_H
+
+#include "lmmc.h"
+#include "options.h"
+#include "tokenizer.h"
+
+// Bytes of a picture, u8 [S, S, 3].
+size_t lmmc_picture_bytes(const lmmc_model *model);
+
+// Reads all of `--image` into `pictures` u8 [images, S, S, 3], so that a bad file is known before the first goes through the tower.
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, lmmc_error *e);
+
+// A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
+const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,
+                                 double *vision, double *project);
+
+// The prompt through prefill, chunk by chunk; returns the seconds.
+double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens);
+
+// One token at its position; returns the seconds.
+double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position);
+
+// f32 [vocabulary], what the last prefill or decode step left.
+const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory);
+
+#endif
