@@ -55,11 +55,11 @@ struct TemplateText: Equatable {
     mutating func append(_ piece: Piece) {
         guard case .literal(let new) = piece else { return pieces.append(piece) }
         if new.isEmpty { return }
-        if case .literal(let old)? = pieces.last {
-            pieces[pieces.count - 1] = .literal(old + new)
-        } else {
-            pieces.append(piece)
-        }
+        guard case .literal(var text)? = pieces.last else { return pieces.append(piece) }
+        // Without its second owner the text grows in place.
+        pieces.removeLast()
+        text += new
+        pieces.append(.literal(text))
     }
 
     mutating func append(_ other: TemplateText) { for piece in other.pieces { append(piece) } }

@@ -163,7 +163,7 @@ struct ShapeArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
     var strategy: String?
 
-    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas.", valueName: "taps"))
+    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas ('23,' for one).", valueName: "taps"))
     var taps: String?
 
     @Option(help: ArgumentHelp("Window edge of the preset's fusion.", valueName: "k"))
