@@ -1,5 +1,6 @@
 #include "attachment.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,6 +40,32 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
   return map == MAP_FAILED ? NULL : map;
 }
 
+// The executable's own header, which its first segment begins with.
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden"), weak));
+
+static struct {
+  const uint8_t *start;
+  uint64_t bytes, offset;
+} opened;
+
+// Where the segment at `start` stands in the executable.
+static uint64_t segment_offset(const uint8_t *start) {
+  const Elf64_Ehdr *header = &__ehdr_start;
+  if (!header) return 0;
+  const Elf64_Phdr *segments = (const Elf64_Phdr *)((const char *)header + header->e_phoff);
+  for (int i = 0; i < header->e_phnum; i++)
+    // The header's own segment, at offset 0, says how far addresses are from those in the file.
+    for (int j = 0; segments[i].p_type == PT_LOAD && segments[i].p_offset == 0 && j < header->e_phnum; j++)
+      if (segments[j].p_type == PT_LOAD && segments[j].p_vaddr - segments[i].p_vaddr == (uintptr_t)start - (uintptr_t)header)
+        return segments[j].p_offset;
+  return 0;
+}
+
+uint64_t lmmc_attachment_place(const void *address) {
+  const uint64_t distance = (uint64_t)((uintptr_t)address - (uintptr_t)opened.start);
+  return opened.start && distance < opened.bytes ? opened.offset + distance : UINT64_MAX;
+}
+
 const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
   uint64_t bytes;
   const uint8_t *start = lmmc_attachment(&bytes);
@@ -60,5 +87,6 @@ const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
               (uintptr_t)start, ALIGNMENT);
     return NULL;
   }
+  opened.start = start, opened.bytes = bytes, opened.offset = path ? 0 : segment_offset(start);
   return start;
 }

@@ -23,4 +23,8 @@ const uint8_t *lmmc_attachment(uint64_t *bytes);
 // names a file, that file is mapped instead (for programs built by hand). NULL with `*e` filled (code 1) on failure.
 const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e);
 
+// Where in its file the byte at `address` of the attachment stands, for messages: that of the executable, or of LMMC_WEIGHTS. UINT64_MAX when
+// `address` is not of the attachment that lmmc_attachment_open gave. A signal handler may ask.
+uint64_t lmmc_attachment_place(const void *address);
+
 #endif

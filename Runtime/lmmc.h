@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "image.h"
+#include "kernels/level.h"
 
 // The two pieces of memory that a program has: the attached bytes (weights and tokenizer, read-only, mapped by the
 // kernel with the executable) and the arena (one private mapping made at start; every offset into it is a constant).
@@ -51,6 +52,7 @@ typedef struct {
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
+  uint64_t sums_offset;    // of the sums of the bytes before (pack/include/checksum.h); 0 without any
 
   // arena: byte offsets
   uint64_t arena_bytes;
@@ -60,14 +62,19 @@ typedef struct {
   uint64_t tokens;         // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
   uint64_t logits;         // f32 [vocabulary], result of prefill() (its last position) and decode()
   uint64_t scores;         // f32 [score_rows, vocabulary], result of score()
+} lmmc_model;
 
+extern const lmmc_model lmmc_program;  // defined by the emitted program.c
+
+// What a program computes; the emitted model.c defines it, once for each level that it is compiled for.
+typedef struct {
   void (*vision)(const lmmc_memory *);
   void (*project)(const lmmc_memory *);
   void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
   void (*decode)(const lmmc_memory *, int64_t position);
   void (*score)(const lmmc_memory *, int64_t sequence, int64_t position);  // as prefill(), with the logits of every row
-} lmmc_model;
+} lmmc_code;
 
-extern const lmmc_model lmmc_program;  // defined by the emitted model.c
+extern const lmmc_code LMMC_LEVELED(lmmc_code);
 
 #endif

@@ -11,6 +11,8 @@
 
 #include "attachment.h"
 #include "bench.h"
+#include "integrity.h"
+#include "levels.h"
 #include "lmmc.h"
 #include "options.h"
 #include "output.h"
@@ -60,7 +62,8 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                                empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
                                t.pinned ? "true" : "false") &&
               (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-              lmmc_text_append(&out, ", \"kernels\": ", 13, e) && print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+              lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) &&
+              print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
 }
@@ -69,6 +72,8 @@ static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e
   const lmmc_model *m = &lmmc_program;
   memory->weights = lmmc_attachment_open(m->attachment_bytes, e);
   if (!memory->weights) return false;
+  if (m->sums_offset && !lmmc_check_sample(memory->weights, m->attachment_bytes, m->sums_offset, lmmc_attachment_place(memory->weights), e))
+    return false;
   if (m->tokenizer_offset > m->attachment_bytes || m->tokenizer_bytes > m->attachment_bytes - m->tokenizer_offset)
     return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
   if (!lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e)) return false;
@@ -76,6 +81,19 @@ static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e
     return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces,
                      m->vocabulary);
   return true;
+}
+
+static bool print_check(const lmmc_options *o, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  const uint8_t *attached = lmmc_attachment_open(m->attachment_bytes, e);
+  if (!attached) return false;
+  if (!m->sums_offset) return lmmc_fail(e, 1, "this program has no sums to check its bytes by");
+  lmmc_threads_start((int)o->threads);
+  lmmc_text out = {0};
+  bool done = lmmc_check_all(attached, m->attachment_bytes, m->sums_offset, lmmc_attachment_place(attached), e) &&
+              lmmc_text_format(&out, e, "%" PRIu64 " bytes are as they were compiled\n", m->attachment_bytes) && print(&out, e);
+  lmmc_text_free(&out);
+  return done;
 }
 
 static bool print_ids(const char *text, lmmc_error *e) {
@@ -167,7 +185,9 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     lmmc_text_free(&out);
     return done;
   }
+  if (!lmmc_levels_start(e)) return false;
   if (o->info) return print_info(o, e);
+  if (o->check) return print_check(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);
   if (!o->bench && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
@@ -178,10 +198,22 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
 }
 
 // The kernel sends SIGBUS when mapped bytes cannot be had: the file was cut short, or its disk fails.
-static void cannot_read(int number) {
-  static const char text[] = "error: the attached weights cannot be read, the file is cut short or its disk fails\n";
-  (void)number;
-  _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+static void cannot_read(int number, siginfo_t *info, void *context) {
+  (void)number, (void)context;
+  const uint64_t place = lmmc_attachment_place(info->si_addr);
+  char text[192] = "error: the attached weights cannot be read";
+  size_t length = strlen(text);
+  if (place != UINT64_MAX) {
+    char digits[20];
+    int count = 0;
+    for (uint64_t rest = place; count == 0 || rest > 0; rest /= 10) digits[count++] = (char)('0' + rest % 10);
+    memcpy(text + length, " at byte ", 9), length += 9;
+    while (count > 0) text[length++] = digits[--count];
+    memcpy(text + length, " of their file", 14), length += 14;
+  }
+  static const char end[] = ", the file is cut short or its disk fails\n";
+  memcpy(text + length, end, sizeof end - 1), length += sizeof end - 1;
+  _exit(write(STDERR_FILENO, text, length) < 0 ? 1 : 1);
 }
 
 int main(int argc, char **argv) {
@@ -189,7 +221,7 @@ int main(int argc, char **argv) {
   for (int fd = 0; fd <= STDERR_FILENO; fd++)
     if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGBUS, cannot_read);
+  sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);
 
   lmmc_error e = {0};
   lmmc_options options;

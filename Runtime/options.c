@@ -54,6 +54,7 @@ static const option table[] = {
      "a file name"},
     {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4,
      INT32_MAX, "a whole number from 4 to 2147483647"},
+    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", FLAG, FIELD(check), 0, 0, NULL},
     {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
     {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
     {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
@@ -156,6 +157,8 @@ static bool check_together(const lmmc_options *o, lmmc_error *e) {
   if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
   other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : NULL;
   if (o->bench && other) return lmmc_fail(e, 2, "option '--bench' answers nothing, '%s' must be left out", other);
+  if (!other) other = o->bench ? "--bench" : o->prompt ? "--prompt" : o->raw_prompt ? "--raw-prompt" : o->image_count ? "--image" : NULL;
+  if (o->check && other) return lmmc_fail(e, 2, "option '--check' answers nothing, '%s' must be left out", other);
   if (!o->bench && (o->runs || o->prompt_tokens))
     return lmmc_fail(e, 2, "option '%s' belongs to '--bench', which is not given", o->runs ? "--runs" : "--prompt-tokens");
   return true;

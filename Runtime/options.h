@@ -16,7 +16,7 @@ typedef struct {
   int64_t threads, prompt_tokens;  // 0 when not given
   double temperature, top_p;
   uint64_t seed;
-  bool json, profile, bench, info, help, version;
+  bool json, profile, bench, check, info, help, version;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

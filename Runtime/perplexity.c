@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "levels.h"
 #include "output.h"
 #include "threads.h"
 
@@ -57,12 +58,12 @@ static bool score_window(scorer *s, const int32_t *tokens, int64_t window, lmmc_
   int64_t half = window / 2, count;
   for (int64_t at = 0; at < half; at += count) {
     count = half - at < m->chunk ? half - at : m->chunk;
-    run(s, m->prefill, tokens, count, at);
+    run(s, lmmc_program_code()->prefill, tokens, count, at);
   }
   // The last token is only foretold.
   for (int64_t at = half; at < window - 1; at += count) {
     count = window - 1 - at < m->score_rows ? window - 1 - at : m->score_rows;
-    run(s, m->score, tokens, count, at);
+    run(s, lmmc_program_code()->score, tokens, count, at);
 #pragma omp parallel for
     for (int64_t i = 0; i < count; i++)
       s->rows[i] = surprise(scores + i * m->vocabulary, m->vocabulary, tokens[at + i + 1]);

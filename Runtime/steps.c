@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "levels.h"
 #include "profile.h"
 #include "threads.h"
 
@@ -38,10 +39,10 @@ const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *mem
   float *rows = values(memory, model->vision_rows) + row * (size_t)index;
   double begin = lmmc_clock();
   memcpy(memory->arena + model->image, picture, lmmc_picture_bytes(model));
-  model->vision(memory);
+  lmmc_program_code()->vision(memory);
   *vision += since(begin, "vision");
   begin = lmmc_clock();
-  model->project(memory);
+  lmmc_program_code()->project(memory);
   memcpy(rows, values(memory, model->projected), row * sizeof *rows);
   *project += since(begin, "project");
   return rows;
@@ -54,7 +55,7 @@ double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lm
   for (size_t at = 0, count; at < tokens->count; at += count) {
     count = tokens->count - at < (size_t)model->chunk ? tokens->count - at : (size_t)model->chunk;
     memcpy(memory->arena + model->tokens, tokens->values + at, count * sizeof *tokens->values);
-    model->prefill(memory, (int64_t)count, (int64_t)at);
+    lmmc_program_code()->prefill(memory, (int64_t)count, (int64_t)at);
   }
   return since(begin, "prefill");
 }
@@ -62,6 +63,6 @@ double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lm
 double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position) {
   double begin = lmmc_clock();
   memcpy(memory->arena + model->tokens, &token, sizeof token);
-  model->decode(memory, position);
+  lmmc_program_code()->decode(memory, position);
   return since(begin, "decode");
 }

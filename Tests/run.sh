@@ -63,7 +63,7 @@ fi
 # ---- C: each program plain with both compilers, and under the sanitizers
 runtime=$root/Runtime
 sanitizers="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
-openblas=$(ls -d /usr/lib/*/openblas-openmp 2>/dev/null | head -1)
+openblas=$(ls -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" 2>/dev/null)
 includes="-I$runtime -I$runtime/attach/include -I/usr/include/$(basename "$(dirname "$openblas")")/openblas-openmp"
 libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz -L$openblas -lopenblas -lm"
 

@@ -47,8 +47,12 @@ def blob(file, lmmc, scratch):
                  **{f"layers.0.{n}_layernorm": (width,) for n in ("input", "post_attention")})
     true_width.write({f"model.{name}.weight": np.ones(shape, np.float16) for name, shape in names.items()}, model, "model.safetensors")
     subprocess.run([lmmc, "compile", model, "--emit", "c", "-o", sources, "--quiet", "--precision", "f32"], check=True)
-    with open(os.path.join(sources, "model.c"), encoding="utf-8") as source:
-        offset, size = (int(re.search(rf"\.tokenizer_{name} = (\d+)", text)[1]) for text in [source.read()] for name in ("offset", "bytes"))
+    text = ""
+    for name in os.listdir(sources):
+        if name.endswith(".c"):
+            with open(os.path.join(sources, name), encoding="utf-8") as source:
+                text += source.read()
+    offset, size = (int(re.search(rf"\.tokenizer_{field} = (\d+)", text)[1]) for field in ("offset", "bytes"))
     with open(os.path.join(sources, "weights.bin"), "rb") as source, open(os.path.join(scratch, "fuzz.blob"), "wb") as target:
         source.seek(offset)
         target.write(source.read(size))

@@ -1,10 +1,10 @@
 // How attention is shared out among the threads, and which variant does it.
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "attention_variant.h"
 #include "cache_rows.h"
+#include "packed_target.h"
 #include "parallel.h"
 #include "profile.h"
 #include "vector_math.h"
@@ -21,6 +21,11 @@ static const lmmc_attention_variant *const variants[] = {
     &lmmc_attention_avx2,
     &lmmc_attention_avx512,
     &lmmc_attention_avx512bf16,
+#elif defined(__aarch64__)
+    &lmmc_attention_neon,
+#if defined(LMMC_ARM_EXTENSIONS)
+    &lmmc_attention_bfmmla,
+#endif
 #endif
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
@@ -162,7 +167,7 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
 const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round) {
   const lmmc_attention_variant *best = variants[0];
   for (int i = 1; i < VARIANTS; i++)
-    if (!(variants[i]->needs & ~cpu.features) && (may_round || !variants[i]->rounds)) best = variants[i];
+    if (variants[i] && !(variants[i]->needs & ~cpu.features) && (may_round || !variants[i]->rounds)) best = variants[i];
   return best;
 }
 
@@ -171,11 +176,7 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
 static const lmmc_attention_variant *exact, *rounding;
 
 __attribute__((constructor)) static void choose(void) {
-  lmmc_cpu cpu = lmmc_this_cpu();
-  const char *level = getenv("LMMC_ISA");
-  char message[256];
-  // A level that is none is reported where the products are chosen, and ends the program.
-  if (level && *level) lmmc_limit_cpu(&cpu, level, message);
+  const lmmc_cpu cpu = lmmc_usable_cpu();
   exact = lmmc_attention_choose(cpu, false), rounding = lmmc_attention_choose(cpu, true);
 }
 

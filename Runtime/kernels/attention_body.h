@@ -1,5 +1,6 @@
 // Attention in f32 arithmetic on vectors of LANES floats. Each file that includes this names its variant:
-//   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_NEEDS: the CPU's features.
+//   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_NEEDS: the CPU's features;
+//   ATTENTION_FEW, if it is defined: its own function for few queries.
 #include <math.h>
 #include <string.h>
 
@@ -64,15 +65,6 @@ static void transpose_keys(int64_t count, int64_t d, const float *keys, int64_t 
       for (int64_t i = 0; i < 8; i++) out[(e + i) * KEYS + key] = keys[key * stride + e + i];
   for (; e < d; e++)
     for (int64_t key = 0; key < count; key++) out[e * KEYS + key] = keys[key * stride + e];
-}
-
-// scores[row][key] = q[row] . k[key], where few rows are not worth a transposition.
-static void dot_scores(int64_t rows, int64_t count, int64_t d, const float *q, float_rows k, int64_t width, float *scores) {
-  int64_t key = 0;
-  for (; key + 4 <= count; key += 4)
-    for (int64_t r = 0; r < rows; r++) dot_four(d, q + r * d, k.first + key * k.stride, k.stride, scores + r * width + key);
-  for (; key < count; key++)
-    for (int64_t r = 0; r < rows; r++) scores[r * width + key] = dot_one(d, q + r * d, k.first + key * k.stride);
 }
 
 // Turns the scores of one row into weights over the new maximum, zeros past `count`, and brings what is there to the same scale.
@@ -147,6 +139,17 @@ static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t 
   }
 }
 
+#if !defined(ATTENTION_FEW)
+#define ATTENTION_FEW few
+// scores[row][key] = q[row] . k[key], where few rows are not worth a transposition.
+static void dot_scores(int64_t rows, int64_t count, int64_t d, const float *q, float_rows k, int64_t width, float *scores) {
+  int64_t key = 0;
+  for (; key + 4 <= count; key += 4)
+    for (int64_t r = 0; r < rows; r++) dot_four(d, q + r * d, k.first + key * k.stride, k.stride, scores + r * width + key);
+  for (; key < count; key++)
+    for (int64_t r = 0; r < rows; r++) scores[r * width + key] = dot_one(d, q + r * d, k.first + key * k.stride);
+}
+
 // A few keys of all heads at a time, so that memory is read in long runs.
 static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                 lmmc_attention_partial p) {
@@ -174,9 +177,10 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
     }
   }
 }
+#endif
 
 static int64_t max_rows(int64_t head_size) {
   return attention_smaller(MAX_ROWS, TILE_FLOATS / head_size / TILE_ROWS * TILE_ROWS);
 }
 
-const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, ATTENTION_NEEDS, false, max_rows, block, few};
+const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, ATTENTION_NEEDS, false, max_rows, block, ATTENTION_FEW};

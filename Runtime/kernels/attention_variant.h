@@ -30,7 +30,7 @@ enum {
   LMMC_ATTENTION_FEW_ROWS = 8,    // of a key head, up to which reading the keys is the work
 };
 
-// Every variant of this build, the plainest first.
+// Every variant, the plainest first; NULL for one that the program was compiled without.
 const lmmc_attention_variant *const *lmmc_attention_variants(int *count);
 
 // The best one for `cpu`, among those that do not round or among all.
@@ -40,7 +40,11 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
 
 extern const lmmc_attention_variant lmmc_attention_plain;
 #if defined(__x86_64__)
-extern const lmmc_attention_variant lmmc_attention_avx2, lmmc_attention_avx512, lmmc_attention_avx512bf16;
+extern const lmmc_attention_variant lmmc_attention_avx2 LMMC_OPTIONAL, lmmc_attention_avx512 LMMC_OPTIONAL, lmmc_attention_avx512bf16 LMMC_OPTIONAL;
+#elif defined(__aarch64__)
+extern const lmmc_attention_variant lmmc_attention_neon, lmmc_attention_bfmmla;
+void lmmc_attention_few_neon(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                             lmmc_attention_partial p);
 #endif
 
 static inline int64_t attention_smaller(int64_t a, int64_t b) { return a < b ? a : b; }

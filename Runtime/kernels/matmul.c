@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lanes.h"
+#include "level.h"
 #include "parallel.h"
 #include "profile.h"
 #include "vector_math.h"
@@ -91,5 +92,3 @@ void lmmc_matmul_f32(lmmc_matmul product) {
   lmmc_profile_end(begin, (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k}, 2 * m * n * k,
                    4 * (n * k + m * k + m * n * (product.addend ? 2 : 1)));
 }
-
-const char *lmmc_blas_core(void) { return openblas_get_corename(); }

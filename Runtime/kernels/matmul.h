@@ -3,6 +3,8 @@
 #define LMMC_MATMUL_H
 #include <stdint.h>
 
+#include "level.h"
+
 typedef enum { LMMC_IDENTITY, LMMC_GELU, LMMC_QUICK_GELU, LMMC_SILU } lmmc_activation;
 
 // out = activation(x . transpose(weight) + bias + addend). Rows are consecutive floats; a stride counts floats from row to row.
@@ -21,6 +23,7 @@ typedef struct {
 } lmmc_matmul;
 
 // OpenBLAS for many rows; for few, where reading the weights is the work, a kernel that reads them once.
+#define lmmc_matmul_f32 LMMC_LEVELED(lmmc_matmul_f32)
 void lmmc_matmul_f32(lmmc_matmul product);
 
 // The core type whose kernels OpenBLAS runs.

@@ -8,12 +8,6 @@
 #include "packed_variant.h"
 #include "profile.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#elif defined(__aarch64__)
-#include <sys/auxv.h>
-#endif
-
 enum {
   SSE42 = LMMC_CPU_SSE42,
   AVX2 = SSE42 | LMMC_CPU_AVX2,
@@ -52,42 +46,6 @@ enum { COUNT = sizeof variants / sizeof *variants };
 int lmmc_variant_count(void) { return COUNT; }
 const lmmc_variant *lmmc_variant_at(int index) { return &variants[index]; }
 
-#if defined(__x86_64__)
-// CPUID by hand: clang 14 cannot name AVX-VNNI, and an operating system must save the registers.
-lmmc_cpu lmmc_this_cpu(void) {
-  unsigned a, b, c, d, low, high, extended_a = 0, extended_b = 0, extended_c = 0;
-  lmmc_cpu cpu = {0};
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return cpu;
-  if (c >> 20 & 1) cpu.features |= LMMC_CPU_SSE42;
-  const unsigned fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
-  if ((c & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return cpu;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  if ((low & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &extended_b, &extended_c, &d)) return cpu;
-  if (a >= 1 && !__get_cpuid_count(7, 1, &extended_a, &b, &c, &d)) extended_a = 0;
-  if (!(extended_b >> 5 & 1)) return cpu;
-  cpu.features |= LMMC_CPU_AVX2;
-  if (extended_a >> 4 & 1) cpu.features |= LMMC_CPU_AVXVNNI;
-  const unsigned f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-  if ((low & 0xe6) != 0xe6 || (extended_b & f_dq_bw_vl) != f_dq_bw_vl) return cpu;
-  cpu.features |= LMMC_CPU_AVX512;
-  if (extended_c >> 11 & 1) cpu.features |= LMMC_CPU_AVX512VNNI;
-  if (extended_a >> 5 & 1) cpu.features |= LMMC_CPU_AVX512BF16;
-  return cpu;
-}
-#elif defined(__aarch64__)
-// The bits are the kernel's; older C libraries name only some.
-lmmc_cpu lmmc_this_cpu(void) {
-  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
-  lmmc_cpu cpu = {LMMC_CPU_NEON};
-  if (first >> 20 & 1) cpu.features |= LMMC_CPU_DOTPROD;
-  if (second >> 13 & 1) cpu.features |= LMMC_CPU_I8MM;
-  if (second >> 14 & 1) cpu.features |= LMMC_CPU_BF16;
-  return cpu;
-}
-#else
-lmmc_cpu lmmc_this_cpu(void) { return (lmmc_cpu){0}; }
-#endif
-
 #define CHOOSE(member)                             \
   if (v->member) {                                 \
     choice.code.member = v->member;                \
@@ -118,6 +76,10 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
       strcat(names, v->name);
       continue;
     }
+    if (!v->bf16 && !v->q8) {
+      snprintf(message, 256, "LMMC_ISA is '%s', which this program was compiled without; expected a lower one, or none for the best", v->name);
+      return 1;
+    }
     if (v->needs & ~cpu->features) {
       snprintf(message, 256, "LMMC_ISA is '%s', which this CPU lacks; expected a lower one, or none for the best", v->name);
       return 1;
@@ -131,9 +93,7 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
 
 // ---- the choice of this process, made before main
 
-static lmmc_choice chosen;
-
-__attribute__((constructor)) static void choose(void) {
+lmmc_cpu lmmc_usable_cpu(void) {
   lmmc_cpu cpu = lmmc_this_cpu();
   const char *level = getenv("LMMC_ISA");
   char message[256];
@@ -142,8 +102,12 @@ __attribute__((constructor)) static void choose(void) {
     fprintf(stderr, "error: %s\n", message);
     _exit(code);
   }
-  chosen = lmmc_choose(cpu);
+  return cpu;
 }
+
+static lmmc_choice chosen;
+
+__attribute__((constructor)) static void choose(void) { chosen = lmmc_choose(lmmc_usable_cpu()); }
 
 static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation, const char *variant) {
   const double begin = lmmc_profile_begin();

@@ -74,10 +74,14 @@ void lmmc_quantize_q8_plain(int64_t k, const float *x, void *out) {
     }
     const float inverse = 127 / greatest;
     scales[b] = greatest / 127;
+    // By way of int32_t, without which compilers find no vector code.
+    int32_t sum = 0;
     for (int64_t i = 0; i < depth; i++) {
-      codes[i] = (int8_t)__builtin_rintf(x[first + i] * inverse);
-      sums[b] += codes[i];
+      const int32_t code = (int32_t)__builtin_rintf(x[first + i] * inverse);
+      codes[i] = (int8_t)code;
+      sum += code;
     }
+    sums[b] = sum;
   }
 }
 

@@ -3,6 +3,7 @@
 #define LMMC_PACKED_VARIANT_H
 #include <string.h>
 
+#include "cpu.h"
 #include "packed.h"
 
 // A few rows of x by one panel, over some consecutive blocks of K.
@@ -49,25 +50,6 @@ typedef void lmmc_finish_kernel(int64_t rows, int64_t columns, const float *sums
 
 typedef void lmmc_quantize_kernel(int64_t k, const float *x, void *out);
 
-typedef enum {
-  LMMC_CPU_SSE42 = 1 << 0,
-  LMMC_CPU_AVX2 = 1 << 1,  // with FMA and F16C
-  LMMC_CPU_AVXVNNI = 1 << 2,
-  LMMC_CPU_AVX512 = 1 << 3,  // F, BW, DQ, VL
-  LMMC_CPU_AVX512VNNI = 1 << 4,
-  LMMC_CPU_AVX512BF16 = 1 << 5,
-  LMMC_CPU_NEON = 1 << 6,
-  LMMC_CPU_DOTPROD = 1 << 7,
-  LMMC_CPU_I8MM = 1 << 8,
-  LMMC_CPU_BF16 = 1 << 9,
-} lmmc_cpu_feature;
-
-typedef struct {
-  uint32_t features;
-} lmmc_cpu;
-
-lmmc_cpu lmmc_this_cpu(void);
-
 // One instruction set: what it needs, and its code; NULL where it has nothing better than those before it.
 typedef struct {
   const char *name;
@@ -77,15 +59,22 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } lmmc_variant;
 
+// A program need not have the code of every instruction set: what its target leaves out is NULL.
+#ifndef LMMC_OPTIONAL
+#define LMMC_OPTIONAL
+#endif
+#define LMMC_PRODUCT extern const lmmc_product LMMC_OPTIONAL
 extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
-extern const lmmc_product lmmc_bf16_sse42, lmmc_q8_sse42, lmmc_q4_sse42;
-extern const lmmc_product lmmc_bf16_avx2, lmmc_q8_avx2, lmmc_q4_avx2, lmmc_q8_avxvnni, lmmc_q4_avxvnni;
-extern const lmmc_product lmmc_bf16_avx512, lmmc_q8_avx512, lmmc_q4_avx512, lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
-extern const lmmc_product lmmc_bf16_neon, lmmc_q8_neon, lmmc_q4_neon, lmmc_q8_dotprod, lmmc_q4_dotprod, lmmc_q8_i8mm, lmmc_q4_i8mm;
-extern const lmmc_product lmmc_bf16_bfdot;
-lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_q8_avx2, lmmc_quantize_q8_avx512;
-lmmc_quantize_kernel lmmc_quantize_bf16_plain, lmmc_quantize_bf16_avx2, lmmc_quantize_bf16_avx512;
-lmmc_finish_kernel lmmc_finish_plain, lmmc_finish_avx2, lmmc_finish_avx512;
+LMMC_PRODUCT lmmc_bf16_sse42, lmmc_q8_sse42, lmmc_q4_sse42;
+LMMC_PRODUCT lmmc_bf16_avx2, lmmc_q8_avx2, lmmc_q4_avx2, lmmc_q8_avxvnni, lmmc_q4_avxvnni;
+LMMC_PRODUCT lmmc_bf16_avx512, lmmc_q8_avx512, lmmc_q4_avx512, lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
+LMMC_PRODUCT lmmc_bf16_neon, lmmc_q8_neon, lmmc_q4_neon, lmmc_q8_dotprod, lmmc_q4_dotprod, lmmc_q8_i8mm, lmmc_q4_i8mm;
+LMMC_PRODUCT lmmc_bf16_bfdot;
+#undef LMMC_PRODUCT
+lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain;
+LMMC_OPTIONAL lmmc_quantize_kernel lmmc_quantize_q8_avx2, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx2, lmmc_quantize_bf16_avx512;
+lmmc_finish_kernel lmmc_finish_plain;
+LMMC_OPTIONAL lmmc_finish_kernel lmmc_finish_avx2, lmmc_finish_avx512;
 lmmc_piece_kernel lmmc_tile_q8_avx512vnni;
 
 // The table: better ones later; the first needs nothing and is complete.
@@ -101,7 +90,7 @@ typedef struct {
 lmmc_choice lmmc_choose(lmmc_cpu cpu);
 
 // Takes from `cpu` what the variant named `level` does not need. 0, or the exit code with one line in `message`: 2 for an unknown name,
-// 1 for a variant that `cpu` lacks.
+// 1 for a variant that `cpu` or the program lacks.
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 
 // The product with code and threads of its caller's choice, for tests and benchmarks.

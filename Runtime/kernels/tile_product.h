@@ -6,7 +6,11 @@
 #include "lanes.h"
 
 // Rows and vectors of sums that fit into the registers beside the operands.
+#if defined(__aarch64__)
+enum { TILE_ROWS = 6, TILE_VECTORS = 4 };
+#else
 enum { TILE_ROWS = 6, TILE_VECTORS = LANES == 16 ? 4 : 2 };
+#endif
 
 // c[rows][vectors * LANES] += a[rows][depth] . b[depth][vectors * LANES]; rows and vectors are constants once inlined.
 static inline __attribute__((always_inline)) void tile_panel(int rows, int vectors, int64_t depth, const float *a, int64_t a_stride,

@@ -33,8 +33,12 @@ static inline float lmmc_exp(float value) {
 
 // erf(x), at most 1.5e-7 off. erfc(t) = e^(-t Q(t)) on 0 <= t <= 4 with Q fitted to the least absolute error.
 static inline float lmmc_erf(float x) {
-  float t = x < 0 ? -x : x;
-  t = t > 4.0f ? 4.0f : t;
+  // As integers, for the reason that lmmc_exp has. NaN becomes 1, which no caller takes for the result.
+  uint32_t bits;
+  float t, erf;
+  memcpy(&bits, &x, sizeof bits);
+  const uint32_t magnitude = bits & 0x7fffffff, limit = 0x40800000, limited = magnitude < limit ? magnitude : limit;  // 4
+  memcpy(&t, &limited, sizeof t);
   float q = -8.0436484e-6f;
   q = q * t + 1.0602512e-4f;
   q = q * t + -5.8794528e-4f;
@@ -44,8 +48,12 @@ static inline float lmmc_erf(float x) {
   q = q * t + 0.10279921f;
   q = q * t + 0.63661611f;
   q = q * t + 1.1283793f;
-  const float erf = 1.0f - lmmc_exp(-t * q);
-  return x < 0 ? -erf : erf;
+  const float size = 1.0f - lmmc_exp(-t * q);
+  uint32_t signed_bits;
+  memcpy(&signed_bits, &size, sizeof size);
+  signed_bits |= bits & 0x80000000;
+  memcpy(&erf, &signed_bits, sizeof erf);
+  return erf;
 }
 
 static inline float lmmc_gelu(float x) { return 0.5f * x * (1.0f + lmmc_erf(x * 0.70710678f)); }

@@ -6,44 +6,53 @@ import Support
 public struct EmittedFile: Hashable, Sendable {
     public var name: String
     public var text: String
+    /// Compiled once for each level of a target
+    public var isLeveled: Bool
 
-    public init(name: String, text: String) {
+    public init(name: String, text: String, isLeveled: Bool = false) {
         self.name = name
         self.text = text
+        self.isLeveled = isLeveled
     }
 }
 
-/// The C text of a plan: one file, `model.c`, which includes `lmmc.h` and `kernels/kernels.h` of Runtime/ and defines `lmmc_program`.
+/// The C text of a plan. `model.c` is what it computes, on `lmmc.h` and `kernels/kernels.h` of Runtime/; it defines `lmmc_code` and is compiled
+/// once for each level of a target. `program.c` is what it says about itself, `lmmc_program`.
 public func emitProgram(_ plan: Plan, _ program: ProgramDescription) -> [EmittedFile] {
-    [EmittedFile(name: "model.c", text: ModelPrinter(plan, program).text)]
+    let symbols = Symbols(plan)
+    return [
+        EmittedFile(name: "model.c", text: ModelPrinter(plan, symbols, version: program.version).text, isLeveled: true),
+        EmittedFile(name: "program.c", text: DescriptionPrinter(plan, symbols, program).text),
+    ]
 }
 
 /// Prints model.c from top to bottom.
 private struct ModelPrinter {
     private let plan: Plan
-    private let program: ProgramDescription
     private let symbols: Symbols
     private(set) var text = ""
 
-    init(_ plan: Plan, _ program: ProgramDescription) {
+    init(_ plan: Plan, _ symbols: Symbols, version: String) {
         self.plan = plan
-        self.program = program
-        symbols = Symbols(plan)
-        printHead()
+        self.symbols = symbols
+        printHead(version)
         printMemory()
         printWeights()
         printLayers()
         printEntries()
-        printProgram()
+        section("the program")
+        line("\nconst lmmc_code LMMC_LEVELED(lmmc_code) = {")
+        for entry in plan.entries { line("    .\(entry.name) = \(entry.name),") }
+        line("};")
     }
 
     private mutating func line(_ line: String = "") { text += line + "\n" }
 
     private mutating func section(_ title: String) { line("\n// ---- \(title) " + String(repeating: "-", count: max(4, 112 - title.count))) }
 
-    private mutating func printHead() {
+    private mutating func printHead(_ version: String) {
         let weights = byteCountText(UInt64(plan.weightBytes)), arena = byteCountText(UInt64(plan.arenaBytes))
-        line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(program.version)): \(weights) of weights, \(arena) of arena.")
+        line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(version)): \(weights) of weights, \(arena) of arena.")
         line("// T is the length of the sequence that a call processes (at most \(plan.chunk)), P its position in the KV cache.")
         line("#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n")
         line("#include \"kernels/kernels.h\"\n#include \"lmmc.h\"")
@@ -165,11 +174,17 @@ private struct ModelPrinter {
             line("}")
         }
     }
+}
 
-    // MARK: - lmmc_program
+/// Prints program.c.
+private struct DescriptionPrinter {
+    private let program: ProgramDescription
+    private(set) var text = ""
 
-    private mutating func printProgram() {
-        section("the program")
+    init(_ plan: Plan, _ symbols: Symbols, _ program: ProgramDescription) {
+        self.program = program
+        line("// What \(comment(plan.moduleName)) says about itself.")
+        line("#include \"lmmc.h\"")
         line("\nconst lmmc_model lmmc_program = {")
         field("version", literal(program.version))
         field("info", literal(program.info))
@@ -198,11 +213,13 @@ private struct ModelPrinter {
         field("attachment_bytes", "\(program.attachmentBytes)")
         field("tokenizer_offset", "\(program.tokenizerOffset)")
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
+        if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
-        for (name, region) in symbols.regions where region.role != .scratch { field(region.name, name) }
-        for entry in plan.entries { field(entry.name, entry.name) }
+        for (_, region) in symbols.regions where region.role != .scratch { field(region.name, "\(region.offset)") }
         line("};")
     }
+
+    private mutating func line(_ line: String) { text += line + "\n" }
 
     private mutating func printTemplate() {
         let template = program.template

@@ -51,6 +51,8 @@ public struct ProgramDescription: Sendable {
     /// Bytes, from the start of the attachment.
     public var tokenizerOffset: Int
     public var tokenizerBytes: Int
+    /// Where the sums of the bytes before stand; 0 without any
+    public var sumsOffset: Int
     public var attachmentBytes: Int
 
     /// LMMC_MAX_EOS of Runtime/lmmc.h.
@@ -59,7 +61,7 @@ public struct ProgramDescription: Sendable {
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(
         version: String, info: String, vision: Vision?, context: Int, template: PromptTemplate, addsBOS: Bool, bos: Int32, eos: [Int32],
-        tokenizerOffset: Int, tokenizerBytes: Int, attachmentBytes: Int
+        tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0, attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {
             throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
@@ -80,6 +82,7 @@ public struct ProgramDescription: Sendable {
         self.eos = eos
         self.tokenizerOffset = tokenizerOffset
         self.tokenizerBytes = tokenizerBytes
+        self.sumsOffset = sumsOffset
         self.attachmentBytes = attachmentBytes
     }
 }

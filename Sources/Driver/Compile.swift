@@ -13,19 +13,22 @@ public struct CompileOptions: Sendable {
     /// `executable` or `c`
     public var emit: String
     public var cc: String?
+    /// `static` or `dynamic`; nil: static where the compiler can
+    public var link: String?
     public var dumpIR: String?
     public var passes: PassOptions
     public var jobs: Int?
     public var verbosity: Verbosity
 
     public init(
-        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, dumpIR: String? = nil,
+        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, link: String? = nil, dumpIR: String? = nil,
         passes: PassOptions = PassOptions(), jobs: Int? = nil, verbosity: Verbosity = .normal
     ) {
         self.model = model
         self.output = output
         self.emit = emit
         self.cc = cc
+        self.link = link
         self.dumpIR = dumpIR
         self.passes = passes
         self.jobs = jobs
@@ -38,6 +41,9 @@ extension Lmmc {
     public static func compile(_ options: CompileOptions) throws(Diagnostic) {
         guard ["executable", "c"].contains(options.emit) else {
             throw .usage("unknown value \(quoted(options.emit))", at: .option("--emit"), expected: "'executable' or 'c'")
+        }
+        if let link = options.link, !["static", "dynamic"].contains(link) {
+            throw .usage("unknown value \(quoted(link))", at: .option("--link"), expected: "'static' or 'dynamic'")
         }
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
@@ -59,6 +65,7 @@ extension Lmmc {
 struct Compilation {
     let options: CompileOptions
     let progress: Progress
+    let target: Target
     let front: FrontEnd
     let module: Module
     let plan: Plan
@@ -69,6 +76,7 @@ struct Compilation {
         self.options = options
         self.progress = progress
         try options.model.validate()
+        target = try Target.named(options.model.target, levels: options.model.targetLevels)
         let front = try progress.stage("open", detail: { (front: FrontEnd) in
             let checkpoint = front.checkpoint
             return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
@@ -99,10 +107,10 @@ struct Compilation {
         defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
             () throws(Diagnostic) in
-            try Toolchain.find(cc: options.cc, needsBLAS: plan.hasFloat32Products, progress: progress)
+            try Toolchain.find(cc: options.cc, target: target, link: options.link, needsBLAS: plan.hasFloat32Products, progress: progress)
         }
         let program = folder.file("program")
-        try buildProgram(toolchain, program, folder)
+        let needs = try buildProgram(toolchain, program, folder)
         let written = layout.totalBytes
         try progress.stage("weights", totalBytes: written) { () throws(Diagnostic) in
             try AtomicFile.write(path: options.output, executable: true) { file throws(Diagnostic) in
@@ -111,72 +119,107 @@ struct Compilation {
                 try packager.finish()
             }
         }
+        if let needs, options.verbosity != .quiet { writeStandardError("\(padded("needs", 10)) \(needs.text)\n") }
     }
 
-    /// The weights and the tokenizer at their places behind `base`.
+    /// The weights, the tokenizer and the sums at their places behind `base`.
     func writeAttachment(to descriptor: Int32, at base: Int, path: String) throws(Diagnostic) {
-        let file = StreamedFile(descriptor, path: path)
+        let sums = AttachmentSums(of: layout.sumsOffset)
+        let file = StreamedFile(descriptor, path: path, base: base, sums: sums)
         let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint)
         let progress = progress
         try writer.write(to: file, at: base) { progress.advance($0) }
         try file.write(tokenizer, at: base + layout.tokenizerOffset)
-        progress.advance(tokenizer.count)
+        try file.write(sums.values, at: base + layout.sumsOffset)
+        progress.advance(layout.totalBytes - layout.tokenizerOffset)
     }
 
-    /// The emitted C files; `toolchain` is nil when somebody else will compile them.
-    func emittedFiles(_ toolchain: Toolchain?) throws(Diagnostic) -> [EmittedFile] {
-        let description = try front.describe(plan, layout, options: options.model, compilerVersion: toolchain?.version)
+    /// The emitted C files; `build` is nil when somebody else will compile them.
+    func emittedFiles(_ build: BuildFacts?) throws(Diagnostic) -> [EmittedFile] {
+        let description = try front.describe(plan, layout, options: options.model, target: target, build: build)
         return emitProgram(plan, description)
     }
 
-    private func buildProgram(_ toolchain: Toolchain, _ program: String, _ folder: TemporaryFolder) throws(Diagnostic) {
+    /// Compiles and links. A dynamic program is linked once to see what it needs, and once more when it can say so.
+    private func buildProgram(_ toolchain: Toolchain, _ program: String, _ folder: TemporaryFolder) throws(Diagnostic) -> DynamicNeeds? {
+        var facts = BuildFacts(compilerVersion: toolchain.version, mode: toolchain.mode)
         let runtime = runtimeFiles.filter { !$0.isPackager }
         let emitted = try progress.stage("emit", detail: { (files: [EmittedFile]) in
             byteCountText(UInt64(files.reduce(0) { $0 + $1.text.utf8.count })) + " of C"
         }) { () throws(Diagnostic) in
-            let emitted = try emittedFiles(toolchain)
+            let emitted = try emittedFiles(facts)
             try RuntimeFile.write(runtime, to: folder.path)
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
             return emitted
         }
-        // The emitted file takes longest, so it goes first.
-        let own = emitted.map(\.name).filter { $0.hasSuffix(".c") }
-        let shared = runtime.filter(\.isCompiled).map(\.path)
+        let units = compiledUnits(emitted)
         let cache = ObjectCache(toolchain)
-        try progress.stage("compile", detail: { (known: Int) in
-            "\(own.count + shared.count) files" + (known > 0 ? ", \(known) of them compiled before" : "")
-        }) { () throws(Diagnostic) in
-            func build(_ sources: [String]) throws(Diagnostic) {
-                try inParallel(sources.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
-                    let (source, object) = (sources[index], object(of: sources[index], in: folder))
-                    try toolchain.compile(folder.file(source), to: object, include: [folder.path], in: folder, progress: progress)
-                    if shared.contains(source) { cache.keep(object, of: source) }
-                }
+        func build(_ units: [CompiledUnit]) throws(Diagnostic) {
+            try inParallel(units.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
+                let unit = units[index], object = folder.file(unit.objectName)
+                try toolchain.compile(
+                    folder.file(unit.source), level: unit.level, to: object, include: [folder.path], in: folder, progress: progress)
+                if !unit.isEmitted { cache.keep(object, as: unit.objectName) }
             }
-            let known = shared.filter { cache.object(of: $0) != nil }
-            try build(own + shared.filter { !known.contains($0) })
-            let objects = (own + shared).map { known.contains($0) ? cache.object(of: $0) ?? "" : object(of: $0, in: folder) }
+        }
+        func link(known: [CompiledUnit] = []) throws(Diagnostic) {
+            let objects = units.map { known.contains($0) ? cache.object($0.objectName) ?? "" : folder.file($0.objectName) }
+            try toolchain.link(objects, to: program, in: folder, progress: progress)
+        }
+        let known = try progress.stage("compile", detail: { (known: [CompiledUnit]) in
+            "\(units.count) files" + (known.isEmpty ? "" : ", \(known.count) of them compiled before")
+        }) { () throws(Diagnostic) in
+            let known = units.filter { !$0.isEmitted && cache.object($0.objectName) != nil }
+            try build(units.filter { !known.contains($0) })
             do throws(Diagnostic) {
-                try toolchain.link(objects, to: program, in: folder, progress: progress)
-                return known.count
+                try link(known: known)
+                return known
             } catch {
                 guard !known.isEmpty else { throw error }
                 // A damaged cache must not be the reason.
                 progress.verbose("linking failed, so all files are compiled anew: \(error.message)")
                 try build(known)
-                try toolchain.link((own + shared).map { object(of: $0, in: folder) }, to: program, in: folder, progress: progress)
-                return 0
+                try link()
+                return []
             }
         }
+        guard toolchain.mode == .dynamic else { return nil }
+        let needs = try DynamicNeeds(path: program)
+        facts.needs = needs
+        for file in try emittedFiles(facts) where !file.isLeveled {
+            try writeFile(folder.file(file.name), file.text)
+            try build(units.filter { $0.source == file.name })
+        }
+        try link(known: known)
+        return needs
     }
 
-    private func object(of source: String, in folder: TemporaryFolder) -> String { folder.file(source.replacing("/", with: "-") + ".o") }
+    /// What is compiled, in the order to start with: the emitted code takes longest.
+    func compiledUnits(_ emitted: [EmittedFile]) -> [CompiledUnit] {
+        func units(_ source: String, isEmitted: Bool, isLeveled: Bool) -> [CompiledUnit] {
+            (isLeveled ? target.levels.map(Optional.some) : [nil]).map { CompiledUnit(source: source, level: $0, isEmitted: isEmitted) }
+        }
+        return emitted.filter { $0.name.hasSuffix(".c") }.flatMap { units($0.name, isEmitted: true, isLeveled: $0.isLeveled) }
+            + runtimeFiles.filter(\.isCompiled).flatMap { units($0.path, isEmitted: false, isLeveled: $0.isLeveled) }
+    }
 
-    /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the file that does.
-    var runtimeFiles: [RuntimeFile] { RuntimeFile.all.filter { plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("cblas_") } }
+    /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the files that do.
+    var runtimeFiles: [RuntimeFile] {
+        RuntimeFile.all.filter { !target.leavesOut($0) && (plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("<cblas.h>")) }
+    }
 
     /// What a program without weights takes at most, OpenBLAS included.
     static let programBytes = 64 << 20
+}
+
+/// A C file as it is compiled once; `level` is nil for a file that is the same on all.
+struct CompiledUnit: Sendable, Equatable {
+    var source: String
+    var level: Target.Level?
+    /// Of this model; else of the runtime
+    var isEmitted: Bool
+
+    var objectName: String { source.replacing("/", with: "-") + (level.map { ".\($0.symbol)" } ?? "") + ".o" }
 }
 
 extension StageRecord {

@@ -22,10 +22,13 @@ public struct ModelOptions: Sendable {
     public var template: String?
     public var precision: PrecisionPolicy
     public var target: String
+    /// Nil: every level of the target
+    public var targetLevels: [String]?
 
     public init(
         model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
-        template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = "native"
+        template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = ModelOptions.defaultTarget,
+        targetLevels: [String]? = nil
     ) {
         self.model = model
         self.context = context
@@ -35,18 +38,17 @@ public struct ModelOptions: Sendable {
         self.template = template
         self.precision = precision
         self.target = target
+        self.targetLevels = targetLevels
     }
 
+    public static var defaultTarget: String { Target.defaultName }
+    public static var targetNames: [String] { Target.Architecture.allCases.map(\.rawValue) + ["native"] }
+
     public static let defaultPrecision = Precision.int8
-    static let targets = ["x86-64", "aarch64", "native"]
 
     /// Refuses values that no model could make right.
     func validate() throws(Diagnostic) {
-        try check(target, option: "--target", among: Self.targets)
-        guard target == "native" else {
-            throw .usage(
-                "code for every level of target \(quoted(target)) does not exist yet", at: .option("--target"), expected: "'native'")
-        }
+        _ = try Target.named(target, levels: targetLevels)
         if let template { try check(template, option: "--template", among: PromptTemplate.builtIn.map(\.name) + [PromptTemplate.own]) }
         if let context, context < 1 {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")

@@ -18,9 +18,11 @@ struct ObjectCache: Sendable {
             return
         }
         var hash = Fingerprint()
-        hash.add(
-            [Lmmc.version, toolchain.compiler, toolchain.version, HostCPU.current.name, HostCPU.current.features.joined(separator: " ")]
-                + toolchain.compileFlags)
+        // What 'native' means is this machine's; the levels of other targets are in the names of the objects, their flags here.
+        let target = toolchain.target
+        let flags = target.isNative
+            ? [HostCPU.current.name] + HostCPU.current.features : Target.every(target.architecture).levels.flatMap(\.allFlags)
+        hash.add([Lmmc.version, toolchain.compiler, toolchain.version] + toolchain.compileFlags + flags)
         for file in RuntimeFile.all {
             hash.add([file.path])
             hash.add(file.bytes)
@@ -54,16 +56,16 @@ struct ObjectCache: Sendable {
         }
     }
 
-    private func place(of source: String) -> String? { folder.map { joinedPath($0, source.replacing("/", with: "-") + ".o") } }
+    private func place(_ name: String) -> String? { folder.map { joinedPath($0, name) } }
 
-    /// The object of a runtime file, where it is known.
-    func object(of source: String) -> String? {
-        guard let path = place(of: source), fileKind(path) == .regular else { return nil }
+    /// An object of the runtime, where it is known.
+    func object(_ name: String) -> String? {
+        guard let path = place(name), fileKind(path) == .regular else { return nil }
         return path
     }
 
-    func keep(_ object: String, of source: String) {
-        guard let path = place(of: source), let bytes = try? readFile(object, limit: 1 << 26) else { return }
+    func keep(_ object: String, as name: String) {
+        guard let path = place(name), let bytes = try? readFile(object, limit: 1 << 26) else { return }
         try? AtomicFile.write(path: path) { file throws(Diagnostic) in try file.write(bytes) }
     }
 }

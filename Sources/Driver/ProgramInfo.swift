@@ -3,32 +3,44 @@ import Checkpoint
 import Plan
 import Support
 
-/// The sizes of an attachment: the weights at the plan's offsets, then the tokenizer.
+/// The sizes of an attachment: the weights at the plan's offsets, then the tokenizer, then the sums of both.
 struct AttachmentLayout {
     var weightBytes: Int
     var tokenizerOffset: Int
     var tokenizerBytes: Int
+    var sumsOffset: Int
     var totalBytes: Int
 
     init(plan: Plan, tokenizer: [UInt8]) throws(Diagnostic) {
-        guard let offset = roundedUp(plan.weightBytes, to: 64), let total = checkedSum([offset, tokenizer.count]) else {
-            throw .error("the weights take more than 2^63 bytes")
-        }
-        (weightBytes, tokenizerOffset, tokenizerBytes, totalBytes) = (plan.weightBytes, offset, tokenizer.count, total)
+        guard let offset = roundedUp(plan.weightBytes, to: 64), let end = checkedSum([offset, tokenizer.count]), let sums = roundedUp(end, to: 64),
+            let total = checkedSum([sums, AttachmentSums.size(of: sums)])
+        else { throw .error("the weights take more than 2^63 bytes") }
+        (weightBytes, tokenizerOffset, tokenizerBytes) = (plan.weightBytes, offset, tokenizer.count)
+        (sumsOffset, totalBytes) = (sums, total)
     }
 }
 
+/// How a program was built.
+struct BuildFacts {
+    /// First line of the C compiler's `--version`
+    var compilerVersion: String
+    var mode: LinkMode
+    /// Of a dynamic executable, once it has been linked
+    var needs: DynamicNeeds?
+}
+
 extension FrontEnd {
-    /// What the emitted program says about itself beyond its plan. `compilerVersion` is the C compiler's, where it is known.
+    /// What the emitted program says about itself beyond its plan. `build` is nil when somebody else will compile it.
     func describe(
-        _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, compilerVersion: String?
+        _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, target: Target, build: BuildFacts? = nil
     ) throws(Diagnostic) -> ProgramDescription {
         let configuration = checkpoint.configuration
         return try ProgramDescription(
-            version: Lmmc.version, info: info(plan, layout, template: templateName, target: options.target, compilerVersion).text(),
+            version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
             vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
-            tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, attachmentBytes: layout.totalBytes)
+            tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, sumsOffset: layout.sumsOffset,
+            attachmentBytes: layout.totalBytes)
     }
 
     private func identifier(_ value: Int) throws(Diagnostic) -> Int32 {
@@ -57,13 +69,14 @@ extension FrontEnd {
     }
 
     private func info(
-        _ plan: Plan, _ layout: AttachmentLayout, template: String, target: String, _ compilerVersion: String?
+        _ plan: Plan, _ layout: AttachmentLayout, template: String, target: Target, _ build: BuildFacts?
     ) -> JSONText {
         let configuration = checkpoint.configuration
         let decoder = configuration.decoder
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", .string(policy.base.rawValue)),
-            ("target", .string("\(target) (\(HostCPU.current.architecture), \(HostCPU.current.name))")),
+            ("target", .string(target.isNative ? "native (\(HostCPU.current.architecture), \(HostCPU.current.name))" : target.name)),
+            ("levels", .array(target.levels.map { .string($0.name) })),
             ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
@@ -78,7 +91,10 @@ extension FrontEnd {
                 ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
             ])))
         members.append(("compiler", .string("lmmc \(Lmmc.version)")))
-        if let compilerVersion { members.append(("c_compiler", .string(compilerVersion))) }
+        if let build {
+            members += [("c_compiler", .string(build.compilerVersion)), ("link", .string(build.mode.rawValue))]
+            if let needs = build.needs { members.append(("needs", needs.json)) }
+        }
         return .object(members)
     }
 

@@ -11,6 +11,8 @@ struct RuntimeFile: @unchecked Sendable {
     /// Part of the packager, not of the program.
     var isPackager: Bool { path.hasPrefix("attach/") }
     var isCompiled: Bool { path.hasSuffix(".c") && !isPackager }
+    /// Compiled once for each level.
+    var isLeveled: Bool { isCompiled && text.contains("#include \"level.h\"") }
 }
 
 extension RuntimeFile {

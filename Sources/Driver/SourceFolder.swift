@@ -10,7 +10,7 @@ enum SourceFolder {
 
     /// The first file of `folder`, as a path in it, that is not one of those that lmmc writes there; nil when all are.
     static func foreignFile(in folder: String, under prefix: String = "") throws(Diagnostic) -> String? {
-        let own = RuntimeFile.all.map(\.path) + ["model.c", "build.sh", weightsName, markName]
+        let own = RuntimeFile.all.map(\.path) + ["model.c", "program.c", "build.sh", weightsName, markName]
         for name in try folderContents(folder).sorted() {
             let (path, inner) = (joinedPath(folder, name), prefix + name)
             if own.contains(inner) { continue }
@@ -20,16 +20,19 @@ enum SourceFolder {
         return nil
     }
 
-    /// `sources`: the C files to compile, relative to the folder.
-    static func buildScript(program: String, sources: [String], needsBLAS: Bool) -> String {
+    /// `units`: what to compile, relative to the folder.
+    static func buildScript(program: String, units: [CompiledUnit], target: Target, needsBLAS: Bool) -> String {
+        let lines = units.map { unit in
+            (["compile", unit.source, unit.objectName] + (unit.level?.allFlags ?? [])).joined(separator: " ")
+        }
         let blas = """
             # The OpenBLAS that shares OpenMP's threads where there is one, else the linker's own choice.
             blas_include= blas_library=-lopenblas
-            for folder in /usr/lib/*/openblas-openmp; do
-              [ -e "$folder/libopenblas.so" ] || continue
-              blas_include=-I/usr/include/$(basename "$(dirname "$folder")")/openblas-openmp
-              blas_library="-L$folder -lopenblas"
-            done
+            openblas=$($CC -print-multiarch)/openblas-openmp
+            if [ -e "/usr/lib/$openblas/libopenblas.so" ]; then
+              blas_include=-I/usr/include/$openblas
+              blas_library="-L/usr/lib/$openblas -lopenblas"
+            fi
 
             """
         return """
@@ -41,19 +44,20 @@ enum SourceFolder {
         case $output in /*) ;; *) output=$PWD/$output ;; esac
         cd "$(dirname "$0")"
         CC=${CC:-gcc}
-        CFLAGS=${CFLAGS:--O3 -march=native}
+        CFLAGS=${CFLAGS:--O3}
         build=$(mktemp -d)
         trap 'rm -rf "$build"' EXIT
         trap 'exit 1' INT TERM
 
         \(needsBLAS ? blas + "\n" : "")objects=
-        for source in \\
-        \(sources.map { "  \($0)" }.joined(separator: " \\\n"))
-        do
-          object=$build/$(echo "$source" | tr / -).o
-          $CC -std=gnu11 $CFLAGS -fopenmp -fPIE -Wall -Wextra\(needsBLAS ? " $blas_include" : "") -I. -c "$source" -o "$object"
+        compile() {  # SOURCE OBJECT FLAGS...
+          source=$1 object=$build/$2
+          shift 2
+          $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
+            -c "$source" -o "$object"
           objects="$objects $object"
-        done
+        }
+        \(lines.joined(separator: "\n"))
 
         # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
         libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
@@ -87,10 +91,11 @@ extension Compilation {
             let emitted = try emittedFiles(nil)
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
             try RuntimeFile.write(runtimeFiles, to: folder.path)
-            let sources = emitted.map(\.name).filter { $0.hasSuffix(".c") } + runtimeFiles.filter(\.isCompiled).map(\.path)
-            let script = SourceFolder.buildScript(program: front.checkpoint.configuration.name + ".bin", sources: sources, needsBLAS: plan.hasFloat32Products)
+            let script = SourceFolder.buildScript(
+                program: front.checkpoint.configuration.name + ".bin", units: compiledUnits(emitted), target: self.target,
+                needsBLAS: plan.hasFloat32Products)
             try writeFile(folder.file("build.sh"), script, mode: 0o777)
-            let description = try front.describe(plan, layout, options: options.model, compilerVersion: nil)
+            let description = try front.describe(plan, layout, options: options.model, target: self.target)
             try writeFile(folder.file(SourceFolder.markName), description.info + "\n")
         }
         try progress.stage("weights", totalBytes: layout.totalBytes) { () throws(Diagnostic) in

@@ -8,6 +8,9 @@ final class StreamedFile: Sendable {
     private let descriptor: Int32
     /// Named in errors.
     private let path: String
+    /// Where the attachment begins that the bytes are of, and its sums
+    private let base: Int
+    private let sums: AttachmentSums?
     private struct State {
         var sinceFlush = 0
         var low = Int.max, high = 0
@@ -17,13 +20,16 @@ final class StreamedFile: Sendable {
     /// Bytes between flushes.
     static let flushInterval = 128 << 20
 
-    init(_ descriptor: Int32, path: String) {
+    init(_ descriptor: Int32, path: String, base: Int = 0, sums: AttachmentSums? = nil) {
         self.descriptor = descriptor
         self.path = path
+        self.base = base
+        self.sums = sums
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Diagnostic) {
         try writeAll(descriptor, bytes, at: offset, path: path)
+        if let sums, offset - base < sums.byteCount { sums.add(bytes, at: offset - base) }
         let due: Range<Int>? = state.withLock { state in
             state.sinceFlush += bytes.count
             (state.low, state.high) = (min(state.low, offset), max(state.high, offset + bytes.count))

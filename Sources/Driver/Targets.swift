@@ -5,9 +5,13 @@ extension Lmmc {
     /// `lmmc targets`: what code can be made for, and what this machine is.
     public static func targets() throws(Diagnostic) {
         let host = HostCPU.current
-        var text = "native    this CPU's level only (\(host.architecture)); the default for now\n"
-        text += "x86-64    every level of x86-64 in one file; not yet\n"
-        text += "aarch64   every level of 64-bit ARM in one file; not yet\n\n"
+        var text = ""
+        for architecture in Target.Architecture.allCases {
+            let levels = Target.every(architecture).levels.map(\.name).joined(separator: ", ")
+            let isDefault = architecture.rawValue == Target.defaultName
+            text += "\(padded(architecture.rawValue, 9)) levels \(levels) in one file\(isDefault ? "; the default" : "")\n"
+        }
+        text += "\(padded("native", 9)) this CPU's level only (\(host.architecture))\n\n"
         text += "this machine: \(host.architecture), \(host.name), \(host.count) CPUs to use\n"
         if !host.features.isEmpty { text += "features: \(host.features.joined(separator: " "))\n" }
         try writeStandardOutput(text)

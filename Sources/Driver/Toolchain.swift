@@ -9,16 +9,14 @@ struct BLAS: Sendable, Equatable {
     var linkFlags: [String]
 
     /// What this machine may have, best first: the build that shares OpenMP's threads, the serial one, whatever the linker finds.
-    static func candidates() -> [BLAS] {
+    /// `multiarch`: the compiler's folder below /usr/lib; those of other architectures may stand beside it.
+    static func candidates(multiarch: String) -> [BLAS] {
         var list: [BLAS] = []
-        let multiarch = ((try? folderContents("/usr/lib")) ?? []).filter { $0.contains("-linux-gnu") }
-        for variant in ["openblas-openmp", "openblas-serial"] {
-            for triple in multiarch where fileKind("/usr/lib/\(triple)/\(variant)/libopenblas.so") == .regular {
-                list.append(
-                    BLAS(
-                        name: variant, compileFlags: ["-I/usr/include/\(triple)/\(variant)"],
-                        linkFlags: ["-L/usr/lib/\(triple)/\(variant)", "-lopenblas"]))
-            }
+        for variant in ["openblas-openmp", "openblas-serial"] where fileKind("/usr/lib/\(multiarch)/\(variant)/libopenblas.so") == .regular {
+            list.append(
+                BLAS(
+                    name: variant, compileFlags: ["-I/usr/include/\(multiarch)/\(variant)"],
+                    linkFlags: ["-L/usr/lib/\(multiarch)/\(variant)", "-lopenblas"]))
         }
         return list + [BLAS(name: "openblas", compileFlags: [], linkFlags: ["-lopenblas"])]
     }
@@ -29,6 +27,15 @@ enum LinkMode: String, Sendable, CaseIterable {
     case staticPIE = "static-pie"
     case `static`
     case dynamic
+
+    /// In the order to try them; `link` is the value of `--link`.
+    static func chosen(by link: String?) -> [LinkMode] {
+        switch link {
+        case "static": [.staticPIE, .static]
+        case "dynamic": [.dynamic]
+        default: allCases
+        }
+    }
 
     var flags: [String] {
         switch self {
@@ -41,6 +48,7 @@ enum LinkMode: String, Sendable, CaseIterable {
 
 /// A C compiler that was seen to do what emitted programs need.
 struct Toolchain: Sendable {
+    var target: Target
     var compiler: String
     /// First line of `--version`.
     var version: String
@@ -54,17 +62,29 @@ struct Toolchain: Sendable {
     static let warningFlags = ["-Wall", "-Wextra"]
     static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
 
+    /// What the target leaves out is not linked (Runtime/kernels/packed_variant.h).
+    static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
+
     private struct Key: Hashable {
         var cc: String?
+        /// Levels make no difference here.
+        var target: String
+        var link: String?
         var blas: Bool
     }
     private static let cache = Mutex<[Key: Toolchain]>([:])
 
     /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
     /// Throws one line that names what is missing and the package that brings it.
-    static func find(cc: String?, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
-        let key = Key(cc: cc, blas: needsBLAS)
-        if let known = cache.withLock({ $0[key] }) { return known }
+    static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
+        let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)
+        if var known = cache.withLock({ $0[key] }) {
+            known.target = target
+            return known
+        }
+        guard target.isHosts else {
+            throw .error("code for \(quoted(target.architecture.rawValue)) cannot be made on \(HostCPU.current.architecture) yet")
+        }
         var compilers: [String] = []
         if let cc {
             guard let path = findProgram(cc) else {
@@ -81,7 +101,7 @@ struct Toolchain: Sendable {
         var first: Diagnostic?
         for compiler in compilers {
             do throws(Diagnostic) {
-                let toolchain = try Probe(compiler: compiler, needsBLAS: needsBLAS, progress: progress).run()
+                let toolchain = try Probe(compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needsBLAS: needsBLAS, progress: progress).run()
                 cache.withLock { $0[key] = toolchain }
                 return toolchain
             } catch {
@@ -92,10 +112,12 @@ struct Toolchain: Sendable {
         throw first ?? .error("there is no C compiler", expected: "gcc or clang in PATH, or '--cc PATH'; install package 'gcc'")
     }
 
-    /// Compiles `source` to `object`; the compiler's whole output goes to `progress` when it says anything.
-    func compile(_ source: String, to object: String, include: [String], in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
+    /// Compiles `source` to `object`, for `level` where it is compiled for each; the compiler's whole output goes to `progress` when it says anything.
+    func compile(
+        _ source: String, level: Target.Level?, to object: String, include: [String], in folder: TemporaryFolder, progress: Progress
+    ) throws(Diagnostic) {
         let name = lastPathComponent(source)
-        let arguments = [compiler] + compileFlags + include.map { "-I\($0)" } + ["-c", source, "-o", object]
+        let arguments = [compiler] + compileFlags + (level?.allFlags ?? []) + include.map { "-I\($0)" } + ["-c", source, "-o", object]
         progress.verbose(arguments.joined(separator: " "))
         let result = try runSubprocess(arguments, temporary: folder.path, log: object + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
@@ -131,6 +153,8 @@ func firstError(_ result: SubprocessResult, folder: String) -> String {
 /// The questions to one compiler.
 private struct Probe {
     let compiler: String
+    let target: Target
+    let modes: [LinkMode]
     let needsBLAS: Bool
     let progress: Progress
 
@@ -142,12 +166,14 @@ private struct Probe {
             throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")
         }
         let name = version.output.split(separator: "\n").first.map(String.init) ?? compiler
-        let architecture = try architectureFlags(folder)
-        let candidates: [BLAS?] = needsBLAS ? BLAS.candidates() : [nil]
+        let architecture = target.isNative ? try nativeFlags(folder) : target.flags
+        let multiarch = try runSubprocess([compiler, "-print-multiarch"], temporary: folder.path, log: folder.file("multiarch.log"))
+        let candidates: [BLAS?] =
+            needsBLAS ? BLAS.candidates(multiarch: String(multiarch.output.prefix { !$0.isWhitespace })) : [nil]
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
-            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE"] + Toolchain.warningFlags + (blas?.compileFlags ?? [])
+            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
             try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
             let compiled = try runSubprocess(
@@ -158,7 +184,7 @@ private struct Probe {
                 continue
             }
             let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
-            for mode in LinkMode.allCases {
+            for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     // Another way of linking is no answer to this, however small its program is.
                     guard !problem.contains("No space left on device") else { throw noSpace(folder) }
@@ -170,11 +196,14 @@ private struct Probe {
                     "\(compiler) (\(name)): OpenMP runs in parallel, \(mode.rawValue) linking"
                         + (blas.map { ", BLAS from \($0.name)" } ?? "") + ", \(architecture.joined(separator: " "))")
                 return Toolchain(
-                    compiler: compiler, version: name, mode: mode, compileFlags: flags, linkFlags: libraries, blas: blas)
+                    target: target, compiler: compiler, version: name, mode: mode, compileFlags: flags, linkFlags: libraries, blas: blas)
             }
         }
         throw try missing(folder, isClang: name.contains("clang"), flags: architecture, blas: candidates[0]) ?? .error(
-            "compiler '\(compiler)' cannot build parallel programs: \(reason)", expected: "gcc, or clang with package 'libomp-dev'")
+            modes.contains(.dynamic)
+                ? "compiler '\(compiler)' cannot build parallel programs: \(reason)"
+                : "compiler '\(compiler)' cannot link parallel programs statically: \(reason)",
+            expected: modes.contains(.dynamic) ? "gcc, or clang with package 'libomp-dev'" : "gcc, or '--link dynamic'")
     }
 
     /// Nil when the program links and its parallel region has more than one thread; otherwise what went wrong.
@@ -198,7 +227,7 @@ private struct Probe {
     }
 
     /// What makes code for this CPU; spelt differently by compilers for ARM.
-    private func architectureFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
+    private func nativeFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
         try writeFile(folder.file("empty.c"), "int main(void) { return 0; }\n")
         for flag in ["-march=native", "-mcpu=native"] {
             let result = try runSubprocess(

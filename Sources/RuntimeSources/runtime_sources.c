@@ -56,6 +56,12 @@ static const unsigned char image_resize_c[] = {
 static const unsigned char image_webp_c[] = {
 #embed "../../Runtime/image_webp.c"
 };
+static const unsigned char integrity_c[] = {
+#embed "../../Runtime/integrity.c"
+};
+static const unsigned char integrity_h[] = {
+#embed "../../Runtime/integrity.h"
+};
 static const unsigned char kernels_attention_c[] = {
 #embed "../../Runtime/kernels/attention.c"
 };
@@ -74,6 +80,9 @@ static const unsigned char kernels_attention_avx512bf16_c[] = {
 static const unsigned char kernels_attention_avx512bf16_h[] = {
 #embed "../../Runtime/kernels/attention_avx512bf16.h"
 };
+static const unsigned char kernels_attention_bfmmla_c[] = {
+#embed "../../Runtime/kernels/attention_bfmmla.c"
+};
 static const unsigned char kernels_attention_body_h[] = {
 #embed "../../Runtime/kernels/attention_body.h"
 };
@@ -86,20 +95,35 @@ static const unsigned char kernels_attention_few_avx512bf16_c[] = {
 static const unsigned char kernels_attention_few_i8_c[] = {
 #embed "../../Runtime/kernels/attention_few_i8.c"
 };
+static const unsigned char kernels_attention_neon_c[] = {
+#embed "../../Runtime/kernels/attention_neon.c"
+};
+static const unsigned char kernels_attention_neon_h[] = {
+#embed "../../Runtime/kernels/attention_neon.h"
+};
 static const unsigned char kernels_attention_plain_c[] = {
 #embed "../../Runtime/kernels/attention_plain.c"
 };
 static const unsigned char kernels_attention_variant_h[] = {
 #embed "../../Runtime/kernels/attention_variant.h"
 };
+static const unsigned char kernels_blas_c[] = {
+#embed "../../Runtime/kernels/blas.c"
+};
 static const unsigned char kernels_cache_rows_h[] = {
 #embed "../../Runtime/kernels/cache_rows.h"
+};
+static const unsigned char kernels_cpu_h[] = {
+#embed "../../Runtime/kernels/cpu.h"
 };
 static const unsigned char kernels_kernels_h[] = {
 #embed "../../Runtime/kernels/kernels.h"
 };
 static const unsigned char kernels_lanes_h[] = {
 #embed "../../Runtime/kernels/lanes.h"
+};
+static const unsigned char kernels_level_h[] = {
+#embed "../../Runtime/kernels/level.h"
 };
 static const unsigned char kernels_matmul_c[] = {
 #embed "../../Runtime/kernels/matmul.c"
@@ -142,6 +166,9 @@ static const unsigned char kernels_packed_bf16_sse42_c[] = {
 };
 static const unsigned char kernels_packed_bf16_tile_h[] = {
 #embed "../../Runtime/kernels/packed_bf16_tile.h"
+};
+static const unsigned char kernels_packed_cpu_c[] = {
+#embed "../../Runtime/kernels/packed_cpu.c"
 };
 static const unsigned char kernels_packed_dispatch_c[] = {
 #embed "../../Runtime/kernels/packed_dispatch.c"
@@ -218,6 +245,12 @@ static const unsigned char kernels_tile_product_h[] = {
 static const unsigned char kernels_vector_math_h[] = {
 #embed "../../Runtime/kernels/vector_math.h"
 };
+static const unsigned char levels_c[] = {
+#embed "../../Runtime/levels.c"
+};
+static const unsigned char levels_h[] = {
+#embed "../../Runtime/levels.h"
+};
 static const unsigned char lmmc_h[] = {
 #embed "../../Runtime/lmmc.h"
 };
@@ -235,6 +268,12 @@ static const unsigned char output_c[] = {
 };
 static const unsigned char output_h[] = {
 #embed "../../Runtime/output.h"
+};
+static const unsigned char pack_checksum_c[] = {
+#embed "../../Runtime/pack/checksum.c"
+};
+static const unsigned char pack_include_checksum_h[] = {
+#embed "../../Runtime/pack/include/checksum.h"
 };
 static const unsigned char pack_include_packed_layout_h[] = {
 #embed "../../Runtime/pack/include/packed_layout.h"
@@ -322,21 +361,29 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("image_png.c", image_png_c),
     ENTRY("image_resize.c", image_resize_c),
     ENTRY("image_webp.c", image_webp_c),
+    ENTRY("integrity.c", integrity_c),
+    ENTRY("integrity.h", integrity_h),
     ENTRY("kernels/attention.c", kernels_attention_c),
     ENTRY("kernels/attention.h", kernels_attention_h),
     ENTRY("kernels/attention_avx2.c", kernels_attention_avx2_c),
     ENTRY("kernels/attention_avx512.c", kernels_attention_avx512_c),
     ENTRY("kernels/attention_avx512bf16.c", kernels_attention_avx512bf16_c),
     ENTRY("kernels/attention_avx512bf16.h", kernels_attention_avx512bf16_h),
+    ENTRY("kernels/attention_bfmmla.c", kernels_attention_bfmmla_c),
     ENTRY("kernels/attention_body.h", kernels_attention_body_h),
     ENTRY("kernels/attention_few.h", kernels_attention_few_h),
     ENTRY("kernels/attention_few_avx512bf16.c", kernels_attention_few_avx512bf16_c),
     ENTRY("kernels/attention_few_i8.c", kernels_attention_few_i8_c),
+    ENTRY("kernels/attention_neon.c", kernels_attention_neon_c),
+    ENTRY("kernels/attention_neon.h", kernels_attention_neon_h),
     ENTRY("kernels/attention_plain.c", kernels_attention_plain_c),
     ENTRY("kernels/attention_variant.h", kernels_attention_variant_h),
+    ENTRY("kernels/blas.c", kernels_blas_c),
     ENTRY("kernels/cache_rows.h", kernels_cache_rows_h),
+    ENTRY("kernels/cpu.h", kernels_cpu_h),
     ENTRY("kernels/kernels.h", kernels_kernels_h),
     ENTRY("kernels/lanes.h", kernels_lanes_h),
+    ENTRY("kernels/level.h", kernels_level_h),
     ENTRY("kernels/matmul.c", kernels_matmul_c),
     ENTRY("kernels/matmul.h", kernels_matmul_h),
     ENTRY("kernels/memory.h", kernels_memory_h),
@@ -351,6 +398,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/packed_bf16_neon.c", kernels_packed_bf16_neon_c),
     ENTRY("kernels/packed_bf16_sse42.c", kernels_packed_bf16_sse42_c),
     ENTRY("kernels/packed_bf16_tile.h", kernels_packed_bf16_tile_h),
+    ENTRY("kernels/packed_cpu.c", kernels_packed_cpu_c),
     ENTRY("kernels/packed_dispatch.c", kernels_packed_dispatch_c),
     ENTRY("kernels/packed_finish.h", kernels_packed_finish_h),
     ENTRY("kernels/packed_int_avx2.c", kernels_packed_int_avx2_c),
@@ -376,12 +424,16 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("kernels/rows.h", kernels_rows_h),
     ENTRY("kernels/tile_product.h", kernels_tile_product_h),
     ENTRY("kernels/vector_math.h", kernels_vector_math_h),
+    ENTRY("levels.c", levels_c),
+    ENTRY("levels.h", levels_h),
     ENTRY("lmmc.h", lmmc_h),
     ENTRY("main.c", main_c),
     ENTRY("options.c", options_c),
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
     ENTRY("output.h", output_h),
+    ENTRY("pack/checksum.c", pack_checksum_c),
+    ENTRY("pack/include/checksum.h", pack_include_checksum_h),
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
     ENTRY("perplexity.c", perplexity_c),
     ENTRY("perplexity.h", perplexity_h),

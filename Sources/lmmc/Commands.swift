@@ -33,8 +33,14 @@ struct ModelArguments: ParsableArguments {
             "Another precision for the products by some weights, as '*.mlp.down.*=int8'; repeatable, the last that fits wins.", valueName: "pattern=type"))
     var precisionFor: [String] = []
 
-    @Option(help: ArgumentHelp("CPU to make code for: native.", valueName: "name"))
-    var target: String = "native"
+    @Option(
+        help: ArgumentHelp(
+            "CPUs to make code for: x86-64 or aarch64, every level in one file, or native, this CPU's level. (default: this machine's architecture)",
+            valueName: "name"))
+    var target: String = ModelOptions.defaultTarget
+
+    @Option(help: ArgumentHelp("Levels of the target to have, separated by commas; 'lmmc targets' names them. (default: all)", valueName: "levels"))
+    var targetLevel: String?
 
     @Option(help: ArgumentHelp("What the KV cache holds: f32, bf16 or int8. (default: f32 with f32, else bf16)", valueName: "type"))
     var kv: String?
@@ -44,7 +50,8 @@ struct ModelArguments: ParsableArguments {
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
             model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, template: template,
-            precision: try policy(), target: target)
+            precision: try policy(), target: target,
+            targetLevels: targetLevel.map { $0.split(separator: ",").map(String.init) })
     }
 }
 
@@ -83,6 +90,11 @@ struct Compile: ParsableCommand {
     @Option(help: ArgumentHelp("C compiler. (default: gcc, cc or clang, the first that works)", valueName: "path"))
     var cc: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How to link: static, needing nothing of the machine that it runs on, or dynamic. (default: static where the compiler can)", valueName: "kind"))
+    var link: String?
+
     @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after import and every pass, one numbered file each.", valueName: "dir"))
     var dumpIR: String?
 
@@ -100,7 +112,7 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: try arguments.options(model), output: output, emit: emit, cc: cc, dumpIR: dumpIR, passes: passes.options,
+                model: try arguments.options(model), output: output, emit: emit, cc: cc, link: link, dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }

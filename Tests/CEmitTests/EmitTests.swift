@@ -13,7 +13,7 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
 // C files there are called .c.txt: SwiftPM takes no C in a Swift target.
 private let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
-private func tinyProgram() throws -> String {
+private func tinyProgram() throws -> [EmittedFile] {
     let module = try parseModule(String(contentsOf: golden.appending(path: "tiny.ir"), encoding: .utf8), file: "tiny.ir")
     try module.verify()
     let plan = try makePlan(module, chunk: 8)
@@ -23,8 +23,8 @@ private func tinyProgram() throws -> String {
         version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template, addsBOS: true, bos: 1, eos: [2, 7],
         tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
     let files = emitProgram(plan, program)
-    #expect(files.map(\.name) == ["model.c"])
-    return files[0].text
+    #expect(files.map(\.name) == ["model.c", "program.c"])
+    return files
 }
 
 /// Runs a command; its exit status and what it printed.
@@ -44,12 +44,12 @@ private func run(_ command: [String], in folder: URL) throws -> (status: Int32, 
 
 private func has(_ program: String) -> Bool { (try? run(["which", program], in: root))?.status == 0 }
 
-/// A folder with model.c that goes away after `body`.
+/// A folder with the tiny program that goes away after `body`.
 private func withFolder(_ body: (URL) throws -> Void) throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "lmmc-emit-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    try tinyProgram().write(to: folder.appending(path: "model.c"), atomically: true, encoding: .utf8)
+    for file in try tinyProgram() { try file.text.write(to: folder.appending(path: file.name), atomically: true, encoding: .utf8) }
     try body(folder)
 }
 
@@ -57,7 +57,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
     /// With LMMC_UPDATE_GOLDEN set, writes the text instead of comparing it.
     @Test func textIsAsStored() throws {
         let file = golden.appending(path: "tiny.c.txt")
-        let text = try tinyProgram()
+        let text = try tinyProgram().map(\.text).joined(separator: "\n")
         if ProcessInfo.processInfo.environment["LMMC_UPDATE_GOLDEN"] != nil {
             try text.write(to: file, atomically: true, encoding: .utf8)
         }
@@ -75,7 +75,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         guard has(compiler) else { return }
         try withFolder { folder in
             let result = try run(
-                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "-o", "model.o", "-I\(root.path)/Runtime"] + flags,
+                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "program.c", "-I\(root.path)/Runtime"] + flags,
                 in: folder)
             #expect(result.status == 0, "\(result.output)")
         }
@@ -92,7 +92,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
             let kernels = try FileManager.default.contentsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()
             let built = try run(
                 ["gcc", "-std=gnu11", "-fopenmp"] + flags + [
-                    "-I\(runtime)", "model.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path,
+                    "-I\(runtime)", "model.c", "program.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path,
                 ] + kernels.map { "\(runtime)/kernels/\($0)" } + ["-o", "tiny", "-lopenblas", "-lm"], in: folder)
             try #require(built.status == 0, "\(built.output)")
             let result = try run(["./tiny"], in: folder)

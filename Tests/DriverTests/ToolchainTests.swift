@@ -8,20 +8,20 @@ import Testing
     private let progress = Progress(.quiet)
 
     @Test func gccLinksStatically() throws {
-        let toolchain = try Toolchain.find(cc: "gcc", needsBLAS: true, progress: progress)
+        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needsBLAS: true, progress: progress)
         #expect(toolchain.mode == .staticPIE)
         #expect(toolchain.blas?.name == "openblas-openmp")
         #expect(toolchain.compileFlags.contains("-O3") && toolchain.compileFlags.contains("-fopenmp"))
     }
 
     @Test func clangLinksDynamically() throws {
-        let toolchain = try Toolchain.find(cc: "/usr/bin/clang", needsBLAS: false, progress: progress)
+        let toolchain = try Toolchain.find(cc: "/usr/bin/clang", target: .native, needsBLAS: false, progress: progress)
         #expect(toolchain.mode == .dynamic)
     }
 
     /// Of several programs called clang or gcc the first that works is taken, whatever stands first in PATH.
     @Test func findsOneByItself() throws {
-        #expect(try Toolchain.find(cc: nil, needsBLAS: false, progress: progress).compiler.contains("gcc"))
+        #expect(try Toolchain.find(cc: nil, target: .native, needsBLAS: false, progress: progress).compiler.contains("gcc"))
     }
 
     /// A compiler that accepts -fopenmp but makes serial code is not taken: clang with libgomp.
@@ -75,7 +75,7 @@ import Testing
 
     private func failure(_ compiler: String) -> String {
         do throws(Diagnostic) {
-            _ = try Toolchain.find(cc: compiler, needsBLAS: true, progress: progress)
+            _ = try Toolchain.find(cc: compiler, target: .native, needsBLAS: true, progress: progress)
             return "no error"
         } catch {
             return error.rendered

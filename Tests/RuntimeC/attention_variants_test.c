@@ -127,7 +127,14 @@ static double reference(const shape *s, double scale, const float *q, int64_t q_
 
 static const char *const type_names[] = {"f32", "bf16", "int8"};
 
+// An emulator takes every so many of the shapes: each is met by some variant and type.
+#if !defined(CHECK_EVERY)
+#define CHECK_EVERY 1
+#endif
+
 static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shape s) {
+  static int turn;
+  if (turn++ % CHECK_EVERY != 0) return;
   const int64_t qs = s.heads * s.d + 3, os = s.heads * s.d + 2, outs = s.queries * s.heads * s.d;
   const float scale = (float)(1 / sqrt((double)s.d));
   kv k = make_kv(&s, type, 5, s.range), v = make_kv(&s, type, 1, 1);
@@ -243,7 +250,8 @@ static void check_negative_scale(const lmmc_attention_variant *variant) {
   for (int queries = 1; queries <= 12; queries += 11) {
     lmmc_attention_run(variant, &(lmmc_attention){.queries = queries, .keys = 2, .heads = 1, .kv_heads = 1, .head_size = 1, .scale = -1,
         .q = q, .q_stride = 1, .k = k, .v = v, .k_stride = 1, .v_stride = 1, .out = out, .out_stride = 1});
-    CHECK(out[0] == 7 && out[queries - 1] == 7, "%s: a negative scale gives %g", variant->name, (double)out[0]);
+    // ARM's products of bf16 round a sum that is not exact to an odd number.
+    CHECK(fabsf(out[0] - 7) <= 1e-6f && fabsf(out[queries - 1] - 7) <= 1e-6f, "%s: a negative scale gives %g", variant->name, (double)out[0]);
   }
 }
 

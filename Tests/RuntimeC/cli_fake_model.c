@@ -89,8 +89,6 @@ const lmmc_model lmmc_program = {
     .std = {0.26862954f, 0.26130258f, 0.27577711f},
     .vision_tokens = FAKE_VISION_TOKENS,
     .max_images = FAKE_MAX_IMAGES,
-    .vision = vision,
-    .project = project,
     .prompt = TEMPLATE_VICUNA_V1,
 #else
     .prompt = TEMPLATE_NONE,
@@ -114,6 +112,13 @@ const lmmc_model lmmc_program = {
     .tokens = TOKENS,
     .logits = LOGITS,
     .scores = SCORES,
+};
+
+const lmmc_code LMMC_LEVELED(lmmc_code) = {
+#ifndef FAKE_DECODER
+    .vision = vision,
+    .project = project,
+#endif
     .prefill = prefill,
     .decode = decode,
     .score = score,

@@ -466,7 +466,13 @@ static void weights(void) {
   if (!at) return;
   const char *cut = in_folder("cut");
   copy_file(program, cut, (size_t)(at - all) + 4096);
-  CHECK_ERROR(run(cut, "--prompt", "x"), 1, "error: the attached weights cannot be read, the file is cut short or its disk fails\n");
+  result r = run(cut, "--prompt", "x");
+  const char *start = "error: the attached weights cannot be read at byte ", *rest = NULL;
+  bool begins = strncmp(r.err, start, strlen(start)) == 0;
+  long byte = begins ? strtol(r.err + strlen(start), (char **)&rest, 10) : 0;
+  CHECK(r.code == 1 && begins && byte >= at - all + 4096 && byte < (long)size && r.out_size == 0 &&
+            strcmp(rest, " of their file, the file is cut short or its disk fails\n") == 0,
+        "exit %d '%s', cut at %ld", r.code, r.err, (long)(at - all + 4096));
   free(all);
 }
 

@@ -7,7 +7,7 @@ runtime=$here/../../Runtime
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
-openblas=$(ls -d /usr/lib/*/openblas-openmp 2>/dev/null | head -1)
+openblas=$(ls -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" 2>/dev/null)
 run() {  # FLAGS...
   if ${CC:-gcc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} "$@" -I"$runtime" ${openblas:+-I/usr/include/$(basename "$(dirname "$openblas")")/openblas-openmp} \
     "$here/kernels_test.c" "$runtime"/kernels/*.c -o "$work/test" ${openblas:+-L"$openblas"} -lopenblas -lm; then

@@ -2,6 +2,7 @@
 // The bytes depend on the weights alone, not on the CPU. A NaN counts as zero, an infinity as the greatest weight that the type holds.
 #ifndef LMMC_PACK_H
 #define LMMC_PACK_H
+#include "checksum.h"
 #include "packed_layout.h"
 
 // Bytes of an [n, k] matrix; 0 when a size is not positive or the product does not fit.

@@ -1,0 +1,100 @@
+import Support
+
+/// What code is made for: an architecture, and the levels of it that stand side by side in one executable, of which one is chosen when it starts.
+struct Target: Sendable, Equatable {
+    enum Architecture: String, Sendable, CaseIterable {
+        case x86_64 = "x86-64"
+        case aarch64
+    }
+
+    /// Instructions that emitted code, and kernels that the C compiler vectorises, are compiled for once more.
+    struct Level: Sendable, Equatable {
+        /// As `--target-level` and, for its kernels, LMMC_ISA spell it.
+        var name: String
+        /// LMMC_LEVEL of these compilations (Runtime/kernels/level.h, Runtime/levels.c).
+        var symbol: String
+        /// Compiler flags behind `Target.flags`.
+        var flags: [String]
+        /// Endings of the names of runtime files, `packed_int_avx2.c` say, that hold kernels for it and are left out with it.
+        var kernels: [String]
+
+        /// Of a compilation for this level.
+        var allFlags: [String] { flags + ["-DLMMC_LEVEL=\(symbol)"] }
+    }
+
+    /// As `--target` spells it.
+    var name: String
+    var architecture: Architecture
+    /// Compiler flags for everything that is compiled once: the least that the program runs on.
+    var flags: [String]
+    /// Lowest first.
+    var levels: [Level]
+
+    static func named(_ name: String, levels chosen: [String]? = nil) throws(Diagnostic) -> Target {
+        let names = ModelOptions.targetNames
+        guard names.contains(name) else { throw .usage("unknown value \(quoted(name))", at: .option("--target"), expected: quotedList(names)) }
+        if name == "native" {
+            guard chosen == nil else {
+                throw .usage("target 'native' has one level", at: .option("--target-level"), expected: "'--target' with an architecture")
+            }
+            return native
+        }
+        guard let architecture = Architecture(rawValue: name) else { preconditionFailure("every other name is an architecture") }
+        var target = every(architecture)
+        guard let chosen else { return target }
+        let known = target.levels.map(\.name)
+        guard !chosen.isEmpty else {
+            throw .usage("no level is chosen", at: .option("--target-level"), expected: quotedList(known) + ", or several with commas")
+        }
+        for level in chosen where !known.contains(level) {
+            throw .usage(
+                "target \(quoted(name)) has no level \(quoted(level))\(nearestHint(to: level, among: known))", at: .option("--target-level"),
+                expected: quotedList(known) + ", or several with commas")
+        }
+        target.levels.removeAll { !chosen.contains($0.name) }
+        return target
+    }
+
+    /// All levels of an architecture.
+    static func every(_ architecture: Architecture) -> Target {
+        switch architecture {
+        case .x86_64:
+            // The instructions of VNNI, BF16 and AVX-VNNI multiply matrices, which emitted code leaves to the kernels of these files.
+            Target(
+                name: architecture.rawValue, architecture: architecture, flags: ["-march=x86-64-v2"],
+                levels: [
+                    Level(name: "sse4.2", symbol: "sse42", flags: ["-march=x86-64-v2"], kernels: ["_sse42.c"]),
+                    Level(name: "avx2", symbol: "avx2", flags: ["-march=x86-64-v3"], kernels: ["_avx2.c", "_avxvnni.c"]),
+                    Level(
+                        name: "avx512", symbol: "avx512", flags: ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+                        kernels: ["_avx512.c", "_avx512vnni.c", "_avx512bf16.c", "attention_few_i8.c"]),
+                ])
+        case .aarch64:
+            Target(
+                name: architecture.rawValue, architecture: architecture, flags: ["-march=armv8-a"],
+                levels: [Level(name: "neon", symbol: "neon", flags: [], kernels: ["_neon.c"])])
+        }
+    }
+
+    /// This CPU alone. Its flags are the compiler's to say: ``Toolchain/find(cc:target:needsBLAS:progress:)`` fills them in.
+    static var native: Target {
+        Target(
+            name: "native", architecture: Architecture(rawValue: HostCPU.current.architecture) ?? .x86_64, flags: [],
+            levels: [Level(name: "native", symbol: "native", flags: [], kernels: [])])
+    }
+
+    /// The host's architecture, every level of it; `native` on a host that lmmc makes no levels for.
+    static var defaultName: String { Architecture(rawValue: HostCPU.current.architecture)?.rawValue ?? "native" }
+
+    var isNative: Bool { name == "native" }
+
+    /// Whether code for it runs here.
+    var isHosts: Bool { isNative || architecture.rawValue == HostCPU.current.architecture }
+
+    /// Whether a file of the runtime has code that no CPU which the program supports would run.
+    func leavesOut(_ file: RuntimeFile) -> Bool {
+        guard !isNative else { return false }
+        let missing = Target.every(architecture).levels.filter { !levels.contains($0) }
+        return missing.contains { $0.kernels.contains { file.path.hasSuffix($0) } }
+    }
+}
