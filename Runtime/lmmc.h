@@ -15,12 +15,13 @@ typedef struct {
   uint8_t *arena;
 } lmmc_memory;
 
-// What `--prompt` is wrapped in. Its texts hold special tokens and `<image>` places; the user's words stand between
-// `between` and `after`.
+// What `--prompt` is wrapped in. Its texts hold special tokens and `<image>` places; the user's words stand before
+// `after`.
 typedef struct {
-  const char *before;
-  const char *image;    // for each image that the words do not place themselves; one place
-  const char *between;  // the images and the words
+  const char *alone;    // before words that no image stands before
+  const char *before;   // before the images that the words do not place themselves, where there are any
+  const char *image;    // for each of those; one place
+  const char *between;  // between them and the words
   const char *after;
   // White space at the words' ends goes, as Python's str.strip has it.
   bool cuts_start, cuts_start_behind_image, cuts_end;

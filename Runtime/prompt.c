@@ -70,11 +70,11 @@ static bool add(builder *b, const char *text, size_t bytes, bool special) {
   return done && lmmc_text_append(&b->piece, text + from, bytes - from, b->e);
 }
 
-static bool add_bos(builder *b, bool raw, const char *text, size_t bytes) {
+static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t bytes) {
   const lmmc_model *m = b->model;
   if (!m->adds_bos) return true;
   int32_t id;
-  const char *first = raw ? text : m->prompt.before;
+  const char *first = raw ? text : missing ? m->prompt.before : m->prompt.alone;
   size_t length = raw ? bytes : strlen(first);
   if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
   b->has_bos = true;
@@ -122,15 +122,17 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   builder b = {p, model, tokenizer, false, {0}, e};
   int64_t places = count_places(model, text, bytes);
   if (!check_images(model, places, raw, images, e)) return false;
-  bool done = add_bos(&b, raw, text, bytes);
+  bool missing = !raw && places < images;
+  bool done = add_bos(&b, raw, missing, text, bytes);
   if (raw) {
     done = done && add(&b, text, bytes, true);
   } else {
     const lmmc_template *t = &model->prompt;
-    done = done && add(&b, t->before, strlen(t->before), true);
-    cut(&text, &bytes, places < images ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
+    const char *ahead = missing ? t->before : t->alone;
+    done = done && add(&b, ahead, strlen(ahead), true);
+    cut(&text, &bytes, missing ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
     for (; done && places < images; places++) done = add(&b, t->image, strlen(t->image), true);
-    done = done && add(&b, t->between, strlen(t->between), true) && add(&b, text, bytes, false) &&
+    done = done && (!missing || add(&b, t->between, strlen(t->between), true)) && add(&b, text, bytes, false) &&
            add(&b, t->after, strlen(t->after), true);
   }
   done = done && flush(&b);

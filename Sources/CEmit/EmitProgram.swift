@@ -224,7 +224,10 @@ private struct DescriptionPrinter {
     private mutating func printTemplate() {
         let template = program.template
         line("    .prompt = {")
-        for (name, text) in [("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after)] {
+        let texts = [
+            ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after),
+        ]
+        for (name, text) in texts {
             line("        .\(name) = \(literal(text)),")
         }
         let cuts = [

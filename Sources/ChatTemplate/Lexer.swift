@@ -124,7 +124,7 @@ struct TemplateLexer {
                 while at < bytes.count, isNameByte(bytes[at]) { at += 1 }
                 let digits = String(decoding: bytes[start..<at].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
                 guard let value = Int(digits), !(stands(".", at) && at + 1 < bytes.count && 0x30...0x39 ~= bytes[at + 1]) else {
-                    throw source.fault("has the number \(quoted(digits)), which is not supported", at: start, expected: "an integer of at most 64 bits")
+                    throw source.fault("has the number \(quoted(digits)), which is not supported,", at: start, expected: "an integer of at most 64 bits")
                 }
                 kind = .integer(value)
             } else if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {

@@ -278,7 +278,7 @@ struct TemplateParser {
             switch next.kind {
             case .name(let word) where !["else", "or", "and", "is", "if", "in", "not"].contains(word):
                 arguments.positional = [try postfix(try primary())]
-            case .string, .integer: arguments.positional = [try postfix(try primary())]
+            case .string, .integer, .symbol("["), .symbol("{"): arguments.positional = [try postfix(try primary())]
             default: break
             }
         }

@@ -2,18 +2,20 @@ import Support
 
 /// What stands around the user's words and the images of one question.
 public struct PromptTemplate: Sendable, Equatable {
-    /// Ahead of everything.
+    /// Before words that no image stands before.
+    public var alone: String
+    /// Before the images that the words do not place themselves, where there are any.
     public var before: String
-    /// For each image that the words do not place themselves, `<image>` in it once.
+    /// For each of those images, `<image>` in it once.
     public var image = "<image>\n"
-    /// Between the images and the words.
+    /// Between them and the words.
     public var between = ""
     public var after: String
     /// White space at the words' ends that is cut off, as `String.strip` of Python does it; at their start there may be a difference
     /// between words that stand behind an image and others.
     public var cutsStart = false, cutsStartBehindImage = false, cutsEnd = false
 
-    public init(before: String, after: String) { (self.before, self.after) = (before, after) }
+    public init(before: String, after: String) { (alone, self.before, self.after) = (before, before, after) }
 
     /// By the names of `--template`.
     public static let builtIn: [(name: String, template: PromptTemplate)] = [
@@ -63,7 +65,7 @@ extension PromptTemplate {
         guard hasImages else { return }
 
         let one = try conversation.question(images: 1), two = try conversation.question(images: 2)
-        guard let split = Self.split(alone.before, one.before, two.before),
+        guard let split = Self.split(one.before, two.before),
             [one, two].allSatisfy({ isSame($0.after, after) && $0.cutsEnd == cutsEnd && $0.cutsStart == one.cutsStart })
         else {
             throw .error(
@@ -74,15 +76,14 @@ extension PromptTemplate {
         cutsStartBehindImage = one.cutsStart
     }
 
-    /// The three texts that make `none`, `one` and `two`, which stand before the words with as many images.
-    private static func split(_ none: String, _ one: String, _ two: String) -> (before: String, image: String, between: String)? {
-        let none = Array(none.utf8), one = Array(one.utf8), two = Array(two.utf8), place = Array(place.utf8)
-        guard one.count > none.count else { return nil }
-        let common = zip(none, one).prefix { $0 == $1 }.count
-        for length in stride(from: common, through: 0, by: -1) {
-            let before = none[..<length], between = none[length...], image = one[length..<(one.count - between.count)]
+    /// The three texts that make `one` and `two`, which stand before the words with as many images.
+    private static func split(_ one: String, _ two: String) -> (before: String, image: String, between: String)? {
+        let one = Array(one.utf8), two = Array(two.utf8), place = Array(place.utf8), width = two.count - one.count
+        guard 1...max(one.count, 1) ~= width else { return nil }
+        for length in stride(from: one.count - width, through: 0, by: -1) {
+            let before = one[..<length], image = one[length..<(length + width)], between = one[(length + width)...]
             let places = image.indices.filter { image[$0...].starts(with: place) }
-            guard places.count == 1, one.elementsEqual(before + image + between), two.elementsEqual(before + image + image + between) else { continue }
+            guard places.count == 1, two.elementsEqual(before + image + image + between) else { continue }
             return (String(decoding: before, as: UTF8.self), String(decoding: image, as: UTF8.self), String(decoding: between, as: UTF8.self))
         }
         return nil

@@ -37,7 +37,7 @@ extension PromptTemplate {
     /// What Runtime/prompt.c makes of them, as text.
     fileprivate func wrapped(_ words: String, images: Int) -> String {
         let cut = TemplateText(words).trimmed(start: images > 0 ? cutsStartBehindImage : cutsStart, end: cutsEnd)
-        return before + String(repeating: image, count: images) + between + cut.literal! + after
+        return (images > 0 ? before + String(repeating: image, count: images) + between : alone) + cut.literal! + after
     }
 }
 
@@ -50,7 +50,7 @@ extension PromptTemplate {
             let text = try String(contentsOf: folder.appending(path: expected.template), encoding: .utf8)
             let wrapped = try template(text).wrapped(expected.words, images: expected.images)
             #expect(isSame(wrapped, expected.expected), "\(expected.template), \(expected.images) images: \(wrapped.debugDescription)")
-            if expected.images == 0, expected.template != "llava-hf.jinja" {
+            if expected.images == 0, !["llava-hf.jinja", "parts-or-text.jinja"].contains(expected.template) {
                 #expect(isSame(try template(text, images: false).wrapped(expected.words, images: 0), expected.expected), "\(expected.template) alone")
             }
         }
@@ -59,7 +59,7 @@ extension PromptTemplate {
     @Test func imagesStandWhereTheTemplateHasThem() throws {
         let text = try String(contentsOf: folder.appending(path: "llava-hf.jinja"), encoding: .utf8)
         let made = try template(text)
-        #expect([made.before, made.image, made.between, made.after] == ["USER: ", "<image>\n", "", " ASSISTANT:"])
+        #expect([made.alone, made.before, made.image, made.between, made.after] == ["USER: ", "USER: ", "<image>\n", "", " ASSISTANT:"])
         let behind = try template(
             "<s>{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}[<image>]{% endif %}{% endfor %}-{% for c in m.content "
                 + "if c.type == 'text' %}{{ c.text | trim }}{% endfor %}{% endfor %}")
@@ -121,7 +121,7 @@ extension PromptTemplate {
             ("{% for x in range(2000000) %}{% endfor %}", "the chat template calls 'range' with other arguments at its byte 12\(site); expected one to three integers of at most 1000000"),
             ("{% for x in range(2000) %}{% for y in range(2000) %}{{ y }}{% endfor %}{% endfor %}", "the chat template has not ended after 1000000 steps at its byte 55\(site)"),
             ("{{ raise_exception('no system text') }}", "the chat template refuses a single question with 'no system text' at its byte 3\(site)"),
-            ("{% if messages[0].content == 'x' %}{% endif %}", "the chat template reads the user's words, which are not known yet, at its byte 6\(site); expected a template that prints them"),
+            ("{% if messages[0].content == 'x' %}{% endif %}", "the chat template reads the user's words, which are not known yet, at its byte 17\(site); expected a template that prints them"),
             ("{{ messages[0].content | upper }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),
             ("{{ messages[0].content[0] }}", "the chat template goes through the user's words at its byte 22\(site)"),
             ("{{ messages[0].content | length }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),

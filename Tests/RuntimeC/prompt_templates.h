@@ -2,7 +2,7 @@
 #ifndef PROMPT_TEMPLATES_H
 #define PROMPT_TEMPLATES_H
 
-#define TEMPLATE(before_text, after_text) {.before = before_text, .image = "<image>\n", .between = "", .after = after_text}
+#define TEMPLATE(before_text, after_text) {.alone = before_text, .before = before_text, .image = "<image>\n", .between = "", .after = after_text}
 #define TEMPLATE_VICUNA(who, whose)                                                                                       \
   TEMPLATE("A chat between a curious " who " and an artificial intelligence assistant. The assistant gives helpful, "     \
            "detailed, and polite answers to the " whose " questions. USER: ", " ASSISTANT:")

@@ -151,13 +151,13 @@ static void rules(void) {
   rule(NONE, true, 0, "<s>x", 0, "<s>^x");
   rule(LLAMA, false, 0, "<|eot_id|>", 0, "<s>" S "<|eot_id|>" T);
   // another place and form of images, and white space that is cut
-  lmmc_template parts = {.before = "U: ", .image = "(<image>)", .between = "|", .after = "</s>"};
-  rule(parts, false, 0, " Hi\n", 0, "<s>^U:^|^Hi\n</s>");
+  lmmc_template parts = {.alone = "W: ", .before = "U: ", .image = "(<image>)", .between = "|", .after = "</s>"};
+  rule(parts, false, 0, " Hi\n", 0, "<s>^W:^^Hi\n</s>");
   rule(parts, false, 2, "Hi", 0, "<s>^U:^([0]^)([1]^)|Hi</s>");
-  rule(parts, false, 1, "<image> b", 0, "<s>^U:^|[0]^^b</s>");
+  rule(parts, false, 1, "<image> b", 0, "<s>^W:^[0]^^b</s>");
   parts.image = "</s><image>";
   rule(parts, false, 1, "Hi", 0, "<s>^U:^</s>[0]^|Hi</s>");
-  parts = (lmmc_template){.before = "", .image = "<image>\n", .between = "", .after = "!", .cuts_start = true, .cuts_end = true};
+  parts = (lmmc_template){.alone = "", .before = "", .image = "<image>\n", .between = "", .after = "!", .cuts_start = true, .cuts_end = true};
 #define SPACES "\t\n\x0b\f\r\x1c\x1d\x1e\x1f \xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x85\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80"
   rule(parts, false, 0, SPACES "a b" SPACES, 0, "<s>^a^b!");
   rule(parts, false, 0, SPACES, 0, "<s>^!");
