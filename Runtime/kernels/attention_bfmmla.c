@@ -302,6 +302,6 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
 }
 
 const lmmc_attention_variant lmmc_attention_bfmmla = {
-    "bf16", LMMC_CPU_NEON | LMMC_CPU_DOTPROD | LMMC_CPU_I8MM | LMMC_CPU_BF16, true, max_rows, block, few};
+    "bf16", LMMC_CPU_NEON | LMMC_CPU_BF16, true, max_rows, block, few};
 LMMC_END_TARGET
 #endif

@@ -1,4 +1,5 @@
 // Which variant of the packed kernels runs.
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ enum {
   NEON = LMMC_CPU_NEON,
   DOTPROD = NEON | LMMC_CPU_DOTPROD,
   I8MM = DOTPROD | LMMC_CPU_I8MM,
-  BF16 = I8MM | LMMC_CPU_BF16,
+  BF16 = NEON | LMMC_CPU_BF16,
 };
 
 // Better ones later. Each needs what it builds on.
@@ -69,12 +70,18 @@ lmmc_choice lmmc_choose(lmmc_cpu cpu) {
 
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
   char names[160] = "";
-  for (int i = 0; i < COUNT; i++) {
+  const bool without = *level == '-';
+  uint32_t below = 0;
+  for (int i = 0; i < COUNT; below |= variants[i++].needs) {
     const lmmc_variant *v = &variants[i];
-    if (strcmp(level, v->name) != 0) {
+    if (strcmp(level + without, v->name) != 0) {
       if (i > 0) strcat(names, i + 1 < COUNT ? ", " : " or ");
       strcat(names, v->name);
       continue;
+    }
+    if (without) {
+      cpu->features &= ~(v->needs & ~below);
+      return 0;
     }
     if (!v->bf16 && !v->q8) {
       snprintf(message, 256, "LMMC_ISA is '%s', which this program was compiled without; expected a lower one, or none for the best", v->name);
@@ -84,10 +91,10 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
       snprintf(message, 256, "LMMC_ISA is '%s', which this CPU lacks; expected a lower one, or none for the best", v->name);
       return 1;
     }
-    cpu->features &= v->needs;
+    cpu->features &= v->needs | below;
     return 0;
   }
-  snprintf(message, 256, "LMMC_ISA is '%.40s'; expected %s", level, names);
+  snprintf(message, 256, "LMMC_ISA is '%.40s'; expected %s, or one of them behind '-' to do without", level, names);
   return 2;
 }
 

@@ -89,8 +89,8 @@ typedef struct {
 
 lmmc_choice lmmc_choose(lmmc_cpu cpu);
 
-// Takes from `cpu` what the variant named `level` does not need. 0, or the exit code with one line in `message`: 2 for an unknown name,
-// 1 for a variant that `cpu` or the program lacks.
+// Takes from `cpu` what neither the variant named `level` nor those before it need or, with a '-' before the name, what that variant needs
+// beyond them. 0, or the exit code with one line in `message`: 2 for an unknown name, 1 for a variant that `cpu` or the program lacks.
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 
 // The product with code and threads of its caller's choice, for tests and benchmarks.

@@ -35,15 +35,19 @@ enum SourceFolder {
             fi
 
             """
+        let requirements = ProbeProgram.requirements(
+            isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+        let names = requirements.map(\.package)
+        let packages = target.isHosts ? names.joined(separator: " ") : target.architecture.installCommand(names)
         return """
         #!/bin/sh
         # sh build.sh [OUTPUT]: builds the program from these sources. CC and CFLAGS may be set.
-        # Debian and Ubuntu packages: gcc libc6-dev libjpeg-dev libpng-dev libwebp-dev zlib1g-dev\(needsBLAS ? " libopenblas-openmp-dev" : "")
+        # Debian and Ubuntu: \(packages)
         set -eu
         output=${1:-\(shellQuoted(program))}
         case $output in /*) ;; *) output=$PWD/$output ;; esac
         cd "$(dirname "$0")"
-        CC=${CC:-gcc}
+        CC=${CC:-\(target.isHosts ? "gcc" : target.architecture.triple + "-gcc")}
         CFLAGS=${CFLAGS:--O3}
         build=$(mktemp -d)
         trap 'rm -rf "$build"' EXIT
@@ -65,7 +69,7 @@ enum SourceFolder {
         $static -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
           $CC $CFLAGS -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
 
-        $CC -std=gnu11 -O2 -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
+        \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
         "$build/attach" "$build/program" \(weightsName) "$output"
         """ + "\n"
     }

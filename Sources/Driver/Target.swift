@@ -5,6 +5,30 @@ struct Target: Sendable, Equatable {
     enum Architecture: String, Sendable, CaseIterable {
         case x86_64 = "x86-64"
         case aarch64
+
+        /// As GNU's tools and Debian's folders name it.
+        var triple: String {
+            switch self {
+            case .x86_64: "x86_64-linux-gnu"
+            case .aarch64: "aarch64-linux-gnu"
+            }
+        }
+
+        /// As Debian names it.
+        var debianName: String {
+            switch self {
+            case .x86_64: "amd64"
+            case .aarch64: "arm64"
+            }
+        }
+
+        /// What runs its programs on another machine.
+        var emulator: String { "qemu-" + triple.prefix { $0 != "-" } }
+
+        /// The command that installs packages for it beside those of another architecture.
+        func installCommand(_ packages: [String]) -> String {
+            "dpkg --add-architecture \(debianName) && apt-get update && apt-get install " + packages.joined(separator: " ")
+        }
     }
 
     /// Instructions that emitted code, and kernels that the C compiler vectorises, are compiled for once more.
@@ -72,7 +96,11 @@ struct Target: Sendable, Equatable {
         case .aarch64:
             Target(
                 name: architecture.rawValue, architecture: architecture, flags: ["-march=armv8-a"],
-                levels: [Level(name: "neon", symbol: "neon", flags: [], kernels: ["_neon.c"])])
+                // Dot products, I8MM and BF16 multiply matrices only, as the kernels do.
+                levels: [
+                    Level(
+                        name: "neon", symbol: "neon", flags: [], kernels: ["_neon.c", "_dotprod.c", "_i8mm.c", "_bfdot.c", "_bfmmla.c"])
+                ])
         }
     }
 
@@ -93,8 +121,9 @@ struct Target: Sendable, Equatable {
 
     /// Whether a file of the runtime has code that no CPU which the program supports would run.
     func leavesOut(_ file: RuntimeFile) -> Bool {
-        guard !isNative else { return false }
-        let missing = Target.every(architecture).levels.filter { !levels.contains($0) }
+        let all = Architecture.allCases.flatMap { Target.every($0).levels }
+        let own = isNative ? Target.every(architecture).levels : levels
+        let missing = all.filter { !own.contains($0) }
         return missing.contains { $0.kernels.contains { file.path.hasSuffix($0) } }
     }
 }

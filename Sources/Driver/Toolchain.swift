@@ -82,9 +82,6 @@ struct Toolchain: Sendable {
             known.target = target
             return known
         }
-        guard target.isHosts else {
-            throw .error("code for \(quoted(target.architecture.rawValue)) cannot be made on \(HostCPU.current.architecture) yet")
-        }
         var compilers: [String] = []
         if let cc {
             guard let path = findProgram(cc) else {
@@ -93,7 +90,7 @@ struct Toolchain: Sendable {
             compilers = [path]
         } else {
             // A Swift toolchain's clang may come first in PATH and has no omp.h; the distribution's is tried by its place.
-            for name in ["gcc", "cc", "/usr/bin/clang", "clang"] {
+            for name in target.isHosts ? ["gcc", "cc", "/usr/bin/clang", "clang"] : [target.architecture.triple + "-gcc"] {
                 guard let path = findProgram(name), !compilers.contains(path) else { continue }
                 compilers.append(path)
             }
@@ -109,7 +106,15 @@ struct Toolchain: Sendable {
                 first = first ?? error
             }
         }
-        throw first ?? .error("there is no C compiler", expected: "gcc or clang in PATH, or '--cc PATH'; install package 'gcc'")
+        if let first { throw first }
+        guard target.isHosts else {
+            let packages = ProbeProgram.requirements(isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+            throw .error(
+                "there is no C compiler for \(quoted(target.name))",
+                expected: "'\(target.architecture.triple)-gcc' in PATH, or '--cc PATH'; on Debian: "
+                    + target.architecture.installCommand(packages.map(\.package)))
+        }
+        throw .error("there is no C compiler", expected: "gcc or clang in PATH, or '--cc PATH'; install package 'gcc'")
     }
 
     /// Compiles `source` to `object`, for `level` where it is compiled for each; the compiler's whole output goes to `progress` when it says anything.
@@ -166,10 +171,14 @@ private struct Probe {
             throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")
         }
         let name = version.output.split(separator: "\n").first.map(String.init) ?? compiler
+        let machine = try answer("-dumpmachine", folder)
+        guard target.isHosts || machine.hasPrefix(target.architecture.triple.prefix { $0 != "-" } + "-") else {
+            throw .error(
+                "compiler '\(compiler)' makes code for \(quoted(machine)), not for \(quoted(target.name))",
+                expected: "'\(target.architecture.triple)-gcc'")
+        }
         let architecture = target.isNative ? try nativeFlags(folder) : target.flags
-        let multiarch = try runSubprocess([compiler, "-print-multiarch"], temporary: folder.path, log: folder.file("multiarch.log"))
-        let candidates: [BLAS?] =
-            needsBLAS ? BLAS.candidates(multiarch: String(multiarch.output.prefix { !$0.isWhitespace })) : [nil]
+        let candidates: [BLAS?] = needsBLAS ? BLAS.candidates(multiarch: try answer("-print-multiarch", folder)) : [nil]
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
@@ -193,7 +202,7 @@ private struct Probe {
                     continue
                 }
                 progress.verbose(
-                    "\(compiler) (\(name)): OpenMP runs in parallel, \(mode.rawValue) linking"
+                    "\(compiler) (\(name)): \(runner == nil ? "not tried, since there is no '\(target.architecture.emulator)'" : "OpenMP runs in parallel"), \(mode.rawValue) linking"
                         + (blas.map { ", BLAS from \($0.name)" } ?? "") + ", \(architecture.joined(separator: " "))")
                 return Toolchain(
                     target: target, compiler: compiler, version: name, mode: mode, compileFlags: flags, linkFlags: libraries, blas: blas)
@@ -206,14 +215,24 @@ private struct Probe {
             expected: modes.contains(.dynamic) ? "gcc, or clang with package 'libomp-dev'" : "gcc, or '--link dynamic'")
     }
 
-    /// Nil when the program links and its parallel region has more than one thread; otherwise what went wrong.
+    /// The words before a program's name that run it here; nil where nothing does.
+    private var runner: [String]? { target.isHosts ? [] : findProgram(target.architecture.emulator).map { [$0] } }
+
+    /// What the compiler says to a question of one word.
+    private func answer(_ question: String, _ folder: TemporaryFolder) throws(Diagnostic) -> String {
+        let result = try runSubprocess([compiler, question], temporary: folder.path, log: folder.file("answer.log"))
+        return result.status == 0 ? String(result.output.prefix { !$0.isWhitespace }) : ""
+    }
+
+    /// Nil when the program links and, where it can be run, its parallel region has more than one thread; otherwise what went wrong.
     private func tryLinking(_ object: String, _ mode: LinkMode, _ libraries: [String], _ folder: TemporaryFolder) throws(Diagnostic) -> String? {
         let program = folder.file("probe")
         let linked = try runSubprocess(
             [compiler] + mode.flags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
         guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
+        guard let runner else { return nil }
         let ran = try runSubprocess(
-            [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], temporary: folder.path,
+            runner + [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], temporary: folder.path,
             log: folder.file("run.log"))
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
         let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
@@ -238,19 +257,25 @@ private struct Probe {
         return []
     }
 
-    /// The first thing that this compiler lacks.
+    /// The first thing that this compiler lacks; for another architecture than this machine's, all of them with the command that brings them.
     private func missing(_ folder: TemporaryFolder, isClang: Bool, flags: [String], blas: BLAS?) throws(Diagnostic) -> Diagnostic? {
-        for requirement in ProbeProgram.requirements(isClang: isClang, blas: blas) {
+        var lacking: [ProbeProgram.Requirement] = []
+        for requirement in ProbeProgram.requirements(isClang: isClang, target: target, blas: blas) {
             try writeFile(folder.file("part.c"), requirement.program)
             let result = try runSubprocess(
                 [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, temporary: folder.path,
                 log: folder.file("part.log"))
-            if result.status != 0 {
+            guard result.status != 0 else { continue }
+            lacking.append(requirement)
+            if target.isHosts {
                 return .error(
                     "\(requirement.name) is missing for compiler '\(compiler)'",
                     expected: "package '\(requirement.package)', which brings it")
             }
         }
-        return nil
+        guard !lacking.isEmpty else { return nil }
+        return .error(
+            "\(lacking.map(\.name).joined(separator: ", ")) \(lacking.count == 1 ? "is" : "are") missing for compiler '\(compiler)'",
+            expected: "Debian's packages: " + target.architecture.installCommand(lacking.map(\.package)))
     }
 }

@@ -51,32 +51,36 @@ enum ProbeProgram {
         var flags: [String]
     }
 
-    static func requirements(isClang: Bool, blas: BLAS?) -> [Requirement] {
+    static func requirements(isClang: Bool, target: Target, blas: BLAS?) -> [Requirement] {
+        let (triple, debianName) = (target.architecture.triple, target.architecture.debianName)
+        func package(_ name: String) -> String { target.isHosts ? name : "\(name):\(debianName)" }
         func calling(_ header: String, _ statement: String) -> String {
             "#include <stddef.h>\n#include <stdio.h>\n#include <\(header)>\nint main(void) { \(statement); return 0; }\n"
         }
         var list = [
             Requirement(
-                name: "the C library", package: "libc6-dev", program: calling("stdlib.h", "puts(\"\")"), flags: []),
+                name: "the C library", package: target.isHosts ? "libc6-dev" : "libc6-dev-\(debianName)-cross",
+                program: calling("stdlib.h", "puts(\"\")"), flags: []),
             Requirement(
-                name: "OpenMP", package: isClang ? "libomp-dev" : "gcc", program: calling("omp.h", "omp_set_num_threads(2)"),
+                name: "OpenMP", package: isClang ? package("libomp-dev") : target.isHosts ? "gcc" : "gcc-" + triple.replacing("_", with: "-"),
+                program: calling("omp.h", "omp_set_num_threads(2)"),
                 flags: ["-fopenmp"]),
             Requirement(
-                name: "libjpeg", package: "libjpeg-dev",
+                name: "libjpeg", package: package("libjpeg-dev"),
                 program: calling("jpeglib.h", "struct jpeg_error_mgr m; jpeg_std_error(&m)"), flags: ["-ljpeg"]),
             Requirement(
-                name: "libpng", package: "libpng-dev", program: calling("png.h", "png_access_version_number()"), flags: ["-lpng"]),
+                name: "libpng", package: package("libpng-dev"), program: calling("png.h", "png_access_version_number()"), flags: ["-lpng"]),
             Requirement(
-                name: "libwebp", package: "libwebp-dev",
+                name: "libwebp", package: package("libwebp-dev"),
                 program: "#include <webp/decode.h>\n#include <webp/demux.h>\n"
                     + "int main(void) { return WebPGetDecoderVersion() + WebPGetDemuxVersion() == 0; }\n",
                 flags: ["-lwebpdemux", "-lwebp"]),
-            Requirement(name: "zlib", package: "zlib1g-dev", program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
+            Requirement(name: "zlib", package: package("zlib1g-dev"), program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
         ]
         if let blas {
             list.append(
                 Requirement(
-                    name: "OpenBLAS", package: "libopenblas-openmp-dev",
+                    name: "OpenBLAS", package: package("libopenblas-openmp-dev"),
                     program: calling("cblas.h", "float a[1] = {1}; cblas_sscal(1, 2, a, 1)"), flags: blas.compileFlags + blas.linkFlags))
         }
         return list

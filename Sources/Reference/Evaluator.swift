@@ -8,6 +8,9 @@ public struct Evaluator {
     public let module: Module
     /// Called with the function, the operation's name and its result, in execution order.
     public var observer: ((String, String, Tensor) -> Void)?
+    /// What an operation reads in place of an operand: called with the operation, the operand's index and its tensor, whose shape and dtype
+    /// must stay. Other roundings than those that the IR can say are tried with it.
+    public var replacement: ((Operation, Int, Tensor) -> Tensor)?
     private let source: (SourceTensor) throws(Diagnostic) -> [Float]
     private var weights: [String: Tensor] = [:]
     private var states: [String: Tensor] = [:]
@@ -130,7 +133,10 @@ public struct Evaluator {
         _ operation: Operation, _ values: inout [String: Tensor], position: Int, place: String
     ) throws(Diagnostic) {
         var operands: [Tensor] = []
-        for operand in operation.operands { operands.append(try read(operand, values)) }
+        for (index, operand) in operation.operands.enumerated() {
+            let tensor = try read(operand, values)
+            operands.append(replacement?(operation, index, tensor) ?? tensor)
+        }
         let overStates = operation.operands.contains { if case .state = $0 { true } else { false } }
         let result: Tensor
         do throws(Diagnostic) {

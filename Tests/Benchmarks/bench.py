@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -192,6 +193,7 @@ def main():
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the names of the measurements")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped processes: they must be let go
     if not os.access(options.lmmc, os.X_OK):
         sys.exit(f"error: no compiler at '{options.lmmc}'; expected one from 'swift build -c release', or --lmmc PATH")
     kept, failed = options.keep is not None, False

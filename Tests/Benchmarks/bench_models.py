@@ -1,4 +1,5 @@
 """The files that bench.py measures: made when they are first asked for, kept in one folder."""
+import contextlib
 import json
 import os
 import pathlib
@@ -22,6 +23,14 @@ def output(*command, **extra):
     return done.stdout
 
 
+@contextlib.contextmanager
+def whole(path):
+    """Another name to write to: a file that was half written when something ended is not taken for one."""
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.rename(path)
+
+
 class Models:
     def __init__(self, folder, layers, lmmc, llama):
         self.folder, self.layers, self.lmmc = folder, layers, lmmc
@@ -42,7 +51,8 @@ class Models:
         layers = layers or self.layers
         path = self.folder / f"{preset}-{layers}"
         if not path.exists():
-            output(self.lmmc, "synth", "--preset", preset, "--layers", layers, "-o", path, "--quiet")
+            with whole(path) as part:
+                output(self.lmmc, "synth", "--preset", preset, "--layers", layers, "-o", part, "--quiet")
         return path
 
     def program(self, preset, precision):
@@ -82,16 +92,18 @@ class Models:
         path = self.folder / f"llama-{layers}.{weights}.gguf"
         if path.exists():
             return path
-        if weights == "F16":
-            output(PYTHON, HERE / "random_gguf.py", path, "--layers", layers)
-        else:
-            output(self.llama_tool("llama-quantize"), self.gguf("F16", layers), path, weights)
+        with whole(path) as part:
+            if weights == "F16":
+                output(PYTHON, HERE / "random_gguf.py", part, "--layers", layers)
+            else:
+                output(self.llama_tool("llama-quantize"), self.gguf("F16", layers), part, weights)
         return path
 
     def tower(self):
         path = self.folder / "tower.gguf"
         if not path.exists():
-            output(PYTHON, HERE / "random_gguf.py", path, "--tower")
+            with whole(path) as part:
+                output(PYTHON, HERE / "random_gguf.py", part, "--tower")
         return path
 
     def openvino(self, work, weights):

@@ -86,13 +86,13 @@ class Report:
         if lossless:
             self.add(work, target, "; ".join(f"{ratio:.2f} x {name}" for name, _, ratio in lossless), lossless[0][2] >= OVER_BEST[precision])
         else:
-            self.missing(work, target, "no peer installed")
+            self.missing(work, target, "no peer measured")
         if precision != "bf16":
             channel = [ratio for _, weights, ratio in peers if weights == "w8a8"]
             if channel:
                 self.add(work, "ahead of OpenVINO's per-channel int8", f"{channel[0]:.2f} x", channel[0] > 1)
             else:
-                self.missing(work, "ahead of OpenVINO's per-channel int8", "OpenVINO is not installed")
+                self.missing(work, "ahead of OpenVINO's per-channel int8", "not measured")
 
     def float32(self):
         work, target = "float32 through OpenBLAS, prefill end to end", f"{FLOAT32} % of OpenBLAS with its best core type"
@@ -111,7 +111,7 @@ class Report:
         if peers:
             self.add(f"decode, {precision}", "never behind the best peer", "; ".join(f"{ratio:.2f} x {name}" for name, _, ratio in peers), peers[0][2] >= 1)
         else:
-            self.missing(f"decode, {precision}", "never behind the best peer", "no peer installed")
+            self.missing(f"decode, {precision}", "never behind the best peer", "no peer measured")
 
     def vision(self, precision):
         flops = self.models.flops("llava-stf-7b")
@@ -140,7 +140,7 @@ class Report:
             name, target = f"first-{peer}", f"{factor} x {NAMES[peer]}'s LLaVA-1.5 {'Q8_0' if peer == 'llama' else '8-bit'}"
             result = self.results.get(name)
             if not result:
-                self.missing(work, target, f"{NAMES[peer]} is not installed")
+                self.missing(work, target, "not measured")
             elif "vision" not in result["samples"]["peer"]:
                 self.missing(work, target, "llama.cpp is built without llama-mtmd-cli, so its tower's time is not known")
             else:

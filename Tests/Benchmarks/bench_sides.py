@@ -3,6 +3,7 @@ import json
 import mmap
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -115,12 +116,13 @@ def compile_once(models):
 # ---- peers
 
 class Server:
-    """A peer that builds once and then answers (peer_serve.py)."""
+    """A peer that builds once and then answers (peer_serve.py). It is stopped between answers: its waiting threads would take lmmc's time."""
 
     def __init__(self, command, threads):
         self.process = subprocess.Popen([str(part) for part in command], env={**ENVIRONMENT, **pinned(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.line()
+        self.process.send_signal(signal.SIGSTOP)
 
     def line(self):
         line = self.process.stdout.readline()
@@ -129,15 +131,20 @@ class Server:
         return line
 
     def ask(self, *words):
-        """Milliseconds."""
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        return float(self.line()) * 1e3
+        """Milliseconds of the second time of two, as lmmc's program and llama-bench warm up too."""
+        self.process.send_signal(signal.SIGCONT)
+        for _ in range(2):
+            self.process.stdin.write(" ".join(map(str, words)) + "\n")
+            self.process.stdin.flush()
+            seconds = float(self.line())
+        self.process.send_signal(signal.SIGSTOP)
+        return seconds * 1e3
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()

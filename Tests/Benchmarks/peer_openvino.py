@@ -152,7 +152,10 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if not os.path.exists(options.file):
-        ov.save_model(make(options.work, options.layers, options.weights), options.file, compress_to_fp16=options.weights != "w8a8")
+        part, stem = options.file + ".part.xml", options.file.removesuffix(".xml")
+        ov.save_model(make(options.work, options.layers, options.weights), part, compress_to_fp16=options.weights != "w8a8")
+        os.rename(part.removesuffix(".xml") + ".bin", stem + ".bin")
+        os.rename(part, options.file)  # last: a half-written file is not taken for one
     if options.prepare:
         return
     compiled = ov.Core().compile_model(options.file, "CPU", {

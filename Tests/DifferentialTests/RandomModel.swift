@@ -17,11 +17,19 @@ struct RandomModel {
         case released
     }
 
+    /// What the widths are drawn from.
+    struct Widths {
+        var visionHeads = [1, 2, 3], visionHeadSizes = [4, 8, 12], visionInner = [5, 8, 16], patch = 2
+        var keyValueHeads = [1, 2], headsPerKey = [1, 2, 3], headSizes = [4, 6], inner = [7, 12], projector = 10
+        /// Of the window convolution, beside the window's own
+        var convolved = [12, 24]
+    }
+
     let strategy: Strategy
     let configuration: ModelConfiguration
     let tensors: [String: SourceTensor]
 
-    init(seed: UInt64, vocabulary: Int = 11) {
+    init(seed: UInt64, vocabulary: Int = 11, widths: Widths = Widths()) {
         var random = SeededGenerator(seed: seed)
         func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &random)! }
 
@@ -30,10 +38,10 @@ struct RandomModel {
         let hasWindows = [.stf, .avgpool, .tokenconcat].contains(strategy)
         let kernel = strategy == .released ? 2 : hasWindows ? pick([1, 2, 2, 3, 4]) : 1
         let grid = kernel * pick(kernel > 2 ? [1, 2] : [2, 3])
-        let heads = pick([1, 2, 3])
+        let heads = pick(widths.visionHeads)
         let vision = VisionConfiguration(
-            hiddenSize: heads * pick([2, 4, 6]) * 2, layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]), headCount: heads,
-            intermediateSize: pick([5, 8, 16]), imageSize: grid * 2, patchSize: 2, layerNormEpsilon: 1e-5,
+            hiddenSize: heads * pick(widths.visionHeadSizes), layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]), headCount: heads,
+            intermediateSize: pick(widths.visionInner), imageSize: grid * widths.patch, patchSize: widths.patch, layerNormEpsilon: 1e-5,
             activation: pick([.quickGELU, .gelu]))
 
         func tap() -> Int { Int.random(in: 0...vision.layerCount, using: &random) }
@@ -46,12 +54,12 @@ struct RandomModel {
         case .stf, .avgpool, .tokenconcat, .qformer: taps = (0..<pick([1, 1, 2, 3])).map { _ in tap() }
         }
         let finalActivation: Activation? = [.none, .released].contains(strategy) ? nil : pick([.gelu, nil])
-        let keyValueHeads = pick([1, 2])
-        let headSize = pick([4, 6])
-        let decoderHeads = keyValueHeads * pick([1, 2, 3])
+        let keyValueHeads = pick(widths.keyValueHeads)
+        let headSize = pick(widths.headSizes)
+        let decoderHeads = keyValueHeads * pick(widths.headsPerKey)
         let decoder = DecoderConfiguration(
             hiddenSize: decoderHeads * headSize, layerCount: pick([1, 2]), headCount: decoderHeads, keyValueHeadCount: keyValueHeads,
-            headSize: headSize, intermediateSize: pick([7, 12]), vocabularySize: vocabulary, rmsNormEpsilon: 1e-6,
+            headSize: headSize, intermediateSize: pick(widths.inner), vocabularySize: vocabulary, rmsNormEpsilon: 1e-6,
             ropeTheta: pick([100, 10000]),
             ropeScaling: pick([
                 nil, nil, RopeScaling(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 32),
@@ -67,7 +75,7 @@ struct RandomModel {
             fusion.mbtf = chain("mbtf", [channels, 4 * vision.hiddenSize, output], final: finalActivation)
             channels = output
         }
-        let middle = pick([true, false]) ? [10] : []
+        let middle = pick([true, false]) ? [widths.projector] : []
         switch strategy {
         case .none, .released:
             fusion.aligner = chain("projector", layer: "linear", [kernel * kernel * channels] + middle + [decoder.hiddenSize], final: nil)
@@ -90,7 +98,7 @@ struct RandomModel {
         case .stf:
             let window = kernel * kernel * channels
             let hasConvolution = pick([true, false])
-            let convolved = hasConvolution ? pick([window, 12, 24]) : window
+            let convolved = hasConvolution ? pick([window] + widths.convolved) : window
             fusion.tokensPerWindow = pick([1, 2, 3, 4, 8].filter { convolved % $0 == 0 })
             if hasConvolution {
                 fusion.windowConvolution = ProjectionLayer(

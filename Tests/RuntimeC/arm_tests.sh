@@ -38,6 +38,11 @@ check() {
     sed "\$s/^/$name on ARM, $cpu: /" "$work/log"
   done
 }
+# lmmc's own C, host_code_test, of which packing is tested below; its other callers are Swift.
+parts="$here/../../Sources/Widen $here/../../Sources/FoldProduct"
+host="$(for part in $parts; do echo "$part"/*.c "-I$part/include"; done)"
+check host_code max $host
+
 check packed_dispatch "cortex-a53 neoverse-n1 max"
 for name in packed_rows packed_pack packed_product folded_kernels sampler; do check $name max; done
 check attention_variants max -DCHECK_EVERY=5

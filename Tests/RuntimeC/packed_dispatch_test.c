@@ -41,11 +41,21 @@ static void test_combinations(void) {
 }
 
 static void test_limits(void) {
+  uint32_t below = 0;
   for (int i = 0; i < lmmc_variant_count(); i++) {
     const lmmc_variant *v = lmmc_variant_at(i);
-    char message[256] = "";
+    char message[256] = "", without[32];
     lmmc_cpu cpu = {~0u};
-    CHECK(lmmc_limit_cpu(&cpu, v->name, message) == 0 && cpu.features == v->needs, "'%s': features %#x, %s", v->name, cpu.features, message);
+    const uint32_t own = v->needs & ~below;
+    below |= v->needs;
+    CHECK(lmmc_limit_cpu(&cpu, v->name, message) == 0 && cpu.features == below, "'%s': features %#x, %s", v->name, cpu.features, message);
+    // The next needs something of its own, which alone goes with it, on a CPU that lacks it too.
+    snprintf(without, sizeof without, "-%s", v->name);
+    CHECK(i == 0 || own != 0, "'%s' needs nothing that those before it do not", v->name);
+    for (int twice = 0; twice < 2; twice++) {
+      cpu.features = twice ? ~own : ~0u;
+      CHECK(lmmc_limit_cpu(&cpu, without, message) == 0 && cpu.features == ~own, "'%s': features %#x, %s", without, cpu.features, message);
+    }
     if (v->needs == 0) continue;
     cpu.features = v->needs & (v->needs - 1);
     CHECK(lmmc_limit_cpu(&cpu, v->name, message) == 1, "'%s' on a CPU without it: '%s'", v->name, message);
@@ -58,6 +68,7 @@ static void test_limits(void) {
     if (i > 0) strcat(expected, i + 1 < lmmc_variant_count() ? ", " : " or ");
     strcat(expected, lmmc_variant_at(i)->name);
   }
+  strcat(expected, ", or one of them behind '-' to do without");
   lmmc_cpu cpu = {~0u};
   CHECK(lmmc_limit_cpu(&cpu, "avx3", message) == 2 && strcmp(message, expected) == 0, "'%s'", message);
 }
