@@ -109,6 +109,11 @@ for configuration in "gcc|-O2" "/usr/bin/clang|-O2" "gcc|$sanitizers"; do
   done
 done
 
+# ---- one file for every x86-64
+LMMC=${LMMC:-} nice bash Tests/levels.sh >"$work/c.log" 2>&1
+count "levels" "$work/c.log" $?
+grep '^not run' "$work/c.log"
+
 # ---- examples: each answers as its folder says
 for example in examples/*/; do
   if [ -x "$example/check.sh" ] || [ -e "$example/check.sh" ]; then

@@ -121,17 +121,14 @@ class Bench:
     def first(self, peer, weights):
         """LLaVA-1.5 as the peer would run it: its tower, then a prefill of 576 + 61 rows."""
         models, own = self.models, self.fresh("llava-stf-7b")
-        tower = "BF16" if peer == "llama" else "w8a8"
-        sees = peer != "llama" or models.llama_tool("llama-mtmd-cli")
-        prepare = lambda: (models.program("llava-stf-7b", "int8"), models.peer_decoder(peer, weights), sees and models.peer_tower(peer, tower))
-        if peer == "llama":
-            def side():
-                figures = {"prefill": llama_bench(models, weights, self.threads, PLAIN_ROWS, 0)["prefill"]}
-                return {**figures, "vision": llama_tower(models, self.threads)} if sees else figures
-            return prepare, lambda: self.turns({"lmmc": own, "peer": side})
+        if peer == "llama":  # its tower is a measurement of its own, vision-bf16-llama-BF16
+            prepare = lambda: (models.program("llava-stf-7b", "int8"), models.peer_decoder(peer, weights))
+            return prepare, lambda: self.turns({"lmmc": own, "peer": lambda: {
+                "prefill": llama_bench(models, weights, self.threads, PLAIN_ROWS, 0)["prefill"]}})
+        prepare = lambda: (models.program("llava-stf-7b", "int8"), models.peer_decoder(peer, weights), models.peer_tower(peer, "w8a8"))
 
         def measure():
-            with Server(models.peer_decoder(peer, weights), self.threads) as words, Server(models.peer_tower(peer, tower), self.threads) as eyes:
+            with Server(models.peer_decoder(peer, weights), self.threads) as words, Server(models.peer_tower(peer, "w8a8"), self.threads) as eyes:
                 return self.turns({"lmmc": own, "peer": lambda: {"vision": eyes.ask("vision"), "prefill": words.ask("prefill", PLAIN_ROWS)}})
         return prepare, measure
 

@@ -1,5 +1,5 @@
 // Attaches bytes to copies of this very program and runs them: linked dynamically, statically or as a static PIE, it
-// is the test case itself. `child PATTERN BYTES` is what a copy is asked.
+// is the test case itself. `child PATTERN BYTES` is what a copy is asked. `strip` runs what takes 5 GiB of memory and disk instead.
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -128,11 +128,18 @@ static void test_sizes(const char *self) {
   }
 }
 
-static void test_sparse(const char *self) {
+// `stripped`: what binutils make of it too, which hold a whole section in memory.
+static void test_sparse(const char *self, bool stripped) {
   if (!attach(self, "sparse", SPARSE_BYTES)) return;
   expect_running("sparse", SPARSE_BYTES);
   struct stat s;
   CHECK(stat(path("sparse"), &s) == 0 && s.st_size > (off_t)SPARSE_BYTES && s.st_blocks * 512 < 1 << 28, "sparse file");
+  if (stripped) {
+    CHECK(shell("readelf -lSW %s 2>&1 | grep -i -E 'warning|error' 1>&2", path("sparse")) != 0, "readelf past 4 GiB");
+    CHECK(shell("strip %s", path("sparse")) == 0, "strip past 4 GiB");
+    expect_running("sparse", SPARSE_BYTES);
+    CHECK(shell("readelf -lSW %s 2>&1 | grep -i -E 'warning|error' 1>&2", path("sparse")) != 0, "readelf of what strip made");
+  }
   unlink(path("sparse"));
 }
 
@@ -206,10 +213,14 @@ int main(int argc, char **argv) {
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   if (n <= 0 || !mkdtemp(folder)) return perror("set-up"), 1;
   self[n] = 0;
-  test_sizes(self);
-  test_sparse(self);
-  test_refusals(self);
-  test_damage(self);
+  if (argc == 2 && strcmp(argv[1], "strip") == 0) {
+    test_sparse(self, true);
+  } else {
+    test_sizes(self);
+    test_sparse(self, false);
+    test_refusals(self);
+    test_damage(self);
+  }
   shell("rm -rf %s", folder);
   return check_report();
 }
