@@ -228,7 +228,10 @@ private struct DescriptionPrinter {
             ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after),
         ]
         for (name, text) in texts {
-            line("        .\(name) = \(literal(text)),")
+            let start = "        .\(name) = ", parts = literals(text)
+            for (index, part) in parts.enumerated() {
+                line((index == 0 ? start : String(repeating: " ", count: start.count)) + part + (index == parts.count - 1 ? "," : ""))
+            }
         }
         let cuts = [
             ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),

@@ -111,6 +111,13 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(comment("a\nb\\") == "a b ")
     }
 
+    @Test func longStringsArePieces() {
+        #expect(literals("") == ["\"\""] && literals("a\n") == [literal("a\n")])
+        let text = String(repeating: "word é\n", count: 60) + String(repeating: "x", count: 300), pieces = literals(text)
+        #expect(pieces.count > 6 && pieces.allSatisfy { $0.count <= 112 })
+        #expect(pieces.map { $0.dropFirst().dropLast() }.joined() == literal(text).dropFirst().dropLast())
+    }
+
     @Test func namesAreIdentifiers() {
         #expect(identifier("decoder.layer0.mlp-up") == "decoder_layer0_mlp_up")
         #expect(identifier("3x") == "v3x" && identifier("") == "v" && identifier("_x") == "v_x")
