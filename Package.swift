@@ -17,6 +17,7 @@ let package = Package(
         // Plain C: what the compiler reads of a checkpoint comes no slower than from the disk.
         .target(name: "Widen"),
         .target(name: "Checkpoint", dependencies: ["Widen", "Support"]),
+        .target(name: "ChatTemplate", dependencies: ["Support"]),
         .target(name: "IR", dependencies: ["Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
@@ -27,7 +28,7 @@ let package = Package(
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
-        .target(name: "CEmit", dependencies: ["Plan", "IR", "Support"]),
+        .target(name: "CEmit", dependencies: ["ChatTemplate", "Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Runtime/attach"),
         .target(name: "Pack", path: "Runtime/pack"),
@@ -35,13 +36,14 @@ let package = Package(
         .target(
             name: "Driver",
             dependencies: [
-                "Support", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit", "IRView",
+                "Support", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit", "IRView",
                 "Attach", "RuntimeSources",
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support", "TestSupport"]),
+        .testTarget(name: "ChatTemplateTests", dependencies: ["ChatTemplate", "Support"], exclude: ["Cases", "make_cases.py"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
         .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support", "TestSupport"]),
         .testTarget(
@@ -53,7 +55,7 @@ let package = Package(
         ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "Plan", "IRText", "IR", "Support"]),
-        .testTarget(name: "CEmitTests", dependencies: ["CEmit", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
+        .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
         .testTarget(
             name: "DriverTests",
             dependencies: [

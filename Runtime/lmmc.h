@@ -15,7 +15,17 @@ typedef struct {
   uint8_t *arena;
 } lmmc_memory;
 
-typedef enum { LMMC_TEMPLATE_NONE, LMMC_TEMPLATE_LLAVA_V1, LMMC_TEMPLATE_VICUNA_V1, LMMC_TEMPLATE_LLAMA_3 } lmmc_template;
+// What `--prompt` is wrapped in. Its texts hold special tokens and `<image>` places; the user's words stand before
+// `after`.
+typedef struct {
+  const char *alone;    // before words that no image stands before
+  const char *before;   // before the images that the words do not place themselves, where there are any
+  const char *image;    // for each of those; one place
+  const char *between;  // between them and the words
+  const char *after;
+  // White space at the words' ends goes, as Python's str.strip has it.
+  bool cuts_start, cuts_start_behind_image, cuts_end;
+} lmmc_template;
 
 enum { LMMC_MAX_EOS = 16 };
 
@@ -37,7 +47,7 @@ typedef struct {
   int32_t score_rows;      // longest sequence that one score call takes; 0 without score()
 
   // prompt
-  lmmc_template prompt_template;
+  lmmc_template prompt;
   bool adds_bos;
   int32_t bos, eos_count, eos[LMMC_MAX_EOS];
 

@@ -4,21 +4,6 @@
 #include <string.h>
 
 #define PLACE "<image>"
-#define VICUNA_SYSTEM(who, whose)                                                     \
-  "A chat between a curious " who " and an artificial intelligence assistant. "       \
-  "The assistant gives helpful, detailed, and polite answers to the " whose " questions. USER: "
-
-// What stands before and after the user's words.
-static const struct { const char *before, *after; } templates[] = {
-    [LMMC_TEMPLATE_NONE] = {"", ""},
-    [LMMC_TEMPLATE_LLAVA_V1] = {VICUNA_SYSTEM("human", "human's"), " ASSISTANT:"},
-    [LMMC_TEMPLATE_VICUNA_V1] = {VICUNA_SYSTEM("user", "user's"), " ASSISTANT:"},
-    [LMMC_TEMPLATE_LLAMA_3] = {"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
-                               "You are a helpful language and vision assistant. You are able to understand the visual content "
-                               "that the user provides, and assist the user with a variety of tasks using natural language."
-                               "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
-                               "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
-};
 
 typedef struct {
   lmmc_prompt *p;
@@ -85,11 +70,11 @@ static bool add(builder *b, const char *text, size_t bytes, bool special) {
   return done && lmmc_text_append(&b->piece, text + from, bytes - from, b->e);
 }
 
-static bool add_bos(builder *b, bool raw, const char *text, size_t bytes) {
+static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t bytes) {
   const lmmc_model *m = b->model;
   if (!m->adds_bos) return true;
   int32_t id;
-  const char *first = raw ? text : templates[m->prompt_template].before;
+  const char *first = raw ? text : missing ? m->prompt.before : m->prompt.alone;
   size_t length = raw ? bytes : strlen(first);
   if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
   b->has_bos = true;
@@ -109,19 +94,46 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
   return true;
 }
 
+// What Python's str.isspace holds for white space: the bytes of such a character at the start of the text (or, with
+// `last`, at its end), or 0. Sources/ChatTemplate/TemplateText.swift has the same list.
+static size_t space(const char *text, size_t bytes, bool last) {
+  static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9",
+                                     "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+  if (bytes == 0) return 0;
+  unsigned char c = (unsigned char)text[last ? bytes - 1 : 0];
+  if ((c >= 9 && c <= 13) || (c >= 28 && c <= 32)) return 1;
+  for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+    size_t n = strlen(wide[i]);
+    if (bytes >= n && memcmp(last ? text + bytes - n : text, wide[i], n) == 0) return n;
+  }
+  if (bytes < 3) return 0;
+  const unsigned char *at = (const unsigned char *)text + (last ? bytes - 3 : 0);
+  return at[0] == 0xe2 && at[1] == 0x80 && at[2] >= 0x80 && at[2] <= 0x8a ? 3 : 0;  // U+2000 to U+200A
+}
+
+static void cut(const char **text, size_t *bytes, bool start, bool end) {
+  size_t n;
+  while (start && (n = space(*text, *bytes, false)) > 0) *text += n, *bytes -= n;
+  while (end && (n = space(*text, *bytes, true)) > 0) *bytes -= n;
+}
+
 bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
                        size_t bytes, bool raw, int images, lmmc_error *e) {
   builder b = {p, model, tokenizer, false, {0}, e};
   int64_t places = count_places(model, text, bytes);
   if (!check_images(model, places, raw, images, e)) return false;
-  bool done = add_bos(&b, raw, text, bytes);
+  bool missing = !raw && places < images;
+  bool done = add_bos(&b, raw, missing, text, bytes);
   if (raw) {
     done = done && add(&b, text, bytes, true);
   } else {
-    const char *before = templates[model->prompt_template].before, *after = templates[model->prompt_template].after;
-    done = done && add(&b, before, strlen(before), true);
-    for (; done && places < images; places++) done = add(&b, PLACE "\n", sizeof PLACE, false);
-    done = done && add(&b, text, bytes, false) && add(&b, after, strlen(after), true);
+    const lmmc_template *t = &model->prompt;
+    const char *ahead = missing ? t->before : t->alone;
+    done = done && add(&b, ahead, strlen(ahead), true);
+    cut(&text, &bytes, missing ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
+    for (; done && places < images; places++) done = add(&b, t->image, strlen(t->image), true);
+    done = done && (!missing || add(&b, t->between, strlen(t->between), true)) && add(&b, text, bytes, false) &&
+           add(&b, t->after, strlen(t->after), true);
   }
   done = done && flush(&b);
   lmmc_text_free(&b.piece);

@@ -67,6 +67,20 @@ func literal(_ text: String) -> String {
     return result + "\""
 }
 
+/// A string constant in pieces of 80 to 110 columns, to stand below each other; they end behind a space or a newline where there is one near.
+func literals(_ text: String) -> [String] {
+    var parts: [String] = [], part = "", width = 0
+    for scalar in text.unicodeScalars {
+        part.unicodeScalars.append(scalar)
+        width += literal(String(scalar)).count - 2
+        if width >= 94 || (width >= 80 && (scalar == " " || scalar == "\n")) {
+            parts.append(literal(part))
+            (part, width) = ("", 0)
+        }
+    }
+    return part.isEmpty && !parts.isEmpty ? parts : parts + [literal(part)]
+}
+
 /// Text that may stand in a comment line.
 func comment(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0 == "\\" || $0.value == 0x7F ? " " : $0 }))

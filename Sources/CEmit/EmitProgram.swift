@@ -204,7 +204,7 @@ private struct DescriptionPrinter {
         field("context", "\(program.context)")
         field("chunk", "\(plan.chunk)")
         if plan.scoreRows > 0 { field("score_rows", "\(plan.scoreRows)") }
-        field("prompt_template", templateName)
+        printTemplate()
         field("adds_bos", "\(program.addsBOS)")
         field("bos", "\(program.bos)")
         let eos = program.eos.prefix(ProgramDescription.maxEOSCount)
@@ -240,13 +240,23 @@ private struct DescriptionPrinter {
 
     private mutating func line(_ line: String) { text += line + "\n" }
 
-    private var templateName: String {
-        switch program.template {
-        case .none: "LMMC_TEMPLATE_NONE"
-        case .llavaV1: "LMMC_TEMPLATE_LLAVA_V1"
-        case .vicunaV1: "LMMC_TEMPLATE_VICUNA_V1"
-        case .llama3: "LMMC_TEMPLATE_LLAMA_3"
+    private mutating func printTemplate() {
+        let template = program.template
+        line("    .prompt = {")
+        let texts = [
+            ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after),
+        ]
+        for (name, text) in texts {
+            let start = "        .\(name) = ", parts = literals(text)
+            for (index, part) in parts.enumerated() {
+                line((index == 0 ? start : String(repeating: " ", count: start.count)) + part + (index == parts.count - 1 ? "," : ""))
+            }
         }
+        let cuts = [
+            ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),
+        ]
+        for (name, isCut) in cuts where isCut { line("        .\(name) = true,") }
+        line("    },")
     }
 
     private mutating func field(_ name: String, _ value: String) { line("    .\(name) = \(value),") }

@@ -1,15 +1,9 @@
+import ChatTemplate
 import Support
 
 /// What `lmmc_model` (Runtime/lmmc.h) says about a program beyond its plan.
 public struct ProgramDescription: Sendable {
     public enum Resize: String, Sendable { case pad, crop }
-
-    public enum Template: String, Sendable, CaseIterable {
-        case none
-        case llavaV1 = "llava_v1"
-        case vicunaV1 = "vicuna_v1"
-        case llama3 = "llama-3"
-    }
 
     /// Preprocessing and size of an image; absent for a decoder alone.
     public struct Vision: Sendable {
@@ -48,7 +42,8 @@ public struct ProgramDescription: Sendable {
     public var vision: Vision?
     /// Positions that the KV cache holds.
     public var context: Int
-    public var template: Template
+    /// What `--prompt` is wrapped in.
+    public var template: PromptTemplate
     public var addsBOS: Bool
     public var bos: Int32
     /// At most `maxEOSCount` are printed.
@@ -65,7 +60,7 @@ public struct ProgramDescription: Sendable {
 
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(
-        version: String, info: String, vision: Vision?, context: Int, template: Template, addsBOS: Bool, bos: Int32, eos: [Int32],
+        version: String, info: String, vision: Vision?, context: Int, template: PromptTemplate, addsBOS: Bool, bos: Int32, eos: [Int32],
         tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0, attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {

@@ -1,3 +1,4 @@
+import ChatTemplate
 import Checkpoint
 import Glibc
 import IR
@@ -13,6 +14,9 @@ struct FrontEnd {
     /// Positions of the KV cache.
     let context: Int
     let policy: PrecisionPolicy
+    /// As `--template` has it.
+    let templateName: String
+    let template: PromptTemplate
 
     static let defaultContext = 4096
 
@@ -28,7 +32,21 @@ struct FrontEnd {
         }
         var policy = options.precision
         policy.calibration = checkpoint.calibration.mapValues { SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape)) }
-        return FrontEnd(checkpoint: checkpoint, context: context, policy: policy)
+        let templateName = options.template ?? checkpoint.configuration.prompt.templateName
+        return FrontEnd(
+            checkpoint: checkpoint, context: context, policy: policy, templateName: templateName,
+            template: try template(templateName, of: checkpoint))
+    }
+
+    private static func template(_ name: String, of checkpoint: Checkpoint) throws(Diagnostic) -> PromptTemplate {
+        if let found = PromptTemplate.builtIn.first(where: { $0.name == name }) { return found.template }
+        guard let own = try checkpoint.chatTemplate() else {
+            throw .usage(
+                "\(quoted(checkpoint.configuration.name)) has no chat template", at: .option("--template"),
+                expected: quotedList(PromptTemplate.builtIn.map(\.name)))
+        }
+        return try PromptTemplate(
+            chatTemplate: own.text, file: own.file, tokens: own.tokens, hasImages: checkpoint.configuration.vision != nil)
     }
 
     static let maximumChunk = 1024

@@ -1,3 +1,4 @@
+import ChatTemplate
 import Checkpoint
 import IR
 import Passes
@@ -43,10 +44,12 @@ struct Inspection {
     let sizes: [PrecisionSizes]
     let costs: StageCosts
     let paper: PaperFigures?
+    let hasTemplate: Bool
 
     init(front: FrontEnd, _ options: InspectOptions) throws(Diagnostic) {
         let configuration = front.checkpoint.configuration
         (self.front, box) = (front, options.box)
+        hasTemplate = try front.checkpoint.chatTemplate() != nil
         sizes = try front.sizes()
         // Work is counted in the products themselves, not in what a precision adds to them.
         let module = try front.with(PrecisionPolicy(.float32)).run { _ throws(Diagnostic) in true }
@@ -114,7 +117,7 @@ struct Inspection {
         let configuration = front.checkpoint.configuration
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
-            ("template", .string(configuration.prompt.templateName)), ("context", .integer(front.context)),
+            ("template", .string(front.templateName)), ("context", .integer(front.context)),
             ("precision", .string(front.policy.base.rawValue)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
@@ -192,7 +195,8 @@ struct Inspection {
                 + (decoder.keyValueHeadCount == decoder.headCount ? "" : " over \(decoder.keyValueHeadCount)")
                 + ", inner width \(decoder.intermediateSize), vocabulary \(decoder.vocabularySize)"))
         let ends = configuration.prompt.eosIDs.map(String.init).joined(separator: ", ")
-        lines.append(("prompt", "template '\(configuration.prompt.templateName)', eos \(ends)"))
+        let own = front.templateName != PromptTemplate.own && hasTemplate ? " (the checkpoint has a chat template of its own)" : ""
+        lines.append(("prompt", "template '\(front.templateName)'\(own), eos \(ends)"))
         lines.append(("parameters", parameters.map { "\($0.part) \(grouped($0.count))" }.joined(separator: ", ")))
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
         var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined()

@@ -32,7 +32,7 @@ struct PrecisionSizes {
 }
 
 extension FrontEnd {
-    func with(_ policy: PrecisionPolicy) -> FrontEnd { FrontEnd(checkpoint: checkpoint, context: context, policy: policy) }
+    func with(_ policy: PrecisionPolicy) -> FrontEnd { FrontEnd(checkpoint: checkpoint, context: context, policy: policy, templateName: templateName, template: template) }
 
     /// The sizes of a binary in each precision, by the module that it would be made of.
     func sizes() throws(Diagnostic) -> [PrecisionSizes] {

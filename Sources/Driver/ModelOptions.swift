@@ -1,4 +1,4 @@
-import CEmit
+import ChatTemplate
 import Glibc
 import Passes
 import Support
@@ -52,7 +52,7 @@ public struct ModelOptions: Sendable {
     /// Refuses values that no model could make right.
     func validate() throws(Diagnostic) {
         _ = try Target.named(target, levels: targetLevels)
-        if let template { try check(template, option: "--template", among: ProgramDescription.Template.allCases.map(\.rawValue)) }
+        if let template { try check(template, option: "--template", among: PromptTemplate.builtIn.map(\.name) + [PromptTemplate.own]) }
         if let context, context < 1 {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
         }

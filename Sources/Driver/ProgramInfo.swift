@@ -35,12 +35,6 @@ extension FrontEnd {
         _ plan: Plan, _ layout: AttachmentLayout, options: ModelOptions, target: Target, build: BuildFacts? = nil
     ) throws(Diagnostic) -> ProgramDescription {
         let configuration = checkpoint.configuration
-        let templateName = options.template ?? configuration.prompt.templateName
-        guard let template = ProgramDescription.Template(rawValue: templateName) else {
-            throw .error(
-                "the checkpoint's template \(quoted(templateName)) is unknown",
-                expected: quotedList(ProgramDescription.Template.allCases.map(\.rawValue)))
-        }
         return try ProgramDescription(
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
             vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,

@@ -203,8 +203,10 @@ extension SynthPreset {
 
     private func taps(_ text: String) throws(Diagnostic) -> [Int] {
         if let count = Int(text), 1...visionLayers ~= count { return SynthFusion.spread(count, over: visionLayers) }
-        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-        guard parts.count > 1, parts.allSatisfy({ $0.map { 0...visionLayers ~= $0 } ?? false }) else {
+        var parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+        // A comma behind the last, so that one block is not a count.
+        if text.hasSuffix(",") { parts.removeLast() }
+        guard text.contains(","), !parts.isEmpty, parts.allSatisfy({ $0.map { 0...visionLayers ~= $0 } ?? false }) else {
             throw .usage(
                 "taps \(quoted(text))", at: .option("--taps"),
                 expected: "a count up to \(visionLayers), or blocks from 0 to \(visionLayers) separated by commas")

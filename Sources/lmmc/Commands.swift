@@ -25,7 +25,7 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("What 'lmmc calibrate' measured, so that int8 and int4 round less.", valueName: "file"))
     var calibration: String?
 
-    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3 or none. (default: the model's own)", valueName: "name"))
+    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)", valueName: "name"))
     var template: String?
 
     @Option(help: ArgumentHelp("Arithmetic of the binary: f32, bf16, int8 or int4. (default: int8)", valueName: "type"))
@@ -249,7 +249,7 @@ struct ShapeArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
     var strategy: String?
 
-    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas.", valueName: "taps"))
+    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas ('23,' for one).", valueName: "taps"))
     var taps: String?
 
     @Option(help: ArgumentHelp("Window edge of the preset's fusion.", valueName: "k"))

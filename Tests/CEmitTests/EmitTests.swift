@@ -1,3 +1,4 @@
+import ChatTemplate
 import Foundation
 import IR
 import IRText
@@ -19,7 +20,7 @@ private func tinyProgram() throws -> [EmittedFile] {
     let vision = ProgramDescription.Vision(
         mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1, maxImages: 2)
     let program = try ProgramDescription(
-        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: .vicunaV1, addsBOS: true, bos: 1, eos: [2, 7],
+        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template, addsBOS: true, bos: 1, eos: [2, 7],
         tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
     let files = emitProgram(plan, program)
     #expect(files.map(\.name) == ["model.c", "program.c"])
@@ -110,6 +111,13 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(comment("a\nb\\") == "a b ")
     }
 
+    @Test func longStringsArePieces() {
+        #expect(literals("") == ["\"\""] && literals("a\n") == [literal("a\n")])
+        let text = String(repeating: "word é\n", count: 60) + String(repeating: "x", count: 300), pieces = literals(text)
+        #expect(pieces.count > 6 && pieces.allSatisfy { $0.count <= 112 })
+        #expect(pieces.map { $0.dropFirst().dropLast() }.joined() == literal(text).dropFirst().dropLast())
+    }
+
     @Test func namesAreIdentifiers() {
         #expect(identifier("decoder.layer0.mlp-up") == "decoder_layer0_mlp_up")
         #expect(identifier("3x") == "v3x" && identifier("") == "v" && identifier("_x") == "v_x")
@@ -132,7 +140,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
                 _ = try ProgramDescription(
                     version: "", info: "",
                     vision: .init(mode: .crop, resize: 1, size: 1, background: [0, 0, 0], mean: mean, std: mean, tokens: 1, maxImages: 1),
-                    context: 1, template: .none, addsBOS: false, bos: 0, eos: eos, tokenizerOffset: 0, tokenizerBytes: 0, attachmentBytes: 0)
+                    context: 1, template: PromptTemplate(before: "", after: ""), addsBOS: false, bos: 0, eos: eos, tokenizerOffset: 0, tokenizerBytes: 0, attachmentBytes: 0)
                 return "no error"
             } catch {
                 return error.rendered

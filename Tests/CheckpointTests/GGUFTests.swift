@@ -140,6 +140,10 @@ struct GGUFFixture {
         let checkpoint = try open(tied)
         #expect(checkpoint.configuration.decoder.tiedEmbeddings)
         #expect(checkpoint.configuration.prompt.eosIDs == [2, 7] && !checkpoint.configuration.prompt.addsBOS)
+        #expect(try checkpoint.chatTemplate() == nil)
+        tied.set("tokenizer.chat_template", .string("{{ bos_token }}"))
+        let own = try #require(try open(tied).chatTemplate())
+        #expect(own.text == "{{ bos_token }}" && own.file == checkpoint.path && own.tokens == ["bos_token": "<s>", "eos_token": "</s>"])
     }
 
     /// Byte-level BPE is what `tokenizer.json` with the same words and merges would be.

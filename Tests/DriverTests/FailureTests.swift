@@ -76,7 +76,7 @@ import Testing
             (["--target", "sparc"], "unknown value 'sparc', at option '--target'; expected 'x86-64', 'aarch64' or 'native'"),
             (["--context", "0"], "context 0 is too small, at option '--context'; expected at least 1 position"),
             (["--context", "100000"], "context 100000 is larger than the model's, at option '--context'; expected 1 to 256 positions"),
-            (["--template", "alpaca"], "unknown value 'alpaca', at option '--template'"),
+            (["--template", "alpaca"], "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'checkpoint'"),
             (["--emit", "llvm"], "unknown value 'llvm', at option '--emit'; expected 'executable' or 'c'"),
             (["--jobs", "0"], "0 jobs are too few, at option '--jobs'; expected at least 1"),
             (["--cc", "/no/such/cc"], "'/no/such/cc' is not a program, at option '--cc'; expected a C compiler, gcc or clang"),

@@ -3,7 +3,7 @@ import Testing
 
 /// The golden checkpoints, compiled and run.
 @Suite(.serialized) struct GoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 23) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 38) }
 
     @Test(arguments: GoldenManifest.checkpoints)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {

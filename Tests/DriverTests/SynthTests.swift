@@ -32,6 +32,7 @@ import Testing
         (["--taps", "16"], 144, 16 * 1024 * 4096 + 4096 * 1024 + 4096 * 4096 + 4096 * 16384 + 16384 * 4096),
         (["--taps", "24", "--no-mbtf", "--kernel", "1"], 576, 24576 * 24576 + 24576 * 16384 + 16384 * 4096),
         (["--taps", "23,5"], 144, 2 * 1024 * 4096 + 4096 * 1024 + 4096 * 4096 + 4096 * 16384 + 16384 * 4096),
+        (["--taps", "23,", "--no-mbtf"], 144, 4096 * 4096 + 4096 * 16384 + 16384 * 4096),
         (["--strategy", "none"], 576, 1024 * 4096 + 4096 * 4096),
         (["--image-size", "224"], 64, 37_748_736 + 134_217_728),
     ])
@@ -55,6 +56,7 @@ import Testing
             (preset + ["--strategy", "none", "--taps", "8"], "error: LLaVA-1.5's projector has nothing to choose, at option '--strategy'"),
             (preset + ["--taps", "25"], "error: taps '25', at option '--taps'; expected a count up to 24, or blocks from 0 to 24 separated by commas"),
             (preset + ["--taps", "3,30"], "error: taps '3,30', at option '--taps'"),
+            (preset + ["--taps", ","], "error: taps ',', at option '--taps'"),
             (preset + ["--image-size", "300"], "error: images of 300 pixels, at option '--image-size'; expected a multiple of 14"),
             (["synth", "-o", "/nowhere/x", "--preset", "vicuna-7b", "--kernel", "2"], "error: preset 'vicuna-7b' has no images, at option '--preset'"),
         ])

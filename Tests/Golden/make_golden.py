@@ -31,6 +31,13 @@ def case(name, images, prompt=None, raw=None, tokens=20, pixels=False):
     return {"name": name, "images": images, "prompt": prompt, "raw": raw, "max_tokens": tokens, "pixels": pixels}
 
 
+TABLE_5 = [(1, 1), (2, 1), (2, 2), (4, 4), (4, 8), (8, 4), (8, 8), (8, 16), (8, 32)]
+
+
+def table_row(c1, **shape):
+    return Spec(c1=c1, vision_heads=2, vision_ff=2 * c1, patch=2, mbtf=[4 * c1, c1], stf=[40, 24], hidden=24, heads=2, ff=32, layers=2, context=768, **shape)
+
+
 CHECKPOINTS = {
     "llava-mlp": (Spec(c1=24, vision_heads=3, vision_ff=56, blocks=3, layers=2, ff=64, old_extras=True), [
         case("photo", ["wide.png"], prompt="What is in the picture?", tokens=24, pixels=True),
@@ -112,6 +119,14 @@ CHECKPOINTS = {
         case("chat", [], raw="<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\n", tokens=12)]),
     "decoder-metaspace": (Spec(decoder_only=True, tokenizer="first", generation_eos=None, hidden=32, heads=4, ff=48, layers=2), [
         case("turns", [], raw="the end.</s>the <s> start", tokens=10)]),
+    # The rows of the paper's tables that nothing above is: each (k, E) on its grid of 24 x 24, its numbers of taps, and the grid of 224 pixels.
+    **{f"table5-k{k}-e{tokens}": (table_row(taps=[1, 2], blocks=2, image=48, k=k, tokens=tokens, c1=4 if k == 8 else 8),
+                                  [case("square", ["square.png"], prompt="What is it?", tokens=8)]) for k, tokens in TABLE_5},
+    **{f"table7-{count}-taps": (table_row(taps=[i * 24 // count for i in range(1, count + 1)], blocks=24, image=12, k=2, c1=8),
+                                [case("square", ["square.png"], prompt="What is it?", tokens=8)]) for count in (8, 16, 24)},
+    "table11-grid16": (table_row(taps=[1, 2], blocks=2, image=32, k=2, c1=8), [case("wide", ["wide.png"], prompt="What is it?", tokens=8)]),
+    "table3-stf-alone": (replace(table_row(taps=[-2], blocks=3, image=12, k=2, c1=16), mbtf=None), [case("tall", ["tall.png"], prompt="What is it?", tokens=8)]),
+    "table3-mbtf-alone": (replace(table_row(taps=[1, 2, 3], blocks=3, image=12, k=1, c1=16), window_conv=False), [case("tall", ["tall.png"], prompt="What is it?", tokens=8)]),
 }
 # thousands of the seed, where it is not the place in the list
 SEEDS = {"decoder-tied": 13, "decoder-untied": 14}

@@ -106,7 +106,7 @@ def fuzz_data(sp, rng, pieces):
 
 
 def print_fuzz(path, count, seed):
-    """`count` encode cases as JSON lines, and after every tenth a decode case {"decode": ids, "text": string} of random ids."""
+    """`count` encode cases as JSON lines, and after every tenth a decode case {"ids": ids, "text": string} of random ids."""
     sp, rng = sentencepiece.SentencePieceProcessor(model_file=path), random.Random(seed)
     pieces = [sp.id_to_piece(i).replace("\u2581", " ") for i in range(sp.get_piece_size()) if not (sp.is_byte(i) or sp.is_control(i) or sp.is_unknown(i))]
     byte = sp.piece_to_id("<0x00>")
@@ -114,4 +114,4 @@ def print_fuzz(path, count, seed):
         print(json.dumps(encode_case(sp, fuzz_data(sp, rng, pieces)), separators=(",", ":")))
         if number % 10 == 9:
             ids = [rng.randrange(byte, byte + 256) if rng.random() < 0.3 else rng.randrange(sp.get_piece_size()) for _ in range(rng.randint(1, 30))]
-            print(json.dumps({"decode": ids, "text": sp.decode(ids)}, separators=(",", ":")))
+            print(json.dumps({"ids": ids, "text": sp.decode(ids)}, separators=(",", ":")))

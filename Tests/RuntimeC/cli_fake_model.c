@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../../Runtime/lmmc.h"
+#include "prompt_templates.h"
 
 // BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower.
 enum { STATE = 0, IMAGE = 4096, PROJECTED = 8192, ROWS = 12288, TOKENS = 16384, LOGITS = 20480, SCORES = 28672, ARENA = 40960 };
@@ -88,9 +89,9 @@ const lmmc_model lmmc_program = {
     .std = {0.26862954f, 0.26130258f, 0.27577711f},
     .vision_tokens = FAKE_VISION_TOKENS,
     .max_images = FAKE_MAX_IMAGES,
-    .prompt_template = LMMC_TEMPLATE_VICUNA_V1,
+    .prompt = TEMPLATE_VICUNA_V1,
 #else
-    .prompt_template = LMMC_TEMPLATE_NONE,
+    .prompt = TEMPLATE_NONE,
 #endif
     .hidden = FAKE_HIDDEN,
     .vocabulary = FAKE_VOCABULARY,

@@ -15,6 +15,7 @@
 #include "cli_fake_model.h"
 #include "cli_json.h"
 #include "cli_process.h"
+#include "prompt_templates.h"
 
 static const char *program, *bare, *decoder, *blob_path;
 static char folder[] = "/tmp/lmmc-cli-XXXXXX";
@@ -54,7 +55,7 @@ static void decode_all(expected *x) {
 
 static expected simulate(const char *text, bool raw, int image_count, int max_tokens) {
   static const lmmc_model model = {.vocabulary = FAKE_VOCABULARY, .vision_tokens = FAKE_VISION_TOKENS, .max_images = FAKE_MAX_IMAGES, .context = FAKE_CONTEXT,
-                                   .adds_bos = true, .bos = 1, .prompt_template = LMMC_TEMPLATE_VICUNA_V1};
+                                   .adds_bos = true, .bos = 1, .prompt = TEMPLATE_VICUNA_V1};
   expected x = {0};
   lmmc_prompt p = {0};
   lmmc_error e = {0};

@@ -3,10 +3,12 @@
 #include "../../Runtime/prompt.h"
 
 #include "check.h"
+#include "prompt_templates.h"
 #include "tokenizer_blob.h"
 
 static lmmc_tokenizer tokenizer;
 static lmmc_model model;
+static const lmmc_template NONE = TEMPLATE_NONE, VICUNA = TEMPLATE_VICUNA_V1, LLAVA = TEMPLATE_LLAVA_V1, LLAMA = TEMPLATE_LLAMA_3;
 
 static json *load(const char *path) {
   size_t size;
@@ -58,7 +60,7 @@ static void golden(const char *folder) {
       json *expected = load(path);
       if (!text || plain || !json_get(expected, "prompt_ids")) continue;
       bool alone = json_get(checkpoint, "decoder_only");  // no vision tower, no template
-      model.prompt_template = alone ? LMMC_TEMPLATE_NONE : LMMC_TEMPLATE_VICUNA_V1;
+      model.prompt = alone ? NONE : VICUNA;
       model.vision_tokens = alone ? 0 : images ? (int32_t)json_get(expected, "visual_tokens")->number / images : 9;
       lmmc_text wanted = {0};
       int image = 0;
@@ -112,7 +114,7 @@ static const char *spell(const lmmc_prompt *p) {
 static void rule(lmmc_template template, bool raw, int images, const char *text, int code, const char *wanted) {
   lmmc_prompt p = {0};
   lmmc_error e = {0};
-  model.prompt_template = template;
+  model.prompt = template;
   bool done = lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), raw, images, &e);
   const char *got = done ? spell(&p) : e.message;
   CHECK(done == (code == 0) && e.code == code && strcmp(got, wanted) == 0, "'%s' (%d images): %d '%s'\n  wanted %d '%s'", text, images,
@@ -129,8 +131,6 @@ static void rule(lmmc_template template, bool raw, int images, const char *text,
 #define T "<EOT><SH>^assistant<EH>^\n\n"
 
 static void rules(void) {
-  static const lmmc_template NONE = LMMC_TEMPLATE_NONE, VICUNA = LMMC_TEMPLATE_VICUNA_V1, LLAVA = LMMC_TEMPLATE_LLAVA_V1,
-                             LLAMA = LMMC_TEMPLATE_LLAMA_3;
   // the user's words, wrapped
   rule(VICUNA, false, 0, "Hi", 0, "<s>" V "Hi^ASSISTANT:");
   rule(LLAVA, false, 0, "Hi", 0, "<s>" L "Hi^ASSISTANT:");
@@ -150,6 +150,22 @@ static void rules(void) {
   rule(NONE, false, 0, "<s>x", 0, "<s>^<s>x");
   rule(NONE, true, 0, "<s>x", 0, "<s>^x");
   rule(LLAMA, false, 0, "<|eot_id|>", 0, "<s>" S "<|eot_id|>" T);
+  // another place and form of images, and white space that is cut
+  lmmc_template parts = {.alone = "W: ", .before = "U: ", .image = "(<image>)", .between = "|", .after = "</s>"};
+  rule(parts, false, 0, " Hi\n", 0, "<s>^W:^^Hi\n</s>");
+  rule(parts, false, 2, "Hi", 0, "<s>^U:^([0]^)([1]^)|Hi</s>");
+  rule(parts, false, 1, "<image> b", 0, "<s>^W:^[0]^^b</s>");
+  parts.image = "</s><image>";
+  rule(parts, false, 1, "Hi", 0, "<s>^U:^</s>[0]^|Hi</s>");
+  parts = (lmmc_template){.alone = "", .before = "", .image = "<image>\n", .between = "", .after = "!", .cuts_start = true, .cuts_end = true};
+#define SPACES "\t\n\x0b\f\r\x1c\x1d\x1e\x1f \xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x85\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80"
+  rule(parts, false, 0, SPACES "a b" SPACES, 0, "<s>^a^b!");
+  rule(parts, false, 0, SPACES, 0, "<s>^!");
+  rule(parts, false, 0, "", 0, "<s>^!");
+  rule(parts, false, 1, " a ", 0, "<s>[0]^\n^a!");
+  rule(parts, false, 1, " a <image> ", 0, "<s>^a^[0]^!");
+  parts.cuts_end = false, parts.cuts_start_behind_image = true;
+  rule(parts, false, 1, " a ", 0, "<s>[0]^\na^!");
   // raw prompts
   rule(VICUNA, true, 0, "Hi", 0, "<s>^Hi");
   rule(VICUNA, true, 0, " Hi ", 0, "<s>^^Hi^");
@@ -199,7 +215,7 @@ int main(int argc, char **argv) {
   char path[4096];
   snprintf(path, sizeof path, "%s/llava-mlp/tokenizer.model", argv[1]);
   lmmc_error e = {0};
-  model = (lmmc_model){.vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt_template = LMMC_TEMPLATE_VICUNA_V1};
+  model = (lmmc_model){.vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt = VICUNA};
   lmmc_text blob = tokenizer_blob_of(path, NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   golden(argv[1]);

@@ -1,5 +1,6 @@
 // Merge lists against the tokenizers library (Tests/Golden/tokenizer_json.py), and blobs that are damaged.
 //   tokenizer_json_test GOLDEN
+//   tokenizer_json_test FOLDER CASES     one tokenizer's cases (Tests/tokenizers.py), its blob in FOLDER under the cases' name
 #include "../../Runtime/tokenizer.h"
 
 #include "check.h"
@@ -136,10 +137,10 @@ static void damaged(const uint8_t *blob, size_t size) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 2) return fprintf(stderr, "usage: tokenizer_json_test GOLDEN\n"), 2;
+  if (argc != 2 && argc != 3) return fprintf(stderr, "usage: tokenizer_json_test GOLDEN, or FOLDER CASES\n"), 2;
   char path[2][4096];
-  snprintf(path[0], sizeof *path, "%s/tokenizers", argv[1]);
-  snprintf(path[1], sizeof *path, "%s/tokenizers/cases.json", argv[1]);
+  snprintf(path[0], sizeof *path, argc == 2 ? "%s/tokenizers" : "%s", argv[1]);
+  snprintf(path[1], sizeof *path, argc == 2 ? "%s/tokenizers/cases.json" : "%s", argv[argc - 1]);
   folder = path[0];
   size_t size;
   char *text = read_whole(path[1], &size);
@@ -153,6 +154,7 @@ int main(int argc, char **argv) {
     CHECK(lmmc_tokenizer_open(&t, blob, size, &e), "%s: %s", tokenizer->key, e.message);
     encode(&t, tokenizer);
     decode(&t, json_get(json_get(all, "decode"), tokenizer->key));
+    if (argc == 3) return check_report();
     parts(&t, tokenizer->key);
     if (strcmp(tokenizer->key, "llama3") == 0) invalid(&t);
     damaged(blob, size);

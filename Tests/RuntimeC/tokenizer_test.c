@@ -1,7 +1,7 @@
 // The tokenizer against what the sentencepiece package gave, and against damaged data.
 //   tokenizer_test GOLDEN ODD...      GOLDEN: folder with tokenizer_cases.json and a checkpoint's tokenizer.model;
 //                                     ODD: pairs of model and cases files
-//   tokenizer_test --stream MODEL     cases as JSON lines on standard input (for fuzzing)
+//   tokenizer_test --stream MODEL     cases as JSON lines on standard input (Tests/tokenizers.py); MODEL may be a blob, NAME.blob
 #include "check.h"
 #include "tokenizer_blob.h"
 
@@ -203,8 +203,20 @@ static void long_texts(const lmmc_tokenizer *t) {
   }
 }
 
+static lmmc_text blob_file(const char *path) {
+  size_t size;
+  char *bytes = read_whole(path, &size);
+  if (!bytes) printf("'%s' cannot be read\n", path), exit(1);
+  lmmc_text blob = {.bytes = aligned_alloc(8, (size + 7) / 8 * 8), .count = size};
+  memcpy(blob.bytes, bytes, size);
+  free(bytes);
+  return blob;
+}
+
 static int stream(const char *model) {
-  lmmc_text blob = tokenizer_blob_of(model, NULL, 0);
+  size_t length = strlen(model);
+  bool made = length > 5 && strcmp(model + length - 5, ".blob") == 0;
+  lmmc_text blob = made ? blob_file(model) : tokenizer_blob_of(model, NULL, 0);
   lmmc_tokenizer t;
   lmmc_error e = {0};
   CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);

@@ -45,7 +45,7 @@ def check_transformers(model, spm, folder, pixels):
     keys = ("hidden_act hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads "
             "rms_norm_eps rope_theta max_position_embeddings vocab_size tie_word_embeddings attention_bias").split()
     decoder = LlamaForCausalLM(LlamaConfig(**{k: config[k] for k in keys}))
-    fused = ("model.vision_tower.", "model.mbtf.", "model.stf.")
+    fused = ("model.vision_tower.", "model.mbtf.", "model.stf.", "model.mm_projector.")
     decoder.load_state_dict({n: t for n, t in names.items() if not n.startswith(fused)})
     states = tower.eval()(pixels, output_hidden_states=True).hidden_states
     yield "hidden states", max(distance(a, b) for a, b in zip(model.tower(pixels), states, strict=True))

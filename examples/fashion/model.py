@@ -1,7 +1,8 @@
-"""A small LMM of the architecture that lmmc compiles: CLIP ViT -> MBTF -> STF -> LLaMA decoder.
+"""A small LMM of the architecture that lmmc compiles: CLIP ViT -> MBTF -> STF -> LLaMA decoder, or the same
+without fusion, with LLaVA-1.5's projector in its place.
 
-Module names are the tensor names of a LLaVA checkpoint with `mm_token_fusion` (layout C), so that
-`state_dict()` is the checkpoint. Shapes below: B images, T tokens, C channels.
+Module names are the tensor names of a LLaVA checkpoint, with `mm_token_fusion` (layout C) where there is fusion,
+so that `state_dict()` is the checkpoint. Shapes below: B images, T tokens, C channels.
 """
 
 import json
@@ -48,6 +49,8 @@ CONFIG = {
         "stf": {"channels": [640, 768, 192], "final_activation": True, "window_conv": True},
     },
 }
+
+PLAIN = {k: v for k, v in CONFIG.items() if k != "mm_token_fusion"} | {"mm_projector_type": "mlp2x_gelu"}
 
 VISION = {
     "model_type": "clip_vision_model",
@@ -242,14 +245,17 @@ class LMM(nn.Module):
     def __init__(self, config=CONFIG, vision=VISION):
         super().__init__()
         self.config, self.vision = config, vision
-        fusion, width = config["mm_token_fusion"], config["hidden_size"]
+        fusion, width = config.get("mm_token_fusion"), config["hidden_size"]
         self.model = nn.Module()
         self.model.vision_tower = nn.Module()
         self.model.vision_tower.vision_tower = nn.Module()
         self.model.vision_tower.vision_tower.vision_model = Tower(vision)
-        self.model.mbtf = MBTF(len(fusion["taps"]), vision["hidden_size"], fusion["mbtf"]["channels"], fusion["mbtf"]["final_activation"])
-        self.model.stf = STF(fusion["mbtf"]["channels"][1], fusion["kernel"], fusion["tokens_per_window"],
-                             fusion["stf"]["channels"], fusion["stf"]["final_activation"])
+        if fusion:
+            self.model.mbtf = MBTF(len(fusion["taps"]), vision["hidden_size"], fusion["mbtf"]["channels"], fusion["mbtf"]["final_activation"])
+            self.model.stf = STF(fusion["mbtf"]["channels"][1], fusion["kernel"], fusion["tokens_per_window"],
+                                 fusion["stf"]["channels"], fusion["stf"]["final_activation"])
+        else:
+            self.model.mm_projector = nn.Sequential(nn.Linear(vision["hidden_size"], width), nn.GELU(), nn.Linear(width, width))
         self.model.embed_tokens = nn.Embedding(config["vocab_size"], width)
         self.model.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config["num_hidden_layers"]))
         self.model.norm = RMSNorm(width, config["rms_norm_eps"])
@@ -266,10 +272,14 @@ class LMM(nn.Module):
         """Pixels [B, 3, S, S] -> the tapped hidden states without the class row, a list of [B, C1, H, W]."""
         states = self.tower(pixels)
         side = self.vision["image_size"] // self.vision["patch_size"]
-        return [states[t][:, 1:].transpose(1, 2).unflatten(2, (side, side)) for t in self.config["mm_token_fusion"]["taps"]]
+        fusion = self.config.get("mm_token_fusion")
+        indices = fusion["taps"] if fusion else [self.config["mm_vision_select_layer"]]
+        return [states[t][:, 1:].transpose(1, 2).unflatten(2, (side, side)) for t in indices]
 
     def fuse(self, taps):
-        """Taps -> vision tokens [B, N, C3]."""
+        """Taps -> vision tokens [B, N, C3]: N = 64 / 4 with fusion, one for each patch without."""
+        if not self.config.get("mm_token_fusion"):
+            return self.model.mm_projector(taps[0].flatten(2).transpose(1, 2))
         return self.model.stf(self.model.mbtf(taps))
 
     def decode(self, x, positions, mask=None, caches=None, rows=None):

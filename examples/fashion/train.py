@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Trains the example model from nothing and writes its checkpoint: `python train.py --out DIR`.
+`--fusion none --tower CHECKPOINT` trains the sibling without fusion on a tower that is already trained.
 
 Needs torch, numpy, sentencepiece, safetensors and Debian's dataset-fashion-mnist. LLaVA's own stages:
   tower      the vision tower alone, with a head that names each cell; frozen afterwards
-  captions   fusion and decoder, on captions that name every item
-  questions  fusion and decoder, on captions and questions mixed
+  captions   fusion (or projector) and decoder, on captions that name every item
+  questions  the same, on captions and questions mixed
 Each stage saves its state in DIR and continues from there when the command is repeated. Every step draws
 its data from (seed, stage, step), so an interrupted run sees the same data as an uninterrupted one.
 """
@@ -12,6 +13,7 @@ its data from (seed, stage, step), so an interrupted run sees the same data as a
 import argparse
 import math
 import os
+import shutil
 import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads stall each other on a shared machine
@@ -74,6 +76,7 @@ def run_stage(name, out, seed, modules, loss_of, validate, log):
         if done % 500 == 0 or done == steps:
             modules.eval()
             log(f"{name} step {done}/{steps} {validate()}")
+        if done % 100 == 0 or done == steps:
             state = {"modules": modules.state_dict(), "optimizer": opt.state_dict(), "step": done}
             torch.save(state, path + ".part")
             os.replace(path + ".part", path)
@@ -179,8 +182,8 @@ def train_decoder(name, model, spm, out, seed, log):
     """A stage with the tower frozen: everything else learns to answer the questions of MIXES[name]."""
     train, held = data.Collages("train"), data.Collages("validation")
     packer = Packer(model, spm)
-    modules = nn.ModuleDict({"mbtf": model.model.mbtf, "stf": model.model.stf, "embed_tokens": model.model.embed_tokens,
-                             "layers": model.model.layers, "norm": model.model.norm, "lm_head": model.lm_head})
+    modules = nn.ModuleDict({n: m for n, m in model.model.named_children() if n != "vision_tower"})
+    modules["lm_head"] = model.lm_head
 
     def logits_of(images, asked):
         with torch.autocast("cpu", torch.bfloat16):
@@ -218,6 +221,8 @@ def main():
     parser.add_argument("--out", required=True, metavar="DIR", help="working folder; the result is DIR/checkpoint")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fusion", choices=("stf", "none"), default="stf", help="'none': LLaVA-1.5's projector on all 64 patches")
+    parser.add_argument("--tower", metavar="CHECKPOINT", help="take the tower and the tokenizer from this checkpoint; its stage is left out")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="multiplies the steps of every stage, to try things out")
     args = parser.parse_args()
     for name, (steps, count, rate) in STAGES.items():
@@ -229,10 +234,16 @@ def main():
     def log(line):
         print(time.strftime("%H:%M:%S"), line, flush=True)
 
+    given = lmm.load_checkpoint(args.tower)[0] if args.tower else None
+    if given:
+        shutil.copy(os.path.join(args.tower, "tokenizer.model"), args.out)
     spm_bytes = words.train_tokenizer(args.out, lmm.CONFIG["vocab_size"], args.seed)
     spm = lmm.tokenizer(os.path.join(args.out, "tokenizer.model"))
-    model = lmm.LMM()
-    train_tower(model, args.out, args.seed, log)
+    model = lmm.LMM(lmm.CONFIG if args.fusion == "stf" else lmm.PLAIN)
+    if given:
+        model.tower.load_state_dict(given.tower.state_dict())
+    else:
+        train_tower(model, args.out, args.seed, log)
     for p in model.tower.parameters():
         p.requires_grad_(False)
     for name in MIXES:

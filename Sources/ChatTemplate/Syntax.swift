@@ -1,0 +1,43 @@
+/// An expression and the byte of the template where it begins.
+struct Expression {
+    indirect enum Kind {
+        case constant(TemplateValue)
+        case name(String)
+        case list([Expression])
+        case map([(key: Expression, value: Expression)])
+        /// `a.name` or `a['name']`
+        case member(Expression, Expression)
+        case slice(Expression, start: Expression?, end: Expression?, step: Expression?)
+        case call(Expression, Arguments)
+        case filter(Expression, String, Arguments)
+        case test(Expression, String, Arguments)
+        case not(Expression)
+        case negative(Expression)
+        case arithmetic(Expression, String, Expression)
+        /// Of neighbours, as Python chains them.
+        case comparison(Expression, [(symbol: String, right: Expression)])
+        case and(Expression, Expression)
+        case or(Expression, Expression)
+        case choice(condition: Expression, then: Expression, otherwise: Expression?)
+    }
+
+    var kind: Kind
+    var offset: Int
+}
+
+struct Arguments {
+    var positional: [Expression] = []
+    var named: [(name: String, value: Expression)] = []
+}
+
+indirect enum Statement {
+    case data(String)
+    case print(Expression)
+    case branch([(condition: Expression?, body: [Statement])])
+    case loop(names: [String], Expression, filter: Expression?, body: [Statement], otherwise: [Statement])
+    case set(names: [String], Expression)
+    case setMember(String, member: String, Expression, offset: Int)
+    case capture(String, [Statement])
+    case `break`
+    case `continue`
+}

@@ -1,0 +1,196 @@
+import Foundation
+import Support
+import Testing
+
+@testable import ChatTemplate
+
+private let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Cases")
+
+private struct Expected: Decodable {
+    struct Case: Decodable {
+        var template: String
+        var words: String
+        var images: Int
+        var expected: String
+    }
+
+    struct Text: Decodable {
+        var template: String
+        var expected: String
+    }
+
+    var cases: [Case]
+    var expressions: [Text]
+
+    static func read() throws -> Expected {
+        try JSONDecoder().decode(Expected.self, from: Data(contentsOf: folder.appending(path: "expected.json")))
+    }
+}
+
+private let tokens = ["bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"]
+
+private func template(_ text: String, images: Bool = true, tokens: [String: String] = tokens) throws(Diagnostic) -> PromptTemplate {
+    try PromptTemplate(chatTemplate: text, file: "chat_template.jinja", tokens: tokens, hasImages: images)
+}
+
+extension PromptTemplate {
+    /// What Runtime/prompt.c makes of them, as text.
+    fileprivate func wrapped(_ words: String, images: Int) -> String {
+        let cut = TemplateText(words).trimmed(start: images > 0 ? cutsStartBehindImage : cutsStart, end: cutsEnd)
+        return (images > 0 ? before + String(repeating: image, count: images) + between : alone) + cut.literal! + after
+    }
+}
+
+@Suite struct ChatTemplateTests {
+    /// Whole templates against transformers (make_cases.py).
+    @Test func templatesAreTransformers() throws {
+        let cases = try Expected.read().cases
+        #expect(Set(cases.map(\.template)).count == 6 && cases.count == 54)
+        for expected in cases {
+            let text = try String(contentsOf: folder.appending(path: expected.template), encoding: .utf8)
+            let wrapped = try template(text).wrapped(expected.words, images: expected.images)
+            #expect(isSame(wrapped, expected.expected), "\(expected.template), \(expected.images) images: \(wrapped.debugDescription)")
+            if expected.images == 0, !["llava-hf.jinja", "parts-or-text.jinja"].contains(expected.template) {
+                #expect(isSame(try template(text, images: false).wrapped(expected.words, images: 0), expected.expected), "\(expected.template) alone")
+            }
+        }
+    }
+
+    @Test func imagesStandWhereTheTemplateHasThem() throws {
+        let text = try String(contentsOf: folder.appending(path: "llava-hf.jinja"), encoding: .utf8)
+        let made = try template(text)
+        #expect([made.alone, made.before, made.image, made.between, made.after] == ["USER: ", "USER: ", "<image>\n", "", " ASSISTANT:"])
+        let behind = try template(
+            "<s>{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}[<image>]{% endif %}{% endfor %}-{% for c in m.content "
+                + "if c.type == 'text' %}{{ c.text | trim }}{% endfor %}{% endfor %}")
+        #expect([behind.before, behind.image, behind.between, behind.after] == ["<s>", "[<image>]", "-", ""])
+        #expect(behind.cutsStart && behind.cutsStartBehindImage && behind.cutsEnd)
+        // Words in one text with the images begin behind them.
+        let one = try template("{{ messages[0].content | trim }}")
+        #expect(one.cutsStart && !one.cutsStartBehindImage && one.cutsEnd)
+    }
+
+    /// Expressions and line handling against jinja2, in transformers' settings.
+    @Test func expressionsAreJinjas() throws {
+        let rows = try Expected.read().expressions
+        #expect(rows.count == 29)
+        let variables: [String: TemplateValue] = [
+            "messages": .list([.map([("role", .string("user")), ("content", .string("words"))])]), "tools": TemplateValue.none,
+            "documents": TemplateValue.none, "add_generation_prompt": .bool(true), "bos_token": .string("<s>"),
+        ]
+        for row in rows {
+            let source = TemplateSource(row.template, file: "x")
+            do {
+                var parser = try TemplateParser(source)
+                var evaluator = TemplateEvaluator(source, variables: variables)
+                let text = try evaluator.run(try parser.parse()).literal!
+                #expect(isSame(text, row.expected), "\(row.template): \(text.debugDescription)")
+            } catch {
+                Issue.record("\(row.template): \(error)")
+            }
+        }
+    }
+
+    /// One line each, with the construct and its byte in the text as it was given.
+    @Test func whatIsOutsideOfTheSubsetIsNamed() {
+        let site = ", at file 'chat_template.jinja'"
+        let table: [(String, String)] = [
+            ("{{ messages[0].content | xmlattr }}", "the chat template has the filter 'xmlattr', which is not supported, at its byte 3\(site)"),
+            ("\r\n\r\n{{ 1 | xmlattr }}", "the chat template has the filter 'xmlattr', which is not supported, at its byte 7\(site)"),
+            ("{% macro m() %}{% endmacro %}", "the chat template has the block 'macro', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
+            ("{% include 'x' %}", "the chat template has the block 'include', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
+            ("{% break %}", "the chat template has the block 'break', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
+            ("{{ strftime_now('%d') }}", "the chat template calls the function 'strftime_now', which is not supported, at its byte 3\(site)"),
+            ("{{ 'a'.zfill(3) }}", "the chat template has the method 'zfill' of a text, which is not supported, at its byte 7\(site)"),
+            ("{{ 1 is divisibleby 2 }}", "the chat template has the test 'divisibleby' of an integer, which is not supported, at its byte 8\(site)"),
+            ("{{ 1.5 }}", "the chat template has the number '1', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"),
+            ("{{ 99999999999999999999 }}", "the chat template has the number '99999999999999999999', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"),
+            ("{{ 2 ** 3 }}", "the chat template has '**' at its byte 5\(site); expected '}}'"),
+            ("{{ 3 / 2 }}", "the chat template applies '/' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"),
+            ("{{ 9223372036854775807 + 1 }}", "the chat template applies '+' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"),
+            ("{{ [1] }}", "the chat template prints a list at its byte 3\(site); expected a text or a number"),
+            ("{{ x.y }}", "the chat template uses 'x', which is not defined, at its byte 4\(site); expected a value"),
+            ("{{ 'a' }", "the chat template has a tag without an end at its byte 0\(site); expected '}}'"),
+            ("{{ 'a }}", "the chat template has a text without an end at its byte 3\(site); expected its second quote"),
+            ("{{ '\\N{DASH}' }}", "the chat template has an escape '\\N', which is not supported, at its byte 4\(site)"),
+            ("{{ '\\ud800' }}", "the chat template has the escape '\\ud800', which is no character, at its byte 4\(site)"),
+            ("{# x", "the chat template has a comment without an end at its byte 0\(site); expected '#}'"),
+            ("{% if true %}x", "the chat template has its end at its byte 14\(site); expected 'elif', 'else' or 'endif'"),
+            ("{% endif %}", "the chat template has the block 'endif', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
+            ("{{ @ }}", "the chat template has byte 64, which begins nothing inside of a tag, at its byte 3\(site)"),
+            ("{% for x in range(2000000) %}{% endfor %}", "the chat template calls 'range' with other arguments at its byte 12\(site); expected one to three integers of at most 1000000"),
+            ("{% for x in range(2000) %}{% for y in range(2000) %}{{ y }}{% endfor %}{% endfor %}", "the chat template has not ended after 1000000 steps at its byte 55\(site)"),
+            ("{{ raise_exception('no system text') }}", "the chat template refuses a single question with 'no system text' at its byte 3\(site)"),
+            ("{% if messages[0].content == 'x' %}{% endif %}", "the chat template reads the user's words, which are not known yet, at its byte 17\(site); expected a template that prints them"),
+            ("{{ messages[0].content | upper }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),
+            ("{{ messages[0].content[0] }}", "the chat template goes through the user's words at its byte 22\(site)"),
+            ("{{ messages[0].content | length }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),
+            ("x", "the chat template prints the user's words 0 times\(site); expected once"),
+            ("{{ messages[0].content }}{{ messages[0].content }}", "the chat template prints the user's words 2 times\(site); expected once"),
+            ("a\u{0}", "the chat template has a zero at its byte 1\(site); expected text"),
+            (
+                "{% for c in messages[0].content %}{% if c.type == 'image' %}{{ loop.index }}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}",
+                "the chat template does not put images before the words, each in the same way\(site); expected one '<image>' for each, or another '--template'"
+            ),
+            (
+                "{% for c in messages[0].content | reverse %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}",
+                "the chat template does not put images before the words, each in the same way\(site); expected one '<image>' for each, or another '--template'"
+            ),
+            (
+                "{% for c in messages[0].content %}{% if c.type == 'image' %}<|img|>{% else %}{{ c.text }}{% endif %}{% endfor %}",
+                "the chat template does not put images before the words, each in the same way\(site); expected one '<image>' for each, or another '--template'"
+            ),
+        ]
+        for (text, expected) in table {
+            do throws(Diagnostic) {
+                let made = try template(text)
+                Issue.record("\(text): \(made)")
+            } catch {
+                #expect(error.rendered == "error: " + expected, "\(text)")
+            }
+        }
+    }
+
+    /// Texts that no one wrote in good faith end in a diagnostic, not in a full stack.
+    @Test func hostileTextsEnd() {
+        let count = 5_000
+        let texts = [
+            String(repeating: "{% if true %}", count: count), "{{ " + String(repeating: "(", count: count) + " }}",
+            "{{ " + String(repeating: "-", count: count) + "1 }}", "{{ " + String(repeating: "not ", count: count) + "1 }}",
+            "{{ 1" + String(repeating: " + 1", count: count) + " }}", "{{ x" + String(repeating: ".x", count: count) + " }}",
+            "{{ 1" + String(repeating: " | string", count: count) + " }}", "{{ 1" + String(repeating: " if 1", count: count) + " }}",
+            "{{ " + String(repeating: "[", count: count) + " }}", "{{ 1" + String(repeating: " is eq 1", count: count) + " }}",
+        ]
+        for text in texts { #expect(throws: Diagnostic.self, "\(text.prefix(20))") { try template(text) } }
+    }
+
+    /// Whatever a mutation leaves is read or refused; nothing traps.
+    @Test func mutationsAreReadOrRefused() throws {
+        let text = Array(try String(contentsOf: folder.appending(path: "llama-3.1.jinja"), encoding: .utf8).utf8)
+        var state: UInt64 = 1, refused = 0
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        for _ in 0..<400 {
+            var bytes = text
+            let place = random(bytes.count), length = random(12)
+            switch random(3) {
+            case 0: bytes.removeSubrange(place..<min(place + length, bytes.count))
+            case 1: bytes.insert(contentsOf: text[random(text.count)...].prefix(length), at: place)
+            default: bytes[place] = UInt8(32 + random(95))
+            }
+            do throws(Diagnostic) {
+                _ = try template(String(decoding: bytes, as: UTF8.self))
+            } catch {
+                refused += 1
+                #expect(!error.rendered.contains("\n"))
+            }
+        }
+        #expect(refused > 100)
+    }
+
+    @Test func builtInTemplatesHaveTheContractsNames() {
+        #expect(PromptTemplate.builtIn.map(\.name) == ["none", "llava_v1", "vicuna_v1", "llama-3"])
+    }
+}
