@@ -7,15 +7,14 @@ lmmc=${LMMC:-.build/release/lmmc} preset=${1:-llava-stf-7b}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Up to the f32 graph, and what int8 makes of it.
+# The stages of int8; what one pass less costs, in f32.
 "$lmmc" ir --preset "$preset" --summary --precision f32 >"$work/f32"
-"$lmmc" ir --preset "$preset" --summary --precision int8 | sed -n '/^| `lower-int8`/,$p' >"$work/int8"
-{ grep -v '^| optimized' "$work/f32"; grep -v '^| optimized' "$work/int8"; } >"$work/stages"
+"$lmmc" ir --preset "$preset" --summary --precision int8 | grep -v '^| optimized' >"$work/stages"
 
 # The last row of each run without one pass, under the same header.
 head -2 "$work/f32" | sed 's/^| stage  /| without/' >"$work/rows"
 tail -1 "$work/f32" | sed 's/^| optimized/| nothing  /' >>"$work/rows"
-"$lmmc" opt --passes list | grep -v '^lower-\|^fuse-quantize' | while read -r pass _; do
+"$lmmc" opt --passes list | grep -v '^lower-\|^fuse-quantize\|^split-norm-scale' | while read -r pass _; do
   "$lmmc" ir --preset "$preset" --summary --precision f32 --disable-pass "$pass" | tail -1 |
     awk -v pass="\`$pass\`" 'BEGIN { FS = OFS = "|" } { $2 = sprintf(" %-*s ", length($2) - 2, pass); print }'
 done >>"$work/rows"

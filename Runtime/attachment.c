@@ -40,8 +40,8 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
   return map == MAP_FAILED ? NULL : map;
 }
 
-// The executable's own header, which its first segment begins with.
-extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden"), weak));
+// The executable's own header, which its first segment begins with. As bytes: the program headers stand behind it.
+extern const unsigned char __ehdr_start[] __attribute__((visibility("hidden"), weak));
 
 static struct {
   const uint8_t *start;
@@ -50,7 +50,7 @@ static struct {
 
 // Where the segment at `start` stands in the executable.
 static uint64_t segment_offset(const uint8_t *start) {
-  const Elf64_Ehdr *header = &__ehdr_start;
+  const Elf64_Ehdr *header = (const Elf64_Ehdr *)__ehdr_start;
   if (!header) return 0;
   const Elf64_Phdr *segments = (const Elf64_Phdr *)((const char *)header + header->e_phoff);
   for (int i = 0; i < header->e_phnum; i++)

@@ -1,10 +1,8 @@
 #include "bench.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -13,13 +11,6 @@
 #include "sampler.h"
 #include "steps.h"
 #include "threads.h"
-
-const char *const lmmc_bench_question = "Describe what there is to see, from the left to the right, and say what stands out the most.";
-
-int lmmc_bench_images(const lmmc_model *model, const lmmc_options *options) {
-  if (options->image_count > 0) return options->image_count;
-  return !options->prompt && !options->raw_prompt && model->vision_tokens > 0;
-}
 
 // Milliseconds but for the rates, which are tokens a second. A decode step is one token.
 typedef enum { IMAGE, VISION, PROJECT, PREFILL, FIRST_TOKEN, STEP, PREFILL_RATE, RATE, FIGURES } figure;
@@ -43,14 +34,6 @@ typedef struct {
   lmmc_error *e;
 } bench;
 
-// Waves of three colours: any values would do, but a black image would let attention look at equal rows.
-static void paint(uint8_t *picture, int size) {
-  for (int64_t i = 0, count = 3 * (int64_t)size * size; i < count; i++) {
-    int64_t x = i / 3 % size, y = i / 3 / size;
-    picture[i] = (uint8_t)lround(127.5 + 127 * sin((double)(x * (1 + i % 3) + 2 * y) * 12 / size));
-  }
-}
-
 // Repeats the last token until the prompt has `wanted`.
 static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
   if ((int64_t)p->tokens.count > wanted)
@@ -66,8 +49,9 @@ static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
 static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
-  if (o->image_count > 0 && !lmmc_read_pictures(b->model, o, b->pictures, b->e)) return false;
+  if (b->prompt->images > 0 && !lmmc_read_pictures(b->model, o, b->pictures, b->e)) return false;
   if (o->image_count > 0) seconds[IMAGE] = lmmc_clock() - begin;
+  else begin = lmmc_clock();
   for (int i = 0; i < b->prompt->images; i++)
     lmmc_encode_picture(b->model, b->memory, b->pictures + lmmc_picture_bytes(b->model) * (size_t)i, i, &seconds[VISION], &seconds[PROJECT]);
   seconds[PREFILL] = lmmc_prefill(b->model, b->memory, &b->prompt->tokens);
@@ -146,11 +130,10 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
-  if (done && o->image_count == 0 && prompt->images > 0) paint(b.pictures, model->preprocess.size);
   done = done &&
          lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) && measure(&b) &&
          report(&b, e);
-  if (done && o->profile) lmmc_profile_print(stderr);
+  if (done && o->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);
   free(b.pictures);
   free(b.samples);

@@ -9,13 +9,6 @@
 
 enum { LMMC_BENCH_TOKENS = 32 };  // what --bench decodes without --max-tokens
 
-// What is asked where no prompt is given.
-extern const char *const lmmc_bench_question;
-
-// Images of the prompt: those of the options; a built-in one for a program with a vision tower where they name neither
-// image nor prompt.
-int lmmc_bench_images(const lmmc_model *model, const lmmc_options *options);
-
 // Runs image, prompt and `max_tokens` decode steps (ends of text do not end them) once to warm up, then `runs` times, and
 // writes median, least and most of each stage to standard output, as a table or JSON. `--prompt-tokens` lengthens `prompt`.
 // Code 1 on failure, also where prompt and steps do not fit the context; 2 for a prompt longer than `--prompt-tokens`.

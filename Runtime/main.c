@@ -1,4 +1,3 @@
-#define _GNU_SOURCE  // MAP_NORESERVE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -6,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "attachment.h"
@@ -14,11 +12,13 @@
 #include "integrity.h"
 #include "levels.h"
 #include "lmmc.h"
+#include "memory.h"
 #include "options.h"
 #include "output.h"
 #include "perplexity.h"
 #include "prompt.h"
 #include "run.h"
+#include "steps.h"
 #include "threads.h"
 #include "tokenizer.h"
 
@@ -123,16 +123,23 @@ static bool read_prompt(lmmc_text *t, lmmc_error *e) {
   return t->count > 0 || lmmc_fail(e, 2, "no prompt, '--prompt' is not given and standard input is empty");
 }
 
+// The program as `--context` leaves it.
+static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
+  *m = lmmc_program;
+  if (o->context == 0) return true;
+  if (o->context > m->context)
+    return lmmc_fail(e, 2, "option '--context' wants at most the context of this program, %" PRId32 ", not %" PRId64, m->context, o->context);
+  m->cache_bytes = m->cache_bytes / (uint64_t)m->context * (uint64_t)o->context;
+  m->context = (int32_t)o->context;
+  if (m->chunk > m->context) m->chunk = m->context;
+  return true;
+}
+
 // The arena and the threads; nothing that a failure leaves behind.
-static bool start(lmmc_memory *memory, const lmmc_options *o, lmmc_error *e) {
-  const lmmc_model *m = &lmmc_program;
-  // Not reserved: a context that is never filled costs nothing.
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  memory->arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (memory->arena == MAP_FAILED)
-    return lmmc_fail(e, 1, "out of memory, %" PRIu64 " bytes are needed for the arena", m->arena_bytes);
+static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {
+  if (!lmmc_memory_open(memory, m, o, positions, images, e)) return false;
   if (!lmmc_threads_room(lmmc_threads_plan((int)o->threads).threads, e)) {
-    munmap(memory->arena, m->arena_bytes);
+    lmmc_memory_close(memory, m);
     return false;
   }
   lmmc_threads_start((int)o->threads);
@@ -140,23 +147,26 @@ static bool start(lmmc_memory *memory, const lmmc_options *o, lmmc_error *e) {
 }
 
 static bool answer(const lmmc_options *o, lmmc_error *e) {
-  const lmmc_model *m = &lmmc_program;
+  lmmc_model model;
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
   lmmc_prompt prompt = {0};
   lmmc_text typed = {0};
   const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
-  if (o->bench && !text) text = lmmc_bench_question;
-  int images = o->bench ? lmmc_bench_images(m, o) : o->image_count;
+  if (!shorten(&model, o, e)) return false;
+  if ((o->bench || o->dump_tensors) && !text) text = lmmc_question;
+  int images = lmmc_image_count(&model, o);
   bool done = text || read_prompt(&typed, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
     done = open_tokenizer(&tokenizer, &memory, e) &&
-           lmmc_prompt_build(&prompt, m, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, images, e);
+           lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, images, e);
   }
-  if (done && (done = start(&memory, o, e))) {
-    done = o->bench ? lmmc_bench(m, &memory, o, &prompt, e) : lmmc_run(m, &memory, &tokenizer, o, &prompt, e);
-    munmap(memory.arena, m->arena_bytes);
+  int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
+  if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
+  if (done && (done = start(&memory, &model, o, positions, prompt.images, e))) {
+    done = o->bench ? lmmc_bench(&model, &memory, o, &prompt, e) : lmmc_run(&model, &memory, &tokenizer, o, &prompt, e);
+    lmmc_memory_close(&memory, &model);
   }
   lmmc_prompt_free(&prompt);
   lmmc_text_free(&typed);
@@ -164,11 +174,12 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
 }
 
 static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
+  lmmc_model model;
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
-  if (!open_tokenizer(&tokenizer, &memory, e) || !start(&memory, o, e)) return false;
-  bool done = lmmc_perplexity(&lmmc_program, &memory, &tokenizer, o, e);
-  munmap(memory.arena, lmmc_program.arena_bytes);
+  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) || !start(&memory, &model, o, o->window, 0, e)) return false;
+  bool done = lmmc_perplexity(&model, &memory, &tokenizer, o, e);
+  lmmc_memory_close(&memory, &model);
   return done;
 }
 
@@ -190,7 +201,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->check) return print_check(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);
-  if (!o->bench && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+  if (!o->bench && !o->dump_tensors && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
   }

@@ -40,6 +40,9 @@ static const option table[] = {
      "a whole number from 0 to 18446744073709551615"},
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
      "a whole number from 1 to 1024"},
+    {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
+     INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
     {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
     {"--bench", NULL, "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
@@ -49,6 +52,8 @@ static const option table[] = {
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
      "the name of a folder"},
+    {"--dump-tensors", "DIR", "write what each product and attention up to the first token gives into DIR, by its name in\n"
+     "the IR; without prompt and image, for those that are built in", PATH, FIELD(dump_tensors), 0, 0, "the name of a folder"},
     {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
     {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0,
      "a file name"},
@@ -151,11 +156,12 @@ static bool check_together(const lmmc_options *o, lmmc_error *e) {
                       : o->raw_prompt  ? "--raw-prompt"
                       : o->image_count ? "--image"
                       : o->dump        ? "--dump"
+                      : o->dump_tensors ? "--dump-tensors"
                                        : NULL;
   if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
   if (!other && o->tokenize) other = "--tokenize";
   if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
-  other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : NULL;
+  other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : o->dump_tensors ? "--dump-tensors" : NULL;
   if (o->bench && other) return lmmc_fail(e, 2, "option '--bench' answers nothing, '%s' must be left out", other);
   if (!other) other = o->bench ? "--bench" : o->prompt ? "--prompt" : o->raw_prompt ? "--raw-prompt" : o->image_count ? "--image" : NULL;
   if (o->check && other) return lmmc_fail(e, 2, "option '--check' answers nothing, '%s' must be left out", other);

@@ -11,12 +11,12 @@
 typedef struct {
   const char **images;  // [image_count], in order
   int image_count;
-  const char *prompt, *raw_prompt, *tokenize, *dump, *perplexity;  // NULL when not given
+  const char *prompt, *raw_prompt, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
   int64_t max_tokens, top_k, window, runs;
-  int64_t threads, prompt_tokens;  // 0 when not given
+  int64_t threads, prompt_tokens, context;  // 0 when not given
   double temperature, top_p;
   uint64_t seed;
-  bool json, profile, bench, check, info, help, version;
+  bool json, profile, bench, mlock, check, info, help, version;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

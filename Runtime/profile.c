@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ceiling.h"
 #include "kernels/profile.h"
 
 enum { MAX_ROWS = 256, MAX_STAGES = 4 };
@@ -24,11 +25,14 @@ static struct {
 } stages[MAX_STAGES];
 static int stage_count;
 static bool is_on;
+static lmmc_profile_observer *observer;
 
 void lmmc_profile_start(void) { is_on = true; }
 
+void lmmc_profile_observe(lmmc_profile_observer *given) { observer = given; }
+
 double lmmc_profile_clock(void) {
-  if (!is_on) return 0;
+  if (!is_on && !observer) return 0;
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
@@ -50,6 +54,8 @@ static row *find(const char *stage, const lmmc_profile_key *key) {
 
 void lmmc_profile_add(double begin, lmmc_profile_key key, double flops, double bytes) {
   const double seconds = lmmc_profile_clock() - begin;
+  if (observer) observer(key.out, key.rows, key.width, key.stride);
+  if (!is_on) return;
   row *r = find(NULL, &key);
   if (!r) return;
   r->calls++;
@@ -85,15 +91,33 @@ void lmmc_profile_stage(const char *stage, double seconds) {
   }
 }
 
-static void print_line(FILE *to, const char *name, int64_t calls, double seconds, double all, double flops, double bytes,
-                       const char *variant) {
+// The least time in which the work of a row could be done; 0 where there is no ceiling.
+static double least_seconds(const row *r, double read) {
+  const double arithmetic = lmmc_ceiling_arithmetic(r->key.operation, r->key.variant);
+  if (arithmetic == 0 || read == 0) return 0;
+  return r->flops / arithmetic > r->bytes / read ? r->flops / arithmetic : r->bytes / read;
+}
+
+static void print_line(FILE *to, const char *name, int64_t calls, double seconds, double all) {
   fprintf(to, "  %-44s %7lld %10.2f %6.1f %%", name, (long long)calls, seconds * 1e3, all > 0 ? 100 * seconds / all : 0);
-  if (flops > 0 && seconds > 0) fprintf(to, " %10.1f %9.1f  %s", flops / seconds * 1e-9, bytes / seconds * 1e-9, variant);
+}
+
+static void print_ceilings(FILE *to, double read) {
+  fprintf(to, "ceilings, measured now: memory read %.1f GB/s", read * 1e-9);
+  for (int i = 0; i < row_count; i++) {
+    bool is_new = true;
+    for (int j = 0; j < i; j++)
+      if (strcmp(rows[j].key.operation, rows[i].key.operation) == 0 && strcmp(rows[j].key.variant, rows[i].key.variant) == 0) is_new = false;
+    const double rate = is_new ? lmmc_ceiling_arithmetic(rows[i].key.operation, rows[i].key.variant) : 0;
+    if (rate > 0) fprintf(to, "; %s by %s %.0f G/s", rows[i].key.operation, rows[i].key.variant, rate * 1e-9);
+  }
   fputc('\n', to);
 }
 
-void lmmc_profile_print(FILE *to) {
-  fprintf(to, "%-46s %7s %10s %8s %10s %9s  %s\n", "operation", "calls", "ms", "share", "GFLOP/s", "GB/s", "kernel");
+void lmmc_profile_print(FILE *to, const uint8_t *weights, uint64_t count) {
+  enum { MOST = 512 << 20 };
+  const double read = lmmc_ceiling_read(weights, count < MOST ? count : MOST);
+  fprintf(to, "%-46s %7s %10s %8s %10s %10s %9s %10s  %s\n", "operation", "calls", "ms", "share", "MB", "GFLOP/s", "GB/s", "of ceiling", "kernel");
   for (int s = 0; s < stage_count; s++) {
     fprintf(to, "%s: %.2f ms\n", stages[s].name, stages[s].seconds * 1e3);
     double known = 0;
@@ -111,9 +135,16 @@ void lmmc_profile_print(FILE *to) {
                  (long long)r->key.depth);
       else
         snprintf(name, sizeof name, "%s, %lld queries", r->key.operation, (long long)r->key.rows);
-      print_line(to, name, r->calls, r->seconds, stages[s].seconds, r->flops, r->bytes, r->key.variant);
+      print_line(to, name, r->calls, r->seconds, stages[s].seconds);
+      const double least = least_seconds(r, read), per = r->seconds > 0 ? 1e-9 / r->seconds : 0;
+      fprintf(to, " %10.1f %10.1f %9.1f ", r->bytes * 1e-6, r->flops * per, r->bytes * per);
+      if (least > 0 && r->seconds > 0) fprintf(to, "%8.0f %%", 100 * least / r->seconds);
+      else fprintf(to, "%10s", "-");
+      fprintf(to, "  %s\n", r->key.variant);
       known += r->seconds;
     }
-    print_line(to, "the rest: norms, gates, rotary, quantising", stages[s].calls, stages[s].seconds - known, stages[s].seconds, 0, 0, "");
+    print_line(to, "the rest: norms, gates, rotary, quantising", stages[s].calls, stages[s].seconds - known, stages[s].seconds);
+    fputc('\n', to);
   }
+  print_ceilings(to, read);
 }

@@ -11,6 +11,7 @@
 #include "profile.h"
 #include "sampler.h"
 #include "steps.h"
+#include "tensors.h"
 #include "threads.h"
 
 typedef struct {
@@ -75,7 +76,7 @@ static bool close_dump(run *r) {
 
 static bool read_images(run *r) {
   double begin = lmmc_clock();
-  int count = r->options->image_count;
+  int count = r->prompt->images;
   if (count == 0) return true;
   if (!(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model)))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
   bool done = lmmc_read_pictures(r->model, r->options, r->pictures, r->e);
@@ -84,7 +85,7 @@ static bool read_images(run *r) {
 }
 
 static bool encode_images(run *r) {
-  for (int i = 0; i < r->options->image_count; i++) {
+  for (int i = 0; i < r->prompt->images; i++) {
     const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->model) * (size_t)i;
     const float *rows = lmmc_encode_picture(r->model, r->memory, picture, i, &r->vision, &r->project);
     if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
@@ -177,14 +178,18 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   if (options->profile) lmmc_profile_start();
   bool done = lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p,
                                 options->seed, e) &&
-              read_images(&r) && open_dump(&r) && encode_images(&r);
+              read_images(&r) && open_dump(&r) &&
+              (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, prompt, r.pictures, e)) && encode_images(&r);
   if (done) {
     r.prefill = lmmc_prefill(model, memory, &prompt->tokens);
+    done = !options->dump_tensors || lmmc_tensors_end(e);
+  }
+  if (done) {
     done = generate(&r);
     r.end = lmmc_clock();
   }
   done = done && close_dump(&r) && answer(&r);
-  if (done && options->profile) lmmc_profile_print(stderr);
+  if (done && options->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
   lmmc_npy_discard(&r.pixels);
   lmmc_npy_discard(&r.projected);
   lmmc_npy_discard(&r.logits);

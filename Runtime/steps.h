@@ -9,7 +9,15 @@
 // Bytes of a picture, u8 [S, S, 3].
 size_t lmmc_picture_bytes(const lmmc_model *model);
 
-// Reads all of `--image` into `pictures` u8 [images, S, S, 3], so that a bad file is known before the first goes through the tower.
+// What is asked where a measurement is given no prompt.
+extern const char *const lmmc_question;
+
+// Images of the prompt: those of the options, or one that is built in, for a measurement of a program with a vision tower that is given neither
+// image nor prompt.
+int lmmc_image_count(const lmmc_model *model, const lmmc_options *options);
+
+// Reads all of `--image`, or paints the image that is built in, into `pictures` u8 [images, S, S, 3]: a bad file is known before the
+// first goes through the tower.
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, lmmc_error *e);
 
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.

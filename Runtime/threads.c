@@ -1,19 +1,16 @@
 #define _GNU_SOURCE  // sched_getaffinity
 #include "threads.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "cgroup.h"
 
 // Present only in programs that link OpenBLAS.
 extern void openblas_set_num_threads(int) __attribute__((weak));
@@ -64,89 +61,6 @@ __attribute__((constructor(101))) static void before_libraries(void) {
     _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
   }
   if (sched_getaffinity(0, sizeof start.mask, start.mask) == 0) start.cpus = CPU_COUNT_S(sizeof start.mask, start.mask);
-}
-
-// ---- cgroup quota
-
-// Reads a small file as a string; false when it is absent. No stdio: these files are read before anything else.
-static bool read_file(const char *root, const char *path, char *text, size_t size) {
-  char name[PATH_MAX];
-  int n = snprintf(name, sizeof name, "%s%s", root, path);
-  if (n < 0 || n >= (int)sizeof name) return false;
-  int fd = open(name, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  size_t count = 0;
-  for (ssize_t got; count < size - 1; count += (size_t)got)
-    if ((got = read(fd, text + count, size - 1 - count)) <= 0) break;
-  close(fd);
-  text[count] = 0;
-  return true;
-}
-
-static double share(long long quota, long long period) {
-  return quota > 0 && period > 0 ? (double)quota / (double)period : 0;
-}
-
-static double quota_v2(const char *root, const char *group) {
-  char path[PATH_MAX], text[64];
-  long long quota, period;
-  int n = snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-  if (n < 0 || n >= (int)sizeof path || !read_file(root, path, text, sizeof text)) return 0;
-  return sscanf(text, "%lld %lld", &quota, &period) == 2 ? share(quota, period) : 0;  // "max 100000": no limit
-}
-
-static double quota_v1(const char *root, const char *group) {
-  static const char *const mounts[] = {"cpu", "cpu,cpuacct"};
-  char path[PATH_MAX], quota[64], period[64];
-  for (size_t i = 0; i < 2; i++) {
-    int n = snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/cpu.cfs_quota_us", mounts[i], group);
-    if (n < 0 || n >= (int)sizeof path || !read_file(root, path, quota, sizeof quota)) continue;
-    snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/cpu.cfs_period_us", mounts[i], group);
-    if (read_file(root, path, period, sizeof period)) return share(atoll(quota), atoll(period));
-  }
-  return 0;
-}
-
-// The smallest limit of a group and all groups above it. In a container the path may be the host's, which is not
-// mounted here; the root of the mount is then the container's own group.
-static double quota_up(double (*of)(const char *, const char *), const char *root, char *group) {
-  double least = 0;
-  for (;;) {
-    size_t length = strlen(group);
-    while (length > 0 && group[length - 1] == '/') group[--length] = 0;
-    double quota = of(root, group);
-    if (quota > 0 && (least == 0 || quota < least)) least = quota;
-    if (length == 0) return least;
-    char *slash = strrchr(group, '/');
-    if (!slash) return least;
-    *slash = 0;
-  }
-}
-
-static bool names_cpu(const char *controllers, size_t length) {
-  for (const char *p = controllers, *end = p + length; p < end;) {
-    const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
-    if (stop - p == 3 && memcmp(p, "cpu", 3) == 0) return true;
-    p = stop + 1;
-  }
-  return false;
-}
-
-double lmmc_cgroup_quota(const char *root) {
-  char text[16384], v2[PATH_MAX] = "", v1[PATH_MAX] = "";
-  if (read_file(root, "/proc/self/cgroup", text, sizeof text)) {
-    for (char *line = text, *end; *line; line = end) {  // "ID:CONTROLLERS:PATH"; version 2 is ID 0 without controllers
-      end = strchrnul(line, '\n');
-      if (*end) *end++ = 0;
-      char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
-      if (!path || strlen(path + 1) >= PATH_MAX) continue;
-      size_t length = (size_t)(path - controllers - 1);
-      if (length == 0) strcpy(v2, path + 1);
-      else if (names_cpu(controllers + 1, length)) strcpy(v1, path + 1);
-    }
-  }
-  double a = quota_up(quota_v2, root, v2), b = quota_up(quota_v1, root, v1);
-  return a > 0 && (b == 0 || a < b) ? a : b;
 }
 
 // ---- threads

@@ -24,10 +24,6 @@ bool lmmc_threads_room(int threads, lmmc_error *e);
 // What lmmc_threads_start would use, changing nothing.
 lmmc_threads lmmc_threads_plan(int wanted);
 
-// The smallest CPU quota on the way from this process's cgroup to the root, version 2 or 1; 0 for none. `root` stands
-// before "/proc" and "/sys" ("" outside tests); files that are missing set no limit.
-double lmmc_cgroup_quota(const char *root);
-
 // CLOCK_MONOTONIC in seconds, and its value when the process started.
 double lmmc_clock(void);
 double lmmc_clock_start(void);

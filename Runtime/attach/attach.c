@@ -29,6 +29,8 @@ static const char MAGIC[16] = "lmmc attachment";
 
 enum {
   PAGE = 4096,
+  HUGE_PAGE = 2 << 20,
+  HUGE_FROM = 64 << 20,  // bytes of an attachment whose alignment costs nothing beside it
   MAX_ALIGNMENT = 1 << 30,
 };
 // User addresses end at 2^47 on the CPUs at hand; half of that leaves room for load addresses, heap and stack.
@@ -268,6 +270,8 @@ static bool prepare(lmmc_attach *a, struct image *image, const char *executable,
   a->offset = image->size;
   if (a->bytes > 0) {
     if (!spare_segment(image, &spare, error)) return false;
+    // The kernel maps whole huge pages where a file's offset and address agree modulo their size.
+    if (a->bytes >= HUGE_FROM && alignment < HUGE_PAGE) alignment = HUGE_PAGE;
     if (!round_up(end, alignment, &address) || !add(address, a->bytes, &address_end) || address_end > MAX_ADDRESS ||
         !round_up(image->size, alignment, &a->offset))
       return fail(error, "an attachment of %" PRIu64 " bytes does not fit in the address space", a->bytes);

@@ -187,7 +187,7 @@ static void attend(const lmmc_attention_variant *variant, const lmmc_attention *
     // Query i of a causal block sees keys - queries + i + 1 of the keys.
     const double n = (double)a->queries, seen = a->causal ? (double)a->keys - (n - 1) / 2 : (double)a->keys;
     const double element = a->kv_type == LMMC_KV_F32 ? 4 : a->kv_type == LMMC_KV_BF16 ? 2 : 1;
-    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0},
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0, a->out, a->heads * a->head_size, a->out_stride},
                      4.0 * n * seen * (double)(a->heads * a->head_size),
                      2.0 * (double)a->keys * (double)(a->kv_heads * a->head_size) * element + 8.0 * n * (double)(a->heads * a->head_size));
   }

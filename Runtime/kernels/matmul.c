@@ -89,6 +89,6 @@ void lmmc_matmul_f32(lmmc_matmul product) {
     many_rows(&product);
   }
   const double m = (double)product.m, n = (double)product.n, k = (double)product.k;
-  lmmc_profile_end(begin, (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k}, 2 * m * n * k,
+  lmmc_profile_end(begin, (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k, product.out, product.n, product.out_stride}, 2 * m * n * k,
                    4 * (n * k + m * k + m * n * (product.addend ? 2 : 1)));
 }

@@ -94,7 +94,7 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
     cpu->features &= v->needs | below;
     return 0;
   }
-  snprintf(message, 256, "LMMC_ISA is '%.40s'; expected %s, or one of them behind '-' to do without", level, names);
+  snprintf(message, 256, "LMMC_ISA is '%.20s'; expected %s, or one of them behind '-' to do without", level, names);
   return 2;
 }
 
@@ -121,7 +121,7 @@ static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const l
   lmmc_packed_product(p, type, code, chosen.code.finish);
   if (begin > 0) {
     const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
-    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
                      weights + (double)p->m * (double)p->x_stride + 4.0 * (double)p->m * (double)p->n * (p->addend ? 2 : 1));
   }
 }

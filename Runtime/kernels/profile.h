@@ -7,6 +7,9 @@
 typedef struct {
   const char *operation, *variant;  // constants: compared by what they say
   int64_t rows, columns, depth;
+  // What it gave: f32 [rows, width], rows `stride` floats apart; not part of the key
+  const float *out;
+  int64_t width, stride;
 } lmmc_profile_key;
 
 // Both are weak, so that kernels link without them. The clock gives seconds, 0 while nothing is measured; it is read by the thread that

@@ -215,7 +215,26 @@ private struct DescriptionPrinter {
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
         if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
+        let resident = plan.resident
+        field("cache_bytes", "\(resident.cache)")
+        if let type = plan.cacheType { field("cache_type", literal(type)) }
+        field("image_bytes", "\(resident.image)")
+        field("chunk_bytes", "\(resident.chunk)")
         for (_, region) in symbols.regions where region.role != .scratch { field(region.name, "\(region.offset)") }
+        for entry in plan.entries where ["vision", "project", "prefill"].contains(entry.name) {
+            line("    .\(entry.name)_products =")
+            let names = plan.productNames(of: entry).map { $0 + "\n" }
+            // As many names to a line as it has room for; a literal without any ends the list.
+            var row = ""
+            for name in names {
+                if !row.isEmpty, row.count + name.count > 100 {
+                    line("        " + literal(row))
+                    row = ""
+                }
+                row += name
+            }
+            line("        \(literal(row)),")
+        }
         line("};")
     }
 

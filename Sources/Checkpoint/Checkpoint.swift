@@ -16,6 +16,8 @@ public struct Checkpoint: Sendable {
     /// when the file has them. With tied embeddings `decoder.lm_head.weight` is the entry of `decoder.embed_tokens.weight`.
     public let tensors: [String: TensorEntry]
     public let tokenizer: Tokenizer
+    /// What `lmmc calibrate` measured, f32[hidden], by the name of the norm; empty unless it was given to `open`.
+    public var calibration: [String: TensorEntry] = [:]
 
     /// Weights by count of elements, each stored tensor once; `prefix` ("vision.", "decoder.", ...) narrows it.
     public func parameterCount(prefix: String = "") -> Int {

@@ -4,9 +4,9 @@ import Support
 extension Checkpoint {
     /// Opens and validates a checkpoint; reads no weights. `path` is a folder, or a GGUF file with a decoder. `visionTower` is a folder with
     /// the tower's configuration and, unless the checkpoint itself holds them, its weights, or a mmproj file in GGUF; `projector` a file whose
-    /// projector stands for the checkpoint's; `adapter` a folder with a LoRA adapter.
+    /// projector stands for the checkpoint's; `adapter` a folder with a LoRA adapter; `calibration` a file of `lmmc calibrate`.
     public static func open(
-        path: String, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil
+        path: String, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil, calibration: String? = nil
     ) throws(Diagnostic) -> Checkpoint {
         let kinds = "a checkpoint folder, or a GGUF file"
         guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: kinds) }
@@ -36,7 +36,9 @@ extension Checkpoint {
         let configuration = ModelConfiguration(
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
             preprocessing: images?.tower.preprocessing, decoder: base.decoder, prompt: prompt, adapterScales: scales)
-        return Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
+        var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
+        if let calibration { checkpoint.calibration = try Calibration.read(calibration, for: base.decoder) }
+        return checkpoint
     }
 }
 

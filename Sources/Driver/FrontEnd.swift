@@ -23,15 +23,18 @@ struct FrontEnd {
     static func open(_ options: ModelOptions) throws(Diagnostic) -> FrontEnd {
         try options.validate()
         let checkpoint = try Checkpoint.open(
-            path: options.model, visionTower: options.visionTower, projector: options.projector, adapter: options.adapter)
+            path: options.model, visionTower: options.visionTower, projector: options.projector, adapter: options.adapter,
+            calibration: options.calibration)
         let limit = checkpoint.configuration.decoder.maxPositionEmbeddings
         let context = options.context ?? min(limit, defaultContext)
         guard context <= limit else {
             throw .usage("context \(context) is larger than the model's", at: .option("--context"), expected: "1 to \(limit) positions")
         }
+        var policy = options.precision
+        policy.calibration = checkpoint.calibration.mapValues { SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape)) }
         let templateName = options.template ?? checkpoint.configuration.prompt.templateName
         return FrontEnd(
-            checkpoint: checkpoint, context: context, policy: options.precision, templateName: templateName,
+            checkpoint: checkpoint, context: context, policy: policy, templateName: templateName,
             template: try template(templateName, of: checkpoint))
     }
 

@@ -135,7 +135,8 @@ struct Inspection {
                 (size.name, .object([
                     ("weights", .integer(size.weightBytes)), ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
                     ("kv_cache_type", .string(size.cacheName)), ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
-                    ("activations", .integer(size.activationBytes)), ("total", .integer(size.total(context: front.context))),
+                    ("activations", .integer(size.activationBytes)), ("program", .integer(size.programBytes)),
+                    ("untouched", .integer(size.untouched(context: front.context))), ("total", .integer(size.total(context: front.context))),
                 ]))
             })))
         if let paper {

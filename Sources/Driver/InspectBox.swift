@@ -99,9 +99,13 @@ struct BoxEstimate {
         (self.precision, self.context) = (precision, context)
         if let memory = box.memory {
             fits = precision.total(context: context) <= memory
-            let room = memory - precision.total(context: 0)
-            let positions = precision.cacheBytesPerPosition > 0 ? room / precision.cacheBytesPerPosition : 0
-            if fits == false, positions > 0 { largestContext = positions }
+            // Each position adds its keys and values and what it touches of the table.
+            var (least, most) = (0, context)
+            while fits == false, most - least > 1 {
+                let middle = (least + most) / 2
+                if precision.total(context: middle) <= memory { least = middle } else { most = middle }
+            }
+            if least > 0 { largestContext = least }
         }
         guard let bandwidth = box.bandwidth, let compute = box.compute else { return }
         func seconds(_ flops: Int, _ bytes: Int) -> Double { max(Double(flops) / compute, Double(bytes) / bandwidth) }

@@ -23,7 +23,7 @@ struct InspectionTables {
                 bytes(size.total(context: context)),
             ]
         }
-        return markdownTable(["precision", "weights", "KV cache, \(context)", "activations", "total"], rows)
+        return markdownTable(["precision", "weights", "KV cache, \(context)", "activations", "resident"], rows)
     }
 
     /// Keys and values by context, once for each type that caches have.

@@ -19,6 +19,8 @@ public struct ModelOptions: Sendable {
     public var projector: String?
     /// A folder with a LoRA adapter
     public var adapter: String?
+    /// A file of `lmmc calibrate`
+    public var calibration: String?
     public var template: String?
     public var precision: PrecisionPolicy
     public var target: String
@@ -27,7 +29,7 @@ public struct ModelOptions: Sendable {
 
     public init(
         model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
-        template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = ModelOptions.defaultTarget,
+        calibration: String? = nil, template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = ModelOptions.defaultTarget,
         targetLevels: [String]? = nil
     ) {
         self.model = model
@@ -35,6 +37,7 @@ public struct ModelOptions: Sendable {
         self.visionTower = visionTower
         self.projector = projector
         self.adapter = adapter
+        self.calibration = calibration
         self.template = template
         self.precision = precision
         self.target = target

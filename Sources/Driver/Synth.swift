@@ -50,6 +50,13 @@ extension SynthPreset {
     }
 }
 
+/// What a safetensors file begins with: the length of the JSON, then the JSON padded to a multiple of 8 bytes.
+func safetensorsHeader(_ members: [(String, JSONText)]) -> [UInt8] {
+    var json = Array(JSONText.object(members).text().utf8)
+    json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
+    return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+}
+
 /// One safetensors file.
 struct SynthShard {
     var name = "model.safetensors"
@@ -84,7 +91,6 @@ struct SynthShard {
         return JSONText.object([("metadata", total), ("weight_map", .object(map))]).text(indent: 0) + "\n"
     }
 
-    /// The length of the JSON, then the JSON padded to a multiple of 8 bytes.
     private var header: [UInt8] {
         var offset = 0
         var members: [(String, JSONText)] = [("__metadata__", .object([("format", "pt")]))]
@@ -96,9 +102,7 @@ struct SynthShard {
                 .object([("dtype", "F16"), ("shape", shape), ("data_offsets", .array([.integer(offset), .integer(end)]))])))
             offset = end
         }
-        var json = Array(JSONText.object(members).text().utf8)
-        json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
-        return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+        return safetensorsHeader(members)
     }
 
     func writeHoles(_ path: String) throws(Diagnostic) {

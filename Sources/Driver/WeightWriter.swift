@@ -106,7 +106,7 @@ struct WeightWriter: Sendable {
     /// The checkpoint's tensors by the name that their file gives them, as the IR names its sources.
     private func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
         var entries: [String: TensorEntry] = [:]
-        for entry in checkpoint.tensors.values {
+        for entry in Array(checkpoint.tensors.values) + Array(checkpoint.calibration.values) {
             if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
                 throw .error(
                     "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")

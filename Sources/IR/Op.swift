@@ -16,6 +16,7 @@ public enum Op: Hashable, Sendable {
     case add(Add)
     case multiply(Multiply)
     case scale(Scale)
+    case power(Power)
     case activation(Activation)
     case gate(Gate)
     case layerNorm(LayerNorm)
@@ -44,6 +45,7 @@ public enum Op: Hashable, Sendable {
         case .add(let payload): payload
         case .multiply(let payload): payload
         case .scale(let payload): payload
+        case .power(let payload): payload
         case .activation(let payload): payload
         case .gate(let payload): payload
         case .layerNorm(let payload): payload
@@ -74,6 +76,7 @@ public enum Op: Hashable, Sendable {
         (Add.mnemonic, { reader throws(TypeError) in .add(try Add(&reader)) }),
         (Multiply.mnemonic, { reader throws(TypeError) in .multiply(try Multiply(&reader)) }),
         (Scale.mnemonic, { reader throws(TypeError) in .scale(try Scale(&reader)) }),
+        (Power.mnemonic, { reader throws(TypeError) in .power(try Power(&reader)) }),
         (Activation.mnemonic, { reader throws(TypeError) in .activation(try Activation(&reader)) }),
         (Gate.mnemonic, { reader throws(TypeError) in .gate(try Gate(&reader)) }),
         (LayerNorm.mnemonic, { reader throws(TypeError) in .layerNorm(try LayerNorm(&reader)) }),

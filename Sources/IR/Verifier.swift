@@ -94,8 +94,9 @@ extension Module {
                 throw broken("'concatenate' along dimension \(concatenate.axis) at stage 'optimized'; expected rows only", at: place)
             case .matmul where !operation.operands[1].isWeight:
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
-            case .pack: throw broken("'pack' at stage 'optimized'; expected it in the definitions of weights only", at: place)
-            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
+            case .pack, .power:
+                throw broken("'\(operation.op.mnemonic)' at stage 'optimized'; expected it in the definitions of weights only", at: place)
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale, .power,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
                 break
             }
@@ -149,7 +150,7 @@ extension Op {
         case .cacheStore: index == 0
         case .attention: index == 1 || index == 2
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-            .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
+            .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
             false
         }
     }

@@ -69,7 +69,7 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let epilogue = (matmul.hasBias ? 1 : 0) + (matmul.hasAddend ? 1 : 0) + (matmul.activation == nil ? 0 : 1)
         let inner = operands[0].shape.last.map(size) ?? 0
         return perElement(sum(product(2, inner), epilogue))
-    case .add, .multiply, .scale, .activation: return perElement(1)
+    case .add, .multiply, .scale, .power, .activation: return perElement(1)
     case .pack: return perElement(0)
     // Magnitude, product and sum of the codes; bf16 only moves.
     case .quantize(let quantize): return perElement(quantize.type == .int8 ? 3 : 0)

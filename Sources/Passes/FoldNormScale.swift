@@ -10,7 +10,7 @@ extension Pipeline {
     /// after:  %n = layer_norm %x;             %y = matmul %n, @w * @s, bias @w . @t [+ @b]
     ///
     /// Fires where only products read the norms with @s and only those products read their weights, in all functions, so that no weight
-    /// is stored twice; a tied head keeps its embedding table as it is. Numeric effect: one rounding more per weight, one less per row.
+    /// is stored twice; a tied head keeps its embedding table as it is. A root that `split-norm-scale` left stays. Numeric effect: one rounding more per weight, one less per row.
     static let foldNormScale = Pass(
         "fold-norm-scale", reason: "a norm's scale and bias cost a pass over each row and nothing inside the next product's weight"
     ) { module throws(Diagnostic) in
@@ -26,7 +26,7 @@ extension Pipeline {
 }
 
 /// The norms of all functions that share a scale, and the products that read them.
-private struct NormGroup {
+struct NormGroup {
     let scale: String
     /// Of a layer norm
     let shift: String?
@@ -35,6 +35,7 @@ private struct NormGroup {
     var products: OrderedDictionary<String, [ProductPlace]> = [:]
 
     init?(_ module: Module, scale: String, _ norms: [WeightUse], _ uses: [UseMap]) {
+        if module.weights[scale]?.isPower == true { return nil }
         self.scale = scale
         self.norms = norms
         var shifts: Set<String?> = []
@@ -48,7 +49,7 @@ private struct NormGroup {
                 guard case .weight(let name) = operation.operands[2] else { return nil }
                 shifts.insert(name)
             case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-                .multiply, .scale, .activation, .gate, .quantize, .pack, .rotary, .cacheStore, .attention:
+                .multiply, .scale, .power, .activation, .gate, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return nil
             }
             guard Self.collect(operation.name, norm.function, module, uses[norm.function], &readers) else { return nil }
@@ -80,7 +81,7 @@ private struct NormGroup {
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
             case .slice(let slice) where slice.axis == 0:
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
-            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add, .multiply, .scale,
+            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add, .multiply, .scale, .power,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return false
             }

@@ -37,7 +37,7 @@ extension Pipeline {
                 }
             case .activation: sides = [0]
             case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
-                .multiply, .scale, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
+                .multiply, .scale, .power, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
                 continue
             }
             for side in sides {

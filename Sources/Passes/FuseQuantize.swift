@@ -35,7 +35,7 @@ extension Op {
         case .rmsNorm(let norm) where norm.rows == nil: .rmsNorm(RMSNorm(epsilon: norm.epsilon, rows: rows))
         case .gate(let gate) where gate.rows == nil: .gate(Gate(gate.function, rows: rows))
         case .layerNorm, .rmsNorm, .gate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose,
-            .embed, .matmul, .add, .multiply, .scale, .activation, .quantize, .pack, .rotary, .cacheStore, .attention:
+            .embed, .matmul, .add, .multiply, .scale, .power, .activation, .quantize, .pack, .rotary, .cacheStore, .attention:
             nil
         }
     }

@@ -154,7 +154,7 @@ private struct WindowOrder {
                 case .attention:
                     guard read.count == operation.operands.count else { return nil }
                 case .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-                    .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
+                    .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
                     return nil
                 }
             }

@@ -24,10 +24,17 @@ public enum Pipeline {
     ]
 
     /// All that `compile` runs for a precision.
-    public static func passes(for policy: PrecisionPolicy) -> [Pass] { passes + (policy.isFloat32 ? [] : [lower(policy), fuseQuantize]) }
+    public static func passes(for policy: PrecisionPolicy) -> [Pass] {
+        guard !policy.isFloat32 else { return passes }
+        return (policy.roundsRows ? passes(splitting: splitNormScale(policy.calibration)) : passes) + [lower(policy), fuseQuantize]
+    }
+
+    /// The split comes before the fold that would take all of a scale.
+    private static func passes(splitting split: Pass) -> [Pass] { passes.flatMap { $0.name == foldNormScale.name ? [split, $0] : [$0] } }
 
     /// All that a command line may name.
-    public static let named: [Pass] = passes + Precision.allCases.filter { $0 != .float32 }.map { lower(PrecisionPolicy($0)) } + [fuseQuantize]
+    public static let named: [Pass] =
+        passes(splitting: splitNormScale) + Precision.allCases.filter { $0 != .float32 }.map { lower(PrecisionPolicy($0)) } + [fuseQuantize]
 
     /// `option` is the one of the command line that names the pass.
     public static func pass(named name: String, option: String = "--passes") throws(Diagnostic) -> Pass {

@@ -1,3 +1,4 @@
+import IR
 import Support
 
 /// Arithmetic of products by weights. The order is that of the command line.
@@ -33,6 +34,8 @@ public struct PrecisionPolicy: Sendable, Hashable {
     public var cache: CacheType
     /// The last that fits wins.
     public var overrides: [Override]
+    /// Norms whose inputs' channels were measured: the source of each one's magnitudes, f32[C], by the norm's name
+    public var calibration: [String: SourceTensor] = [:]
 
     /// `cache` nil: f32 with f32, else bf16.
     public init(_ base: Precision, cache: CacheType? = nil, overrides: [Override] = []) {
@@ -42,6 +45,9 @@ public struct PrecisionPolicy: Sendable, Hashable {
     }
 
     public var isFloat32: Bool { base == .float32 && cache == .float32 && overrides.allSatisfy { $0.precision == .float32 } }
+
+    /// Whether rows are rounded to 8 bits before most products.
+    public var roundsRows: Bool { base == .int8 || base == .int4 }
 
     /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
     static let largeElementCount = 1 << 28

@@ -116,7 +116,7 @@ extension Operation {
         switch op {
         case .matmul(let matmul): [0] + (matmul.addendIndex.map { [$0] } ?? [])
         case .add, .multiply, .gate: [0, 1]
-        case .scale, .activation, .layerNorm, .rmsNorm, .quantize: [0]
+        case .scale, .power, .activation, .layerNorm, .rmsNorm, .quantize: [0]
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .pack, .rotary,
             .cacheStore, .attention:
             nil

@@ -121,7 +121,10 @@ extension Module {
 
     /// The weight with this definition: one that has it under this name already, or a new one.
     mutating func defineWeight(_ name: String, _ chain: [Operation]) -> String {
-        let weight = Weight(type: chain.last!.type!, definition: .folded(chain))
+        defineWeight(name, Weight(type: chain.last!.type!, definition: .folded(chain)))
+    }
+
+    mutating func defineWeight(_ name: String, _ weight: Weight) -> String {
         var candidate = name
         var number = 2
         while let existing = weights[candidate], existing != weight {

@@ -215,7 +215,9 @@ struct Lowering {
         case .layerNorm(let norm): try append(.layerNorm(epsilon: norm.epsilon), operation.name, type, inputs)
         case .rmsNorm(let norm): try append(.rmsNorm(epsilon: norm.epsilon), operation.name, type, inputs)
         case .quantize(let quantize): try append(.quantize(quantize.type), operation.name, type, inputs)
-        case .pack: throw .error("'pack' is for definitions of weights", at: .operation(place), expected: "a weight that is packed")
+        case .pack, .power:
+            throw .error(
+                "'\(operation.op.mnemonic)' is for definitions of weights", at: .operation(place), expected: "a weight that is defined by it")
         case .rotary(let rotary):
             let table = try table(rotary, rows: type.shape[0])
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])

@@ -21,6 +21,7 @@ func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Boo
     case .add: elementwise(operands, +)
     case .multiply: elementwise(operands, *)
     case .scale(let op): mapped(operands[0]) { $0 * op.factor }
+    case .power(let op): mapped(operands[0]) { op.value($0) }
     case .activation(let op): mapped(operands[0]) { Float(op.function.value(Double($0))) }
     case .gate(let op): quantized(elementwise(operands) { Float(op.function.value(Double($0)) * Double($1)) }, to: op.rows)
     case .layerNorm(let op): quantized(layerNorm(op, operands), to: op.rows)

@@ -135,6 +135,7 @@ struct WeightGraph {
         case .add: return pairwise(+)
         case .multiply: return pairwise(*)
         case .scale(let op): return .map(operands[0]) { $0 * op.factor }
+        case .power(let op): return .map(operands[0]) { op.value($0) }
         case .activation(let op): return .map(operands[0]) { Float(op.function.value(Double($0))) }
         case .gate(let op): return pairwise { Float(op.function.value(Double($0)) * Double($1)) }
         case .matmul(let op):

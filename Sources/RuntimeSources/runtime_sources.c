@@ -26,6 +26,18 @@ static const unsigned char bench_c[] = {
 static const unsigned char bench_h[] = {
 #embed "../../Runtime/bench.h"
 };
+static const unsigned char ceiling_c[] = {
+#embed "../../Runtime/ceiling.c"
+};
+static const unsigned char ceiling_h[] = {
+#embed "../../Runtime/ceiling.h"
+};
+static const unsigned char cgroup_c[] = {
+#embed "../../Runtime/cgroup.c"
+};
+static const unsigned char cgroup_h[] = {
+#embed "../../Runtime/cgroup.h"
+};
 static const unsigned char cpu_c[] = {
 #embed "../../Runtime/cpu.c"
 };
@@ -257,6 +269,12 @@ static const unsigned char lmmc_h[] = {
 static const unsigned char main_c[] = {
 #embed "../../Runtime/main.c"
 };
+static const unsigned char memory_c[] = {
+#embed "../../Runtime/memory.c"
+};
+static const unsigned char memory_h[] = {
+#embed "../../Runtime/memory.h"
+};
 static const unsigned char options_c[] = {
 #embed "../../Runtime/options.c"
 };
@@ -314,6 +332,12 @@ static const unsigned char steps_c[] = {
 static const unsigned char steps_h[] = {
 #embed "../../Runtime/steps.h"
 };
+static const unsigned char tensors_c[] = {
+#embed "../../Runtime/tensors.c"
+};
+static const unsigned char tensors_h[] = {
+#embed "../../Runtime/tensors.h"
+};
 static const unsigned char threads_c[] = {
 #embed "../../Runtime/threads.c"
 };
@@ -351,6 +375,10 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("attachment.h", attachment_h),
     ENTRY("bench.c", bench_c),
     ENTRY("bench.h", bench_h),
+    ENTRY("ceiling.c", ceiling_c),
+    ENTRY("ceiling.h", ceiling_h),
+    ENTRY("cgroup.c", cgroup_c),
+    ENTRY("cgroup.h", cgroup_h),
     ENTRY("cpu.c", cpu_c),
     ENTRY("error.c", error_c),
     ENTRY("error.h", error_h),
@@ -428,6 +456,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("levels.h", levels_h),
     ENTRY("lmmc.h", lmmc_h),
     ENTRY("main.c", main_c),
+    ENTRY("memory.c", memory_c),
+    ENTRY("memory.h", memory_h),
     ENTRY("options.c", options_c),
     ENTRY("options.h", options_h),
     ENTRY("output.c", output_c),
@@ -447,6 +477,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("sampler.h", sampler_h),
     ENTRY("steps.c", steps_c),
     ENTRY("steps.h", steps_h),
+    ENTRY("tensors.c", tensors_c),
+    ENTRY("tensors.h", tensors_h),
     ENTRY("threads.c", threads_c),
     ENTRY("threads.h", threads_h),
     ENTRY("tokenizer.c", tokenizer_c),

@@ -6,7 +6,7 @@ struct Command: ParsableCommand {
         commandName: "lmmc",
         abstract: "Compiles a LLaVA checkpoint into one native executable with its weights inside.",
         version: "lmmc \(Lmmc.version)",
-        subcommands: [Compile.self, Inspect.self, IR.self, Opt.self, Synth.self, Targets.self])
+        subcommands: [Compile.self, Calibrate.self, Check.self, Inspect.self, IR.self, Opt.self, Synth.self, Targets.self])
 }
 
 struct ModelArguments: ParsableArguments {
@@ -21,6 +21,9 @@ struct ModelArguments: ParsableArguments {
 
     @Option(help: ArgumentHelp("Folder with a LoRA adapter to merge into the weights (adapter_config.json).", valueName: "dir"))
     var adapter: String?
+
+    @Option(help: ArgumentHelp("What 'lmmc calibrate' measured, so that int8 and int4 round less.", valueName: "file"))
+    var calibration: String?
 
     @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)", valueName: "name"))
     var template: String?
@@ -49,7 +52,8 @@ struct ModelArguments: ParsableArguments {
 
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, template: template,
+            model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, calibration: calibration,
+            template: template,
             precision: try policy(), target: target,
             targetLevels: targetLevel.map { $0.split(separator: ",").map(String.init) })
     }
@@ -114,6 +118,76 @@ struct Compile: ParsableCommand {
             CompileOptions(
                 model: try arguments.options(model), output: output, emit: emit, cc: cc, link: link, dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+    }
+}
+
+struct Calibrate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure, on images and prompts, what the decoder's norms see, for 'compile --calibration': int8 and int4 then round less.")
+
+    @Argument(help: "Checkpoint folder, or a GGUF file.")
+    var model: String
+
+    @Option(help: ArgumentHelp("Folder with prompts.txt, one a line, and images; both are taken in turn.", valueName: "dir"))
+    var data: String
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("File to write, in safetensors.", valueName: "file"))
+    var output: String
+
+    @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("C compiler. (default: gcc, cc or clang, the first that works)", valueName: "path"))
+    var cc: String?
+
+    @Flag(help: "No progress.")
+    var quiet = false
+
+    @Flag(help: "Say what is chosen and run.")
+    var verbose = false
+
+    func run() throws {
+        try Lmmc.calibrate(
+            CalibrateOptions(
+                model: try arguments.options(model), data: data, output: output, cc: cc, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare a binary's intermediate tensors with the reference's.",
+        discussion: "The reference is slow: for models at full size give '--until', or '--golden' with what a binary of another precision wrote.")
+
+    @Argument(help: "Checkpoint folder, or a GGUF file.")
+    var model: String
+
+    @Argument(help: "A program that was compiled from it.")
+    var binary: String
+
+    @OptionGroup var arguments: ModelArguments
+
+    @Option(help: ArgumentHelp("An image to look at. (default: one that the program has built in)", valueName: "file"))
+    var image: String?
+
+    @Option(help: ArgumentHelp("The question. (default: one that the program has built in)", valueName: "text"))
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("What '--dump-tensors' of another program wrote, in place of the reference.", valueName: "dir"))
+    var golden: String?
+
+    @Option(help: ArgumentHelp("The last tensor to compute, by its name in 'lmmc ir'.", valueName: "name"))
+    var until: String?
+
+    @Option(help: ArgumentHelp("Relative l2 distance to allow. (default: by the program's precision)", valueName: "x"))
+    var tolerance: Double?
+
+    @Flag(help: "One JSON object instead of a table.")
+    var json = false
+
+    func run() throws {
+        try Lmmc.check(
+            CheckOptions(
+                model: try arguments.options(model), binary: binary, image: image, prompt: prompt, golden: golden, until: until, tolerance: tolerance,
+                json: json))
     }
 }
 

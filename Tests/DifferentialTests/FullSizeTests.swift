@@ -69,7 +69,7 @@ private func publishedModel() -> (configuration: ModelConfiguration, tensors: [S
             case .attention(let attention): #expect(attention.scale == 1, "\(operation.name)")
             case .add: #expect(Bool(false), "\(operation.name)")
             case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
-                .multiply, .scale, .activation, .gate, .quantize, .pack, .rotary, .cacheStore:
+                .multiply, .scale, .power, .activation, .gate, .quantize, .pack, .rotary, .cacheStore:
                 break
             }
         }

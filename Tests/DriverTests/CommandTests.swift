@@ -14,7 +14,7 @@ import Testing
 
     @Test func wrongCommandLines() throws {
         let cases: [([String], String)] = [
-            ([], "error: the command is missing; expected one of 'compile', 'inspect', 'ir', 'opt', 'synth' or 'targets'; 'lmmc --help' says more"),
+            ([], "error: the command is missing; expected one of 'compile', 'calibrate', 'check', 'inspect', 'ir', 'opt', 'synth' or 'targets'; 'lmmc --help' says more"),
             (["compil"], "error: unknown command 'compil'; did you mean 'compile'?; expected"),
             (["compile"], "error: missing expected argument '<model>'"),
             (["compile", "x"], "error: missing expected argument '--output <output>'"),

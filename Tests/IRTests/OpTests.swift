@@ -28,6 +28,7 @@ import Testing
         case .quantize: 20
         case .pack: 21
         case .averageWindows: 22
+        case .power: 23
         }
     }
 

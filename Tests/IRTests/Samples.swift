@@ -29,6 +29,7 @@ let samples: [Op] = [
     .add(Add()),
     .multiply(Multiply()),
     .scale(Scale(factor: .leastNonzeroMagnitude)),
+    .power(Power(exponent: -0.5)),
     .activation(Activation(.gelu)),
     .gate(Gate(.silu)),
     .gate(Gate(.silu, rows: .int8)),

@@ -159,6 +159,9 @@ private let arithmeticRules: [Rule] = {
 
         Rule(.scale(Scale(factor: 2)), [f32(T, 2)], f32(T, 2)),
         Rule(.scale(Scale(factor: 2)), [], refused: "takes 1 operand, not 0"),
+        Rule(.power(Power(exponent: 0.5)), [f32(2)], f32(2)),
+        Rule(.power(Power(exponent: 0.5)), [], refused: "takes 1 operand, not 0"),
+        Rule(.power(Power(exponent: 0.5)), [i32(2)], refused: "the operand is i32[2]; expected f32"),
         Rule(.scale(Scale(factor: 2)), [i32(2)], refused: "the operand is i32[2]; expected f32"),
         Rule(.activation(Activation(.gelu)), [f32(T, 2)], f32(T, 2)),
         Rule(.activation(Activation(.gelu)), [], refused: "takes 1 operand, not 0"),

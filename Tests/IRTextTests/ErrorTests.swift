@@ -35,7 +35,7 @@ private func inModule(_ items: String, _ message: String, expected: String? = ni
 }
 
 private let mnemonics =
-    "normalize, extract_patches, gather_windows, average_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, "
+    "normalize, extract_patches, gather_windows, average_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, power, "
     + "activation, gate, layer_norm, rms_norm, quantize, pack, rotary, cache_store, attention"
 
 private let lexical: [Fault] = [

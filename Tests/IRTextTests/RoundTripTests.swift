@@ -13,6 +13,7 @@ let canonicalText = #"""
         %t = transpose @w {permutation = [1, 0]} : f32[8, 8]
         %p = matmul @w, %t {activation = gelu} : f32[8, 8]
         %s = scale %p {factor = 1e-45} : f32[8, 8]
+        %r = power %s {exponent = -0.5} : f32[8, 8]
       }
       weight @again : f32[64] = fold {
         %t = reshape @folded {shape = [64]} : f32[64]

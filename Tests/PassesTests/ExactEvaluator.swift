@@ -68,6 +68,7 @@ struct ExactEvaluator {
         case .add: for index in x.values.indices { x.values[index] += operands[1].values[index % operands[1].values.count] }
         case .multiply: for index in x.values.indices { x.values[index] *= operands[1].values[index % operands[1].values.count] }
         case .scale(let op): x.values = x.values.map { $0 * Double(op.factor) }
+        case .power(let op): x.values = x.values.map { $0 == 0 ? 0 : pow(abs($0), Double(op.exponent)) }
         case .transpose:
             x.values = (0..<x.columns).flatMap { column in (0..<x.rows).map { x.values[$0 * x.columns + column] } }
         case .slice(let op) where op.axis == 0:

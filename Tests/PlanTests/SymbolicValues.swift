@@ -125,7 +125,7 @@ struct SymbolicModule {
             case .layerNorm(let norm): computed("\(Kernel.layerNorm(epsilon: norm.epsilon))")
             case .rmsNorm(let norm): computed("\(Kernel.rmsNorm(epsilon: norm.epsilon))")
             case .quantize(let quantize): computed("\(Kernel.quantize(quantize.type))")
-            case .pack: preconditionFailure("a weight is packed in its definition")
+            case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
         }
         return function.results.map { read($0).elements }

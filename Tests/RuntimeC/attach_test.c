@@ -23,6 +23,7 @@ static uint8_t pattern(uint64_t i) { return (uint8_t)(i * 131 + (i >> 8) * 7 + (
 // Where a sparse attachment holds data: its ends and both sides of 4 GiB.
 static const uint64_t sparse_at[] = {0, 4095, UINT64_C(0xFFFFFFFF), UINT64_C(0x100000000), UINT64_C(0x13FFFFFFE)};
 enum { SPARSE = sizeof sparse_at / sizeof *sparse_at };
+enum { HUGE_FROM = 64 << 20 };  // attachments from here on start at a huge page, in memory as in the file
 static const uint64_t SPARSE_BYTES = UINT64_C(0x13FFFFFFF);
 
 static char bss[1 << 20];  // the segment before the attachment ends in memory that is not in the file
@@ -35,7 +36,7 @@ static int child(uint64_t wanted) {
   memset(heap, 1, 1 << 16);
   uint64_t bytes;
   const uint8_t *start = lmmc_attachment(&bytes);
-  bool ok = bytes == wanted && (wanted == 0) == (start == NULL) && (uintptr_t)start % 4096 == 0;
+  bool ok = bytes == wanted && (wanted == 0) == (start == NULL) && (uintptr_t)start % (bytes < HUGE_FROM ? 4096 : 2 << 20) == 0;
   if (!ok) fprintf(stderr, "%" PRIu64 " bytes at %p, wanted %" PRIu64 "\n", bytes, (const void *)start, wanted);
   if (ok && wanted == SPARSE_BYTES) {
     for (int i = 0; i < SPARSE; i++) ok &= start[sparse_at[i]] == pattern(sparse_at[i]);
@@ -90,6 +91,7 @@ static bool attach(const char *executable, const char *name, uint64_t bytes) {
   }
   bool ok = a && lmmc_attach_finish(a, error);
   CHECK(ok, "%s", error);
+  CHECK(offset % (bytes < HUGE_FROM ? 1 : 2 << 20) == 0, "%" PRIu64 " bytes at %" PRIu64 " of the file", bytes, offset);
   close(fd);
   return ok;
 }
@@ -111,7 +113,7 @@ static const char *message(const char *executable, uint64_t bytes) {
 }
 
 static void test_sizes(const char *self) {
-  static const uint64_t sizes[] = {0, 1, 4095, 4096, 4097, (1 << 20) + 3, 1 << 24};
+  static const uint64_t sizes[] = {0, 1, 4095, 4096, 4097, (1 << 20) + 3, 1 << 24, HUGE_FROM - 1, HUGE_FROM};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     if (!attach(self, "copy", sizes[i])) continue;
     expect_running("copy", sizes[i]);

@@ -12,7 +12,9 @@ mkdir -p "$build"
 cc="${CC:-cc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} -fopenmp"
 libraries="${LDFLAGS:-} -lwebpdemux -lwebp -ljpeg -lpng -lz -lm"
 core="$runtime/tokenizer.c $runtime/tokenizer_encode.c $runtime/tokenizer_split.c $runtime/output.c $runtime/error.c"
-program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/integrity.c $runtime/pack/checksum.c $runtime/levels.c $runtime/run.c $runtime/steps.c $runtime/bench.c $runtime/perplexity.c $runtime/profile.c
+program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/integrity.c $runtime/pack/checksum.c
+  $runtime/levels.c $runtime/run.c $runtime/steps.c $runtime/bench.c $runtime/ceiling.c $runtime/tensors.c $runtime/cgroup.c $runtime/memory.c
+  $runtime/perplexity.c $runtime/profile.c
   $runtime/main.c $runtime/image.c $runtime/image_jpeg.c $runtime/image_png.c $runtime/image_webp.c $runtime/image_resize.c"
 
 $cc "$here/cli_blob.c" $core -o "$build/cli_blob" $libraries
@@ -25,8 +27,8 @@ done
 $cc -I"$runtime/attach/include" "$runtime/attach/attach.c" "$runtime/attach/program.c" -o "$build/attach" $libraries
 for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
-rm "$build/objects/main.o" "$build/objects/run.o" "$build/objects/bench.o" "$build/objects/steps.o" "$build/objects/perplexity.o"
-for test in tokenizer tokenizer_json prompt sampler cli_threads cli cli_bench; do
+rm "$build/objects/main.o" "$build/objects/run.o" "$build/objects/bench.o" "$build/objects/steps.o" "$build/objects/tensors.o" "$build/objects/perplexity.o"
+for test in tokenizer tokenizer_json prompt sampler cli_threads cli cli_bench cli_memory; do
   $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test}_test" $libraries
 done
 failed=0
@@ -42,4 +44,5 @@ check "$build/sampler_test"
 check "$build/cli_threads_test"
 check "$build/cli_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 check "$build/cli_bench_test" "$build/program" "$build/program-DFAKE_DECODER" "$golden"
+check "$build/cli_memory_test" "$build/program"
 exit $failed

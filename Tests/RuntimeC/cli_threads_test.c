@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../Runtime/cgroup.h"
 #include "../../Runtime/threads.h"
 #include "check.h"
 

@@ -1,6 +1,6 @@
-// Attaches bytes to a linked ELF64 executable without a linker: they become a page-aligned read-only segment of their
-// own, mapped above everything else, with a section `.lmmc.weights` so that `strip` keeps it. The program finds them
-// through the slot that Runtime/attachment.h declares, whose section `.lmmc.slot` is patched here.
+// Attaches bytes to a linked ELF64 executable without a linker: they become a read-only segment of their own, aligned to a page or,
+// large ones, to a huge page, mapped above everything else, with a section `.lmmc.weights` so that `strip` keeps it. The program finds
+// them through the slot that Runtime/attachment.h declares, whose section `.lmmc.slot` is patched here.
 // The bytes are streamed by the caller, so they may be larger than memory.
 #ifndef LMMC_ATTACH_H
 #define LMMC_ATTACH_H

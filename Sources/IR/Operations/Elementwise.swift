@@ -1,3 +1,5 @@
+import Glibc
+
 /// Same type on both sides, or a second operand whose shape is a suffix of the first's and is repeated over its leading dimensions.
 private func broadcastType(_ operands: [TensorType]) throws(TypeError) -> TensorType {
     try expectCount(operands, 2...2)
@@ -41,6 +43,25 @@ public struct Scale: OperationPayload {
         try expectFloat(operands[0], "the operand")
         return operands[0]
     }
+}
+
+/// `power @x {exponent = p}` : |x|^p of every element, 0 for 0 whatever p. It stands in definitions of weights.
+public struct Power: OperationPayload {
+    public static let mnemonic = "power"
+    public let exponent: Float
+
+    public init(exponent: Float) { self.exponent = exponent }
+    public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(exponent: try reader.float("exponent")) }
+    public var attributes: [(name: String, value: Attribute)] { [("exponent", .float(exponent))] }
+
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
+        try expectCount(operands, 1...1)
+        try expectFloat(operands[0], "the operand")
+        return operands[0]
+    }
+
+    /// For float32 elements, rounded once.
+    public func value(_ x: Float) -> Float { x == 0 ? 0 : Float(pow(Double(x.magnitude), Double(exponent))) }
 }
 
 /// `activation %x {function = gelu}` : the named function of every element.

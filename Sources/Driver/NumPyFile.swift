@@ -1,0 +1,21 @@
+import Support
+
+/// A C-order little-endian float32 array of a .npy file, format 1.0, as programs write it.
+struct NumPyFile: Equatable {
+    var values: [Float]
+
+    init(values: [Float]) { self.values = values }
+
+    init(_ path: String) throws(Diagnostic) {
+        let bytes = try readFile(path, limit: 1 << 34)
+        let length = bytes.count > 10 ? Int(bytes[8]) | Int(bytes[9]) << 8 : 0
+        guard bytes.starts(with: [0x93] + Array("NUMPY".utf8) + [1, 0]), bytes.count >= 10 + length, (bytes.count - 10 - length) % 4 == 0,
+            String(decoding: bytes[10..<10 + length], as: UTF8.self).contains("'descr': '<f4', 'fortran_order': False")
+        else { throw .error("the array is not one of floats", at: .file(path), expected: "a file of '--dump-tensors'") }
+        values = bytes.withUnsafeBytes { raw in
+            (0..<(bytes.count - 10 - length) / 4).map {
+                Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 10 + length + $0 * 4, as: UInt32.self)))
+            }
+        }
+    }
+}

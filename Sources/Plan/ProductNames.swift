@@ -1,0 +1,23 @@
+extension Plan {
+    /// Names of the results of products and attentions of an entry point, as in the IR and in the order in which they are made.
+    public func productNames(of entry: EntryPoint) -> [String] {
+        entry.body.steps.flatMap { step -> [String] in
+            switch step {
+            case .run(let kernel, let name, _, _): kernel.isProduct ? [name] : []
+            case .call(let layer, _, let prefix, _):
+                layers[layer].body.steps.compactMap { step in
+                    if case .run(let kernel, let name, _, _) = step, kernel.isProduct { "\(prefix).\(name)" } else { nil }
+                }
+            }
+        }
+    }
+}
+
+extension Kernel {
+    fileprivate var isProduct: Bool {
+        switch self {
+        case .matmul, .attention: true
+        default: false
+        }
+    }
+}

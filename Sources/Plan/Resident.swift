@@ -1,0 +1,67 @@
+import IR
+
+extension Plan {
+    /// What a program takes of each kind of memory, in bytes.
+    public struct Resident: Hashable, Sendable {
+        /// Weights that some function reads whole
+        public var weights = 0
+        /// Tables of which only rows are taken
+        public var tables = 0
+        /// Keys and values of the whole context
+        public var cache = 0
+        /// Tower and projector at work: activations, the image and its vision tokens
+        public var image = 0
+        /// A whole chunk of prompt at work: activations, tokens and logits
+        public var chunk = 0
+
+        /// Image and chunk use the same memory, one after the other.
+        public var working: Int { max(image, chunk) }
+    }
+
+    public var resident: Resident {
+        var read: Set<String> = []
+        for body in entries.map(\.body) + layers.map(\.body) {
+            for case .run(let kernel, _, let inputs, _) in body.steps {
+                for (index, input) in inputs.enumerated() {
+                    guard case .weight(let name) = body.buffers[input].place else { continue }
+                    if case .embed = kernel, index == 1 { continue }
+                    read.insert(name)
+                }
+            }
+            // What a caller passes to a layer or lays views over is read as well.
+            for case .call(_, _, _, let arguments) in body.steps {
+                for argument in arguments { if case .weight(let name) = body.buffers[argument].place { read.insert(name) } }
+            }
+            for buffer in body.buffers {
+                if case .inside(let parent, _, _, _) = buffer.place, case .weight(let name) = body.buffers[parent].place { read.insert(name) }
+            }
+        }
+        let inTables = Set(tables.flatMap { table in
+            table.fields.indices.filter { table.fields[$0].kind == .weight }.flatMap { column in table.rows.map { $0[column] } }
+        })
+        var result = Resident()
+        for weight in weights {
+            if read.contains(weight.name) || inTables.contains(weight.offset) { result.weights += weight.byteCount } else { result.tables += weight.byteCount }
+        }
+        for region in regions {
+            switch region.name {
+            case _ where region.role == .state: result.cache += region.byteCount
+            case "image", "projected": result.image += region.byteCount
+            case "tokens", "logits": result.chunk += region.byteCount
+            default: break
+            }
+        }
+        for timeline in timelines where timeline.name == "image" { result.image += timeline.byteCount }
+        result.chunk += timelines.filter { $0.name != "image" && $0.name != "score" }.map(\.byteCount).max() ?? 0
+        return result
+    }
+
+    /// What keys and values are held in, as `--kv` calls it; nil without a cache.
+    public var cacheType: String? {
+        switch regions.first(where: { $0.role == .state })?.type?.dtype {
+        case .int8Heads: "int8"
+        case let type?: type.rawValue
+        case nil: nil
+        }
+    }
+}
