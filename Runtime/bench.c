@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "output.h"
 #include "profile.h"
 #include "sampler.h"
@@ -84,9 +84,7 @@ static spread spread_of(double *samples, int64_t count) {
 
 static bool report(const bench *b, lmmc_error *e) {
   const lmmc_options *o = b->options;
-  struct rusage usage = {0};
-  getrusage(RUSAGE_SELF, &usage);
-  int64_t resident = (int64_t)usage.ru_maxrss * 1024;
+  int64_t resident = lmmc_memory_peak();
   lmmc_threads t = lmmc_threads_plan((int)o->threads);
   int visual = b->prompt->images * b->model->vision_tokens;
   lmmc_text out = {0};

@@ -53,6 +53,15 @@ double lmmc_memory_available(const char *root, const char **limit) {
   return least;
 }
 
+int64_t lmmc_memory_peak(void) {
+  char status[4096];
+  const char *line = lmmc_read_small("", "/proc/self/status", status, sizeof status) ? strstr(status, "VmHWM:") : NULL;
+  if (line) return strtoll(line + strlen("VmHWM:"), NULL, 10) * 1024;
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  return (int64_t)usage.ru_maxrss * 1024;
+}
+
 bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, double available, const char *limit, char *warning,
                        size_t size, lmmc_error *e) {
   const lmmc_memory_needs need = lmmc_memory_need(m, positions, images);

@@ -18,6 +18,10 @@ lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, int64_t positions, i
 // `root` stands before "/proc" and "/sys".
 double lmmc_memory_available(const char *root, const char **limit);
 
+// The most bytes that were resident at once since this program began, pages of its file included. What getrusage says counts the process
+// before it became this program too, and stands in where there is no /proc.
+int64_t lmmc_memory_peak(void);
+
 // Compares both. False, with `*e` filled (code 1) where cache and working memory do not fit; a warning, one line into `warning`
 // [size], where the weights do not fit beside them, else an empty one.
 bool lmmc_memory_check(const lmmc_model *model, int64_t positions, int images, double available, const char *limit, char *warning,

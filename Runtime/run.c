@@ -4,9 +4,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "output.h"
 #include "profile.h"
 #include "sampler.h"
@@ -142,8 +142,6 @@ static bool generate(run *r) {
 static bool answer_json(run *r) {
   lmmc_text out = {0};
   lmmc_error *e = r->e;
-  struct rusage usage = {0};
-  getrusage(RUSAGE_SELF, &usage);
   const struct { const char *name; double seconds; } times[] = {
       {"load", r->ready - lmmc_clock_start()}, {"preprocess", r->preprocess}, {"vision", r->vision},
       {"project", r->project},                 {"prefill", r->prefill},       {"decode", r->decode},
@@ -159,7 +157,7 @@ static bool answer_json(run *r) {
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
   done = done &&
          lmmc_text_format(&out, e, "}, \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n", rate,
-                          (int64_t)usage.ru_maxrss * 1024) &&
+                          lmmc_memory_peak()) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
   return done;

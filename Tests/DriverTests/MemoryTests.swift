@@ -24,7 +24,9 @@ import Testing
     /// Figures of /proc/PID/smaps over all mappings of a file that are not written to, in KiB.
     private func mapped(_ file: String, by process: Process) throws -> [String: Int] {
         var sums: [String: Int] = [:], counts = false
-        let text = try String(contentsOfFile: "/proc/\(process.processIdentifier)/smaps", encoding: .utf8)
+        // Its size is told as 0, so it is read to its end.
+        let smaps = try FileHandle(forReadingFrom: URL(filePath: "/proc/\(process.processIdentifier)/smaps")).readToEnd() ?? Data()
+        let text = String(decoding: smaps, as: UTF8.self)
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ", omittingEmptySubsequences: true)
             if words.count > 4, words[0].contains("-") { counts = words[1].hasPrefix("r--") && line.hasSuffix(file) }
@@ -46,7 +48,8 @@ import Testing
             try process.run()
             return process
         }
-        defer { processes.forEach { $0.terminate(); $0.waitUntilExit() } }
+        // A child of a thread that blocks signals blocks them too, all but this one.
+        defer { processes.forEach { kill($0.processIdentifier, SIGKILL); $0.waitUntilExit() } }
         let weights = 5 << 10  // KiB; the example has 5.7 MiB
         var seen: [[String: Int]] = []
         for _ in 0..<600 {
