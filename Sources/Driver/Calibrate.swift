@@ -46,11 +46,8 @@ extension Lmmc {
             for (index, question) in questions.enumerated() {
                 let dump = folder.file("run\(index)")
                 let arguments = [program] + (question.image.map { ["--image", $0] } ?? []) + ["--prompt", question.prompt, "--max-tokens", "1", "--dump-tensors", dump]
-                let result = try runSubprocess(arguments, temporary: folder.path, log: folder.file("run.log"))
-                guard result.status == 0 else {
-                    let site = question.image ?? joinedPath(options.data, CalibrationQuestion.promptsName)
-                    throw .error("the model does not run: \(firstError(result, folder: folder.path))", at: .file(site))
-                }
+                let asked = question.image ?? joinedPath(options.data, CalibrationQuestion.promptsName)
+                _ = try runCompiled(arguments, in: folder, site: .file(asked))
                 try statistics.add(folder: dump)
                 removeFolder(dump)
             }
@@ -114,7 +111,8 @@ struct NormStatistics {
     /// Adds one run's tensors. Not among them are an input that no product makes, the embedded tokens, and those of which prefill computes
     /// the last row alone: too few to measure by.
     mutating func add(folder: String) throws(Diagnostic) {
-        for (name, channels) in norms {
+        for (name, known) in norms {
+            var channels = known
             let path = joinedPath(folder, "\(channels.value).npy")
             guard !isAbsent(path) else { continue }
             let values = try NumPyFile(path).values
@@ -126,9 +124,10 @@ struct NormStatistics {
                 let row = values[first..<first + width]
                 let square = row.reduce(0) { $0 + Double($1) * Double($1) } / Double(width)
                 guard square > 0, square.isFinite else { continue }
-                for (channel, value) in row.enumerated() { norms[name]?.sums[channel] += Double(value) * Double(value) / square }
-                norms[name]?.rows += 1
+                for (channel, value) in row.enumerated() { channels.sums[channel] += Double(value) * Double(value) / square }
+                channels.rows += 1
             }
+            norms[name] = channels
         }
     }
 

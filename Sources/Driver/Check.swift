@@ -87,7 +87,7 @@ struct Check {
         if let image = options.image { command += ["--image", image] }
         if let prompt = options.prompt { command += ["--prompt", prompt] }
         // With an image alone the question is the binary's own.
-        _ = try Self.run(command, folder)
+        _ = try runCompiled(command, in: folder)
 
         let module = try front.run { _ throws(Diagnostic) in true }
         if let golden = options.golden {
@@ -110,17 +110,8 @@ struct Check {
 
     // MARK: - the binary
 
-    private static func run(_ command: [String], _ folder: TemporaryFolder) throws(Diagnostic) -> String {
-        let result = try runSubprocess(command, temporary: folder.path, log: folder.file("log"))
-        guard result.status == 0 else {
-            let line = result.output.split(separator: "\n").last.map { String($0.trimmingPrefix("error: ")) } ?? "no message"
-            throw .error("the program ended with \(result.status): \(line)", at: .file(command[0]))
-        }
-        return result.output
-    }
-
     private static func precision(of binary: String, _ folder: TemporaryFolder) throws(Diagnostic) -> String {
-        let text = try run([binary, "--info"], folder)
+        let text = try runCompiled([binary, "--info"], in: folder)
         guard case .object(let info) = try JSONValue.parse(Array(text.utf8), file: binary), case .string(let name)? = info["precision"] else {
             throw .error("the program does not tell its precision", at: .file(binary), expected: "a program that lmmc made")
         }
@@ -152,7 +143,7 @@ struct Check {
     // MARK: - the reference
 
     private mutating func evaluate(_ module: Module, _ checkpoint: Checkpoint, _ dump: String, until: String?) throws(Diagnostic) {
-        let sources = Dictionary((Array(checkpoint.tensors.values) + checkpoint.calibration.values).map { ($0.sourceName, $0) }) { first, _ in first }
+        let sources = try checkpoint.sourceEntries()
         let module = try module.truncated(after: until)
         var evaluator = Evaluator(module) { source throws(Diagnostic) in
             guard let entry = sources[source.name] else { throw .error("the checkpoint has no tensor \(quoted(source.name))") }

@@ -98,3 +98,13 @@ func findProgram(_ name: String) -> String? {
     for folder in path.split(separator: ":") where isProgram("\(folder)/\(name)") { return "\(folder)/\(name)" }
     return nil
 }
+
+/// Runs a program that lmmc made; its output. Throws its message when it fails, at `site` or else at the program.
+func runCompiled(_ command: [String], in folder: TemporaryFolder, site: Site? = nil) throws(Diagnostic) -> String {
+    let result = try runSubprocess(command, temporary: folder.path, log: folder.file("log"))
+    guard result.status == 0 else {
+        let line = result.output.split(separator: "\n").last.map { String($0.trimmingPrefix("error: ")) } ?? "no message"
+        throw .error("the program ended with \(result.status): \(line)", at: site ?? .file(command[0]))
+    }
+    return result.output
+}

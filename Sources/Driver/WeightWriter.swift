@@ -17,7 +17,7 @@ struct WeightWriter: Sendable {
 
     /// Writes every weight at its offset behind `base`. Gaps stay holes. `advance` hears of bytes written, from any thread.
     func write(to file: StreamedFile, at base: Int, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {
-        let sources = try sourceEntries()
+        let sources = try checkpoint.sourceEntries()
         let weights = plan.weights
         try inParallel(weights.count, jobs: Self.threads) { index throws(Diagnostic) in
             let weight = weights[index]
@@ -102,11 +102,13 @@ struct WeightWriter: Sendable {
         if held > 0 { try append(rows, rows: held / columns) }
         if filled > 0 { try flush() }
     }
+}
 
+extension Checkpoint {
     /// The checkpoint's tensors by the name that their file gives them, as the IR names its sources.
-    private func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
+    func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
         var entries: [String: TensorEntry] = [:]
-        for entry in Array(checkpoint.tensors.values) + Array(checkpoint.calibration.values) {
+        for entry in Array(tensors.values) + Array(calibration.values) {
             if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
                 throw .error(
                     "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")

@@ -129,6 +129,9 @@ case("add repeated", ["%y = add %a, %b : f32[2, 3, 4]"], [a, c], double(a) + dou
 case("multiply", ["%y = multiply %a, %b : f32[2, 3, 4]"], [a, b], double(a) * double(b))
 case("multiply repeated", ["%y = multiply %a, %b : f32[2, 3, 4]"], [a, c], double(a) * double(c))
 case("scale", [f"%y = scale %a {{factor = {spell(0.1)}}} : f32[2, 3, 4]"], [a], double(a) * f32(0.1))
+x = torch.cat([draw(12, scale=3), torch.tensor([0.0, -0.0, 1e-20, -1e30])])
+case("power", ["%y = power %a {exponent = 0.5} : f32[16]"], [x], double(x).abs().sqrt())
+case("power inverse", ["%y = power %a {exponent = -0.5} : f32[16]"], [x], torch.where(x == 0, 0, double(x).abs().rsqrt()))
 x, w, bias, addend = draw(3, 7), draw(5, 7), draw(5), draw(3, 5)
 product = double(x) @ double(w).T
 case("matmul", ["%y = matmul %a, %b : f32[3, 5]"], [x, w], product)

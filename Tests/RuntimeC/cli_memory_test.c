@@ -105,6 +105,9 @@ static void options(const char *program) {
   CHECK(v && count == 5 + 1 - (int)json_get(v, "prompt_tokens")->number, "'%s'", r.out);
   CHECK(run(program, "--perplexity", program, "--window", "6", "--context", "5").code == 2, "%s", "");
 
+#ifdef __SANITIZE_ADDRESS__
+  printf("not run: --mlock beyond the limit; the address sanitizer replaces mlock by nothing\n");
+#else
   CHECK(chmod(folder, 0755) == 0, "%s", folder);
   char command[9000];
   const char *drop = getuid() == 0 ? "setpriv --reuid 65534 --clear-groups" : "";
@@ -112,6 +115,7 @@ static void options(const char *program) {
   r = run("/bin/sh", "-c", command);
   CHECK(r.code == 1 && strstr(r.err, "error: option '--mlock': this process may lock 4 KiB and the weights take ") == r.err && strstr(r.err, "(RLIMIT_MEMLOCK)"),
         "exit %d '%s'", r.code, r.err);
+#endif
   r = run(program, "--raw-prompt", "a", "--mlock", "--max-tokens", "2");  // less than any system's limit
   CHECK(r.code == 0, "exit %d '%s'", r.code, r.err);
 }

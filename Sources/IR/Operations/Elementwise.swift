@@ -11,6 +11,13 @@ private func broadcastType(_ operands: [TensorType]) throws(TypeError) -> Tensor
     return operands[0]
 }
 
+/// That of the one operand.
+private func operandType(_ operands: [TensorType]) throws(TypeError) -> TensorType {
+    try expectCount(operands, 1...1)
+    try expectFloat(operands[0], "the operand")
+    return operands[0]
+}
+
 /// `add %a, %b` : a + b elementwise; the shape of b is a's or a suffix of it, then repeated over the leading dimensions.
 public struct Add: OperationPayload {
     public static let mnemonic = "add"
@@ -38,11 +45,7 @@ public struct Scale: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(factor: try reader.float("factor")) }
     public var attributes: [(name: String, value: Attribute)] { [("factor", .float(factor))] }
 
-    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 1...1)
-        try expectFloat(operands[0], "the operand")
-        return operands[0]
-    }
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 }
 
 /// `power @x {exponent = p}` : |x|^p of every element, 0 for 0 whatever p. It stands in definitions of weights.
@@ -54,11 +57,7 @@ public struct Power: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(exponent: try reader.float("exponent")) }
     public var attributes: [(name: String, value: Attribute)] { [("exponent", .float(exponent))] }
 
-    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 1...1)
-        try expectFloat(operands[0], "the operand")
-        return operands[0]
-    }
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 
     /// For float32 elements, rounded once.
     public func value(_ x: Float) -> Float { x == 0 ? 0 : Float(pow(Double(x.magnitude), Double(exponent))) }
@@ -75,11 +74,7 @@ public struct Activation: OperationPayload {
     }
     public var attributes: [(name: String, value: Attribute)] { [("function", .symbol(function.rawValue))] }
 
-    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 1...1)
-        try expectFloat(operands[0], "the operand")
-        return operands[0]
-    }
+    public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 }
 
 /// `gate %a, %b {function = silu}` : function(a) * b elementwise; SwiGLU's product of gate and up. `type` as for `layer_norm`.
