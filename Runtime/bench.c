@@ -48,6 +48,7 @@ static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
 
 static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
+  lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
   if (b->prompt->images > 0 && !lmmc_read_pictures(b->model, o, b->pictures, b->e)) return false;
   if (o->image_count > 0) seconds[IMAGE] = lmmc_clock() - begin;
@@ -60,6 +61,7 @@ static bool once(bench *b, double out[FIGURES]) {
   double first = lmmc_clock();
   seconds[FIRST_TOKEN] = first - begin;
   int64_t position = (int64_t)b->prompt->tokens.count;
+  lmmc_threads_use((int)o->decode_threads);
   for (int64_t i = 0; i < o->max_tokens && id >= 0; i++) {
     lmmc_decode_step(b->model, b->memory, id, position++);
     id = lmmc_sample(&b->sampler, logits, b->e);
@@ -86,14 +88,15 @@ static bool report(const bench *b, lmmc_error *e) {
   const lmmc_options *o = b->options;
   int64_t resident = lmmc_memory_peak();
   lmmc_threads t = lmmc_threads_plan((int)o->threads);
+  const int decode_threads = o->decode_threads > 0 ? (int)o->decode_threads : t.threads;
   int visual = b->prompt->images * b->model->vision_tokens;
   lmmc_text out = {0};
-  bool done = o->json ? lmmc_text_format(&out, e, "{\"runs\": %" PRId64 ", \"threads\": %d, \"prompt_tokens\": %" PRId32
-                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64, o->runs, t.threads, b->prompt->text_tokens,
+  bool done = o->json ? lmmc_text_format(&out, e, "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
+                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64, o->runs, t.threads, decode_threads, b->prompt->text_tokens,
                                          visual, o->max_tokens)
-                      : lmmc_text_format(&out, e, "%zu tokens of prompt, %d of them vision tokens, and %" PRId64 " decoded; %d thread%s; %" PRId64
+                      : lmmc_text_format(&out, e, "%zu tokens of prompt, %d of them vision tokens, and %" PRId64 " decoded; %d thread%s, %d decode; %" PRId64
                                          " run%s after one to warm up\n%-28s %10s %10s %10s\n", b->prompt->tokens.count, visual, o->max_tokens,
-                                         t.threads, t.threads == 1 ? "" : "s", o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+                                         t.threads, t.threads == 1 ? "" : "s", decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
   for (int f = 0; done && f < FIGURES; f++) {
     spread s = spread_of(b->samples + f * o->runs, o->runs);
     if (o->json)

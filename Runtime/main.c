@@ -142,8 +142,10 @@ static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *
     lmmc_memory_close(memory, m);
     return false;
   }
-  lmmc_threads_start((int)o->threads);
-  return true;
+  const int threads = lmmc_threads_start((int)o->threads).threads;
+  if (o->decode_threads <= threads) return true;
+  lmmc_memory_close(memory, m);
+  return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
 }
 
 static bool answer(const lmmc_options *o, lmmc_error *e) {

@@ -40,6 +40,8 @@ static const option table[] = {
      "a whole number from 0 to 18446744073709551615"},
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
      "a whole number from 1 to 1024"},
+    {"--decode-threads", "N", "of those, for each token of the answer: all by default, where fewer can keep the memory busy", WHOLE,
+     FIELD(decode_threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
      INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},

@@ -183,8 +183,10 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     done = !options->dump_tensors || lmmc_tensors_end(e);
   }
   if (done) {
+    lmmc_threads_use((int)options->decode_threads);
     done = generate(&r);
     r.end = lmmc_clock();
+    lmmc_threads_use(0);
   }
   done = done && close_dump(&r) && answer(&r);
   if (done && options->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);

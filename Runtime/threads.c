@@ -23,6 +23,9 @@ static struct {
   double clock;
 } start;
 
+static lmmc_threads started;
+static int in_use;
+
 double lmmc_clock(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -78,6 +81,8 @@ lmmc_threads lmmc_threads_plan(int wanted) {
   if (t.threads > omp_get_thread_limit()) t.threads = omp_get_thread_limit();
   const char *bind = getenv("OMP_PROC_BIND");
   t.pinned = start.cpus > 0 && t.threads == start.cpus && (!bind || !*bind || strcasecmp(bind, "false") == 0);
+  // OpenBLAS gives a small product fewer threads. libgomp then ends the others, and those that follow start on the first thread's CPU.
+  if (openblas_set_num_threads && t.threads > 2) t.pinned = false;
   return t;
 }
 
@@ -94,23 +99,34 @@ bool lmmc_threads_room(int threads, lmmc_error *e) {
                    threads);
 }
 
-lmmc_threads lmmc_threads_start(int wanted) {
-  lmmc_threads t = lmmc_threads_plan(wanted);
-  omp_set_dynamic(0);
-  omp_set_num_threads(t.threads);
-  int started = 0, pinned = 0;
-#pragma omp parallel num_threads(t.threads) reduction(+ : started, pinned)
+// Makes `threads` threads the team, each on a CPU of its own if `*pinned`, which then says whether that went; how many there are.
+static int gather(int threads, bool *pinned) {
+  int there = 0, bound = 0;
+  omp_set_num_threads(threads);
+#pragma omp parallel num_threads(threads) reduction(+ : there, bound)
   {
-    started++;
-    if (t.pinned) {
+    there++;
+    if (*pinned) {
       cpu_set_t one[MAX_CPUS / CPU_SETSIZE];
       CPU_ZERO_S(sizeof one, one);
       CPU_SET_S((size_t)nth_cpu(omp_get_thread_num()), sizeof one, one);
-      pinned += sched_setaffinity(0, sizeof one, one) == 0;
+      bound += sched_setaffinity(0, sizeof one, one) == 0;
     }
   }
-  t.pinned = t.pinned && pinned == started;
-  t.threads = started;
-  if (openblas_set_num_threads) openblas_set_num_threads(t.threads);
-  return t;
+  *pinned = *pinned && bound == there;
+  if (openblas_set_num_threads) openblas_set_num_threads(there);
+  return in_use = there;
+}
+
+lmmc_threads lmmc_threads_start(int wanted) {
+  started = lmmc_threads_plan(wanted);
+  omp_set_dynamic(0);
+  started.threads = gather(started.threads, &started.pinned);
+  return started;
+}
+
+void lmmc_threads_use(int threads) {
+  if (threads == 0) threads = started.threads;
+  // The first ones stay; threads that libgomp ended before are new, on the first one's CPU.
+  if (threads != in_use) gather(threads, &(bool){started.pinned});
 }

@@ -18,6 +18,9 @@ typedef struct {
 // are pinned when they are as many as the mask's CPUs and OMP_PROC_BIND does not already decide.
 lmmc_threads lmmc_threads_start(int wanted);
 
+// From here on `threads` of those that were started work; 0: all.
+void lmmc_threads_use(int threads);
+
 // Whether `threads` threads find the memory that OpenBLAS, when linked, takes for them; `*e` is filled (code 1) if not.
 bool lmmc_threads_room(int threads, lmmc_error *e);
 

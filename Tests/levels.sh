@@ -120,7 +120,7 @@ if [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -lt 7000000 ] || [ "$(
 else
   gcc -std=gnu11 -O2 -static-pie -IRuntime/attach/include Tests/RuntimeC/attach_test.c Runtime/attach/attach.c Runtime/attachment.c Runtime/error.c -o "$work/attach" &&
     "$work/attach" strip >"$work/log"
-  expect "strip past 4 GiB" "7 passed, 0 failed" "$(tail -1 "$work/log")"
+  expect "strip past 4 GiB" ", 0 failed" "$(tail -1 "$work/log" | grep -o ", [0-9]* failed")"
 fi
 
 # ---- linked dynamically

@@ -37,7 +37,7 @@ static lmmc_piece whole_piece(const work *w, int64_t index, int64_t row) {
   };
 }
 
-static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows, const float *sums) {
+static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows, float *sums) {
   const lmmc_packed_matmul *p = w->p;
   const int64_t first = index * LMMC_PANEL;
   const lmmc_finish finish = {

@@ -4,26 +4,27 @@
 #include "packed_variant.h"
 #include "rows.h"
 
-static inline __attribute__((always_inline)) void finish_rows(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) {
+static inline __attribute__((always_inline)) void finish_rows(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) {
+  if (f->bias)
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] += f->bias[c];
+  // All of it before the first result is written: rows are often a multiple of 4 KiB apart, and a load waits for stores that look alike.
+  if (f->addend)
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] += f->addend[r * f->addend_stride + c];
   for (int64_t r = 0; r < rows; r++, sums += LMMC_PANEL) {
-    float row[LMMC_PANEL];
-    memcpy(row, sums, sizeof row);
-    if (f->bias)
-      for (int64_t c = 0; c < columns; c++) row[c] += f->bias[c];
-    if (f->addend)
-      for (int64_t c = 0; c < columns; c++) row[c] += f->addend[r * f->addend_stride + c];
     switch (f->activation) {
       case LMMC_IDENTITY: break;
-      case LMMC_GELU: lmmc_gelu_row(LMMC_PANEL, row, row); break;
-      case LMMC_QUICK_GELU: lmmc_quick_gelu_row(LMMC_PANEL, row, row); break;
-      case LMMC_SILU: lmmc_silu_row(LMMC_PANEL, row, row); break;
+      case LMMC_GELU: lmmc_gelu_row(LMMC_PANEL, sums, sums); break;
+      case LMMC_QUICK_GELU: lmmc_quick_gelu_row(LMMC_PANEL, sums, sums); break;
+      case LMMC_SILU: lmmc_silu_row(LMMC_PANEL, sums, sums); break;
     }
-    memcpy(f->out + r * f->out_stride, row, (size_t)columns * sizeof *row);
+    memcpy(f->out + r * f->out_stride, sums, (size_t)columns * sizeof *sums);
   }
 }
 
 // Whole panels with constant bounds.
-static inline __attribute__((always_inline)) void finish_tile(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) {
+static inline __attribute__((always_inline)) void finish_tile(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) {
   if (columns == LMMC_PANEL) {
     finish_rows(rows, LMMC_PANEL, sums, f);
   } else {

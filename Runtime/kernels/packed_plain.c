@@ -96,7 +96,7 @@ void lmmc_quantize_bf16_plain(int64_t k, const float *x, void *out) {
   memset(row + k, 0, (size_t)(lmmc_bf16_row_bytes(k) - 2 * k));
 }
 
-void lmmc_finish_plain(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
+void lmmc_finish_plain(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
 
 const lmmc_product lmmc_bf16_plain = {.tile_rows = 8, .tile_blocks = 4, .tile = tile_bf16};
 const lmmc_product lmmc_q8_plain = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8};

@@ -79,7 +79,7 @@ void lmmc_quantize_bf16_avx2(int64_t k, const float *x, void *out) {
   }
 }
 
-void lmmc_finish_avx2(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
+void lmmc_finish_avx2(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) { finish_tile(rows, columns, sums, f); }
 
 LMMC_END_TARGET
 #endif

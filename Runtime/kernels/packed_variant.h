@@ -38,7 +38,7 @@ enum {
   LMMC_STREAM_ROWS = 8,         // room for rows to stream
 };
 
-// out = activation(sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; bias and addend may be NULL.
+// out = activation(sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; bias and addend may be NULL. The sums are overwritten.
 typedef struct {
   const float *bias, *addend;
   int64_t addend_stride;
@@ -46,7 +46,7 @@ typedef struct {
   float *out;
   int64_t out_stride;
 } lmmc_finish;
-typedef void lmmc_finish_kernel(int64_t rows, int64_t columns, const float *sums, const lmmc_finish *finish);
+typedef void lmmc_finish_kernel(int64_t rows, int64_t columns, float *sums, const lmmc_finish *finish);
 
 typedef void lmmc_quantize_kernel(int64_t k, const float *x, void *out);
 

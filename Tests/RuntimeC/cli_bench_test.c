@@ -44,6 +44,11 @@ int main(int argc, char **argv) {
   CHECK(number(v, "visual_tokens") == 0 && number(v, "prompt_tokens") == 60 && number(v, "decoded_tokens") == 32 && number(v, "runs") == 5, "%s", "");
   CHECK(number(json_get(v, "vision"), "max") == 0 && number(json_get(v, "preprocess"), "max") == 0, "%s", "");
 
+  v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--threads", "3", "--decode-threads", "2", "--runs", "2"));
+  CHECK(number(v, "threads") == 3 && number(v, "decode_threads") == 2, "%s", "");
+  v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--threads", "3", "--runs", "1"));
+  CHECK(number(v, "threads") == 3 && number(v, "decode_threads") == 3, "%s", "");
+
   // What is built in: an image for a program with a tower, none for one without.
   v = parse(run(program, "--bench", "--json", "--prompt=", "--image", image, "--max-tokens", "1", "--runs", "1", "--prompt-tokens", "94"));
   CHECK(number(v, "visual_tokens") == FAKE_VISION_TOKENS && number(v, "prompt_tokens") == 90, "%s", "");
@@ -71,6 +76,7 @@ int main(int argc, char **argv) {
       {{"--prompt-tokens=2", "--prompt", "d"}, 2, "option '--prompt-tokens' belongs to '--bench', which is not given"},
       {{"--bench", "--raw-prompt", "a", "--prompt-tokens", "1"}, 2, "option '--prompt-tokens' wants at least the 2 tokens of the prompt, not 1"},
       {{"--bench", "--raw-prompt", "a", "--max-tokens", "95"}, 1, "the prompt of 2 tokens and 95 decoded ones do not fit the context of this program, 96"},
+      {{"--raw-prompt=a", "--threads", "2", "--decode-threads=3"}, 2, "option '--decode-threads' wants at most the threads in use, 2, not 3"},
       {{"--bench", "--image", "/nowhere.png", "--raw-prompt", "<image>"}, 1, "cannot open '/nowhere.png': no such file or directory"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

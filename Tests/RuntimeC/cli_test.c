@@ -545,7 +545,7 @@ static void facts(void) {
   CHECK(r.code == 0 && strcmp(r.out, "lmmc 1.2.3\n") == 0, "'%s'", r.out);
   r = run(program, "--prompt", "x", "--help", "--nonsense");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out && !r.err[0], "'%s'", r.err);
-  static const char *const names[] = {"--image FILE", "--prompt TEXT", "--raw-prompt TEXT", "--max-tokens N", "--temperature T", "--top-k K", "--top-p P", "--seed N", "--threads N", "--json", "--dump DIR", "--tokenize TEXT", "--perplexity FILE", "--window N", "--info", "--help", "--version"};
+  static const char *const names[] = {"--image FILE", "--prompt TEXT", "--raw-prompt TEXT", "--max-tokens N", "--temperature T", "--top-k K", "--top-p P", "--seed N", "--threads N", "--decode-threads N", "--json", "--dump DIR", "--tokenize TEXT", "--perplexity FILE", "--window N", "--info", "--help", "--version"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(strstr(r.out, names[i]), "no '%s' in the help", names[i]);
   r = run(program, "-h");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out, "'%s'", r.err);

@@ -126,9 +126,21 @@ static int child(const char *what) {
   lmmc_threads plan = lmmc_threads_plan(wanted), t = lmmc_threads_start(wanted);
   CHECK(t.cpus == cpus && t.threads == plan.threads && t.pinned == plan.pinned, "%d CPUs, %d and %d threads", t.cpus, t.threads, plan.threads);
   if (wanted) CHECK(t.threads == wanted, "%d threads, wanted %d", t.threads, wanted);
-  CHECK(t.pinned == (t.threads == cpus), "%d threads on %d CPUs, pinned: %d", t.threads, cpus, t.pinned);
+  CHECK(t.pinned == (t.threads == cpus && cpus <= 2), "%d threads on %d CPUs, pinned: %d", t.threads, cpus, t.pinned);
   CHECK(omp_get_max_threads() == t.threads, "%d", omp_get_max_threads());
   CHECK(binding(cpus) == (t.pinned ? 1 : -1) || cpus == 1, "%d threads on %d CPUs, bound: %d", t.threads, cpus, binding(cpus));
+  // Fewer, and all of them again: where libgomp has ended some, their successors must not stay on the first one's CPU.
+  for (int use = t.threads - 1; use > 0; use--) {
+    lmmc_threads_use(use);
+    CHECK(omp_get_max_threads() == use, "%d", omp_get_max_threads());
+    int team = 0;
+#pragma omp parallel reduction(+ : team)
+    team++;
+    CHECK(team == use, "%d", team);
+    lmmc_threads_use(0);
+    CHECK(omp_get_max_threads() == t.threads, "%d", omp_get_max_threads());
+    CHECK(binding(cpus) == (t.pinned ? 1 : -1) || cpus == 1, "%d threads on %d CPUs after %d, bound: %d", t.threads, cpus, use, binding(cpus));
+  }
   return check_report();
 }
 
