@@ -6,8 +6,8 @@
 #include "packed_variant.h"
 #include "parallel.h"
 
-// Rows whose sums for one panel are under way at a time: their share of the second cache.
-enum { CHUNK_ROWS = 256 };
+// Rows and panels whose sums are under way at a time, 128 KiB of the second cache. A quarter of it for rows, and they stay whatever passes.
+enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10 };
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -65,43 +65,55 @@ static void ask_for(const uint8_t *p, int64_t bytes, int64_t part, int64_t parts
   for (int64_t line = bytes / 64 * part / parts; line < bytes / 64 * (part + 1) / parts; line++) __builtin_prefetch(p + 64 * line, 0, 2);
 }
 
-// Pieces of the panel are the outer loop, so that each is in the first cache while tiles of rows pass.
-static void chunk_panel(const work *w, int64_t index, int64_t row, int64_t rows) {
-  float sums[CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
+// What of a panel one piece reads.
+typedef struct {
+  int64_t first, blocks;
+  const uint8_t *codes, *scales;
+} part;
+
+static part part_of(const work *w, int64_t index, int64_t i, int64_t pieces) {
+  const int64_t blocks = lmmc_blocks(w->p->k), first = blocks * i / pieces, code_bytes = lmmc_code_bytes(w->type);
+  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, w->p->k);
+  return (part){first, blocks * (i + 1) / pieces - first, panel + first * code_bytes, panel + blocks * code_bytes + first * lmmc_scale_bytes(w->type)};
+}
+
+// Pieces are the outer loop, so that what they read of the rows is in the second cache while panels pass, and the piece of a panel in the
+// first while tiles of rows pass.
+static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t row, int64_t rows) {
+  float sums[GROUP][CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
   uint8_t unpacked[LMMC_UNPACKED_BYTES] __attribute__((aligned(64)));
   const lmmc_product *code = w->code;
-  const lmmc_piece whole = whole_piece(w, index, row);
-  const int64_t tiles = divide_up(rows, code->tile_rows), pieces = divide_up(whole.blocks, code->tile_blocks);
+  const int64_t tiles = divide_up(rows, code->tile_rows), pieces = divide_up(lmmc_blocks(w->p->k), code->tile_blocks);
   const int64_t code_bytes = lmmc_code_bytes(w->type), depth = w->type == LMMC_BF16 ? 2 * LMMC_BLOCK : LMMC_BLOCK;
-  memset(sums, 0, (size_t)rows * sizeof *sums);
-  for (int64_t i = 0; i < pieces; i++) {
-    const int64_t first = whole.blocks * i / pieces;
+  for (int64_t q = 0; q < panels; q++) memset(sums[q], 0, (size_t)rows * sizeof *sums[q]);
+  for (int64_t step = 0; step < pieces * panels; step++) {
+    const int64_t i = step / panels, q = step % panels;
+    const bool last = i + 1 == pieces;
+    const lmmc_piece whole = whole_piece(w, index + q, row);
+    const part now = part_of(w, index + q, i, pieces);
     lmmc_piece piece = whole;
-    piece.blocks = whole.blocks * (i + 1) / pieces - first;
-    piece.codes = whole.codes + first * code_bytes;
-    piece.scales = whole.scales + first * LMMC_PANEL;
-    piece.offsets = whole.offsets + first * LMMC_PANEL;
+    piece.blocks = now.blocks;
+    piece.codes = now.codes;
+    piece.scales = whole.scales + now.first * LMMC_PANEL;
+    piece.offsets = whole.offsets + now.first * LMMC_PANEL;
     if (code->unpack) {
       code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
       piece.codes = unpacked;
     }
-    // The next piece comes from memory meanwhile; after the last, the first of the next panel, which this thread mostly gets too.
-    const bool last = i + 1 == pieces;
-    const int64_t then = last ? 0 : first + piece.blocks, next_blocks = last ? whole.blocks / pieces : whole.blocks * (i + 2) / pieces - then;
-    const uint8_t *next = whole.codes + (last ? lmmc_panel_bytes(w->type, w->p->k) : 0);
-    const uint8_t *next_scales = next + whole.blocks * code_bytes + then * lmmc_scale_bytes(w->type);
-    next += then * code_bytes;
+    // The next piece comes from memory meanwhile; after the last, the first of the panels behind, which this thread mostly gets too.
+    const bool ends = step + 1 == pieces * panels;
+    const part next = ends ? part_of(w, index + panels, 0, pieces) : part_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces);
     for (int64_t t = 0; t < tiles; t++) {
-      ask_for(next, next_blocks * code_bytes, t, tiles);
-      ask_for(next_scales, next_blocks * lmmc_scale_bytes(w->type), t, tiles);
+      ask_for(next.codes, next.blocks * code_bytes, t, tiles);
+      ask_for(next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
       // Tiles of nearly equal height: one of a single row would take as long as a whole one.
       const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
-      piece.x = whole.x + skip + first * depth;
-      piece.x_scales = (const float *)((const char *)(whole.x_scales + first) + skip);
-      piece.x_sums = (const int32_t *)((const char *)(whole.x_sums + first) + skip);
-      piece.sums = sums[top];
+      piece.x = whole.x + skip + now.first * depth;
+      piece.x_scales = (const float *)((const char *)(whole.x_scales + now.first) + skip);
+      piece.x_sums = (const int32_t *)((const char *)(whole.x_sums + now.first) + skip);
+      piece.sums = sums[q][top];
       code->tile(height, &piece);
-      if (last) finish_sums(w, index, row + top, height, sums[top]);
+      if (last) finish_sums(w, index + q, row + top, height, sums[q][top]);
     }
   }
 }
@@ -123,13 +135,16 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   int64_t chunks = divide_up(p->m, CHUNK_ROWS);
   const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
   if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
-  // All panels for one chunk, then for the next: its activations stay in the second cache.
-  const int64_t stretch = divide_up(chunks * panels, 16 * (int64_t)threads);
+  // Rows that do not stay in the second cache from panel to panel are read by several of them at a time.
+  int64_t group = divide_up(p->m, chunks) * p->x_stride > RESIDENT ? least(GROUP, chunks * panels / (8 * threads)) : 1;
+  group = group < 1 ? 1 : group;
+  // All panels for one chunk, then for the next: its activations stay in a cache.
+  const int64_t groups = divide_up(panels, group), stretch = divide_up(chunks * groups, 16 * (int64_t)threads);
   (void)stretch;
-#pragma omp parallel for schedule(dynamic, stretch) if (chunks * panels > 1)
-  for (int64_t i = 0; i < chunks * panels; i++) {
-    const int64_t c = i / panels, row = p->m * c / chunks;
-    chunk_panel(&w, i % panels, row, p->m * (c + 1) / chunks - row);
+#pragma omp parallel for schedule(dynamic, stretch) if (chunks * groups > 1)
+  for (int64_t i = 0; i < chunks * groups; i++) {
+    const int64_t c = i / groups, row = p->m * c / chunks, first = i % groups * group;
+    chunk_panels(&w, first, least(group, panels - first), row, p->m * (c + 1) / chunks - row);
   }
 }
 

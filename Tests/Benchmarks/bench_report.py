@@ -5,6 +5,8 @@ import statistics
 HIDDEN, INNER, VOCABULARY = 4096, 11008, 32000
 LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INNER  # weights of a layer's products
 ROWS, PLAIN_ROWS, FULL = 205, 637, 32
+# Of the last layer, what every row of a prefill goes through: lmmc stops at queries, keys and values, llama.cpp behind the attention's output.
+LAST = {"lmmc": 3 * HIDDEN * HIDDEN, "llama": 4 * HIDDEN * HIDDEN}
 BITS = {"int8": 8.25, "int4": 4.375, "bf16": 16, "f32": 32}  # per weight, scales included; what a head takes beside them:
 HEAD_BITS = {"int8": 16, "int4": 8.25, "bf16": 16, "f32": 32}
 MIB = 1 << 20
@@ -40,15 +42,25 @@ class Report:
         return statistics.median(100 * r / c for r, c in zip(rates, limits)), statistics.median(rates)
 
     def prefill_work(self, name, side, rows=ROWS):
-        return 2 * LAYER * self.results[name].get("layers", self.models.layers) * rows, self.samples(name, side, "prefill")
+        return 2 * self.weights(side, self.results[name].get("layers", self.models.layers)) * rows, self.samples(name, side, "prefill")
+
+    @staticmethod
+    def weights(side, layers):
+        """Of the products that every row of a prefill goes through."""
+        return LAYER * (layers - 1) + LAST.get(side.split()[0], LAYER)
+
+    def to_full(self, name, side):
+        """How many times as long a prefill takes with all layers of the 7B model."""
+        return self.weights(side, FULL) / self.weights(side, self.results[name]["layers"])
 
     def decode_work(self, name, precision):
         layers = self.results[name]["layers"]
         return (LAYER * layers * BITS[precision] + VOCABULARY * HIDDEN * HEAD_BITS[precision]) / 8, self.samples(name, "lmmc", "decode_step")
 
     def over(self, name, figure):
-        """How many times faster than the peer, turn by turn."""
-        return statistics.median(p / o for o, p in zip(self.samples(name, "lmmc", figure), self.samples(name, "peer", figure)))
+        """How many times faster than the peer, turn by turn; a prefill with all layers, since only in the last one is there less to do."""
+        factor = self.to_full(name, name.split("-")[1]) / self.to_full(name, "lmmc") if figure == "prefill" else 1
+        return statistics.median(p / o * factor for o, p in zip(self.samples(name, "lmmc", figure), self.samples(name, "peer", figure)))
 
     def peers(self, precision, figure):
         """(title, weights, times faster), the best peer first."""
@@ -126,13 +138,13 @@ class Report:
         self.add(f"tower + MBTF + STF, {precision}", f"{VISION[precision]} % of the {SET[precision]} ceiling",
                  "; ".join([f"{share:.0f} % ({rate:.0f} G/s); tower alone {tower:.0f} %"] + others), share >= VISION[precision])
 
-    def full_first(self, name, side, layers):
+    def full_first(self, name, side):
         """Milliseconds to the first token with all layers of the 7B model: the prefill grows with them, what the tower and projector take does not."""
         figures = self.results[name]["samples"][side]
-        rest = figures["time_to_first_token"] if side.startswith("lmmc") else figures["vision"]
-        prefill = figures["prefill"]
-        extra = FULL / layers - 1 if side.startswith("lmmc") else FULL / layers
-        return [r + extra * p for r, p in zip(rest, prefill)]
+        own = side.startswith("lmmc")
+        rest = figures["time_to_first_token"] if own else figures["vision"]
+        extra = self.to_full(name, side if own else name.split("-")[1]) - own
+        return [r + extra * p for r, p in zip(rest, figures["prefill"])]
 
     def first(self):
         work = "time to first token, int8, 61 text tokens"
@@ -147,12 +159,12 @@ class Report:
                     alone = statistics.median(tower["samples"]["peer"]["vision"]) if tower else 0
                     figures["vision"] = [alone] * len(figures["prefill"])
                     note = "" if tower else ", its tower not counted"
-                ours, theirs = (self.full_first(name, side, result["layers"]) for side in ("lmmc", "peer"))
+                ours, theirs = (self.full_first(name, side) for side in ("lmmc", "peer"))
                 ratio = statistics.median(t / o for o, t in zip(ours, theirs))
                 self.add(work, target, f"{ratio:.2f} x ({statistics.median(ours):.0f} to {statistics.median(theirs):.0f} ms{self.of_layers(result)}{note})", ratio >= factor)
         if "first" in self.results:
             result = self.results["first"]
-            ours, plain = (self.full_first("first", side, result["layers"]) for side in ("lmmc", "lmmc k=1"))
+            ours, plain = (self.full_first("first", side) for side in ("lmmc", "lmmc k=1"))
             per_row = [p / PLAIN_ROWS / (o / ROWS) for o, p in zip(self.samples("first", "lmmc", "prefill"), self.samples("first", "lmmc k=1", "prefill"))]
             self.add("the same against lmmc's own k=1", "reported (by FLOPs 2.8; the paper, batch 16 on an A100: 3.3)",
                      f"{statistics.median(p / o for o, p in zip(ours, plain)):.2f} ({statistics.median(ours):.0f} to {statistics.median(plain):.0f} ms"

@@ -153,6 +153,8 @@ int main(void) {
       for (int kind = CORNERS; kind <= ALIKE; kind++) run((problem){m, 70, 320, type, (operand_kind)kind, LMMC_IDENTITY, false, false, false});
     run((problem){300, 70, 130, type, RANDOM, LMMC_SILU, true, true, true});
     run((problem){637, 3, 1100, type, RANDOM, LMMC_IDENTITY, false, true, false});
+    // Rows that several panels read at a time, the last group without its last panel.
+    run((problem){60, 32 * LMMC_PANEL + 5, 4100, type, RANDOM, LMMC_GELU, true, true, false});
     run((problem){2, 1500, 700, type, RANDOM, LMMC_IDENTITY, true, true, true});
     test_nan(type);
   }
