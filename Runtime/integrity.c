@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernels/parallel.h"
 #include "pack/include/checksum.h"
@@ -37,12 +39,21 @@ static bool damaged(const content *c, uint64_t first, uint64_t last, uint64_t fi
                    file_offset + begin_of(c, first), file_offset + shown - 1);
 }
 
+static uint64_t sample_of(uint64_t blocks, uint64_t samples, uint64_t i) { return samples < 2 ? 0 : (blocks - 1) * i / (samples - 1); }
+
+// Has a cold disk read a block while others are looked at; where that cannot be asked for, it is read when it is looked at.
+static void expect(const content *c, uint64_t index) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)(c->attached + begin_of(c, index)) & ~(page - 1);
+  madvise((void *)begin, (uintptr_t)(c->attached + end_of(c, index)) - begin, MADV_WILLNEED);
+}
+
 bool lmmc_check_sample(const uint8_t *attached, uint64_t bytes, uint64_t sums, uint64_t file_offset, lmmc_error *e) {
   const content c = {attached, bytes, sums};
   if (!has_sums(&c, e)) return false;
   const uint64_t blocks = lmmc_sum_count(sums) - 1, samples = blocks < SAMPLES ? blocks : SAMPLES;
+  for (uint64_t i = 0; i < samples; i++) expect(&c, sample_of(blocks, samples, i));
   for (uint64_t i = 0; i < samples; i++) {
-    const uint64_t index = samples < 2 ? 0 : (blocks - 1) * i / (samples - 1);
+    const uint64_t index = sample_of(blocks, samples, i);
     if (!is_whole(&c, index)) return damaged(&c, index, index, file_offset, e);
   }
   return true;
