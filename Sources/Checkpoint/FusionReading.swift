@@ -116,7 +116,7 @@ struct FusionSource {
         guard !taps.isEmpty else { throw object.invalid("taps", "is empty", expected: "hidden-state indices") }
         for (index, tap) in taps.enumerated() { fusion.taps.append(try Self.tap(tap, "taps[\(index)]", object, vision)) }
 
-        let kernel = strategy == "qformer" ? try object.dimension("kernel", default: 1) : try object.dimension("kernel")
+        let kernel = strategy == "qformer" && object["kernel"] == nil ? 1 : try object.integer("kernel")
         let grid = vision.grid
         try Self.checkKernel(
             kernel, vision,
@@ -126,8 +126,8 @@ struct FusionSource {
             throw object.invalid("kernel", "is \(kernel), but strategy 'qformer' reads every token", expected: "1")
         }
         fusion.kernel = kernel
-        fusion.tokensPerWindow = try object.dimension("tokens_per_window", default: 1)
-        if strategy != "stf", fusion.tokensPerWindow > 1 {
+        fusion.tokensPerWindow = object["tokens_per_window"] == nil ? 1 : try object.integer("tokens_per_window")
+        if strategy != "stf", fusion.tokensPerWindow != 1 {
             throw object.invalid(
                 "tokens_per_window", "is \(fusion.tokensPerWindow), which strategy \(quoted(strategy)) has no place for",
                 expected: "1, or strategy 'stf'")
@@ -186,7 +186,7 @@ struct FusionSource {
                 reason: "by key '\(stf.keyPath("channels[0]"))'")
             window = output
         }
-        guard window % fusion.tokensPerWindow == 0 else {
+        guard fusion.tokensPerWindow > 0, window % fusion.tokensPerWindow == 0 else {
             throw parent.invalid(
                 "tokens_per_window", "is \(fusion.tokensPerWindow)", expected: divisors(of: window, called: "window's \(window) channels"))
         }
@@ -213,7 +213,7 @@ struct FusionSource {
     }
 
     private static func checkKernel(_ kernel: Int, _ vision: VisionConfiguration, or error: Diagnostic) throws(Diagnostic) {
-        guard vision.grid % kernel == 0 else { throw error }
+        guard kernel > 0, vision.grid % kernel == 0 else { throw error }
     }
 
     /// 1x1 convolutions numbered from `first`; `final_activation` of `object` decides about the last one.

@@ -46,9 +46,3 @@ func qformerTensors(_ qformer: QFormerConfiguration, inputChannels: Int) -> some
     }
     return [AnySequence(outer), AnySequence(layers)].joined()
 }
-
-/// `a divisor of the <what>: 1, 2, 4, ...`
-func divisors(of number: Int, called what: String) -> String {
-    let all = (1...min(number, 1 << 16)).filter { number % $0 == 0 }
-    return "a divisor of the \(what): \(all.prefix(20).map(String.init).joined(separator: ", "))\(all.count > 20 ? ", ..." : "")"
-}

@@ -185,9 +185,9 @@ extension SynthPreset {
         let fusion = SynthFusion(
             strategy: strategy, taps: taps, kernel: choice.kernel ?? (strategy == .qformer ? 1 : 2), tokensPerWindow: choice.tokensPerWindow ?? 1,
             hasMBTF: choice.mbtf ?? true)
-        let divisors = (1...grid).filter { grid % $0 == 0 }.map(String.init).joined(separator: ", ")
+        let edges = (1...grid).filter { grid % $0 == 0 }.map(String.init).joined(separator: ", ")
         guard fusion.kernel > 0, grid % fusion.kernel == 0 else {
-            throw .usage("kernel \(fusion.kernel) does not divide the \(grid) x \(grid) patch grid", at: .option("--kernel"), expected: divisors)
+            throw .usage("kernel \(fusion.kernel) does not divide the \(grid) x \(grid) patch grid", at: .option("--kernel"), expected: edges)
         }
         guard strategy != .qformer || fusion.kernel == 1 else {
             throw .usage("kernel \(fusion.kernel), but strategy 'qformer' reads every token", at: .option("--kernel"), expected: "1")
@@ -196,7 +196,7 @@ extension SynthPreset {
         guard fusion.tokensPerWindow > 0, strategy == .stf ? window % fusion.tokensPerWindow == 0 : fusion.tokensPerWindow == 1 else {
             throw .usage(
                 "\(fusion.tokensPerWindow) tokens per window", at: .option("--tokens-per-window"),
-                expected: strategy == .stf ? "a divisor of the window's \(window) channels" : "1, or strategy 'stf'")
+                expected: strategy == .stf ? divisors(of: window, called: "window's \(window) channels") : "1, or strategy 'stf'")
         }
         return fusion
     }

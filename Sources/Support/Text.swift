@@ -39,6 +39,12 @@ public func quotedList(_ names: some Sequence<String>, conjunction: String = "or
     return items.dropLast().joined(separator: ", ") + " \(conjunction) " + items[items.count - 1]
 }
 
+/// `a divisor of the <what>: 1, 2, 4, ...`, at most 20 of them.
+public func divisors(of number: Int, called what: String) -> String {
+    let all = (1...min(number, 1 << 16)).filter { number % $0 == 0 }
+    return "a divisor of the \(what): \(all.prefix(20).map(String.init).joined(separator: ", "))\(all.count > 20 || number > 1 << 16 ? ", ..." : "")"
+}
+
 /// A byte count for people, in powers of 1024: `512 bytes`, `1.5 GiB`.
 public func byteCountText(_ count: UInt64) -> String {
     guard count >= 1024 else { return count == 1 ? "1 byte" : "\(count) bytes" }

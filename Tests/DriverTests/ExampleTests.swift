@@ -13,20 +13,27 @@ import Testing
         .map { "\(repository)/examples/\($0)" }
         .filter { FileManager.default.fileExists(atPath: $0 + "/questions.json") && FileManager.default.fileExists(atPath: $0 + "/checkpoint") }
 
-    @Test func thereAreExamples() { #expect(!Self.folders.isEmpty) }
+    /// In int8, which rounds, one answer of the sibling without fusion may differ: two of its logits are 0.08 apart there in float32.
+    static let cases = folders.flatMap { folder in
+        [(folder, "f32", 0), (folder, "int8", folder.hasSuffix("fashion-llava") ? 1 : 0)]
+    }
 
-    @Test(arguments: folders)
-    func answers(_ folder: String) throws {
+    @Test func thereAreExamples() { #expect(Self.folders.map { ($0 as NSString).lastPathComponent } == ["fashion", "fashion-llava"]) }
+
+    @Test(arguments: cases)
+    func answers(_ folder: String, _ precision: String, _ mayDiffer: Int) throws {
         let scratch = try Scratch()
-        let compiled = try lmmc("compile", folder + "/checkpoint", "-o", scratch["program"], "--quiet")
+        let compiled = try lmmc("compile", folder + "/checkpoint", "-o", scratch["program"], "--quiet", "--precision", precision)
         try #require(compiled.status == 0, "\(compiled.errors)")
         let questions = try JSONDecoder().decode([Question].self, from: Data(contentsOf: URL(filePath: folder + "/questions.json")))
-        #expect(!questions.isEmpty)
+        #expect(questions.count == 30)
+        var differing: [String] = []
         for question in questions {
             let result = try run([scratch["program"], "--image", "\(folder)/\(question.image)", "--prompt", question.question])
             #expect(result.status == 0, "\(result.errors)")
             // The stream ends its last line.
-            #expect(result.output == question.answer + "\n", "\(question.image): \(question.question)")
+            if result.output != question.answer + "\n" { differing.append("\(question.image): \(question.question) \(result.output)") }
         }
+        #expect(differing.count <= mayDiffer, "\(differing)")
     }
 }

@@ -5,7 +5,7 @@
                  logits and greedy answer as model.py
   packing        a training batch of packed questions gives the logits that each question gives alone
   prompts        training text, tokenised whole, is the prompt's tokens followed by the answer's
-  samples        questions.json holds the answers that the checkpoint gives
+  samples        questions.json beside the checkpoint holds the answers that it gives
 
 Needs what evaluate.py needs, and transformers.
 """
@@ -90,11 +90,11 @@ def check_prompts(spm, labels):
     yield "prompts that differ", wrong
 
 
-def check_samples(folder):
-    asker = evaluate.PyTorch(folder, torch.get_num_threads())
-    with open(os.path.join(HERE, "questions.json")) as f:
+def check_samples(checkpoint):
+    asker, folder = evaluate.PyTorch(checkpoint, torch.get_num_threads()), os.path.dirname(os.path.abspath(checkpoint))
+    with open(os.path.join(folder, "questions.json")) as f:
         rows = json.load(f)
-    yield "answers that differ", sum(asker.ask(os.path.join(HERE, r["image"]), r["question"]) != r["answer"] for r in rows)
+    yield "answers that differ", sum(asker.ask(os.path.join(folder, r["image"]), r["question"]) != r["answer"] for r in rows)
 
 
 def main():

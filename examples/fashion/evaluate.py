@@ -4,7 +4,7 @@
     python evaluate.py                             the checkpoint, in PyTorch, float32
     python evaluate.py --binary ./fashion          a binary that lmmc made of it
     python evaluate.py --binary ./fashion --compare    both, on the same questions
-    python evaluate.py --samples                   writes images/ and questions.json anew
+    python evaluate.py --samples                   writes images/ anew, and questions.json beside the checkpoint
 
 Needs numpy, pillow and Debian's dataset-fashion-mnist (its test split is held out: training never sees it);
 the PyTorch side also torch, sentencepiece and safetensors. Questions come in turn from five types, so each
@@ -93,8 +93,8 @@ def held_out(seed, total, folder, blind=False):
     return asked
 
 
-def write_samples(asker, seed):
-    """A few test-split collages, questions of each type about them, and the model's own answers."""
+def write_samples(asker, seed, folder):
+    """A few test-split collages, questions of each type about them, and the model's own answers: `folder`/questions.json."""
     rng = np.random.default_rng([seed, 2])
     images, labels = data.Collages("test").draw(rng, len(SAMPLES))
     os.makedirs(os.path.join(HERE, "images"), exist_ok=True)
@@ -103,9 +103,9 @@ def write_samples(asker, seed):
         path = os.path.join(HERE, "images", name)
         Image.fromarray(image).convert("RGB").save(path, **options)
         for q in data.questions(rng, cells[None], len(data.KINDS)):
-            rows.append({"image": f"images/{name}", "type": q["type"], "question": q["question"],
+            rows.append({"image": os.path.relpath(path, folder), "type": q["type"], "question": q["question"],
                          "answer": asker.ask(path, q["question"]), "truth": q["truth"]})
-    with open(os.path.join(HERE, "questions.json"), "w") as f:
+    with open(os.path.join(folder, "questions.json"), "w") as f:
         json.dump(rows, f, indent=1)
         f.write("\n")
     table("samples", rows, [r["answer"] for r in rows])
@@ -120,7 +120,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--blind", action="store_true", help="show black pictures, to see what guessing gets right")
-    parser.add_argument("--samples", action="store_true", help="write images/ and questions.json, with PyTorch's answers")
+    parser.add_argument("--samples", action="store_true", help="write images/, and questions.json with PyTorch's answers")
     args = parser.parse_args()
     if args.questions < 1:
         parser.error("'--questions' must be at least 1")
@@ -129,7 +129,7 @@ def main():
     if args.compare and not args.binary:
         parser.error("'--compare' needs '--binary'")
     if args.samples:
-        return write_samples(PyTorch(args.checkpoint, args.threads), args.seed)
+        return write_samples(PyTorch(args.checkpoint, args.threads), args.seed, os.path.dirname(os.path.abspath(args.checkpoint)))
     with tempfile.TemporaryDirectory() as folder:
         asked = held_out(args.seed, args.questions, folder, args.blind)
         answers = {}

@@ -6,6 +6,7 @@ Needs torch, numpy, sentencepiece, safetensors and Debian's dataset-fashion-mnis
   tower      the vision tower alone, with a head that names each cell; frozen afterwards
   captions   fusion (or projector) and decoder, on captions that name every item
   questions  the same, on captions and questions mixed
+  more       with `--more N`: N further steps of it, the learning rate's schedule begun anew
 Each stage saves its state in DIR and continues from there when the command is repeated. Every step draws
 its data from (seed, stage, step), so an interrupted run sees the same data as an uninterrupted one.
 """
@@ -31,6 +32,7 @@ STAGES = {  # steps, collages in a step, peak learning rate
     "tower": (5500, 32, 1.2e-3),
     "captions": (600, 32, 1.5e-3),
     "questions": (1600, 32, 1.5e-3),
+    "more": (0, 32, 1.5e-3),
 }
 IGNORE = -100
 
@@ -172,10 +174,9 @@ class Packer:
         return logits.float(), torch.from_numpy(targets[rows]), torch.from_numpy(weights[rows])
 
 
-MIXES = {  # question types asked about each collage of a stage; a number below one is a chance
-    "captions": {"order": 1},
-    "questions": {"order": 0.2, "row": 0.5, "position": 1, "count": 3, "exists": 3, "tally": 1},
-}
+QUESTIONS = {"order": 0.2, "row": 0.5, "position": 1, "count": 3, "exists": 3, "tally": 1}
+# Question types asked about each collage of a stage; a number below one is a chance.
+MIXES = {"captions": {"order": 1}, "questions": QUESTIONS, "more": QUESTIONS}
 
 
 def train_decoder(name, model, spm, out, seed, log):
@@ -223,10 +224,12 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--fusion", choices=("stf", "none"), default="stf", help="'none': LLaVA-1.5's projector on all 64 patches")
     parser.add_argument("--tower", metavar="CHECKPOINT", help="take the tower and the tokenizer from this checkpoint; its stage is left out")
+    parser.add_argument("--more", type=int, default=0, metavar="N", help="steps of the stage 'more'")
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="multiplies the steps of every stage, to try things out")
     args = parser.parse_args()
+    STAGES["more"] = (args.more, *STAGES["more"][1:])
     for name, (steps, count, rate) in STAGES.items():
-        STAGES[name] = (max(1, round(steps * args.scale)), count, rate)
+        STAGES[name] = (max(min(steps, 1), round(steps * args.scale)), count, rate)
     os.makedirs(args.out, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -246,7 +249,7 @@ def main():
         train_tower(model, args.out, args.seed, log)
     for p in model.tower.parameters():
         p.requires_grad_(False)
-    for name in MIXES:
+    for name in (n for n in MIXES if STAGES[n][0]):
         train_decoder(name, model, spm, args.out, args.seed, log)
     lmm.save_checkpoint(model, os.path.join(args.out, "checkpoint"), spm_bytes)
 
