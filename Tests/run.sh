@@ -21,7 +21,7 @@ count() {
   grep -q -E '[0-9] passed, [0-9]+ failed$' "$2" || f=1
   passed=$((passed + p)) failed=$((failed + f))
   if [ "$f" = 0 ]; then echo "ok      $1 ($p)"; else echo "FAILED  $1 ($f)"; grep -v ' passed, ' "$2" | tail -40; fi
-  grep -o 'not run: .*' "$2"
+  grep -o 'not run: .*' "$2" | sort -u
 }
 
 # check NAME COMMAND...: one test, which passes when the command does.

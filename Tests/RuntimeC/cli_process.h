@@ -38,7 +38,9 @@ static void child_setup(int in, int out, int err) {
   for (int fd = 3; fd < 64; fd++)
     if (!getenv("FAKE_WAIT") || fd != atoi(getenv("FAKE_WAIT"))) close(fd);
   for (int i = 0; i < 8 && setup.environment[i]; i++) putenv((char *)setup.environment[i]);
-  signal(SIGPIPE, SIG_DFL);
+  // What is started in the background inherits that some are ignored.
+  static const int signals[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
+  for (int i = 0; i < 4; i++) signal(signals[i], SIG_DFL);
   if (setup.file_limit) {
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){setup.file_limit, setup.file_limit});
