@@ -186,7 +186,7 @@ static bool resize_canvas(const lmmc_image *image, const uint8_t background[3], 
     uint8_t *empty_row = scratch + rows * n * sizeof(int32_t), *band_rows = empty_row + n;
     filter_background(&j.x, background, empty_row);
     j.empty_row = empty_row;
-  // By all threads, though some may get no band: libgomp ends those that a region leaves out.
+    // By all threads, though some may get no band: libgomp ends those that a region leaves out.
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static)
 #endif

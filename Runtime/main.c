@@ -137,15 +137,16 @@ static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
 
 // The arena and the threads; nothing that a failure leaves behind.
 static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {
+  const int threads = lmmc_threads_plan((int)o->threads).threads;
+  if (o->decode_threads > threads)
+    return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
   if (!lmmc_memory_open(memory, m, o, positions, images, e)) return false;
-  if (!lmmc_threads_room(lmmc_threads_plan((int)o->threads).threads, e)) {
+  if (!lmmc_threads_room(threads, e)) {
     lmmc_memory_close(memory, m);
     return false;
   }
-  const int threads = lmmc_threads_start((int)o->threads).threads;
-  if (o->decode_threads <= threads) return true;
-  lmmc_memory_close(memory, m);
-  return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
+  lmmc_threads_start((int)o->threads);
+  return true;
 }
 
 static bool answer(const lmmc_options *o, lmmc_error *e) {

@@ -186,10 +186,12 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     lmmc_threads_use((int)options->decode_threads);
     done = generate(&r);
     r.end = lmmc_clock();
-    lmmc_threads_use(0);
   }
   done = done && close_dump(&r) && answer(&r);
-  if (done && options->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
+  if (done && options->profile) {
+    lmmc_threads_use(0);  // for the ceilings
+    lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
+  }
   lmmc_npy_discard(&r.pixels);
   lmmc_npy_discard(&r.projected);
   lmmc_npy_discard(&r.logits);

@@ -5,15 +5,7 @@
 #   Tests/bench_cores.sh PROGRAM [--runs N]      N (5) runs of --bench each; Markdown
 # The quota wants a version 1 or 2 `cpu` controller that may be written (root); without one its row is left out, and says so.
 set -euo pipefail
-[ $# -ge 1 ] && [ -x "$1" ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-program=$(realpath "$1") runs=5
-shift
-while [ $# -gt 0 ]; do
-  case $1 in
-    --runs) runs=$2 && shift 2 ;;
-    *) echo "error: unknown option '$1'; expected '--runs'" >&2; exit 2 ;;
-  esac
-done
+. "$(dirname "$0")/program_runs.sh"
 mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (i = $1; i <= (NF > 1 ? $2 : $1); i++) print i }')
 count=${#cpus[@]}
 [ "$count" -ge 2 ] || { echo "error: this process may use one CPU only; two are needed" >&2; exit 1; }

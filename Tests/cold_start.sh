@@ -4,15 +4,7 @@
 # Cold is posix_fadvise(DONTNEED) on the executable, which nothing else may have mapped. `load` is from the start of the process to the first weight
 # that prefill touches: mapping, tokenizer, threads.
 set -euo pipefail
-[ $# -ge 1 ] && [ -x "$1" ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-program=$1 runs=5
-shift
-while [ $# -gt 0 ]; do
-  case $1 in
-    --runs) runs=$2 && shift 2 ;;
-    *) echo "error: unknown option '$1'; expected '--runs'" >&2; exit 2 ;;
-  esac
-done
+. "$(dirname "$0")/program_runs.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p"; }

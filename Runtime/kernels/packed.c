@@ -19,21 +19,22 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } work;
 
-// The piece of panel `index` for all of K and the rows from `row` on.
-static lmmc_piece whole_piece(const work *w, int64_t index, int64_t row) {
-  const int64_t k = w->p->k, blocks = lmmc_blocks(k);
+// Piece `i` of the `pieces` that panel `index` is cut in along K, and the rows from `row` on.
+static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t pieces, int64_t row) {
+  const int64_t k = w->p->k, blocks = lmmc_blocks(k), first = blocks * i / pieces;
+  const int64_t code_bytes = lmmc_code_bytes(w->type), scale_bytes = lmmc_scale_bytes(w->type);
+  const int64_t depth = w->type == LMMC_BF16 ? 2 * LMMC_BLOCK : LMMC_BLOCK;
   const uint8_t *x = (const uint8_t *)w->p->x + row * w->p->x_stride;
-  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, k);
-  const uint8_t *scales = panel + blocks * lmmc_code_bytes(w->type);
+  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, k), *scales = panel + blocks * code_bytes;
   return (lmmc_piece){
-      .blocks = blocks,
-      .x = x,
-      .x_scales = (const float *)(x + lmmc_q8_scales(k)),
-      .x_sums = (const int32_t *)(x + lmmc_q8_sums(k)),
+      .blocks = blocks * (i + 1) / pieces - first,
+      .x = x + first * depth,
+      .x_scales = (const float *)(x + lmmc_q8_scales(k)) + first,
+      .x_sums = (const int32_t *)(x + lmmc_q8_sums(k)) + first,
       .x_stride = w->p->x_stride,
-      .codes = panel,
-      .scales = (const uint16_t *)scales,
-      .offsets = scales + blocks * lmmc_scale_bytes(w->type),
+      .codes = panel + first * code_bytes,
+      .scales = (const uint16_t *)(scales + first * scale_bytes),
+      .offsets = scales + blocks * scale_bytes + first * LMMC_PANEL,
   };
 }
 
@@ -53,7 +54,7 @@ static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows,
 
 static void stream_panel(const work *w, int64_t index) {
   float sums[LMMC_STREAM_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
-  lmmc_piece piece = whole_piece(w, index, 0);
+  lmmc_piece piece = piece_of(w, index, 0, 1, 0);
   piece.sums = sums[0];
   memset(sums, 0, (size_t)w->p->m * sizeof *sums);
   w->code->stream(w->p->m, &piece);
@@ -65,18 +66,6 @@ static void ask_for(const uint8_t *p, int64_t bytes, int64_t part, int64_t parts
   for (int64_t line = bytes / 64 * part / parts; line < bytes / 64 * (part + 1) / parts; line++) __builtin_prefetch(p + 64 * line, 0, 2);
 }
 
-// What of a panel one piece reads.
-typedef struct {
-  int64_t first, blocks;
-  const uint8_t *codes, *scales;
-} part;
-
-static part part_of(const work *w, int64_t index, int64_t i, int64_t pieces) {
-  const int64_t blocks = lmmc_blocks(w->p->k), first = blocks * i / pieces, code_bytes = lmmc_code_bytes(w->type);
-  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, w->p->k);
-  return (part){first, blocks * (i + 1) / pieces - first, panel + first * code_bytes, panel + blocks * code_bytes + first * lmmc_scale_bytes(w->type)};
-}
-
 // Pieces are the outer loop, so that what they read of the rows is in the second cache while panels pass, and the piece of a panel in the
 // first while tiles of rows pass.
 static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t row, int64_t rows) {
@@ -84,33 +73,28 @@ static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t r
   uint8_t unpacked[LMMC_UNPACKED_BYTES] __attribute__((aligned(64)));
   const lmmc_product *code = w->code;
   const int64_t tiles = divide_up(rows, code->tile_rows), pieces = divide_up(lmmc_blocks(w->p->k), code->tile_blocks);
-  const int64_t code_bytes = lmmc_code_bytes(w->type), depth = w->type == LMMC_BF16 ? 2 * LMMC_BLOCK : LMMC_BLOCK;
   for (int64_t q = 0; q < panels; q++) memset(sums[q], 0, (size_t)rows * sizeof *sums[q]);
   for (int64_t step = 0; step < pieces * panels; step++) {
     const int64_t i = step / panels, q = step % panels;
     const bool last = i + 1 == pieces;
-    const lmmc_piece whole = whole_piece(w, index + q, row);
-    const part now = part_of(w, index + q, i, pieces);
+    const lmmc_piece whole = piece_of(w, index + q, i, pieces, row);
     lmmc_piece piece = whole;
-    piece.blocks = now.blocks;
-    piece.codes = now.codes;
-    piece.scales = whole.scales + now.first * LMMC_PANEL;
-    piece.offsets = whole.offsets + now.first * LMMC_PANEL;
     if (code->unpack) {
       code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
       piece.codes = unpacked;
     }
     // The next piece comes from memory meanwhile; after the last, the first of the panels behind, which this thread mostly gets too.
     const bool ends = step + 1 == pieces * panels;
-    const part next = ends ? part_of(w, index + panels, 0, pieces) : part_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces);
+    const lmmc_piece next = ends ? piece_of(w, index + panels, 0, pieces, row)
+                                 : piece_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces, row);
     for (int64_t t = 0; t < tiles; t++) {
-      ask_for(next.codes, next.blocks * code_bytes, t, tiles);
-      ask_for(next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
+      ask_for(next.codes, next.blocks * lmmc_code_bytes(w->type), t, tiles);
+      ask_for((const uint8_t *)next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
       // Tiles of nearly equal height: one of a single row would take as long as a whole one.
       const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
-      piece.x = whole.x + skip + now.first * depth;
-      piece.x_scales = (const float *)((const char *)(whole.x_scales + now.first) + skip);
-      piece.x_sums = (const int32_t *)((const char *)(whole.x_sums + now.first) + skip);
+      piece.x = whole.x + skip;
+      piece.x_scales = (const float *)((const char *)whole.x_scales + skip);
+      piece.x_sums = (const int32_t *)((const char *)whole.x_sums + skip);
       piece.sums = sums[q][top];
       code->tile(height, &piece);
       if (last) finish_sums(w, index + q, row + top, height, sums[q][top]);
@@ -137,7 +121,7 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
   // Rows that do not stay in the second cache from panel to panel are read by several of them at a time.
   int64_t group = divide_up(p->m, chunks) * p->x_stride > RESIDENT ? least(GROUP, chunks * panels / (8 * threads)) : 1;
-  group = group < 1 ? 1 : group;
+  if (group < 1) group = 1;
   // All panels for one chunk, then for the next: its activations stay in a cache.
   const int64_t groups = divide_up(panels, group), stretch = divide_up(chunks * groups, 16 * (int64_t)threads);
   (void)stretch;

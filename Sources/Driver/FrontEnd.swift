@@ -13,7 +13,7 @@ struct FrontEnd {
     let checkpoint: Checkpoint
     /// Positions of the KV cache.
     let context: Int
-    let policy: PrecisionPolicy
+    var policy: PrecisionPolicy
     /// As `--template` has it.
     let templateName: String
     let template: PromptTemplate

@@ -32,7 +32,11 @@ struct PrecisionSizes {
 }
 
 extension FrontEnd {
-    func with(_ policy: PrecisionPolicy) -> FrontEnd { FrontEnd(checkpoint: checkpoint, context: context, policy: policy, templateName: templateName, template: template) }
+    func with(_ policy: PrecisionPolicy) -> FrontEnd {
+        var front = self
+        front.policy = policy
+        return front
+    }
 
     /// The sizes of a binary in each precision, by the module that it would be made of.
     func sizes() throws(Diagnostic) -> [PrecisionSizes] {

@@ -185,7 +185,7 @@ extension SynthPreset {
         let fusion = SynthFusion(
             strategy: strategy, taps: taps, kernel: choice.kernel ?? (strategy == .qformer ? 1 : 2), tokensPerWindow: choice.tokensPerWindow ?? 1,
             hasMBTF: choice.mbtf ?? true)
-        let edges = (1...grid).filter { grid % $0 == 0 }.map(String.init).joined(separator: ", ")
+        let edges = divisors(of: grid).map(String.init).joined(separator: ", ")
         guard fusion.kernel > 0, grid % fusion.kernel == 0 else {
             throw .usage("kernel \(fusion.kernel) does not divide the \(grid) x \(grid) patch grid", at: .option("--kernel"), expected: edges)
         }

@@ -39,9 +39,11 @@ public func quotedList(_ names: some Sequence<String>, conjunction: String = "or
     return items.dropLast().joined(separator: ", ") + " \(conjunction) " + items[items.count - 1]
 }
 
+public func divisors(of number: Int, upTo limit: Int = .max) -> [Int] { (1...min(number, limit)).filter { number % $0 == 0 } }
+
 /// `a divisor of the <what>: 1, 2, 4, ...`, at most 20 of them.
 public func divisors(of number: Int, called what: String) -> String {
-    let all = (1...min(number, 1 << 16)).filter { number % $0 == 0 }
+    let all = divisors(of: number, upTo: 1 << 16)
     return "a divisor of the \(what): \(all.prefix(20).map(String.init).joined(separator: ", "))\(all.count > 20 || number > 1 << 16 ? ", ..." : "")"
 }
 
