@@ -38,10 +38,19 @@ static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t piec
   };
 }
 
+// The exponents of panel `index`; NULL where there are none but zeros.
+static const int8_t *exponents_of(const work *w, int64_t index) {
+  static const int8_t zeros[LMMC_PANEL];
+  if (w->type == LMMC_BF16) return NULL;
+  const int8_t *e = (const int8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, w->p->k) + lmmc_exponents(w->type, w->p->k);
+  return memcmp(e, zeros, sizeof zeros) == 0 ? NULL : e;
+}
+
 static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows, float *sums) {
   const lmmc_packed_matmul *p = w->p;
   const int64_t first = index * LMMC_PANEL;
   const lmmc_finish finish = {
+      .exponents = exponents_of(w, index),
       .bias = p->bias ? p->bias + first : NULL,
       .addend = p->addend ? p->addend + row * p->addend_stride + first : NULL,
       .addend_stride = p->addend_stride,
@@ -147,17 +156,19 @@ void lmmc_unpack_row_q8(int64_t k, const void *packed, int64_t row, float *out) 
   const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q8, k);
   const uint16_t *scales = (const uint16_t *)(panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q8)) + row % LMMC_PANEL;
   const uint8_t *codes = panel + row % LMMC_PANEL * 4;
+  const float power = lmmc_power_of_2((int8_t)panel[lmmc_exponents(LMMC_Q8, k) + row % LMMC_PANEL]);
   for (int64_t i = 0; i < k; i++)
-    out[i] = lmmc_f16(scales[i / LMMC_BLOCK * LMMC_PANEL]) * (float)(codes[i / 4 * 4 * LMMC_PANEL + i % 4] - 128);
+    out[i] = lmmc_f16(scales[i / LMMC_BLOCK * LMMC_PANEL]) * (float)(codes[i / 4 * 4 * LMMC_PANEL + i % 4] - 128) * power;
 }
 
 void lmmc_unpack_row_q4(int64_t k, const void *packed, int64_t row, float *out) {
   const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q4, k);
   const uint8_t *scales = panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q4);
   const uint8_t *offsets = scales + lmmc_blocks(k) * lmmc_scale_bytes(LMMC_Q4) + row % LMMC_PANEL, *codes = panel + row % LMMC_PANEL * 4;
+  const float power = lmmc_power_of_2((int8_t)panel[lmmc_exponents(LMMC_Q4, k) + row % LMMC_PANEL]);
   for (int64_t i = 0; i < k; i++) {
     const int64_t b = i / LMMC_BLOCK * LMMC_PANEL;
     const int q = codes[i / 8 * 4 * LMMC_PANEL + i % 4] >> (i % 8 / 4 * 4) & 15;
-    out[i] = lmmc_f16(((const uint16_t *)scales)[b + row % LMMC_PANEL]) * (float)(8 * q - offsets[b]);
+    out[i] = lmmc_f16(((const uint16_t *)scales)[b + row % LMMC_PANEL]) * (float)(8 * q - offsets[b]) * power;
   }
 }

@@ -5,6 +5,12 @@
 #include "rows.h"
 
 static inline __attribute__((always_inline)) void finish_rows(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) {
+  if (f->exponents) {
+    float factors[LMMC_PANEL];
+    for (int64_t c = 0; c < columns; c++) factors[c] = lmmc_power_of_2(f->exponents[c]);
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] *= factors[c];
+  }
   if (f->bias)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] += f->bias[c];

@@ -38,8 +38,10 @@ enum {
   LMMC_STREAM_ROWS = 8,         // room for rows to stream
 };
 
-// out = activation(sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; bias and addend may be NULL. The sums are overwritten.
+// out = activation(2^exponent * sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; exponents [LMMC_PANEL], bias and addend may
+// be NULL. The sums are overwritten.
 typedef struct {
+  const int8_t *exponents;
   const float *bias, *addend;
   int64_t addend_stride;
   lmmc_activation activation;
@@ -95,6 +97,14 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 
 // The product with code and threads of its caller's choice, for tests and benchmarks.
 void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish);
+
+// 2^exponent, for -126 ... 127.
+static inline float lmmc_power_of_2(int exponent) {
+  const uint32_t bits = (uint32_t)(exponent + 127) << 23;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 // The value of a finite f16.
 static inline float lmmc_f16(uint16_t bits) {

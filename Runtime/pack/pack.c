@@ -24,25 +24,78 @@ BODY float smaller(float a, float b) { return a < b ? a : b; }
 BODY float greater(float a, float b) { return a > b ? a : b; }
 BODY float clamp(float x, float low, float high) { return smaller(greater(x, low), high); }
 
-static const float f16_max = 65504;
+static const float f16_max = 65504, f16_least_normal = 0x1p-14f;
 
 // The nearest float that an f16 holds, for x >= 0.
 BODY float round_to_f16(float x) {
   const float split = x * 8193.0f, normal = split - (split - x);  // to 11 bits
   const float subnormal = x + 0.75f - 0.75f;                      // to multiples of 2^-24
-  return smaller(x < 6.1035156e-5f ? subnormal : normal, f16_max);
+  return smaller(x < f16_least_normal ? subnormal : normal, f16_max);
 }
 
 // For what round_to_f16 returns.
 BODY uint16_t f16_bits(float x) {
   uint32_t bits;
-  if (x < 6.1035156e-5f) return (uint16_t)(x * 16777216.0f);
+  if (x < f16_least_normal) return (uint16_t)(x * 16777216.0f);
   memcpy(&bits, &x, sizeof bits);
   return (uint16_t)((bits - 0x38000000) >> 13);
 }
 
-// Block b of the panel with K running down and columns across, zeros around it, finite within [-limit, limit].
-BODY void load_block(int64_t count, int64_t k, int64_t b, float limit, const float *rows, block w) {
+// ---- the range of a row
+
+// Bits of the greatest magnitude; magnitudes compare as integers do, with infinity and NaN above all.
+BODY uint32_t greatest_bits(int64_t count, const float *x) {
+  uint32_t most = 0;
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    bits &= 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  return most;
+}
+
+BODY uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+BODY float power_of_2(int exponent) {
+  const uint32_t bits = (uint32_t)(exponent + 127) << 23;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// A weight of 2^127 or more may come back as an infinity, for a block's scale may be rounded up.
+// In bf16 what lies half a step above the greatest number is rounded to infinity.
+enum { GREATEST = 20, BLOCKS_END = 0x7f000000, BF16_END = 0x7f7f8000 };
+
+// The exponents of the columns: 0 where every block that is not zero has a greatest magnitude of at least `least`, which makes its scale a
+// normal f16, and none is 2^(GREATEST + 1) or more; else that which brings the greatest of the row to 2^GREATEST ... 2^(GREATEST + 1), of
+// which a scale is less than f16_max. False where a weight is too great, infinite or a NaN.
+BODY bool choose_exponents(int64_t count, int64_t k, const float *rows, float least, int8_t exponents[LMMC_PANEL]) {
+  memset(exponents, 0, LMMC_PANEL);
+  for (int64_t c = 0; c < count; c++) {
+    uint32_t most = 0, fewest = BLOCKS_END;
+    for (int64_t first = 0; first < k; first += LMMC_BLOCK) {
+      const float *x = rows + c * k + first;
+      const uint32_t top = k - first < LMMC_BLOCK ? greatest_bits(k - first, x) : greatest_bits(LMMC_BLOCK, x);
+      most = top > most ? top : most;
+      fewest = top > 0 && top < fewest ? top : fewest;
+    }
+    if (most >= BLOCKS_END) return false;
+    if (most == 0 || (fewest >= bits_of(least) && most < bits_of(2 << GREATEST))) continue;
+    // 2^126 is the most that a row is multiplied by: one whose greatest weight is below 2^-133 has scales that are subnormal still.
+    const int exponent = (int)(most >> 23) - 127 - GREATEST;
+    exponents[c] = (int8_t)(exponent < -126 ? -126 : exponent);
+  }
+  return true;
+}
+
+// Block b of the panel, divided by 2^exponent (NULL: by 1), with K running down and columns across, zeros around it.
+BODY void load_block(int64_t count, int64_t k, int64_t b, const int8_t *exponents, const float *rows, block w) {
   const int64_t first = b * LMMC_BLOCK, depth = k - first < LMMC_BLOCK ? k - first : LMMC_BLOCK;
   if (count < LMMC_PANEL || depth < LMMC_BLOCK) memset(w, 0, sizeof(block));
   if (depth == LMMC_BLOCK) {
@@ -52,16 +105,29 @@ BODY void load_block(int64_t count, int64_t k, int64_t b, float limit, const flo
     for (int64_t c = 0; c < count; c++)
       for (int64_t i = 0; i < depth; i++) w[i][c] = rows[c * k + first + i];
   }
-  for (int i = 0; i < LMMC_BLOCK; i++) COLUMNS(c) {
-      const float x = w[i][c];
-      w[i][c] = x == x ? clamp(x, -limit, limit) : 0;
-    }
+  if (!exponents) return;
+  columns factors;
+  COLUMNS(c) factors[c] = power_of_2(-exponents[c]);
+  for (int i = 0; i < LMMC_BLOCK; i++) COLUMNS(c) w[i][c] *= factors[c];
+}
+
+// How many blocks that are not zero have a scale of less than 11 bits.
+BODY int count_subnormal(const columns top, const columns scale) {
+  int count = 0;
+  COLUMNS(c) count += top[c] > 0 && scale[c] < f16_least_normal;
+  return count;
 }
 
 BODY void store_scales(const columns scale, uint8_t *out) {
   uint16_t bits[LMMC_PANEL];
   COLUMNS(c) bits[c] = f16_bits(scale[c]);
   memcpy(out, bits, sizeof bits);
+}
+
+// The last bytes of a panel.
+BODY void store_exponents(const int8_t exponents[LMMC_PANEL], uint8_t *out, uint8_t *end) {
+  memcpy(out, exponents, LMMC_PANEL);
+  memset(out + LMMC_PANEL, 0, (size_t)(end - out - LMMC_PANEL));
 }
 
 // ---- bf16
@@ -72,26 +138,31 @@ BODY uint32_t bf16_bits(float x) {
   return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-BODY void panel_bf16(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+BODY int64_t panel_bf16(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+  if (greatest_bits(count * k, rows) >= BF16_END) return -1;
   for (int64_t b = 0; b < lmmc_blocks(k); b++, out += lmmc_code_bytes(LMMC_BF16)) {
     block w;
     uint32_t pairs[LMMC_BLOCK / 2][LMMC_PANEL];
-    load_block(count, k, b, 3.3895314e38f, rows, w);
+    load_block(count, k, b, NULL, rows, w);
     for (int j = 0; j < LMMC_BLOCK / 2; j++) COLUMNS(c) pairs[j][c] = bf16_bits(w[2 * j][c]) | bf16_bits(w[2 * j + 1][c]) << 16;
     memcpy(out, pairs, sizeof pairs);
   }
+  return 0;
 }
 
 // ---- q8
 
-BODY void panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+BODY int64_t panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out) {
   const int64_t blocks = lmmc_blocks(k);
   uint8_t *scales = out + blocks * lmmc_code_bytes(LMMC_Q8), *end = out + lmmc_panel_bytes(LMMC_Q8, k);
+  int8_t exponents[LMMC_PANEL];
+  int64_t subnormal = 0;
+  if (!choose_exponents(count, k, rows, 127 * f16_least_normal, exponents)) return -1;
   for (int64_t b = 0; b < blocks; b++, out += lmmc_code_bytes(LMMC_Q8), scales += lmmc_scale_bytes(LMMC_Q8)) {
     block w;
     columns scale, inverse, top = {0};
     uint32_t groups[LMMC_BLOCK / 4][LMMC_PANEL];
-    load_block(count, k, b, f16_max * 127, rows, w);
+    load_block(count, k, b, exponents, rows, w);
     for (int i = 0; i < LMMC_BLOCK; i++) COLUMNS(c) top[c] = greater(top[c], greater(w[i][c], -w[i][c]));
     COLUMNS(c) scale[c] = round_to_f16(top[c] / 127);
     COLUMNS(c) inverse[c] = scale[c] > 0 ? 1 / scale[c] : 0;
@@ -104,14 +175,16 @@ BODY void panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out) {
     }
     memcpy(out, groups, sizeof groups);
     store_scales(scale, scales);
+    subnormal += count_subnormal(top, scale);
   }
-  memset(scales, 0, (size_t)(end - scales));
+  store_exponents(exponents, scales, end);
+  return subnormal;
 }
 
 // ---- q4: the scale and offset of each block of a column are those with the least sum of squared errors among several ranges
 
 typedef struct {
-  columns scale, offset, error;
+  columns scale, offset, error, range;
 } fit;
 
 BODY float code_q4(float w, float inverse, float shift) { return nearest(clamp(w * inverse + shift, 0, 15)); }
@@ -177,7 +250,8 @@ BODY void fit_q4(const block w, int depth, fit *best) {
     }
   COLUMNS(c) {
     best->error[c] = 3.4028235e38f;
-    scale[c] = round_to_f16((high[c] - low[c]) / 120);
+    best->range[c] = high[c] - low[c];
+    scale[c] = round_to_f16(best->range[c] / 120);
     offset[c] = nearest(clamp(scale[c] > 0 ? -low[c] / scale[c] : 0, 0, 127));
     best->scale[c] = scale[c], best->offset[c] = offset[c];
   }
@@ -195,18 +269,22 @@ BODY void fit_q4(const block w, int depth, fit *best) {
   }
 }
 
-BODY void panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out) {
   const int64_t blocks = lmmc_blocks(k);
   uint8_t *scales = out + blocks * lmmc_code_bytes(LMMC_Q4), *offsets = scales + blocks * lmmc_scale_bytes(LMMC_Q4);
   uint8_t *end = out + lmmc_panel_bytes(LMMC_Q4, k);
+  int8_t exponents[LMMC_PANEL];
+  int64_t subnormal = 0;
+  // A scale is a 120th of the block's range, and that of the least error may be a little less.
+  if (!choose_exponents(count, k, rows, 240 * f16_least_normal, exponents)) return -1;
   for (int64_t b = 0; b < blocks; b++) {
     block w;
     columns inverse, shift;
     fit best;
     uint32_t pairs[LMMC_BLOCK / 8][LMMC_PANEL];
     const int64_t left = k - b * LMMC_BLOCK;
-    // Errors are squared: the limit keeps their sum finite.
-    load_block(count, k, b, f16_max * 120, rows, w);
+    // Errors are squared: the exponents keep their sum finite.
+    load_block(count, k, b, exponents, rows, w);
     fit_q4((const float(*)[LMMC_PANEL])w, left < LMMC_BLOCK ? (int)left : LMMC_BLOCK, &best);
     COLUMNS(c) inverse[c] = inverse_step(best.scale[c]), shift[c] = best.offset[c] * 0.125f;
     for (int j = 0; j < LMMC_BLOCK / 8; j++) {
@@ -219,18 +297,18 @@ BODY void panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out) {
     memcpy(out + b * lmmc_code_bytes(LMMC_Q4), pairs, sizeof pairs);
     store_scales(best.scale, scales + b * lmmc_scale_bytes(LMMC_Q4));
     for (int c = 0; c < LMMC_PANEL; c++) offsets[b * LMMC_PANEL + c] = (uint8_t)best.offset[c];
+    subnormal += count_subnormal(best.range, best.scale);
   }
-  memset(offsets + blocks * LMMC_PANEL, 0, (size_t)(end - offsets) - (size_t)(blocks * LMMC_PANEL));
+  store_exponents(exponents, offsets + blocks * LMMC_PANEL, end);
+  return subnormal;
 }
 
 // ---- one copy per instruction set, the best that this CPU has
 
-typedef void pack_panel(int64_t count, int64_t k, const float *rows, uint8_t *out);
-
 #define COPIES(suffix, target)                                                                                         \
-  target static void bf16_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { panel_bf16(count, k, rows, out); } \
-  target static void q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { panel_q8(count, k, rows, out); }     \
-  target static void q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { panel_q4(count, k, rows, out); }
+  target static int64_t bf16_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_bf16(count, k, rows, out); } \
+  target static int64_t q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_q8(count, k, rows, out); }     \
+  target static int64_t q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_q4(count, k, rows, out); }
 
 COPIES(plain, )
 
@@ -249,16 +327,17 @@ COPIES(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-
 #define CHOOSE(name) name##_plain
 #endif
 
-void lmmc_pack_panel_bf16(int64_t count, int64_t k, const float *rows, void *out) { CHOOSE(bf16)(count, k, rows, out); }
-void lmmc_pack_panel_q8(int64_t count, int64_t k, const float *rows, void *out) { CHOOSE(q8)(count, k, rows, out); }
-void lmmc_pack_panel_q4(int64_t count, int64_t k, const float *rows, void *out) { CHOOSE(q4)(count, k, rows, out); }
+int64_t lmmc_pack_panel_bf16(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(bf16)(count, k, rows, out); }
+int64_t lmmc_pack_panel_q8(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(q8)(count, k, rows, out); }
+int64_t lmmc_pack_panel_q4(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(q4)(count, k, rows, out); }
 
-void lmmc_pack_panel(lmmc_packed_type type, int64_t count, int64_t k, const float *rows, void *out) {
+int64_t lmmc_pack_panel(lmmc_packed_type type, int64_t count, int64_t k, const float *rows, void *out) {
   switch (type) {
-    case LMMC_BF16: lmmc_pack_panel_bf16(count, k, rows, out); break;
-    case LMMC_Q8: lmmc_pack_panel_q8(count, k, rows, out); break;
-    case LMMC_Q4: lmmc_pack_panel_q4(count, k, rows, out); break;
+    case LMMC_BF16: return lmmc_pack_panel_bf16(count, k, rows, out);
+    case LMMC_Q8: return lmmc_pack_panel_q8(count, k, rows, out);
+    case LMMC_Q4: return lmmc_pack_panel_q4(count, k, rows, out);
   }
+  return -1;
 }
 
 size_t lmmc_packed_bytes(lmmc_packed_type type, int64_t n, int64_t k) {

@@ -128,7 +128,7 @@ struct Compilation {
         let file = StreamedFile(descriptor, path: path, base: base, sums: sums)
         let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint)
         let progress = progress
-        try writer.write(to: file, at: base) { progress.advance($0) }
+        try writer.write(to: file, at: base, report: { progress.report($0) }) { progress.advance($0) }
         try file.write(tokenizer, at: base + layout.tokenizerOffset)
         try file.write(sums.values, at: base + layout.sumsOffset)
         progress.advance(layout.totalBytes - layout.tokenizerOffset)

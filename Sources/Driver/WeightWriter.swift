@@ -15,8 +15,11 @@ struct WeightWriter: Sendable {
     static let bufferBytes = 16 << 20
     static let threads = 2
 
-    /// Writes every weight at its offset behind `base`. Gaps stay holes. `advance` hears of bytes written, from any thread.
-    func write(to file: StreamedFile, at base: Int, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {
+    /// Writes every weight at its offset behind `base`. Gaps stay holes. `advance` hears of bytes written, `report` of weights that lose digits,
+    /// from any thread. Throws for an element that is not finite, and for one that its weight's type does not hold.
+    func write(
+        to file: StreamedFile, at base: Int, report: @escaping @Sendable (Diagnostic) -> Void, advance: @escaping @Sendable (Int) -> Void
+    ) throws(Diagnostic) {
         let sources = try checkpoint.sourceEntries()
         let weights = plan.weights
         try inParallel(weights.count, jobs: Self.threads) { index throws(Diagnostic) in
@@ -29,7 +32,14 @@ struct WeightWriter: Sendable {
                 entry.release(range)
             }
             if let (source, type) = packing(of: weight.name) {
-                try writePanels(of: source, type, weight, evaluator, to: file, at: base + weight.offset, advance: advance)
+                let subnormal = try writePanels(of: source, type, weight, evaluator, to: file, at: base + weight.offset, advance: advance)
+                if subnormal > 0 {
+                    report(
+                        .note(
+                            "\(subnormal) of its blocks of \(BlockFormat.block) lie too far below their row's greatest weight for all digits",
+                            at: .operation("@\(source)")
+                        ).noting(origin(of: source)))
+                }
                 return
             }
             try evaluator.forEachBlock(of: weight.name, maximumBytes: Self.bufferBytes) { (first, values) throws(Diagnostic) in
@@ -50,13 +60,28 @@ struct WeightWriter: Sendable {
         return (source, pack.type)
     }
 
+    /// The tensors that a weight is made of, for diagnostics.
+    private func origin(of name: String) -> String {
+        let names = module.sources(of: name).map(\.name)
+        let shown = names.prefix(4).map(quoted).joined(separator: ", ")
+        return "made of \(names.count == 1 ? "tensor" : "tensors") \(shown)\(names.count > 4 ? " and \(names.count - 4) more" : "")"
+    }
+
+    /// The diagnostic for the element `index` of a weight.
+    private func refusal(_ name: String, _ x: Float, at index: Int, expected: String) -> Diagnostic {
+        .error(
+            "\(notFiniteName(x) ?? "\(x)") \(elementPlace(index, in: module.weights[name]?.type.fixedShape ?? []))", at: .operation("@\(name)"),
+            expected: expected, notes: [origin(of: name)])
+    }
+
     /// Bytes of panels that are written at a time.
     private static let writeBytes = 4 << 20
 
+    /// Gives the number of blocks whose scales lose digits.
     private func writePanels(
         of source: String, _ type: PanelType, _ weight: PlacedWeight, _ evaluator: WeightEvaluator, to file: StreamedFile, at base: Int,
         advance: (Int) -> Void
-    ) throws(Diagnostic) {
+    ) throws(Diagnostic) -> Int {
         guard let columns = weight.type.fixedShape?[1], let panelBytes = BlockFormat.panelBytes(weight.type.dtype, columns: columns) else {
             throw .error("weight '@\(weight.name)' is \(weight.type)", expected: "a matrix in panels")
         }
@@ -69,6 +94,7 @@ struct WeightWriter: Sendable {
             packed.deallocate()
         }
         var (held, filled, written) = (0, 0, 0)
+        var (panels, subnormal) = (0, 0)
         func flush() throws(Diagnostic) {
             guard written + filled <= weight.byteCount else {
                 throw .error("weight '@\(weight.name)' has more panels than its \(weight.byteCount) bytes hold")
@@ -78,7 +104,11 @@ struct WeightWriter: Sendable {
             (written, filled) = (written + filled, 0)
         }
         func append(_ values: UnsafePointer<Float>, rows count: Int) throws(Diagnostic) {
-            packPanel(type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled)
+            guard let lossy = packPanel(type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled) else {
+                let index = (0..<count * columns).first { !type.holds(values[$0]) } ?? 0
+                throw refusal(source, values[index], at: panels * panelCount + index, expected: type.range)
+            }
+            (panels, subnormal) = (panels + 1, subnormal + lossy)
             filled += panelBytes
             if filled == packed.count { try flush() }
         }
@@ -101,6 +131,16 @@ struct WeightWriter: Sendable {
         }
         if held > 0 { try append(rows, rows: held / columns) }
         if filled > 0 { try flush() }
+        return subnormal
+    }
+}
+
+extension Module {
+    /// The tensors that a weight's definition reads, each once, in the order in which they stand in it.
+    func sources(of weight: String) -> [SourceTensor] {
+        guard let weight = weights[weight] else { return [] }
+        if case .source(let source) = weight.definition { return [source] }
+        return weight.operands.flatMap { sources(of: $0) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 }
 

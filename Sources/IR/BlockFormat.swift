@@ -26,11 +26,17 @@ public enum BlockFormat {
         }
     }
 
+    /// Where the exponents of a panel of rows of `columns` elements stand in it: a signed byte for each row, behind all blocks.
+    public static func exponentsOffset(_ dtype: DType, columns: Int) -> Int? {
+        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns) else { return nil }
+        return checkedProduct([padded / block, bytes])
+    }
+
     /// Bytes of a panel of rows of `columns` elements.
     public static func panelBytes(_ dtype: DType, columns: Int) -> Int? {
-        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns), let total = checkedProduct([padded / block, bytes]) else {
-            return nil
-        }
+        guard let blocks = exponentsOffset(dtype, columns: columns),
+            let total = checkedSum([blocks, dtype == .bfloat16Panels ? 0 : panel])
+        else { return nil }
         return roundedUp(total, to: 64)
     }
 

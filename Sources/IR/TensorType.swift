@@ -11,9 +11,9 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     case int8Heads = "q8h"
     /// A weight matrix in panels of 32 rows, in the order in which a product reads it: bf16
     case bfloat16Panels = "bf16p"
-    /// The same in 8 bits, with a float16 scale per row and block
+    /// The same in 8 bits, with a float16 scale per row and block and a power of two per row
     case int8Panels = "q8p"
-    /// The same in 4 bits, with a float16 scale and an 8-bit offset per row and block
+    /// The same in 4 bits, with a float16 scale and an 8-bit offset per row and block and a power of two per row
     case int4Panels = "q4p"
 
     /// Bytes from one element to the next; 1 for the formats of blocks, whose bytes `TensorType.byteCount` knows.

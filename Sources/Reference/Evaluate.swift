@@ -27,7 +27,7 @@ func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Boo
     case .layerNorm(let op): quantized(layerNorm(op, operands), to: op.rows)
     case .rmsNorm(let op): quantized(rmsNorm(op, operands), to: op.rows)
     case .quantize(let op): quantized(operands[0], to: op.type)
-    case .pack(let op): pack(op, operands[0])
+    case .pack(let op): try pack(op, operands[0])
     case .rotary(let op): rotary(op, operands[0], position: position)
     case .cacheStore: try cacheStore(operands, position: position)
     case .attention(let op): try attention(op, operands, position: position, overStates: overStates)

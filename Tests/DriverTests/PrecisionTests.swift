@@ -36,6 +36,33 @@ import Testing
         }
     }
 
+    /// Pairs of weights, one times 2^-30 and the other times 2^30, leave the model as it is; and all steps between them are exact, so that
+    /// the logits are the same to the bit. Scales of blocks in f16 alone would be 0 in the one and infinite in the other.
+    @Test(arguments: zip(["int8", "int4"], [("decoder-tied", "bf16"), ("fusion-k2-e4", "int8")]))
+    func magnitudes(_ precision: String, _ model: (name: String, cache: String)) throws {
+        let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == model.name })
+        let scratch = try Scratch()
+        let checkpoint = try scratch.checkpoint(model.name)
+        var seen: [Data] = []
+        for turn in 0..<3 {
+            if turn > 0 {
+                // From as it was to (2^-30, 2^30), and from there to (2^30, 2^-30).
+                let exponent = turn == 1 ? 30 : -60
+                for (small, great) in [("self_attn.q_proj", "self_attn.k_proj"), ("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj")] {
+                    let isDecoders = { (name: String) in name.hasPrefix("model.layers.") }
+                    #expect(try scaleWeights("\(checkpoint)/model.safetensors", by: -exponent) { isDecoders($0) && $0.contains(small) } > 1)
+                    #expect(try scaleWeights("\(checkpoint)/model.safetensors", by: exponent) { isDecoders($0) && $0.contains(great) } > 1)
+                }
+            }
+            let compiled = try lmmc("compile", checkpoint, "-o", scratch["program"], "--quiet", "--precision", precision, "--kv", model.cache)
+            try #require(compiled.status == 0, "\(compiled.errors)")
+            let result = try run([scratch["program"]] + golden.cases[0].arguments + ["--dump", scratch["dump"]], folder: goldens)
+            try #require(result.status == 0, "\(result.errors)")
+            seen.append(try Data(contentsOf: URL(filePath: scratch["dump"] + "/logits.npy")))
+        }
+        #expect(seen[1] == seen[0] && seen[2] == seen[0], "\(model.name), \(precision)")
+    }
+
     /// Without f32 products there is no OpenBLAS in the program; weights and tables keep to their size.
     @Test func sizes() throws {
         let scratch = try Scratch()
@@ -85,4 +112,24 @@ import Testing
             #expect(result.status == 0 && result.errors == "", "\(result.errors)")
         }
     }
+}
+
+/// Multiplies the elements of the bf16 tensors of a safetensors file whose names fit by 2^exponent; gives their number.
+private func scaleWeights(_ path: String, by exponent: Int, where fits: (String) -> Bool) throws -> Int {
+    var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
+    let start = 8 + Int(bytes[..<8].enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) })
+    let header = try #require(try JSONSerialization.jsonObject(with: Data(bytes[8..<start])) as? [String: Any])
+    var count = 0
+    for (name, value) in header where fits(name) {
+        guard let tensor = value as? [String: Any], let offsets = tensor["data_offsets"] as? [Int] else { continue }
+        try #require(tensor["dtype"] as? String == "BF16", "\(name)")
+        for place in stride(from: start + offsets[0], to: start + offsets[1], by: 2) {
+            let x = Float(bitPattern: UInt32(bytes[place]) << 16 | UInt32(bytes[place + 1]) << 24)
+            let scaled = (x * Float(sign: .plus, exponent: exponent, significand: 1)).bitPattern >> 16
+            (bytes[place], bytes[place + 1]) = (UInt8(scaled & 255), UInt8(scaled >> 8))
+        }
+        count += 1
+    }
+    try Data(bytes).write(to: URL(filePath: path))
+    return count
 }

@@ -1,4 +1,5 @@
 import IR
+import Support
 import TestSupport
 import Testing
 
@@ -41,9 +42,9 @@ import Testing
     @Test func zerosStayZeros() { #expect(quantized(Tensor(shape: [1, 70], [Float](repeating: 0, count: 70)), to: .int8).floats.allSatisfy { $0 == 0 }) }
 
     @Test(arguments: [PanelType.bfloat16, .int8, .int4], [(1, 1), (32, 64), (33, 65), (70, 130)])
-    func panelsAreWithinTheirStep(_ type: PanelType, _ shape: (Int, Int)) {
+    func panelsAreWithinTheirStep(_ type: PanelType, _ shape: (Int, Int)) throws {
         let w = noise("w", [shape.0, shape.1])
-        let packed = pack(Pack(type), w)
+        let packed = try pack(Pack(type), w)
         #expect(packed.elements.dtype == type.dtype && packed.shape == w.shape)
         for ((w, p), top) in zip(zip(w.floats, packed.floats), largest(w)) {
             // Half a step of the widest block that there can be, and half a float16 of a scale (2^-11).
@@ -56,5 +57,19 @@ import Testing
             }
             #expect(abs(w - p) <= step, "\(type) \(shape)")
         }
+    }
+
+    /// Rounding knows no magnitudes: times a power of two before is times it after.
+    @Test(arguments: [PanelType.bfloat16, .int8, .int4], [-100, -20, 20, 100])
+    func panelsOfAnyMagnitude(_ type: PanelType, _ exponent: Int) throws {
+        let w = noise("w", [33, 130]), power = Float(sign: .plus, exponent: exponent, significand: 1)
+        let (packed, scaled) = (try pack(Pack(type), w), try pack(Pack(type), Tensor(shape: w.shape, w.floats.map { $0 * power })))
+        #expect(scaled.floats == packed.floats.map { $0 * power })
+    }
+
+    @Test(arguments: [PanelType.bfloat16, .int8, .int4], [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude])
+    func panelsHoldFiniteNumbers(_ type: PanelType, _ x: Float) {
+        #expect(throws: Diagnostic.self) { try pack(Pack(type), Tensor(shape: [2, 3], [1, 2, 3, 4, x, 6])) }
+        #expect(!type.holds(x) && type.holds(0x1.8p126))
     }
 }

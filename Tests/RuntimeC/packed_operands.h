@@ -38,7 +38,8 @@ static inline uint16_t random_bf16(operand_kind kind) {
 // An f16 between 2^-8 and 2^-7.
 static inline uint16_t random_scale(void) { return (uint16_t)(0x1c00 | (random_bits() & 0x3ff)); }
 
-// [n, k] packed by its definition; the padding holds weights that must not matter, except in padding columns, which are zeros.
+// [n, k] packed by its definition, every second panel with exponents; the padding holds weights that must not matter, except in padding
+// columns, which are zeros.
 static inline uint8_t *random_weight(lmmc_packed_type type, operand_kind kind, int64_t n, int64_t k) {
   const int64_t panel_bytes = lmmc_panel_bytes(type, k), blocks = lmmc_blocks(k);
   uint8_t *packed = allocate((size_t)(lmmc_panels(n) * panel_bytes));
@@ -63,6 +64,7 @@ static inline uint8_t *random_weight(lmmc_packed_type type, operand_kind kind, i
         }
       }
     }
+    if (type != LMMC_BF16 && c / LMMC_PANEL % 2) ((int8_t *)panel)[lmmc_exponents(type, k) + column] = (int8_t)random_between(-10, 10);
     for (int64_t b = 0; b < blocks && type != LMMC_BF16; b++) {
       scales[b * LMMC_PANEL + column] = random_scale();
       if (type == LMMC_Q4)

@@ -41,9 +41,11 @@ static uint8_t *pack(lmmc_packed_type type, int64_t n, int64_t k, const float *w
   uint8_t *packed = allocate(bytes);
   memset(packed, 0xa5, bytes);
   CHECK((int64_t)bytes == lmmc_panels(n) * lmmc_panel_bytes(type, k), "%s: %zu bytes", type_names[type], bytes);
-  for (int64_t p = 0; p < lmmc_panels(n); p++)
-    lmmc_pack_panel(type, n - p * LMMC_PANEL < LMMC_PANEL ? n - p * LMMC_PANEL : LMMC_PANEL, k, w + p * LMMC_PANEL * k,
-                    packed + p * lmmc_panel_bytes(type, k));
+  for (int64_t p = 0; p < lmmc_panels(n); p++) {
+    const int64_t count = n - p * LMMC_PANEL < LMMC_PANEL ? n - p * LMMC_PANEL : LMMC_PANEL;
+    const int64_t subnormal = lmmc_pack_panel(type, count, k, w + p * LMMC_PANEL * k, packed + p * lmmc_panel_bytes(type, k));
+    CHECK(subnormal == 0, "%s: %lld", type_names[type], (long long)subnormal);
+  }
   return packed;
 }
 
@@ -96,11 +98,13 @@ static void test_quality(void) {
 static void test_bounds(void) {
   for (int64_t k = 1; k <= 200; k += k < 10 ? 1 : 21)
     for (int64_t n = 1; n <= 70; n += 23)
-      for (int shape = 0; shape < 7; shape++) {
+      for (int shape = 0; shape < 10; shape++) {
         float *w = allocate((size_t)(n * k) * sizeof *w), *row = allocate((size_t)k * sizeof *row);
         for (int64_t i = 0; i < n * k; i++) {
           const float x = random_float();
-          const float shapes[] = {x, fabsf(x) + 0.1f, -fabsf(x) - 0.1f, 0.3f, -0.3f, 0, x * 1e-7f};
+          // The last: each block 2^8 below the one before.
+          const float blocks = x * ldexpf(1, (int)(-8 * (i % k / LMMC_BLOCK)));
+          const float shapes[] = {x, fabsf(x) + 0.1f, -fabsf(x) - 0.1f, 0.3f, -0.3f, 0, x * 1e-7f, x * 0x1p-120f, x * 1e38f, blocks};
           w[i] = shapes[shape];
         }
         for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
@@ -114,11 +118,11 @@ static void test_bounds(void) {
               for (int64_t i = first; i < last; i++) {
                 const double x = (double)w[r * k + i], d = fabs((double)row[i] - x);
                 low = fmin(low, x), high = fmax(high, x), error += d * d, worst = fmax(worst, d);
-                if (x != 0) relative = fmax(relative, d / fabs(x));
+                if (x != 0) relative = fmax(relative, (d - 0x1p-134) / fabs(x));  // half a step of subnormal ones
               }
-              // Half a step, where a scale is off by half a unit of an f16 of at least 2^-24.
-              const double top = fmax(high, -low), half8 = top / 254 * (1 + 0x1p-11) + 0x1p-25 * 127;
-              const double half4 = (high - low) / 30 * (1 + 0x1p-11) + (high - low) / 240 + 0x1p-25 * 127;
+              // Half a step, where a scale is off by half a unit of a normal f16, whatever the magnitudes are.
+              const double top = fmax(high, -low), half8 = top / 254 * (1 + 0x1p-11) + top * 0x1p-12;
+              const double half4 = (high - low) / 30 * (1 + 0x1p-11) + (high - low) / 240;
               if (type == LMMC_BF16) CHECK(relative <= 0x1p-8, "bf16, k %lld: %.3g off", (long long)k, relative);
               if (type == LMMC_Q8) CHECK(worst <= half8, "q8, k %lld, shape %d: %.3g off, of %.3g", (long long)k, shape, worst, top);
               if (type == LMMC_Q4)
@@ -160,27 +164,95 @@ static void test_padding(void) {
   }
 }
 
+// Weights at the ends of the range come back finite; what no number of the type is near to is refused, wherever it stands.
 static void test_special(void) {
-  static const float special[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, 1e30f, -0.0f, 1e-9f};
-  for (size_t s = 0; s < sizeof special / sizeof *special; s++)
+  const float below_2_127 = nextafterf(0x1p127f, 0), below_bf16 = nextafterf(0x1.ffp127f, 0);
+  const struct {
+    float x;
+    bool in_bf16, in_blocks;
+  } cases[] = {
+      {NAN, false, false}, {-NAN, false, false}, {INFINITY, false, false}, {-INFINITY, false, false}, {FLT_MAX, false, false},
+      {0x1.ffp127f, false, false}, {-below_bf16, true, false}, {0x1p127f, true, false}, {below_2_127, true, true},
+      {-below_2_127, true, true}, {1e30f, true, true}, {FLT_TRUE_MIN, true, true}, {-FLT_MIN, true, true}, {-0.0f, true, true}, {1e-9f, true, true},
+  };
+  for (size_t s = 0; s < sizeof cases / sizeof *cases; s++)
     for (int all = 0; all <= 1; all++)
       for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
+        const lmmc_packed_type type = (lmmc_packed_type)t;
         float w[2 * 100], row[100];
-        for (int i = 0; i < 200; i++) w[i] = all || i % 37 == 0 ? special[s] : random_float();
-        uint8_t *packed = pack((lmmc_packed_type)t, 2, 100, w);
-        bool finite = true;
-        for (int64_t r = 0; r < 2; r++) {
-          unpack_row((lmmc_packed_type)t, 100, packed, r, row);
-          for (int i = 0; i < 100; i++) finite = finite && isfinite(row[i]);
+        uint8_t packed[2 * 4096];
+        for (int i = 0; i < 200; i++) w[i] = all || i == 131 ? cases[s].x : random_float();
+        const int64_t result = lmmc_pack_panel(type, 2, 100, w, packed);
+        CHECK((result >= 0) == (type == LMMC_BF16 ? cases[s].in_bf16 : cases[s].in_blocks), "%s: %g gives %lld", type_names[t], (double)cases[s].x,
+              (long long)result);
+        for (int64_t r = 0; r < 2 && result >= 0; r++) {
+          unpack_row(type, 100, packed, r, row);
+          for (int i = 0; i < 100; i++)
+            CHECK(isfinite(row[i]), "%s: a weight of %g makes weights that are not finite", type_names[t], (double)cases[s].x);
         }
-        CHECK(finite, "%s: a weight of %g makes weights that are not finite", type_names[t], (double)special[s]);
-        free(packed);
       }
 }
 
+// Rows in one panel keep their own ranges; of a row, blocks below its greatest by more than an f16 has room for are counted, and off by no
+// more than pack.h says.
+static void test_range(void) {
+  enum { N = 5, K = 4 * LMMC_BLOCK };
+  for (int t = LMMC_Q8; t <= LMMC_Q4; t++)
+    for (int row_exponent = -105; row_exponent <= 126; row_exponent += 7)
+      for (int below = 0; below <= 60 && row_exponent - below >= -126; below += 5) {
+        const lmmc_packed_type type = (lmmc_packed_type)t;
+        float *w = allocate(N * K * sizeof *w), row[K];
+        uint8_t *packed = allocate(lmmc_packed_bytes(type, N, K));
+        for (int i = 0; i < N * K; i++) {
+          const int exponent = i / K == 2 ? row_exponent - (i % K / LMMC_BLOCK == 1 ? below : 0) : 0;
+          w[i] = ldexpf(i % LMMC_BLOCK == 7 ? 1 : random_float(), exponent);
+        }
+        const int64_t subnormal = lmmc_pack_panel(type, N, K, w, packed);
+        CHECK(subnormal == (below > 27), "%s, 2^%d, 2^%d below: %lld blocks", type_names[t], row_exponent, below, (long long)subnormal);
+        for (int64_t r = 0; r < N; r++) {
+          unpack_row(type, K, packed, r, row);
+          for (int i = 0; i < K; i++) {
+            const double top = r != 2 ? 1 : ldexp(1, row_exponent - (i / LMMC_BLOCK == 1 ? below : 0));
+            // q4: the line of the least squares may trade the ends of a range of 2 for its middle.
+            const double bound = top * (type == LMMC_Q8 ? 1.01 / 254 : 3.0 / 15) + ldexp(1, row_exponent - 38 + 1);
+            CHECK(fabs((double)row[i] - (double)w[r * K + i]) <= bound, "%s, row %lld, 2^%d, 2^%d below: %g for %g", type_names[t], (long long)r,
+                  row_exponent, below, (double)row[i], (double)w[r * K + i]);
+          }
+        }
+        free(w), free(packed);
+      }
+}
+
+// The bytes of a panel of weights times a power of two are the same but for its exponents, and the other way round for ordinary weights.
+static void test_scaling(void) {
+  enum { K = 130 };
+  float w[3 * K], scaled[3 * K];
+  for (int i = 0; i < 3 * K; i++) w[i] = random_float();
+  for (int t = LMMC_Q8; t <= LMMC_Q4; t++) {
+    const lmmc_packed_type type = (lmmc_packed_type)t;
+    uint8_t *packed = pack(type, 3, K, w);
+    const int64_t place = lmmc_exponents(type, K);
+    for (int64_t i = place; i < lmmc_panel_bytes(type, K); i++) CHECK(packed[i] == 0, "%s: ordinary weights have exponents", type_names[t]);
+    for (int exponent = -120; exponent <= 120; exponent += 8) {
+      for (int i = 0; i < 3 * K; i++) scaled[i] = ldexpf(w[i], exponent);
+      uint8_t *other = pack(type, 3, K, scaled);
+      const bool codes = memcmp(packed, other, (size_t)(lmmc_blocks(K) * lmmc_code_bytes(type))) == 0;
+      CHECK(codes, "%s: weights times 2^%d have other codes", type_names[t], exponent);
+      for (int64_t r = 0; r < 3; r++) {
+        float a[K], b[K];
+        unpack_row(type, K, packed, r, a), unpack_row(type, K, other, r, b);
+        for (int i = 0; i < K; i++)
+          CHECK(exponent < -110 || ldexpf(a[i], exponent) == b[i], "%s: 2^%d times %g is %g", type_names[t], exponent, (double)a[i], (double)b[i]);
+      }
+      free(other);
+    }
+    free(packed);
+  }
+}
+
 static void test_sizes(void) {
-  CHECK(lmmc_packed_bytes(LMMC_Q8, 4096, 4096) == 128 * 64 * 2112, "%zu", lmmc_packed_bytes(LMMC_Q8, 4096, 4096));
-  CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2240, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
+  CHECK(lmmc_packed_bytes(LMMC_Q8, 4096, 4096) == 128 * (64 * 2112 + 64), "%zu", lmmc_packed_bytes(LMMC_Q8, 4096, 4096));
+  CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2304, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
   CHECK(lmmc_packed_bytes(LMMC_Q4, 1, 1) == 1152, "%zu", lmmc_packed_bytes(LMMC_Q4, 1, 1));
   CHECK(lmmc_packed_bytes(LMMC_BF16, 32, 128) == 8192, "%zu", lmmc_packed_bytes(LMMC_BF16, 32, 128));
   static const int64_t wrong[][2] = {{0, 5}, {5, 0}, {-1, 5}, {5, -64}, {INT64_MAX, INT64_MAX}, {1, INT64_MAX}, {INT64_MAX, 1}, {1ll << 40, 1ll << 30}};
@@ -195,5 +267,7 @@ int main(void) {
   test_bounds();
   test_padding();
   test_special();
+  test_range();
+  test_scaling();
   return check_report();
 }

@@ -1,6 +1,7 @@
 // The packed products of every variant that this CPU has, against the product of the dequantised operands in double and, for integer
 // codes, against plain C: over odd shapes, extreme codes, strides and epilogues.
 #include "kernels/parallel.h"
+#include "pack/include/pack.h"
 #include "packed_operands.h"
 
 static double activate(lmmc_activation activation, double x) {
@@ -119,6 +120,37 @@ static void test_nan(lmmc_packed_type type) {
   free(weight), free(x);
 }
 
+// Weights times a power of two give the product times it, to the bit.
+static void test_magnitudes(lmmc_packed_type type) {
+  enum { N = 70, K = 200, M = 9 };
+  static const int exponents[] = {-100, -60, -20, -12, -6, 3, 20, 100};
+  const int64_t x_stride = activation_bytes(type, K);
+  uint8_t *x = random_activations(type, RANDOM, M, K, x_stride);
+  uint8_t *packed = allocate(lmmc_packed_bytes(type, N, K));
+  float *w = allocate(N * K * sizeof *w), *scaled = allocate(N * K * sizeof *scaled);
+  for (int i = 0; i < N * K; i++) w[i] = random_float();
+  for (int v = 0; v < variant_count; v++)
+    for (int64_t rows = 1; rows <= M; rows += 4) {
+      const lmmc_product *code = type == LMMC_BF16 ? variants[v]->bf16 : type == LMMC_Q8 ? variants[v]->q8 : variants[v]->q4;
+      if (!code) continue;
+      float first[M * N], out[M * N];
+      for (int e = -1; e < (int)(sizeof exponents / sizeof *exponents); e++) {
+        for (int i = 0; i < N * K; i++) scaled[i] = ldexpf(w[i], e < 0 ? 0 : exponents[e]);
+        for (int64_t p = 0; p < lmmc_panels(N); p++)
+          lmmc_pack_panel(type, N - p * LMMC_PANEL < LMMC_PANEL ? N - p * LMMC_PANEL : LMMC_PANEL, K, scaled + p * LMMC_PANEL * K,
+                          packed + p * lmmc_panel_bytes(type, K));
+        const lmmc_packed_matmul p = {
+            .m = rows, .n = N, .k = K, .x = x, .x_stride = x_stride, .weight = packed, .out = e < 0 ? first : out, .out_stride = N};
+        lmmc_packed_product(&p, type, code, lmmc_choose((lmmc_cpu){variants[v]->needs}).code.finish);
+        int wrong = 0;
+        for (int64_t i = 0; i < rows * N && e >= 0; i++) wrong += out[i] != ldexpf(first[i], exponents[e]);
+        CHECK(wrong == 0, "%s, variant %s, weights times 2^%d: %d of %lld products", type_names[type], variants[v]->name, exponents[e < 0 ? 0 : e],
+              wrong, (long long)(rows * N));
+      }
+    }
+  free(x), free(packed), free(w), free(scaled);
+}
+
 int main(void) {
 #ifdef _OPENMP
   omp_set_num_threads(2);
@@ -157,6 +189,7 @@ int main(void) {
     run((problem){60, 32 * LMMC_PANEL + 5, 4100, type, RANDOM, LMMC_GELU, true, true, false});
     run((problem){2, 1500, 700, type, RANDOM, LMMC_IDENTITY, true, true, true});
     test_nan(type);
+    test_magnitudes(type);
   }
   return check_report();
 }

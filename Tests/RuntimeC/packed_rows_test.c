@@ -151,7 +151,8 @@ static void test_unpack(void) {
         } else {
           const uint8_t *scales = panel + blocks * (type == LMMC_Q8 ? 2048 : 1024);
           const uint16_t bits = *(const uint16_t *)(scales + b * 64 + column * 2);
-          const float scale = ldexpf((float)(1024 + (bits & 0x3ff)), (bits >> 10) - 25);
+          const int exponent = (int8_t)scales[blocks * (type == LMMC_Q8 ? 64 : 96) + column];
+          const float scale = ldexpf((float)(1024 + (bits & 0x3ff)), (bits >> 10) - 25 + exponent);
           if (type == LMMC_Q8) {
             expected = scale * (float)(panel[b * 2048 + within / 4 * 128 + column * 4 + within % 4] - 128);
           } else {

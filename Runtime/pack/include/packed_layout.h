@@ -2,13 +2,17 @@
 //
 // Blocks are 64 deep along K, panels 32 columns (rows of the [n, k] matrix) wide; K is padded to whole blocks, N to whole panels, with
 // zeros. Panels stand one after another. Inside one, the codes of all blocks come first, then the scales of all blocks (not bf16), then
-// the offsets of all blocks (q4); its size is rounded up to 64 bytes.
+// the offsets of all blocks (q4), then [32] int8 exponents e, one for each column (not bf16); its size is rounded up to 64 bytes.
 //   q8    codes of a block: [16 groups][32 columns][4] uint8 u, group g holding k = 4g ... 4g + 3; scales of a block: [32] f16.
-//         weight = scale * (u - 128), u in 1 ... 255
+//         weight = 2^e * scale * (u - 128), u in 1 ... 255
 //   q4    codes of a block: [8 pairs][32 columns][4] bytes, byte i of pair j holding q of k = 8j + i below and of k = 8j + 4 + i above;
 //         scales of a block: [32] f16; offsets of a block: [32] uint8 z in 0 ... 127.
-//         weight = scale * (8 q - z), q in 0 ... 15; u = 8 q - z + 128 is the same weight as a q8 code
+//         weight = 2^e * scale * (8 q - z), q in 0 ... 15; u = 8 q - z + 128 is the same weight as a q8 code
 //   bf16  codes of a block: [32 pairs][32 columns][2] bf16, pair j holding k = 2j and 2j + 1
+//
+// e is in -126 ... 107, and 0 where all scales of the column are normal numbers of an f16 without it, as those of most models are. Else it
+// brings the column's greatest weight to 2^20 ... 2^21, so that scales down to 2^-27 of the greatest keep the 11 bits of a normal f16.
+// A product is multiplied by 2^e once, behind its sums: exact, so that its bits do not depend on e.
 #ifndef LMMC_PACKED_LAYOUT_H
 #define LMMC_PACKED_LAYOUT_H
 #include <stddef.h>
@@ -26,8 +30,13 @@ static inline int64_t lmmc_code_bytes(lmmc_packed_type type) { return type == LM
 static inline int64_t lmmc_scale_bytes(lmmc_packed_type type) { return type == LMMC_BF16 ? 0 : 2 * LMMC_PANEL; }
 static inline int64_t lmmc_offset_bytes(lmmc_packed_type type) { return type == LMMC_Q4 ? LMMC_PANEL : 0; }
 
+// Where a panel's exponents stand in it.
+static inline int64_t lmmc_exponents(lmmc_packed_type type, int64_t k) {
+  return lmmc_blocks(k) * (lmmc_code_bytes(type) + lmmc_scale_bytes(type) + lmmc_offset_bytes(type));
+}
+
 static inline int64_t lmmc_panel_bytes(lmmc_packed_type type, int64_t k) {
-  return (lmmc_blocks(k) * (lmmc_code_bytes(type) + lmmc_scale_bytes(type) + lmmc_offset_bytes(type)) + 63) / 64 * 64;
+  return (lmmc_exponents(type, k) + (type == LMMC_BF16 ? 0 : LMMC_PANEL) + 63) / 64 * 64;
 }
 
 // Activation rows, from the start of one: int8 codes, zeros after k; then a float scale per block; then the int32 sum of each block's

@@ -1,5 +1,6 @@
 import IR
 import Pack
+import Support
 
 /// The nearest bf16, ties to even; a NaN stays one.
 func bfloat16Value(_ x: Float) -> Float {
@@ -31,8 +32,9 @@ func quantized(_ operand: Tensor, to rows: RowType?) -> Tensor {
     return Tensor(shape: operand.shape, elements: .rounded(rows.dtype, values))
 }
 
-/// Packs by the same code as the executable's weights, and reads the panels back by a reader of its own.
-func pack(_ op: Pack, _ operand: Tensor) -> Tensor {
+/// Packs by the same code as the executable's weights, and reads the panels back by a reader of its own. Throws, without a site, where the
+/// type has no number near to an element.
+func pack(_ op: Pack, _ operand: Tensor) throws(Diagnostic) -> Tensor {
     let (rows, columns) = (operand.shape[0], operand.shape[1])
     let values = operand.floats
     var result: [Float] = []
@@ -40,11 +42,12 @@ func pack(_ op: Pack, _ operand: Tensor) -> Tensor {
     var panel = [UInt8](repeating: 0, count: BlockFormat.panelBytes(op.type.dtype, columns: columns) ?? 0)
     for first in stride(from: 0, to: rows, by: BlockFormat.panel) {
         let count = min(BlockFormat.panel, rows - first)
-        values.withUnsafeBufferPointer { values in
+        let subnormal = values.withUnsafeBufferPointer { values in
             panel.withUnsafeMutableBytes {
                 packPanel(op.type, count: count, columns: columns, rows: values.baseAddress! + first * columns, into: $0.baseAddress!)
             }
         }
+        guard subnormal != nil else { throw .error("a weight is no number that \(op.type.rawValue) has", expected: op.type.range) }
         for row in 0..<count {
             for column in 0..<columns { result.append(element(op.type, panel, columns: columns, row: row, column: column)) }
         }
@@ -52,13 +55,27 @@ func pack(_ op: Pack, _ operand: Tensor) -> Tensor {
     return Tensor(shape: operand.shape, elements: .rounded(op.type.dtype, result))
 }
 
-/// `rows` holds `count` rows of `columns` floats, at most `BlockFormat.panel`; `out` has room for one panel.
-public func packPanel(_ type: PanelType, count: Int, columns: Int, rows: UnsafePointer<Float>, into out: UnsafeMutableRawPointer) {
-    switch type {
-    case .bfloat16: lmmc_pack_panel_bf16(Int64(count), Int64(columns), rows, out)
-    case .int8: lmmc_pack_panel_q8(Int64(count), Int64(columns), rows, out)
-    case .int4: lmmc_pack_panel_q4(Int64(count), Int64(columns), rows, out)
-    }
+extension PanelType {
+    /// Magnitudes from here on are no weights of the type: bf16 rounds them to infinity, and the scales of blocks may be rounded up.
+    var limit: Float { self == .bfloat16 ? 0x1.ffp127 : 0x1p127 }
+
+    /// Whether the type has a number near to `x`.
+    public func holds(_ x: Float) -> Bool { abs(x) < limit }
+
+    /// The numbers that it holds, for diagnostics.
+    public var range: String { "finite numbers below \(limit)" }
+}
+
+/// `rows` holds `count` rows of `columns` floats, at most `BlockFormat.panel`; `out` has room for one panel. Gives the number of blocks whose
+/// scales are of less than 11 bits, or nil, with nothing written, where there is an element that `type` does not hold.
+public func packPanel(_ type: PanelType, count: Int, columns: Int, rows: UnsafePointer<Float>, into out: UnsafeMutableRawPointer) -> Int? {
+    let subnormal =
+        switch type {
+        case .bfloat16: lmmc_pack_panel_bf16(Int64(count), Int64(columns), rows, out)
+        case .int8: lmmc_pack_panel_q8(Int64(count), Int64(columns), rows, out)
+        case .int4: lmmc_pack_panel_q4(Int64(count), Int64(columns), rows, out)
+        }
+    return subnormal < 0 ? nil : Int(subnormal)
 }
 
 /// One element of a panel, from the layout that `BlockFormat` describes.
@@ -66,6 +83,9 @@ private func element(_ type: PanelType, _ panel: [UInt8], columns: Int, row: Int
     let (blockSize, rows) = (BlockFormat.block, BlockFormat.panel)
     let blocks = (columns + blockSize - 1) / blockSize
     let (block, k) = (column / blockSize, column % blockSize)
+    let power = BlockFormat.exponentsOffset(type.dtype, columns: columns).map { offset in
+        type == .bfloat16 ? 1 : Float(sign: .plus, exponent: Int(Int8(bitPattern: panel[offset + row])), significand: 1)
+    } ?? 1
     func half(_ offset: Int) -> UInt16 { UInt16(panel[offset]) | UInt16(panel[offset + 1]) << 8 }
     switch type {
     case .bfloat16:
@@ -73,12 +93,12 @@ private func element(_ type: PanelType, _ panel: [UInt8], columns: Int, row: Int
         return Float(bitPattern: UInt32(half(place)) << 16)
     case .int8:
         let code = panel[block * blockSize * rows + (k / 4 * rows + row) * 4 + k % 4]
-        return Float(Float16(bitPattern: half(blocks * blockSize * rows + (block * rows + row) * 2))) * (Float(code) - 128)
+        return Float(Float16(bitPattern: half(blocks * blockSize * rows + (block * rows + row) * 2))) * (Float(code) - 128) * power
     case .int4:
         let byte = panel[block * blockSize / 2 * rows + (k / 8 * rows + row) * 4 + k % 4]
         let code = k % 8 < 4 ? byte & 15 : byte >> 4
         let scales = blocks * blockSize / 2 * rows
         let offset = panel[scales + blocks * rows * 2 + block * rows + row]
-        return Float(Float16(bitPattern: half(scales + (block * rows + row) * 2))) * (8 * Float(code) - Float(offset))
+        return Float(Float16(bitPattern: half(scales + (block * rows + row) * 2))) * (8 * Float(code) - Float(offset)) * power
     }
 }
