@@ -1,7 +1,8 @@
 // The packed products beside what this machine can do at all: each variant's rate for shapes of a 7B model, as a fraction of ceilings
 // that are measured in turns with them. Medians; threads are pinned. The last column counts processor time instead of the clock's: what
 // remains when other programs use the machine, though without what threads wait for one another (and only with OMP_WAIT_POLICY=passive).
-//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--ceilings]
+//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--ceilings] [--exponent E]
+// E, 0 without the option, is the exponent of all columns.
 #define _GNU_SOURCE  // sched_setaffinity
 #include <omp.h>
 #include <sched.h>
@@ -149,7 +150,12 @@ static int runs = 9;
 static uint8_t *weights;  // GIBIBYTE * 5 / 4
 static const size_t weight_bytes = (size_t)GIBIBYTE / 4 * 5;
 
+static int exponent;
+
 static lmmc_packed_matmul problem(lmmc_packed_type type, int64_t m, int64_t n, int64_t k) {
+  const size_t panel = (size_t)lmmc_panel_bytes(type, k);
+  for (size_t place = 0; type != LMMC_BF16 && place + panel <= weight_bytes; place += panel)
+    memset(weights + place + lmmc_exponents(type, k), exponent, LMMC_PANEL);
   float *out = allocate((size_t)(m * n) * sizeof *out);
   memset(out, 0, (size_t)(m * n) * sizeof *out);
   return (lmmc_packed_matmul){.m = m, .n = n, .k = k, .x = activations(type, m, k),
@@ -228,12 +234,13 @@ int main(int argc, char **argv) {
     else if (strcmp(argv[i], "--variant") == 0 && value) only_variant = argv[++i];
     else if (strcmp(argv[i], "--type") == 0 && value) only_type = argv[++i];
     else if (strcmp(argv[i], "--rows") == 0 && value) rows = atoll(argv[++i]);
+    else if (strcmp(argv[i], "--exponent") == 0 && value) exponent = atoi(argv[++i]);
     else if (strcmp(argv[i], "--fast") == 0) fast = 1;
     else if (strcmp(argv[i], "--decode") == 0) only_decode = true;
     else if (strcmp(argv[i], "--prefill") == 0) only_prefill = true;
     else if (strcmp(argv[i], "--ceilings") == 0) only_ceilings = true;
     else {
-      fprintf(stderr, "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode or --ceilings\n", argv[i]);
+      fprintf(stderr, "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode, --ceilings or --exponent E\n", argv[i]);
       return 2;
     }
   }
