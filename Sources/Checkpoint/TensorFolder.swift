@@ -49,14 +49,14 @@ struct TensorFolder {
         var namesByShard: [String: [String]] = [:]
         for name in map.members.keys.sorted() {
             let shard = try map.string(name)
-            guard !shard.isEmpty, !shard.contains("/"), !shard.contains("\0"), shard != ".", shard != ".." else {
+            guard !shard.isEmpty, !hasSlash(shard), !shard.contains("\0"), shard != ".", shard != ".." else {
                 throw map.invalid(name, "is \(quoted(shard))", expected: "the name of a file in the same folder")
             }
             namesByShard[shard, default: []].append(name)
         }
         var tensors: [String: Entry] = [:]
         for (shard, names) in namesByShard.sorted(by: { $0.key < $1.key }) {
-            let path = joinedPath(folder, shard)
+            let path = joinedPath(folder, pathText(shard.utf8))
             guard !isAbsent(path) else {
                 throw .error("shard \(quoted(shard)) is missing", at: .file(index.file), expected: "the file \(quoted(path))")
             }

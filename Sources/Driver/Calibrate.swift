@@ -1,5 +1,5 @@
 import Checkpoint
-import Foundation
+import Glibc
 import IR
 import ModelImport
 import Passes
@@ -70,8 +70,10 @@ struct CalibrationQuestion: Equatable {
         }
         let path = joinedPath(folder, promptsName)
         guard !isAbsent(path) else { throw .error("no '\(promptsName)'", at: .file(folder), expected: "prompts, one on each line") }
-        guard let bytes = FileManager.default.contents(atPath: path) else { throw .system("read", path: path, code: EIO) }
-        let prompts = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+        guard let text = String(validating: try readFile(path, limit: 1 << 26), as: UTF8.self) else {
+            throw .error("the text is not UTF-8", at: .file(path), expected: "prompts, one on each line")
+        }
+        let prompts = text.split(whereSeparator: \.isNewline).map(String.init)
             .filter { !$0.allSatisfy(\.isWhitespace) }
         guard !prompts.isEmpty else { throw .error("no prompt", at: .file(path), expected: "prompts, one on each line") }
         let images = try folderContents(folder).sorted().filter { name in

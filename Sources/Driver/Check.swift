@@ -79,7 +79,7 @@ struct Check {
         let folder = try TemporaryFolder()
         defer { folder.discard() }
         // A name without a slash would be looked for in PATH.
-        let binary = options.binary.contains("/") ? options.binary : "./" + options.binary
+        let binary = hasSlash(options.binary) ? options.binary : "./" + options.binary
         precision = try Self.precision(of: binary, folder)
         tolerance = options.tolerance ?? Self.tolerances[precision] ?? 0.8
         let dump = folder.file("tensors")

@@ -36,20 +36,16 @@ struct ObjectCache: Sendable {
     }
 
     private static var root: String? {
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        if let chosen = variable("LMMC_CACHE") { return chosen.isEmpty ? nil : chosen }
-        if let cache = variable("XDG_CACHE_HOME"), cache.hasPrefix("/") { return joinedPath(cache, "lmmc") }
-        guard let home = variable("HOME"), home.hasPrefix("/"), fileKind(home) == .folder else { return nil }
+        if let chosen = environmentVariable("LMMC_CACHE") { return chosen.isEmpty ? nil : chosen }
+        if let cache = environmentVariable("XDG_CACHE_HOME"), cache.hasPrefix("/") { return joinedPath(cache, "lmmc") }
+        guard let home = environmentVariable("HOME"), home.hasPrefix("/"), fileKind(home) == .folder else { return nil }
         return joinedPath(home, ".cache/lmmc")
     }
 
     /// Makes room for one more set: the longest unused go.
     private static func prune(_ root: String) {
         let sets = ((try? folderContents(root)) ?? []).map { joinedPath(root, $0) }.filter { fileKind($0) == .folder }
-        func age(_ path: String) -> Int {
-            var status = stat()
-            return stat(path, &status) == 0 ? status.st_mtim.tv_sec : 0
-        }
+        func age(_ path: String) -> Int { fileStatus(path)?.st_mtim.tv_sec ?? 0 }
         for old in sets.sorted(by: { age($0) > age($1) }).dropFirst(keptSets - 1) {
             for name in (try? folderContents(old)) ?? [] { unlink(joinedPath(old, name)) }
             rmdir(old)

@@ -32,17 +32,10 @@ func checkOutput(_ path: String, isFolder: Bool) throws(Diagnostic) {
     }
 }
 
-func withoutTrailingSlashes(_ path: String) -> String {
-    var path = path
-    while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
-    return path
-}
-
 /// Refuses when the disk behind `path` has less than `bytes` free.
 func checkFreeSpace(for path: String, bytes: Int) throws(Diagnostic) {
     let folder = parentFolder(path)
-    var status = statvfs()
-    guard statvfs(folder, &status) == 0 else { return }
+    guard let status = fileSystemStatus(folder) else { return }
     let free = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
     guard !free.overflow, free.partialValue < UInt64(bytes) else { return }
     throw .error(

@@ -13,7 +13,7 @@ final class Packager {
         self.path = path
         var error = [CChar](repeating: 0, count: LMMC_ATTACH_ERROR)
         var offset: UInt64 = 0
-        handle = lmmc_attach_begin(executable, descriptor, UInt64(bytes), &offset, &error)
+        handle = withPath(executable) { lmmc_attach_begin($0, descriptor, UInt64(bytes), &offset, &error) }
         self.offset = Int(offset)
         if handle == nil { throw failure(error) }
     }
@@ -28,7 +28,7 @@ final class Packager {
     deinit { if let handle { lmmc_attach_abandon(handle) } }
 
     private func failure(_ text: [CChar]) -> Diagnostic {
-        let message = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let message = pathText(text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
         return .error("cannot make \(quoted(path)): \(message)")
     }
 }

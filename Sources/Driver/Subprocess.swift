@@ -32,7 +32,7 @@ func runSubprocess(
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
 
     // LC_ALL: messages are looked through for "error:".
-    var variables = currentEnvironment()
+    var variables = environmentVariables()
     variables.merge(["TMPDIR": temporary, "LC_ALL": "C"]) { $1 }
     variables.merge(environment) { $1 }
 
@@ -70,18 +70,8 @@ private func head(of path: String, limit: Int) -> String {
             count += got
         }
     }
-    return String(decoding: bytes, as: UTF8.self)
-}
-
-private func currentEnvironment() -> [String: String] {
-    var variables: [String: String] = [:]
-    var entry = environ
-    while let text = entry.pointee {
-        let pair = String(cString: text)
-        if let equals = pair.firstIndex(of: "=") { variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...]) }
-        entry += 1
-    }
-    return variables
+    // Messages name files.
+    return pathText(bytes)
 }
 
 private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
@@ -93,9 +83,11 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
 /// The file that `name` means to a shell: itself when it holds a slash, else its first match in PATH.
 func findProgram(_ name: String) -> String? {
     func isProgram(_ path: String) -> Bool { fileKind(path) == .regular && access(path, X_OK) == 0 }
-    if name.contains("/") { return isProgram(name) ? name : nil }
-    let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-    for folder in path.split(separator: ":") where isProgram("\(folder)/\(name)") { return "\(folder)/\(name)" }
+    if hasSlash(name) { return isProgram(name) ? name : nil }
+    let path = environmentVariable("PATH") ?? "/usr/bin:/bin"
+    for folder in path.utf8.split(separator: UInt8(ascii: ":")).map({ String(Substring($0)) }) where isProgram("\(folder)/\(name)") {
+        return "\(folder)/\(name)"
+    }
     return nil
 }
 

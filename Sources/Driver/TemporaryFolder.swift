@@ -9,13 +9,12 @@ final class TemporaryFolder: Sendable {
 
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
     init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
-        let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        let parent = parent ?? environmentVariable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
         path = try Interrupts.registerFolder { () throws(Diagnostic) in
-            var template = Array(joinedPath(parent, "\(prefix)XXXXXX").utf8CString)
-            guard mkdtemp(&template) != nil else {
+            guard let path = makeTemporaryFolder(joinedPath(parent, "\(prefix)XXXXXX")) else {
                 throw .system("create a temporary folder in", path: parent, code: errno, expected: "a folder that can be written")
             }
-            return template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            return path
         }
     }
 
@@ -27,7 +26,7 @@ final class TemporaryFolder: Sendable {
         let mask = umask(0)
         umask(mask)
         chmod(path, 0o777 & ~mask)
-        guard Glibc.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
+        guard Support.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
         isGone.withLock { $0 = true }
         Interrupts.unregister(folder: path)
     }
@@ -84,6 +83,6 @@ func makeFolders(_ path: String) throws(Diagnostic) {
 }
 
 func makeFolders(above path: String) throws(Diagnostic) {
-    guard let cut = path.lastIndex(of: "/"), cut > path.startIndex else { return }
-    try makeFolders(String(path[..<cut]))
+    guard let (folder, _) = splitPath(path) else { return }
+    try makeFolders(folder)
 }

@@ -21,14 +21,14 @@ public final class AtomicFile {
         // Renaming over a device would replace the device.
         case .other: throw .error("output \(quoted(path)) is not a regular file", expected: "the name of a file")
         }
-        let cut = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
-        guard cut < path.endIndex else { throw .error("output \(quoted(path)) has no file name", expected: "the name of a file") }
-        let folder = path[..<cut], name = path[cut...]
+        let parts = splitPath(path)
+        let folder = parts.map { $0.folder + "/" } ?? "", name = parts?.name ?? path
+        guard !name.isEmpty else { throw .error("output \(quoted(path)) has no file name", expected: "the name of a file") }
         InterruptCleanup.install()
         for _ in 0..<100 {
             let mark = String(UInt64.random(in: 0...UInt64.max), radix: 36)
             // The mark alone keeps the name within the limit, however long the target's name is.
-            let temporary = "\(folder).\(name.utf8.count < 200 ? String(name) : "output").\(mark).tmp"
+            let temporary = "\(folder).\(pathBytes(name).count < 200 ? name : "output").\(mark).tmp"
             let (number, code, slot) = InterruptCleanup.create(temporary, mode: executable ? 0o777 : 0o666)
             if number >= 0 {
                 (self.path, temporaryPath, descriptor, self.slot) = (path, temporary, number, slot)
@@ -73,8 +73,7 @@ public final class AtomicFile {
         guard rename(temporaryPath, path) == 0 else { throw failing("create", errno) }
         forget()
         // The rename itself must survive a crash too; a folder that cannot be synced is no reason to fail.
-        let cut = path.lastIndex(of: "/")
-        let folder = open(cut.map { String(path[...$0]) } ?? ".", O_RDONLY | O_CLOEXEC)
+        let folder = open(parentFolder(path), O_RDONLY | O_CLOEXEC)
         if folder >= 0 {
             fsync(folder)
             close(folder)

@@ -48,8 +48,7 @@ public enum FileKind: Sendable, Equatable {
 
 /// What stands at `path`, through symbolic links; nil when nothing does.
 public func fileKind(_ path: String) -> FileKind? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
+    guard let status = fileStatus(path) else { return nil }
     switch status.st_mode & S_IFMT {
     case S_IFREG: return .regular
     case S_IFDIR: return .folder
@@ -74,27 +73,8 @@ public func folderContents(_ path: String) throws(Diagnostic) -> [String] {
             guard errno == 0 else { throw .system("read", path: path, code: errno) }
             break
         }
-        let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { pathText($0.prefix { $0 != 0 }) }
         if name != ".", name != ".." { names.append(name) }
     }
     return names.sorted()
-}
-
-/// `name` inside `folder`; an absolute `name` stands for itself.
-public func joinedPath(_ folder: String, _ name: String) -> String {
-    name.hasPrefix("/") || folder.isEmpty ? name : folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
-}
-
-/// The last component of a path after `.` and links are resolved where the path exists.
-public func lastPathComponent(_ path: String) -> String {
-    let resolved = realpath(path, nil)
-    defer { free(resolved) }
-    let full = resolved.map { String(cString: $0) } ?? path
-    return full.split(separator: "/").last.map(String.init) ?? full
-}
-
-/// The folder that holds `path`, which does not end in a slash.
-public func parentFolder(_ path: String) -> String {
-    guard let cut = path.lastIndex(of: "/") else { return "." }
-    return cut == path.startIndex ? "/" : String(path[..<cut])
 }

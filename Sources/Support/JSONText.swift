@@ -37,9 +37,16 @@ public indirect enum JSONText: Sendable {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            case _ where isUnprintable(scalar):
+                // JSON has no bytes: one of a path is shown as in messages.
+                if let byte = pathByte(scalar) {
+                    result += "\\\\x" + String(byte, radix: 16)
+                    continue
+                }
+                for unit in UTF16.encode(scalar)! {
+                    let digits = String(unit, radix: 16)
+                    result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                }
             default: result.unicodeScalars.append(scalar)
             }
         }

@@ -10,23 +10,33 @@ public func quoted(_ text: String) -> String {
     return "'\(escapingControls(head))...\(escapingControls(tail))'"
 }
 
-/// `text` without anything that could break the line or drive a terminal.
-func escapingControls(_ text: String) -> String {
-    func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator: true
-        default: scalar.value == 0x202E || scalar.value == 0x202D
-        }
+/// Whether a scalar must not reach a terminal or a page as it is: controls (ESC and C1 among them), line and paragraph separators, format
+/// characters, which are invisible and may turn the order of what follows, and what stands for a byte of a path that is no UTF-8.
+public func isUnprintable(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7F }
+    return switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: pathByte(scalar) != nil
     }
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
+}
+
+/// `text` on one line without anything that could drive a terminal: `\u{1b}`, and `\xe9` for a byte of a path that is no UTF-8.
+public func escapingControls(_ text: String) -> String { escaping(text) { _ in false } }
+
+/// The same for a text of several lines, which stay.
+public func escapingControlsInLines(_ text: String) -> String { escaping(text) { $0 == "\n" } }
+
+private func escaping(_ text: String, except isKept: (Unicode.Scalar) -> Bool) -> String {
+    func isEscaped(_ scalar: Unicode.Scalar) -> Bool { isUnprintable(scalar) && !isKept(scalar) }
+    guard text.unicodeScalars.contains(where: isEscaped) else { return text }
     var result = ""
     for scalar in text.unicodeScalars {
         switch scalar {
+        case _ where !isEscaped(scalar): result.unicodeScalars.append(scalar)
         case "\n": result += "\\n"
         case "\r": result += "\\r"
         case "\t": result += "\\t"
-        case _ where isControl(scalar): result += "\\u{\(String(scalar.value, radix: 16))}"
-        default: result.unicodeScalars.append(scalar)
+        default: result += pathByte(scalar).map { "\\x" + String($0, radix: 16) } ?? "\\u{\(String(scalar.value, radix: 16))}"
         }
     }
     return result

@@ -5,7 +5,7 @@ import Support
 
 // Before any thread exists: the signals that end lmmc are then watched by one thread that cleans up.
 Interrupts.install()
-exit(run(Array(CommandLine.arguments.dropFirst())))
+exit(run(commandLineArguments()))
 
 /// Parses and runs; the exit code is 0 (done), 1 (the work failed) or 2 (the command line is wrong).
 func run(_ arguments: [String]) -> Int32 {
