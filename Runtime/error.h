@@ -10,7 +10,7 @@ typedef struct {
 } lmmc_error;
 
 // Fills `*e` (which may be NULL) and returns false, so that a failing function can end with `return lmmc_fail(...)`.
-// Control characters in the text (a file name may hold a newline) become '?', so that the message is one line.
+// What in the text cannot be shown (a file name may hold a newline, ESC, or bytes that are no UTF-8) is escaped, so that the message is one line.
 bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
 // strerror(number) with a small first letter; valid until the next call.

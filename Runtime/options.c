@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "printable.h"
 
 typedef enum { FLAG, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
 
@@ -213,7 +214,9 @@ void lmmc_options_free(lmmc_options *o) {
 }
 
 void lmmc_options_help(FILE *to, const char *program) {
-  fprintf(to, "usage: %s [options]\n\n", program);
+  char name[256];
+  lmmc_printable(name, sizeof name, program);
+  fprintf(to, "usage: %s [options]\n\n", name);
   for (int i = 0; i < OPTIONS; i++) {
     char left[64];
     snprintf(left, sizeof left, "%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");

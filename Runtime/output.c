@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "printable.h"
+
 // ---- text
 
 static bool reserve(lmmc_text *t, size_t more, lmmc_error *e) {
@@ -55,16 +57,17 @@ void lmmc_text_free(lmmc_text *t) {
 bool lmmc_json_string(lmmc_text *t, const char *bytes, size_t count, lmmc_error *e) {
   static const char names[] = "btnvfr";  // of 0x08 to 0x0D; JSON has no \v
   bool done = lmmc_text_append(t, "\"", 1, e);
-  size_t from = 0;
-  for (size_t i = 0; done && i <= count; i++) {
-    unsigned char c = i < count ? (unsigned char)bytes[i] : 0;
-    if (i < count && c >= 0x20 && c != '"' && c != '\\') continue;
-    done = i == from || lmmc_text_append(t, bytes + from, i - from, e);  // bytes may be NULL for an empty text
-    from = i + 1;
-    if (!done || i == count) break;
-    char escape[8] = {'\\', (char)c, 0};
+  for (size_t i = 0, length; done && i < count; i += length) {
+    uint32_t c = lmmc_character(bytes + i, count - i, &length);
+    if (c == LMMC_NO_CHARACTER) c = 0xFFFD;
+    else if (c != '"' && c != '\\' && !lmmc_unprintable(c)) {
+      done = lmmc_text_append(t, bytes + i, length, e);
+      continue;
+    }
+    char escape[16] = {'\\', (char)c, 0};
     if (c >= 8 && c <= 13 && c != 11) escape[1] = names[c - 8];
-    else if (c < 0x20) snprintf(escape, sizeof escape, "\\u%04x", c);
+    else if (c > 0xFFFF) snprintf(escape, sizeof escape, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
+    else if (c != '"' && c != '\\') snprintf(escape, sizeof escape, "\\u%04x", c);
     done = lmmc_text_append(t, escape, strlen(escape), e);
   }
   return done && lmmc_text_append(t, "\"", 1, e);

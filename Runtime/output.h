@@ -19,7 +19,7 @@ bool lmmc_text_append(lmmc_text *t, const void *bytes, size_t count, lmmc_error 
 bool lmmc_text_format(lmmc_text *t, lmmc_error *e, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void lmmc_text_free(lmmc_text *t);
 
-// Appends a JSON string literal of UTF-8 bytes: quotes, backslashes and control characters escaped.
+// Appends a JSON string literal of UTF-8 bytes: quotes, backslashes and what cannot be shown escaped, a byte that is no UTF-8 as U+FFFD.
 bool lmmc_json_string(lmmc_text *t, const char *bytes, size_t count, lmmc_error *e);
 // Appends a JSON array of ids.
 bool lmmc_json_ids(lmmc_text *t, const int32_t *ids, size_t count, lmmc_error *e);

@@ -8,6 +8,7 @@
 
 #include "memory.h"
 #include "output.h"
+#include "printable.h"
 #include "profile.h"
 #include "sampler.h"
 #include "steps.h"
@@ -29,6 +30,7 @@ typedef struct {
   lmmc_text text;  // the whole answer with --json, else what is not written yet
   lmmc_ids tokens;
   bool closed;  // the reader of standard output is gone
+  bool terminal;  // it is a terminal
   const char *finish_reason;
   int64_t decoded;  // calls of decode()
   double ready, preprocess, vision, project, prefill, decode, first_token, end;  // seconds
@@ -95,9 +97,27 @@ static bool encode_images(run *r) {
 
 // ---- text
 
-// Writes the text that is ready.
+// A terminal acts on controls, and what the model says may come from a picture: there they are shown, all but the line's end and the tab.
+// A file or another program gets the answer as it is.
+static bool show_controls(lmmc_text *text, lmmc_error *e) {
+  lmmc_text shown = {0};
+  bool done = true;
+  for (size_t i = 0, length; done && i < text->count; i += length) {
+    uint32_t c = lmmc_character(text->bytes + i, text->count - i, &length);
+    char escape[LMMC_ESCAPE];
+    bool escaped = c == LMMC_NO_CHARACTER || (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+    done = escaped ? lmmc_text_append(&shown, escape, lmmc_escape(escape, c, (unsigned char)text->bytes[i]), e)
+                   : lmmc_text_append(&shown, text->bytes + i, length, e);
+  }
+  lmmc_text_free(text);
+  *text = shown;
+  return done;
+}
+
+// Writes the text that is ready; it ends with a whole character.
 static bool stream(run *r) {
   if (r->options->json || r->closed) return true;
+  if (r->terminal && !show_controls(&r->text, r->e)) return false;
   lmmc_write_result w = lmmc_write(STDOUT_FILENO, r->text.bytes, r->text.count, "standard output", r->e);
   r->text.count = 0;
   r->closed = w == LMMC_CLOSED;
@@ -172,7 +192,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
               const lmmc_options *options, const lmmc_prompt *prompt, lmmc_error *e) {
   static run r;  // open dump files must not move
   r = (run){.model = model, .memory = memory, .tokenizer = tokenizer, .options = options, .prompt = prompt, .e = e,
-            .pixels.fd = -1, .projected.fd = -1, .logits.fd = -1, .ready = lmmc_clock()};
+            .pixels.fd = -1, .projected.fd = -1, .logits.fd = -1, .terminal = isatty(STDOUT_FILENO), .ready = lmmc_clock()};
   if (options->profile) lmmc_profile_start();
   bool done = lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p,
                                 options->seed, e) &&

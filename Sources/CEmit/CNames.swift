@@ -1,3 +1,5 @@
+import Support
+
 /// C spellings of names and numbers.
 
 /// A C identifier from an IR name: other characters become `_`.
@@ -83,7 +85,7 @@ func literals(_ text: String) -> [String] {
 
 /// Text that may stand in a comment line.
 func comment(_ text: String) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0 == "\\" || $0.value == 0x7F ? " " : $0 }))
+    String(String.UnicodeScalarView(text.unicodeScalars.map { isUnprintable($0) || $0 == "\\" ? " " : $0 }))
 }
 
 /// A statement in lines of at most 120 columns, broken after commas at most `depth` brackets deep; further lines stand under the first

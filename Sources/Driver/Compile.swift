@@ -56,7 +56,7 @@ extension Lmmc {
         let compilation = try Compilation(options, progress)
         if asSources { try compilation.makeSources() } else { try compilation.makeExecutable() }
         if options.verbosity != .quiet {
-            writeStandardError("\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(options.output)\n")
+            writeStandardError("\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(escapingControls(options.output))\n")
         }
     }
 }

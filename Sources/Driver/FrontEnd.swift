@@ -110,9 +110,10 @@ struct StageDump {
     }
 }
 
-/// Writes all of `text` to standard output. A reader that has gone away is no error.
+/// Writes all of `text`, which may be lines, to standard output. A reader that has gone away is no error. Nothing of it drives a terminal;
+/// JSON and IR text have escapes of their own, so that they pass as they are.
 func writeStandardOutput(_ text: String) throws(Diagnostic) {
-    let bytes = Array(text.utf8)
+    let bytes = Array(escapingControlsInLines(text).utf8)
     var done = 0
     while done < bytes.count {
         let written = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress! + done, bytes.count - done) }

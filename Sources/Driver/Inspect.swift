@@ -174,7 +174,7 @@ struct Inspection {
     var text: String {
         let configuration = front.checkpoint.configuration
         let decoder = configuration.decoder
-        var lines: [(String, String)] = [("model", "\(configuration.name), layout '\(configuration.layout.rawValue)'")]
+        var lines: [(String, String)] = [("model", "\(escapingControls(configuration.name)), layout '\(configuration.layout.rawValue)'")]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             lines.append((
                 "vision",
@@ -201,7 +201,11 @@ struct Inspection {
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
         var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined()
         text += "\n" + InspectionTables(self).text + "\n"
-        let roles = roles
+        let roles = roles.map { role in
+            var role = role
+            role.name = escapingControls(role.name)
+            return role
+        }
         let nameWidth = roles.map(\.name.count).max() ?? 0
         let shapeWidth = roles.map { $0.shapes.joined(separator: " ").count }.max() ?? 0
         for role in roles {

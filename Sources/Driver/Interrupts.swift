@@ -89,8 +89,11 @@ func removeFolder(_ path: String) {
     }
 }
 
-/// Writes all of `text` to standard error in one call where the system takes it so.
-public func writeStandardError(_ text: String) {
+/// Writes all of `text`, which may be lines, to standard error in one call where the system takes it so. Nothing of it drives a terminal.
+public func writeStandardError(_ text: String) { writeToTerminal(escapingControlsInLines(text)) }
+
+/// Writes `text` to standard error as it is: for the progress bar, which moves the cursor.
+func writeToTerminal(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
         let written = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }

@@ -26,7 +26,7 @@ public final class Progress: Sendable {
     public init(_ verbosity: Verbosity) {
         self.verbosity = verbosity
         isTerminal = isatty(STDERR_FILENO) == 1
-        if isTerminal { Interrupts.beforeExit { writeStandardError("\r\u{1B}[K") } }
+        if isTerminal { Interrupts.beforeExit { writeToTerminal("\r\u{1B}[K") } }
     }
 
     /// Runs one stage; `detail` turns its result into what the closing line says.
@@ -113,7 +113,7 @@ public final class Progress: Sendable {
             }
             return text
         }
-        if let text { writeStandardError("\r\u{1B}[K" + text) }
+        if let text { writeToTerminal("\r\u{1B}[K" + text) }
     }
 
     private func clearBar() {
@@ -121,7 +121,7 @@ public final class Progress: Sendable {
             defer { stage.barIsVisible = false }
             return stage.barIsVisible
         }
-        if wasVisible { writeStandardError("\r\u{1B}[K") }
+        if wasVisible { writeToTerminal("\r\u{1B}[K") }
     }
 }
 

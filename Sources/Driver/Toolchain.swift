@@ -123,7 +123,7 @@ struct Toolchain: Sendable {
     ) throws(Diagnostic) {
         let name = lastPathComponent(source)
         let arguments = [compiler] + compileFlags + (level?.allFlags ?? []) + include.map { "-I\($0)" } + ["-c", source, "-o", object]
-        progress.verbose(arguments.joined(separator: " "))
+        progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: object + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
         guard result.status == 0 else {
@@ -134,7 +134,7 @@ struct Toolchain: Sendable {
     /// Links `objects` to `executable`.
     func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
         let arguments = [compiler] + mode.flags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
-        progress.verbose(arguments.joined(separator: " "))
+        progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
         guard result.status == 0 else {

@@ -1,3 +1,5 @@
+import Support
+
 extension Operation: CustomStringConvertible {
     /// `%name = mnemonic %a, @w, bias @b {attribute = value} : type`, without result and type where there are none:
     /// `cache_store &c, %x as name`.
@@ -67,14 +69,14 @@ public func isNameByte(_ byte: UInt8) -> Bool {
 /// A name as the text writes it: as it is, or quoted when it holds other characters.
 public func spelled(_ name: String) -> String { !name.isEmpty && name.utf8.allSatisfy(isNameByte) ? name : doubleQuoted(name) }
 
-/// A name in double quotes, with backslash, quote and control characters escaped as `\\`, `\"` and `\u{hex}`.
-func doubleQuoted(_ text: String) -> String {
+/// A name in double quotes, with backslash, quote and unprintable characters escaped as `\\`, `\"` and `\u{hex}`.
+public func doubleQuoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
         switch scalar {
         case "\\": result += "\\\\"
         case "\"": result += "\\\""
-        case _ where scalar.value < 0x20 || scalar.value == 0x7F: result += "\\u{\(String(scalar.value, radix: 16))}"
+        case _ where isUnprintable(scalar): result += "\\u{\(String(scalar.value, radix: 16))}"
         default: result.unicodeScalars.append(scalar)
         }
     }

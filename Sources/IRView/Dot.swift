@@ -1,5 +1,6 @@
 import IR
 import OrderedCollections
+import Support
 
 /// A block of operations whose names share a prefix, as a tree over an operation list.
 struct Block {
@@ -131,6 +132,7 @@ private func dotQuoted(_ text: String) -> String {
         case "\"": result += "\\\""
         case "\\": result += "\\\\"
         case "\n": result += "\\n"
+        case _ where isUnprintable(scalar): result += escapingControls(String(scalar)).replacing("\\", with: "\\\\")
         default: result.unicodeScalars.append(scalar)
         }
     }

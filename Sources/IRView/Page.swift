@@ -14,7 +14,7 @@ public func page(_ stages: [StageRecord], model: String, context: Int?, sequence
     return pageFile(named: "page.html")
         .replacing("/* page.css */", with: pageFile(named: "page.css"))
         .replacing("/* page.js */", with: ["tree.js", "diff.js", "page.js", "selftest.js"].map(pageFile).joined(separator: "\n"))
-        .replacing("<!-- title -->", with: escaped(model))
+        .replacing("<!-- title -->", with: escaped(escapingControls(model)))
         .replacing("/* data */", with: json)
 }
 
@@ -121,7 +121,7 @@ private struct PageData {
         if let index = weights[name]?[weight] { return index }
         let definition: [String] =
             switch weight.definition {
-            case .source(let source): ["source \"\(source.name)\" \(source.type)"]
+            case .source(let source): ["source \(doubleQuoted(source.name)) \(source.type)"]
             case .folded(let operations): operations.map(\.description)
             }
         weightRows.append(

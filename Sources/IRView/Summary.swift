@@ -19,6 +19,7 @@ extension Plan {
 
 /// A table in Markdown whose columns stand straight as text too. The first column is text, the others are numbers.
 public func markdownTable(_ header: [String], _ rows: [[String]]) -> String {
+    let rows = rows.map { $0.map(escapingControls) }
     let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
     func line(_ cells: [String]) -> String {
         let cells = cells.enumerated().map { column, cell in

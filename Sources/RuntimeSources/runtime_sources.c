@@ -302,6 +302,12 @@ static const unsigned char perplexity_c[] = {
 static const unsigned char perplexity_h[] = {
 #embed "../../Runtime/perplexity.h"
 };
+static const unsigned char printable_c[] = {
+#embed "../../Runtime/printable.c"
+};
+static const unsigned char printable_h[] = {
+#embed "../../Runtime/printable.h"
+};
 static const unsigned char profile_c[] = {
 #embed "../../Runtime/profile.c"
 };
@@ -467,6 +473,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("pack/include/packed_layout.h", pack_include_packed_layout_h),
     ENTRY("perplexity.c", perplexity_c),
     ENTRY("perplexity.h", perplexity_h),
+    ENTRY("printable.c", printable_c),
+    ENTRY("printable.h", printable_h),
     ENTRY("profile.c", profile_c),
     ENTRY("profile.h", profile_h),
     ENTRY("prompt.c", prompt_c),

@@ -16,7 +16,7 @@ blas=aarch64-linux-gnu/openblas-openmp
 cc="aarch64-linux-gnu-gcc -std=gnu11 -Wall -Wextra -Werror -fopenmp -I$runtime"
 fail() { cat "$work/log"; echo "$1 on ARM: 0 passed, 1 failed"; status=1; }
 
-sources="$runtime/error.c $runtime/profile.c $runtime/sampler.c $runtime/threads.c $runtime/pack/*.c"
+sources="$runtime/error.c $runtime/printable.c $runtime/profile.c $runtime/sampler.c $runtime/threads.c $runtime/pack/*.c"
 for source in $sources "$runtime"/kernels/*.c; do
   flags=
   if grep -q '<cblas.h>' "$source"; then

@@ -11,7 +11,7 @@ build=${1:-$(mktemp -d)}
 mkdir -p "$build"
 cc="${CC:-cc} -std=gnu11 -Wall -Wextra -Werror ${CFLAGS:--O2} -fopenmp"
 libraries="${LDFLAGS:-} -lwebpdemux -lwebp -ljpeg -lpng -lz -lm"
-core="$runtime/tokenizer.c $runtime/tokenizer_encode.c $runtime/tokenizer_split.c $runtime/output.c $runtime/error.c"
+core="$runtime/tokenizer.c $runtime/tokenizer_encode.c $runtime/tokenizer_split.c $runtime/output.c $runtime/error.c $runtime/printable.c"
 program="$core $runtime/prompt.c $runtime/sampler.c $runtime/options.c $runtime/threads.c $runtime/attachment.c $runtime/integrity.c $runtime/pack/checksum.c
   $runtime/levels.c $runtime/run.c $runtime/steps.c $runtime/bench.c $runtime/ceiling.c $runtime/tensors.c $runtime/cgroup.c $runtime/memory.c
   $runtime/perplexity.c $runtime/profile.c

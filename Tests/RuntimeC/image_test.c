@@ -1,4 +1,4 @@
-// gcc -std=gnu11 -O2 -Wall -Wextra -fopenmp -I Runtime Tests/RuntimeC/image_test.c Runtime/image*.c Runtime/error.c -ljpeg -lpng -lwebpdemux -lwebp -lz -lm -o /tmp/image_test && /tmp/image_test
+// gcc -std=gnu11 -O2 -Wall -Wextra -fopenmp -I Runtime Tests/RuntimeC/image_test.c Runtime/image*.c Runtime/error.c Runtime/printable.c -ljpeg -lpng -lwebpdemux -lwebp -lz -lm -o /tmp/image_test && /tmp/image_test
 // Reading, resizing and normalising of images against what Pillow gives (image_golden/, written by image_golden.py), and
 // every way to damage a file. An argument names the golden folder if it has moved since compilation.
 #include "image.h"
