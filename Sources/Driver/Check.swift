@@ -1,5 +1,5 @@
 import Checkpoint
-import Glibc
+import Foundation
 import IR
 import IRView
 import Passes
@@ -92,7 +92,7 @@ struct Check {
         let module = try front.run { _ throws(Diagnostic) in true }
         if let golden = options.golden {
             for name in ["tokens", "image"] where fileKind(joinedPath(dump, name + ".npy")) == .regular {
-                guard try NumPyFile(joinedPath(dump, name + ".npy")) == NumPyFile(joinedPath(golden, name + ".npy")) else {
+                guard try NumPyFile(joinedPath(dump, name + ".npy")).values == NumPyFile(joinedPath(golden, name + ".npy")).values else {
                     throw .error("the golden run had other \(name)", at: .file(golden), expected: "the same prompt and image")
                 }
             }
@@ -101,7 +101,7 @@ struct Check {
                 if fileKind(other) == .regular { try compare(name, with: NumPyFile(other), in: dump) }
             }
         } else {
-            try evaluate(module, front.checkpoint, dump, until: options.until)
+            try evaluate(module, front, dump, options)
         }
         guard !gaps.isEmpty else {
             throw .error("the program and the model have no tensor in common", at: .file(options.binary), expected: "a program of this model")
@@ -142,9 +142,9 @@ struct Check {
 
     // MARK: - the reference
 
-    private mutating func evaluate(_ module: Module, _ checkpoint: Checkpoint, _ dump: String, until: String?) throws(Diagnostic) {
-        let sources = try checkpoint.sourceEntries()
-        let module = try module.truncated(after: until)
+    private mutating func evaluate(_ module: Module, _ front: FrontEnd, _ dump: String, _ options: CheckOptions) throws(Diagnostic) {
+        let sources = try front.checkpoint.sourceEntries()
+        let module = try module.truncated(after: options.until)
         var evaluator = Evaluator(module) { source throws(Diagnostic) in
             guard let entry = sources[source.name] else { throw .error("the checkpoint has no tensor \(quoted(source.name))") }
             return entry.floats()
@@ -161,14 +161,17 @@ struct Check {
         let image = joinedPath(dump, "image.npy")
         if fileKind(image) == .regular, let vision = module.function(named: "vision") {
             let shape = vision.parameters[0].type.fixedShape ?? []
-            let pixels = try NumPyFile(image).values.map { UInt8($0) }
-            guard pixels.count == shape.reduce(1, *) else { throw .error("the program's image is not the model's", expected: "\(vision.parameters[0].type)") }
+            let pixels = try NumPyFile(image).integers(of: UInt8.self)
+            guard pixels.count == shape.reduce(1, *) else { throw .error("the program's image is not the model's", at: .file(options.binary), expected: "\(vision.parameters[0].type)") }
             let taps = try evaluator.call("vision", [Tensor(shape: shape, pixels)])
             if module.function(named: "project") != nil { rows = try evaluator.call("project", taps)[0].float32 ?? [] }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
         }
         guard let prefill = module.function(named: "prefill") else { return }
-        let tokens = try NumPyFile(joinedPath(dump, "tokens.npy")).values.map { Int32($0) }
+        let tokens = try NumPyFile(joinedPath(dump, "tokens.npy")).integers(of: Int32.self)
+        guard 1...front.context ~= tokens.count else {
+            throw .error("the program's prompt has \(tokens.count) tokens", at: .file(options.binary), expected: "1 to \(front.context), the context")
+        }
         var arguments = [Tensor(shape: [tokens.count], tokens)]
         if prefill.parameters.count > 1, let shape = prefill.parameters[1].type.fixedShape {
             let count = shape.reduce(1, *)
@@ -209,11 +212,7 @@ struct Check {
 /// Three significant digits: `0.0123`, `4.56e-07`.
 func figure(_ value: Double) -> String {
     guard value.isFinite, value > 0 else { return value == 0 ? "0" : "inf" }
-    var exponent = Int(log10(value).rounded(.down))
-    var digits = Int((value / pow(10, Double(exponent - 2))).rounded())
-    if digits == 1000 { (digits, exponent) = (100, exponent + 1) }
-    let rest = digits % 100 < 10 ? "0\(digits % 100)" : "\(digits % 100)"
-    return "\(digits / 100).\(rest)e\(exponent < 0 ? "-" : "+")\(abs(exponent) < 10 ? "0" : "")\(abs(exponent))"
+    return String(format: "%.2e", value)
 }
 
 extension Module {

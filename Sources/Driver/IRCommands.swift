@@ -137,7 +137,7 @@ extension Lmmc {
         var chosen: [Pass] = []
         for name in names where !(names.count == 1 && name.isEmpty) { chosen.append(try Pipeline.pass(named: String(name))) }
         _ = try options.chosen(from: chosen)
-        let bytes = file == "-" ? try readStandardInput() : try readFile(file, limit: 1 << 30)
+        let bytes = file == "-" ? try readStandardInput(limit: textLimit) : try readFile(file, limit: textLimit)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw .error("the text is not UTF-8", at: .file(file), expected: "IR text")
         }
@@ -150,7 +150,9 @@ extension Lmmc {
     }
 }
 
-private func readStandardInput() throws(Diagnostic) -> [UInt8] {
+private let textLimit = 1 << 30
+
+private func readStandardInput(limit: Int) throws(Diagnostic) -> [UInt8] {
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 1 << 16)
     while true {
@@ -159,5 +161,8 @@ private func readStandardInput() throws(Diagnostic) -> [UInt8] {
         guard got >= 0 else { throw .system("read", path: "standard input", code: errno) }
         guard got > 0 else { return bytes }
         bytes += block[..<got]
+        guard bytes.count <= limit else {
+            throw .error("the text is too long", at: .file("standard input"), expected: "at most \(byteCountText(UInt64(limit)))")
+        }
     }
 }

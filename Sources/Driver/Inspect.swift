@@ -29,7 +29,10 @@ public struct InspectOptions: Sendable {
 extension Lmmc {
     /// `lmmc inspect`: what a checkpoint is, what its binary takes and does, and what that means for a box.
     public static func inspect(_ options: InspectOptions) throws(Diagnostic) {
-        guard options.textTokens > 0 else { throw .usage("\(options.textTokens) tokens", at: .option("--text-tokens"), expected: "at least 1") }
+        // Positions are 32-bit numbers in a program.
+        guard 1...Int(Int32.max) ~= options.textTokens else {
+            throw .usage("\(options.textTokens) tokens", at: .option("--text-tokens"), expected: "1 to \(Int32.max)")
+        }
         try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
             let inspection = try Inspection(front: front, options)
             try writeStandardOutput(options.json ? inspection.json.text(indent: 0) + "\n" : inspection.text)

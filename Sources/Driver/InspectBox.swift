@@ -38,7 +38,7 @@ public struct Box: Sendable {
     private static func quantity(_ text: String, units: [String], option: String, expected: String) throws(Diagnostic) -> Double {
         let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
         var rest = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
-        guard let number = Double(digits), number > 0, let unit = units.first(where: { rest.hasSuffix($0.lowercased()) }) else {
+        guard let number = Double(digits), number > 0, number.isFinite, let unit = units.first(where: { rest.hasSuffix($0.lowercased()) }) else {
             throw .usage("\(quoted(text)) is no such quantity", at: .option(option), expected: expected)
         }
         rest.removeLast(unit.count)
@@ -108,16 +108,16 @@ struct BoxEstimate {
             if least > 0 { largestContext = least }
         }
         guard let bandwidth = box.bandwidth, let compute = box.compute else { return }
-        func seconds(_ flops: Int, _ bytes: Int) -> Double { max(Double(flops) / compute, Double(bytes) / bandwidth) }
+        func seconds(_ flops: Double, _ bytes: Double) -> Double { max(flops / compute, bytes / bandwidth) }
         let prompt = costs.visionTokens + costs.textTokens
         let chunks = (prompt + chunk - 1) / chunk
-        var first = seconds(
-            costs.prefillVision + costs.prefillText,
-            chunks * (precision.readBytes["prefill"] ?? 0) + prompt * precision.cacheBytesPerPosition)
+        let cache = Double(prompt) * Double(precision.cacheBytesPerPosition)
+        func read(_ function: String) -> Double { Double(precision.readBytes[function] ?? 0) }
+        var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read("prefill") + cache)
         if costs.visionTokens > 0 {
-            first += seconds(costs.vision, precision.readBytes["vision"] ?? 0) + seconds(costs.projector, precision.readBytes["project"] ?? 0)
+            first += seconds(Double(costs.vision), read("vision")) + seconds(Double(costs.projector), read("project"))
         }
         timeToFirstToken = first
-        tokensPerSecond = 1 / seconds(costs.decode, (precision.readBytes["decode"] ?? 0) + prompt * precision.cacheBytesPerPosition)
+        tokensPerSecond = 1 / seconds(Double(costs.decode), read("decode") + cache)
     }
 }

@@ -1,4 +1,5 @@
 import Checkpoint
+import Support
 
 /// The figures of the paper that follow by counting: decoder work for the vision tokens of each fusion, and the parameters of the parts.
 struct PaperFigures {
@@ -24,13 +25,13 @@ struct PaperFigures {
 
     init(_ vision: VisionConfiguration, _ fusion: FusionConfiguration, _ decoder: DecoderConfiguration) {
         rows = Self.choices.filter { vision.grid % $0.0 == 0 }.map { kernel, tokensPerWindow in
-            let tokens = (vision.grid / kernel) * (vision.grid / kernel) * tokensPerWindow
+            let tokens = Self.product(vision.grid / kernel, vision.grid / kernel, tokensPerWindow)
             return Row(kernel: kernel, tokensPerWindow: tokensPerWindow, tokens: tokens, flops: Self.flops(decoder, tokens: tokens))
         }
         func part(_ name: String, _ layers: [ProjectionLayer]) -> Part? {
             if layers.isEmpty { return nil }
-            let weights = layers.reduce(0) { $0 + $1.inputChannels * $1.outputChannels * $1.kernel * $1.kernel }
-            return Part(name: name, weights: weights, withBiases: weights + layers.reduce(0) { $0 + $1.outputChannels })
+            let weights = Self.sum(layers.map { Self.product($0.inputChannels, $0.outputChannels, $0.kernel, $0.kernel) })
+            return Part(name: name, weights: weights, withBiases: Self.sum([weights] + layers.map(\.outputChannels)))
         }
         let isSpatial = (fusion.kernel > 1 || fusion.windowConvolution != nil) && !fusion.averagesWindow
         parts = [
@@ -40,8 +41,12 @@ struct PaperFigures {
 
     /// As the paper counts: the linear layers without the head, and attention of every vision token to every one.
     static func flops(_ decoder: DecoderConfiguration, tokens: Int) -> Int {
-        let queries = decoder.headCount * decoder.headSize, keys = decoder.keyValueHeadCount * decoder.headSize
-        let layer = decoder.hiddenSize * (2 * queries + 2 * keys + 3 * decoder.intermediateSize)
-        return decoder.layerCount * (2 * layer * tokens + 4 * tokens * tokens * queries)
+        let queries = product(decoder.headCount, decoder.headSize), keys = product(decoder.keyValueHeadCount, decoder.headSize)
+        let layer = product(decoder.hiddenSize, sum([product(2, queries), product(2, keys), product(3, decoder.intermediateSize)]))
+        return product(decoder.layerCount, sum([product(2, layer, tokens), product(4, tokens, tokens, queries)]))
     }
+
+    // Sizes are a file's: numbers past 2^63 - 1 stay there.
+    private static func product(_ factors: Int...) -> Int { checkedProduct(factors) ?? .max }
+    private static func sum(_ terms: [Int]) -> Int { checkedSum(terms) ?? .max }
 }

@@ -60,7 +60,9 @@ struct InspectionTables {
         return markdownTable(header, rows)
     }
 
+    /// With one decimal, or as a power of ten where the machine of the options is one that there is not.
     private func tenths(_ value: Double) -> String {
+        guard value < 1e15 else { return figure(value) }
         let scaled = Int((value * 10).rounded())
         return "\(scaled / 10).\(scaled % 10)"
     }

@@ -1,12 +1,15 @@
 import Support
 
 /// A C-order little-endian float32 array of a .npy file, format 1.0, as programs write it.
-struct NumPyFile: Equatable {
+struct NumPyFile {
     var values: [Float]
+    /// Named in errors
+    private let path: String
 
-    init(values: [Float]) { self.values = values }
+    init(values: [Float]) { (self.values, path) = (values, "") }
 
     init(_ path: String) throws(Diagnostic) {
+        self.path = path
         let bytes = try readFile(path, limit: 1 << 34)
         let length = bytes.count > 10 ? Int(bytes[8]) | Int(bytes[9]) << 8 : 0
         guard bytes.starts(with: [0x93] + Array("NUMPY".utf8) + [1, 0]), bytes.count >= 10 + length, (bytes.count - 10 - length) % 4 == 0,
@@ -17,5 +20,18 @@ struct NumPyFile: Equatable {
                 Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 10 + length + $0 * 4, as: UInt32.self)))
             }
         }
+    }
+
+    /// The values as integers of a type, which they must be.
+    func integers<Integer: FixedWidthInteger>(of type: Integer.Type) throws(Diagnostic) -> [Integer] {
+        var integers: [Integer] = []
+        integers.reserveCapacity(values.count)
+        for (index, value) in values.enumerated() {
+            guard let integer = Integer(exactly: value) else {
+                throw .error("element \(index) is \(value)", at: .file(path), expected: "an integer from \(Integer.min) to \(Integer.max)")
+            }
+            integers.append(integer)
+        }
+        return integers
     }
 }

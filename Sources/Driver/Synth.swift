@@ -14,7 +14,7 @@ extension Lmmc {
         }
         try checkOutput(target, isFolder: true)
         let shards = SynthShard.split(preset.tensors)
-        let bytes = shards.reduce(0) { $0 + $1.byteCount }
+        let bytes = shards.reduce(0) { $0 + $1.byteCount }  // `find` has seen that it fits
         try checkFreeSpace(for: target, bytes: bytes + 16 << 20)
         let progress = Progress(verbosity)
         let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")

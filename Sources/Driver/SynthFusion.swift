@@ -170,6 +170,9 @@ extension SynthPreset {
         if case .released = preset.fusion, preset.grid % 2 != 0 {
             throw .usage("a grid of \(preset.grid) x \(preset.grid) has no 2 x 2 windows", at: .option("--image-size"), expected: "an even grid")
         }
+        guard let elements = checkedSum(preset.tensors.map { checkedProduct($0.shape) ?? .max }), elements < 1 << 60 else {
+            throw .usage("the fusion takes more than 2^60 elements", at: .option("--taps"), expected: "fewer taps, or a smaller kernel")
+        }
         return preset
     }
 

@@ -39,16 +39,16 @@ extension Pipeline {
                 let users = uses.users[product.name], let v = shape(ofWeight: product, module, weightUses),
                 inner.biasIndex.map({ product.operands[$0].isWeight }) ?? true
             else { continue }
-            var outputs = 0
+            var widths: [Int] = []
             let second = users.filter { user in
                 let operation = function.operations[user]
                 guard case .matmul(let outer) = operation.op, operation.operands[0] == .value(product.name),
                     outer.biasIndex.map({ operation.operands[$0].isWeight }) ?? true, let w = shape(ofWeight: operation, module, weightUses)
                 else { return false }
-                outputs += w[0]
+                widths.append(w[0])
                 return true
             }
-            guard !second.isEmpty, second.count == users.count, let cost = checkedProduct(v[1], v[0], outputs), cost <= foldLimit,
+            guard !second.isEmpty, second.count == users.count, let outputs = checkedSum(widths), let cost = checkedProduct(v[1], v[0], outputs), cost <= foldLimit,
                 v[1] * outputs < v[0] * (v[1] + outputs)
             else { continue }
             return (first, second)

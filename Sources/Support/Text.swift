@@ -75,6 +75,8 @@ public func byteCountText(_ count: UInt64) -> String {
 
 /// The candidate nearest to `name` by edit distance, if any is near enough to be a slip of the hand.
 public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+    // No slip of the hand makes a name so long, and the distance takes the product of both lengths.
+    guard name.utf8.count <= 256 else { return nil }
     var best: (name: String, distance: Int)?
     for candidate in candidates {
         let allowed = max(1, min(name.count, candidate.count) / 3)

@@ -1,3 +1,4 @@
+import Foundation
 import IR
 import IRText
 import Testing
@@ -11,6 +12,26 @@ import Testing
         #expect(module.repeats(in: module.functions[0]) == [Repeat(start: 1, length: 3, prefixes: layers)])
         #expect(module.weightRepeats == [Repeat(start: 1, length: 2, prefixes: layers)])
         #expect(module.stateRepeats == [Repeat(start: 0, length: 1, prefixes: layers + ["decoder.layer2"])])
+    }
+
+    /// Whatever the numbers of a text are, every form of it can be shown. A trap ends the process of the tests.
+    @Test func strangeNumbers() throws {
+        let text = try IRViewTests.sample().description
+        let numbers = text.ranges(of: #/\d+/#)
+        var shown = 0
+        for range in numbers {
+            for value in ["0", "1", "9223372036854775807", "-9223372036854775808", "4611686018427387904", "1152921504606846976", "00000000000000000000001"] {
+                let mutated = text.replacingCharacters(in: range, with: value)
+                guard let module = try? parseModule(mutated, file: "m.ir") else { continue }
+                shown += 1
+                for form in [module.dot(), module.dot(collapseLayers: true), module.json(sequence: 1024), module.collapsedDescription] { #expect(!form.isEmpty) }
+            }
+        }
+        #expect(shown > 100, "\(shown)")
+        let names = ["-9223372036854775808", "9223372036854775807", "0"].map { "model.\($0).w" }
+        let weights = names.enumerated().map { "  weight @layer\($0 == 0 ? "9223372036854775807" : "\($0)").w : f32[2] = source \"\($1)\" f32[2]\n" }
+        let module = try parseModule("module \"m\" stage imported {\n\(weights.joined())}\n", file: "m.ir")
+        #expect(!module.collapsedDescription.isEmpty)
     }
 
     @Test func collapsedText() throws {

@@ -46,6 +46,9 @@ import Testing
         #expect(nearestName(to: "window", among: names) == nil)
         #expect(nearestName(to: "xyz", among: names) == nil)
         #expect(nearestName(to: "a", among: [String]()) == nil)
+        // The distance of two such texts would take hours.
+        let long = String(repeating: "kernel", count: 100_000)
+        #expect(nearestName(to: long, among: [long + "s"]) == nil)
     }
 
     @Test func systemErrors() {
