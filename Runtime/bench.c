@@ -50,7 +50,7 @@ static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
   lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
-  if (b->prompt->images > 0 && !lmmc_read_pictures(b->model, o, b->pictures, b->e)) return false;
+  if (!lmmc_read_pictures(b->model, o, b->pictures, b->prompt->images, b->e)) return false;
   if (o->image_count > 0) seconds[IMAGE] = lmmc_clock() - begin;
   else begin = lmmc_clock();
   for (int i = 0; i < b->prompt->images; i++)

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE  // memmem
 #include "prompt.h"
 
 #include <inttypes.h>
@@ -37,37 +38,51 @@ static bool image(builder *b) {
   return true;
 }
 
-static bool is_place(const lmmc_model *model, const char *text, size_t bytes) {
-  return model->vision_tokens > 0 && bytes >= sizeof PLACE - 1 && memcmp(text, PLACE, sizeof PLACE - 1) == 0;
+// Bytes before the first place of `text`, `bytes` where there is none.
+static size_t before_place(const lmmc_model *model, const char *text, size_t bytes) {
+  const char *place = model->vision_tokens > 0 && bytes > 0 ? memmem(text, bytes, PLACE, sizeof PLACE - 1) : NULL;
+  return place ? (size_t)(place - text) : bytes;
+}
+
+// Bytes up to behind the first place of `text`, all where there is none.
+static size_t behind_place(const lmmc_model *model, const char *text, size_t bytes) {
+  size_t before = before_place(model, text, bytes);
+  return before < bytes ? before + sizeof PLACE - 1 : bytes;
 }
 
 static int64_t count_places(const lmmc_model *model, const char *text, size_t bytes) {
   int64_t count = 0;
-  for (size_t i = 0; i < bytes; i++)
-    if (is_place(model, text + i, bytes - i)) {
-      count++;
-      i += sizeof PLACE - 2;
-    }
+  for (size_t i = 0; before_place(model, text + i, bytes - i) < bytes - i; i += behind_place(model, text + i, bytes - i)) count++;
   return count;
 }
 
-// Adds text; its places become images, and with `special` its special tokens ids.
-static bool add(builder *b, const char *text, size_t bytes, bool special) {
+// Adds text without places; with `special` its special tokens become ids.
+static bool add_text(builder *b, const char *text, size_t bytes, bool special) {
   size_t from = 0, length;
   bool done = true;
-  for (size_t i = 0; done && i < bytes; i += length) {
+  for (size_t i = 0; special && done && i < bytes; i += length) {
     int32_t id = 0;
-    bool place = is_place(b->model, text + i, bytes - i);
-    length = place ? sizeof PLACE - 1 : special ? lmmc_tokenizer_special(b->tokenizer, text + i, bytes - i, &id) : 0;
+    length = lmmc_tokenizer_special(b->tokenizer, text + i, bytes - i, &id);
     if (id >= b->model->vocabulary) length = 0;  // files do list added tokens that the model has no row for
     if (length == 0) {
       length = 1;
       continue;
     }
-    done = lmmc_text_append(&b->piece, text + from, i - from, b->e) && (place ? image(b) : flush(b) && token(b, id));
+    done = lmmc_text_append(&b->piece, text + from, i - from, b->e) && flush(b) && token(b, id);
     from = i + length;
   }
   return done && lmmc_text_append(&b->piece, text + from, bytes - from, b->e);
+}
+
+// Adds text; its places become images before anything else is read, so that no token takes one away.
+static bool add(builder *b, const char *text, size_t bytes, bool special) {
+  bool done = true;
+  for (size_t i = 0, behind; done && i < bytes; i += behind) {
+    size_t before = before_place(b->model, text + i, bytes - i);
+    behind = behind_place(b->model, text + i, bytes - i);
+    done = add_text(b, text + i, before, special) && (before == behind || image(b));
+  }
+  return done;
 }
 
 static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t bytes) {
@@ -75,7 +90,7 @@ static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t
   if (!m->adds_bos) return true;
   int32_t id;
   const char *first = raw ? text : missing ? m->prompt.before : m->prompt.alone;
-  size_t length = raw ? bytes : strlen(first);
+  size_t length = before_place(m, first, raw ? bytes : strlen(first));
   if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
   b->has_bos = true;
   return token(b, m->bos);
@@ -142,6 +157,10 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
     return lmmc_fail(e, 1,
                      "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
                      p->tokens.count, p->images * model->vision_tokens, model->context);
+  // Memory is taken for the places that were made, and filled with the images that were given.
+  if (p->images != images)
+    return lmmc_fail(e, 2, "the prompt has %" PRId32 " '<image>' place%s for %d image%s, this program's template writes them by itself",
+                     p->images, p->images == 1 ? "" : "s", images, images == 1 ? "" : "s");
   if (p->tokens.count == 0) return lmmc_fail(e, 2, "the prompt is empty, at least one token is needed");
   return true;
 }

@@ -79,9 +79,8 @@ static bool close_dump(run *r) {
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
-  if (count == 0) return true;
-  if (!(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model)))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
-  bool done = lmmc_read_pictures(r->model, r->options, r->pictures, r->e);
+  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model)))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
+  bool done = lmmc_read_pictures(r->model, r->options, r->pictures, count, r->e);
   r->preprocess = lmmc_clock() - begin;
   return done;
 }

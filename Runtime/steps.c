@@ -33,8 +33,10 @@ static void paint(uint8_t *picture, int size) {
   }
 }
 
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, lmmc_error *e) {
-  if (options->image_count == 0) paint(pictures, model->preprocess.size);
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e) {
+  if (count != lmmc_image_count(model, options))
+    return lmmc_fail(e, 1, "the prompt has places for %d images, and %d are given", count, lmmc_image_count(model, options));
+  if (count > 0 && options->image_count == 0) paint(pictures, model->preprocess.size);
   for (int i = 0; i < options->image_count; i++) {
     lmmc_image image;
     if (!lmmc_image_read(options->images[i], &image, e)) return false;

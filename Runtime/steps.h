@@ -16,9 +16,9 @@ extern const char *const lmmc_question;
 // image nor prompt.
 int lmmc_image_count(const lmmc_model *model, const lmmc_options *options);
 
-// Reads all of `--image`, or paints the image that is built in, into `pictures` u8 [images, S, S, 3]: a bad file is known before the
-// first goes through the tower.
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, lmmc_error *e);
+// Reads all of `--image`, or paints the image that is built in, into `pictures` u8 [count, S, S, 3]: a bad file is known before the
+// first goes through the tower. Code 1 when the options have another number of images.
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e);
 
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
 const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,

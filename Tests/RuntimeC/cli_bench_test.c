@@ -40,6 +40,9 @@ int main(int argc, char **argv) {
   CHECK(number(v, "visual_tokens") == FAKE_VISION_TOKENS && number(v, "decoded_tokens") == 4 && number(v, "runs") == 3, "%s", "");
   CHECK(number(json_get(v, "preprocess"), "min") > 0 && number(json_get(v, "project"), "min") > 0, "%s", "");
 
+  v = parse(run(program, "--bench", "--json", "--raw-prompt", "x<image>x<image>", "--image", image, "--image", image, "--max-tokens", "1", "--runs", "1"));
+  CHECK(number(v, "visual_tokens") == 2 * FAKE_VISION_TOKENS, "%s", "");
+
   v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--prompt-tokens", "60"));
   CHECK(number(v, "visual_tokens") == 0 && number(v, "prompt_tokens") == 60 && number(v, "decoded_tokens") == 32 && number(v, "runs") == 5, "%s", "");
   CHECK(number(json_get(v, "vision"), "max") == 0 && number(json_get(v, "preprocess"), "max") == 0, "%s", "");

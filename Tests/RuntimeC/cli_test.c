@@ -154,6 +154,10 @@ static void answers(void) {
   check_answer(run(program, "--image", images[0], "--image", images[1], "--image", images[2], "--raw-prompt", "<image>12345<image><image>", "--json", "--max-tokens", "9"), &x);
   x = simulate("hi", false, 2, 5);
   check_answer(run(program, "--image", images[0], "--image", images[1], "--prompt", "hi", "--json", "--max-tokens", "5"), &x);
+  // A special token 'x<image>' takes no place away.
+  x = simulate("x<image> x<image>", true, 2, 9);
+  CHECK(x.visual_tokens == 2 * FAKE_VISION_TOKENS, "%d", x.visual_tokens);
+  check_answer(run(program, "--image", images[0], "--image", images[1], "--raw-prompt", "x<image> x<image>", "--json", "--max-tokens", "9"), &x);
   // A full context: the token after its last position needs no place in it. BOS and the prefix stand before the lines.
   for (int lines = FAKE_CONTEXT - 4; lines <= FAKE_CONTEXT - 2; lines++) {
     char text[FAKE_CONTEXT] = {0};

@@ -85,7 +85,7 @@ static void golden(const char *folder) {
 
 enum { UNK, BOS, EOS, EOT, START, END, SPACE, FIRST };  // FIRST + c - 32: the character c
 
-static lmmc_text characters(void) {
+static lmmc_text characters(const blob_piece *more, uint32_t count) {
   static char text[96];
   static blob_piece pieces[FIRST + 96] = {{"<unk>", 5, 0, 2}, {"<s>", 3, 0, 3}, {"</s>", 4, 0, 3}, {"<|eot_id|>", 10, 0, 3},
                                           {"<|start_header_id|>", 19, 0, 3}, {"<|end_header_id|>", 17, 0, 3}, {"\xE2\x96\x81", 3, 0, 1}};
@@ -93,7 +93,9 @@ static lmmc_text characters(void) {
     text[i] = i == 95 ? '\n' : (char)(i + 32);
     pieces[FIRST + i] = (blob_piece){&text[i], 1, 0, 1};
   }
-  return tokenizer_blob(pieces, FIRST + 96, LMMC_TOKENIZER_DUMMY_PREFIX, &(blob_piece){"<|begin_of_text|>", 17, 0, 0}, 1);
+  blob_piece added[16] = {{"<|begin_of_text|>", 17, 0, LMMC_CONTROL}};
+  for (uint32_t i = 0; i < count; i++) added[1 + i] = more[i];
+  return tokenizer_blob(pieces, FIRST + 96, LMMC_TOKENIZER_DUMMY_PREFIX, added, 1 + count);
 }
 
 static const char *spell(const lmmc_prompt *p) {
@@ -182,6 +184,15 @@ static void rules(void) {
   rule(VICUNA, true, 1, "Hi", 2, "the prompt has 0 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'");
   rule(VICUNA, true, 1, "<image><image>", 2, "the prompt has 2 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'");
   rule(VICUNA, false, 0, "<image>", 2, "the prompt has 1 '<image>' place for 0 images, more places than '--image' fills");
+  // a template that writes a place where none is asked for
+  parts = (lmmc_template){.alone = "<image>", .before = "", .image = "<image>", .between = "", .after = ""};
+#define BY_ITSELF "this program's template writes them by itself"
+  rule(parts, false, 0, "x", 2, "the prompt has 1 '<image>' place for 0 images, " BY_ITSELF);
+  rule(parts, false, 1, "x", 0, "<s>[0]^x");
+  rule(parts, false, 1, "<image>x", 2, "the prompt has 2 '<image>' places for 1 image, " BY_ITSELF);
+  parts.alone = "", parts.after = "<image>";
+  rule(parts, false, 0, "x", 2, "the prompt has 1 '<image>' place for 0 images, " BY_ITSELF);
+  rule(parts, false, 1, "x", 2, "the prompt has 2 '<image>' places for 1 image, " BY_ITSELF);
   rule(VICUNA, false, 4, "x", 1, "4 images are too many, this program was compiled for at most 3");
   // a program that begins Llama-3's way has its BOS in the template
   model.bos = FIRST + 96;
@@ -210,6 +221,43 @@ static void rules(void) {
   rule(NONE, false, 1, "a", 2, "this program has no vision tower, '--image' must be left out");
 }
 
+// Special tokens, and added words where there are some, that overlap with a place in every way: a place is always an image.
+static void overlaps(void) {
+  static const char *const specials[] = {"x<image>", "<image>y", "<image>", "x<image>y", "<ima", "<image", "image>", "ge>", "><", ">x<", "<image><image>", "x<", "<s><image>"};
+  static const char *const texts[] = {"x<image>", "<image>y", "x<image>y", "<image>", "<ima<image>ge>", "<image<image>", "<image><image>", "x<image><image>y",
+                                      "<image>x<image>", "<<image>>", "<s><image>", "<s><image>x<image>", "a x<image>y b", "</s><image></s>"};
+  enum { SPECIALS = sizeof specials / sizeof *specials, TEXTS = sizeof texts / sizeof *texts };
+  static const lmmc_template templates[] = {TEMPLATE_NONE, TEMPLATE_VICUNA_V1,
+                                            {.alone = "x", .before = "x", .image = "x<image>y", .between = "<ima", .after = "ge>"},
+                                            {.alone = "<", .before = "<image", .image = "<image>", .between = "<image", .after = ">"}};
+  for (unsigned mask = 0; mask < 1u << SPECIALS; mask = mask < 16 ? mask + 1 : mask * 3 / 2) {
+    blob_piece added[SPECIALS];
+    uint32_t count = 0;
+    for (unsigned i = 0; i < SPECIALS; i++)
+      if (mask >> i & 1) added[count++] = (blob_piece){specials[i], strlen(specials[i]), 0, LMMC_CONTROL};
+    lmmc_text blob = characters(added, count);
+    lmmc_error e = {0};
+    CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+    model.vocabulary = (int32_t)tokenizer.pieces + 1 + (int32_t)count;
+    for (int t = 0; t < TEXTS; t++)
+      for (int k = 0; k < 8; k++)
+        for (int given = 0; given <= model.max_images; given++) {
+          bool raw = k >= 4;
+          int places = 0;
+          for (const char *at = texts[t]; (at = strstr(at, "<image>")); at += 7) places++;
+          model.prompt = templates[k % 4];
+          lmmc_prompt p = {0};
+          bool done = lmmc_prompt_build(&p, &model, &tokenizer, texts[t], strlen(texts[t]), raw, given, &e);
+          CHECK(done == (raw ? places == given : places <= given), "'%s' with %d images: %s", texts[t], given, e.message);
+          int64_t rows = 0;
+          for (size_t i = 0; i < p.tokens.count; i++) rows += p.tokens.values[i] < 0;
+          if (done) CHECK(p.images == given && rows == (int64_t)given * model.vision_tokens, "'%s': %d places for %d images", texts[t], p.images, given);
+          lmmc_prompt_free(&p);
+        }
+    lmmc_text_free(&blob);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "usage: prompt_test GOLDEN\n"), 2;
   char path[4096];
@@ -221,11 +269,13 @@ int main(int argc, char **argv) {
   golden(argv[1]);
   lmmc_text_free(&blob);
 
-  blob = characters();
+  blob = characters(NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   model.vision_tokens = 3;
   model.max_images = 3;
   rules();
   lmmc_text_free(&blob);
+  model.vision_tokens = model.max_images = 3;
+  overlaps();
   return check_report();
 }
