@@ -38,6 +38,24 @@ public struct TensorEntry: Sendable, Equatable {
         }
     }
 
+    /// The same; throws for a NaN or an infinity, naming the element. That of a quantised type has it from its block's scales.
+    public func readFinite(_ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) throws(Diagnostic) {
+        // Parts that are looked at while they are in the first cache, whole blocks of a quantised type.
+        let part = 4096
+        var first = elements.lowerBound
+        while first < elements.upperBound {
+            let end = min((first / part + 1) * part, elements.upperBound)
+            let values = UnsafeMutableBufferPointer(rebasing: destination[first - elements.lowerBound..<end - elements.lowerBound])
+            readFloats(first..<end, into: values)
+            if let place = firstNotFinite(UnsafeBufferPointer(values)) {
+                throw .error(
+                    notFiniteName(values[place]) ?? "", at: .element(elementPlace(first + place, in: shape), of: sourceName, file: file.path),
+                    expected: "finite numbers")
+            }
+            first = end
+        }
+    }
+
     /// `bytes` are the blocks that hold `elements`, of which the first and the last may be needed in part.
     private func dequantizeBlocks(_ bytes: UnsafeRawBufferPointer, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
         guard let start = bytes.baseAddress, let out = destination.baseAddress else { return }

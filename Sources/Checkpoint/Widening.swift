@@ -1,5 +1,12 @@
 import Widen
 
+/// The index of the first NaN or infinity.
+public func firstNotFinite(_ values: UnsafeBufferPointer<Float>) -> Int? {
+    guard let start = values.baseAddress else { return nil }
+    let index = lmmc_first_not_finite(values.count, start)
+    return index < values.count ? index : nil
+}
+
 /// The floats of an unquantised type that little-endian `source` holds, exactly; at least `destination.count` of them, at any alignment.
 func widen(_ source: UnsafeRawBufferPointer, _ type: ElementType, into destination: UnsafeMutableBufferPointer<Float>) {
     let source = UnsafeRawBufferPointer(rebasing: source[..<(destination.count * type.blockBytes)])

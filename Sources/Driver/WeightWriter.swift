@@ -28,7 +28,7 @@ struct WeightWriter: Sendable {
                 guard let entry = sources[source.name] else {
                     throw .error("the checkpoint has no tensor \(quoted(source.name))", at: .operation("@\(weight.name)"))
                 }
-                entry.readFloats(range, into: buffer)
+                try entry.readFinite(range, into: buffer)
                 entry.release(range)
             }
             if let (source, type) = packing(of: weight.name) {
@@ -43,6 +43,9 @@ struct WeightWriter: Sendable {
                 return
             }
             try evaluator.forEachBlock(of: weight.name, maximumBytes: Self.bufferBytes) { (first, values) throws(Diagnostic) in
+                if let place = firstNotFinite(values) {
+                    throw refusal(weight.name, values[place], at: first + place, expected: "finite numbers")
+                }
                 guard (first + values.count) * 4 <= weight.byteCount else {
                     throw .error("weight '@\(weight.name)' has more elements than its \(weight.byteCount) bytes hold")
                 }

@@ -5,6 +5,8 @@ public enum Site: Sendable, Equatable {
     case byte(file: String, offset: UInt64)
     /// A tensor by the name its file gives it.
     case tensor(String, file: String?)
+    /// A place in a tensor, as `elementPlace` has it.
+    case element(String, of: String, file: String)
     /// A command-line option with its dashes.
     case option(String)
     /// `line` and `column` count from 1.
@@ -18,6 +20,7 @@ public enum Site: Sendable, Equatable {
         case .byte(let file, let offset): "byte \(offset) of file \(quoted(file))"
         case .tensor(let name, nil): "tensor \(quoted(name))"
         case .tensor(let name, let file?): "tensor \(quoted(name)) of file \(quoted(file))"
+        case .element(let place, let name, let file): "tensor \(quoted(name)) \(place) of file \(quoted(file))"
         case .option(let name): "option \(quoted(name))"
         case .line(let file, let line, let column): "line \(line), column \(column) of file \(quoted(file))"
         case .operation(let name): "operation \(quoted(name))"

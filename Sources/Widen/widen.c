@@ -51,6 +51,30 @@ void lmmc_widen_f16(size_t count, const void *source, float *out) {
 void lmmc_widen_f16(size_t count, const void *source, float *out) { plain_f16(count, source, out); }
 #endif
 
+static inline uint32_t is_not_finite(const float *x) {
+  uint32_t bits;
+  memcpy(&bits, x, sizeof bits);
+  return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
+// A part without a way out of its loop, which is vector code, then its elements where it has one.
+size_t lmmc_first_not_finite(size_t count, const float *x) {
+  enum { PART = 256 };
+  for (size_t first = 0; first < count; first += PART) {
+    const size_t end = count - first < PART ? count : first + PART;
+    uint32_t any = 0;
+    if (end - first == PART) {
+      for (size_t i = 0; i < PART; i++) any |= is_not_finite(x + first + i);
+    } else {
+      for (size_t i = first; i < end; i++) any |= is_not_finite(x + i);
+    }
+    if (!any) continue;
+    for (size_t i = first; i < end; i++)
+      if (is_not_finite(x + i)) return i;
+  }
+  return count;
+}
+
 void lmmc_widen_bf16(size_t count, const void *source, float *out) {
   for (size_t i = 0; i < count; i++) out[i] = float_of_bits((uint32_t)half_at(source, i) << 16);
 }

@@ -71,6 +71,47 @@ import Testing
         }
     }
 
+    /// What the element at the place of the first that is not finite is called, and its place, over several parts.
+    @Test(arguments: ElementType.floats, [0, 1, 255, 256, 4095, 4096, 9000, 9999])
+    func elementsThatAreNotFinite(_ dtype: ElementType, _ place: Int) throws {
+        for (wide, half, brain, name) in [(Float.nan, 0x7E01, 0xFFC0, "a NaN"), (-.infinity, 0xFC00, 0x7F80, "an infinity")] as [(Float, UInt16, UInt16, String)] {
+            var tensor: TensorEntry
+            switch dtype {
+            case .float32: tensor = try entry(dtype, bytes((0..<10_000).map { ($0 == place ? wide : Float($0)).bitPattern }))
+            case .float16: tensor = try entry(dtype, bytes((0..<10_000).map { $0 == place ? half : UInt16($0) }))
+            default: tensor = try entry(dtype, bytes((0..<10_000).map { $0 == place ? brain : UInt16($0) }))
+            }
+            #expect(refusal(tensor, 0..<10_000) == .error(name, at: .element("(element \(place))", of: "b", file: tensor.file.path), expected: "finite numbers"))
+            #expect(refusal(tensor, 0..<place) == nil && refusal(tensor, place + 1..<10_000) == nil)
+            tensor = TensorEntry(canonicalName: "a", sourceName: "b", dtype: dtype, shape: [100, 100], file: tensor.file, range: tensor.range)
+            #expect(refusal(tensor, place..<place + 1)?.site == .element("(row \(place / 100), column \(place % 100))", of: "b", file: tensor.file.path))
+        }
+    }
+
+    /// A scale, or a minimum, of a block that is a NaN or infinite makes elements that are; their first is named.
+    @Test(arguments: [
+        (ElementType.q8_0, 0), (.q4_0, 0), (.q4_1, 0), (.q4_1, 2), (.q5_0, 0), (.q5_1, 0), (.q5_1, 2), (.q4_K, 0), (.q4_K, 2), (.q5_K, 0), (.q5_K, 2), (.q6_K, 208),
+    ])
+    func scalesThatAreNotFinite(_ dtype: ElementType, _ place: Int) throws {
+        for scale in [0x7C00, 0xFC00, 0x7E00, 0xFFFF] as [UInt16] {
+            // Of three blocks of small finite numbers, the scale of the second.
+            var data = [UInt8](repeating: 0x11, count: 3 * dtype.blockBytes)
+            #expect(refusal(try entry(dtype, data), 0..<3 * dtype.blockElements) == nil)
+            (data[dtype.blockBytes + place], data[dtype.blockBytes + place + 1]) = (UInt8(scale & 255), UInt8(scale >> 8))
+            let tensor = try entry(dtype, data)
+            let found = try #require(refusal(tensor, 0..<3 * dtype.blockElements))
+            #expect(found.site == .element("(element \(dtype.blockElements))", of: "b", file: tensor.file.path), "\(dtype)")
+        }
+    }
+
+    private func refusal(_ tensor: TensorEntry, _ range: Range<Int>) -> Diagnostic? {
+        var floats = [Float](repeating: 0, count: range.count)
+        do throws(Diagnostic) {
+            try floats.withUnsafeMutableBufferPointer { buffer throws(Diagnostic) in try tensor.readFinite(range, into: buffer) }
+            return nil
+        } catch { return error }
+    }
+
     @Test func partsOfATensor() throws {
         let entry = try entry(.bfloat16, bytes([0x3F80, 0x4000, 0x4040, 0x4080] as [UInt16]))
         var part = [Float](repeating: 9, count: 3)

@@ -49,9 +49,12 @@ import Testing
                 // From as it was to (2^-30, 2^30), and from there to (2^30, 2^-30).
                 let exponent = turn == 1 ? 30 : -60
                 for (small, great) in [("self_attn.q_proj", "self_attn.k_proj"), ("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj")] {
-                    let isDecoders = { (name: String) in name.hasPrefix("model.layers.") }
-                    #expect(try scaleWeights("\(checkpoint)/model.safetensors", by: -exponent) { isDecoders($0) && $0.contains(small) } > 1)
-                    #expect(try scaleWeights("\(checkpoint)/model.safetensors", by: exponent) { isDecoders($0) && $0.contains(great) } > 1)
+                    func scale(_ exponent: Int, _ role: String) throws -> Int {
+                        let factor = Float(sign: .plus, exponent: exponent, significand: 1)
+                        return try editWeights(checkpoint, where: { $0.hasPrefix("model.layers.") && $0.contains(role) }) { $1 * factor }
+                    }
+                    #expect(try scale(-exponent, small) > 1)
+                    #expect(try scale(exponent, great) > 1)
                 }
             }
             let compiled = try lmmc("compile", checkpoint, "-o", scratch["program"], "--quiet", "--precision", precision, "--kv", model.cache)
@@ -112,24 +115,4 @@ import Testing
             #expect(result.status == 0 && result.errors == "", "\(result.errors)")
         }
     }
-}
-
-/// Multiplies the elements of the bf16 tensors of a safetensors file whose names fit by 2^exponent; gives their number.
-private func scaleWeights(_ path: String, by exponent: Int, where fits: (String) -> Bool) throws -> Int {
-    var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
-    let start = 8 + Int(bytes[..<8].enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) })
-    let header = try #require(try JSONSerialization.jsonObject(with: Data(bytes[8..<start])) as? [String: Any])
-    var count = 0
-    for (name, value) in header where fits(name) {
-        guard let tensor = value as? [String: Any], let offsets = tensor["data_offsets"] as? [Int] else { continue }
-        try #require(tensor["dtype"] as? String == "BF16", "\(name)")
-        for place in stride(from: start + offsets[0], to: start + offsets[1], by: 2) {
-            let x = Float(bitPattern: UInt32(bytes[place]) << 16 | UInt32(bytes[place + 1]) << 24)
-            let scaled = (x * Float(sign: .plus, exponent: exponent, significand: 1)).bitPattern >> 16
-            (bytes[place], bytes[place + 1]) = (UInt8(scaled & 255), UInt8(scaled >> 8))
-        }
-        count += 1
-    }
-    try Data(bytes).write(to: URL(filePath: path))
-    return count
 }

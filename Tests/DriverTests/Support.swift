@@ -45,6 +45,27 @@ final class Scratch {
     }
 }
 
+/// Changes the elements, by index and value, of the bf16 tensors of a checkpoint's single file whose names fit; gives the number of tensors.
+func editWeights(_ checkpoint: String, where fits: (String) -> Bool, _ change: (Int, Float) -> Float) throws -> Int {
+    let url = URL(filePath: checkpoint + "/model.safetensors")
+    var bytes = [UInt8](try Data(contentsOf: url))
+    let start = 8 + Int(bytes[..<8].enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) })
+    let header = try #require(try JSONSerialization.jsonObject(with: Data(bytes[8..<start])) as? [String: Any])
+    var count = 0
+    for (name, value) in header where fits(name) {
+        guard let tensor = value as? [String: Any], let offsets = tensor["data_offsets"] as? [Int] else { continue }
+        try #require(tensor["dtype"] as? String == "BF16", "\(name)")
+        for (index, place) in stride(from: start + offsets[0], to: start + offsets[1], by: 2).enumerated() {
+            let x = Float(bitPattern: UInt32(bytes[place]) << 16 | UInt32(bytes[place + 1]) << 24)
+            let changed = change(index, x).bitPattern >> 16
+            (bytes[place], bytes[place + 1]) = (UInt8(changed & 255), UInt8(changed >> 8))
+        }
+        count += 1
+    }
+    try Data(bytes).write(to: url)
+    return count
+}
+
 struct Run {
     var status: Int32
     var output: String

@@ -49,8 +49,24 @@ static void test_product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth) {
   free(left), free(weight), free(sums);
 }
 
+static void test_not_finite(void) {
+  enum { COUNT = 1000 };
+  static float x[COUNT + 1];
+  for (int i = 0; i <= COUNT; i++) x[i] = i % 3 ? 3.4028234e38f : -1e-45f;
+  for (size_t count = 0; count <= COUNT; count += count < 10 ? 1 : 99) {
+    CHECK(lmmc_first_not_finite(count, x) == count, "%zu finite numbers", count);
+    for (size_t i = 0; i <= count; i += i < 300 ? 1 : 37) {
+      const float kept = x[i];
+      x[i] = i % 3 == 0 ? INFINITY : i % 3 == 1 ? -INFINITY : NAN;
+      CHECK(lmmc_first_not_finite(count, x) == (i < count ? i : count), "element %zu of %zu", i, count);
+      x[i] = kept;
+    }
+  }
+}
+
 int main(void) {
   test_widen();
+  test_not_finite();
   test_product(1, 1, 1);
   test_product(13, 19, 300);
   test_product(100, 200, 257);
