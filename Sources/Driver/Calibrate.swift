@@ -25,11 +25,13 @@ public struct CalibrateOptions: Sendable {
 extension Lmmc {
     /// `lmmc calibrate`: runs the model in bf16 on a folder of images and prompts and measures the channels that the decoder's norms see.
     public static func calibrate(_ options: CalibrateOptions) throws(Diagnostic) {
+        guard options.model.calibration == nil else {
+            throw .usage("a measurement reads no other", at: .option("--calibration"), expected: "it with 'lmmc compile'")
+        }
         try checkOutput(options.output, isFolder: false)
         let questions = try CalibrationQuestion.read(options.data)
         var model = options.model
         model.precision = PrecisionPolicy(.bfloat16)
-        model.calibration = nil
         model.target = "native"
         model.targetLevels = nil
         let progress = Progress(options.verbosity)

@@ -45,6 +45,18 @@ extension Lmmc {
         if let link = options.link, !["static", "dynamic"].contains(link) {
             throw .usage("unknown value \(quoted(link))", at: .option("--link"), expected: "'static' or 'dynamic'")
         }
+        let precision = options.model.precision
+        if options.model.calibration != nil, !precision.roundsRows {
+            throw .usage(
+                "a calibration is of no use with precision \(quoted(precision.base.rawValue))", at: .option("--calibration"),
+                expected: "'--precision int8' or 'int4' beside it")
+        }
+        if options.model.calibration != nil, options.passes.disabled.contains("split-norm-scale") {
+            throw .usage("a calibration is of no use without pass 'split-norm-scale'", at: .option("--calibration"), expected: "the pass")
+        }
+        if options.emit == "c", let option = [("--cc", options.cc != nil), ("--link", options.link != nil), ("--jobs", options.jobs != nil)].first(where: \.1) {
+            throw .usage("nothing is compiled with '--emit c'", at: .option(option.0), expected: "'CC' in the environment of its 'build.sh'")
+        }
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
         }
@@ -94,6 +106,7 @@ struct Compilation {
             }
         }
         let module = module
+        if options.verbosity == .verbose { for line in try front.overrideSummary(module) { progress.verbose(line) } }
         plan = try progress.stage("plan", detail: { (plan: Plan) in
             "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
         }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }

@@ -64,6 +64,8 @@ struct FrontEnd {
         let seconds = monotonicSeconds() - began
         guard try observe(StageRecord(name: "imported", milliseconds: seconds * 1000, module: module)) else { return module }
         var goesOn = true
+        var policy = policy
+        policy.names = try names(module, policy)
         try options.run(Pipeline.passes(for: policy), on: &module) { (run, module) throws(Diagnostic) in
             goesOn = try observe(
                 StageRecord(
@@ -71,11 +73,52 @@ struct FrontEnd {
             return goesOn
         }
         guard goesOn else { return module }
+        try refuseUnfitPatterns(policy, module)
         // What a pass that is left out would have removed may break the rules of the stage.
         if options.disabled.isEmpty { module.stage = .optimized }
         try module.verify(after: "optimized")
         _ = try observe(StageRecord(name: "optimized", module: module))
         return module
+    }
+
+    /// The names by which `--precision-for` may mean the weights of the imported module that are read: as `lmmc ir` has them, as `lmmc inspect`
+    /// has them, and as the file spells them. Empty without such options.
+    func names(_ imported: Module, _ policy: PrecisionPolicy) throws(Diagnostic) -> [String: [String]] {
+        guard !policy.overrides.isEmpty else { return [:] }
+        var live = imported
+        try Pipeline.run([Pipeline.pass(named: "dead-code")], on: &live, verifyEach: false)
+        var canonical: [String: [String]] = [:]
+        for (name, entry) in checkpoint.tensors where !name.hasPrefix(ModelConfiguration.adapterPrefix) { canonical[entry.sourceName, default: []].append(name) }
+        var names: [String: [String]] = [:]
+        for weight in live.productWeights {
+            names[weight] = [weight] + live.sources(of: weight).flatMap { source in canonical[source.name].map { $0.sorted() + [source.name] } ?? [] }
+        }
+        return names
+    }
+
+    /// A pattern that means nothing is a slip of the hand. Names that merging and folding make count too.
+    private func refuseUnfitPatterns(_ policy: PrecisionPolicy, _ module: Module) throws(Diagnostic) {
+        let known = policy.names.values.flatMap(\.self).sorted()
+        guard let pattern = policy.unfitPattern(among: known + module.productWeights) else { return }
+        // Of ends of names behind the same star, where it begins with one.
+        let ends = known.flatMap { name in name.indices.filter { name[$0] == "." }.map { "*" + name[$0...] } }
+        let near = nearestHint(to: pattern, among: pattern.hasPrefix("*") ? Set(ends).sorted() : known)
+        throw .usage(
+            "no weight of a product is called \(quoted(pattern))\(near)", at: .option("--precision-for"),
+            expected: "a name that 'lmmc inspect' or 'lmmc ir' shows, or the file's own")
+    }
+
+    /// How many products' weights each override means, for `--verbose`.
+    func overrideSummary(_ module: Module) throws(Diagnostic) -> [String] {
+        guard !policy.overrides.isEmpty else { return [] }
+        let names = try names(importModel(checkpoint, context: context), policy)
+        return policy.overrides.map { override in
+            let only = PrecisionPolicy(policy.base, overrides: [override])
+            let fitting = names.keys.sorted().filter { only.unfitPattern(among: names[$0]!) == nil }
+                + module.productWeights.filter { names[$0] == nil && only.unfitPattern(among: [$0]) == nil }
+            let shown = fitting.prefix(3).map { "@" + $0 }.joined(separator: ", ")
+            return "\(override.precision.rawValue) for \(quoted(override.pattern)): \(shown)\(fitting.count > 3 ? " and \(fitting.count - 3) more" : "")"
+        }
     }
 
     /// Every stage with what its plan takes.

@@ -1,5 +1,6 @@
 import Checkpoint
 import IR
+import Passes
 import Plan
 import Reference
 import Support
@@ -135,15 +136,6 @@ struct WeightWriter: Sendable {
         if held > 0 { try append(rows, rows: held / columns) }
         if filled > 0 { try flush() }
         return subnormal
-    }
-}
-
-extension Module {
-    /// The tensors that a weight's definition reads, each once, in the order in which they stand in it.
-    func sources(of weight: String) -> [SourceTensor] {
-        guard let weight = weights[weight] else { return [] }
-        if case .source(let source) = weight.definition { return [source] }
-        return weight.operands.flatMap { sources(of: $0) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 }
 

@@ -87,7 +87,7 @@ private struct PrecisionLowering {
     /// How a product by the f32 weight is lowered; nil for not at all.
     private func panelType(of weight: String, _ module: Module) -> (panel: PanelType, row: RowType)? {
         guard let type = module.weights[weight]?.type, type.dtype == .float32, type.rank == 2, let count = type.elementCount() else { return nil }
-        switch policy.precision(of: weight, elementCount: count) {
+        switch policy.precision(of: weight, elementCount: count, names: policy.names(of: weight, in: module)) {
         case .float32: return nil
         case .bfloat16: return (.bfloat16, .bfloat16)
         case .int8: return (.int8, .int8)
@@ -98,7 +98,7 @@ private struct PrecisionLowering {
     private func tableType(of weight: String, _ module: Module) -> PanelType? {
         guard module.weights[weight]?.type.dtype == .float32 else { return nil }
         if let type = headTypes[weight] { return type }
-        switch policy.embeddingPrecision(of: weight) {
+        switch policy.embeddingPrecision(of: weight, names: policy.names(of: weight, in: module)) {
         case .float32: return nil
         case .bfloat16: return .bfloat16
         case .int8: return .int8

@@ -7,22 +7,26 @@ extension Pipeline {
     /// after:  %m = matmul %x, [@wq; @wk; ...] [, bias [@bq; @bk; ...]];  %q = slice %m;  %k = slice %m;  ...
     ///
     /// The slices are views. Products that stand apart, such as the keys of all layers of a Q-Former, are not merged: each result would
-    /// wait in memory for the last.
-    static let mergeMatmuls = Pass(
-        "merge-matmuls", reason: "Q, K and V, and gate and up, read their input once and share one call and one thread barrier"
-    ) { module throws(Diagnostic) in
-        try module.rewriteFunctions { function, module throws(Diagnostic) in
-            var rewrites = 0
-            while let group = candidate(in: function) {
-                try merge(group, in: &function, module)
-                rewrites += 1
+    /// wait in memory for the last. Nor are those for which the overrides of `policy` choose different precisions.
+    static let mergeMatmuls = mergeMatmuls(nil)
+
+    static func mergeMatmuls(_ policy: PrecisionPolicy?) -> Pass {
+        Pass(
+            "merge-matmuls", reason: "Q, K and V, and gate and up, read their input once and share one call and one thread barrier"
+        ) { module throws(Diagnostic) in
+            try module.rewriteFunctions { function, module throws(Diagnostic) in
+                var rewrites = 0
+                while let group = candidate(in: function, { weight in policy.flatMap { $0.chosen(for: $0.names(of: weight, in: module)) } }) {
+                    try merge(group, in: &function, module)
+                    rewrites += 1
+                }
+                return rewrites
             }
-            return rewrites
         }
     }
 
     /// Products of one value by different weights that can be one. Between them stands nothing but what makes weights.
-    private static func candidate(in function: Function) -> [Int]? {
+    private static func candidate(in function: Function, _ chosen: (String) -> Precision?) -> [Int]? {
         let constants = function.constants
         var group: [Int] = []
         for (index, operation) in function.operations.enumerated() {
@@ -34,7 +38,7 @@ extension Pipeline {
                     false
                 }
             if isProduct, let first = group.first.map({ function.operations[$0] }), first.operands[0] == operation.operands[0],
-                first.op == operation.op
+                first.op == operation.op, chosen(first.operands[1].name) == chosen(operation.operands[1].name)
             {
                 group.append(index)
                 continue

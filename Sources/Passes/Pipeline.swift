@@ -26,7 +26,8 @@ public enum Pipeline {
     /// All that `compile` runs for a precision.
     public static func passes(for policy: PrecisionPolicy) -> [Pass] {
         guard !policy.isFloat32 else { return passes }
-        return (policy.roundsRows ? passes(splitting: splitNormScale(policy.calibration)) : passes) + [lower(policy), fuseQuantize]
+        let passes = policy.roundsRows ? passes(splitting: splitNormScale(policy.calibration)) : passes
+        return passes.map { $0.name == mergeMatmuls.name ? mergeMatmuls(policy) : $0 } + [lower(policy), fuseQuantize]
     }
 
     /// The split comes before the fold that would take all of a scale.

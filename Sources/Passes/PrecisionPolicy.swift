@@ -11,7 +11,7 @@ public enum Precision: String, Sendable, Hashable, CaseIterable {
 
 /// Which precision the products by each weight get.
 public struct PrecisionPolicy: Sendable, Hashable {
-    /// The products by weights whose name fits `pattern` get `precision`.
+    /// The products by weights of which a name fits `pattern` get `precision`.
     public struct Override: Sendable, Hashable {
         /// `*` stands for any characters, `?` for one.
         public var pattern: String
@@ -34,6 +34,8 @@ public struct PrecisionPolicy: Sendable, Hashable {
     public var cache: CacheType
     /// The last that fits wins.
     public var overrides: [Override]
+    /// Names by which patterns may mean each weight that a product or an embedding of the imported module reads, by that weight's own name
+    public var names: [String: [String]] = [:]
     /// Norms whose inputs' channels were measured: the source of each one's magnitudes, f32[C], by the norm's name
     public var calibration: [String: SourceTensor] = [:]
 
@@ -57,8 +59,9 @@ public struct PrecisionPolicy: Sendable, Hashable {
     /// With `int8` the head is bf16: it decides between near ties, was seen to cost half of all that int8 costs in perplexity, and is 2 % of
     /// what a 7B decoder reads per token. `int4` is for what decoding reads once per token, the decoder's layers, where bytes are time. The vision tower and the projector are
     /// bound by arithmetic, which is the same in int8; they and the head stay int8.
-    public func precision(of weight: String, elementCount: Int) -> Precision {
-        if let chosen = overrides.last(where: { Self.fits(weight, $0.pattern) }) { return chosen.precision }
+    /// `names`, where overrides may mean it by others than its own.
+    public func precision(of weight: String, elementCount: Int, names: [String]? = nil) -> Precision {
+        if let chosen = chosen(for: names ?? [weight]) { return chosen }
         if base == .int4, !weight.hasPrefix("decoder.layer"), elementCount < Self.largeElementCount { return .int8 }
         return base == .int8 && Self.isHead(weight) ? .bfloat16 : base
     }
@@ -67,8 +70,8 @@ public struct PrecisionPolicy: Sendable, Hashable {
     private static func isHead(_ weight: String) -> Bool { weight.hasPrefix("decoder.head.") || weight.hasPrefix("decoder.embedding") }
 
     /// Of the embedding's table where it is not the head too. A row is read per token, so only the file's size is at stake: never below int8.
-    public func embeddingPrecision(of weight: String) -> Precision {
-        if let chosen = overrides.last(where: { Self.fits(weight, $0.pattern) }) { return chosen.precision }
+    public func embeddingPrecision(of weight: String, names: [String]? = nil) -> Precision {
+        if let chosen = chosen(for: names ?? [weight]) { return chosen }
         return base == .int4 ? .int8 : base
     }
 

@@ -79,6 +79,9 @@ import Testing
             (["--template", "alpaca"], "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'checkpoint'"),
             (["--emit", "llvm"], "unknown value 'llvm', at option '--emit'; expected 'executable' or 'c'"),
             (["--jobs", "0"], "0 jobs are too few, at option '--jobs'; expected at least 1"),
+            (["--precision", "bf16", "--calibration", "/x"], "a calibration is of no use with precision 'bf16', at option '--calibration'; expected"),
+            (["--disable-pass", "split-norm-scale", "--calibration", "/x"], "a calibration is of no use without pass 'split-norm-scale', at option"),
+            (["--emit", "c", "--link", "static"], "nothing is compiled with '--emit c', at option '--link'"),
             (["--cc", "/no/such/cc"], "'/no/such/cc' is not a program, at option '--cc'; expected a C compiler, gcc or clang"),
             (["--nonsense"], "unknown option '--nonsense'"),
         ]
