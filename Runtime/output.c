@@ -1,3 +1,4 @@
+#define _GNU_SOURCE  // getrandom
 #include "output.h"
 
 #include <errno.h>
@@ -8,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "printable.h"
@@ -123,15 +126,19 @@ enum { NPY_HEADER = 192, OPEN_FILES = 8 };  // room for four 19-digit axes, a mu
 // Temporary files to remove when a signal ends the program.
 static char *volatile pending[OPEN_FILES];
 
-static void remove_pending(int number) {
+void lmmc_npy_remove_pending(void) {
   for (int i = 0; i < OPEN_FILES; i++)
     if (pending[i]) unlink(pending[i]);
+}
+
+static void remove_pending(int number) {
+  lmmc_npy_remove_pending();
   signal(number, SIG_DFL);
   raise(number);
 }
 
 static void remember(char *path) {
-  static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
+  static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGABRT, SIGSEGV};
   for (int i = 0; i < OPEN_FILES; i++) {
     if (pending[i]) continue;
     pending[i] = path;
@@ -178,10 +185,19 @@ bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inn
   f->shape[0] = 0;
   memcpy(f->shape + 1, inner, (size_t)inner_rank * sizeof *inner);
   int n = snprintf(f->path, sizeof f->path, "%s/%s", directory, name);
-  int m = snprintf(f->temporary, sizeof f->temporary, "%s/.%s.%ld.tmp", directory, name, (long)getpid());
-  if (n < 0 || m < 0 || n >= PATH_MAX || m >= PATH_MAX)
-    return lmmc_fail(e, 1, "the name of '%s' in its folder is too long", name);
-  f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  // In a folder of others a known name could be taken before, or be a link; a new file of a new name is ours.
+  for (int tries = 0; tries < 100 && f->fd < 0; tries++) {
+    uint64_t mark;
+    if (getrandom(&mark, sizeof mark, GRND_NONBLOCK) != sizeof mark) {
+      struct timespec now;
+      clock_gettime(CLOCK_REALTIME, &now);
+      mark = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)getpid() << 16;
+    }
+    int m = snprintf(f->temporary, sizeof f->temporary, "%s/.%s.%" PRIx64 ".tmp", directory, name, mark);
+    if (n < 0 || m < 0 || n >= PATH_MAX || m >= PATH_MAX) return lmmc_fail(e, 1, "the name of '%s' in its folder is too long", name);
+    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (f->fd < 0 && errno != EEXIST) break;
+  }
   if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, lmmc_reason(errno));
   remember(f->temporary);
   char header[NPY_HEADER + 1];

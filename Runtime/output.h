@@ -54,5 +54,7 @@ bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e);
 bool lmmc_npy_close(lmmc_npy *f, lmmc_error *e);
 // Removes the temporary file of an open one; nothing otherwise.
 void lmmc_npy_discard(lmmc_npy *f);
+// Removes the temporary files of all open ones, for a signal handler that ends the program.
+void lmmc_npy_remove_pending(void);
 
 #endif

@@ -1,8 +1,11 @@
 // `attach EXECUTABLE BYTES OUTPUT`: the packager as a program, for C sources that are built by hand.
 // The Swift package compiles this folder as a library, which has no main (and calls a file named main.c an executable).
 #ifndef SWIFT_PACKAGE
+#define _GNU_SOURCE  // mkostemp
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,27 +69,64 @@ static bool attach(const char *executable, const char *bytes_name, int from, con
   return fsync(to) == 0 || report("write", output);
 }
 
+// Removed when a signal ends the program; NULL while there is none.
+static char *volatile pending;
+
+static void remove_pending(int number) {
+  if (pending) unlink(pending);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+// Makes a file of a new name beside `output`, open to write; -1 after a report. `name` is the caller's to free.
+static int create_beside(const char *output, char **name) {
+  static const char pattern[] = "/.lmmc-XXXXXX";
+  struct stat status;
+  // Renaming over a device would replace the device.
+  if (stat(output, &status) == 0 && !S_ISREG(status.st_mode)) {
+    fprintf(stderr, "error: '%s' is not a regular file\n", output);
+    return -1;
+  }
+  char *copy = strdup(output);
+  if (!copy) return report("create", output), -1;
+  const char *folder = dirname(copy);
+  size_t length = strlen(folder) + sizeof pattern;
+  int fd = -1;
+  if ((*name = malloc(length)) != NULL) {
+    snprintf(*name, length, "%s%s", folder, pattern);
+    fd = mkostemp(*name, O_CLOEXEC);
+  }
+  free(copy);
+  if (fd < 0) return report("create", output), -1;
+  pending = *name;
+  const int endings[] = {SIGINT, SIGTERM, SIGHUP};
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+    if (signal(endings[i], remove_pending) == SIG_IGN) signal(endings[i], SIG_IGN);
+  mode_t mask = umask(0);
+  umask(mask);
+  if (fchmod(fd, 0777 & ~mask) == 0) return fd;
+  report("create", output);
+  unlink(*name);
+  pending = NULL;
+  close(fd);
+  return -1;
+}
+
 int main(int argc, char **argv) {
   if (argc != 4) {
     fprintf(stderr, "error: %d arguments; expected %s EXECUTABLE BYTES OUTPUT\n", argc - 1, argv[0]);
     return 2;
   }
-  size_t length = strlen(argv[3]) + 5;
-  char *temporary = malloc(length);
-  if (!temporary) return report("create", argv[3]), 1;
-  snprintf(temporary, length, "%s.tmp", argv[3]);
   int from = open(argv[2], O_RDONLY | O_CLOEXEC);
-  if (from < 0) {
-    report("open", argv[2]);
-    free(temporary);
-    return 1;
-  }
-  int to = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
-  bool ok = to >= 0 || report("create", temporary);
+  if (from < 0) return report("open", argv[2]), 1;
+  char *temporary = NULL;
+  int to = create_beside(argv[3], &temporary);
+  bool ok = to >= 0;
   if (ok) {
     ok = attach(argv[1], argv[2], from, argv[3], to);
     close(to);
     if (ok && rename(temporary, argv[3]) != 0) ok = report("create", argv[3]);
+    pending = NULL;
     if (!ok) unlink(temporary);
   }
   close(from);

@@ -312,6 +312,12 @@ static void failing_dumps(void) {
   snprintf(again, sizeof again, "%s/below", file);
   snprintf(error, sizeof error, "error: folder '%s' cannot be created: not a directory\n", again);
   CHECK_ERROR(run(program, "--dump", again, "--prompt", "x"), 1, error);
+  // a name that others can foresee: what they put there stays as it is, and is not in the way
+  char command[9000];
+  snprintf(command, sizeof command, "cd '%s' && mkdir foreseen && echo mine >mine && ln -s ../mine foreseen/.logits.npy.$$.tmp && exec '%s' --dump foreseen --prompt x",
+           folder, program);
+  r = run("/bin/sh", "-c", command);
+  CHECK(r.code == 0 && entries(in_folder("foreseen")) == 2, "exit %d '%s', %d files", r.code, r.err, entries(in_folder("foreseen")));
   // a failure in the middle
   setup.environment[0] = "FAKE_LOGIT=3 nan";
   r = run(program, "--dump", whole, "--image", images[0], "--prompt", "x", "--json");
@@ -366,8 +372,8 @@ static void streaming(void) {
   close(gate);
   // a signal leaves no half of a dump
   const char *dump = in_folder("killed");
-  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-  for (int i = 0; i < 3; i++) {
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGABRT};
+  for (int i = 0; i < 5; i++) {
     child = start_waiting(&gate, &out, &err, (const char *const[]){program, "--prompt", "x", "--dump", dump, "--image", images[0], NULL});
     CHECK(readable(out), "%s", "nothing comes");
     CHECK(entries(dump) == 3, "%d files while it runs", entries(dump));

@@ -42,6 +42,16 @@ check "$build/tokenizer_json_test" "$golden"
 check "$build/prompt_test" "$golden"
 check "$build/sampler_test"
 check "$build/cli_threads_test"
+# The packager writes beside its output under a new name, whatever stands under others, and leaves nothing else.
+packager() {
+  mkdir -p "$build/packed" && rm -f "$build/packed"/* "$build/mine" && echo mine >"$build/mine"
+  for name in out.tmp .out.tmp; do ln -s "$build/mine" "$build/packed/$name"; done
+  "$build/attach" "$build/bare" "$build/blob" "$build/packed/out" && cmp -s "$build/packed/out" "$build/program" &&
+    [ "$(cat "$build/mine")" = mine ] && [ "$(ls -A "$build/packed" | wc -l)" = 3 ] && ! [ -L "$build/packed/out" ] &&
+    [ "$(stat -c %a "$build/packed/out")" = "$(stat -c %a "$build/program")" ] &&
+    ! "$build/attach" "$build/bare" "$build/blob" /dev/null 2>"$build/log" && grep -q "error: '/dev/null' is not a regular file" "$build/log"
+}
+if packager; then echo "packager: 1 passed, 0 failed"; else echo "packager: 0 passed, 1 failed"; failed=1; fi
 check "$build/cli_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 check "$build/cli_bench_test" "$build/program" "$build/program-DFAKE_DECODER" "$golden"
 check "$build/cli_memory_test" "$build/program"
