@@ -13,10 +13,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     ],
     targets: [
-        .target(name: "Support"),
+        // Plain C: a signal handler may run nothing else.
+        .target(name: "Endings"),
+        .target(name: "Support", dependencies: ["Endings"]),
         // Plain C: what the compiler reads of a checkpoint comes no slower than from the disk.
         .target(name: "Widen"),
-        .target(name: "Checkpoint", dependencies: ["Widen", "Support"]),
+        .target(name: "Checkpoint", dependencies: ["Endings", "Widen", "Support"]),
         .target(name: "ChatTemplate", dependencies: ["Support"]),
         .target(name: "IR", dependencies: ["Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
@@ -36,8 +38,8 @@ let package = Package(
         .target(
             name: "Driver",
             dependencies: [
-                "Support", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit", "IRView",
-                "Attach", "RuntimeSources",
+                "Endings", "Support", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
+                "IRView", "Attach", "RuntimeSources",
             ]),
         .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),

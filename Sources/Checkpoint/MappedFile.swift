@@ -1,9 +1,11 @@
+import Endings
 import Glibc
 import Support
 
 /// A read-only memory-mapped file. The mapping lives as long as the value.
 ///
-/// A file that another process shortens while it is mapped ends this one with SIGBUS; that is out of scope.
+/// When another process shortens the file while it is mapped, reading what is gone ends this one with a line that names the file (Endings);
+/// `requireWhole` notices what was cut within a page, which reads as zeros.
 public final class MappedFile: Sendable {
     public let path: String
     /// Size in bytes when the file was opened.
@@ -11,11 +13,13 @@ public final class MappedFile: Sendable {
     // The mapping is read-only and never moves, so it may be shared between threads.
     private nonisolated(unsafe) let base: UnsafeRawPointer?
     private let descriptor: Int32
+    private let ending: Int32
 
     /// Maps the regular file at `path`.
     public init(path: String) throws(Diagnostic) {
         let (descriptor, size) = try openRegularFile(path)
         var base: UnsafeRawPointer?
+        var ending: Int32 = -1
         if size > 0 {
             guard let length = Int(exactly: size),
                 let mapping = mmap(nil, length, PROT_READ, MAP_SHARED, descriptor, 0), mapping != MAP_FAILED
@@ -25,11 +29,23 @@ public final class MappedFile: Sendable {
                 throw .system("map", path: path, code: code)
             }
             base = UnsafeRawPointer(mapping)
+            ending = lmmc_endings_add_mapping(mapping, length, Self.shortened(path).rendered + "\n")
         }
-        (self.path, self.size, self.base, self.descriptor) = (path, size, base, descriptor)
+        (self.path, self.size, self.base, self.descriptor, self.ending) = (path, size, base, descriptor, ending)
+    }
+
+    private static func shortened(_ path: String) -> Diagnostic {
+        .error("the file was cut short while it was read, or its disk fails", at: .file(path))
+    }
+
+    /// Throws when the file has become shorter than it was when it was opened.
+    public func requireWhole() throws(Diagnostic) {
+        var status = stat()
+        guard fstat(descriptor, &status) != 0 || UInt64(status.st_size) >= size else { throw Self.shortened(path) }
     }
 
     deinit {
+        lmmc_endings_drop_mapping(ending)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), Int(size)) }
         close(descriptor)
     }

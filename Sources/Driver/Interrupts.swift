@@ -1,15 +1,18 @@
+import Endings
 import Glibc
 import Support
 import Synchronization
 
 /// What must go when SIGINT, SIGTERM or SIGHUP ends lmmc: running programs, temporary files and folders.
 ///
-/// `install` moves the three signals to a thread of their own, so that cleaning up is ordinary code, not a handler.
+/// `install` moves the three signals to a thread of their own, so that cleaning up is ordinary code, not a handler. Traps and faults have
+/// one all the same (Endings), which cleans up and leaves the process to its signal.
 /// Without it (in tests, say) registration still works and nothing else changes.
 public enum Interrupts {
     private struct State {
         var processGroups: Set<pid_t> = []
-        var folders: Set<String> = []
+        /// Where each is among the endings
+        var folders: [String: Int32] = [:]
         var beforeExit: (@Sendable () -> Void)?
     }
 
@@ -19,6 +22,10 @@ public enum Interrupts {
     public static func install() {
         // A file that grows past a limit must be an error of the write, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
+        // Whoever makes files without rights for himself (umask 0777) could not even read what the compiler writes.
+        let mask = umask(0o077)
+        umask(mask & ~0o700)
+        lmmc_endings_install()
         var set = sigset_t()
         sigemptyset(&set)
         for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
@@ -37,7 +44,7 @@ public enum Interrupts {
             // The lock stays held: nothing new begins any more.
             for group in state.processGroups { kill(-group, SIGKILL) }
             AtomicFile.removePending()
-            for folder in state.folders { removeFolder(folder) }
+            for folder in state.folders.keys { removeFolder(folder) }
             state.beforeExit?()
             let name = [SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGHUP"][number] ?? "signal \(number)"
             writeStandardError(Diagnostic.error("interrupted by \(name)").rendered + "\n")
@@ -54,25 +61,33 @@ public enum Interrupts {
         let result: Result<String, Diagnostic> = state.withLock { state in
             Result { () throws(Diagnostic) in
                 let path = try make()
-                state.folders.insert(path)
+                state.folders[path] = lmmc_endings_add_folder(path)
                 return path
             }
         }
         return try result.get()
     }
 
-    static func unregister(folder: String) { state.withLock { _ = $0.folders.remove(folder) } }
+    static func unregister(folder: String) { state.withLock { lmmc_endings_drop_path($0.folders.removeValue(forKey: folder) ?? -1) } }
 
     /// Starts a process in a group of its own with `start`, which returns its id or nil.
     static func startingProcess(_ start: () -> pid_t?) -> pid_t? {
         state.withLock { state in
             let id = start()
-            if let id { state.processGroups.insert(id) }
+            if let id {
+                state.processGroups.insert(id)
+                lmmc_endings_add_group(id)
+            }
             return id
         }
     }
 
-    static func processEnded(_ id: pid_t) { state.withLock { _ = $0.processGroups.remove(id) } }
+    static func processEnded(_ id: pid_t) {
+        state.withLock {
+            $0.processGroups.remove(id)
+            lmmc_endings_drop_group(id)
+        }
+    }
 }
 
 /// Removes a folder of ours with all that is in it. A killed compiler may create one last file meanwhile, so it is tried again.

@@ -1,3 +1,4 @@
+import Endings
 import Foundation
 
 /// Runs `body` on `count` threads at once and waits for all.
@@ -10,6 +11,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable () -> Void) {
     for _ in 0..<count {
         group.enter()
         let thread = Thread {
+            lmmc_endings_thread()
             body()
             group.leave()
         }

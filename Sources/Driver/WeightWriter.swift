@@ -54,6 +54,8 @@ struct WeightWriter: Sendable {
                 advance(values.count * 4)
             }
         }
+        let files = Dictionary(sources.values.map { ($0.file.path, $0.file) }) { first, _ in first }
+        for (_, file) in files.sorted(by: { $0.key < $1.key }) { try file.requireWhole() }
     }
 
     /// The f32 weight that a weight in panels is packed from.

@@ -1,16 +1,17 @@
+import Endings
 import Glibc
 
 /// A file that appears whole, by rename, or not at all.
 ///
 /// The bytes go to a hidden file beside the target; `commit` flushes it to the disk and renames it. It is removed
-/// when the value is discarded or destroyed before that, and when SIGINT, SIGTERM or SIGHUP ends the process.
+/// when the value is discarded or destroyed before that, and when a signal ends the process.
 /// Not for use from several threads at once.
 public final class AtomicFile {
     public let path: String
     /// Where the bytes are until `commit`; another program may write here too.
     public let temporaryPath: String
     public private(set) var descriptor: Int32
-    private var slot: Int?
+    private var slot: Int32?
     private var isPending = true
 
     /// An `executable` file gets its execute bits; the umask applies.
@@ -114,79 +115,40 @@ public final class AtomicFile {
     }
 }
 
-/// Paths to unlink when a signal ends the process.
-///
-/// The handler may only touch memory that is already there and call async-signal-safe functions, so the paths are C
-/// strings in a fixed table and a slot is filled or emptied by one pointer store.
+/// Registers the files that must go when a signal ends the process.
 private enum InterruptCleanup {
-    static let capacity = 64
-    typealias Slot = UnsafeMutablePointer<CChar>?
-    // `nonisolated(unsafe)`: written under `lock`, read by the handler.
-    nonisolated(unsafe) static let slots: UnsafeMutablePointer<Slot> = {
-        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
-        slots.initialize(repeating: nil, count: capacity)
-        return slots
-    }()
+    // `nonisolated(unsafe)`: it never changes after its first use.
     nonisolated(unsafe) static let lock: UnsafeMutablePointer<pthread_mutex_t> = {
         let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         return lock
     }()
 
-    private static let handlers: Void = {
-        _ = slots
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            var old = sigaction()
-            // A signal that is ignored (nohup) or that somebody else handles stays as it is.
-            guard sigaction(signal, nil, &old) == 0, old.__sigaction_handler.sa_handler == nil else { continue }
-            var new = sigaction()
-            new.__sigaction_handler.sa_handler = { number in
-                InterruptCleanup.unlinkAll()
-                // End as the signal would have ended the process, so that the parent sees it.
-                Glibc.signal(number, nil)
-                raise(number)
-            }
-            sigaction(signal, &new, nil)
-        }
-    }()
+    private static let handlers: Void = lmmc_endings_install()
 
     static func install() { _ = handlers }
 
-    static func unlinkAll() {
-        for index in 0..<capacity {
-            if let path = slots[index] { unlink(path) }
-        }
-    }
-
     static func unlinkAllForGood() {
         pthread_mutex_lock(lock)
-        unlinkAll()
+        lmmc_endings_unlink_files()
     }
 
-    /// Creates a file and registers it in one step; `code` is the `errno` of a failure. The slot is nil when the table
-    /// is full: the file is then only removed in the ordinary ways.
-    static func create(_ path: String, mode: mode_t) -> (descriptor: Int32, code: Int32, slot: Int?) {
+    /// Creates a file and registers it in one step; `code` is the `errno` of a failure. When the table is full, the file is only removed
+    /// in the ordinary ways.
+    static func create(_ path: String, mode: mode_t) -> (descriptor: Int32, code: Int32, slot: Int32) {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         // Before the file exists, because a handler may come between.
-        let slot = (0..<capacity).first { slots[$0] == nil }
-        if let slot { slots[slot] = strdup(path) }
+        let slot = lmmc_endings_add_file(path)
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         let code = errno
-        if descriptor < 0 { empty(slot) }
-        return (descriptor, code, descriptor < 0 ? nil : slot)
+        if descriptor < 0 { lmmc_endings_drop_path(slot) }
+        return (descriptor, code, slot)
     }
 
-    static func unregister(_ index: Int?) {
+    static func unregister(_ slot: Int32) {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        empty(index)
-    }
-
-    private static func empty(_ index: Int?) {
-        guard let index else { return }
-        let path = slots[index]
-        slots[index] = nil
-        free(path)
+        lmmc_endings_drop_path(slot)
     }
 }

@@ -49,4 +49,23 @@ import Testing
         #expect(errorText { () throws(Diagnostic) in try MappedFile(path: "/dev/zero").size }
             == "error: '/dev/zero' is not a regular file; expected a regular file")
     }
+
+    /// A file that another process shortens: a line that names it, or an error where the rest of a page reads as zeros.
+    @Test func shortenedWhileMapped() async throws {
+        let path = folder.write("cut", [UInt8](repeating: 1, count: 20_000))
+        let file = try MappedFile(path: path)
+        try file.requireWhole()
+        truncate(path, 19_000)
+        #expect(errorText(in: folder) { () throws(Diagnostic) in try file.requireWhole() }
+            == "error: the file was cut short while it was read, or its disk fails, at file 'DIR/cut'")
+        let result = await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) { [path = path as String] in
+            _ = try AtomicFile(path: path + ".output")
+            let file = try MappedFile(path: path)
+            truncate(path, 100)
+            _ = file.withBytes(0..<file.size) { bytes in stride(from: 0, to: bytes.count, by: 1000).reduce(0) { $0 + Int(bytes[$1]) } }
+        }
+        let errors = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(errors.hasSuffix("error: the file was cut short while it was read, or its disk fails, at file '\(path)'\n"), "\(errors)")
+        #expect(folder.contents == ["cut"])
+    }
 }

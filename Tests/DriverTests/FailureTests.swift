@@ -147,6 +147,41 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["tmp"]) == [])
     }
 
+    /// Faults and traps of lmmc itself, while a compiler runs: nothing is left, neither files nor running programs.
+    @Test(arguments: [SIGSEGV, SIGABRT, SIGILL, SIGTRAP, SIGPIPE]) func faulted(_ signal: Int32) throws {
+        let scratch = try Scratch()
+        for name in ["out", "tmp"] { try FileManager.default.createDirectory(atPath: scratch[name], withIntermediateDirectories: false) }
+        let script = """
+            #!/bin/sh
+            for a do case $a in */main.c)
+              echo $$ >\(scratch["pid"]); mkdir -p "$TMPDIR/deeper/still"; echo >"$TMPDIR/deeper/still/file"
+              kill -\(signal) $PPID; exec sleep 60;;
+            esac; done
+            exec gcc "$@"
+            """
+        let compiler = try scratch.write("cc", script + "\n", executable: true)
+        let result = try run(
+            [lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["out/program"], "--quiet", "--cc", compiler, "--target", "native"],
+            environment: ["TMPDIR": scratch["tmp"], "LMMC_CACHE": "", "SWIFT_BACKTRACE": "enable=no"])
+        #expect(result.status == 128 + signal, "\(result.errors)")
+        for name in ["out", "tmp"] { #expect(try FileManager.default.contentsOfDirectory(atPath: scratch[name]) == []) }
+        let id = try #require(pid_t(try String(contentsOfFile: scratch["pid"], encoding: .utf8).dropLast()))
+        Thread.sleep(forTimeInterval: 0.2)
+        #expect(kill(id, 0) != 0)
+    }
+
+    /// A checkpoint that becomes shorter between being opened and being read.
+    @Test(arguments: [4096, 100_000]) func shortenedCheckpoint(_ bytes: Int) throws {
+        let scratch = try Scratch()
+        let model = try scratch.checkpoint("llava-linear")
+        let file = model + "/model.safetensors"
+        let size = try #require(try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int)
+        let script = "#!/bin/sh\ntruncate -s \(size - bytes) \(file)\nexec gcc \"$@\"\n"
+        let compiler = try scratch.write("cc", script, executable: true)
+        try expectFailure(
+            model, "error: the file was cut short while it was read, or its disk fails, at file '\(file)'", options: ["--cc", compiler, "--target", "native"])
+    }
+
     /// What the compiled program says to bad input.
     @Test func program() throws {
         let scratch = try Scratch()

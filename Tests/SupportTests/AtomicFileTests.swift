@@ -94,4 +94,32 @@ import Testing
         }
         #expect(folder.contents == [])
     }
+
+    /// Traps and faults too, on a thread's overflowed stack as well.
+    @Test func trapRemovesTheFile() async throws {
+        let path = folder.file("out")
+        await #expect(processExitsWith: .failure) { [path = path as String] in
+            let file = try AtomicFile(path: path)
+            try file.write("half")
+            let numbers = [Int](repeating: 1, count: CommandLine.arguments.count)
+            print(numbers[numbers.count + 5])
+        }
+        #expect(folder.contents == [])
+        for number in [SIGSEGV, SIGABRT, SIGPIPE, SIGQUIT] {
+            await #expect(processExitsWith: .signal(number)) { [path = path as String, number = number as Int32] in
+                let file = try AtomicFile(path: path)
+                try file.write("half")
+                kill(getpid(), number)
+                sleep(10)
+            }
+            #expect(folder.contents == [], "signal \(number)")
+        }
+        await #expect(processExitsWith: .signal(SIGSEGV)) { [path = path as String] in
+            let file = try AtomicFile(path: path)
+            try file.write("half")
+            func deeper(_ depth: Int) -> Int { withUnsafeTemporaryAllocation(of: Int.self, capacity: 1000) { $0[0] = depth; return deeper(depth + 1) + $0[0] } }
+            print(deeper(0))
+        }
+        #expect(folder.contents == [])
+    }
 }
