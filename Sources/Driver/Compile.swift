@@ -166,7 +166,7 @@ struct Compilation {
             return emitted
         }
         let units = compiledUnits(emitted)
-        let cache = ObjectCache(toolchain)
+        let cache = ObjectCache(toolchain, in: folder, progress: progress)
         func build(_ units: [CompiledUnit]) throws(Diagnostic) {
             try inParallel(units.count, jobs: options.jobs ?? HostCPU.current.count) { index throws(Diagnostic) in
                 let unit = units[index], object = folder.file(unit.objectName)

@@ -74,15 +74,15 @@ func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: I
 }
 
 /// Makes the folder `path` and those above it, where they are missing.
-func makeFolders(_ path: String) throws(Diagnostic) {
+func makeFolders(_ path: String, mode: mode_t = 0o777) throws(Diagnostic) {
     guard fileKind(path) != .folder, !path.isEmpty else { return }
-    try makeFolders(above: path)
-    guard mkdir(path, 0o777) == 0 || errno == EEXIST && fileKind(path) == .folder else {
+    try makeFolders(above: path, mode: mode)
+    guard mkdir(path, mode) == 0 || errno == EEXIST && fileKind(path) == .folder else {
         throw .system("create", path: path, code: errno, expected: "a folder that can be made")
     }
 }
 
-func makeFolders(above path: String) throws(Diagnostic) {
+func makeFolders(above path: String, mode: mode_t = 0o777) throws(Diagnostic) {
     guard let (folder, _) = splitPath(path) else { return }
-    try makeFolders(folder)
+    try makeFolders(folder, mode: mode)
 }

@@ -131,6 +131,16 @@ struct Toolchain: Sendable {
         }
     }
 
+    /// What the headers that the runtime includes say to this compiler: another version of a library is another text.
+    func headerText(in folder: TemporaryFolder) throws(Diagnostic) -> [UInt8] {
+        let (source, output) = (folder.file("headers.c"), folder.file("headers.i"))
+        try writeFile(source, ProbeProgram.headers)
+        let result = try runSubprocess(
+            [compiler] + compileFlags + ["-E", "-P", "-dD", source, "-o", output], temporary: folder.path, log: folder.file("headers.log"))
+        guard result.status == 0 else { throw .error("compiler '\(compiler)' cannot read the headers: \(firstError(result, folder: folder.path))") }
+        return try readFile(output, limit: 1 << 26)
+    }
+
     /// Links `objects` to `executable`.
     func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
         let arguments = [compiler] + mode.flags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags

@@ -43,6 +43,21 @@ enum ProbeProgram {
     }
 
     /// One thing that an emitted program needs, asked for by itself to name what is missing.
+    /// Includes the headers of other packages that the runtime includes; those of vector instructions are the compiler's own.
+    static let headers: String = {
+        let ownOfCompilers: Set = ["arm_neon.h", "cpuid.h", "immintrin.h"]
+        var names: Set<String> = []
+        for file in RuntimeFile.all {
+            for line in file.text.split(separator: "\n") where line.hasPrefix("#include <") {
+                names.insert(String(line.dropFirst("#include <".count).prefix { $0 != ">" }))
+            }
+        }
+        // jpeglib.h wants to be behind stdio.h.
+        return (["#define _GNU_SOURCE", "#include <stdio.h>"] + names.subtracting(ownOfCompilers).sorted().flatMap {
+            ["#if __has_include(<\($0)>)", "#include <\($0)>", "#endif"]
+        }).joined(separator: "\n") + "\n"
+    }()
+
     struct Requirement {
         var name: String
         /// The Debian and Ubuntu package that brings it.

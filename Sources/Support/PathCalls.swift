@@ -45,6 +45,10 @@ public func mkdir(_ path: String, _ mode: mode_t) -> Int32 { withPath(path) { mk
 @discardableResult
 public func chmod(_ path: String, _ mode: mode_t) -> Int32 { withPath(path) { chmod($0, mode) } }
 
+/// `utimes` with the time that it is now.
+@discardableResult
+public func touch(_ path: String) -> Int32 { withPath(path) { utimes($0, nil) } }
+
 @discardableResult
 public func truncate(_ path: String, _ length: off_t) -> Int32 { withPath(path) { truncate($0, length) } }
 
