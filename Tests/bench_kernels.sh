@@ -4,6 +4,7 @@
 # PROGRAM keeps what is built, and is not built again while it is there.
 set -eu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/Tests/install.sh"
 threads=$(nproc)
 if [ "${1:-}" = --threads ]; then threads=$2 && shift 2; fi
 program=${PROGRAM:-}
@@ -12,6 +13,6 @@ if [ -z "$program" ]; then
   trap 'rm -rf "$work"' EXIT
   program=$work/packed_bench
 fi
-[ -x "$program" ] || ${CC:-gcc} -std=gnu11 -O3 -Wall -Wextra -Werror -fopenmp -I"$root/Runtime" "$root/Tests/Benchmarks/packed_bench.c" \
+[ -x "$program" ] || ${CC:-$(working_compiler gcc)} -std=gnu11 -O3 -Wall -Wextra -Werror -fopenmp -I"$root/Runtime" "$root/Tests/Benchmarks/packed_bench.c" \
   "$root"/Runtime/kernels/packed*.c -lm -o "$program"
 OMP_NUM_THREADS=$threads "$program" "$@"

@@ -37,6 +37,22 @@ install_foreign() {
   return 1
 }
 
+# working_compiler NAME: the first program of this name, in /usr/bin and then in PATH, that makes OpenMP programs; a Swift toolchain's clang,
+# which may come first in PATH, makes none. The name itself where there is none, so that using it says what is wrong.
+working_compiler() {
+  work_of_compiler=$(mktemp -d)
+  printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' >"$work_of_compiler/try.c"
+  found=$1
+  old_ifs=$IFS
+  IFS=:
+  for place in /usr/bin $PATH; do
+    if "$place/$1" -fopenmp "$work_of_compiler/try.c" -o "$work_of_compiler/try" 2>/dev/null; then found=$place/$1 && break; fi
+  done
+  IFS=$old_ifs
+  rm -rf "$work_of_compiler"
+  echo "$found"
+}
+
 # What compiled programs are built from.
 program_libraries="libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libopenblas-openmp-dev"
 build_packages="gcc libc6-dev $program_libraries"

@@ -4,6 +4,8 @@
 #   LMMC=.build/release/lmmc Tests/levels.sh
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+. Tests/install.sh
+gcc=$(working_compiler gcc) clang=$(working_compiler clang)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
@@ -19,7 +21,7 @@ tokens() { grep -o '"tokens": \[[^]]*\]'; }
 # ask PROGRAM [DIR]: the tokens of the answer, or the error.
 ask() { "${run[@]}" "$1" --image $image --prompt "$question" --json ${2:+--dump "$2"} 2>"$work/error" | tokens || grep -v "TCG doesn't support" "$work/error"; }
 run=(env)
-gcc -O2 Tests/RuntimeC/npy_distance.c -lm -o "$work/distance" || exit 1
+$gcc -O2 Tests/RuntimeC/npy_distance.c -lm -o "$work/distance" || exit 1
 
 # ---- levels, each precision
 # The CPUID bits of the sets that a CPU may lack, as /proc/cpuinfo spells them.
@@ -118,7 +120,7 @@ expect "a file that is cut short ($found)" "1 1" "$status $((${at:-0} >= begin +
 if [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -lt 7000000 ] || [ "$(df -k --output=avail /tmp | tail -1)" -lt 12000000 ]; then
   echo "not run: strip past 4 GiB; it takes 6 GiB of memory and 11 GiB in /tmp"
 else
-  gcc -std=gnu11 -O2 -static-pie -IRuntime/attach/include Tests/RuntimeC/attach_test.c Runtime/attach/attach.c Runtime/attachment.c Runtime/error.c Runtime/printable.c -o "$work/attach" &&
+  $gcc -std=gnu11 -O2 -static-pie -IRuntime/attach/include Tests/RuntimeC/attach_test.c Runtime/attach/attach.c Runtime/attachment.c Runtime/error.c Runtime/printable.c -o "$work/attach" &&
     "$work/attach" strip >"$work/log"
   expect "strip past 4 GiB" ", 0 failed" "$(tail -1 "$work/log" | grep -o ", [0-9]* failed")"
 fi
@@ -133,8 +135,8 @@ newest=$(readelf -VW "$work/dynamic" | grep -o 'GLIBC_2[.0-9]*' | sort -u -V | t
 expect "needed C library" "\"glibc\": \"${newest#GLIBC_}\"" "$("$work/dynamic" --info | grep -o '"glibc": "[^"]*"')"
 expect "a static program's needs" 0 "$("$program" --info | grep -c '"needs"')"
 expect "how it is linked" '"link": "static-pie"' "$("$program" --info | grep -o '"link": "[^"]*"')"
-if [ -x /usr/bin/clang ]; then
-  found=$("$LMMC" compile examples/fashion/checkpoint -o "$work/none" --quiet --link static --cc /usr/bin/clang 2>&1); status=$?
+if [ -x "$clang" ]; then
+  found=$("$LMMC" compile examples/fashion/checkpoint -o "$work/none" --quiet --link static --cc "$clang" 2>&1); status=$?
   expect "clang, whose OpenMP has no archive ($found)" "1 1" "$status $(grep -c "cannot link parallel programs statically: .*expected gcc, or '--link dynamic'$" <<<"$found")"
 fi
 finish

@@ -82,7 +82,8 @@ build_runtime() {
   rm -f "$work/runtime.a" && ar rcs "$work/runtime.a" "$objects"/*.o || return 1
 }
 
-for configuration in "gcc|-O2" "/usr/bin/clang|-O2" "gcc|$sanitizers"; do
+gcc=$(working_compiler gcc) clang=$(working_compiler clang)
+for configuration in "$gcc|-O2" "$clang|-O2" "$gcc|$sanitizers"; do
   compiler=${configuration%%|*} flags=${configuration#*|}
   case $flags in *sanitize*) name="$(basename "$compiler") with sanitizers" ;; *) name=$(basename "$compiler") ;; esac
   for script in Tests/RuntimeC/*_tests.sh; do

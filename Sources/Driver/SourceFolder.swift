@@ -47,11 +47,18 @@ enum SourceFolder {
         output=${1:-\(shellQuoted(program))}
         case $output in /*) ;; *) output=$PWD/$output ;; esac
         cd "$(dirname "$0")"
-        CC=${CC:-\(target.isHosts ? "gcc" : target.architecture.triple + "-gcc")}
         CFLAGS=${CFLAGS:--O3}
         build=$(mktemp -d)
         trap 'rm -rf "$build"' EXIT
-        trap 'exit 1' INT TERM
+        trap 'exit 1' INT TERM HUP
+        # Not every compiler has OpenMP: a Swift toolchain's clang may come first in PATH and has none.
+        if [ -z "${CC:-}" ]; then
+          printf '#include <omp.h>\\nint main(void) { return omp_get_max_threads() < 1; }\\n' >"$build/try.c"
+          for CC in \(target.isHosts ? "gcc cc /usr/bin/clang clang" : target.architecture.triple + "-gcc") ''; do
+            [ -z "$CC" ] || ! $CC -fopenmp "$build/try.c" -o "$build/try" 2>/dev/null || break
+          done
+          [ -n "$CC" ] || { echo "error: no C compiler here makes OpenMP programs; expected gcc, or clang with libomp-dev, or CC" >&2; exit 1; }
+        fi
 
         \(needsBLAS ? blas + "\n" : "")objects=
         compile() {  # SOURCE OBJECT FLAGS...

@@ -81,14 +81,14 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
 }
 
 /// The file that `name` means to a shell: itself when it holds a slash, else its first match in PATH.
-func findProgram(_ name: String) -> String? {
+func findProgram(_ name: String) -> String? { findPrograms(name).first }
+
+/// All that PATH has of this name, in its order.
+func findPrograms(_ name: String) -> [String] {
     func isProgram(_ path: String) -> Bool { fileKind(path) == .regular && access(path, X_OK) == 0 }
-    if hasSlash(name) { return isProgram(name) ? name : nil }
+    if hasSlash(name) { return isProgram(name) ? [name] : [] }
     let path = environmentVariable("PATH") ?? "/usr/bin:/bin"
-    for folder in path.utf8.split(separator: UInt8(ascii: ":")).map({ String(Substring($0)) }) where isProgram("\(folder)/\(name)") {
-        return "\(folder)/\(name)"
-    }
-    return nil
+    return path.utf8.split(separator: UInt8(ascii: ":")).map { "\(String(Substring($0)))/\(name)" }.filter(isProgram)
 }
 
 /// Runs a program that lmmc made; its output. Throws its message when it fails, at `site` or else at the program.

@@ -91,8 +91,7 @@ struct Toolchain: Sendable {
         } else {
             // A Swift toolchain's clang may come first in PATH and has no omp.h; the distribution's is tried by its place.
             for name in target.isHosts ? ["gcc", "cc", "/usr/bin/clang", "clang"] : [target.architecture.triple + "-gcc"] {
-                guard let path = findProgram(name), !compilers.contains(path) else { continue }
-                compilers.append(path)
+                compilers += findPrograms(name).filter { !compilers.contains($0) }
             }
         }
         var first: Diagnostic?

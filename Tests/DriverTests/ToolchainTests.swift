@@ -68,6 +68,19 @@ import Testing
         #expect(message.contains("the disk of the temporary folder") && message.contains("is full; expected room for 64 MiB"), "\(message)")
     }
 
+    /// One that cannot do it in PATH before one that can, by the same name.
+    @Test func triesAllOfPath() throws {
+        let scratch = try Scratch()
+        for name in ["gcc", "cc", "clang"] { _ = try scratch.write(name, "#!/bin/sh\necho 'omp.h: No such file or directory' >&2\nexit 1\n", executable: true) }
+        let path = scratch.path + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
+        let compiled = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", environment: ["PATH": path])
+        #expect(compiled.status == 0, "\(compiled.errors)")
+        let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
+        #expect(emitted.status == 0, "\(emitted.errors)")
+        let built = try run(["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1"])
+        #expect(built.status == 0, "\(built.errors)")
+    }
+
     @Test func notACompiler() throws {
         #expect(failure("/bin/false").contains("compiler '/bin/false' does not answer '--version'"))
         #expect(failure("/bin/true").hasPrefix("error: "))
