@@ -35,7 +35,7 @@ extension Lmmc {
         model.target = "native"
         model.targetLevels = nil
         let progress = Progress(options.verbosity)
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder.forPrograms()
         defer { folder.discard() }
         let program = folder.file("model")
         let compilation = try Compilation(CompileOptions(model: model, output: program, cc: options.cc, verbosity: options.verbosity), progress)

@@ -51,7 +51,16 @@ func runSubprocess(
             }
         }
     }
-    guard let id else { throw .system("run", path: arguments[0], code: code, expected: "a program that can be run") }
+    guard let id else {
+        if code == EACCES, isMountedWithoutPrograms(arguments[0]) {
+            throw .error(
+                "cannot run \(quoted(arguments[0])): its file system is mounted noexec", expected: "another folder in TMPDIR, where programs can be run")
+        }
+        let isFull = code == EAGAIN || code == ENOMEM
+        throw .system(
+            "run", path: arguments[0], code: code,
+            expected: isFull ? "room for more processes, as 'ulimit -u' or a container's 'pids.max' sets it" : "a program that can be run")
+    }
     var status: Int32 = 0
     while waitpid(id, &status, 0) < 0 && errno == EINTR {}
     Interrupts.processEnded(id)

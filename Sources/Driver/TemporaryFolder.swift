@@ -7,9 +7,23 @@ final class TemporaryFolder: Sendable {
     let path: String
     private let isGone = Mutex(false)
 
+    private static var usualParent: String { environmentVariable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp" }
+
+    /// A folder for programs that are run from it: where the usual place is mounted noexec, the first other one that is not; the usual one
+    /// all the same when there is none.
+    static func forPrograms(prefix: String = "lmmc-") throws(Diagnostic) -> TemporaryFolder {
+        if isMountedWithoutPrograms(usualParent) {
+            let home = environmentVariable("HOME") ?? ""
+            for place in ["/var/tmp", home, "."] where fileKind(place) == .folder && !isMountedWithoutPrograms(place) {
+                if let folder = try? TemporaryFolder(in: place, prefix: "." + prefix) { return folder }
+            }
+        }
+        return try TemporaryFolder(prefix: prefix)
+    }
+
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
     init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
-        let parent = parent ?? environmentVariable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        let parent = parent ?? Self.usualParent
         path = try Interrupts.registerFolder { () throws(Diagnostic) in
             guard let path = makeTemporaryFolder(joinedPath(parent, "\(prefix)XXXXXX")) else {
                 throw .system("create a temporary folder in", path: parent, code: errno, expected: "a folder that can be written")
@@ -44,6 +58,13 @@ final class TemporaryFolder: Sendable {
     }
 
     deinit { discard() }
+}
+
+/// Whether `path` is on a file system that is mounted noexec, so that no program in it can be run.
+func isMountedWithoutPrograms(_ path: String) -> Bool {
+    let noexec: UInt = 8  // ST_NOEXEC, which glibc declares under _GNU_SOURCE only
+    var status = statvfs()
+    return statvfs(path, &status) == 0 && status.f_flag & noexec != 0
 }
 
 /// Writes a whole file inside a temporary folder.

@@ -60,7 +60,6 @@ struct Toolchain: Sendable {
     var blas: BLAS?
 
     static let warningFlags = ["-Wall", "-Wextra"]
-    static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
 
     /// What the target leaves out is not linked (Runtime/kernels/packed_variant.h).
     static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
@@ -85,7 +84,8 @@ struct Toolchain: Sendable {
         var compilers: [String] = []
         if let cc {
             guard let path = findProgram(cc) else {
-                throw .usage("\(quoted(cc)) is not a program", at: .option("--cc"), expected: "a C compiler, gcc or clang")
+                let reason = isMountedWithoutPrograms(cc) ? "on a file system that is mounted noexec" : "not a program"
+                throw .usage("\(quoted(cc)) is \(reason)", at: .option("--cc"), expected: "a C compiler, gcc or clang")
             }
             compilers = [path]
         } else {
@@ -125,6 +125,7 @@ struct Toolchain: Sendable {
         progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: object + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
+        if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
         guard result.status == 0 else {
             throw .error("compiler '\(compiler)' failed on '\(name)': \(firstError(result, folder: folder.path))")
         }
@@ -146,10 +147,31 @@ struct Toolchain: Sendable {
         progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
+        if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
         guard result.status == 0 else {
             throw .error("compiler '\(compiler)' failed to link: \(firstError(result, folder: folder.path))")
         }
     }
+}
+
+/// What a program that failed lacked of the machine, which is no answer to what it was asked; nil when it was something else.
+func machineFailure(_ program: String, _ result: SubprocessResult, folder: String) -> Diagnostic? {
+    guard result.status != 0 else { return nil }
+    if result.output.contains("No space left on device") {
+        return .error(
+            "the disk of the temporary folder \(quoted(folder)) is full",
+            expected: "room for \(byteCountText(UInt64(Compilation.programBytes))), or another folder in TMPDIR")
+    }
+    // Of gcc for its compiler, assembler and linker, of libgomp and libomp for a thread.
+    if result.output.contains("Resource temporarily unavailable") {
+        return .error(
+            "\(quoted(program)) could not start a process or thread: resource temporarily unavailable",
+            expected: "room for more of them, as 'ulimit -u' or a container's 'pids.max' sets it")
+    }
+    for text in ["Cannot allocate memory", "out of memory", "memory exhausted", "Killed signal"] where result.output.contains(text) {
+        return .error("\(quoted(program)) ran out of memory: \(firstError(result, folder: folder))", expected: "more memory, or fewer '--jobs'")
+    }
+    return nil
 }
 
 /// The line of a compiler's output that says what is wrong.
@@ -173,9 +195,10 @@ private struct Probe {
     let progress: Progress
 
     func run() throws(Diagnostic) -> Toolchain {
-        let folder = try TemporaryFolder(prefix: "lmmc-probe-")
+        let folder = try TemporaryFolder.forPrograms(prefix: "lmmc-probe-")
         defer { folder.discard() }
         let version = try runSubprocess([compiler, "--version"], temporary: folder.path, log: folder.file("version.log"))
+        if let failure = machineFailure(compiler, version, folder: folder.path) { throw failure }
         guard version.status == 0 else {
             throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")
         }
@@ -191,21 +214,20 @@ private struct Probe {
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
-            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags + (blas?.compileFlags ?? [])
+            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
+                + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
             try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
             let compiled = try runSubprocess(
                 [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], temporary: folder.path, log: folder.file("compile.log"))
             guard compiled.status == 0 else {
+                if let failure = machineFailure(compiler, compiled, folder: folder.path) { throw failure }
                 reason = firstError(compiled, folder: folder.path)
-                guard !reason.contains("No space left on device") else { throw noSpace(folder) }
                 continue
             }
             let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
-                    // Another way of linking is no answer to this, however small its program is.
-                    guard !problem.contains("No space left on device") else { throw noSpace(folder) }
                     progress.verbose("\(compiler): \(mode.rawValue) linking\(blas.map { " with \($0.name)" } ?? "") does not work: \(problem)")
                     reason = problem
                     continue
@@ -238,20 +260,21 @@ private struct Probe {
         let program = folder.file("probe")
         let linked = try runSubprocess(
             [compiler] + mode.flags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
+        // Another way of linking is no answer to a full disk, however small its program is.
+        if let failure = machineFailure(compiler, linked, folder: folder.path) { throw failure }
         guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
         guard let runner else { return nil }
+        if isMountedWithoutPrograms(folder.path) {
+            progress.verbose("the probe was not run, since programs cannot be run in \(quoted(folder.path)), which is mounted noexec")
+            return nil
+        }
         let ran = try runSubprocess(
             runner + [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], temporary: folder.path,
             log: folder.file("run.log"))
+        if let failure = machineFailure(program, ran, folder: folder.path) { throw failure }
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
         let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
         return threads > 1 ? nil : "a parallel region has \(threads) thread(s)"
-    }
-
-    private func noSpace(_ folder: TemporaryFolder) -> Diagnostic {
-        .error(
-            "the disk of the temporary folder \(quoted(folder.path)) is full",
-            expected: "room for \(byteCountText(UInt64(Compilation.programBytes))), or another folder in TMPDIR")
     }
 
     /// What makes code for this CPU; spelt differently by compilers for ARM.
@@ -275,6 +298,16 @@ private struct Probe {
                 [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, temporary: folder.path,
                 log: folder.file("part.log"))
             guard result.status != 0 else { continue }
+            if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
+            let problem = firstError(result, folder: folder.path)
+            if let tool = ["as", "ld"].first(where: { problem.contains("cannot execute '\($0)'") || problem.contains("cannot find '\($0)'") }) {
+                throw .error("compiler '\(compiler)' finds no '\(tool)'", expected: "package 'binutils', which brings it")
+            }
+            // What fails for another reason is not missing.
+            let absences = ["o such file", "not found", "cannot find", "unable to find", "undefined reference", "undefined symbol"]
+            guard absences.contains(where: { problem.contains($0) }) else {
+                throw .error("compiler '\(compiler)' fails on a program that needs \(requirement.name) alone: \(problem)")
+            }
             lacking.append(requirement)
             if target.isHosts {
                 return .error(

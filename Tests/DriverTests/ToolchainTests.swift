@@ -68,6 +68,25 @@ import Testing
         #expect(message.contains("the disk of the temporary folder") && message.contains("is full; expected room for 64 MiB"), "\(message)")
     }
 
+    /// A disk, processes, memory that are not there are not a library that is missing.
+    @Test(arguments: [
+        ("gcc: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable", "could not start a process or thread: resource temporarily unavailable; expected room for more of them"),
+        ("collect2: fatal error: vfork: Resource temporarily unavailable", "could not start a process or thread"),
+        ("clang: error: unable to execute command: posix_spawn failed: Resource temporarily unavailable", "could not start a process or thread"),
+        ("cc1: out of memory allocating 65536 bytes", "ran out of memory: cc1: out of memory allocating 65536 bytes; expected more memory"),
+        ("gcc: fatal error: Killed signal terminated program cc1", "ran out of memory"),
+        ("gcc: fatal error: cannot execute 'as': execvp: No such file or directory", "finds no 'as'; expected package 'binutils'"),
+        ("cc1: internal compiler error: in main", "fails on a program that needs the C library alone: cc1: internal compiler error: in main"),
+    ])
+    func failuresOfTheMachine(_ line: String, _ wanted: String) throws {
+        let scratch = try Scratch()
+        let compiler = try scratch.write(
+            "cc", "#!/bin/sh\ncase $1 in --version|-dump*|-print*) exec gcc \"$@\";; esac\necho \"\(line)\" >&2\nexit 1\n", executable: true)
+        let message = failure(compiler)
+        #expect(message.contains(wanted), "\(message)")
+        #expect(!message.contains("\n") && !message.contains("libc6-dev"))
+    }
+
     /// One that cannot do it in PATH before one that can, by the same name.
     @Test func triesAllOfPath() throws {
         let scratch = try Scratch()
@@ -79,6 +98,25 @@ import Testing
         #expect(emitted.status == 0, "\(emitted.errors)")
         let built = try run(["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1"])
         #expect(built.status == 0, "\(built.errors)")
+    }
+
+    /// Where programs cannot be run among temporary files, the trial program is run elsewhere.
+    @Test func temporaryFolderWithoutPrograms() throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(atPath: scratch["tmp"], withIntermediateDirectories: false)
+        let mount = ["/usr/bin/unshare", "-m", "sh", "-c", "mount -t tmpfs -o noexec none '\(scratch["tmp"])' && exec \"$@\"", "sh"]
+        guard try run(mount + ["true"]).status == 0 else { return print("not run: a folder that is mounted noexec, which this user may not make") }
+        let result = try run(
+            mount + [lmmcPath, "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", "--verbose"],
+            environment: ["TMPDIR": scratch["tmp"]], folder: scratch.path)
+        #expect(result.status == 0 && result.errors.contains("OpenMP runs in parallel"), "\(result.errors)")
+        // A compiler there is refused with the reason.
+        _ = try scratch.write("tool", "#!/bin/sh\n", executable: true)
+        let refused = try run(
+            mount + ["/bin/sh", "-c", "cp '\(scratch["tool"])' '\(scratch["tmp"])' && exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/decoder-tied",
+            "-o", scratch["other"], "--cc", scratch["tmp/tool"], "--quiet"])
+        #expect(refused.errorLine.hasPrefix("error: '\(scratch["tmp/tool"])' is on a file system that is mounted noexec, at option '--cc'"), "\(refused.errors)")
+        #expect(scratch.contents == ["program", "tmp", "tool"])
     }
 
     @Test func notACompiler() throws {
