@@ -4,6 +4,13 @@ import PackageDescription
 let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
+// An error of the C code that reads files of strangers ends lmmc rather than run on (Sources/Driver/Toolchain.swift has the same of programs).
+var hardeningFlags = ["-fstack-protector-strong", "-fstack-clash-protection"]
+#if arch(x86_64)
+hardeningFlags.append("-fcf-protection")
+#endif
+let hardened: [CSetting] = [.unsafeFlags(hardeningFlags), .define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
+
 // One target per room; a room may import only what stands in its list (Docs/Architecture.md).
 let package = Package(
     name: "lmmc",
@@ -14,17 +21,17 @@ let package = Package(
     ],
     targets: [
         // Plain C: a signal handler may run nothing else.
-        .target(name: "Endings"),
+        .target(name: "Endings", cSettings: hardened),
         .target(name: "Support", dependencies: ["Endings"]),
         // Plain C: what the compiler reads of a checkpoint comes no slower than from the disk.
-        .target(name: "Widen"),
+        .target(name: "Widen", cSettings: hardened),
         .target(name: "Checkpoint", dependencies: ["Endings", "Widen", "Support"]),
         .target(name: "ChatTemplate", dependencies: ["Support"]),
         .target(name: "IR", dependencies: ["Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
-        .target(name: "FoldProduct"),
+        .target(name: "FoldProduct", cSettings: hardened),
         .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Pack", "Support"]),
         .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
@@ -32,8 +39,8 @@ let package = Package(
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
         .target(name: "CEmit", dependencies: ["ChatTemplate", "Plan", "IR", "Support"]),
         // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
-        .target(name: "Attach", path: "Runtime/attach"),
-        .target(name: "Pack", path: "Runtime/pack"),
+        .target(name: "Attach", path: "Runtime/attach", cSettings: hardened),
+        .target(name: "Pack", path: "Runtime/pack", cSettings: hardened),
         .target(name: "RuntimeSources"),
         .target(
             name: "Driver",
@@ -41,7 +48,9 @@ let package = Package(
                 "Endings", "Support", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
                 "IRView", "Attach", "RuntimeSources",
             ]),
-        .executableTarget(name: "lmmc", dependencies: ["Driver", "Support", arguments]),
+        .executableTarget(
+            name: "lmmc", dependencies: ["Driver", "Support", arguments],
+            linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support", "TestSupport"]),

@@ -37,6 +37,11 @@ enum SourceFolder {
             """
         let requirements = ProbeProgram.requirements(
             isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+        let hardening = Toolchain.hardeningFlags(target.architecture).map { flags in
+            "harden '\(flags.joined(separator: " "))'" + (flags.compactMap { flag in
+                Toolchain.lesserFlags[flag].map { " || harden '\(flags.joined(separator: " ").replacing(flag, with: $0))'" }
+            }.joined())
+        }
         let names = requirements.map(\.package)
         let packages = target.isHosts ? names.joined(separator: " ") : target.architecture.installCommand(names)
         return """
@@ -60,11 +65,21 @@ enum SourceFolder {
           [ -n "$CC" ] || { echo "error: no C compiler here makes OpenMP programs; expected gcc, or clang with libomp-dev, or CC" >&2; exit 1; }
         fi
 
+        # What makes an error of the code end the program rather than run on, as far as the compiler knows it; sanitizers find it themselves.
+        hardening= link_hardening="\(Toolchain.hardeningLinkFlags.joined(separator: " "))"
+        harden() {
+          $CC $CFLAGS -Werror $1 -c "$build/harden.c" -o "$build/harden.o" 2>"$build/log" && hardening="$hardening $1"
+        }
+        printf '#include <stdio.h>\\nint main(void) { return puts("") < 0; }\\n' >"$build/harden.c"
+        case $CFLAGS in *-fsanitize*) ;; *)
+        \(hardening.map { "  " + $0 + " || true" }.joined(separator: "\n"))
+        esac
+
         \(needsBLAS ? blas + "\n" : "")objects=
         compile() {  # SOURCE OBJECT FLAGS...
           source=$1 object=$build/$2
           shift 2
-          $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
+          $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
             -c "$source" -o "$object"
           objects="$objects $object"
         }
@@ -72,11 +87,11 @@ enum SourceFolder {
 
         # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
         libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
-        case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS -static-pie" ;; esac
+        case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
         $static -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
-          $CC $CFLAGS -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
+          $CC $CFLAGS $link_hardening -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
 
-        \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
+        \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
         "$build/attach" "$build/program" \(weightsName) "$output"
         """ + "\n"
     }

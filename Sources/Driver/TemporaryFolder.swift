@@ -63,8 +63,7 @@ final class TemporaryFolder: Sendable {
 /// Whether `path` is on a file system that is mounted noexec, so that no program in it can be run.
 func isMountedWithoutPrograms(_ path: String) -> Bool {
     let noexec: UInt = 8  // ST_NOEXEC, which glibc declares under _GNU_SOURCE only
-    var status = statvfs()
-    return statvfs(path, &status) == 0 && status.f_flag & noexec != 0
+    return fileSystemStatus(path).map { $0.f_flag & noexec != 0 } ?? false
 }
 
 /// Writes a whole file inside a temporary folder.

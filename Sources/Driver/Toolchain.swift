@@ -61,6 +61,20 @@ struct Toolchain: Sendable {
 
     static let warningFlags = ["-Wall", "-Wextra"]
 
+    /// What makes an error of the C code end the program rather than run on, of those that the compiler knows: it works on bytes of
+    /// strangers, images and prompts. Each is one question to the compiler; `Runtime` is built so by scripts too (`SourceFolder`).
+    static func hardeningFlags(_ architecture: Target.Architecture) -> [[String]] {
+        [
+            ["-fstack-protector-strong"], ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"], ["-fstack-clash-protection"],
+            [architecture == .x86_64 ? "-fcf-protection" : "-mbranch-protection=standard"],
+        ]
+    }
+    /// Where the compiler or its library knows no third level.
+    static let lesserFlags = ["-D_FORTIFY_SOURCE=3": "-D_FORTIFY_SOURCE=2"]
+    static let hardeningLinkFlags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+
+    static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
+
     /// What the target leaves out is not linked (Runtime/kernels/packed_variant.h).
     static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
 
@@ -143,7 +157,7 @@ struct Toolchain: Sendable {
 
     /// Links `objects` to `executable`.
     func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
-        let arguments = [compiler] + mode.flags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
+        let arguments = [compiler] + mode.flags + Self.hardeningLinkFlags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
         progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
         if !result.output.isEmpty { progress.verbose(result.output) }
@@ -210,11 +224,12 @@ private struct Probe {
                 expected: "'\(target.architecture.triple)-gcc'")
         }
         let architecture = target.isNative ? try nativeFlags(folder) : target.flags
+        let hardening = try hardeningFlags(folder)
         let candidates: [BLAS?] = needsBLAS ? BLAS.candidates(multiarch: try answer("-print-multiarch", folder)) : [nil]
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
-            let flags = ["-std=gnu11", "-O3"] + architecture + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
+            let flags = ["-std=gnu11", "-O3"] + architecture + hardening + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
                 + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
             try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
@@ -259,7 +274,7 @@ private struct Probe {
     private func tryLinking(_ object: String, _ mode: LinkMode, _ libraries: [String], _ folder: TemporaryFolder) throws(Diagnostic) -> String? {
         let program = folder.file("probe")
         let linked = try runSubprocess(
-            [compiler] + mode.flags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
+            [compiler] + mode.flags + Toolchain.hardeningLinkFlags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
         // Another way of linking is no answer to a full disk, however small its program is.
         if let failure = machineFailure(compiler, linked, folder: folder.path) { throw failure }
         guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
@@ -275,6 +290,27 @@ private struct Probe {
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
         let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
         return threads > 1 ? nil : "a parallel region has \(threads) thread(s)"
+    }
+
+    /// Those of `Toolchain.hardeningFlags` that the compiler takes without a word.
+    private func hardeningFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
+        try writeFile(folder.file("harden.c"), "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n")
+        func takes(_ flags: [String]) throws(Diagnostic) -> Bool {
+            let result = try runSubprocess(
+                [compiler, "-O2", "-Werror"] + flags + ["-c", folder.file("harden.c"), "-o", folder.file("harden.o")], temporary: folder.path,
+                log: folder.file("harden.log"))
+            return result.status == 0
+        }
+        let wanted = Toolchain.hardeningFlags(target.architecture)
+        if try takes(wanted.flatMap { $0 }) { return wanted.flatMap { $0 } }
+        var taken: [String] = []
+        for flags in wanted {
+            for variant in [flags, flags.map { Toolchain.lesserFlags[$0] ?? $0 }] where try takes(variant) {
+                taken += variant
+                break
+            }
+        }
+        return taken
     }
 
     /// What makes code for this CPU; spelt differently by compilers for ARM.

@@ -119,6 +119,25 @@ import Testing
         #expect(scratch.contents == ["program", "tmp", "tool"])
     }
 
+    /// An error in the C code of a program ends it: addresses that were overwritten, buffers that were overrun.
+    @Test func programsAreHardened() throws {
+        let scratch = try Scratch()
+        for link in ["static", "dynamic"] {
+            let compiled = try lmmc(
+                "compile", goldens + "/llava-linear", "-o", scratch["program"], "--target", "native", "--quiet", "--link", link)
+            #expect(compiled.status == 0, "\(compiled.errors)")
+            let text = try run(["/usr/bin/readelf", "-W", "-l", "-d", "-s", scratch["program"]]).output
+            let stack = try #require(text.split(separator: "\n").first { $0.contains("GNU_STACK") })
+            #expect(!stack.contains("RWE") && stack.contains(" RW "), "\(stack)")
+            #expect(text.contains("GNU_RELRO") && text.contains("BIND_NOW") || text.contains("Flags: NOW"), "\(link)")
+            #expect(text.contains("__stack_chk_fail"), "\(link)")
+            if link == "dynamic" { #expect(text.contains("_chk@")) }
+        }
+        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needsBLAS: true, progress: progress)
+        for flag in ["-fstack-protector-strong", "-fstack-clash-protection"] { #expect(toolchain.compileFlags.contains(flag)) }
+        #expect(toolchain.compileFlags.contains { $0.hasPrefix("-D_FORTIFY_SOURCE=") })
+    }
+
     @Test func notACompiler() throws {
         #expect(failure("/bin/false").contains("compiler '/bin/false' does not answer '--version'"))
         #expect(failure("/bin/true").hasPrefix("error: "))
