@@ -4,6 +4,7 @@ enum ProbeProgram {
     /// That many threads, not the macro _OPENMP, is the question: clang's `-fopenmp=libgomp` defines it and runs serial code.
     static func whole(blas: Bool) -> String {
         """
+        #define _GNU_SOURCE
         #include <math.h>
         #include <omp.h>
         #include <pthread.h>
@@ -39,10 +40,9 @@ enum ProbeProgram {
           printf("%d\\n", different);
           return argv == NULL || sum < 1;
         }
-        """ + "\n"
+        """ + "\n" + (RuntimeFile.all.first { $0.path == "shared_memory.c" }?.text ?? "")
     }
 
-    /// One thing that an emitted program needs, asked for by itself to name what is missing.
     /// Includes the headers of other packages that the runtime includes; those of vector instructions are the compiler's own.
     static let headers: String = {
         let ownOfCompilers: Set = ["arm_neon.h", "cpuid.h", "immintrin.h"]
@@ -58,6 +58,7 @@ enum ProbeProgram {
         }).joined(separator: "\n") + "\n"
     }()
 
+    /// One thing that an emitted program needs, asked for by itself to name what is missing.
     struct Requirement {
         var name: String
         /// The Debian and Ubuntu package that brings it.

@@ -332,6 +332,9 @@ static const unsigned char sampler_c[] = {
 static const unsigned char sampler_h[] = {
 #embed "../../Runtime/sampler.h"
 };
+static const unsigned char shared_memory_c[] = {
+#embed "../../Runtime/shared_memory.c"
+};
 static const unsigned char steps_c[] = {
 #embed "../../Runtime/steps.c"
 };
@@ -483,6 +486,7 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("run.h", run_h),
     ENTRY("sampler.c", sampler_c),
     ENTRY("sampler.h", sampler_h),
+    ENTRY("shared_memory.c", shared_memory_c),
     ENTRY("steps.c", steps_c),
     ENTRY("steps.h", steps_h),
     ENTRY("tensors.c", tensors_c),

@@ -138,6 +138,19 @@ import Testing
         #expect(toolchain.compileFlags.contains { $0.hasPrefix("-D_FORTIFY_SOURCE=") })
     }
 
+    /// A program of LLVM's OpenMP where there is no shared memory.
+    @Test func runsWithoutSharedMemory() throws {
+        let scratch = try Scratch()
+        let hide = ["/usr/bin/unshare", "-m", "sh", "-c", "mount -t tmpfs -o ro none /dev/shm && exec \"$@\"", "sh"]
+        guard try run(hide + ["true"]).status == 0 else { return print("not run: a machine without /dev/shm, which this user may not make") }
+        let command = [lmmcPath, "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", "--quiet", "--cc", "/usr/bin/clang"]
+        let compiled = try run(hide + command)
+        try #require(compiled.status == 0, "\(compiled.errors)")
+        let question = ["--raw-prompt", "x", "--max-tokens", "4", "--json"]
+        let (usual, hidden) = (try run([scratch["program"]] + question), try run(hide + [scratch["program"]] + question))
+        #expect(usual.status == 0 && hidden.status == 0 && hidden.errors == "", "\(hidden.errors)")
+    }
+
     @Test func notACompiler() throws {
         #expect(failure("/bin/false").contains("compiler '/bin/false' does not answer '--version'"))
         #expect(failure("/bin/true").hasPrefix("error: "))
