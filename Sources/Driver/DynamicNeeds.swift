@@ -44,36 +44,39 @@ struct DynamicNeeds: Sendable, Equatable {
             throw .error("executable \(quoted(path)) is not a 64-bit little-endian ELF file")
         }
         let (table, size, count) = (reader.u64(32), reader.u16(54), reader.u16(56))
-        let segments = (0..<count).map { table + $0 * size }
+        // Numbers of a damaged file may be anything: sums wrap, and what they lead to lies outside.
+        let segments = (0..<count).map { table &+ $0 * size }
         func segment(_ type: Int) -> Int? { segments.first { reader.u32($0) == type } }
         /// File offset of an address
         func offset(_ address: Int) -> Int? {
-            segments.first { reader.u32($0) == 1 && address >= reader.u64($0 + 16) && address < reader.u64($0 + 16) + reader.u64($0 + 32) }
-                .map { reader.u64($0 + 8) + address - reader.u64($0 + 16) }
+            segments.first { reader.u32($0) == 1 && address >= reader.u64($0 &+ 16) && address &- reader.u64($0 &+ 16) < reader.u64($0 &+ 32) }
+                .map { reader.u64($0 &+ 8) &+ address &- reader.u64($0 &+ 16) }
         }
-        interpreter = segment(3).map { reader.string(reader.u64($0 + 8)) }
+        interpreter = segment(3).map { reader.string(reader.u64($0 &+ 8)) }
         // A static-pie executable has a dynamic segment too, for its relocations, but no name in it.
         guard interpreter != nil, let dynamic = segment(2) else { return }
         var tags: [(tag: Int, value: Int)] = []
-        var at = reader.u64(dynamic + 8)
+        var at = reader.u64(dynamic &+ 8)
         while reader.u64(at) != 0 {
-            tags.append((reader.u64(at), reader.u64(at + 8)))
-            at += 16
+            tags.append((reader.u64(at), reader.u64(at &+ 8)))
+            at &+= 16
         }
         func value(_ tag: Int) -> Int? { tags.first { $0.tag == tag }?.value }
         guard let strings = value(5).flatMap(offset) else { return }
-        libraries = tags.filter { $0.tag == 1 }.map { Library(name: reader.string(strings + $0.value), versions: []) }
+        libraries = tags.filter { $0.tag == 1 }.map { Library(name: reader.string(strings &+ $0.value), versions: []) }
         // DT_VERNEED and DT_VERNEEDNUM: for each library a list of names.
         var entry = value(0x6FFF_FFFE).flatMap(offset) ?? 0
-        for _ in 0..<(value(0x6FFF_FFFF) ?? 0) {
-            let name = reader.string(strings + reader.u32(entry + 4))
-            var (version, versions) = (entry + reader.u32(entry + 8), [String]())
-            for _ in 0..<reader.u16(entry + 2) {
-                versions.append(reader.string(strings + reader.u32(version + 8)))
-                version += reader.u32(version + 12)
+        for _ in 0..<max(0, min(value(0x6FFF_FFFF) ?? 0, libraries.count)) {
+            let name = reader.string(strings &+ reader.u32(entry &+ 4))
+            var (version, versions) = (entry &+ reader.u32(entry &+ 8), [String]())
+            for _ in 0..<reader.u16(entry &+ 2) {
+                versions.append(reader.string(strings &+ reader.u32(version &+ 8)))
+                // The last one has no next.
+                guard reader.u32(version &+ 12) != 0 else { break }
+                version &+= reader.u32(version &+ 12)
             }
             if let index = libraries.firstIndex(where: { $0.name == name }) { libraries[index].versions = versions.sorted() }
-            entry += reader.u32(entry + 12)
+            entry &+= reader.u32(entry &+ 12)
         }
     }
 }
@@ -89,7 +92,7 @@ private struct ELFBytes {
     func u64(_ offset: Int) -> Int { number(64, at: offset) }
 
     private func number(_ bits: Int, at offset: Int) -> Int {
-        guard offset >= 0, offset + bits / 8 <= bytes.count else { return 0 }
+        guard offset >= 0, offset <= bytes.count - bits / 8 else { return 0 }
         return Int(truncatingIfNeeded: (0..<bits / 8).reduce(UInt64(0)) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) })
     }
 

@@ -151,6 +151,33 @@ import Testing
         #expect(usual.status == 0 && hidden.status == 0 && hidden.errors == "", "\(hidden.errors)")
     }
 
+    /// What a linker wrote is read within its bounds, whatever its numbers say.
+    @Test func damagedExecutable() throws {
+        let scratch = try Scratch()
+        let source = try scratch.write("main.c", "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n")
+        try #require(try run(["/usr/bin/gcc", source, "-o", scratch["program"]]).status == 0)
+        #expect(try DynamicNeeds(path: scratch["program"]).libraries.map(\.name) == ["libc.so.6"])
+        let whole = [UInt8](try Data(contentsOf: URL(filePath: scratch["program"])))
+        func read(_ change: (inout [UInt8]) -> Void) throws {
+            var bytes = whole
+            change(&bytes)
+            try Data(bytes).write(to: URL(filePath: scratch["damaged"]))
+            _ = try? DynamicNeeds(path: scratch["damaged"])
+        }
+        // The offset of the segments, and each word of theirs.
+        for value in [UInt8(0x7F), 0xFF] {
+            for place in [32] + Array(stride(from: 64, to: 64 + 13 * 56, by: 8)) {
+                try read { bytes in for byte in 0..<8 { bytes[place + byte] = byte == 7 ? value : 0xFF } }
+            }
+        }
+        // The dynamic section and the tables that it names.
+        for value in [UInt8(0x7F), 0xFF] {
+            for place in stride(from: 0, to: whole.count - 8, by: 8) where place < 0x800 || 0x2D00..<0x3100 ~= place {
+                try read { bytes in for byte in 0..<8 { bytes[place + byte] = byte == 7 ? value : 0xFF } }
+            }
+        }
+    }
+
     @Test func notACompiler() throws {
         #expect(failure("/bin/false").contains("compiler '/bin/false' does not answer '--version'"))
         #expect(failure("/bin/true").hasPrefix("error: "))
