@@ -12,42 +12,42 @@ public final class MappedFile: Sendable {
     public let size: UInt64
     // The mapping is read-only and never moves, so it may be shared between threads.
     private nonisolated(unsafe) let base: UnsafeRawPointer?
-    private let descriptor: Int32
     private let ending: Int32
+    private let device: dev_t
+    private let inode: ino_t
 
-    /// Maps the regular file at `path`.
+    /// Maps the regular file at `path`. No descriptor stays open, so that a checkpoint may have more shards than a process may have files.
     public init(path: String) throws(Diagnostic) {
         let (descriptor, size) = try openRegularFile(path)
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .system("read", path: path, code: errno) }
         var base: UnsafeRawPointer?
         var ending: Int32 = -1
         if size > 0 {
             guard let length = Int(exactly: size),
                 let mapping = mmap(nil, length, PROT_READ, MAP_SHARED, descriptor, 0), mapping != MAP_FAILED
-            else {
-                let code = errno
-                close(descriptor)
-                throw .system("map", path: path, code: code)
-            }
+            else { throw .system("map", path: path, code: errno) }
             base = UnsafeRawPointer(mapping)
             ending = lmmc_endings_add_mapping(mapping, length, Self.shortened(path).rendered + "\n")
         }
-        (self.path, self.size, self.base, self.descriptor, self.ending) = (path, size, base, descriptor, ending)
+        (self.path, self.size, self.base, self.ending) = (path, size, base, ending)
+        (device, inode) = (status.st_dev, status.st_ino)
     }
 
     private static func shortened(_ path: String) -> Diagnostic {
         .error("the file was cut short while it was read, or its disk fails", at: .file(path))
     }
 
-    /// Throws when the file has become shorter than it was when it was opened.
+    /// Throws when the file has become shorter than it was when it was opened; another file that has taken its name says nothing of it.
     public func requireWhole() throws(Diagnostic) {
-        var status = stat()
-        guard fstat(descriptor, &status) != 0 || UInt64(status.st_size) >= size else { throw Self.shortened(path) }
+        guard let status = fileStatus(path), status.st_dev == device, status.st_ino == inode else { return }
+        guard UInt64(status.st_size) >= size else { throw Self.shortened(path) }
     }
 
     deinit {
         lmmc_endings_drop_mapping(ending)
         if let base { munmap(UnsafeMutableRawPointer(mutating: base), Int(size)) }
-        close(descriptor)
     }
 
     /// The bytes of `range`, which must lie inside the file; the pointer is valid only inside `body`.
@@ -60,9 +60,8 @@ public final class MappedFile: Sendable {
     }
 
     /// Drops the pages of `range` from this process, so that streaming through a large file stays small; the next
-    /// access reads them again. With `fromCache` the system's page cache lets go of them too, which bounds the memory
-    /// of a container but makes a second pass read the disk.
-    public func release(_ range: Range<UInt64>, fromCache: Bool = false) {
+    /// access reads them again.
+    public func release(_ range: Range<UInt64>) {
         precondition(range.upperBound <= size, "range outside of the file")
         guard let base, !range.isEmpty else { return }
         // Whole pages, those shared with a neighbour included: they come back when touched.
@@ -70,6 +69,5 @@ public final class MappedFile: Sendable {
         let start = range.lowerBound / page * page
         let end = min(size, (range.upperBound + page - 1) / page * page)
         madvise(UnsafeMutableRawPointer(mutating: base) + Int(start), Int(end - start), MADV_DONTNEED)
-        if fromCache { posix_fadvise(descriptor, Int(start), Int(end - start), POSIX_FADV_DONTNEED) }
     }
 }
