@@ -5,6 +5,8 @@ struct GGUFFile {
     static let magic: [UInt8] = Array("GGUF".utf8)
     /// The most dimensions that the format has.
     private static let maximumRank = 4
+    /// Of tensors, and of keys: an entry takes more memory than its bytes.
+    static let maximumEntries: UInt64 = 1 << 18
 
     enum Value {
         case integer(Int)
@@ -39,6 +41,9 @@ struct GGUFFile {
             throw reader.fault("GGUF version \(version)", at: 4, version & 0xFFFF == 0 ? "a little-endian file" : "2 or 3")
         }
         let tensorCount = try reader.number(8), valueCount = try reader.number(8)
+        guard max(tensorCount, valueCount) <= Self.maximumEntries else {
+            throw reader.fault("\(tensorCount) tensors and \(valueCount) keys", at: 8, "at most \(Self.maximumEntries) of each")
+        }
         var metadata: [String: Value] = [:]
         for _ in 0..<valueCount {
             let start = reader.position

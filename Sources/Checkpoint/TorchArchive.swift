@@ -5,7 +5,7 @@ struct TorchArchive {
     let file: MappedFile
     let tensors: [String: StoredTensor]
 
-    static let maximumPickle = 256 << 20
+    static let maximumPickle = 64 << 20
     /// How the zip archive and the format before it begin.
     static let magic: [UInt8] = [0x50, 0x4B, 0x03, 0x04]
     static let legacyMagic: [UInt8] = [0x80, 0x02, 0x8A, 0x0A]
@@ -51,7 +51,7 @@ struct TorchArchive {
             throw .error("storage \(quoted(tensor.key)) is missing", at: site, expected: "the entry \(quoted(storages + tensor.key))")
         }
         let size = tensor.type.size ?? 0
-        guard checkedProduct(tensor.storageCount, size) == storage.count else {
+        guard checkedProduct(tensor.storageCount, size) == storage.count, let bytes = checkedProduct(tensor.shape + [size]) else {
             throw .error(
                 "storage \(quoted(tensor.key)) has \(storage.count) bytes", at: site,
                 expected: "\(tensor.storageCount) elements of \(size) bytes")
@@ -59,6 +59,6 @@ struct TorchArchive {
         // Inside the storage, by what the pickle's reader checked.
         let start = storage.lowerBound + UInt64(tensor.offset * size)
         return StoredTensor(
-            name: name, dtype: tensor.type, shape: tensor.shape, range: start..<start + UInt64(tensor.shape.reduce(size, *)))
+            name: name, dtype: tensor.type, shape: tensor.shape, range: start..<start + UInt64(bytes))
     }
 }

@@ -35,6 +35,14 @@ struct TorchPickle {
         case orderedDict = "collections.OrderedDict"
         case rebuildTensor = "torch._utils._rebuild_tensor_v2"
         case rebuildParameter = "torch._utils._rebuild_parameter"
+        /// The two that parameters and tensors with attributes of Python have, which nothing here looks at.
+        case rebuildParameterWithState = "torch._utils._rebuild_parameter_with_state"
+        case rebuildFromType = "torch._tensor._rebuild_from_type_v2"
+        /// Of element types that have no class of storage.
+        case rebuildWithType = "torch._utils._rebuild_tensor_v3"
+        // What attributes may be.
+        case size = "torch.Size"
+        case device = "torch.device"
     }
 
     private enum Value {
@@ -42,9 +50,13 @@ struct TorchPickle {
         case integer(Int)
         case string(String)
         case function(Function)
-        case storageClass(StorageType)
-        case storage(StorageType, key: String, count: Int)
-        case tensor(Tensor)
+        /// `torch.Tensor` or `Parameter`
+        case tensorClass
+        /// Nil is storage of bytes, whose elements' type stands with the tensor.
+        case storageClass(StorageType?)
+        indirect case storage(StorageType?, key: String, count: Int)
+        case elementType(StorageType)
+        indirect case tensor(Tensor)
         case dictionary(Box)
         /// Of values that are no tuples themselves, but for one level.
         case tuple([Value], depth: Int)
@@ -56,7 +68,8 @@ struct TorchPickle {
             case .mark: "a mark"
             case .integer: "an integer"
             case .string: "a string"
-            case .function, .storageClass: "a class"
+            case .function, .storageClass, .tensorClass: "a class"
+            case .elementType: "an element type"
             case .storage: "a storage"
             case .tensor: "a tensor"
             case .dictionary: "a dictionary"
@@ -71,6 +84,16 @@ struct TorchPickle {
         "torch.LongStorage": .int64, "torch.IntStorage": .int32, "torch.ShortStorage": .int16, "torch.CharStorage": .int8,
         "torch.ByteStorage": .uint8, "torch.BoolStorage": .bool,
     ]
+    private static let elementTypes: [String: StorageType] = [
+        "torch.float32": .float32, "torch.float16": .float16, "torch.bfloat16": .bfloat16, "torch.float64": .float64, "torch.int64": .int64,
+        "torch.int32": .int32, "torch.int16": .int16, "torch.int8": .int8, "torch.uint8": .uint8, "torch.bool": .bool, "torch.uint16": .uint16,
+        "torch.uint32": .uint32, "torch.uint64": .uint64, "torch.float8_e4m3fn": .float8E4M3, "torch.float8_e5m2": .float8E5M2,
+        "torch.float8_e8m0fnu": .float8E8M0,
+    ]
+
+    /// Values that a pickle may make and remember together: what they take does not depend on the bytes that they are written in. A tensor
+    /// takes about fifty.
+    static let maximumValues = 1 << 23
 
     private let bytes: [UInt8]
     private let file: String
@@ -78,12 +101,23 @@ struct TorchPickle {
     private let origin: UInt64
     private var position = 0
     private var stack: [Value] = []
-    private var memo: [Int: Value] = [:]
+    private var memo: [Value] = []
+    private var made = 0
 
     private init(bytes: [UInt8], file: String, origin: UInt64) { (self.bytes, self.file, self.origin) = (bytes, file, origin) }
 
     func fault(_ problem: String, _ expected: String) -> Diagnostic {
         .error(problem, at: .byte(file: file, offset: origin + UInt64(position)), expected: expected)
+    }
+
+    private mutating func count() throws(Diagnostic) {
+        made += 1
+        guard made <= Self.maximumValues else { throw fault("more than \(Self.maximumValues) values", "fewer") }
+    }
+
+    private mutating func push(_ value: Value) throws(Diagnostic) {
+        try count()
+        stack.append(value)
     }
 
     // MARK: Reading
@@ -136,22 +170,22 @@ struct TorchPickle {
                 let version = try number(1)
                 guard 2...5 ~= version else { throw fault("pickle protocol \(version)", "2 to 5") }
             case 0x95: _ = try number(8)  // FRAME
-            case UInt8(ascii: "("): stack.append(.mark)
+            case UInt8(ascii: "("): try push(.mark)
             case UInt8(ascii: "."): return try pop()
-            case UInt8(ascii: "N"): stack.append(.opaque("None"))
-            case 0x88, 0x89: stack.append(.opaque("a boolean"))
-            case UInt8(ascii: "J"): stack.append(.integer(Int(Int32(truncatingIfNeeded: try number(4)))))
-            case UInt8(ascii: "K"): stack.append(.integer(Int(try number(1))))
-            case UInt8(ascii: "M"): stack.append(.integer(Int(try number(2))))
-            case 0x8A: stack.append(.integer(try long()))
+            case UInt8(ascii: "N"): try push(.opaque("None"))
+            case 0x88, 0x89: try push(.opaque("a boolean"))
+            case UInt8(ascii: "J"): try push(.integer(Int(Int32(truncatingIfNeeded: number(4)))))
+            case UInt8(ascii: "K"): try push(.integer(Int(number(1))))
+            case UInt8(ascii: "M"): try push(.integer(Int(number(2))))
+            case 0x8A: try push(.integer(long()))
             case UInt8(ascii: "G"):
                 _ = try number(8)
-                stack.append(.opaque("a number"))
-            case UInt8(ascii: "X"): stack.append(.string(try text(number(4))))
-            case 0x8C: stack.append(.string(try text(number(1))))
-            case UInt8(ascii: "]"): stack.append(.opaque("a list"))
-            case UInt8(ascii: "}"): stack.append(.dictionary(Box()))
-            case UInt8(ascii: ")"): stack.append(.tuple([], depth: 1))
+                try push(.opaque("a number"))
+            case UInt8(ascii: "X"): try push(.string(text(number(4))))
+            case 0x8C: try push(.string(text(number(1))))
+            case UInt8(ascii: "]"): try push(.opaque("a list"))
+            case UInt8(ascii: "}"): try push(.dictionary(Box()))
+            case UInt8(ascii: ")"): try push(.tuple([], depth: 1))
             case UInt8(ascii: "t"): try pushTuple(popToMark())
             case 0x85, 0x86, 0x87:
                 let count = Int(opcode) - 0x84
@@ -161,7 +195,7 @@ struct TorchPickle {
                 try pushTuple(items)
             case UInt8(ascii: "q"): try remember(number(1))
             case UInt8(ascii: "r"): try remember(number(4))
-            case 0x94: try remember(UInt64(memo.count))
+            case 0x94: try remember(UInt64(memo.count))  // MEMOIZE
             case UInt8(ascii: "h"): try recall(number(1))
             case UInt8(ascii: "j"): try recall(number(4))
             case UInt8(ascii: "c"):
@@ -171,10 +205,10 @@ struct TorchPickle {
                 let name = try pop(), module = try pop()
                 guard case .string(let name) = name, case .string(let module) = module else { throw fault("a class without a name", "strings") }
                 try pushGlobal(module, name)
-            case UInt8(ascii: "Q"): stack.append(try storage(pop()))
+            case UInt8(ascii: "Q"): try push(storage(pop()))
             case UInt8(ascii: "R"):
                 let arguments = try pop(), function = try pop()
-                stack.append(try apply(function, arguments))
+                try push(apply(function, arguments))
             case UInt8(ascii: "b"):  // BUILD: attributes, such as a state dictionary's versions
                 _ = try pop()
                 guard case .dictionary? = stack.last else { throw fault("attributes of \(stack.last?.kind ?? "nothing")", "a dictionary's") }
@@ -214,25 +248,36 @@ struct TorchPickle {
             if case .mark = item { throw fault("a mark inside a tuple", "values") }
         }
         guard depth <= 4 else { throw fault("tuples nested \(depth) deep", "tensors in dictionaries") }
-        stack.append(.tuple(items, depth: depth))
+        try push(.tuple(items, depth: depth))
     }
 
+    /// Python's picklers number what they remember from 0 on.
     private mutating func remember(_ index: UInt64) throws(Diagnostic) {
         guard let value = stack.last else { throw fault("an opcode remembers the top of an empty stack", "a value") }
-        memo[Int(index)] = value
+        guard index <= memo.count else { throw fault("a value is remembered under \(index)", "at most \(memo.count), the next number") }
+        try count()
+        if index < memo.count { memo[Int(index)] = value } else { memo.append(value) }
     }
 
     private mutating func recall(_ index: UInt64) throws(Diagnostic) {
-        guard let value = memo[Int(index)] else { throw fault("nothing was remembered under \(index)", "an earlier number") }
-        stack.append(value)
+        guard index < memo.count, case let value = memo[Int(index)] else {
+            throw fault("nothing was remembered under \(index)", "an earlier number")
+        }
+        try push(value)
     }
 
     private mutating func pushGlobal(_ module: String, _ name: String) throws(Diagnostic) {
         let full = "\(module).\(name)"
         if let function = Function(rawValue: full) {
-            stack.append(.function(function))
+            try push(.function(function))
         } else if let type = Self.storageClasses[full] {
-            stack.append(.storageClass(type))
+            try push(.storageClass(type))
+        } else if let type = Self.elementTypes[full] {
+            try push(.elementType(type))
+        } else if full == "torch.storage.UntypedStorage" {
+            try push(.storageClass(nil))
+        } else if full == "torch.Tensor" || full == "torch.nn.parameter.Parameter" {
+            try push(.tensorClass)
         } else {
             throw fault("the pickle names \(quoted(full))", "tensors in dictionaries only")
         }
@@ -254,28 +299,48 @@ struct TorchPickle {
         case .orderedDict:
             guard arguments.isEmpty else { throw fault("an OrderedDict with arguments", "none") }
             return .dictionary(Box())
-        case .rebuildParameter:
+        case .size, .device: return .opaque("a size or device")
+        case .rebuildParameter, .rebuildParameterWithState:
             guard case .tensor? = arguments.first else { throw fault("a parameter of \(arguments.first?.kind ?? "nothing")", "a tensor") }
             return arguments[0]
+        case .rebuildFromType:
+            // The attributes come last; the class says no more than that this is a tensor.
+            guard arguments.count == 4, case .function(let inner) = arguments[0], inner != .rebuildFromType, case .tensorClass = arguments[1],
+                case let value = try apply(arguments[0], arguments[2]), case .tensor = value
+            else { throw fault("a tensor of other parts", "a function, a class, arguments and attributes") }
+            return value
         case .rebuildTensor:
-            guard arguments.count >= 4, case .storage(let type, let key, let count) = arguments[0], case .integer(let offset) = arguments[1],
-                let shape = integers(arguments[2]), let strides = integers(arguments[3]), shape.count == strides.count
-            else { throw fault("a tensor of other parts", "storage, offset, sizes and strides") }
-            guard shape.count <= SafetensorsFile.maximumRank, shape.allSatisfy({ $0 >= 0 }), let elements = checkedProduct(shape) else {
-                throw fault("impossible shape \(shape.prefix(20))", "sizes whose product is a 64-bit count")
-            }
-            var stride = 1
-            for (size, given) in zip(shape, strides).reversed() where elements > 0 {
-                guard size == 1 || given == stride else {
-                    throw fault("a tensor \(shape) with strides \(strides)", "contiguous elements")
-                }
-                stride *= size
-            }
-            guard offset >= 0, offset <= count, elements <= count - offset else {
-                throw fault("\(elements) elements from \(offset) of a storage of \(count)", "elements inside the storage")
-            }
-            return .tensor(Tensor(type: type, key: key, storageCount: count, offset: offset, shape: shape))
+            guard arguments.count >= 4, case .storage(let type?, let key, let count) = arguments[0] else { throw otherParts }
+            return try tensor(type, key, count, arguments)
+        case .rebuildWithType:
+            guard arguments.count >= 7, case .storage(nil, let key, let bytes) = arguments[0], case .elementType(let type) = arguments[6],
+                let size = type.size, bytes % size == 0
+            else { throw otherParts }
+            return try tensor(type, key, bytes / size, arguments)
         }
+    }
+
+    private var otherParts: Diagnostic { fault("a tensor of other parts", "storage, offset, sizes and strides") }
+
+    /// `(storage, offset, sizes, strides, ...)` over a storage of `count` elements.
+    private func tensor(_ type: StorageType, _ key: String, _ count: Int, _ arguments: [Value]) throws(Diagnostic) -> Value {
+        guard case .integer(let offset) = arguments[1], let shape = integers(arguments[2]), let strides = integers(arguments[3]),
+            shape.count == strides.count
+        else { throw otherParts }
+        guard shape.count <= SafetensorsFile.maximumRank, shape.allSatisfy({ $0 >= 0 }), let elements = checkedProduct(shape) else {
+            throw fault("impossible shape \(shape.prefix(20))", "sizes whose product is a 64-bit count")
+        }
+        var stride = 1
+        for (size, given) in zip(shape, strides).reversed() where elements > 0 {
+            guard size == 1 || given == stride else {
+                throw fault("a tensor \(shape) with strides \(strides)", "contiguous elements")
+            }
+            stride *= size
+        }
+        guard offset >= 0, offset <= count, elements <= count - offset else {
+            throw fault("\(elements) elements from \(offset) of a storage of \(count)", "elements inside the storage")
+        }
+        return .tensor(Tensor(type: type, key: key, storageCount: count, offset: offset, shape: shape))
     }
 
     private func integers(_ value: Value) -> [Int]? {

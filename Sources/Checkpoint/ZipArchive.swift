@@ -13,6 +13,9 @@ struct ZipArchive {
         var offset: UInt64
     }
 
+    /// A torch archive has an entry per storage.
+    static let maximumEntries: UInt64 = 1 << 20
+
     private static let endLength: UInt64 = 22, locatorLength: UInt64 = 20, wideEndLength: UInt64 = 56
     private static let entryLength: UInt64 = 46, localLength: UInt64 = 30
 
@@ -22,6 +25,9 @@ struct ZipArchive {
         let (directory, end) = try Self.directory(reader)
         guard directory.size <= end, directory.offset <= end - directory.size else {
             throw reader.fault("the directory does not fit", at: end, "\(directory.size) bytes at \(directory.offset), before byte \(end)")
+        }
+        guard directory.count <= Self.maximumEntries else {
+            throw reader.fault("an archive of \(directory.count) entries", at: end, "at most \(Self.maximumEntries)")
         }
         var entries: [String: Range<UInt64>] = [:]
         var position = directory.offset
@@ -35,7 +41,7 @@ struct ZipArchive {
         }
         guard position == limit else { throw reader.fault("the directory goes on", at: position, "its end, at byte \(limit)") }
         var last: UInt64 = 0
-        for (name, range) in entries.sorted(by: { ($0.value.lowerBound, $0.value.upperBound) < ($1.value.lowerBound, $1.value.upperBound) })
+        for (name, range) in entries.sorted(by: { ($0.value.lowerBound, $0.value.upperBound, $0.key) < ($1.value.lowerBound, $1.value.upperBound, $1.key) })
         where !range.isEmpty {
             guard range.lowerBound >= last else {
                 throw reader.fault("entry \(quoted(name)) overlaps another", at: range.lowerBound, "entries apart")

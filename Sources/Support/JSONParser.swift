@@ -10,6 +10,10 @@ struct JSONParser {
     private var depth = 0
 
     static let maximumDepth = 256
+    /// A value takes more memory than the few bytes that it may be written in. A header of 100,000 tensors has 800,000 values.
+    static let maximumValues = 1 << 21
+
+    private var count = 0
 
     init(bytes: [UInt8], file: String, origin: UInt64) {
         (self.bytes, self.file, self.origin) = (bytes, file, origin)
@@ -59,6 +63,8 @@ struct JSONParser {
 
     private mutating func value() throws(Diagnostic) -> JSONValue {
         skipSpace()
+        count += 1
+        guard count <= Self.maximumValues else { throw fault("more than \(Self.maximumValues) values", "fewer") }
         switch next {
         case UInt8(ascii: "{"): return try nested { (parser) throws(Diagnostic) in try parser.object() }
         case UInt8(ascii: "["): return try nested { (parser) throws(Diagnostic) in try parser.array() }
@@ -158,21 +164,25 @@ struct JSONParser {
     private mutating func string() throws(Diagnostic) -> String {
         let start = offset
         offset += 1
+        // What stands before the run that begins at `run`; empty, and never grown, where nothing is escaped.
         var text: [UInt8] = []
+        var run = offset
         while let byte = next {
             switch byte {
             case UInt8(ascii: "\""):
-                offset += 1
-                guard let string = String(validating: text, as: UTF8.self) else {
+                defer { offset += 1 }
+                if !text.isEmpty { text += bytes[run..<offset] }
+                guard let string = text.isEmpty ? String(validating: bytes[run..<offset], as: UTF8.self) : String(validating: text, as: UTF8.self) else {
                     throw fault("the string is not UTF-8", "UTF-8", at: start)
                 }
                 return string
             case UInt8(ascii: "\\"):
+                text += bytes[run..<offset]
                 text += Array(String(try escape()).utf8)
+                run = offset
             case 0..<0x20:
                 throw fault("control character \(byte) in a string", "an escape")
             default:
-                text.append(byte)
                 offset += 1
             }
         }

@@ -15,7 +15,7 @@ struct PickleFixture {
     mutating func add(_ text: String) { bytes += Array(text.utf8) }
     mutating func tuple(_ values: [Int]) {
         add("(")
-        for value in values { integer(value) }
+        for value in values { if Int(Int32(truncatingIfNeeded: value)) == value { integer(value) } else { long(value) } }
         add("t")
     }
 
@@ -24,12 +24,27 @@ struct PickleFixture {
         add(")R(")
     }
 
+    mutating func long(_ value: Int) { bytes += [0x8A, 8] + withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+
     mutating func tensor(_ name: String, storage: String = "HalfStorage", key: String, count: Int, offset: Int = 0, shape: [Int], strides: [Int]) {
         string(name)
+        tensorValue(storage: storage, key: key, count: count, offset: offset, shape: shape, strides: strides)
+    }
+
+    mutating func tensorValue(storage: String = "HalfStorage", key: String, count: Int, offset: Int = 0, shape: [Int], strides: [Int]) {
         global("torch._utils", "_rebuild_tensor_v2")
+        tensorArguments(storage: storage, key: key, count: count, offset: offset, shape: shape, strides: strides)
+        add("R")
+    }
+
+    /// What the rebuilding functions take, with what `more` adds.
+    mutating func tensorArguments(
+        module: String = "torch", storage: String = "HalfStorage", key: String, count: Int, offset: Int = 0, shape: [Int], strides: [Int],
+        more: (inout PickleFixture) -> Void = { _ in }
+    ) {
         add("((")
         string("storage")
-        global("torch", storage)
+        global(module, storage)
         string(key)
         string("cpu")
         integer(count)
@@ -39,7 +54,9 @@ struct PickleFixture {
         tuple(strides)
         bytes += [0x89]
         global("collections", "OrderedDict")
-        add(")RtR")
+        add(")R")
+        more(&self)
+        add("t")
     }
 
     /// The keys into the dictionary, then the end.
@@ -129,6 +146,69 @@ struct ZipFixture {
         #expect(file.tensors["a"]?.shape == [2, 2] && file.tensors["b"]?.shape == [1, 2] && file.tensors["ids"]?.dtype == .int64)
         #expect(try values("a", file) == [0, 1, 2, 3])
         #expect(try values("b", file) == [4, 5])
+    }
+
+    /// What torch writes of parameters and tensors that carry attributes of Python, and of types that have no class of storage.
+    @Test func rebuiltTensors() throws {
+        func attributes(_ pickle: inout PickleFixture) {
+            pickle.add("}(")
+            pickle.string("shape")
+            pickle.global("torch", "Size")
+            pickle.add("(")
+            pickle.tuple([2, 3])
+            pickle.add("tR")
+            pickle.string("device")
+            pickle.global("torch", "device")
+            pickle.add("(")
+            pickle.string("cpu")
+            pickle.add("tR")
+            pickle.string("type")
+            pickle.global("torch", "float16")
+            pickle.add("u")
+        }
+        let file = try open(archive { pickle in
+            pickle.string("parameter")
+            pickle.global("torch._utils", "_rebuild_parameter_with_state")
+            pickle.add("(")
+            pickle.tensorValue(key: "0", count: 6, shape: [3], strides: [1])
+            pickle.bytes += [0x88]
+            pickle.global("collections", "OrderedDict")
+            pickle.add(")R")
+            attributes(&pickle)
+            pickle.add("tR")
+
+            pickle.string("typed")
+            pickle.global("torch._tensor", "_rebuild_from_type_v2")
+            pickle.add("(")
+            pickle.global("torch._utils", "_rebuild_tensor_v2")
+            pickle.global("torch", "Tensor")
+            pickle.tensorArguments(key: "0", count: 6, offset: 1, shape: [2, 2], strides: [2, 1])
+            attributes(&pickle)
+            pickle.add("tR")
+
+            pickle.string("float8")
+            pickle.global("torch._utils", "_rebuild_tensor_v3")
+            pickle.tensorArguments(module: "torch.storage", storage: "UntypedStorage", key: "1", count: 8, shape: [4], strides: [1]) {
+                $0.global("torch", "float8_e4m3fn")
+            }
+            pickle.add("R")
+        }.bytes)
+        #expect(try values("parameter", file) == [0, 1, 2])
+        #expect(try values("typed", file) == [1, 2, 3, 4])
+        #expect(file.tensors["float8"]?.dtype == .float8E4M3 && file.tensors["float8"]?.shape == [4])
+    }
+
+    @Test func emptyTensorOfAnImpossibleSize() throws {
+        let bytes = archive { $0.tensor("c", key: "0", count: 6, shape: [1 << 62, 4, 0], strides: [4, 1, 1]) }.bytes
+        #expect(try open(bytes).tensors["c"]?.range.isEmpty == true)
+    }
+
+    /// A pickle's values are counted, since each may be a single byte.
+    @Test(arguments: [[UInt8(ascii: "(")], [UInt8(ascii: "N"), 0x94], [UInt8(ascii: "N")]])
+    func manyValues(_ opcodes: [UInt8]) {
+        let pickle = [0x80, 2] + [[UInt8]](repeating: opcodes, count: TorchPickle.maximumValues + 1).flatMap(\.self)
+        let text = failure(ZipFixture(entries: [("archive/data.pkl", pickle)]).bytes)
+        #expect(text.hasPrefix("error: more than \(TorchPickle.maximumValues) values, at byte"), "\(text.prefix(200))")
     }
 
     @Test func whatIsNoDictionaryOfTensors() {

@@ -32,6 +32,14 @@ import Testing
         #expect(try parse(#""\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00é""#) == .string("\"\\/\u{8}\u{C}\n\r\tA\u{e9}\u{1F600}é"))
     }
 
+    /// Values are counted, since each takes more memory than its text.
+    @Test func manyValues() {
+        for text in ["[],", "0,", "{\"\":[]},"] {
+            let list = "[" + String(repeating: text, count: (1 << 21) + 1) + "0]"
+            #expect(failure(list).hasPrefix("error: not valid JSON: more than 2097152 values, at byte "))
+        }
+    }
+
     @Test func refusals() {
         let table = [
             ("", "the text ends, at byte 0 of file 'f'; expected a value"),
