@@ -11,7 +11,7 @@ public enum Calibration {
         let file = try TensorFile(path: path)
         let names = names(decoder)
         var entries: [String: TensorEntry] = [:]
-        for (name, entry) in file.entries {
+        for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             guard name.hasPrefix(prefix) else {
                 throw .error("unknown tensor", at: entry.site, expected: "a file that 'lmmc calibrate' wrote")
             }

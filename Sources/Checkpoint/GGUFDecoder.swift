@@ -18,7 +18,7 @@ struct GGUFDecoder {
             throw file.invalid("split.count", "is \(parts): the file is one of several", expected: "one file")
         }
         self.file = file
-        folder = TensorFolder(file, naming: Self.naming)
+        folder = try TensorFolder(file, naming: Self.naming)
         decoder = try DecoderConfiguration(file, tied: file.tensors["output.weight"] == nil)
     }
 
@@ -65,9 +65,11 @@ struct GGUFNaming: Sendable {
 }
 
 extension TensorFolder {
-    init(_ file: GGUFFile, naming: GGUFNaming) {
-        let entries = file.tensors.map { (naming.original($0.key) ?? "?\($0.key)", Entry(tensor: $0.value, file: file.file)) }
-        self.init(tensors: Dictionary(uniqueKeysWithValues: entries), listing: file.file.path)
+    init(_ file: GGUFFile, naming: GGUFNaming) throws(Diagnostic) {
+        self.init(tensors: [:], listing: file.file.path)
+        for (name, tensor) in file.tensors.sorted(by: { $0.key < $1.key }) {
+            try tensors.add(Entry(tensor: tensor, file: file.file), as: naming.original(name) ?? "?\(name)")
+        }
         spelling = { naming.here($0) ?? $0 }
         self.naming = { naming.original($0) ?? $0 }
     }

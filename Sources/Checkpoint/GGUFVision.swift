@@ -23,7 +23,7 @@ struct GGUFVision {
             throw file.invalid("clip.use_silu", "is true, which is not supported", expected: "false")
         }
         let vision = try VisionConfiguration(file)
-        folder = TensorFolder(file, naming: Self.naming(file, vision))
+        folder = try TensorFolder(file, naming: Self.naming(file, vision))
         tower = VisionSource(
             vision: vision, preprocessing: try Self.preprocessing(file, vision), folder: nil, label: lastPathComponent(file.file.path))
 

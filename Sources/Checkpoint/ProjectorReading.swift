@@ -33,9 +33,10 @@ extension TensorFolder {
     mutating func overlay(projector path: String) throws(Diagnostic) {
         let file = try TensorFile(path: path)
         tensors = tensors.filter { name, _ in !Self.isProjector(name) }
-        for (name, entry) in file.entries {
-            let start = ["mm_projector", "mbtf.", "stf.", "qformer"].compactMap { name.firstRange(of: $0)?.lowerBound }.min()
-            tensors["model." + name[(start ?? name.startIndex)...]] = entry
+        let naming = anyNaming
+        for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
+            let start = ["mm_projector", "multi_modal_projector", "mbtf.", "stf.", "qformer"].compactMap { name.firstRange(of: $0)?.lowerBound }.min()
+            try tensors.add(entry, as: naming("model." + name[(start ?? name.startIndex)...]))
         }
         projectorListing = path
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`, or the same as
@@ -10,6 +11,19 @@ struct TensorFolder {
         let tensor: StoredTensor
         let file: MappedFile
         var site: Site { .tensor(tensor.name, file: file.path) }
+
+        /// The diagnostic for two tensors that become one of the model.
+        func sameName(as other: Entry, _ name: String) -> Diagnostic {
+            let place = other.file === file ? "" : " of file \(quoted(other.file.path))"
+            return .error("the tensor and \(quoted(other.tensor.name))\(place) are both \(quoted(name))", at: site, expected: "one of them")
+        }
+
+        fileprivate func isCopy(of other: Entry) -> Bool {
+            guard tensor.dtype == other.tensor.dtype, tensor.shape == other.tensor.shape else { return false }
+            return file.withBytes(tensor.range) { own in
+                other.file.withBytes(other.tensor.range) { own.count == $0.count && (own.isEmpty || memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0) }
+            }
+        }
     }
 
     var tensors: [String: Entry]
@@ -91,5 +105,13 @@ struct TensorFolder {
             return .error("PyTorch weights under the name \(quoted(archive))", at: .file(path), expected: quotedList(names))
         }
         return .error("no weights", at: .file(path), expected: expected)
+    }
+}
+
+extension [String: TensorFolder.Entry] {
+    /// Refuses a second tensor of one name, unless it is a copy of the first.
+    mutating func add(_ entry: TensorFolder.Entry, as name: String) throws(Diagnostic) {
+        guard let other = self[name] else { return self[name] = entry }
+        guard entry.isCopy(of: other) else { throw entry.sameName(as: other, name) }
     }
 }

@@ -14,7 +14,7 @@ extension TensorFolder {
     ]
 
     /// The same tensors under the names of LLaVA's layout. What neither spelling knows keeps its name, and so stays unknown.
-    func readAsTransformers() -> TensorFolder {
+    func readAsTransformers() throws(Diagnostic) -> TensorFolder {
         let isNewer = tensors.keys.contains { $0.hasPrefix("model.language_model.") }
         let parts = Self.transformersParts.map { (original: $0.original, here: isNewer ? $0.newer : $0.older) }
         @Sendable func original(_ name: String) -> String? {
@@ -23,11 +23,29 @@ extension TensorFolder {
         var copy = self
         copy.naming = { original($0) ?? $0 }
         // A name of LLaVA's own must not pass for one of these, so it is marked as what it is: unknown here.
-        copy.tensors = Dictionary(uniqueKeysWithValues: tensors.map { (original($0.key) ?? "?\($0.key)", $0.value) })
+        copy.tensors = [:]
+        for (name, entry) in tensors.sorted(by: { $0.key < $1.key }) { try copy.tensors.add(entry, as: original(name) ?? "?\(name)") }
         copy.spelling = { name in
             parts.first { name.hasPrefix($0.original) }.map { $0.here + name.dropFirst($0.original.count) } ?? name
         }
         return copy
+    }
+
+    /// The name in LLaVA's layout of a tensor that another file, of whatever release, says something about. Releases differ in
+    /// `vision_model.` too; these tensors' spelling of it is what they get.
+    var anyNaming: (String) -> String {
+        let tower = Self.transformersParts[0].original, wrapper = "vision_model."
+        let isWrapped = tensors.keys.contains { $0.hasPrefix(tower + wrapper) }
+        // LLaVA's own name of the tower begins with a newer one.
+        var parts = [(original: tower, here: tower)]
+        for part in Self.transformersParts { parts += [(part.original, part.newer), (part.original, part.older)] }
+        return { [naming, parts] name in
+            guard let part = parts.first(where: { name.hasPrefix($0.here) }) else { return naming(name) }
+            var rest = name.dropFirst(part.here.count)
+            guard part.original == tower else { return part.original + rest }
+            if rest.hasPrefix(wrapper) { rest = rest.dropFirst(wrapper.count) }
+            return tower + (isWrapped ? wrapper : "") + rest
+        }
     }
 }
 

@@ -40,6 +40,29 @@ import Testing
                 == "error: tensor 'model.mm_projector.2.weight' is missing, at file 'DIR/mm.bin'; expected shape [8, 10] (by key 'hidden_size', 8)")
     }
 
+    /// Which of two tensors counts must not be left to chance.
+    @Test func projectorWithTwoTensorsOfOneName() throws {
+        var tensors = linear("mm_projector.0", 4, 8).merging(linear("mm_projector.2", 8, 8)) { $1 }
+        tensors["model.mm_projector.2.bias"] = TensorFixture(dtype: "F16", shape: [8])
+        folder.write("mm.bin", safetensors(tensors))
+        #expect(
+            failure(.llava, projector: "mm.bin")
+                == "error: the tensor and 'mm_projector.2.bias' are both 'model.mm_projector.2.bias', at tensor 'model.mm_projector.2.bias' of file 'DIR/mm.bin'; expected one of them")
+        // A copy is no second meaning.
+        tensors["model.mm_projector.2.bias"] = tensors["mm_projector.2.bias"]
+        folder.write("mm.bin", safetensors(tensors))
+        #expect(try open(.llava, projector: "mm.bin").tensors["projector.linear2.bias"]?.dtype == .float32)
+    }
+
+    /// Two names of one file that are one weight in LLaVA's layout
+    @Test func checkpointWithTwoTensorsOfOneName() {
+        var base = Fixture.transformers(newer: true)
+        let name = base.tensors.keys.filter { $0.hasPrefix("model.vision_tower.") }.sorted()[0]
+        let other = "model.language_model.vision_tower.vision_tower." + name.dropFirst("model.vision_tower.".count)
+        base.tensors[other] = TensorFixture(shape: [1])
+        #expect(failure(base).hasPrefix("error: the tensor and '\(other)' are both 'model.vision_tower.vision_tower."))
+    }
+
     @Test func decoderGainsImages() throws {
         var base = Fixture.llava
         base.separateTower(prefix: "vision_model.")
