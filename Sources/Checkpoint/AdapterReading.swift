@@ -3,60 +3,41 @@ import Support
 /// A LoRA adapter in PEFT's layout: `adapter_config.json`, the low-rank tensors, and, where LLaVA made it, the other tensors that were
 /// trained along (`non_lora_trainables.bin`).
 struct AdapterSource {
-    /// A weight W becomes W + scale * B A.
+    /// A weight W becomes W + scale * B A; an embedding's, which stands the other way round, W + scale * (B A)^T.
     struct Update {
         let down, up: TensorFolder.Entry
+        let rank: Int
+        let scale: Float
+        let isEmbedding: Bool
     }
 
-    let scale: Float
-    let rank: Int
     /// By the weight's name in LLaVA's layout.
     private(set) var updates: [String: Update] = [:]
     /// Whole tensors that stand for the checkpoint's.
     private(set) var replacements: [String: TensorFolder.Entry] = [:]
-    private let listing: String
 
-    /// `naming` gives a name of the base checkpoint's files in LLaVA's layout.
+    /// `naming` gives a name of any spelling in LLaVA's layout.
     init(folder: String, naming: (String) -> String) throws(Diagnostic) {
         guard fileKind(folder) == .folder else {
             throw .error("\(quoted(folder)) is not a folder", at: .option("--adapter"), expected: "a folder with 'adapter_config.json'")
         }
         let path = joinedPath(folder, "adapter_config.json")
         guard !isAbsent(path) else { throw .error("no 'adapter_config.json'", at: .file(folder), expected: "an adapter in PEFT's layout") }
-        let config = try JSONObject(readingFile: path)
-        (rank, scale) = try Self.rankAndScale(config)
-        let names = ["adapter_model.safetensors", "adapter_model.bin"]
-        guard let name = names.first(where: { !isAbsent(joinedPath(folder, $0)) }) else {
-            throw .error("no weights of the adapter", at: .file(folder), expected: quotedList(names))
+        let config = try AdapterConfiguration(JSONObject(readingFile: path))
+        guard let name = Self.weightNames.first(where: { !isAbsent(joinedPath(folder, $0)) }) else {
+            throw .error("no weights of the adapter", at: .file(folder), expected: quotedList(Self.weightNames))
         }
-        listing = joinedPath(folder, name)
-        try readLowRank(TensorFile(path: listing), naming)
+        try read(TensorFile(path: joinedPath(folder, name)), config, naming)
         let others = joinedPath(folder, "non_lora_trainables.bin")
         if !isAbsent(others) {
-            let file = try TensorFile(path: others)
-            for (name, entry) in file.entries { replacements[naming(Self.withoutWrapper(name))] = entry }
+            for (name, entry) in try TensorFile(path: others).entries.sorted(by: { $0.key < $1.key }) {
+                try replacements.add(entry, as: naming(Self.replacedName(Self.withoutWrapper(name))))
+            }
         }
     }
 
-    private static func rankAndScale(_ config: JSONObject) throws(Diagnostic) -> (Int, Float) {
-        if let kind = try config.optionalString("peft_type"), kind != "LORA" {
-            throw config.invalid("peft_type", "is \(quoted(kind)), which is not supported", expected: "'LORA'")
-        }
-        try config.refuseTrue("use_dora")
-        try config.refuseTrue("fan_in_fan_out")
-        if let bias = try config.optionalString("bias"), bias != "none" {
-            throw config.invalid("bias", "is \(quoted(bias)), which is not supported", expected: "'none'")
-        }
-        for key in ["rank_pattern", "alpha_pattern"] {
-            if let patterns = try config.optionalObject(key), !patterns.members.isEmpty {
-                throw config.invalid(key, "is set, which is not supported", expected: "one rank and alpha for all weights")
-            }
-        }
-        let rank = try config.dimension("r", default: 8)
-        let alpha = try config.positive("lora_alpha", default: 8)
-        let isStabilised = try config.optionalBool("use_rslora") ?? false
-        return (rank, Float(isStabilised ? alpha / Double(rank).squareRoot() : alpha / Double(rank)))
-    }
+    /// The files that may hold an adapter's tensors, the preferred first.
+    static let weightNames = ["adapter_model.safetensors", "adapter_model.bin"]
 
     /// PEFT puts `base_model.model.` before the model's own names.
     private static func withoutWrapper(_ name: String) -> String {
@@ -64,28 +45,63 @@ struct AdapterSource {
         return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }
 
-    private mutating func readLowRank(_ file: TensorFile, _ naming: (String) -> String) throws(Diagnostic) {
-        var down: [String: TensorFolder.Entry] = [:], up: [String: TensorFolder.Entry] = [:]
+    /// The weight that a whole tensor stands for: PEFT keeps it under `base_layer` where it has an update too, as of a head, and under
+    /// `modules_to_save` where it was trained whole.
+    private static func replacedName(_ name: String) -> String {
+        var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        if let index = parts.lastIndex(of: "modules_to_save") {
+            // The adapter's name may follow.
+            parts.removeSubrange(index..<max(index + 1, parts.count - 1))
+        } else if let index = parts.lastIndex(of: "base_layer") {
+            parts.remove(at: index)
+        }
+        return parts.joined(separator: ".")
+    }
+
+    private enum Part { case down, up }
+
+    /// What stands behind `.lora_`: `A.weight`, in older releases `A.default.weight`, or `embedding_A`, and the same of B.
+    private static func part(_ rest: Substring) -> (Part, isEmbedding: Bool)? {
+        let words = rest.split(separator: ".", omittingEmptySubsequences: false)
+        switch (words.first, words.count, words.last == "weight") {
+        case ("A", 2...3, true): return (.down, false)
+        case ("B", 2...3, true): return (.up, false)
+        case ("embedding_A", 1...2, false): return (.down, true)
+        case ("embedding_B", 1...2, false): return (.up, true)
+        default: return nil
+        }
+    }
+
+    private mutating func read(_ file: TensorFile, _ config: AdapterConfiguration, _ naming: (String) -> String) throws(Diagnostic) {
+        struct Pair {
+            let module: String
+            let isEmbedding: Bool
+            var entries: [Part: TensorFolder.Entry] = [:]
+        }
+        var pairs: [String: Pair] = [:]
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             let own = Self.withoutWrapper(name)
-            // `x.lora_A.weight`, or `x.lora_A.default.weight` in older releases.
             guard let range = own.firstRange(of: ".lora_") else {
-                replacements[naming(own)] = entry
+                try replacements.add(entry, as: naming(Self.replacedName(own)))
                 continue
             }
-            let weight = naming(own[..<range.lowerBound] + ".weight")
-            switch own[range.upperBound...].split(separator: ".").first {
-            case "A": down[weight] = entry
-            case "B": up[weight] = entry
-            default: throw .error("the adapter changes more than linear layers", at: entry.site, expected: "'lora_A' and 'lora_B'")
+            guard let (part, isEmbedding) = Self.part(own[range.upperBound...]) else {
+                throw .error("the tensor is neither A nor B of a low-rank update", at: entry.site, expected: "'lora_A' and 'lora_B' of linear layers and embeddings")
+            }
+            let module = String(own[..<range.lowerBound])
+            let weight = naming(module + ".weight")
+            if let other = pairs[weight]?.entries.values.first, pairs[weight]?.isEmbedding != isEmbedding { throw entry.sameName(as: other, weight) }
+            if let other = pairs[weight, default: Pair(module: module, isEmbedding: isEmbedding)].entries.updateValue(entry, forKey: part) {
+                throw entry.sameName(as: other, weight)
             }
         }
-        for (weight, entry) in down {
-            guard let other = up[weight] else { throw .error("'lora_A' has no 'lora_B'", at: entry.site, expected: "both") }
-            updates[weight] = Update(down: entry, up: other)
-        }
-        if let (_, entry) = up.first(where: { down[$0.key] == nil }) {
-            throw .error("'lora_B' has no 'lora_A'", at: entry.site, expected: "both")
+        for (weight, pair) in pairs.sorted(by: { $0.key < $1.key }) {
+            guard let down = pair.entries[.down], let up = pair.entries[.up] else {
+                let isDown = pair.entries[.down] != nil
+                throw .error("'lora_\(isDown ? "A" : "B")' has no 'lora_\(isDown ? "B" : "A")'", at: pair.entries.first!.value.site, expected: "both")
+            }
+            updates[weight] = Update(
+                down: down, up: up, rank: try config.rank(of: pair.module), scale: try config.scale(of: pair.module), isEmbedding: pair.isEmbedding)
         }
         guard !updates.isEmpty else { throw .error("the adapter changes nothing", at: .file(file.file.path), expected: "tensors '*.lora_A.weight'") }
     }
@@ -94,18 +110,31 @@ struct AdapterSource {
     func apply(to matcher: inout TensorMatcher) throws(Diagnostic) -> [String: Float] {
         var scales: [String: Float] = [:]
         for (name, update) in updates.sorted(by: { $0.key < $1.key }) {
-            guard let canonical = matcher.canonicalNames[name], let base = matcher.entries[canonical], base.shape.count == 2 else {
+            guard let canonical = matcher.canonicalNames[name], let base = matcher.entries[canonical], base.shape.count == 2,
+                update.isEmbedding == (canonical == ModelConfiguration.embeddingName)
+            else {
+                let what = update.isEmbedding ? "an embedding" : "a weight"
                 throw .error(
-                    "the adapter changes a weight that the model does not have", at: update.down.site, expected: "a linear layer of the checkpoint")
+                    "the adapter changes \(what) that the model does not have", at: update.down.site,
+                    expected: update.isEmbedding ? "the decoder's" : "a linear layer of the checkpoint")
             }
-            for (part, entry, shape) in [("lora_A", update.down, [rank, base.shape[1]]), ("lora_B", update.up, [base.shape[0], rank])] {
+            let (output, input) = update.isEmbedding ? (base.shape[1], base.shape[0]) : (base.shape[0], base.shape[1])
+            for (part, entry, shape) in [("lora_A", update.down, [update.rank, input]), ("lora_B", update.up, [output, update.rank])] {
                 let name = Self.canonicalName(of: part, canonical)
-                let expected = ExpectedTensor(canonicalName: name, sourceName: "", shape: shape, reason: "for rank \(rank) and \(base.shape)")
+                let expected = ExpectedTensor(
+                    canonicalName: name, sourceName: "", shape: shape, reason: "for rank \(update.rank) and \(base.shape)")
                 matcher.entries[name] = try expected.entry(entry)
             }
-            scales[canonical] = scale
+            scales[canonical] = update.scale
         }
         return scales
+    }
+
+    /// A tensor of an adapter has its rows as transformers does, so it cannot stand for one whose rows a GGUF file keeps in another order.
+    func refuseReplacedHeads() throws(Diagnostic) {
+        for (name, entry) in replacements.sorted(by: { $0.key < $1.key }) where name.hasSuffix(".q_proj.weight") || name.hasSuffix(".k_proj.weight") {
+            throw .error("the adapter replaces a whole query or key weight of a GGUF file", at: entry.site, expected: "a low-rank update, or a base in safetensors")
+        }
     }
 
     static func canonicalName(of part: String, _ weight: String) -> String {

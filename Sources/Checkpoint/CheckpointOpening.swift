@@ -18,7 +18,8 @@ extension Checkpoint {
         }
         var folder = base.folder
         if let projector { try folder.overlay(projector: projector) }
-        let adapted = try adapter.map { adapter throws(Diagnostic) in try AdapterSource(folder: adapter, naming: folder.naming) }
+        let adapted = try adapter.map { adapter throws(Diagnostic) in try AdapterSource(folder: adapter, naming: folder.anyNaming) }
+        if base.decoder.interleavedRotary { try adapted?.refuseReplacedHeads() }
         folder.tensors.merge(adapted?.replacements ?? [:]) { _, new in new }
 
         let images = try ImagePart(base, folder, visionTower: visionTower, projector: projector, adapter: adapter)

@@ -22,9 +22,12 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var preprocessing: PreprocessingConfiguration?
     public var decoder: DecoderConfiguration
     public var prompt: PromptConfiguration
-    /// Weights by canonical name that an adapter changes to W + scale * B A. Its tensors A [rank, in] and B [out, rank] stand among the
-    /// checkpoint's under `lowRankNames`.
+    /// Weights by canonical name that an adapter changes to W + scale * B A, and `embeddingName` to W + scale * (B A)^T. Its tensors
+    /// A [rank, in] and B [out, rank], of the embedding [rank, vocabulary] and [hidden, rank], stand among the checkpoint's under `lowRankNames`.
     public var adapterScales: [String: Float] = [:]
+
+    /// The canonical name of the decoder's embedding.
+    public static let embeddingName = "decoder.embed_tokens.weight"
 
     /// What the canonical names of an adapter's tensors begin with.
     public static let adapterPrefix = "adapter."

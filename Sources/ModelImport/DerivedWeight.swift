@@ -6,8 +6,8 @@ import Support
 struct Derivation {
     /// Of the stored rows, when a GGUF file has the pairs of the rotary embedding next to each other.
     var interleavedHeads: Int?
-    /// A LoRA adapter's tensors A [rank, in] and B [out, rank], and what their product is scaled by.
-    var update: (down: SourceTensor, up: SourceTensor, scale: Float)?
+    /// A LoRA adapter's tensors A [rank, in] and B [out, rank], and what their product is scaled by. It is B A, of an embedding its transpose.
+    var update: (down: SourceTensor, up: SourceTensor, scale: Float, isEmbedding: Bool)?
 
     var isNothing: Bool { interleavedHeads == nil && update == nil }
 }
@@ -30,8 +30,10 @@ extension Importer {
             value = try chain.append("split", .reshape(Reshape(shape: shape)), [halves])
         }
         if let update = derivation.update {
-            let down = try chain.append("columns", .transpose(Transpose(permutation: [1, 0])), [.weight("\(name).down")])
-            let product = try chain.append("product", .matmul(Matmul()), [.weight("\(name).up"), down])
+            let (down, up) = (Operand.weight("\(name).down"), Operand.weight("\(name).up"))
+            // A product takes its second operand's rows: B (A^T)^T, or A^T B^T.
+            let columns = try chain.append("columns", .transpose(Transpose(permutation: [1, 0])), [down])
+            let product = try chain.append("product", .matmul(Matmul()), update.isEmbedding ? [columns, up] : [up, columns])
             let scaled = try chain.append("update", .scale(Scale(factor: update.scale)), [product])
             value = try chain.append("merged", .add(Add()), [value, scaled])
         }

@@ -107,7 +107,6 @@ import Testing
             (["peft_type": "IA3"], "key 'peft_type' is 'IA3', which is not supported, \(file); expected 'LORA'"),
             (["use_dora": true], "key 'use_dora' is true, which is not supported, \(file); expected false"),
             (["bias": "all"], "key 'bias' is 'all', which is not supported, \(file); expected 'none'"),
-            (["rank_pattern": ["q": 4]], "key 'rank_pattern' is set, which is not supported, \(file); expected one rank and alpha for all weights"),
             (["r": 0], "key 'r' is 0, \(file); expected 1 to 2147483647"),
         ]
         for (changes, text) in cases {

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 import checkpoints
 import gguf_files
 import layout_b
+import peft_files
 import torch_files
 import make_golden
 import reference
@@ -29,8 +30,10 @@ ONE_IMAGE = [case("photo", ["wide.png"], prompt="What is in the picture?", token
 
 PARTS = Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, ff=64, layers=2, inside=False)
 
+OLDER, OLDER_OPTIONS = Spec(c1=24, vision_heads=3, vision_ff=40, blocks=3, layers=2, ff=64), dict(newer=False, layers=-2)
+
 MAKERS = {
-    "transformers-old": (layout_b.make, dict(newer=False, layers=-2), Spec(c1=24, vision_heads=3, vision_ff=40, blocks=3, layers=2, ff=64), ONE_IMAGE),
+    "transformers-old": (layout_b.make, OLDER_OPTIONS, OLDER, ONE_IMAGE),
     "transformers-new": (layout_b.make, dict(newer=True, layers=[-3, 1, 3], strategy="full", act="quick_gelu", pads=True),
                          Spec(dtype="BF16", c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, head_dim=10, layers=2,
                               ff=64, tied=True, theta=500000.0, rope_scaling=LLAMA3, eps=1e-6, shards=2), ONE_IMAGE),
@@ -43,6 +46,7 @@ MAKERS = {
     "gguf": (gguf_files.make, dict(older=False), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=256, heads=4, kv_heads=2, ff=256, layers=1), ONE_IMAGE),
     "gguf-older": (gguf_files.make, dict(older=True), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=2, kv_heads=1, ff=64, layers=1,
                                                           theta=500000.0, rope_scaling=LLAMA3), ONE_IMAGE[:1]),
+    "peft": (peft_files.make, dict(base="transformers-old", options=OLDER_OPTIONS), OLDER, ONE_IMAGE),
 }
 
 
