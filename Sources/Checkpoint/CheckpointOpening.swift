@@ -12,8 +12,12 @@ extension Checkpoint {
         guard let kind = fileKind(path) else { throw .system("open", path: path, code: ENOENT, expected: kinds) }
         let base: DecoderPart
         switch kind {
-        case .folder: base = try DecoderPart(folder: path)
-        case .regular: base = try DecoderPart(GGUFDecoder(GGUFFile(path: path)), path: path)
+        case .folder:
+            if let refusal = try Recognition.refusal(folder: path, adapter: adapter) { throw refusal }
+            base = try DecoderPart(folder: path)
+        case .regular:
+            if let refusal = try Recognition.refusal(file: path) { throw refusal }
+            base = try DecoderPart(GGUFDecoder(GGUFFile(path: path)), path: path)
         case .other: throw .error("\(quoted(path)) is not a folder", expected: kinds)
         }
         var folder = base.folder
@@ -80,6 +84,10 @@ struct DecoderPart {
     private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {
         let supported = ["llava_llama", "llava", "llama"]
         let kind = try config.string("model_type")
+        if kind.hasPrefix("clip") {
+            throw config.invalid(
+                "model_type", "is \(quoted(kind)), a vision tower", expected: "a LLaVA as the model, with the option '--vision-tower' for this folder")
+        }
         guard supported.contains(kind) else {
             throw config.invalid("model_type", "is \(quoted(kind))", expected: quotedList(supported))
         }

@@ -14,6 +14,9 @@ struct GGUFDecoder {
             throw .error(
                 "architecture \(quoted(kind)) is not supported", at: .file(file.file.path), expected: "'llama'", notes: note)
         }
+        if let type = try file.optionalString("general.type"), type == "adapter" {
+            throw file.invalid("general.type", "is 'adapter', a LoRA adapter", expected: "a model; an adapter in PEFT's layout goes to the option '--adapter'")
+        }
         if let parts = try file.optionalInteger("split.count"), parts > 1 {
             throw file.invalid("split.count", "is \(parts): the file is one of several", expected: "one file")
         }

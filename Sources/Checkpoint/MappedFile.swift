@@ -18,6 +18,10 @@ public final class MappedFile: Sendable {
 
     /// Maps the regular file at `path`. No descriptor stays open, so that a checkpoint may have more shards than a process may have files.
     public init(path: String) throws(Diagnostic) {
+        guard isAbsent(path + ".aria2") else {
+            // Its size is right and its bytes are zeros.
+            throw .error("the file's download is not finished", at: .file(path), expected: "a whole file, without \(quoted(path + ".aria2")) beside it")
+        }
         let (descriptor, size) = try openRegularFile(path)
         defer { close(descriptor) }
         var status = stat()

@@ -31,6 +31,12 @@ extension TensorFolder {
 
     /// Puts the projector of a file in the place of this one's. Its names may lack what stands before `mm_projector`, or have a wrapper's there.
     mutating func overlay(projector path: String) throws(Diagnostic) {
+        if fileKind(path) == .folder {
+            let names = ["mm_projector.bin", "mm_projector.safetensors"].map { joinedPath(path, $0) }
+            throw .error(
+                "\(quoted(path)) is a folder", at: .option("--projector"),
+                expected: "a file\(names.first { !isAbsent($0) }.map { ", as \(quoted($0))" } ?? "")")
+        }
         let file = try TensorFile(path: path)
         tensors = tensors.filter { name, _ in !Self.isProjector(name) }
         let naming = anyNaming

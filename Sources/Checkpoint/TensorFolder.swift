@@ -39,6 +39,10 @@ struct TensorFolder {
     /// Names of a whole file and of the index of shards, the preferred format first.
     private static let formats = [(singleName, indexName), ("pytorch_model.bin", "pytorch_model.bin.index.json")]
 
+    static func hasWeights(_ folder: String) -> Bool {
+        formats.contains { !isAbsent(joinedPath(folder, $0.0)) || !isAbsent(joinedPath(folder, $0.1)) }
+    }
+
     init(tensors: [String: Entry], listing: String) { (self.tensors, self.listing) = (tensors, listing) }
 
     init(path: String) throws(Diagnostic) {

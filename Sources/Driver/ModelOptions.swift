@@ -57,10 +57,10 @@ public struct ModelOptions: Sendable {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
         }
         switch fileKind(model) {
-        case .folder: break
+        // What a file is, its bytes tell.
+        case .folder, .regular: break
         case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json', or a GGUF file")
-        case .regular where model.hasSuffix(".gguf"): break
-        case .regular, .other:
+        case .other:
             throw .error("model \(quoted(model)) is not a folder", expected: "a checkpoint folder with 'config.json', or a GGUF file")
         }
     }

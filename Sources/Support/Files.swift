@@ -23,7 +23,15 @@ public func readFile(_ path: String, limit: Int) throws(Diagnostic) -> [UInt8] {
     return bytes
 }
 
-/// Opens `path` for reading; anything but a regular file is an error. The caller closes the descriptor.
+/// Texts that stand in place of a file: how they begin, in lower case, what they are, and what helps.
+private let standIns = [
+    ("version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file that it stands for", "the file itself: 'git lfs pull' fetches it"),
+    ("<!doctype html", "a page of HTML, which a download may leave", "the file itself"), ("<html", "a page of HTML, which a download may leave", "the file itself"),
+    ("<?xml", "a page of XML, which a download may leave", "the file itself"),
+]
+
+/// Opens `path` for reading; anything but a regular file is an error, and so is a text that stands in place of one. The caller closes the
+/// descriptor.
 package func openRegularFile(_ path: String) throws(Diagnostic) -> (number: Int32, size: UInt64) {
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -38,6 +46,14 @@ package func openRegularFile(_ path: String) throws(Diagnostic) -> (number: Int3
         close(number)
         let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "not a regular file"
         throw .error("\(quoted(path)) is \(kind)", expected: "a regular file")
+    }
+    let beginning = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 48) { buffer in
+        String(decoding: buffer.prefix(max(0, pread(number, buffer.baseAddress, buffer.count, 0))), as: UTF8.self)
+    }.lowercased()
+    let text = beginning.drop { $0.isWhitespace || $0 == "\u{FEFF}" }
+    if let standIn = standIns.first(where: { text.hasPrefix($0.0) }) {
+        close(number)
+        throw .error("the file is \(standIn.1)", at: .file(path), expected: standIn.2)
     }
     return (number, UInt64(status.st_size))
 }

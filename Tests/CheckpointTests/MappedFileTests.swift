@@ -57,6 +57,9 @@ import Testing
             == "error: 'DIR' is a folder; expected a regular file")
         #expect(errorText { () throws(Diagnostic) in try MappedFile(path: "/dev/zero").size }
             == "error: '/dev/zero' is not a regular file; expected a regular file")
+        folder.write("a.aria2", "")
+        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.write("a", "0")).size }
+            == "error: the file's download is not finished, at file 'DIR/a'; expected a whole file, without 'DIR/a.aria2' beside it")
     }
 
     /// A file that another process shortens: a line that names it, or an error where the rest of a page reads as zeros.

@@ -72,6 +72,17 @@ import Testing
         for (header, text) in table { #expect(failure(header, data: 8) == "error: " + text) }
     }
 
+    /// What stands in place of a file, where no length is.
+    @Test func otherBytes() {
+        folder.write("f", [UInt8](repeating: 0, count: 100))
+        let zeros = "error: the file begins with zeros, at file 'DIR/f'; expected a safetensors file; note: the download may not be finished"
+        #expect(errorText(in: folder) { () throws(Diagnostic) in try SafetensorsFile(path: folder.file("f")).tensors.count } == zeros)
+        folder.write("f", "Access to this model is restricted. Log in to go on.")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try SafetensorsFile(path: folder.file("f")).tensors.count }
+                == "error: the file begins with the text 'Access to this model is restricted. Log ', at file 'DIR/f'; expected safetensors or a torch archive")
+    }
+
     @Test func overlap() {
         let header = """
             {"a": {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]}, "b": {"dtype": "F16", "shape": [4], "data_offsets": [6, 14]}}

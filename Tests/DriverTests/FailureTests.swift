@@ -57,7 +57,7 @@ import Testing
 
     @Test func missingModel() throws {
         try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json', or a GGUF file")
-        try expectFailure("/etc/passwd", "error: model '/etc/passwd' is not a folder; expected a checkpoint folder with 'config.json', or a GGUF file")
+        try expectFailure("/etc/passwd", "error: the file does not begin with 'GGUF', at file '/etc/passwd'; expected a GGUF file, or a checkpoint folder")
     }
 
     @Test func badOptions() throws {

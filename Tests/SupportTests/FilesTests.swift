@@ -22,6 +22,20 @@ import Testing
             == "error: '/dev/null' is not a regular file; expected a regular file")
     }
 
+    /// What a clone without git-lfs, a proxy or a server leaves under a file's name.
+    @Test func standIns() throws {
+        let pages = ["<!DOCTYPE html>\n<html>", "\n  <!doctype HTML PUBLIC", "\u{FEFF}<HTML lang='en'>"]
+        for page in pages {
+            let path = folder.write("page", page)
+            #expect(failure { () throws(Diagnostic) in try readFile(path, limit: 100) }
+                == "error: the file is a page of HTML, which a download may leave, at file '\(path)'; expected the file itself")
+        }
+        let path = folder.write("pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:\(String(repeating: "ab", count: 32))\nsize 134567890\n")
+        #expect(failure { () throws(Diagnostic) in try readFile(path, limit: 1000) }
+            == "error: the file is a Git LFS pointer, not the file that it stands for, at file '\(path)'; expected the file itself: 'git lfs pull' fetches it")
+        #expect(try readFile(folder.write("text", "version 1\n<html>"), limit: 100).count == 16)
+    }
+
     @Test func namedPipeDoesNotHang() {
         let pipe = folder.file("pipe")
         #expect(mkfifo(pipe, 0o600) == 0)
