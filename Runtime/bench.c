@@ -87,8 +87,8 @@ static spread spread_of(double *samples, int64_t count) {
 static bool report(const bench *b, lmmc_error *e) {
   const lmmc_options *o = b->options;
   int64_t resident = lmmc_memory_peak();
-  lmmc_threads t = lmmc_threads_plan((int)o->threads);
-  const int decode_threads = o->decode_threads > 0 ? (int)o->decode_threads : t.threads;
+  lmmc_threads t = lmmc_threads_started();
+  const int decode_threads = o->decode_threads > 0 && o->decode_threads < t.threads ? (int)o->decode_threads : t.threads;
   int visual = b->prompt->images * b->model->vision_tokens;
   lmmc_text out = {0};
   bool done = o->json ? lmmc_text_format(&out, e, "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32

@@ -18,6 +18,7 @@
 #include "perplexity.h"
 #include "prompt.h"
 #include "run.h"
+#include "stack.h"
 #include "steps.h"
 #include "threads.h"
 #include "tokenizer.h"
@@ -231,13 +232,7 @@ static void cannot_read(int number, siginfo_t *info, void *context) {
   _exit(write(STDERR_FILENO, text, length) < 0 ? 1 : 1);
 }
 
-int main(int argc, char **argv) {
-  // A file that is opened later must not become standard output: reading ends make writes to a closed one fail.
-  for (int fd = 0; fd <= STDERR_FILENO; fd++)
-    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
-  signal(SIGPIPE, SIG_IGN);
-  sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);
-
+static int work(int argc, char **argv) {
   lmmc_error e = {0};
   lmmc_options options;
   bool done = lmmc_options_parse(&options, argc, argv, &e) && dispatch(&options, argc, argv, &e);
@@ -245,4 +240,13 @@ int main(int argc, char **argv) {
   if (done) return 0;
   fprintf(stderr, "error: %s\n", e.message);
   return e.code;
+}
+
+int main(int argc, char **argv) {
+  // A file that is opened later must not become standard output: reading ends make writes to a closed one fail.
+  for (int fd = 0; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
+  signal(SIGPIPE, SIG_IGN);
+  sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);
+  return lmmc_on_stack(work, argc, argv);
 }

@@ -1,19 +1,26 @@
 #define _GNU_SOURCE  // sched_getaffinity
 #include "threads.h"
 
+#include <malloc.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "stack.h"
 
 // Present only in programs that link OpenBLAS.
 extern void openblas_set_num_threads(int) __attribute__((weak));
+// Present only with libomp, which has a size of its own for the stacks of its threads.
+extern void kmp_set_stacksize_s(size_t bytes) __attribute__((weak));
 
 enum { MAX_CPUS = 8192 };
 
@@ -54,6 +61,7 @@ static bool blas_room(int buffers) {
 // CPU in another; so this one is early. A stale OPENBLAS_CORETYPE would choose an older core and halve the speed.
 __attribute__((constructor(101))) static void before_libraries(void) {
   start.clock = lmmc_clock();
+  mallopt(M_ARENA_MAX, 1);  // the first thread allocates, nearly alone; each further arena would take 64 MiB of addresses
   const char *core = getenv("LMMC_BLAS_CORETYPE");
   if (core && *core) setenv("OPENBLAS_CORETYPE", core, 1);
   else unsetenv("OPENBLAS_CORETYPE");
@@ -99,6 +107,53 @@ bool lmmc_threads_room(int threads, lmmc_error *e) {
                    threads);
 }
 
+// ---- whether they can be had
+
+// An ended thread counts against the process's limits until the kernel has put it away, a little after it can be joined.
+static void wait_until_alone(void) {
+  char status[4096];
+  for (int i = 0; i < 1000 && lmmc_read_small("", "/proc/self/status", status, sizeof status); i++) {
+    const char *line = strstr(status, "Threads:");
+    if (!line || atoi(line + strlen("Threads:")) <= 1) return;
+    nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+  }
+}
+
+static void *pass(void *gate) {
+  pthread_mutex_lock(gate);
+  pthread_mutex_unlock(gate);
+  return NULL;
+}
+
+// How many of `wanted` threads there can be beside this one at once; `*error` says why not more. libgomp and libomp end the program when
+// they get fewer than they ask for, so this is tried before, with stacks of the size that theirs have.
+static int others(int wanted, int *error) {
+  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+  pthread_t *threads = malloc((size_t)wanted * sizeof *threads);
+  int count = 0;
+  if (!threads) return 0;
+  pthread_mutex_lock(&gate);
+  while (count < wanted && (*error = pthread_create(&threads[count], NULL, pass, &gate)) == 0) count++;
+  pthread_mutex_unlock(&gate);
+  for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+  free(threads);
+  if (wanted > 0) wait_until_alone();
+  return count;
+}
+
+// Of `wanted` threads those that can be had, this one included; fewer with a line on standard error.
+static int obtainable(int wanted) {
+  // Where OpenMP ends threads between regions, their successors may begin before they are gone.
+  const int lives = openblas_set_num_threads && wanted > 2 ? 2 : 1;
+  int error = 0, count = 1 + others(lives * (wanted - 1), &error) / lives;
+  // Where it is addresses that end, what follows needs some too.
+  struct rlimit most;
+  if (count < wanted && getrlimit(RLIMIT_AS, &most) == 0 && most.rlim_cur != RLIM_INFINITY) count = (count + 1) / 2;
+  if (count < wanted)
+    fprintf(stderr, "warning: only %d of %d threads can be had: %s; '--threads' sets their number\n", count, wanted, lmmc_reason(error));
+  return count;
+}
+
 // Makes `threads` threads the team, each on a CPU of its own if `*pinned`, which then says whether that went; how many there are.
 static int gather(int threads, bool *pinned) {
   int there = 0, bound = 0;
@@ -120,13 +175,19 @@ static int gather(int threads, bool *pinned) {
 
 lmmc_threads lmmc_threads_start(int wanted) {
   started = lmmc_threads_plan(wanted);
+  const int planned = started.threads;
+  started.threads = obtainable(planned);
+  if (started.threads < planned) started.pinned = false;
+  if (kmp_set_stacksize_s) kmp_set_stacksize_s(LMMC_STACK_BYTES);
   omp_set_dynamic(0);
   started.threads = gather(started.threads, &started.pinned);
   return started;
 }
 
+lmmc_threads lmmc_threads_started(void) { return started; }
+
 void lmmc_threads_use(int threads) {
-  if (threads == 0) threads = started.threads;
+  if (threads == 0 || threads > started.threads) threads = started.threads;
   // The first ones stay; threads that libgomp ended before are new, on the first one's CPU.
   if (threads != in_use) gather(threads, &(bool){started.pinned});
 }

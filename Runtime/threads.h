@@ -15,8 +15,12 @@ typedef struct {
 } lmmc_threads;
 
 // Sets up OpenMP (and OpenBLAS, when linked) for `wanted` threads; 0: as many as the mask and the cgroup allow. Threads
-// are pinned when they are as many as the mask's CPUs and OMP_PROC_BIND does not already decide.
+// are pinned when they are as many as the mask's CPUs and OMP_PROC_BIND does not already decide. Where fewer threads can be had (limits on
+// processes or addresses), those are used, and a line on standard error says so.
 lmmc_threads lmmc_threads_start(int wanted);
+
+// What it gave.
+lmmc_threads lmmc_threads_started(void);
 
 // From here on `threads` of those that were started work; 0: all.
 void lmmc_threads_use(int threads);

@@ -335,6 +335,12 @@ static const unsigned char sampler_h[] = {
 static const unsigned char shared_memory_c[] = {
 #embed "../../Runtime/shared_memory.c"
 };
+static const unsigned char stack_c[] = {
+#embed "../../Runtime/stack.c"
+};
+static const unsigned char stack_h[] = {
+#embed "../../Runtime/stack.h"
+};
 static const unsigned char steps_c[] = {
 #embed "../../Runtime/steps.c"
 };
@@ -487,6 +493,8 @@ static const lmmc_runtime_source sources[] = {
     ENTRY("sampler.c", sampler_c),
     ENTRY("sampler.h", sampler_h),
     ENTRY("shared_memory.c", shared_memory_c),
+    ENTRY("stack.c", stack_c),
+    ENTRY("stack.h", stack_h),
     ENTRY("steps.c", steps_c),
     ENTRY("steps.h", steps_h),
     ENTRY("tensors.c", tensors_c),

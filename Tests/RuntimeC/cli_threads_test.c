@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../Runtime/cgroup.h"
+#include "../../Runtime/stack.h"
 #include "../../Runtime/threads.h"
 #include "check.h"
 
@@ -110,6 +111,36 @@ static void room(void) {
 }
 #endif
 
+// More threads than find memory for their stacks: those that do are the team.
+#ifndef __SANITIZE_ADDRESS__
+static void few(int most) {
+  const int wanted = lmmc_threads_plan(1000).threads, got = lmmc_threads_start(1000).threads;
+  int team = 0;
+#pragma omp parallel reduction(+ : team)
+  team++;
+  CHECK(wanted == 1000 && got >= 1 && got <= most && team == got && lmmc_threads_started().threads == got, "%d threads, a team of %d", got, team);
+  lmmc_threads_use(1), lmmc_threads_use(1000);
+  CHECK(omp_get_max_threads() == got, "%d", omp_get_max_threads());
+}
+
+// Works on a stack of which `bytes` are used.
+static __attribute__((noinline)) int use_stack(int bytes) {
+  volatile char room[bytes];
+  for (int i = 0; i < bytes; i += 1024) room[i] = 1;
+  return room[0];
+}
+
+static int on_stack(int argc, char **argv) {
+  (void)argv;
+  lmmc_threads_start(3);
+  int sum = use_stack(LMMC_STACK_BYTES / 4 * 3);
+#pragma omp parallel reduction(+ : sum)
+  sum += use_stack(LMMC_STACK_BYTES / 4 * 3);
+  CHECK(sum == 4 && argc == 7, "%d %d", sum, argc);
+  return 3;
+}
+#endif
+
 static int child(const char *what) {
   if (strcmp(what, "environment") == 0) {
     const char *core = getenv("OPENBLAS_CORETYPE");
@@ -119,6 +150,23 @@ static int child(const char *what) {
 #ifndef __SANITIZE_ADDRESS__
   if (strcmp(what, "room") == 0) {
     room();
+    return check_report();
+  }
+  if (strcmp(what, "few") == 0) {
+    few(500);
+    return check_report();
+  }
+  if (strcmp(what, "few processes") == 0) {
+    // The kernel lets root have any number.
+    if (geteuid() == 0 && setuid(61235) != 0) return puts("not run: a limit on processes; no other user can be taken"), 0;
+    setrlimit(RLIMIT_NPROC, &(struct rlimit){5, 5});
+    few(5);
+    return check_report();
+  }
+  if (strcmp(what, "stack") == 0) {
+    CHECK(!getenv("OMP_STACKSIZE") && !getenv("GOMP_STACKSIZE") && getenv("OMP_WAIT_POLICY"), "the environment is not as it should be");
+    const int code = lmmc_on_stack(on_stack, 7, NULL);
+    CHECK(code == 3, "%d", code);
     return check_report();
   }
 #endif
@@ -146,7 +194,8 @@ static int child(const char *what) {
 
 static char output[4096];
 
-static rlim_t limit;  // of the next program's memory; 0: none
+static rlim_t limit;        // of the next program's memory; 0: none
+static rlim_t stack_limit;  // of its first stack
 
 static int rerun(const char *self, const char *what, int cpus, const char *set1, const char *set2) {
   int out[2];
@@ -158,6 +207,7 @@ static int rerun(const char *self, const char *what, int cpus, const char *set1,
       dup2(out[1], 2);
       limit_memory(limit);
     }
+    if (stack_limit) setrlimit(RLIMIT_STACK, &(struct rlimit){stack_limit, stack_limit});
     if (cpus) {
       cpu_set_t all, some;
       CPU_ZERO(&some);
@@ -200,6 +250,15 @@ int main(int argc, char **argv) {
   limit = (rlim_t)200 << 20;
   CHECK(rerun(argv[0], "room", 0, NULL, NULL) == 1 &&
             strcmp(output, "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n") == 0, "'%s'", output);
+#endif
+#ifndef __SANITIZE_ADDRESS__
+  limit = (rlim_t)800 << 20;
+  CHECK(rerun(argv[0], "few", 0, NULL, NULL) == 0 && strstr(output, "of 1000 threads can be had: "), "%s", output);
+  limit = 0;
+  CHECK(rerun(argv[0], "few processes", 0, NULL, NULL) == 0, "%s", output);
+  stack_limit = 256 << 10;
+  CHECK(rerun(argv[0], "stack", 0, "OMP_STACKSIZE=64k", "OMP_WAIT_POLICY=passive") == 0, "%s", output);
+  stack_limit = 0;
 #endif
   double before = lmmc_clock();
   CHECK(lmmc_clock_start() > 0 && lmmc_clock_start() <= before && lmmc_clock() >= before, "%g", lmmc_clock_start());
