@@ -57,14 +57,18 @@ struct TensorMatcher {
         }
     }
 
-    mutating func matchDecoder(_ decoder: DecoderConfiguration) throws(Diagnostic) {
+    /// Gives whether head and embedding are one weight: configured so, both stored with the same values, and neither among `changed`, the
+    /// weights that an adapter updates.
+    mutating func matchDecoder(_ decoder: DecoderConfiguration, changed: Set<String> = []) throws(Diagnostic) -> Bool {
         try match(decoderTensors(decoder))
-        if decoder.tiedEmbeddings {
-            // Tied means the embedding, whatever the file keeps under the head's name.
-            entries["decoder.lm_head.weight"] = entries["decoder.embed_tokens.weight"]
-            ignore { $0 == "lm_head.weight" }
-        }
         ignore { $0.hasPrefix("model.") && $0.hasSuffix("rotary_emb.inv_freq") }
+        guard decoder.tiedEmbeddings else { return false }
+        try match([headTensor(decoder)])
+        guard changed.isDisjoint(with: ["model.embed_tokens.weight", "lm_head.weight"]), let table = entries["decoder.embed_tokens.weight"],
+            let head = entries["decoder.lm_head.weight"], head.hasValues(of: table)
+        else { return false }
+        entries["decoder.lm_head.weight"] = table
+        return true
     }
 
     /// The tower under the first of `prefixes` that the folder uses; newer transformers leave `vision_model.` out.

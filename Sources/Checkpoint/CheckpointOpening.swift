@@ -33,14 +33,15 @@ extension Checkpoint {
         if images == nil { prompt.templateName = "none" }
 
         var own = TensorMatcher(folder)
-        try own.matchDecoder(base.decoder)
+        var decoder = base.decoder
+        decoder.tiedEmbeddings = try own.matchDecoder(decoder, changed: Set(adapted?.updates.keys.map(\.self) ?? []))
         own.ignore { $0 == "?rope_freqs.weight" }
         try images?.match(&own)
         let scales = try adapted?.apply(to: &own) ?? [:]
         try own.refuseSurplus()
         let configuration = ModelConfiguration(
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
-            preprocessing: images?.tower.preprocessing, decoder: base.decoder, prompt: prompt, adapterScales: scales)
+            preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales)
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let calibration { checkpoint.calibration = try Calibration.read(calibration, for: base.decoder) }
         return checkpoint
@@ -71,6 +72,7 @@ struct DecoderPart {
             decoder = try DecoderConfiguration(config.transformersText())
             folder = try TensorFolder(path: path).readAsTransformers()
         }
+        if decoder.tiedEmbeddings { folder.shareEmbeddings() }
         (self.path, name, layout) = (path, lastPathComponent(path), .decoderOnly)
         (self.folder, self.config, gguf) = (folder, config, nil)
     }
@@ -78,7 +80,9 @@ struct DecoderPart {
     init(_ source: GGUFDecoder, path: String) {
         let name = lastPathComponent(path)
         (self.path, self.name, layout) = (path, name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name, .gguf)
-        (decoder, folder, config, gguf) = (source.decoder, source.folder, nil, source.file)
+        var folder = source.folder
+        if source.decoder.tiedEmbeddings { folder.shareEmbeddings() }
+        (decoder, self.folder, config, gguf) = (source.decoder, folder, nil, source.file)
     }
 
     private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {

@@ -143,7 +143,7 @@ public struct DecoderConfiguration: Sendable, Equatable {
     /// Nil for the plain rotary embedding.
     public var ropeScaling: RopeScaling?
     public var maxPositionEmbeddings: Int
-    /// The head's weight is the embedding's.
+    /// The head's weight is the embedding's. As configured, until a checkpoint is opened: two tensors that differ are not tied.
     public var tiedEmbeddings: Bool
     /// The stored rows of q and k have each pair of the rotary embedding side by side; the decoder computes with halves.
     public var interleavedRotary = false

@@ -44,6 +44,15 @@ struct ExpectedTensor {
     }
 }
 
+extension TensorFolder {
+    /// One tensor may be stored for head and embedding, under either name; it then stands under both, so that each can be replaced.
+    mutating func shareEmbeddings() {
+        let (table, head) = ("model.embed_tokens.weight", "lm_head.weight")
+        tensors[table] = tensors[table] ?? tensors[head]
+        tensors[head] = tensors[head] ?? tensors[table]
+    }
+}
+
 /// The tensors of a LLaMA decoder in LLaVA's original layout.
 func decoderTensors(_ decoder: DecoderConfiguration) -> some Sequence<ExpectedTensor> {
     let hidden = decoder.hiddenSize
@@ -55,10 +64,7 @@ func decoderTensors(_ decoder: DecoderConfiguration) -> some Sequence<ExpectedTe
         tensor("embed_tokens.weight", [decoder.vocabularySize, hidden]),
         tensor("norm.weight", [hidden]),
     ]
-    if !decoder.tiedEmbeddings {
-        outer.append(
-            ExpectedTensor(canonicalName: "decoder.lm_head.weight", sourceName: "lm_head.weight", shape: [decoder.vocabularySize, hidden]))
-    }
+    if !decoder.tiedEmbeddings { outer.append(headTensor(decoder)) }
     // Lazy, so that an absurd layer count ends at the first missing tensor.
     let layers = (0..<decoder.layerCount).lazy.flatMap { index in
         let prefix = "layers.\(index)."
@@ -75,6 +81,11 @@ func decoderTensors(_ decoder: DecoderConfiguration) -> some Sequence<ExpectedTe
         ]
     }
     return [AnySequence(outer), AnySequence(layers)].joined()
+}
+
+func headTensor(_ decoder: DecoderConfiguration) -> ExpectedTensor {
+    ExpectedTensor(
+        canonicalName: "decoder.lm_head.weight", sourceName: "lm_head.weight", shape: [decoder.vocabularySize, decoder.hiddenSize])
 }
 
 /// The tensors of a CLIP tower whose names in the file begin with `prefix`; those after block `lastTap` are optional.

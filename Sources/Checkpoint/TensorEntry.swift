@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// One weight of the model: where its bytes are and what they mean. No weight is read before it is asked for.
@@ -89,6 +90,33 @@ public struct TensorEntry: Sendable, Equatable {
         [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
             readFloats(0..<elementCount, into: buffer)
             count = elementCount
+        }
+    }
+
+    /// Whether both hold the same values, whatever their types; stops at the first that differs.
+    func hasValues(of other: TensorEntry) -> Bool {
+        guard elementCount == other.elementCount else { return false }
+        if file === other.file, range == other.range, dtype == other.dtype { return true }
+        let step = 1 << 20
+        var values: [Float] = [], others: [Float] = []
+        for start in stride(from: 0, to: elementCount, by: step) {
+            let part = start..<min(start + step, elementCount)
+            defer {
+                release(part)
+                other.release(part)
+            }
+            if dtype == other.dtype, hasBytes(of: other, in: part) { continue }
+            if values.isEmpty { (values, others) = ([Float](repeating: 0, count: step), [Float](repeating: 0, count: step)) }
+            values.withUnsafeMutableBufferPointer { readFloats(part, into: $0) }
+            others.withUnsafeMutableBufferPointer { other.readFloats(part, into: $0) }
+            guard values[..<part.count] == others[..<part.count] else { return false }
+        }
+        return true
+    }
+
+    private func hasBytes(of other: TensorEntry, in part: Range<Int>) -> Bool {
+        file.withBytes(bytes(of: part)) { own in
+            other.file.withBytes(other.bytes(of: part)) { own.count == $0.count && memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0 }
         }
     }
 

@@ -59,11 +59,13 @@ extension JSONObject {
         let defaults: [String: JSONValue] = [
             "vocab_size": .integer(32_000), "hidden_size": .integer(4096), "intermediate_size": .integer(11_008),
             "num_hidden_layers": .integer(32), "num_attention_heads": .integer(32),
-            // Releases differ in where they write it.
-            "tie_word_embeddings": self["tie_word_embeddings"] ?? .bool(false),
         ]
-        let known = text.members.filter { $0.value != .null }
-        return JSONObject(file: file, path: text.path, members: known.merging(defaults) { first, _ in first })
+        // Nulls stay: among the rotary settings they are not the same as nothing.
+        var known = text.members.merging(defaults) { own, fallback in own == .null ? fallback : own }
+        // Releases differ in where they write it, and today's write both: one that says so is enough.
+        let isTied = try [self, text].map { (object) throws(Diagnostic) in try object.optionalBool("tie_word_embeddings") == true }
+        known["tie_word_embeddings"] = .bool(isTied.contains(true))
+        return JSONObject(file: file, path: text.path, members: known)
     }
 
     /// The ids of `config.json`, or those of `text_config` where the top has none.

@@ -16,6 +16,8 @@ func errorText<T>(in folder: TemporaryFolder? = nil, _ body: () throws(Diagnosti
 struct TensorFixture {
     var dtype = "F16"
     var shape: [Int]
+    /// What every byte of the data is.
+    var byte: UInt8 = 0
 
     var byteCount: Int {
         let size = ["F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I8": 1, "F64": 8][dtype]!
@@ -25,8 +27,8 @@ struct TensorFixture {
 
 /// A safetensors file's bytes; tensors are laid out by name, with `data` or zeros.
 func safetensors(_ tensors: [String: TensorFixture], data: [UInt8]? = nil) -> [UInt8] {
-    let (header, size) = safetensorsHeader(tensors)
-    return header + (data ?? [UInt8](repeating: 0, count: size))
+    let (header, _) = safetensorsHeader(tensors)
+    return header + (data ?? tensors.sorted { $0.key < $1.key }.flatMap { [UInt8](repeating: $0.value.byte, count: $0.value.byteCount) })
 }
 
 /// Everything before the data, and the data's size.
