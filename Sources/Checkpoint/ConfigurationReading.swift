@@ -53,8 +53,7 @@ extension DecoderConfiguration {
         maxPositionEmbeddings = try config.dimension("max_position_embeddings", default: 2048)
         rmsNormEpsilon = Float(try config.positive("rms_norm_eps", default: 1e-6))
         tiedEmbeddings = try config.optionalBool("tie_word_embeddings") ?? false
-        ropeTheta = try Self.ropeTheta(config)
-        ropeScaling = try Self.ropeScaling(config)
+        (ropeTheta, ropeScaling) = try Self.rotary(config, positions: maxPositionEmbeddings)
 
         guard headCount % keyValueHeadCount == 0 else {
             throw config.invalid("num_key_value_heads", "is \(keyValueHeadCount)", expected: "a divisor of the \(headCount) attention heads")
@@ -87,37 +86,6 @@ extension DecoderConfiguration {
         if config["quantization_config"] != nil {
             throw config.invalid("quantization_config", "is set, which is not supported", expected: "weights in F32, F16 or BF16")
         }
-    }
-
-    /// `rope_theta` at the top, or under `rope_parameters`, where newer transformers write it.
-    private static func ropeTheta(_ config: JSONObject) throws(Diagnostic) -> Double {
-        let nested = try config.optionalObject("rope_parameters")
-        if let nested, nested["rope_theta"] != nil { return try nested.positive("rope_theta", default: 10_000) }
-        return try config.positive("rope_theta", default: 10_000)
-    }
-
-    /// `rope_scaling`, or the same keys under `rope_parameters`.
-    private static func ropeScaling(_ config: JSONObject) throws(Diagnostic) -> RopeScaling? {
-        for key in ["rope_scaling", "rope_parameters"] {
-            guard let rope = try config.optionalObject(key) else { continue }
-            let older = try rope.optionalString("type")
-            let kind = try rope.optionalString("rope_type") ?? older ?? "default"
-            if kind == "default" { continue }
-            guard kind == "llama3" else {
-                throw config.invalid(key, "asks for \(quoted(kind)), which is not supported yet", expected: "'llama3' or no scaling")
-            }
-            // Llama 3.1's own values where the file leaves one out.
-            let scaling = RopeScaling(
-                factor: try rope.positive("factor", default: 8), lowFrequencyFactor: try rope.positive("low_freq_factor", default: 1),
-                highFrequencyFactor: try rope.positive("high_freq_factor", default: 4),
-                originalPositions: try rope.dimension("original_max_position_embeddings", default: 8192))
-            guard scaling.highFrequencyFactor > scaling.lowFrequencyFactor else {
-                throw rope.invalid(
-                    "high_freq_factor", "is \(scaling.highFrequencyFactor)", expected: "more than low_freq_factor, \(scaling.lowFrequencyFactor)")
-            }
-            return scaling
-        }
-        return nil
     }
 }
 

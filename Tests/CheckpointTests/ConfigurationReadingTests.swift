@@ -16,7 +16,6 @@ import Testing
     @Test func defaultsAndOlderKeys() throws {
         var fixture = Fixture.llava
         for key in ["num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "hidden_act"] { fixture.config[key] = nil }
-        fixture.config["rope_scaling"] = ["type": "default"]
         fixture.config["rope_parameters"] = ["rope_type": "default", "rope_theta": 500_000]
         for name in ["k_proj", "v_proj"] { fixture.tensors["model.layers.0.self_attn.\(name).weight"]!.shape = [8, 8] }
         let decoder = try fixture.open().configuration.decoder
@@ -26,14 +25,17 @@ import Testing
 
     @Test func llama3Scaling() throws {
         var fixture = Fixture.llava
-        fixture.config["rope_scaling"] = ["rope_type": "llama3", "factor": 4, "original_max_position_embeddings": 32]
+        let scaling: [String: Any] = ["rope_type": "llama3", "factor": 4, "low_freq_factor": 1, "high_freq_factor": 4]
+        fixture.config["rope_scaling"] = scaling.merging(["original_max_position_embeddings": 32]) { $1 }
         #expect(
             try fixture.open().configuration.decoder.ropeScaling
                 == RopeScaling(factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 32))
-        let failure = Fixture.llava.failure { $0.config["rope_scaling"] = ["rope_type": "llama3", "high_freq_factor": 1] }
         #expect(
-            failure
+            Fixture.llava.failure { $0.config["rope_scaling"] = scaling.merging(["high_freq_factor": 1]) { $1 } }
                 == "error: key 'rope_scaling.high_freq_factor' is 1.0, at file 'DIR/config.json'; expected more than low_freq_factor, 1.0")
+        #expect(
+            Fixture.llava.failure { $0.config["rope_scaling"] = scaling.filter { $0.key != "factor" } }
+                == "error: key 'rope_scaling.factor' is missing, at file 'DIR/config.json'; expected a number")
     }
 
     @Test func headSizeOfItsOwn() throws {
@@ -61,8 +63,6 @@ import Testing
             ("rms_norm_eps", 0, "is 0.0; expected a positive number"),
             ("rms_norm_eps", 1e-60, "is 1e-60; expected a positive number"),
             ("rope_theta", -1, "is -1.0; expected a positive number"),
-            ("rope_scaling", ["type": "linear", "factor": 2], "asks for 'linear', which is not supported yet; expected 'llama3' or no scaling"),
-            ("rope_parameters", ["rope_type": "yarn"], "asks for 'yarn', which is not supported yet; expected 'llama3' or no scaling"),
             ("attention_bias", true, "is true, which is not supported; expected false"),
             ("mlp_bias", true, "is true, which is not supported; expected false"),
             ("use_sliding_window", true, "is true, which is not supported; expected false"),
@@ -77,6 +77,12 @@ import Testing
             let parts = problem.split(separator: ";", maxSplits: 1)
             #expect(Fixture.llava.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
         }
+        #expect(
+            Fixture.llava.failure { $0.config["rope_scaling"] = ["type": "linear", "factor": 2] }
+                == "error: key 'rope_scaling.type' is 'linear', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'")
+        #expect(
+            Fixture.llava.failure { $0.config["rope_parameters"] = ["rope_type": "yarn"] }
+                == "error: key 'rope_parameters.rope_type' is 'yarn', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'")
         for key in ["model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"] {
             let kind = key == "model_type" ? "a string" : "an integer"
             #expect(Fixture.llava.failure { $0.config[key] = nil } == "error: key '\(key)' is missing, at file 'DIR/config.json'; expected \(kind)")
