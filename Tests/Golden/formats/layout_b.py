@@ -80,8 +80,22 @@ class TransformersReference(reference.Reference):
         return ids, torch.stack(rows), "length"
 
 
-def make(spec, folder, tokenizer, dtype, newer, layers, strategy="default", act="gelu", pads=False):
-    """Writes the checkpoint and gives its reference and what 'lmmc compile' needs beyond the folder."""
+def tie_at_the_top(config):
+    """As save_pretrained writes LlavaConfig(tie_word_embeddings=True); and Llama 3's scaling without the length that it is for."""
+    config["tie_word_embeddings"], config["text_config"]["tie_word_embeddings"] = True, False
+    del config["text_config"]["rope_parameters"]["original_max_position_embeddings"]
+
+
+def tie_in_name_only(config):
+    """As after a merge of an adapter with a head of its own: the file has both tensors, and they differ. theta inside of the older key."""
+    config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = True
+    config["text_config"]["rope_scaling"] = dict(config["text_config"].pop("rope_parameters"))
+    config["text_config"]["rope_theta"] = 123.0
+
+
+def make(spec, folder, tokenizer, dtype, newer, layers, strategy="default", act="gelu", pads=False, edit=None):
+    """Writes the checkpoint and gives its reference and what 'lmmc compile' needs beyond the folder. `edit` changes config.json to another
+    that says the same."""
     config = configs(spec, layers, strategy, act)
     w = checkpoints.Weights(spec.seed)
     checkpoints.decoder_tensors(spec, w)
@@ -102,6 +116,11 @@ def make(spec, folder, tokenizer, dtype, newer, layers, strategy="default", act=
     stored = {named(name): tensor.to(checkpoints.DTYPES[spec.dtype]) for name, tensor in w.tensors.items()}
     checkpoints.save(stored, folder, spec.shards)
     write_config(spec, config, folder, newer)
+    if edit:
+        path = os.path.join(folder, "config.json")
+        written = reference.read_json(path)
+        edit(written)
+        checkpoints.write_json(path, written)
     processor = {"image_processor_type": "LlavaImageProcessor" if pads else "CLIPImageProcessor", "do_pad": pads, "size": {"shortest_edge": spec.image},
                  "crop_size": {"height": spec.image, "width": spec.image}, "resample": 3, "do_resize": True, "do_center_crop": True, "do_rescale": True,
                  "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": list(reference.CLIP_MEAN), "image_std": list(reference.CLIP_STD)}

@@ -47,6 +47,12 @@ MAKERS = {
     "gguf-older": (gguf_files.make, dict(older=True), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=2, kv_heads=1, ff=64, layers=1,
                                                           theta=500000.0, rope_scaling=LLAMA3), ONE_IMAGE[:1]),
     "peft": (peft_files.make, dict(base="transformers-old", options=OLDER_OPTIONS), OLDER, ONE_IMAGE),
+    "transformers-tied-top": (layout_b.make, dict(newer=True, layers=-2, edit=layout_b.tie_at_the_top),
+                              Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=3, kv_heads=1, layers=2, ff=64, tied=True,
+                                   rope_scaling={key: value for key, value in LLAMA3.items() if key != "original_max_position_embeddings"}), ONE_IMAGE),
+    "transformers-untied": (layout_b.make, dict(newer=True, layers=-2, edit=layout_b.tie_in_name_only),
+                            Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=3, kv_heads=1, layers=2, ff=64, theta=500000.0,
+                                 rope_scaling=LLAMA3), ONE_IMAGE),
 }
 
 
