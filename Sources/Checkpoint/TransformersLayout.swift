@@ -91,18 +91,9 @@ extension VisionSource {
         } else {
             vision = .largeTower(imageSize: 336)
         }
-        preprocessing = try PreprocessingConfiguration(
-            transformers: Self.imageProcessor(of: checkpoint), imageSize: vision.imageSize)
+        let processor = try imageProcessors(of: checkpoint)[0]
+        preprocessing = try PreprocessingConfiguration(transformers: processor, imageSize: vision.imageSize)
         (folder, label) = (nil, lastPathComponent(checkpoint))
-    }
-
-    /// `preprocessor_config.json`, else what newer releases keep in `processor_config.json`, else nothing.
-    private static func imageProcessor(of folder: String) throws(Diagnostic) -> JSONObject {
-        let path = joinedPath(folder, "preprocessor_config.json"), newer = joinedPath(folder, "processor_config.json")
-        if isAbsent(path), !isAbsent(newer), let nested = try JSONObject(readingFile: newer).optionalObject("image_processor") {
-            return nested
-        }
-        return isAbsent(path) ? JSONObject(file: path, members: [:]) : try JSONObject(readingFile: path)
     }
 }
 

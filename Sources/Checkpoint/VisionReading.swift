@@ -46,11 +46,16 @@ extension VisionSource {
 
     private static func read(folder: String, pads: Bool) throws(Diagnostic) -> VisionSource {
         let vision = try VisionConfiguration(root: .configuration(of: folder, kind: "a vision tower's folder"))
-        let path = joinedPath(folder, "preprocessor_config.json")
-        // Without the file, what every CLIP tower was trained with.
-        let processor = isAbsent(path) ? JSONObject(file: path, members: [:]) : try JSONObject(readingFile: path)
-        let preprocessing = try PreprocessingConfiguration(processor, imageSize: vision.imageSize, pads: pads)
-        return VisionSource(vision: vision, preprocessing: preprocessing, folder: folder, label: folder)
+        let readings = try imageProcessors(of: folder).map { (processor) throws(Diagnostic) in
+            try PreprocessingConfiguration(processor, imageSize: vision.imageSize, pads: pads)
+        }
+        // LLaVA's own code reads the older file, or the newer, as the transformers below it is old or new.
+        guard readings.allSatisfy({ $0 == readings[0] }) else {
+            throw .error(
+                "'preprocessor_config.json' and 'image_processor' in 'processor_config.json' disagree", at: .file(folder),
+                expected: "one of them, or the same in both")
+        }
+        return VisionSource(vision: vision, preprocessing: readings[0], folder: folder, label: folder)
     }
 
     private static func pads(_ config: JSONObject) throws(Diagnostic) -> Bool {
@@ -60,6 +65,16 @@ extension VisionSource {
         }
         return ratio == "pad"
     }
+}
+
+/// What says how an image becomes pixels, in transformers' order: `image_processor` of `processor_config.json`, then
+/// `preprocessor_config.json`; without either an empty object, which stands for what every CLIP tower was trained with.
+func imageProcessors(of folder: String) throws(Diagnostic) -> [JSONObject] {
+    let older = joinedPath(folder, "preprocessor_config.json"), newer = joinedPath(folder, "processor_config.json")
+    var found: [JSONObject] = []
+    if !isAbsent(newer), let nested = try JSONObject(readingFile: newer).optionalObject("image_processor") { found.append(nested) }
+    if !isAbsent(older) { found.append(try JSONObject(readingFile: older)) }
+    return found.isEmpty ? [JSONObject(file: older, members: [:])] : found
 }
 
 extension VisionConfiguration {

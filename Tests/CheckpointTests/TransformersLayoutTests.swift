@@ -87,6 +87,24 @@ extension Fixture {
         fixture.files["processor_config.json"] = #"{"image_processor": {"size": {"shortest_edge": 9}, "image_mean": [0.5, 0.5, 0.5]}}"#
         let newer = try #require(fixture.open().configuration.preprocessing)
         #expect(newer.mode == .shortestEdgeCrop(resize: 9, crop: 8) && newer.mean == [0.5, 0.5, 0.5])
+        // A file of an older release beside it does not count, unless the newer one says nothing of images.
+        fixture.files["preprocessor_config.json"] = #"{"image_mean": [0.25, 0.25, 0.25]}"#
+        #expect(try fixture.open().configuration.preprocessing == newer)
+        fixture.files["processor_config.json"] = #"{"processor_class": "LlavaProcessor"}"#
+        #expect(try fixture.open().configuration.preprocessing?.mean == [0.25, 0.25, 0.25])
+    }
+
+    /// In a tower's own folder both files may stand too, which transformers' releases read in another order.
+    @Test func processorFilesOfATower() throws {
+        var fixture = Fixture.llava
+        fixture.files["clip/processor_config.json"] = #"{"image_processor": {"size": 8, "image_mean": [0.5, 0.5, 0.5]}}"#
+        #expect(
+            fixture.failure { _ in }
+                == "error: 'preprocessor_config.json' and 'image_processor' in 'processor_config.json' disagree, at file 'DIR/clip'; expected one of them, or the same in both")
+        fixture.preprocessor?["image_mean"] = [0.5, 0.5, 0.5]
+        #expect(try fixture.open().configuration.preprocessing?.mean == [0.5, 0.5, 0.5])
+        fixture.preprocessor = nil
+        #expect(try fixture.open().configuration.preprocessing?.mean == [0.5, 0.5, 0.5])
     }
 
     @Test func refusals() {
