@@ -64,6 +64,7 @@ struct DecoderPart {
     init(folder path: String) throws(Diagnostic) {
         let config = try JSONObject.configuration(of: path, kind: "a checkpoint folder")
         try Self.checkModelType(config)
+        try Self.refuseQuantized(config, folder: path)
         var folder: TensorFolder
         if config["text_config"] == nil {
             decoder = try DecoderConfiguration(config)
@@ -100,6 +101,16 @@ struct DecoderPart {
         }
     }
 
+    /// Releases of AutoGPTQ and AutoAWQ wrote what they did into files of their own.
+    private static func refuseQuantized(_ config: JSONObject, folder: String) throws(Diagnostic) {
+        try config.refuseQuantization()
+        for name in ["quantize_config.json", "quant_config.json"] where !isAbsent(joinedPath(folder, name)) {
+            let file = try JSONObject(readingFile: joinedPath(folder, name))
+            guard let key = ["bits", "w_bit"].first(where: { file[$0] != nil }) else { continue }
+            throw file.invalid(key, "says that the weights are quantised, which is not supported", expected: "weights in F32, F16 or BF16")
+        }
+    }
+
     /// Layout D: a LLaMA decoder without images, as transformers saves `LlamaForCausalLM`.
     private static func isDecoderOnly(_ config: JSONObject) throws(Diagnostic) -> Bool { try config.optionalString("model_type") == "llama" }
 
@@ -118,9 +129,23 @@ struct DecoderPart {
         guard let config else {
             return try gguf!.prompt(tokenizer, vocabularySize: decoder.vocabularySize)
         }
+        try refuseTokenizerOptions(tokenizer)
         let text = try config["text_config"].map { _ throws(Diagnostic) in try config.transformersText() }
         return try PromptConfiguration(
             config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
+    }
+}
+
+extension DecoderPart {
+    /// What `tokenizer_config.json` can ask beyond the tokenizer's own file that changes the tokens of every prompt.
+    private func refuseTokenizerOptions(_ tokenizer: Tokenizer) throws(Diagnostic) {
+        let file = joinedPath(path, "tokenizer_config.json")
+        guard !isAbsent(file) else { return }
+        let config = try JSONObject(readingFile: file)
+        try config.refuseTrue("add_eos_token")
+        if case .sentencePiece(let model) = tokenizer, model.addsDummyPrefix, try config.optionalBool("add_prefix_space") == false {
+            throw config.invalid("add_prefix_space", "is false, but 'tokenizer.model' puts a space before a text", expected: "true")
+        }
     }
 }
 

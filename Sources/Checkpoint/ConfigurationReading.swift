@@ -32,6 +32,20 @@ extension JSONObject {
         if try optionalBool(key) == true { throw invalid(key, "is true, which is not supported", expected: "false") }
     }
 
+    /// Heads that older releases cut out of the weights when they load them.
+    func refusePrunedHeads() throws(Diagnostic) {
+        if let heads = try optionalObject("pruned_heads"), !heads.members.isEmpty {
+            throw invalid("pruned_heads", "is set, which is not supported", expected: "null or empty")
+        }
+    }
+
+    /// Refuses packed weights, which bitsandbytes, GPTQ, AWQ and compressed-tensors announce by these keys.
+    func refuseQuantization() throws(Diagnostic) {
+        for key in ["quantization_config", "compression_config"] where self[key] != nil {
+            throw invalid(key, "is set, which is not supported", expected: "weights in F32, F16 or BF16")
+        }
+    }
+
     /// Refuses keys outside of `known`, for objects whose whole meaning is ours.
     func refuseUnknownKeys(_ known: [String]) throws(Diagnostic) {
         for key in members.keys.sorted() where !known.contains(key) {
@@ -83,9 +97,15 @@ extension DecoderConfiguration {
         if let activation = try config.optionalString("hidden_act"), activation != "silu" {
             throw config.invalid("hidden_act", "is \(quoted(activation)), which is not supported", expected: "'silu'")
         }
-        if config["quantization_config"] != nil {
-            throw config.invalid("quantization_config", "is set, which is not supported", expected: "weights in F32, F16 or BF16")
+        if let kinds = try config.optionalArray("layer_types"), let other = kinds.first(where: { $0 != .string("full_attention") }) {
+            let name = if case .string(let name) = other { quoted(name) } else { other.kind }
+            throw config.invalid("layer_types", "holds \(name), which is not supported", expected: "'full_attention' only")
         }
+        if config["per_layer_config"] != nil {
+            throw config.invalid("per_layer_config", "is set, which is not supported", expected: "null")
+        }
+        try config.refusePrunedHeads()
+        try config.refuseQuantization()
     }
 }
 

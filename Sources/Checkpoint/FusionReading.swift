@@ -11,6 +11,11 @@ struct FusionSource {
             taps: [], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [], keepsClassToken: false)
     }
 
+    /// Read here and elsewhere, or of no meaning once the model is trained.
+    private static let knownKeys = [
+        "mm_hidden_size", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type", "mm_token_fusion", "mm_tunable_parts",
+        "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "mm_vision_tower_lr",
+    ]
     private static let strategies = ["stf", "avgpool", "tokenconcat", "qformer"]
 
     init(
@@ -23,6 +28,12 @@ struct FusionSource {
         }
         if config["mm_resampler_type"] != nil {
             throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
+        }
+        if try config.optionalBool("use_mm_proj") == false { throw config.invalid("use_mm_proj", "is false, which is not supported", expected: "true") }
+        // Forks of LLaVA keep what they changed in keys of this kind.
+        for (key, value) in config.members.sorted(by: { $0.key < $1.key })
+        where key.hasPrefix("mm_") && !Self.knownKeys.contains(key) && ![.null, .bool(false)].contains(value) {
+            throw config.invalid(key, "is not known, and may change what the model computes", expected: "null, false or one of LLaVA's own keys")
         }
         self.init()
         if let object = try config.optionalObject("mm_token_fusion") {

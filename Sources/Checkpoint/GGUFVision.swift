@@ -107,6 +107,9 @@ extension VisionConfiguration {
         guard hiddenSize % headCount == 0 else {
             throw file.invalid("clip.vision.embedding_length", "is \(hiddenSize)", expected: "a multiple of the \(headCount) attention heads")
         }
+        guard imageSize / patchSize <= Self.maximumGrid else {
+            throw file.invalid("clip.vision.patch_size", "is \(patchSize)", expected: "at most \(Self.maximumGrid) patches along \(imageSize) pixels")
+        }
         guard imageSize % patchSize == 0 else {
             throw file.invalid("clip.vision.image_size", "is \(imageSize)", expected: "a multiple of the patch size \(patchSize)")
         }

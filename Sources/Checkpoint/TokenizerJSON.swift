@@ -45,7 +45,7 @@ extension MergeListModel {
         merges = builder.merges
         let bos = try Self.bos(pipeline)
         (bosID, addsBOS, eosID) = (bos, bos != nil, nil)
-        if let bos, bos >= count || kinds[bos] != .control {
+        if let bos, !(0..<count ~= bos) || kinds[bos] != .control {
             throw pipeline.invalid("post_processor", "puts token \(bos) first", expected: "a special token")
         }
     }

@@ -144,10 +144,10 @@ extension MergeListModel {
                     throw step.invalid("single", "puts tokens after the text, or several before it", expected: "at most a BOS before it")
                 }
                 guard names.count == 2 else { continue }
-                guard let name = names[0], let id = try step.object("special_tokens").object(name).integers("ids").first else {
+                guard let name = names[0], case let ids = try step.object("special_tokens").object(name).integers("ids"), ids.count == 1 else {
                     throw step.invalid("single", "puts no known token before the text", expected: "a BOS")
                 }
-                bos = id
+                bos = ids[0]
             default: throw try unsupported(step, "'TemplateProcessing' or 'ByteLevel'")
             }
         }

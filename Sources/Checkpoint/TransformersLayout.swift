@@ -98,10 +98,16 @@ extension VisionSource {
 }
 
 extension PreprocessingConfiguration {
+    private static let processors = Set(
+        ["CLIPImageProcessor", "LlavaImageProcessor"].flatMap { [$0, $0 + "Fast", $0 + "Pil"] })
+
     /// As the file declares. `do_pad` is LlavaImageProcessor's padding to a square; CLIP's processor has none.
     init(transformers config: JSONObject, imageSize: Int) throws(Diagnostic) {
         let pads = try config.optionalBool("do_pad") ?? false
         let kind = try config.optionalString("image_processor_type") ?? "CLIPImageProcessor"
+        guard Self.processors.contains(kind) else {
+            throw config.invalid("image_processor_type", "is \(quoted(kind)), which is not supported", expected: "'CLIPImageProcessor' or 'LlavaImageProcessor'")
+        }
         guard !pads || kind.hasPrefix("Llava") else {
             throw config.invalid("do_pad", "is true for \(quoted(kind))", expected: "'LlavaImageProcessor' or false")
         }

@@ -86,8 +86,12 @@ extension VisionConfiguration {
         if let kind = try root.optionalString("model_type"), !kinds.contains(kind) {
             throw root.invalid("model_type", "is \(quoted(kind)), which is no supported vision tower", expected: quotedList(kinds))
         }
+        try root.refuseQuantization()
         try self.init(tower: config)
     }
+
+    /// Attention over the patches of a larger grid would be out of any machine's reach, and so would the tables that passes make of it.
+    static let maximumGrid = 1024
 
     /// CLIP ViT-L/14, which LLaVA was trained with.
     static func largeTower(imageSize: Int) -> VisionConfiguration {
@@ -98,6 +102,8 @@ extension VisionConfiguration {
 
     /// Reads the keys of a CLIPVisionConfig.
     init(tower config: JSONObject) throws(Diagnostic) {
+        try config.refuseQuantization()
+        try config.refusePrunedHeads()
         hiddenSize = try config.dimension("hidden_size", default: 768)
         layerCount = try config.dimension("num_hidden_layers", default: 12, limit: JSONObject.maximumLayers)
         headCount = try config.dimension("num_attention_heads", default: 12)
@@ -110,6 +116,9 @@ extension VisionConfiguration {
         }
         guard imageSize % patchSize == 0 else {
             throw config.invalid("image_size", "is \(imageSize)", expected: "a multiple of the patch size \(patchSize)")
+        }
+        guard imageSize / patchSize <= Self.maximumGrid else {
+            throw config.invalid("patch_size", "is \(patchSize)", expected: "at most \(Self.maximumGrid) patches along \(imageSize) pixels")
         }
         let channels = try config.dimension("num_channels", default: 3)
         guard channels == 3 else { throw config.invalid("num_channels", "is \(channels)", expected: "3") }
@@ -126,6 +135,11 @@ extension PreprocessingConfiguration {
     init(_ config: JSONObject, imageSize: Int, pads: Bool) throws(Diagnostic) {
         for key in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"] where try config.optionalBool(key) == false {
             throw config.invalid(key, "is false, which is not supported", expected: "true")
+        }
+        // The first two make one size a square, which is another resize than the shortest edge's.
+        for key in ["default_to_square", "use_square_size"] { try config.refuseTrue(key) }
+        if !pads, try config.optionalBool("do_pad") == true {
+            throw config.invalid("do_pad", "is true, which is not supported here", expected: "false")
         }
         if let filter = try config.optionalInteger("resample"), filter != 3 {
             throw config.invalid("resample", "is \(filter), which is not supported", expected: "3, bicubic")
@@ -154,6 +168,9 @@ extension PreprocessingConfiguration {
         guard case .object? = config[key] else { return config[key] == nil ? nil : try config.dimension(key) }
         let object = try config.object(key)
         let edges = try names.map { (name) throws(Diagnostic) in try object.dimension(name) }
+        if let other = object.members.keys.sorted().first(where: { object[$0] != nil && !names.contains($0) }) {
+            throw object.invalid(other, "is set, which is not supported", expected: quotedList(names, conjunction: "and") + " only")
+        }
         guard edges.allSatisfy({ $0 == edges[0] }) else { throw config.invalid(key, "is not square", expected: "equal height and width") }
         return edges[0]
     }

@@ -66,6 +66,9 @@ import Testing
             ("attention_bias", true, "is true, which is not supported; expected false"),
             ("mlp_bias", true, "is true, which is not supported; expected false"),
             ("use_sliding_window", true, "is true, which is not supported; expected false"),
+            ("layer_types", ["sliding_attention"], "holds 'sliding_attention', which is not supported; expected 'full_attention' only"),
+            ("per_layer_config", ["0": ["hidden_size": 4]], "is set, which is not supported; expected null"),
+            ("pruned_heads", ["0": [1]], "is set, which is not supported; expected null or empty"),
             ("sliding_window", 4096, "is set, which is not supported; expected null"),
             ("hidden_act", "gelu", "is 'gelu', which is not supported; expected 'silu'"),
             ("quantization_config", ["bits": 4], "is set, which is not supported; expected weights in F32, F16 or BF16"),
@@ -114,6 +117,41 @@ import Testing
         fixture.config["bos_token_id"] = nil
         let prompt = try fixture.open().configuration.prompt
         #expect(prompt.bosID == nil && !prompt.addsBOS)
+    }
+
+    @Test func tokenizerOptions() throws {
+        for (key, value, problem) in [
+            ("add_eos_token", true, "is true, which is not supported"),
+            ("add_prefix_space", false, "is false, but 'tokenizer.model' puts a space before a text"),
+        ] {
+            let right = "; expected \(!value)"
+            #expect(
+                Fixture.llava.failure { $0.files["tokenizer_config.json"] = "{\"\(key)\": \(value)}" }
+                    == "error: key '\(key)' \(problem), at file 'DIR/tokenizer_config.json'\(right)")
+            var fixture = Fixture.llava
+            fixture.files["tokenizer_config.json"] = "{\"\(key)\": \(!value)}"
+            #expect(try fixture.open().configuration.named("") == Fixture.llava.open().configuration.named(""))
+        }
+    }
+
+    @Test func quantizedWeights() {
+        let note = "is set, which is not supported, at file 'DIR/config.json'; expected weights in F32, F16 or BF16"
+        for key in ["quantization_config", "compression_config"] {
+            let value: [String: Any] = ["quant_method": "bitsandbytes", "load_in_4bit": true]
+            #expect(Fixture.decoder.failure { $0.config[key] = value } == "error: key '\(key)' \(note)")
+            let llava = Fixture.transformers(newer: true)
+            #expect(llava.failure { $0.config[key] = value } == "error: key '\(key)' \(note)")
+            for part in ["text_config", "vision_config"] {
+                #expect(llava.failure { $0.setPart(part, key, value) } == "error: key '\(part).\(key)' \(note)")
+            }
+            #expect(Fixture.llava.failure { $0.vision[key] = value }.hasPrefix("error: key '\(key)' is set, which is not supported, at file 'DIR/clip/config.json'"))
+            #expect(Fixture.llava.failure { $0.vision = ["vision_config": $0.vision, key: value] }.hasPrefix("error: key '\(key)' is set"))
+        }
+        for (file, key) in [("quantize_config.json", "bits"), ("quant_config.json", "w_bit")] {
+            #expect(
+                Fixture.decoder.failure { $0.files[file] = "{\"\(key)\": 4}" }
+                    == "error: key '\(key)' says that the weights are quantised, which is not supported, at file 'DIR/\(file)'; expected weights in F32, F16 or BF16")
+        }
     }
 
     @Test func addedTokens() throws {

@@ -5,11 +5,8 @@ import Testing
 /// Layout D: a decoder without images.
 @Suite struct DecoderOnlyTests {
     private var fixture: Fixture {
-        var fixture = Fixture.llava
-        fixture.config = fixture.config.filter { !$0.key.hasPrefix("mm_") && $0.key != "image_aspect_ratio" }
-        fixture.config["model_type"] = "llama"
+        var fixture = Fixture.decoder
         fixture.config["architectures"] = ["LlamaForCausalLM"]
-        fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.mm_") && !$0.key.hasPrefix("model.vision_tower") }
         return fixture
     }
 

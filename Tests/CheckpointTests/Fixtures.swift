@@ -281,3 +281,22 @@ struct Fixture {
         }
     }
 }
+
+extension ModelConfiguration {
+    func named(_ name: String) -> ModelConfiguration {
+        var copy = self
+        copy.name = name
+        return copy
+    }
+}
+
+extension Fixture {
+    /// A decoder alone.
+    static var decoder: Fixture {
+        var fixture = llava
+        fixture.config = fixture.config.filter { !$0.key.hasPrefix("mm_") && $0.key != "image_aspect_ratio" }
+        fixture.config["model_type"] = "llama"
+        fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.mm_") && !$0.key.hasPrefix("model.vision_tower") }
+        return fixture
+    }
+}

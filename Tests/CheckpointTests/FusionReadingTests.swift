@@ -116,6 +116,8 @@ import Testing
         let table: [(String, Any, String)] = [
             ("mm_patch_merge_type", "spatial_unpad", "is 'spatial_unpad', which is not supported; expected 'flat'"),
             ("mm_use_im_start_end", true, "is true, which is not supported; expected false"),
+            ("use_mm_proj", false, "is false, which is not supported; expected true"),
+            ("mm_spatial_pool_mode", "bilinear", "is not known, and may change what the model computes; expected null, false or one of LLaVA's own keys"),
             ("s2", true, "is true, which is not supported; expected false"),
             ("mm_resampler_type", "qformer", "is set, which is not supported; expected null"),
             ("mm_projector_type", "identity", "is 'identity', which is not supported; expected 'linear' or 'mlp2x_gelu'"),

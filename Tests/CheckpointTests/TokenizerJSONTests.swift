@@ -99,6 +99,16 @@ import Testing
         for (name, key, value, message) in table {
             #expect(try failure(name) { $0[key] = value } == "error: " + message)
         }
+        for (ids, problem) in [
+            ([-1], "key 'post_processor' puts token -1 first"), ([1 << 40], "key 'post_processor' puts token 1099511627776 first"),
+            ([1, 1], "key 'post_processor.single' puts no known token before the text"), ([], "key 'post_processor.single' puts no known token before the text"),
+        ] as [([Int], String)] {
+            let step: [String: Any] = [
+                "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "s", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]]],
+                "special_tokens": ["s": ["id": "s", "ids": ids, "tokens": ["s"]]],
+            ]
+            #expect(try failure("first") { $0["post_processor"] = step }.hasPrefix("error: " + problem), "\(ids)")
+        }
         for kind in ["Unigram", "WordPiece", "WordLevel"] {
             #expect(try failure("first", model("type", kind)) == "error: key 'model.type' is '\(kind)', which is not supported, at file 't'; expected 'BPE'")
         }

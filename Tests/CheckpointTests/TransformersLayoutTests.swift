@@ -124,6 +124,9 @@ extension Fixture {
             fixture.failure { $0.setPart("vision_config", "model_type", "siglip_vision_model") }
                 == "error: key 'vision_config.model_type' is 'siglip_vision_model', which is no supported vision tower, at file 'DIR/config.json'; expected 'clip_vision_model'")
         #expect(
+            fixture.failure { $0.files["preprocessor_config.json"] = #"{"image_processor_type": "SiglipImageProcessor"}"# }
+                == "error: key 'image_processor_type' is 'SiglipImageProcessor', which is not supported, at file 'DIR/preprocessor_config.json'; expected 'CLIPImageProcessor' or 'LlavaImageProcessor'")
+        #expect(
             fixture.failure { $0.files["preprocessor_config.json"] = #"{"do_pad": true}"# }
                 == "error: key 'do_pad' is true for 'CLIPImageProcessor', at file 'DIR/preprocessor_config.json'; expected 'LlavaImageProcessor' or false")
         #expect(

@@ -59,6 +59,9 @@ import Testing
             ("layer_norm_eps", -1, "is -1.0; expected a positive number"),
             ("num_hidden_layers", 1 << 40, "is 1099511627776; expected 1 to 10000"),
         ]
+        #expect(
+            Fixture.llava.failure { ($0.vision["image_size"], $0.vision["patch_size"]) = (65_536, 1) }
+                == "error: key 'patch_size' is 1, at file 'DIR/clip/config.json'; expected at most 1024 patches along 65536 pixels")
         for (key, value, problem) in table {
             let parts = problem.split(separator: ";", maxSplits: 1)
             #expect(Fixture.llava.failure { $0.vision[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/clip/config.json';\(parts[1])")
@@ -79,6 +82,9 @@ import Testing
             ("crop_size", ["height": 8, "width": 6], "'crop_size' is not square; expected equal height and width"),
             ("crop_size", ["height": 8], "'crop_size.width' is missing; expected an integer"),
             ("size", ["height": 8, "width": 8], "'size.shortest_edge' is missing; expected an integer"),
+            ("size", ["shortest_edge": 8, "longest_edge": 16], "'size.longest_edge' is set, which is not supported; expected 'shortest_edge' only"),
+            ("use_square_size", true, "'use_square_size' is true, which is not supported; expected false"),
+            ("default_to_square", true, "'default_to_square' is true, which is not supported; expected false"),
             ("size", 10, "'size' is 10; expected 8"),
             ("image_mean", [0.5, 0.5], "'image_mean' is [0.5, 0.5]; expected three finite numbers"),
             ("image_std", [0.5, 0, 0.5], "'image_std' is [0.5, 0.0, 0.5]; expected three positive numbers"),
