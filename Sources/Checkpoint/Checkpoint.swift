@@ -18,6 +18,8 @@ public struct Checkpoint: Sendable {
     public let tokenizer: Tokenizer
     /// What `lmmc calibrate` measured, f32[hidden], by the name of the norm; empty unless it was given to `open`.
     public var calibration: [String: TensorEntry] = [:]
+    /// What the checkpoint's files say about choosing tokens, which a program does not follow by itself.
+    public var generation: [GenerationSetting] = []
 
     /// Weights by count of elements, each stored tensor once; `prefix` ("vision.", "decoder.", ...) narrows it.
     public func parameterCount(prefix: String = "") -> Int {

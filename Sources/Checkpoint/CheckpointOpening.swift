@@ -43,6 +43,7 @@ extension Checkpoint {
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
             preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales)
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
+        if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }
         if let calibration { checkpoint.calibration = try Calibration.read(calibration, for: base.decoder) }
         return checkpoint
     }

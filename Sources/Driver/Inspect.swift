@@ -127,6 +127,7 @@ struct Inspection {
             members.append(("vision", front.visionInfo(vision, fusion)))
         }
         members.append(("decoder", front.decoderInfo(configuration.decoder)))
+        if let generation = front.generationInfo { members.append(generation) }
         members.append(("parameters", .object(parameters.map { ($0.part.replacing(" ", with: "_"), .integer($0.count)) })))
         members.append(("flops", .object([
             ("vision", .integer(costs.vision)), ("projector", .integer(costs.projector)),
@@ -200,6 +201,8 @@ struct Inspection {
         let ends = configuration.prompt.eosIDs.map(String.init).joined(separator: ", ")
         let own = front.templateName != PromptTemplate.own && hasTemplate ? " (the checkpoint has a chat template of its own)" : ""
         lines.append(("prompt", "template '\(front.templateName)'\(own), eos \(ends)"))
+        let settings = front.checkpoint.generation.map { "\($0.key) \($0.shownValue.text())" }
+        if !settings.isEmpty { lines.append(("generation", settings.joined(separator: ", ") + " (not followed)")) }
         lines.append(("parameters", parameters.map { "\($0.part) \(grouped($0.count))" }.joined(separator: ", ")))
         lines.append(("files", byteCountText(UInt64(front.checkpoint.byteCount())) + " of weights"))
         var text = lines.map { "\(padded($0.0, 11)) \($0.1)\n" }.joined()

@@ -90,12 +90,19 @@ extension FrontEnd {
                 ("kv_cache_bytes", .integer(plan.regions.filter { $0.role == .state }.reduce(0) { $0 + $1.byteCount })),
                 ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
             ])))
+        if let generation = generationInfo { members.append(generation) }
         members.append(("compiler", .string("lmmc \(Lmmc.version)")))
         if let build {
             members += [("c_compiler", .string(build.compilerVersion)), ("link", .string(build.mode.rawValue))]
             if let needs = build.needs { members.append(("needs", needs.json)) }
         }
         return .object(members)
+    }
+
+    /// What the checkpoint's files ask of sampling; nil where they ask for nothing.
+    var generationInfo: (String, JSONText)? {
+        let settings = checkpoint.generation
+        return settings.isEmpty ? nil : ("generation_config_not_followed", .object(settings.map { ($0.key, $0.shownValue) }))
     }
 
     func visionInfo(_ vision: VisionConfiguration, _ fusion: FusionConfiguration) -> JSONText {

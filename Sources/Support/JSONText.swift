@@ -10,6 +10,20 @@ public indirect enum JSONText: Sendable {
     case lines([JSONText])
     case object([(String, JSONText)])
 
+    /// Members sorted by key.
+    public init(_ value: JSONValue) {
+        self =
+            switch value {
+            case .null: .null
+            case .bool(let value): .bool(value)
+            case .integer(let value): .integer(Int(value))
+            case .number(let value): .number(value)
+            case .string(let value): .string(value)
+            case .array(let values): .array(values.map { JSONText($0) })
+            case .object(let members): .object(members.sorted { $0.key < $1.key }.map { ($0.key, JSONText($0.value)) })
+            }
+    }
+
     /// On one line, or with two spaces per level when `indent` is given.
     public func text(indent: Int? = nil) -> String {
         switch self {

@@ -154,6 +154,31 @@ import Testing
         }
     }
 
+    /// Reported, and nothing else changes.
+    @Test func generationSettings() throws {
+        var fixture = Fixture.decoder
+        #expect(try fixture.open().generation.isEmpty)
+        fixture.files["generation_config.json"] =
+            #"{"do_sample": true, "temperature": 0.6, "top_p": 1.0, "top_k": 50, "repetition_penalty": 1, "suppress_tokens": [3, 4], "eos_token_id": 2, "max_length": 9}"#
+        fixture.config["temperature"] = 0.7
+        fixture.config["num_beams"] = 4
+        let checkpoint = try fixture.open()
+        #expect(checkpoint.configuration.named("") == (try Fixture.decoder.open().configuration.named("")))
+        #expect(checkpoint.generation.map(\.key) == ["do_sample", "num_beams", "suppress_tokens", "temperature"])
+        #expect(checkpoint.generation.map(\.value) == [.bool(true), .integer(4), .array([.integer(3), .integer(4)]), .number(0.6)])
+        let notes = GenerationSetting.notes(checkpoint.generation).map(\.rendered)
+        #expect(notes.count == 2)
+        #expect(notes[0].hasPrefix("note: 'num_beams' 4 is not followed: the program is greedy unless its options say otherwise, at file '"))
+        #expect(notes[1].hasPrefix("note: 'do_sample' true, 'suppress_tokens' [3, 4], 'temperature' 0.6 are not followed: "))
+        #expect(notes[1].hasSuffix("generation_config.json'"))
+        // In transformers' layout the text model's count too.
+        var llava = Fixture.transformers(newer: true)
+        llava.setPart("text_config", "repetition_penalty", 1.2)
+        #expect(try llava.open().generation.map(\.key) == ["repetition_penalty"])
+        fixture.files["generation_config.json"] = "{\"bad_words_ids\": [\((0..<1000).map { "[\($0)]" }.joined(separator: ", "))]}"
+        #expect(try fixture.open().generation[0].shownValue.text() == "\"an array, left out for its length\"")
+    }
+
     @Test func addedTokens() throws {
         var fixture = Fixture.llava
         fixture.config["vocab_size"] = 264

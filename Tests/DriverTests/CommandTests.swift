@@ -60,6 +60,23 @@ import Testing
         #expect(try String(contentsOfFile: scratch["a/b/00-imported.ir"], encoding: .utf8) == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported").output)
     }
 
+    /// What a checkpoint asks of sampling is told when compiling, by `inspect`, and in the program's facts.
+    @Test func generationSettings() throws {
+        let scratch = try Scratch()
+        let model = try scratch.checkpoint("decoder-tied")
+        let plain = try lmmc("compile", model, "--emit", "c", "-o", scratch["plain"])
+        #expect(plain.status == 0 && !plain.errors.contains("note:"), "\(plain.errors)")
+        _ = try scratch.write("checkpoint-decoder-tied/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "repetition_penalty": 1.25, "top_p": 1.0}"#)
+        let result = try lmmc("compile", model, "--emit", "c", "-o", scratch["c"])
+        #expect(result.status == 0 && result.errors.contains(
+            "note: 'do_sample' true, 'repetition_penalty' 1.25 are not followed: the program is greedy unless its options say otherwise, at file '\(model)/generation_config.json'\n"))
+        let program = try String(contentsOfFile: scratch["c/program.c"], encoding: .utf8).replacing(#"\""#, with: "\"")
+        #expect(program.contains(#""generation_config_not_followed": {"do_sample": true, "repetition_penalty": 1.25}"#))
+        #expect(try lmmc("inspect", model).output.contains("generation  do_sample true, repetition_penalty 1.25 (not followed)\n"))
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(lmmc("inspect", model, "--json").output.utf8)) as? [String: Any])
+        #expect((object["generation_config_not_followed"] as? [String: Any])?["repetition_penalty"] as? Double == 1.25)
+    }
+
     @Test func inspect() throws {
         let text = try lmmc("inspect", goldens + "/released-stf")
         #expect(text.status == 0 && text.output.contains("tokens      9 per image\n"), "\(text.output)")
