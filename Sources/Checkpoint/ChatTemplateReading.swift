@@ -24,7 +24,9 @@ extension Checkpoint {
         let names = try object("tokenizer_config.json"), file = joinedPath(path, "chat_template.jinja")
         if !isAbsent(file) {
             let bytes = try readFile(file, limit: 1 << 20)
-            guard let text = String(validating: bytes, as: UTF8.self) else { throw .error("the chat template is not UTF-8", at: .file(file), expected: "text") }
+            guard let text = String(validating: bytes, as: UTF8.self), hasFewMarks(text) else {
+                throw .error("the chat template is no UTF-8 text", at: .file(file), expected: "text")
+            }
             return ChatTemplateSource(text: text, file: file, tokens: try specialTokens(names))
         }
         for object in [try object("chat_template.json"), try object("processor_config.json"), names] {

@@ -164,7 +164,7 @@ struct GGUFFile {
 
     func optionalString(_ key: String) throws(Diagnostic) -> String? {
         guard let value = metadata[key] else { return nil }
-        guard case .string(let bytes) = value, let text = String(validating: bytes, as: UTF8.self) else { throw wrong(key, "text") }
+        guard case .string(let bytes) = value, let text = String(validating: bytes, as: UTF8.self), hasFewMarks(text) else { throw wrong(key, "text") }
         return text
     }
 
@@ -234,7 +234,7 @@ extension GGUFFile {
 
         mutating func text() throws(Diagnostic) -> String {
             let start = position
-            guard let text = String(validating: try string(), as: UTF8.self) else { throw fault("a name is not UTF-8", at: start, "text") }
+            guard let text = String(validating: try string(), as: UTF8.self), hasFewMarks(text) else { throw fault("a name is no UTF-8 text", at: start, "text") }
             return text
         }
 

@@ -134,6 +134,7 @@ struct TorchPickle {
         guard let text = String(validating: bytes[position..<position + Int(count)], as: UTF8.self) else {
             throw fault("a string is not UTF-8", "text")
         }
+        guard hasFewMarks(text) else { throw fault("a letter with more than 64 marks", "text") }
         return text
     }
 

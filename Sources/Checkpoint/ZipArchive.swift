@@ -99,8 +99,8 @@ struct ZipArchive {
         let next = position + entryLength + nameLength + extraLength + (try reader.number(position + 32, 2))
         guard next <= limit else { throw reader.fault("a directory entry of \(next - position) bytes", at: position, "at most \(limit - position)") }
         let bytes = reader.file.withBytes(position + entryLength..<position + entryLength + nameLength) { Array($0) }
-        guard let name = String(validating: bytes, as: UTF8.self) else {
-            throw reader.fault("an entry's name is not UTF-8", at: position, "text")
+        guard let name = String(validating: bytes, as: UTF8.self), hasFewMarks(name) else {
+            throw reader.fault("an entry's name is no UTF-8 text", at: position, "text")
         }
         func refuse(_ what: String, _ expected: String) -> Diagnostic {
             reader.fault("entry \(quoted(name)) \(what)", at: position, expected)
