@@ -16,9 +16,9 @@ enum { HEADER_BYTES = 64 };
 typedef struct {
   char magic[8];
   uint64_t bytes;
-  uint32_t kind, flags, pieces, slots, specials;
+  uint32_t kind, flags, pieces, slots, wholes;
   int32_t unk, bos, eos;
-  uint32_t split, merges, merge_slots, zero;
+  uint32_t split, merges, merge_slots, seed;
 } header;
 _Static_assert(sizeof(header) == HEADER_BYTES, "the header is 64 bytes");
 
@@ -49,17 +49,16 @@ void lmmc_ids_free(lmmc_ids *ids) {
 // Takes a section of count * size bytes, padded to 8. Sizes come from the file: nothing here may overflow.
 static const void *section(const uint8_t *blob, uint64_t bytes, uint64_t *at, uint64_t count, uint64_t size) {
   uint64_t length = count * size, padded = (length + 7) & ~(uint64_t)7;  // count and size are below 2^33 and 13
-  if (padded > bytes - *at) return NULL;
+  if (*at > bytes || padded > bytes - *at) return NULL;
   const void *start = blob + *at;
   *at += padded;
   return start;
 }
 
-// `gaps`: a text may be empty.
-static bool ascending(const uint32_t *offset, uint32_t count, bool gaps) {
+static bool ascending(const uint32_t *offset, uint32_t count) {
   if (offset[0] != 0) return false;
   for (uint32_t i = 0; i < count; i++)
-    if (gaps ? offset[i] > offset[i + 1] : offset[i] >= offset[i + 1]) return false;
+    if (offset[i] > offset[i + 1]) return false;
   return true;
 }
 
@@ -88,12 +87,8 @@ static bool check_piece(lmmc_tokenizer *t, uint32_t i, lmmc_error *e) {
       t->byte_id[value] = (int32_t)i;
       return true;
     }
-    case LMMC_USER_DEFINED:
-      if (length == 0) break;
-      t->user_defined_start[*text] = true;
-      if (length > t->longest_user_defined) t->longest_user_defined = length;
-      break;
-    case LMMC_UNUSED: t->has_unused = true; break;
+    case LMMC_USER_DEFINED: break;
+    case LMMC_UNUSED: t->has_unused = t->has_unused || length > 0; break;
     case LMMC_NORMAL:
       if (t->flags & LMMC_TOKENIZER_BYTE_LEVEL && length == 1) t->byte_id[*text] = (int32_t)i;
       break;
@@ -121,6 +116,22 @@ static bool check_merges(const lmmc_tokenizer *t, lmmc_error *e) {
   return check_table("merge", t->merge_table, t->merge_slots, t->merges, e);
 }
 
+static bool check_wholes(lmmc_tokenizer *t, lmmc_error *e) {
+  for (uint32_t i = 0; i < t->wholes; i++) {
+    const uint32_t *at = t->whole_offset + i;
+    uint32_t length = at[1] - at[0], before = i ? at[0] - at[-1] : 0;
+    if (t->whole_id[i] < 0) return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " has a negative id", i);
+    unsigned kind = t->whole_kind[i];
+    if (kind == 0 || kind > LMMC_INNER || kind & (kind - 1))
+      return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is of kind %u, known are 1, 2, 4 and 8", i, kind);
+    int order = before ? memcmp(t->whole_text + at[-1], t->whole_text + at[0], before < length ? before : length) : -1;
+    if (!length || order > 0 || (order == 0 && before >= length))
+      return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is empty or does not come after the one before", i);
+    t->whole_start[t->whole_text[at[0]]] |= t->whole_kind[i];
+  }
+  return true;
+}
+
 static bool check_bytes(const lmmc_tokenizer *t, lmmc_error *e) {
   bool needed = t->flags & LMMC_TOKENIZER_BYTE_FALLBACK || (t->merge && !(t->flags & LMMC_TOKENIZER_BYTE_LEVEL));
   for (int i = 0; needed && i < 256; i++)
@@ -135,13 +146,13 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
     return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes at address %p, wanted 64 or more at a multiple of 8", bytes,
                      (const void *)blob);
   memcpy(&h, blob, sizeof h);
-  if (memcmp(h.magic, "lmmctok1", 8) != 0 || (h.kind != LMMC_SCORED_PIECES && h.kind != LMMC_MERGE_LIST))
-    return lmmc_fail(e, 1, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1 or 2");
+  if (memcmp(h.magic, "lmmctok2", 8) != 0 || (h.kind != LMMC_SCORED_PIECES && h.kind != LMMC_MERGE_LIST))
+    return lmmc_fail(e, 1, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1 or 2");
   bool merges = h.kind == LMMC_MERGE_LIST;
-  if (h.bytes > bytes) return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes of %" PRIu64, bytes, h.bytes);
-  if (h.pieces == 0 || h.pieces > INT32_MAX || h.specials > INT32_MAX || h.slots == 0 || (h.slots & (h.slots - 1)))
+  if (h.bytes > bytes || h.bytes < sizeof h) return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes of %" PRIu64, bytes, h.bytes);
+  if (h.pieces == 0 || h.pieces > INT32_MAX || h.wholes > INT32_MAX || h.slots == 0 || (h.slots & (h.slots - 1)))
     return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " pieces, %" PRIu32 " special tokens and %" PRIu32 " slots do not make sense",
-                     h.pieces, h.specials, h.slots);
+                     h.pieces, h.wholes, h.slots);
   // A rank is a score, and a float counts exactly up to 2^24.
   if (h.split > LMMC_SPLIT_LLAMA3 || h.merges > 1 << 24 || h.merge_slots & (h.merge_slots - 1) ||
       (h.merge_slots > 0) != merges || (!merges && (h.merges || h.split)))
@@ -154,38 +165,36 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   t->flags = h.flags;
   t->pieces = h.pieces;
   t->slots = h.slots;
-  t->specials = h.specials;
+  t->wholes = h.wholes;
+  t->piece_basis = UINT64_C(0xcbf29ce484222325) + h.seed * UINT64_C(0x9E3779B97F4A7C15);
+  t->merge_factor = UINT64_C(0x9E3779B97F4A7C15) + 2 * h.seed * UINT64_C(0xD1B54A32D192ED03);
   t->unk = h.unk;
   t->bos = h.bos;
   t->eos = h.eos;
-  uint64_t at = HEADER_BYTES, n = h.pieces, s = h.specials;
+  uint64_t at = HEADER_BYTES, n = h.pieces, s = h.wholes;
   bool fits = (merges || (t->score = section(blob, h.bytes, &at, n, 4))) &&
               (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
               (t->table = section(blob, h.bytes, &at, h.slots, 4)) &&
-              (t->special_id = section(blob, h.bytes, &at, s, 4)) &&
-              (t->special_offset = section(blob, h.bytes, &at, s + 1, 4)) &&
+              (t->whole_id = section(blob, h.bytes, &at, s, 4)) &&
+              (t->whole_offset = section(blob, h.bytes, &at, s + 1, 4)) &&
               (!merges || ((t->merge = section(blob, h.bytes, &at, h.merges, 12)) &&
                            (t->merge_table = section(blob, h.bytes, &at, h.merge_slots, 4)))) &&
+              (t->whole_kind = section(blob, h.bytes, &at, s, 1)) &&
               (t->type = section(blob, h.bytes, &at, n, 1)) &&
               (t->text = section(blob, h.bytes, &at, t->offset[n], 1)) &&
-              (t->special_text = section(blob, h.bytes, &at, t->special_offset[s], 1));
+              (t->whole_text = section(blob, h.bytes, &at, t->whole_offset[s], 1));
   if (!fits || at != h.bytes) return lmmc_fail(e, 1, "tokenizer: its sections do not fill its %" PRIu64 " bytes", h.bytes);
-  if (!ascending(t->offset, h.pieces, merges) || !ascending(t->special_offset, h.specials, false))
+  if (!ascending(t->offset, h.pieces) || !ascending(t->whole_offset, h.wholes))
     return lmmc_fail(e, 1, "tokenizer: text offsets do not rise");
 
   for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
   for (uint32_t i = 0; i < h.pieces; i++)
     if (!check_piece(t, i, e)) return false;
   if (!check_bytes(t, e)) return false;
-  if (!merges && (t->unk < 0 || (uint32_t)t->unk >= t->pieces))
+  if (!merges && !(t->flags & LMMC_TOKENIZER_BYTE_FALLBACK) && (t->unk < 0 || (uint32_t)t->unk >= t->pieces))
     return lmmc_fail(e, 1, "tokenizer: the unknown piece is id %" PRId32 " of %" PRIu32, t->unk, t->pieces);
 
-  if (!check_table("piece", t->table, t->slots, t->pieces, e) || (merges && !check_merges(t, e))) return false;
-  for (uint32_t i = 0; i < t->specials; i++) {
-    if (t->special_id[i] < 0) return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " has a negative id", i);
-    t->special_start[t->special_text[t->special_offset[i]]] = true;
-  }
-  return true;
+  return check_table("piece", t->table, t->slots, t->pieces, e) && (!merges || check_merges(t, e)) && check_wholes(t, e);
 }
 
 const char lmmc_space_mark[3] = "\xE2\x96\x81", lmmc_replacement[3] = "\xEF\xBF\xBD";
@@ -205,25 +214,35 @@ size_t lmmc_utf8_length(const char *text, size_t bytes) {
   return length;
 }
 
-static size_t longest_special(const lmmc_tokenizer *t, const char *text, size_t bytes, bool plain, int32_t *id) {
+// The first of the whole tokens `low` to `high`, which are longer than `depth` and the same before it, that has no byte below `byte` there.
+static uint32_t lower_bound(const lmmc_tokenizer *t, uint32_t low, uint32_t high, size_t depth, unsigned byte) {
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (t->whole_text[t->whole_offset[middle] + depth] < byte) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+size_t lmmc_tokenizer_whole(const lmmc_tokenizer *t, unsigned kinds, const uint8_t *text, size_t bytes, int32_t *id) {
+  if (bytes == 0 || !(t->whole_start[*text] & kinds)) return 0;
   size_t longest = 0;
-  if (bytes == 0 || !t->special_start[(uint8_t)*text]) return 0;
-  for (uint32_t i = 0; i < t->specials; i++) {
-    size_t length = t->special_offset[i + 1] - t->special_offset[i];
-    if (length <= longest || length > bytes || memcmp(t->special_text + t->special_offset[i], text, length) != 0) continue;
-    if (plain && ((uint32_t)t->special_id[i] >= t->pieces || t->type[t->special_id[i]] != LMMC_USER_DEFINED)) continue;
-    longest = length;
-    *id = t->special_id[i];
+  uint32_t low = 0, high = t->wholes;  // those that begin as the text does, up to `depth`
+  for (size_t depth = 0; low < high; depth++) {
+    // The one that ends here comes first.
+    if (t->whole_offset[low + 1] - t->whole_offset[low] == depth) {
+      if (t->whole_kind[low] & kinds) longest = depth, *id = t->whole_id[low];
+      low++;
+    }
+    if (depth == bytes) break;
+    low = lower_bound(t, low, high, depth, text[depth]);
+    high = lower_bound(t, low, high, depth, text[depth] + 1u);
   }
   return longest;
 }
 
 size_t lmmc_tokenizer_special(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id) {
-  return longest_special(t, text, bytes, false, id);
-}
-
-size_t lmmc_tokenizer_user_defined(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id) {
-  return longest_special(t, text, bytes, true, id);
+  return lmmc_tokenizer_whole(t, LMMC_SPECIAL | LMMC_WORD, (const uint8_t *)text, bytes, id);
 }
 
 // ---- decoding

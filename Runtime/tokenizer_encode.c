@@ -5,10 +5,12 @@
 
 #include "tokenizer_internal.h"
 
-enum { MAX_TEXT = 700 << 20 };
+enum {
+  MAX_TEXT = 700 << 20,
+  MAX_SYMBOLS = INT32_MAX / 2,  // of one word; there may be twice as many pairs
+};
 
-static uint64_t fnv1a(const uint8_t *bytes, uint32_t count) {
-  uint64_t h = UINT64_C(0xcbf29ce484222325);
+static uint64_t fnv1a(uint64_t h, const uint8_t *bytes, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
   return h;
 }
@@ -16,7 +18,7 @@ static uint64_t fnv1a(const uint8_t *bytes, uint32_t count) {
 // The id of a normal, user-defined or unused piece; -1 for none.
 static int32_t find(const lmmc_tokenizer *t, const uint8_t *text, uint32_t length) {
   if (length > t->longest) return -1;
-  uint64_t h = fnv1a(text, length);
+  uint64_t h = fnv1a(t->piece_basis, text, length);
   for (uint32_t slot = (uint32_t)(h ^ h >> 32) & (t->slots - 1);; slot = (slot + 1) & (t->slots - 1)) {
     uint32_t id = t->table[slot];
     if (id == LMMC_EMPTY_SLOT) return -1;
@@ -27,7 +29,7 @@ static int32_t find(const lmmc_tokenizer *t, const uint8_t *text, uint32_t lengt
 
 // The id that a pair of pieces merges into, and the merge's rank; -1 for none.
 static int32_t find_merge(const lmmc_tokenizer *t, int32_t left, int32_t right, uint32_t *rank) {
-  uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
+  uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * t->merge_factor;
   for (uint32_t slot = (uint32_t)(h ^ h >> 32) & (t->merge_slots - 1);; slot = (slot + 1) & (t->merge_slots - 1)) {
     *rank = t->merge_table[slot];
     if (*rank == LMMC_EMPTY_SLOT) return -1;
@@ -126,20 +128,11 @@ static void consider(encoder *c, int32_t left, int32_t right) {
   if (t->type[id] == LMMC_UNUSED) c->left_half[id] = l->length;
 }
 
-static uint32_t user_defined_length(const encoder *c, uint32_t at, uint32_t end) {
-  if (!c->t->user_defined_start[c->text[at]]) return 0;
-  uint32_t length = end - at < c->t->longest_user_defined ? end - at : c->t->longest_user_defined;
-  for (; length > 0; length--) {
-    int32_t id = find(c->t, c->text + at, length);
-    if (id >= 0 && c->t->type[id] == LMMC_USER_DEFINED) return length;
-  }
-  return 0;
-}
-
 static int32_t scored_symbols(encoder *c, uint32_t end) {
   int32_t count = 0;
   for (uint32_t at = 0; at < end; count++) {
-    uint32_t length = user_defined_length(c, at, end);
+    int32_t id;
+    uint32_t length = (uint32_t)lmmc_tokenizer_whole(c->t, LMMC_INNER, c->text + at, end - at, &id);
     symbol *s = &c->symbols[count];
     *s = (symbol){count - 1, count + 1, at, length, -1, length > 0};
     if (!length) s->length = (uint32_t)lmmc_utf8_length((const char *)c->text + at, end - at);
@@ -214,6 +207,7 @@ static bool output_scored(const encoder *c, uint32_t start, uint32_t length, boo
 
 static bool reserve(encoder *c, size_t symbols, lmmc_error *e) {
   if (symbols <= c->capacity) return true;
+  if (symbols > MAX_SYMBOLS) return lmmc_fail(e, 1, "a word of %zu bytes is too long, the limit is %d", symbols, MAX_SYMBOLS);
   size_t capacity = symbols < 64 ? 64 : symbols + symbols / 2;
   free(c->symbols);
   free(c->heap);
@@ -226,7 +220,7 @@ static bool reserve(encoder *c, size_t symbols, lmmc_error *e) {
 
 static bool encode_scored(encoder *c, uint32_t length, lmmc_ids *ids, lmmc_error *e) {
   const lmmc_tokenizer *t = c->t;
-  if (t->has_unused && !(c->left_half = calloc(t->pieces, sizeof *c->left_half)))
+  if (t->has_unused && !c->left_half && !(c->left_half = calloc(t->pieces, sizeof *c->left_half)))
     return lmmc_fail(e, 1, "out of memory for %" PRIu32 " pieces", t->pieces);
   if (!reserve(c, length, e)) return false;
   merge(c, scored_symbols(c, length));
@@ -253,43 +247,54 @@ static bool encode_word(encoder *c, uint32_t *at, uint32_t end, lmmc_ids *ids, l
   return true;
 }
 
-static bool encode_listed(encoder *c, uint32_t length, lmmc_ids *ids, lmmc_error *e) {
+static bool encode_listed(encoder *c, uint32_t at, uint32_t end, lmmc_ids *ids, lmmc_error *e) {
   const lmmc_tokenizer *t = c->t;
-  uint32_t at = 0;
   if (t->flags & LMMC_TOKENIZER_BYTE_LEVEL) {
-    lmmc_splitter s = {.text = c->text, .bytes = length, .how = t->split, .digits = t->flags & LMMC_TOKENIZER_DIGITS};
+    lmmc_splitter s = {.text = c->text + at, .bytes = end - at, .how = t->split, .digits = t->flags & LMMC_TOKENIZER_DIGITS};
     for (size_t word; (word = lmmc_split_next(&s));)
       if (!encode_word(c, &at, at + (uint32_t)word, ids, e)) return false;
   }
-  while (at < length)
-    if (!encode_word(c, &at, length, ids, e)) return false;
+  while (at < end)
+    if (!encode_word(c, &at, end, ids, e)) return false;
   return true;
 }
 
-// A text without user-defined tokens of a merge list.
+// A text without words. Scored pieces find the inner tokens themselves, as symbols that do not merge.
 static bool encode(encoder *c, const char *text, size_t bytes, bool first, lmmc_ids *ids, lmmc_error *e) {
   if (bytes == 0) return true;
-  uint32_t length = normalize(c->t, text, bytes, first, c->text);
-  return c->t->merge ? encode_listed(c, length, ids, e) : encode_scored(c, length, ids, e);
+  uint32_t end = normalize(c->t, text, bytes, first, c->text), from = 0, length;
+  if (!c->t->merge) return encode_scored(c, end, ids, e);
+  for (uint32_t i = 0; i < end; i += length) {
+    int32_t id;
+    length = (uint32_t)lmmc_tokenizer_whole(c->t, LMMC_INNER, c->text + i, end - i, &id);
+    if (length && (!encode_listed(c, from, i, ids, e) || !lmmc_ids_append(ids, id, e))) return false;
+    if (length) from = i + length;
+    else length = 1;
+  }
+  return encode_listed(c, from, end, ids, e);
+}
+
+// Cuts a text at its words of one kind, and what is between at those of the next.
+static bool encode_around(encoder *c, unsigned kind, const char *text, size_t bytes, bool first, lmmc_ids *ids, lmmc_error *e) {
+  if (kind > LMMC_LATE) return encode(c, text, bytes, first, ids, e);
+  size_t from = 0, length;
+  for (size_t i = 0; i < bytes; i += length) {
+    int32_t id;
+    length = lmmc_tokenizer_whole(c->t, kind, (const uint8_t *)text + i, bytes - i, &id);
+    if (length && (!encode_around(c, kind << 1, text + from, i - from, first && from == 0, ids, e) || !lmmc_ids_append(ids, id, e)))
+      return false;
+    if (length) from = i + length;
+    else length = 1;
+  }
+  return encode_around(c, kind << 1, text + from, bytes - from, first && from == 0, ids, e);
 }
 
 bool lmmc_tokenize_part(const lmmc_tokenizer *t, const char *text, size_t bytes, bool first, lmmc_ids *ids, lmmc_error *e) {
   if (bytes == 0) return true;
   if (bytes > MAX_TEXT) return lmmc_fail(e, 1, "a text of %zu bytes is too long, the limit is %d", bytes, MAX_TEXT);
   encoder c = {.t = t, .text = malloc(3 * bytes + 3)};
-  bool done = c.text || lmmc_fail(e, 1, "out of memory for a text of %zu bytes", bytes);
-  size_t from = 0, length;
-  for (size_t i = 0; done && t->merge && t->longest_user_defined && i < bytes; i += length) {
-    int32_t id;
-    length = lmmc_tokenizer_user_defined(t, text + i, bytes - i, &id);
-    if (length) {
-      done = encode(&c, text + from, i - from, first && from == 0, ids, e) && lmmc_ids_append(ids, id, e);
-      from = i + length;
-    } else {
-      length = 1;
-    }
-  }
-  done = done && encode(&c, text + from, bytes - from, first && from == 0, ids, e);
+  bool done = (c.text || lmmc_fail(e, 1, "out of memory for a text of %zu bytes", bytes)) &&
+              encode_around(&c, LMMC_WORD, text, bytes, first, ids, e);
   free(c.text);
   free(c.symbols);
   free(c.heap);

@@ -9,7 +9,7 @@
 extern const char lmmc_space_mark[3];   // U+2581
 extern const char lmmc_replacement[3];  // U+FFFD
 
-// The longest user-defined token that `text` begins with, as lmmc_tokenizer_special.
-size_t lmmc_tokenizer_user_defined(const lmmc_tokenizer *t, const char *text, size_t bytes, int32_t *id);
+// The longest whole token of the kinds that `text` begins with, as lmmc_tokenizer_special. The time is its length's, not their number's.
+size_t lmmc_tokenizer_whole(const lmmc_tokenizer *t, unsigned kinds, const uint8_t *text, size_t bytes, int32_t *id);
 
 #endif

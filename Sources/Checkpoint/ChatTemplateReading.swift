@@ -66,6 +66,7 @@ extension Tokenizer {
         let bytes: ArraySlice<UInt8>
         switch self {
         case .sentencePiece(let model):
+            if let token = model.addedTokens.first(where: { $0.id == id }) { return token.text }
             guard model.pieces.indices.contains(id) else { return nil }
             bytes = model.pieces[id].text[...]
         case .mergeList(let model):

@@ -128,47 +128,13 @@ extension PromptConfiguration {
         // The tokenizer is what puts the BOS there, so its own id counts before the configuration's.
         let configured = try ids(config, "bos_token_id").first
         bosID = tokenizer.bosID ?? configured
+        // A 'tokenizer.json' says itself whether it puts the BOS there, and transformers 5 asks nothing else.
         let tokenizerPath = joinedPath(folder, "tokenizer_config.json")
         var wantsBOS: Bool?
-        if !isAbsent(tokenizerPath) { wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token") }
+        if case .sentencePiece = tokenizer, !isAbsent(tokenizerPath) {
+            wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token")
+        }
         addsBOS = bosID != nil && wantsBOS ?? tokenizer.addsBOS
         templateName = tokenizer.templateName
-    }
-}
-
-extension SentencePieceModel {
-    /// Reads the folder's `tokenizer.model` and the tokens that `added_tokens.json` and `tokenizer_config.json` add to
-    /// it. Added tokens for which the embedding has no row cannot be used and are left out.
-    init(folder: String, vocabularySize: Int) throws(Diagnostic) {
-        let path = joinedPath(folder, "tokenizer.model")
-        guard !isAbsent(path) else {
-            throw .error("no tokenizer", at: .file(folder), expected: "'tokenizer.model' or 'tokenizer.json'")
-        }
-        try self.init(readingFile: path)
-        guard pieces.count <= vocabularySize else {
-            throw .error("the tokenizer has \(pieces.count) pieces", at: .file(path), expected: "at most 'vocab_size', \(vocabularySize)")
-        }
-        var added: [Int: String] = [:]
-        func add(_ id: Int, _ text: String, _ file: String) throws(Diagnostic) {
-            guard pieces.count..<vocabularySize ~= id, !text.isEmpty else { return }
-            if let other = added.updateValue(text, forKey: id), other != text {
-                throw .error("token \(id) is both \(quoted(other)) and \(quoted(text))", at: .file(file), expected: "one text per id")
-            }
-        }
-        let addedPath = joinedPath(folder, "added_tokens.json")
-        if !isAbsent(addedPath) {
-            let object = try JSONObject(readingFile: addedPath)
-            for text in object.members.keys.sorted() { try add(object.integer(text), text, addedPath) }
-        }
-        let configPath = joinedPath(folder, "tokenizer_config.json")
-        if !isAbsent(configPath),
-            let decoder = try JSONObject(readingFile: configPath).optionalObject("added_tokens_decoder")
-        {
-            for key in decoder.members.keys.sorted() {
-                guard let id = Int(key) else { throw decoder.invalid(key, "is not a token id", expected: "an integer in quotes") }
-                try add(id, decoder.object(key).string("content"), configPath)
-            }
-        }
-        addedTokens = added.sorted { $0.key < $1.key }.map { AddedToken(id: $0.key, text: $0.value) }
     }
 }

@@ -55,7 +55,7 @@ extension GGUFFile {
         }
         let (text, offsets, pieces) = try builder.pieces()
         return MergeListModel(
-            text: text, offsets: offsets, kinds: pieces, merges: builder.merges, splitting: rule.splitting, keepsWholeWords: rule.keepsWholeWords,
+            text: text, offsets: offsets, kinds: pieces, normalizedWords: builder.normalizedWords, merges: builder.merges, splitting: rule.splitting, keepsWholeWords: rule.keepsWholeWords,
             bosID: try tokenID("bos", texts.count), eosID: try tokenID("eos", texts.count), addsBOS: rule.addsBOS)
     }
 
@@ -74,11 +74,17 @@ extension GGUFFile {
             }
             pieces.append(SentencePieceModel.Piece(text: texts[index], score: scores[index], kind: kinds[index]))
         }
+        // llama.cpp's converter marks as control whatever a 'tokenizer_config.json' lists as special, the unknown piece too.
+        if let id = try tokenID("unknown", texts.count), !kinds.contains(.unknown), pieces[id].kind == .control { pieces[id].kind = .unknown }
         try SentencePieceModel.check(pieces, file: file.path)
+        // What is user-defined here are the tokens that files added; llama.cpp looks for them in the text as it was typed.
+        let words = pieces.indices.filter { pieces[$0].kind == .userDefined }.map { id in
+            SentencePieceModel.AddedToken(id: id, text: String(decoding: pieces[id].text, as: UTF8.self), isSpecial: false)
+        }
         return SentencePieceModel(
-            pieces: pieces, unknownID: pieces.firstIndex { $0.kind == .unknown }!, bosID: try tokenID("bos", texts.count),
+            pieces: pieces, unknownID: pieces.firstIndex { $0.kind == .unknown }, bosID: try tokenID("bos", texts.count),
             eosID: try tokenID("eos", texts.count), padID: try tokenID("padding", texts.count),
-            addsDummyPrefix: try optionalBool(Self.prefix + "add_space_prefix") ?? true, addedTokens: [])
+            addsDummyPrefix: try optionalBool(Self.prefix + "add_space_prefix") ?? true, addedTokens: words)
     }
 
     func tokens(vocabularySize: Int) throws(Diagnostic) -> [[UInt8]] {

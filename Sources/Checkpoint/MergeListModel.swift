@@ -33,6 +33,8 @@ public struct MergeListModel: Sendable, Equatable {
     public var offsets: [UInt32]
     /// Normal pieces match text; control pieces are special tokens; user-defined ones are added tokens that plain text finds too.
     public var kinds: [SentencePieceModel.Piece.Kind]
+    /// Ids of those user-defined tokens that are looked for behind the normalizer, after the others.
+    public var normalizedWords: Set<Int>
     public var merges: [Merge]
     public var splitting: Splitting
     /// A word that is a piece is not built by merges.
@@ -89,12 +91,17 @@ struct ByteStringTable {
         return index < 0 ? nil : Int(index)
     }
 
-    /// Where the string stands, or where it would.
+    /// Where the string stands, or where it would. The hash has a key of this process, so that no file can be made to collide.
     private func slot(of bytes: [UInt8]) -> Int {
-        let hash = bytes.withUnsafeBufferPointer { fnv1a($0) }
-        var slot = Int(truncatingIfNeeded: (hash ^ hash >> 32) & UInt64(slots.count - 1))
+        var slot = bytes.withUnsafeBytes(Self.hash) & (slots.count - 1)
         while slots[slot] >= 0, !isEqual(Int(slots[slot]), bytes) { slot = (slot + 1) & (slots.count - 1) }
         return slot
+    }
+
+    private static func hash(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: bytes)
+        return hasher.finalize()
     }
 
     private func isEqual(_ index: Int, _ bytes: [UInt8]) -> Bool {
@@ -107,17 +114,9 @@ struct ByteStringTable {
     private mutating func grow() {
         slots = Array(repeating: -1, count: 2 * slots.count)
         for index in 0..<count {
-            let hash = text[offsets[index]..<offsets[index + 1]].withUnsafeBufferPointer { fnv1a($0) }
-            var slot = Int(truncatingIfNeeded: (hash ^ hash >> 32) & UInt64(slots.count - 1))
+            var slot = text[offsets[index]..<offsets[index + 1]].withUnsafeBytes(Self.hash) & (slots.count - 1)
             while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
             slots[slot] = Int32(index)
         }
     }
-}
-
-/// 64-bit FNV-1a.
-package func fnv1a(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return hash
 }

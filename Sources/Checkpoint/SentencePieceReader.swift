@@ -23,6 +23,7 @@ extension SentencePieceModel {
         try trainer.check(file)
         try normalizer.check(file)
         try Self.check(pieces, file: file)
+        guard pieces.contains(where: { $0.kind == .unknown }) else { throw .error("0 unknown pieces", at: .file(file), expected: "one") }
 
         func control(_ name: String, _ id: Int) throws(Diagnostic) -> Int? {
             guard id >= 0 else { return nil }
@@ -34,7 +35,7 @@ extension SentencePieceModel {
         bosID = try control("bos_id", trainer.bosID)
         eosID = try control("eos_id", trainer.eosID)
         padID = try control("pad_id", trainer.padID)
-        unknownID = pieces.firstIndex { $0.kind == .unknown }!
+        unknownID = pieces.firstIndex { $0.kind == .unknown }
         self.pieces = pieces
         addsDummyPrefix = normalizer.addsDummyPrefix
         addedTokens = []
@@ -81,7 +82,8 @@ extension SentencePieceModel {
             throw .error("\(byteValues.count) byte pieces", at: .file(file), expected: "256, for byte fallback")
         }
         let unknown = pieces.count { $0.kind == .unknown }
-        guard unknown == 1 else { throw .error("\(unknown) unknown pieces", at: .file(file), expected: "one") }
+        guard unknown <= 1 else { throw .error("\(unknown) unknown pieces", at: .file(file), expected: "one") }
+        try TokenizerLimits.check(pieces.lazy.map(\.text.count), .file(file))
     }
 
     // Field numbers and defaults as sentencepiece_model.proto declares them.

@@ -5,12 +5,18 @@ public enum Tokenizer: Sendable, Equatable {
     case sentencePiece(SentencePieceModel)
     case mergeList(MergeListModel)
 
-    /// Reads the folder's `tokenizer.model` and what other files add to it, or `tokenizer.json` when that stands alone.
+    /// Reads the folder's `tokenizer.json`, or `tokenizer.model` where there is none, and what other files add to it. Where both are there the first
+    /// counts, as in transformers 5, which writes what was added later into it alone.
     init(folder: String, vocabularySize: Int) throws(Diagnostic) {
-        if isAbsent(joinedPath(folder, "tokenizer.model")), !isAbsent(joinedPath(folder, "tokenizer.json")) {
-            self = .mergeList(try MergeListModel(folder: folder, vocabularySize: vocabularySize))
-        } else {
+        guard !isAbsent(joinedPath(folder, "tokenizer.json")) else {
             self = .sentencePiece(try SentencePieceModel(folder: folder, vocabularySize: vocabularySize))
+            return
+        }
+        do throws(Diagnostic) {
+            self = .mergeList(try MergeListModel(folder: folder, vocabularySize: vocabularySize))
+        } catch {
+            if isAbsent(joinedPath(folder, "tokenizer.model")) { throw error }
+            throw error.noting("'tokenizer.model' beside it is read where there is no 'tokenizer.json'")
         }
     }
 

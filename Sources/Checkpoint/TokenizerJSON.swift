@@ -3,15 +3,22 @@ import Support
 extension MergeListModel {
     /// Reads `tokenizer.json` of the folder. Of the many tokenizers that the file can describe, byte-level BPE with GPT-2's or Llama 3's regular
     /// expression is accepted, and SentencePiece's BPE with byte fallback; anything else is refused by name.
-    /// Added tokens for which the embedding has no row cannot be used and are left out.
+    /// Added tokens for which the embedding has no row cannot be used and are left out. Those of other files come to them.
     init(folder: String, vocabularySize: Int) throws(Diagnostic) {
         let path = joinedPath(folder, "tokenizer.json")
-        try self.init(JSONCursor(readingFile: path), vocabularySize: vocabularySize)
-        let configPath = joinedPath(folder, "tokenizer_config.json")
-        guard !isAbsent(configPath) else { return }
-        let config = try JSONObject(readingFile: configPath)
-        if bosID == nil { bosID = try configured("bos_token", config) }
-        eosID = try configured("eos_token", config)
+        let added = try AddedTokenEntry.entries(folder: folder, vocabularySize: vocabularySize)
+        try self.init(JSONCursor(readingFile: path), vocabularySize: vocabularySize, added: added)
+        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+            let file = joinedPath(folder, name)
+            guard !isAbsent(file), bosID == nil || eosID == nil else { continue }
+            let object = try JSONObject(readingFile: file)
+            if bosID == nil { bosID = try configured("bos_token", object) }
+            if eosID == nil { eosID = try configured("eos_token", object) }
+        }
+        // What LlamaTokenizer calls them where no file does.
+        guard case .sentencePiece = splitting else { return }
+        if bosID == nil { bosID = special("<s>") }
+        if eosID == nil { eosID = special("</s>") }
     }
 
     private func configured(_ key: String, _ config: JSONObject) throws(Diagnostic) -> Int? {
@@ -19,7 +26,7 @@ extension MergeListModel {
         return try config.optionalString(key).flatMap(special)
     }
 
-    init(_ cursor: JSONCursor, vocabularySize: Int) throws(Diagnostic) {
+    init(_ cursor: JSONCursor, vocabularySize: Int, added: [Int: AddedTokenEntry] = [:]) throws(Diagnostic) {
         let file = try TokenizerFile(cursor)
         let (pipeline, model) = (file.root, file.model)
         try Self.checkModel(model)
@@ -35,17 +42,20 @@ extension MergeListModel {
         }
 
         var builder = MergeListBuilder(cursor.file, isByteLevel: isByteLevel, vocabularySize: vocabularySize)
+        if case .sentencePiece(.always, _) = splitting { builder.hasPrefixNormalizer = true }
         try builder.readVocabulary(cursor.at(file.vocabulary))
         try builder.readMerges(cursor.at(file.merges))
         for token in try pipeline.optionalArray("added_tokens") ?? [] {
             guard case .object(let members) = token else { throw pipeline.invalid("added_tokens", "holds \(token.kind)", expected: "objects") }
             try builder.add(JSONObject(file: cursor.file, path: "added_tokens", members: members))
         }
+        for (id, entry) in added.sorted(by: { $0.key < $1.key }) { try builder.add(entry, id: id) }
+        normalizedWords = builder.normalizedWords
         (text, offsets, kinds) = try builder.pieces()
         merges = builder.merges
         let bos = try Self.bos(pipeline)
         (bosID, addsBOS, eosID) = (bos, bos != nil, nil)
-        if let bos, !(0..<count ~= bos) || kinds[bos] != .control {
+        if let bos, !kinds.indices.contains(bos) || kinds[bos] != .control {
             throw pipeline.invalid("post_processor", "puts token \(bos) first", expected: "a special token")
         }
     }
@@ -107,6 +117,9 @@ struct MergeListBuilder {
     let file: String
     let isByteLevel: Bool
     let vocabularySize: Int
+    /// A normalizer escapes spaces and puts one before a text: in added words too that are looked for behind it.
+    var hasPrefixNormalizer = false
+    private(set) var normalizedWords: Set<Int> = []
     private(set) var merges: [MergeListModel.Merge] = []
     /// Texts in the order of the file; those that match text are keyed by their bytes.
     private var table = ByteStringTable()
@@ -114,6 +127,9 @@ struct MergeListBuilder {
     private var entryOfID: [Int32] = []
     /// Added tokens by id.
     private var added: [Int: (text: [UInt8], kind: SentencePieceModel.Piece.Kind)] = [:]
+    private var idOfAdded: [[UInt8]: Int] = [:]
+    /// Left and right of each merge.
+    private var pairs: Set<UInt64> = []
 
     init(_ file: String, isByteLevel: Bool, vocabularySize: Int) {
         (self.file, self.isByteLevel, self.vocabularySize) = (file, isByteLevel, vocabularySize)
@@ -133,6 +149,7 @@ struct MergeListBuilder {
     /// One entry of the vocabulary, written as the file writes it.
     mutating func add(_ written: [UInt8], id: Int, fault: (String, String) -> Diagnostic) throws(Diagnostic) {
         guard id < vocabularySize else { throw fault("token id \(id)", "less than 'vocab_size', \(vocabularySize)") }
+        guard id < TokenizerLimits.tokens else { throw fault("token id \(id)", "less than \(TokenizerLimits.tokens)") }
         let (entry, isNew) = table.insert(written)
         let name = String(decoding: written, as: UTF8.self)
         guard isNew else { throw fault("token \(quoted(name)) stands twice in the vocabulary", "distinct tokens") }
@@ -178,28 +195,64 @@ struct MergeListBuilder {
             let names = [left, right].map { quoted(String(decoding: $0, as: UTF8.self)) }
             throw fault("merge \(merges.count) joins \(names[0]) and \(names[1])", "tokens of the vocabulary that make one")
         }
-        merges.append(MergeListModel.Merge(left: idOfEntry[first], right: idOfEntry[second], result: idOfEntry[both]))
+        let merge = MergeListModel.Merge(left: idOfEntry[first], right: idOfEntry[second], result: idOfEntry[both])
+        // Which of two ranks would count is another matter in each library.
+        guard pairs.insert(UInt64(UInt32(bitPattern: merge.left)) << 32 | UInt64(UInt32(bitPattern: merge.right))).inserted else {
+            let names = [left, right].map { quoted(String(decoding: $0, as: UTF8.self)) }
+            throw fault("merge \(merges.count) joins \(names[0]) and \(names[1]) again", "each pair once")
+        }
+        merges.append(merge)
     }
 
     /// An entry of `added_tokens`.
     mutating func add(_ token: JSONObject) throws(Diagnostic) {
         let id = try token.integer("id"), content = try token.string("content"), isSpecial = try token.optionalBool("special") ?? false
         let name = quoted(content)
-        for key in ["single_word", "lstrip", "rstrip"] where try token.optionalBool(key) ?? false {
-            throw token.invalid(key, "is true of \(name), which is not supported", expected: "false")
-        }
-        if !isSpecial, !isByteLevel, try token.optionalBool("normalized") ?? true {
-            throw token.invalid("normalized", "is true of \(name), which is not supported", expected: "false, or 'special' true")
-        }
         guard 0..<vocabularySize ~= id, !content.isEmpty else { return }
+        try token.refuseAddedTokenFlags(name)
         let text = Array(content.utf8)
-        if id < entryOfID.count, entryOfID[id] >= 0, Array(table.bytes(of: Int(entryOfID[id]))) != text {
-            let other = quoted(String(decoding: table.bytes(of: Int(entryOfID[id])), as: UTF8.self))
+        if let other = entry(id), Array(other) != text {
+            let other = quoted(String(decoding: other, as: UTF8.self))
             throw token.invalid("content", "is \(name) for id \(id), which is \(other) in the vocabulary", expected: "one text per id")
         }
-        guard added.updateValue((text, isSpecial ? .control : .userDefined), forKey: id) == nil else {
-            throw token.invalid("id", "is \(id) twice", expected: "one token per id")
+        guard id < TokenizerLimits.tokens else { throw token.invalid("id", "is \(id)", expected: "less than \(TokenizerLimits.tokens)") }
+        guard added[id] == nil else { throw token.invalid("id", "is \(id) twice", expected: "one token per id") }
+        let normalized = try token.optionalBool("normalized") ?? !isSpecial
+        let isNormalized = normalized && !isSpecial
+        if isNormalized, hasPrefixNormalizer, entry(id) != nil {
+            throw token.invalid("normalized", "is true of \(name), which is in the vocabulary too; that is not supported", expected: "false")
         }
+        insert(id, text, isSpecial: isSpecial, isNormalized: isNormalized)
+    }
+
+    /// A token that another file adds: new here, or the same as here. Its text is looked for as it was typed.
+    mutating func add(_ token: AddedTokenEntry, id: Int) throws(Diagnostic) {
+        let text = Array(token.text.utf8)
+        if let here = added[id]?.text ?? entry(id).map({ Array($0) }) {
+            guard here == text else {
+                throw .error(
+                    "token \(id) is \(quoted(String(decoding: here, as: UTF8.self))) in \(quoted(file)) and \(quoted(token.text)) here", at: .file(token.file),
+                    expected: "one text per id")
+            }
+            guard added[id] == nil else { return }
+        } else if let other = idOfAdded[text] ?? table.find(text).map({ Int(idOfEntry[$0]) }) {
+            throw .error(
+                "token \(quoted(token.text)) is \(other) in \(quoted(file)) and \(id) here", at: .file(token.file), expected: "one id per text")
+        }
+        insert(id, text, isSpecial: token.isSpecial, isNormalized: false)
+    }
+
+    private mutating func insert(_ id: Int, _ text: [UInt8], isSpecial: Bool, isNormalized: Bool) {
+        let mark = Array("\u{2581}".utf8)
+        let escaped = isNormalized && hasPrefixNormalizer ? mark + text.flatMap { $0 == UInt8(ascii: " ") ? mark : [$0] } : text
+        added[id] = (escaped, isSpecial ? .control : .userDefined)
+        idOfAdded[text] = id
+        if isNormalized { normalizedWords.insert(id) }
+    }
+
+    /// The vocabulary's text for an id.
+    private func entry(_ id: Int) -> ArraySlice<UInt8>? {
+        id < entryOfID.count && entryOfID[id] >= 0 ? table.bytes(of: Int(entryOfID[id])) : nil
     }
 
     /// Texts by id, and what each is.
@@ -232,8 +285,12 @@ struct MergeListBuilder {
                 kind = .unused
             }
             kinds.append(kind)
+            guard text.count <= TokenizerLimits.total else {
+                throw .error("tokens of more than \(TokenizerLimits.total) bytes", at: .file(file), expected: "fewer")
+            }
             offsets.append(UInt32(text.count))
         }
+        try TokenizerLimits.check(kinds.indices.lazy.map { Int(offsets[$0 + 1] - offsets[$0]) }, .file(file))
         // A byte-level tokenizer without one of them leaves that byte of a text out.
         for byte in UInt8.min...UInt8.max where !isByteLevel && !found.contains(byte) {
             throw .error("byte \(byte) has no token", at: .file(file), expected: "one for each byte")

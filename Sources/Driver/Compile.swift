@@ -112,7 +112,7 @@ struct Compilation {
         plan = try progress.stage("plan", detail: { (plan: Plan) in
             "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
         }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }
-        tokenizer = tokenizerBlob(front.checkpoint.tokenizer)
+        tokenizer = try tokenizerBlob(front.checkpoint.tokenizer)
         layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
     }
 

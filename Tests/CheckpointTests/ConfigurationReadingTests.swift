@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import Support
 import TestSupport
 import Testing
@@ -186,18 +186,97 @@ import Testing
         // Pieces have ids below 260; the embedding has no row for 264.
         fixture.files["added_tokens.json"] = "{\"[PAD]\": 261, \"<s>\": 1, \"beyond\": 264}"
         fixture.files["tokenizer_config.json"] =
-            "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<image>\"}, \"0\": {\"content\": \"<unk>\"}, \"261\": {\"content\": \"[PAD]\"}}}"
+            "{\"added_tokens_decoder\": {\"260\": {\"content\": \"<image>\", \"special\": true}, \"0\": {\"content\": \"<unk>\"}, \"261\": {\"content\": \"[PAD]\"}}}"
         guard case .sentencePiece(let model) = try fixture.open().tokenizer else {
             Issue.record("another kind of tokenizer")
             return
         }
         #expect(model.addedTokens == [
-            SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]"),
+            SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]", isSpecial: false),
         ])
         #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 261}" }
             == "error: token 261 is both 'other' and '[PAD]', at file 'DIR/tokenizer_config.json'; expected one text per id")
         #expect(fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"x\": {}}}" }
             == "error: key 'added_tokens_decoder.x' is not a token id, at file 'DIR/tokenizer_config.json'; expected an integer in quotes")
+    }
+
+    /// Special is what a flag, or a key that gives a token its role, says is; the rest are words. A token may take a piece's place.
+    @Test func addedWords() throws {
+        var fixture = Fixture.llava
+        fixture.config["vocab_size"] = 266
+        for name in ["lm_head.weight", "model.embed_tokens.weight"] { fixture.tensors[name]!.shape = [266, 8] }
+        fixture.files["added_tokens.json"] = "{\"zebra\": 260, \"<pad>\": 261, \"<end>\": 262, \"</s>\": 2}"
+        fixture.files["special_tokens_map.json"] = "{\"pad_token\": {\"content\": \"<pad>\"}}"
+        fixture.files["tokenizer_config.json"] =
+            "{\"additional_special_tokens\": [\"<end>\"], \"added_tokens_decoder\": {\"263\": {\"content\": \"[SEG]\"}, \"264\": {\"content\": \"<x>\", "
+            + "\"special\": true}, \"259\": {\"content\": \"renamed\", \"normalized\": true}, \"999\": {\"content\": \"far\", \"lstrip\": true}}}"
+        guard case .sentencePiece(let model) = try fixture.open().tokenizer else {
+            Issue.record("another kind of tokenizer")
+            return
+        }
+        #expect(model.addedTokens.map(\.id) == [259, 260, 261, 262, 263, 264])
+        #expect(model.addedTokens.map(\.text) == ["renamed", "zebra", "<pad>", "<end>", "[SEG]", "<x>"])
+        #expect(model.addedTokens.map(\.isSpecial) == [false, false, true, true, false, true])
+        let (pieces, added) = model.whole
+        #expect(pieces.count == 265 && added == [259, 260, 261, 262, 263, 264] && pieces[259].kind == .userDefined && pieces[261].kind == .control)
+        for flag in ["lstrip", "rstrip", "single_word"] {
+            #expect(fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"263\": {\"content\": \"[SEG]\", \"\(flag)\": true}}}" }
+                == "error: key 'added_tokens_decoder.263.\(flag)' is true of '[SEG]', which is not supported, at file 'DIR/tokenizer_config.json'; expected false")
+        }
+        let long = String(repeating: "a", count: 1025)
+        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"\(long)\": 260}" }
+            == "error: token 260 has 1025 bytes, at file 'DIR/added_tokens.json'; expected at most 1024, and an id below 16777216")
+    }
+
+    /// With both files tokenizer.json counts, its post-processor decides about the BOS, and a fault of it says what else is there.
+    @Test func bothTokenizerFiles() throws {
+        var fixture = Fixture.llava
+        fixture.config["vocab_size"] = 300
+        for name in ["lm_head.weight", "model.embed_tokens.weight"] { fixture.tensors[name]!.shape = [300, 8] }
+        let words = ["<unk>", "<s>", "</s>"] + (0..<256).map { "<0x" + String(format: "%02X", $0) + ">" } + ["\u{2581}a"]
+        func document(_ more: [String: Any] = [:]) -> String {
+            var document: [String: Any] = [
+                "normalizer": ["type": "Sequence", "normalizers": [
+                    ["type": "Prepend", "prepend": "\u{2581}"], ["type": "Replace", "pattern": ["String": " "], "content": "\u{2581}"] as [String: Any],
+                ]],
+                "added_tokens": [["id": 1, "content": "<s>", "special": true], ["id": 2, "content": "</s>", "special": true], ["id": 270, "content": "<|im|>", "special": true]],
+                "model": ["type": "BPE", "byte_fallback": true, "vocab": Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) }), "merges": [String]()] as [String: Any],
+            ]
+            document.merge(more) { _, new in new }
+            return String(decoding: try! JSONSerialization.data(withJSONObject: document), as: UTF8.self)
+        }
+        func bos(_ ids: [Int]) -> [String: Any] {
+            ["post_processor": [
+                "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "<s>", "type_id": 0] as [String: Any]], ["Sequence": ["id": "A", "type_id": 0] as [String: Any]]],
+                "special_tokens": ["<s>": ["id": "<s>", "ids": ids, "tokens": ["<s>"]] as [String: Any]],
+            ] as [String: Any]]
+        }
+        fixture.files["tokenizer.json"] = document()
+        fixture.files["tokenizer_config.json"] = "{\"add_bos_token\": true}"
+        var checkpoint = try fixture.open()
+        guard case .mergeList(let model) = checkpoint.tokenizer else {
+            Issue.record("tokenizer.model was read")
+            return
+        }
+        #expect(model.special("<|im|>") == 270 && model.bosID == 1 && model.eosID == 2 && !checkpoint.configuration.prompt.addsBOS)
+        fixture.files["tokenizer.json"] = document(bos([1]))
+        fixture.files["tokenizer_config.json"] = "{\"add_bos_token\": false, \"added_tokens_decoder\": {\"271\": {\"content\": \"word\"}, \"1\": {\"content\": \"<s>\"}}}"
+        checkpoint = try fixture.open()
+        #expect(checkpoint.configuration.prompt.addsBOS)
+        guard case .mergeList(let more) = checkpoint.tokenizer else { return }
+        #expect(more.kinds[271] == .userDefined && more.kinds[1] == .control)
+        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 270}" }
+            == "error: token 270 is '<|im|>' in 'DIR/tokenizer.json' and 'other' here, at file 'DIR/added_tokens.json'; expected one text per id; "
+            + "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'")
+        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"<|im|>\": 280}" }.hasPrefix(
+            "error: token '<|im|>' is 270 in 'DIR/tokenizer.json' and 280 here, at file 'DIR/added_tokens.json'; expected one id per text"))
+        // Ids that no token has.
+        for id in [-1, Int.min, 299, 300, Int.max] {
+            #expect(fixture.failure { $0.files["tokenizer.json"] = document(bos([id])) }.hasPrefix(
+                "error: key 'post_processor' puts token \(id) first, at file 'DIR/tokenizer.json'; expected a special token"))
+        }
+        #expect(fixture.failure { $0.files["tokenizer.json"] = document(["normalizer": ["type": "NFC"]]) }.hasSuffix(
+            "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'"))
     }
 
     @Test func tokenizerFiles() {

@@ -146,6 +146,34 @@ struct GGUFFixture {
         #expect(own.text == "{{ bos_token }}" && own.file == checkpoint.path && own.tokens == ["bos_token": "<s>", "eos_token": "</s>"])
     }
 
+    /// llama.cpp's converter marks the unknown piece as control where 'tokenizer_config.json' lists it, and may leave it out.
+    @Test func unknownPiece() throws {
+        var fixture = GGUFFixture.decoder
+        let pieces = TokenizerFixture(words: ["\u{2581}a"]).pieces
+        var kinds = pieces.map(\.kind)
+        kinds[0] = 3
+        fixture.set("tokenizer.ggml.token_type", .integers(kinds))
+        func model() throws -> SentencePieceModel {
+            guard case .sentencePiece(let model) = try open(fixture).tokenizer else { throw CancellationError() }
+            return model
+        }
+        #expect(try model().unknownID == nil && model().pieces[0].kind == .control)
+        fixture.set("tokenizer.ggml.unknown_token_id", .integer(0))
+        #expect(try model().unknownID == 0 && open(fixture).tokenizer == open(.decoder).tokenizer)
+        // Another piece than a control piece is none, whatever the key says.
+        fixture.set("tokenizer.ggml.unknown_token_id", .integer(259))
+        #expect(try model().unknownID == nil && model().pieces[259].kind == .normal)
+        // What is user-defined was added to the vocabulary: a word.
+        kinds[259] = 4
+        fixture.set("tokenizer.ggml.token_type", .integers(kinds))
+        #expect(try model().addedTokens == [.init(id: 259, text: "\u{2581}a", isSpecial: false)] && model().whole.added == [259])
+        kinds[0] = 2
+        kinds[1] = 2
+        #expect(failure { $0.set("tokenizer.ggml.token_type", .integers(kinds)) } == "error: 2 unknown pieces, at file 'DIR/m.gguf'; expected one")
+        #expect(failure { $0.set("tokenizer.ggml.unknown_token_id", .integer(260)) }
+            == "error: key 'tokenizer.ggml.unknown_token_id' is 260, at file 'DIR/m.gguf'; expected less than the 260 tokens")
+    }
+
     /// Byte-level BPE is what `tokenizer.json` with the same words and merges would be.
     @Test(arguments: ["smollm", "llama-bpe"])
     func mergeList(_ pre: String) throws {

@@ -52,6 +52,7 @@ import Testing
             ({ $0.pieces[0].text = [0xC0, 0x80] }, "piece 0 is not UTF-8, at byte 0 of file 't'; expected text in UTF-8"),
             ({ $0.pieces[0].score = .nan }, "piece 0 has score nan, at byte 0 of file 't'; expected a finite score"),
             ({ $0.pieces[0].kind = 7 }, "piece 0 has type 7, at byte 14 of file 't'; expected 1 to 6"),
+            ({ $0.pieces[259].text = [UInt8](repeating: 97, count: 1025) }, "token 259 has 1025 bytes, at file 't'; expected at most 1024"),
             ({ $0.pieces = [] }, "no pieces, at file 't'; expected a SentencePiece model"),
         ]
         for (spoil, text) in table { #expect(failure(spoil) == "error: " + text) }

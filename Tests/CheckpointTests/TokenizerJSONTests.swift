@@ -127,6 +127,13 @@ import Testing
         let a = "\"a\": 0"
         #expect(errorText { () throws(Diagnostic) in try small(a, added: "{\"id\": 0, \"content\": \"b\"}").count }.contains("'b' for id 0, which is 'a' in the vocabulary"))
         #expect(errorText { () throws(Diagnostic) in try small(a, added: "{\"id\": 1, \"content\": \"b\", \"lstrip\": true}").count }.contains("'added_tokens.lstrip' is true of 'b', which is not supported"))
+        #expect(errorText { () throws(Diagnostic) in try small("\"a\": 0, \"b\": 1, \"ab\": 2", merges: "\"a b\", \"a b\"").count }.contains("merge 1 joins 'a' and 'b' again, at byte"))
+        let long = String(repeating: "a", count: 1025)
+        #expect(errorText { () throws(Diagnostic) in try small("\"\(long)\": 0").count } == "error: token 0 has 1025 bytes, at file 't'; expected at most 1024")
+        #expect(errorText { () throws(Diagnostic) in try small(a, added: "{\"id\": 7, \"content\": \"\(long)\"}").count }.contains("token 7 has 1025 bytes"))
+        #expect(errorText { () throws(Diagnostic) in try small(a, added: "{\"id\": -1, \"content\": \"b\"}").count } == "no error but 1")
+        let far = Array("{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\": {\"vocab\": {\"a\": 2147483646}, \"merges\": []}}".utf8)
+        #expect(errorText { () throws(Diagnostic) in try read(far, vocabularySize: Int(Int32.max)).count }.contains("token id 2147483646, at byte"))
         #expect(errorText { () throws(Diagnostic) in try small("\"a\": 0, \"a\": 1").count }.contains("token 'a' stands twice"))
         #expect(errorText { () throws(Diagnostic) in try small("\"a\": 0, \"b\": 0").count }.contains("token id 0 stands twice"))
     }

@@ -34,6 +34,12 @@ def mixtures(rng, count):
     return ["".join(rng.choice(rng.choice([WORDS, SPACES, SPACES, OTHERS])) for _ in range(rng.randint(2, 14))) for _ in range(count)]
 
 
+def glued(rng, count):
+    """Of what with_words adds, and its neighbours."""
+    parts = ["zebra", "zeb", " the ", "the", "caf\u00e9", "aa", "a", "[SEG]", "'s", "of the", "of", "x", "xyz", " ", " ", "  ", "\n", "<|im|>", "SEG]", MARK, "z"]
+    return ["".join(rng.choice(parts) for _ in range(rng.randint(1, 9))) for _ in range(count)]
+
+
 def byte_level(split, regex_in_level):
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=regex_in_level)
     return pre_tokenizers.Sequence([split, level]) if split else level
@@ -91,8 +97,16 @@ def after_sentencepiece(kind):
     return tokenizer
 
 
+def with_words(kind):
+    """Added words: as they were typed, and, behind a normalizer that puts a space before a text, as it makes them."""
+    tokenizer = after_sentencepiece(kind)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in ["zebra", "zeb", " the ", "caf\u00e9", "aa"]] + ["[SEG]", "'s", "of the", "xyz"])
+    tokenizer.add_special_tokens(special("<|im|>"))
+    return tokenizer
+
+
 TOKENIZERS = {"llama3": like_llama3, "smollm2": like_smollm2, "prepend": lambda: after_sentencepiece("prepend"), "first": lambda: after_sentencepiece("first"),
-              "words": lambda: after_sentencepiece("words")}
+              "words": lambda: after_sentencepiece("words"), "added": lambda: with_words("prepend"), "added-first": lambda: with_words("first")}
 
 
 # ---- what compiled programs keep
@@ -135,18 +149,22 @@ def blob(document):
     level, codes = "ByteLevel" in json.dumps(document["pre_tokenizer"]), byte_codes()
     vocab, added = document["model"]["vocab"], {token["id"]: token for token in document["added_tokens"]}
     names = {i: name for name, i in vocab.items()}
-    texts, types = [], []
+    texts, types, late = [], [], []
     for i in range(max([*names, *added]) + 1):
         if i in added:
+            if not added[i]["special"] and added[i]["normalized"]:
+                late.append(i)
             piece, kind = added[i]["content"].encode(), CONTROL if added[i]["special"] else USER_DEFINED
         elif level:
             piece, kind = bytes(codes[c] for c in names[i]), NORMAL
         else:
             piece, kind = names[i].encode(), BYTE if names[i].startswith("<0x") else NORMAL
+        if i in late and document["normalizer"]:
+            piece = (MARK + piece.decode().replace(" ", MARK)).encode()
         texts.append(piece)
         types.append(kind)
     merges = [(vocab[a], vocab[b], vocab[a + b]) for a, b in document["model"]["merges"]]
-    specials = [i for i, kind in enumerate(types) if kind in (CONTROL, USER_DEFINED)]
+    wholes = sorted((i for i, kind in enumerate(types) if kind in (CONTROL, USER_DEFINED)), key=lambda i: texts[i])
     table = hashed([fnv1a(t) if k == NORMAL else None for t, k in zip(texts, types)], types.count(NORMAL))
     merge_table = hashed([(a << 32 | b) * 0x9E3779B97F4A7C15 & 2 ** 64 - 1 for a, b, _ in merges], len(merges))
     flags = 4 if level else 2
@@ -158,12 +176,13 @@ def blob(document):
             flags |= 16 | 8 * (space["prepend_scheme"] == "first") | 32 * space["split"]
     bos = [token["ids"][0] for token in json.loads(text)["post_processor"]["special_tokens"].values()] if '"special_tokens"' in text and "processors" not in text else \
         [vocab.get(TURNS[0], next((i for i, token in added.items() if token["content"] == TURNS[0]), -1))] if level else []
-    bos = bos[0] if bos else -1
+    bos, eos = bos[0] if bos else -1, -1 if level else vocab["</s>"]
     ends = lambda parts: np.cumsum([0] + [len(part) for part in parts])
-    sections = [np.array(ends(texts), "<u4"), np.array(table, "<u4"), np.array(specials, "<i4"), np.array(ends([texts[i] for i in specials]), "<u4"),
-                np.array(merges, "<i4"), np.array(merge_table, "<u4"), np.array(types, "u1"), b"".join(texts), b"".join(texts[i] for i in specials)]
+    sections = [np.array(ends(texts), "<u4"), np.array(table, "<u4"), np.array(wholes, "<i4"), np.array(ends([texts[i] for i in wholes]), "<u4"),
+                np.array(merges, "<i4"), np.array(merge_table, "<u4"), np.array([1 if types[i] == CONTROL else 2 if i not in late else 8 if document["normalizer"] else 4 for i in wholes], "u1"),
+                np.array(types, "u1"), b"".join(texts), b"".join(texts[i] for i in wholes)]
     body = b"".join(data + b"\0" * (-len(data) % 8) for data in (s if isinstance(s, bytes) else s.tobytes() for s in sections))
-    return b"lmmctok1" + struct.pack("<QIIIIIiiiIIII", 64 + len(body), 2, flags, len(texts), len(table), len(specials), -1, bos, -1,
+    return b"lmmctok2" + struct.pack("<QIIIIIiiiIIII", 64 + len(body), 2, flags, len(texts), len(table), len(wholes), -1, bos, eos,
                                      (2 if "(?i:" in text else 1) if level else 0, len(merges), len(merge_table), 0) + body
 
 
@@ -206,7 +225,7 @@ def write():
             file.write("\n")
         with open(os.path.join(folder, name + ".blob"), "wb") as file:
             file.write(blob(document))
-    texts = [*tokenizer_cases.NASTY, "don't can't", "n't", "two horses", *mixtures(random.Random(3), 120), "ab " * 400, "a" * 3000, " " * 1000 + "x", "\n" * 500]
+    texts = [*tokenizer_cases.NASTY, "don't can't", "n't", "two horses", *mixtures(random.Random(3), 120), *glued(random.Random(5), 60), "ab " * 400, "a" * 3000, " " * 1000 + "x", "\n" * 500]
     with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
         json.dump(cases(made, texts, 4), file, separators=(",", ":"))
         file.write("\n")

@@ -471,7 +471,7 @@ static void weights(void) {
   // an executable that was cut short in its weights
   size_t size;
   char *all = read_whole(program, &size), *at = all;
-  while ((at = memmem(at, size - (size_t)(at - all), "lmmctok1", 8)) && (at - all) % 4096) at++;
+  while ((at = memmem(at, size - (size_t)(at - all), "lmmctok2", 8)) && (at - all) % 4096) at++;
   CHECK(at != NULL, "'%s' has no attached tokenizer", program);
   if (!at) return;
   const char *cut = in_folder("cut");

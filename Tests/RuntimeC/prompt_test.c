@@ -234,11 +234,11 @@ static void overlaps(void) {
     blob_piece added[SPECIALS];
     uint32_t count = 0;
     for (unsigned i = 0; i < SPECIALS; i++)
-      if (mask >> i & 1) added[count++] = (blob_piece){specials[i], strlen(specials[i]), 0, LMMC_CONTROL};
+      if (mask >> i & 1) added[count++] = (blob_piece){specials[i], strlen(specials[i]), 0, mask >> (i + 1) & 1 ? LMMC_USER_DEFINED : LMMC_CONTROL};
     lmmc_text blob = characters(added, count);
     lmmc_error e = {0};
     CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
-    model.vocabulary = (int32_t)tokenizer.pieces + 1 + (int32_t)count;
+    model.vocabulary = (int32_t)tokenizer.pieces;
     for (int t = 0; t < TEXTS; t++)
       for (int k = 0; k < 8; k++)
         for (int given = 0; given <= model.max_images; given++) {

@@ -48,62 +48,83 @@ static inline void blob_section(lmmc_text *blob, const void *bytes, size_t count
   lmmc_text_append(blob, zeros, -count % 8, NULL);
 }
 
-// Builds the blob; `added` are special tokens beside the control pieces. malloc'ed bytes are 16-aligned.
-static inline lmmc_text tokenizer_blob(const blob_piece *pieces, uint32_t n, uint32_t flags, const blob_piece *added,
+typedef struct {
+  const char *text;
+  size_t length;
+  int32_t id;
+  uint8_t kind;
+} blob_whole;
+
+static int compare_wholes(const void *a, const void *b) {
+  const blob_whole *x = a, *y = b;
+  int order = memcmp(x->text, y->text, x->length < y->length ? x->length : y->length);
+  return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+// Builds the blob; `added` come after the pieces: user-defined ones are words, others special. malloc'ed bytes are 16-aligned.
+static inline lmmc_text tokenizer_blob(const blob_piece *pieces, uint32_t own, uint32_t flags, const blob_piece *added,
                                        uint32_t added_count) {
+  const uint32_t n = own + added_count;
   uint32_t members = 0, slots = 8, s = 0, unk = 0, at = 0;
   int32_t bos = -1, eos = -1;
-  for (uint32_t i = 0; i < n; i++) members += pieces[i].type != 2 && pieces[i].type != 3 && pieces[i].type != 6;
+  for (uint32_t i = 0; i < own; i++) members += pieces[i].type != 2 && pieces[i].type != 3 && pieces[i].type != 6;
   while (slots < 2 * members) slots *= 2;
   float *score = calloc(n, 4);
-  uint32_t *offset = calloc(n + 1, 4), *table = malloc(4 * slots), *special_offset = calloc(n + added_count + 1, 4);
-  int32_t *special_id = calloc(n + added_count, 4);
-  uint8_t *type = calloc(n, 1);
-  lmmc_text text = {0}, special = {0}, blob = {0};
+  uint32_t *offset = calloc(n + 1, 4), *table = malloc(4 * slots), *whole_offset = calloc(n + 1, 4);
+  int32_t *whole_id = calloc(n, 4);
+  uint8_t *type = calloc(n, 1), *whole_kind = calloc(n, 1);
+  blob_whole *wholes = calloc(n, sizeof *wholes);
+  lmmc_text text = {0}, whole = {0}, blob = {0};
   memset(table, 0xFF, 4 * slots);
-  for (uint32_t i = 0; i < n + added_count; i++) {
-    const blob_piece *p = i < n ? &pieces[i] : &added[i - n];
-    if (i >= n || p->type == LMMC_CONTROL) {
-      special_id[s] = (int32_t)i;
-      lmmc_text_append(&special, p->text, p->length, NULL);
-      special_offset[++s] = (uint32_t)special.count;
-    }
-    if (i >= n) continue;
+  for (uint32_t i = 0; i < n; i++) {
+    const blob_piece *p = i < own ? &pieces[i] : &added[i - own];
+    int kind = i < own ? p->type : p->type == LMMC_USER_DEFINED ? LMMC_USER_DEFINED : LMMC_CONTROL;
     score[i] = p->score;
-    type[i] = (uint8_t)p->type;
+    type[i] = (uint8_t)kind;
     lmmc_text_append(&text, p->text, p->length, NULL);
     offset[i + 1] = at += (uint32_t)p->length;
-    if (p->type == LMMC_UNKNOWN) unk = i;
-    if (p->type == LMMC_CONTROL && p->length == 3 && memcmp(p->text, "<s>", 3) == 0) bos = (int32_t)i;
-    if (p->type == LMMC_CONTROL && p->length == 4 && memcmp(p->text, "</s>", 4) == 0) eos = (int32_t)i;
-    if (p->type == LMMC_UNKNOWN || p->type == LMMC_CONTROL || p->type == LMMC_BYTE) continue;
+    if (kind == LMMC_CONTROL || kind == LMMC_USER_DEFINED)
+      wholes[s++] = (blob_whole){p->text, p->length, (int32_t)i, kind == LMMC_CONTROL ? LMMC_SPECIAL : i < own ? LMMC_INNER : LMMC_WORD};
+    if (i >= own) continue;
+    if (kind == LMMC_UNKNOWN) unk = i;
+    if (kind == LMMC_CONTROL && p->length == 3 && memcmp(p->text, "<s>", 3) == 0) bos = (int32_t)i;
+    if (kind == LMMC_CONTROL && p->length == 4 && memcmp(p->text, "</s>", 4) == 0) eos = (int32_t)i;
+    if (kind == LMMC_UNKNOWN || kind == LMMC_CONTROL || kind == LMMC_BYTE) continue;
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (size_t k = 0; k < p->length; k++) h = (h ^ (uint8_t)p->text[k]) * UINT64_C(0x100000001b3);
     uint32_t slot = (uint32_t)(h ^ h >> 32) & (slots - 1);
     while (table[slot] != UINT32_MAX) slot = (slot + 1) & (slots - 1);
     table[slot] = i;
   }
+  qsort(wholes, s, sizeof *wholes, compare_wholes);
+  for (uint32_t i = 0; i < s; i++) {
+    whole_id[i] = wholes[i].id;
+    whole_kind[i] = wholes[i].kind;
+    lmmc_text_append(&whole, wholes[i].text, wholes[i].length, NULL);
+    whole_offset[i + 1] = (uint32_t)whole.count;
+  }
   struct {
     char magic[8];
     uint64_t bytes;
-    uint32_t kind, flags, pieces, slots, specials;
+    uint32_t kind, flags, pieces, slots, wholes;
     int32_t unk, bos, eos, zero[4];
   } header = {"lmmctok", 0, 1, flags, n, slots, s, (int32_t)unk, bos, eos, {0}};
-  header.magic[7] = '1';
+  header.magic[7] = '2';
   blob_section(&blob, &header, 64);
   blob_section(&blob, score, 4 * n);
   blob_section(&blob, offset, 4 * (n + 1));
   blob_section(&blob, table, 4 * slots);
-  blob_section(&blob, special_id, 4 * s);
-  blob_section(&blob, special_offset, 4 * (s + 1));
+  blob_section(&blob, whole_id, 4 * s);
+  blob_section(&blob, whole_offset, 4 * (s + 1));
+  blob_section(&blob, whole_kind, s);
   blob_section(&blob, type, n);
   blob_section(&blob, text.bytes, text.count);
-  blob_section(&blob, special.bytes, special.count);
+  blob_section(&blob, whole.bytes, whole.count);
   header.bytes = blob.count;
   memcpy(blob.bytes, &header, 64);
   lmmc_text_free(&text);
-  lmmc_text_free(&special);
-  free(score), free(offset), free(table), free(special_offset), free(special_id), free(type);
+  lmmc_text_free(&whole);
+  free(score), free(offset), free(table), free(whole_offset), free(whole_id), free(whole_kind), free(type), free(wholes);
   return blob;
 }
 

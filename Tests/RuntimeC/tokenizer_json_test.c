@@ -74,7 +74,7 @@ static void parts(const lmmc_tokenizer *t, const char *name) {
   lmmc_error e = {0};
   CHECK(lmmc_tokenize_part(t, "the", 3, true, &first, &e) && lmmc_tokenize_part(t, "the", 3, false, &later, &e) &&
             lmmc_tokenize(t, special, strlen(special) - 1, &plain, &e), "%s", e.message);
-  CHECK((first.count == later.count && memcmp(first.values, later.values, 4 * first.count) == 0) == (strcmp(name, "first") != 0), "%s", name);
+  CHECK((first.count == later.count && memcmp(first.values, later.values, 4 * first.count) == 0) == !strstr(name, "first"), "%s", name);
   CHECK(plain.count > 1, "%s: '%s' in plain text is one token", name, special);
   lmmc_ids_free(&first);
   lmmc_ids_free(&later);
@@ -161,6 +161,6 @@ int main(int argc, char **argv) {
     free(blob);
   }
   for (json *split = json_get(all, "words")->child; split; split = split->next) words(split);
-  CHECK(count == 5, "%d tokenizers", count);
+  CHECK(count == 7, "%d tokenizers", count);
   return check_report();
 }

@@ -142,12 +142,16 @@ static void refusals(const lmmc_text *blob) {
   memcpy(&slots, blob->bytes + 28, 4);
   size_t score = 64, offset = score + (4 * n + 7) / 8 * 8, table = offset + (4 * (n + 1) + 7) / 8 * 8;
   const struct { size_t at; uint32_t value; const char *message; } cases[] = {
-      {0, 0, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1"},
-      {16, 3, "tokenizer: the attached bytes do not begin with 'lmmctok1' and kind 1 or 2"},
+      {0, 0, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1"},
+      {16, 3, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1 or 2"},
+      // A length below the header's would let every later bound wrap.
+      {8, 0, " bytes of 0"},
+      {8, 8, " bytes of 8"},
+      {8, 56, " bytes of 56"},
+      {8, 63, " bytes of 63"},
       {24, UINT32_MAX, "tokenizer: 4294967295 pieces, "},
       {28, 12, " 12 slots do not make sense"},
       {24, n + 1, "tokenizer: its sections do not fill its "},
-      {36, n, "tokenizer: the unknown piece is id "},
       {score, 0x7FC00000, "tokenizer: the score of piece 0 is not a number"},
       {offset + 8, 0, "tokenizer: text offsets do not rise"},
       {table, n, "tokenizer: piece slot 0 holds "},
@@ -158,6 +162,20 @@ static void refusals(const lmmc_text *blob) {
     uint8_t *c = copy(blob, blob->count);
     memcpy(c + cases[i].at, &cases[i].value, 4);
     CHECK(!lmmc_tokenizer_open(&t, c, blob->count, &e) && strstr(e.message, cases[i].message), "case %zu: '%s'", i, e.message);
+    free(c);
+  }
+  // The unknown piece is wanted where bytes do not stand for it.
+  uint32_t flags;
+  memcpy(&flags, blob->bytes + 20, 4);
+  for (int fallback = 0; fallback < 2; fallback++) {
+    lmmc_error e = {0};
+    lmmc_tokenizer t;
+    uint8_t *c = copy(blob, blob->count);
+    uint32_t changed = fallback ? flags | LMMC_TOKENIZER_BYTE_FALLBACK : flags & ~(uint32_t)LMMC_TOKENIZER_BYTE_FALLBACK;
+    memcpy(c + 20, &changed, 4);
+    memcpy(c + 36, &n, 4);
+    bool done = lmmc_tokenizer_open(&t, c, blob->count, &e);
+    CHECK(done == (fallback == 1) && (done || strstr(e.message, "tokenizer: the unknown piece is id ")), "'%s'", e.message);
     free(c);
   }
   uint8_t *full = copy(blob, blob->count);
@@ -187,6 +205,73 @@ static void specials(void) {
   lmmc_tokenize(&t, "</s>", 4, &ids, &e);
   CHECK(ids.count == 2 && ids.values[0] == 3 && ids.values[1] == 0, "%s", show(ids.values, ids.count));
   lmmc_ids_free(&ids);
+  lmmc_text_free(&blob);
+}
+
+// Words are found in any text as it was typed, the longest of those that begin first; they are printed, special tokens are not.
+static void words(void) {
+  enum { UNKNOWN, MARK, A, B, INNER, ZEBRA, ZEB, SPACED, HIDDEN };
+  static const blob_piece pieces[] = {{"<unk>", 5, 0, 2}, {"\xE2\x96\x81", 3, -1, 1}, {"a", 1, -2, 1}, {"b", 1, -2, 1}, {"\xE2\x96\x81" "b", 4, 0, 4}};
+  static const blob_piece added[] = {{"zebra", 5, 0, 4}, {"zeb", 3, 0, 4}, {" x ", 3, 0, 4}, {"[H]", 3, 0, 3}};
+  lmmc_text blob = tokenizer_blob(pieces, 5, LMMC_TOKENIZER_DUMMY_PREFIX, added, 4);
+  lmmc_tokenizer t;
+  lmmc_error e = {0};
+  CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  const struct { const char *text; int32_t ids[12]; int count; const char *printed; } cases[] = {
+      {"zebra", {ZEBRA}, 1, "zebra"}, {"a zebra", {MARK, A, MARK, ZEBRA}, 4, "a zebra"}, {"azebraa", {MARK, A, ZEBRA, MARK, A}, 5, "azebra a"},
+      {"zebrazeb", {ZEBRA, ZEB}, 2, "zebrazeb"}, {"zebzebra", {ZEB, ZEBRA}, 2, "zebzebra"}, {"zebr", {ZEB, MARK, UNKNOWN}, 3, "zeb  \xE2\x81\x87 "},
+      {"a x a", {MARK, A, SPACED, MARK, A}, 5, "a x  a"}, {"a x", {MARK, A, MARK, UNKNOWN}, 4, "a  \xE2\x81\x87 "}, {"a b", {MARK, A, INNER}, 3, "a b"},
+      {"zebrab", {ZEBRA, INNER}, 2, "zebra b"}, {"a[H]", {MARK, A, UNKNOWN}, 3, "a \xE2\x81\x87 "}, {"\xE2\x96\x81" "b", {MARK, INNER}, 2, " b"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_ids ids = {0};
+    lmmc_text out = {0};
+    lmmc_decoder d = {0};
+    lmmc_tokenize(&t, cases[i].text, strlen(cases[i].text), &ids, &e);
+    CHECK((int)ids.count == cases[i].count && memcmp(ids.values, cases[i].ids, ids.count * 4) == 0, "'%s': %s", cases[i].text, show(ids.values, ids.count));
+    for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &out, &e);
+    lmmc_decode(&t, &d, HIDDEN, &out, &e);
+    lmmc_decode_end(&d, &out, &e);
+    lmmc_text_append(&out, "", 1, NULL);
+    CHECK(strcmp(out.bytes, cases[i].printed) == 0, "'%s': '%s', wanted '%s'", cases[i].text, out.bytes, cases[i].printed);
+    lmmc_ids_free(&ids);
+    lmmc_text_free(&out);
+  }
+  int32_t id = -1;
+  CHECK(lmmc_tokenizer_special(&t, "zebra", 5, &id) == 5 && id == ZEBRA && lmmc_tokenizer_special(&t, "[H]", 3, &id) == 3 && id == HIDDEN, "%d", id);
+  lmmc_text_free(&blob);
+}
+
+// A hundred thousand tokens that begin alike, and long ones inside of each other: finding one takes time by its length.
+static void many_wholes(void) {
+  enum { COUNT = 100000, LONG = 1000 };
+  static blob_piece pieces[2 + LONG], added[COUNT + LONG];
+  static char numbers[COUNT][8], a[LONG + 1];
+  memset(a, 'a', LONG);
+  pieces[0] = (blob_piece){"<unk>", 5, 0, 2};
+  pieces[1] = (blob_piece){"\xE2\x96\x81", 3, -1, 1};
+  for (int i = 0; i < LONG; i++) pieces[2 + i] = (blob_piece){a + LONG - 1 - i, (size_t)i + 1, 0, i % 2 ? LMMC_USER_DEFINED : LMMC_NORMAL};
+  for (int i = 0; i < COUNT; i++) {
+    int length = snprintf(numbers[i], sizeof numbers[i], "<%05d>", i);
+    added[i] = (blob_piece){numbers[i], (size_t)length, 0, i % 2 ? LMMC_USER_DEFINED : LMMC_CONTROL};
+  }
+  lmmc_text blob = tokenizer_blob(pieces, 2 + LONG, 0, added, COUNT), text = {0};
+  lmmc_tokenizer t;
+  lmmc_error e = {0};
+  CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  // One after the other this would be 10^11 comparisons, or a hash of each length at each place.
+  while (text.count < 1 << 20) lmmc_text_append(&text, "<99999><<0000", 13, NULL);
+  lmmc_ids ids = {0};
+  CHECK(lmmc_tokenize(&t, text.bytes, text.count, &ids, &e) && ids.values[0] == 2 + LONG + 99999 && ids.count < text.count, "%s", e.message);
+  int32_t id = 0;
+  size_t found = 0;
+  for (size_t i = 0; i < text.count; i++) found += lmmc_tokenizer_special(&t, text.bytes + i, text.count - i, &id) == 7;
+  CHECK(found == (text.count + 6) / 13, "%zu", found);
+  text.count = ids.count = 0;
+  for (int i = 0; i < 1 << 20; i++) lmmc_text_append(&text, i % 2000 == 1999 ? "b" : "a", 1, NULL);
+  CHECK(lmmc_tokenize(&t, text.bytes, text.count, &ids, &e) && ids.values[0] == 2 + LONG - 1, "%s", e.message);
+  lmmc_ids_free(&ids);
+  lmmc_text_free(&text);
   lmmc_text_free(&blob);
 }
 
@@ -251,5 +336,7 @@ int main(int argc, char **argv) {
     lmmc_text_free(&blob);
   }
   specials();
+  words();
+  many_wholes();
   return check_report();
 }
