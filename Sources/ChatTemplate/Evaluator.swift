@@ -5,10 +5,7 @@ struct TemplateEvaluator {
     let source: TemplateSource
     /// The innermost last.
     private var scopes: [[String: TemplateValue]]
-    private var steps = 0
-
-    /// Of evaluated expressions: a loop that has not ended then is refused.
-    static let maximumSteps = 1_000_000
+    let budget = TemplateBudget()
 
     init(_ source: TemplateSource, variables: [String: TemplateValue]) {
         (self.source, scopes) = (source, [variables])
@@ -24,6 +21,7 @@ struct TemplateEvaluator {
 
     private mutating func run(_ body: [Statement], into output: inout TemplateText) throws(Diagnostic) -> Flow {
         for statement in body {
+            try spend(at: statement.offset)
             let flow = try run(statement, into: &output)
             if flow != .on { return flow }
         }
@@ -32,10 +30,13 @@ struct TemplateEvaluator {
 
     private mutating func run(_ statement: Statement, into output: inout TemplateText) throws(Diagnostic) -> Flow {
         switch statement {
-        case .data(let text): output.append(.literal(text))
+        case .data(let text, let offset):
+            try spend(bytes: text.utf8.count, at: offset)
+            output.append(.literal(text))
         case .print(let expression):
             let value = try evaluate(expression)
             guard let text = value.printed else { throw source.fault("prints \(value.kind)", at: expression.offset, expected: "a text or a number") }
+            try spend(bytes: text.size, at: expression.offset)
             output.append(text)
         case .branch(let branches):
             for (condition, body) in branches {
@@ -45,13 +46,17 @@ struct TemplateEvaluator {
         case .loop(let names, let over, let filter, let body, let otherwise):
             return try loop(names, over, filter, body, otherwise, into: &output)
         case .set(let names, let expression):
-            try assign(names, try evaluate(expression), at: expression.offset)
+            let value = try evaluate(expression)
+            try checkDepth(value, at: expression.offset)
+            try assign(names, value, at: expression.offset)
         case .setMember(let name, let member, let expression, let offset):
             guard case .namespace(let namespace) = lookUp(name) else {
                 throw source.fault("sets a member of \(quoted(name))", at: offset, expected: "a namespace")
             }
-            namespace.members[member] = try evaluate(expression)
-        case .capture(let name, let body):
+            let value = try evaluate(expression)
+            try checkDepth(value, at: expression.offset)
+            namespace.members[member] = value
+        case .capture(let name, let body, _):
             var text = TemplateText("")
             let flow = try run(body, into: &text)
             scopes[scopes.count - 1][name] = .text(text)
@@ -88,6 +93,7 @@ struct TemplateEvaluator {
             elements = kept
         }
         for (index, element) in elements.enumerated() {
+            try spend(at: over.offset)
             let count = elements.count
             scopes[scopes.count - 1] = [
                 "loop": .map([
@@ -108,11 +114,16 @@ struct TemplateEvaluator {
     /// What a loop over the value sees; of a mapping its keys.
     func elements(of value: TemplateValue, at offset: Int) throws(Diagnostic) -> [TemplateValue] {
         switch value {
-        case .list(let list): return list
-        case .map(let entries): return entries.map { .string($0.key) }
+        case .list(let list):
+            try spend(list.count, at: offset)
+            return list
+        case .map(let entries):
+            try spend(entries.count, at: offset)
+            return entries.map { .string($0.key) }
         case .undefined: return []
         case .text(let text):
             guard let literal = text.literal else { throw source.fault("goes through the user's words", at: offset) }
+            try spend(literal.utf8.count, at: offset)
             return literal.unicodeScalars.map { .string(String(Character($0))) }
         case .none, .bool, .integer, .namespace: throw source.fault("goes through \(value.kind)", at: offset, expected: "a list")
         }
@@ -126,9 +137,8 @@ struct TemplateEvaluator {
     // MARK: - Expressions
 
     mutating func evaluate(_ expression: Expression) throws(Diagnostic) -> TemplateValue {
-        steps += 1
         let offset = expression.offset
-        guard steps <= Self.maximumSteps else { throw source.fault("has not ended after \(Self.maximumSteps) steps", at: offset) }
+        try spend(at: offset)
         switch expression.kind {
         case .constant(let value): return value
         case .name(let name): return lookUp(name)
@@ -223,7 +233,7 @@ struct TemplateEvaluator {
             guard let number = value.number else { throw source.fault("slices by \(value.kind)", at: bound.offset, expected: "an integer") }
             numbers.append(number)
         }
-        let list = try elements(of: value, at: offset), step = numbers[2] ?? 1
+        let list = try elements(of: value, at: offset), step = max(-list.count - 1, min(numbers[2] ?? 1, list.count + 1))
         guard step != 0 else { throw source.fault("slices in steps of 0", at: offset, expected: "another step") }
         func clamped(_ number: Int?, _ fallback: Int) -> Int {
             guard let number else { return fallback }
@@ -237,15 +247,18 @@ struct TemplateEvaluator {
     }
 
     private func arithmetic(_ left: TemplateValue, _ symbol: String, _ right: TemplateValue, at offset: Int) throws(Diagnostic) -> TemplateValue {
-        if symbol == "~", var text = left.printed, let more = right.printed {
-            text.append(more)
+        func joined(_ left: TemplateText, _ right: TemplateText) throws(Diagnostic) -> TemplateValue {
+            try spend(bytes: left.size + right.size, at: offset)
+            var text = left
+            text.append(right)
             return .text(text)
         }
+        if symbol == "~", let text = left.printed, let more = right.printed { return try joined(text, more) }
         switch (left, right) {
-        case (.text(var text), .text(let more)) where symbol == "+":
-            text.append(more)
-            return .text(text)
-        case (.list(let a), .list(let b)) where symbol == "+": return .list(a + b)
+        case (.text(let text), .text(let more)) where symbol == "+": return try joined(text, more)
+        case (.list(let a), .list(let b)) where symbol == "+":
+            try spend(a.count + b.count, at: offset)
+            return .list(a + b)
         default: break
         }
         guard let a = left.number, let b = right.number, let result = Self.integer(a, symbol, b) else {
@@ -274,7 +287,7 @@ struct TemplateEvaluator {
     func compare(_ left: TemplateValue, _ symbol: String, _ right: TemplateValue, at offset: Int) throws(Diagnostic) -> Bool {
         switch symbol {
         case "==", "!=":
-            guard let isEqual = left.equals(right) else { throw readsWords(offset) }
+            guard let isEqual = try equals(left, right, at: offset) else { throw readsWords(offset) }
             return isEqual == (symbol == "==")
         case "in", "not in":
             return try contains(right, left, at: offset) == (symbol == "in")
@@ -289,11 +302,12 @@ struct TemplateEvaluator {
     private func contains(_ container: TemplateValue, _ value: TemplateValue, at offset: Int) throws(Diagnostic) -> Bool {
         switch container {
         case .text:
-            let text = Array(try text(container, at: offset).utf8), wanted = Array(try self.text(value, at: offset).utf8)
-            return wanted.isEmpty || text.indices.contains { text[$0...].starts(with: wanted) }
+            let text = try text(container, at: offset), wanted = try self.text(value, at: offset)
+            try spend(reading: text, at: offset)
+            return wanted.isEmpty || firstIndex(of: Array(wanted.utf8), in: Array(text.utf8), from: 0) != nil
         case .list(let list):
             for element in list {
-                guard let isEqual = element.equals(value) else { throw readsWords(offset) }
+                guard let isEqual = try equals(element, value, at: offset) else { throw readsWords(offset) }
                 if isEqual { return true }
             }
             return false
@@ -319,20 +333,23 @@ struct TemplateEvaluator {
             let message = arguments.positional.first?.printed?.literal ?? ""
             throw source.fault("refuses a single question with \(quoted(message))", at: offset)
         case "namespace":
-            let namespace = TemplateNamespace()
+            let namespace = budget.made(TemplateNamespace())
             if case .map(let entries)? = arguments.positional.first { for (key, value) in entries { namespace.members[key] = value } }
             namespace.members.merge(arguments.named) { _, new in new }
+            for value in namespace.members.values { try checkDepth(value, at: offset) }
             return .namespace(namespace)
         case "range":
             let numbers = arguments.positional.compactMap(\.number)
-            let limit = Self.maximumSteps
+            let limit = TemplateBudget.steps
             guard 1...3 ~= numbers.count, numbers.count == arguments.positional.count, numbers.allSatisfy({ -limit...limit ~= $0 }),
                 numbers.count < 3 || numbers[2] != 0
             else {
                 throw source.fault("calls 'range' with other arguments", at: offset, expected: "one to three integers of at most \(limit)")
             }
             let start = numbers.count > 1 ? numbers[0] : 0, end = numbers.count > 1 ? numbers[1] : numbers[0]
-            return .list(stride(from: start, to: end, by: numbers.count > 2 ? numbers[2] : 1).map { .integer($0) })
+            let range = stride(from: start, to: end, by: numbers.count > 2 ? numbers[2] : 1)
+            try spend(abs((end - start) / (numbers.count > 2 ? numbers[2] : 1)), at: offset)
+            return .list(range.map { .integer($0) })
         default: throw source.fault("calls the function \(quoted(name)), which is not supported,", at: offset)
         }
     }

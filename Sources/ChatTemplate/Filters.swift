@@ -25,9 +25,13 @@ extension TemplateEvaluator {
             let separator = try printed(arguments.value(0, "d") ?? .string(""), at: offset), attribute = try arguments.value(1, "attribute")
             var result = TemplateText("")
             for (index, element) in try elements(of: value, at: offset).enumerated() {
-                if index > 0, case .text(let text) = separator { result.append(text) }
+                if index > 0, case .text(let text) = separator {
+                    try spend(bytes: text.size, at: offset)
+                    result.append(text)
+                }
                 guard case .text(let text) = try printed(attribute.map { name throws(Diagnostic) in try self.attribute(name, of: element, at: offset) } ?? element, at: offset)
                 else { continue }
+                try spend(bytes: text.size, at: offset)
                 result.append(text)
             }
             return .text(result)
@@ -110,12 +114,12 @@ extension TemplateEvaluator {
     func method(_ name: String, of value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue {
         if case .text(let whole) = value, ["strip", "lstrip", "rstrip"].contains(name) {
             let start = name != "rstrip", end = name != "lstrip"
+            try spend(bytes: whole.size, at: offset)
             guard let characters = arguments.positional.first else { return .text(whole.trimmed(start: start, end: end)) }
             let set = Set(try text(characters, at: offset).unicodeScalars)
-            var scalars = try text(value, at: offset).unicodeScalars[...]
-            while start, let first = scalars.first, set.contains(first) { scalars.removeFirst() }
-            while end, let last = scalars.last, set.contains(last) { scalars.removeLast() }
-            return .string(String(scalars))
+            var text = try text(value, at: offset)
+            if start { text = String(String.UnicodeScalarView(text.unicodeScalars.drop(while: set.contains))) }
+            return .string(end ? withoutEnd(text, while: set.contains) : text)
         }
         if case .map(let entries) = value {
             switch name {
@@ -140,6 +144,8 @@ extension TemplateEvaluator {
             guard index < arguments.positional.count else { throw source.fault("has \(quoted(name)) without its argument", at: offset) }
             return try self.text(arguments.positional[index], at: offset)
         }
+        try spend(reading: text, at: offset)
+        if ["upper", "lower", "capitalize", "title"].contains(name) { try spend(bytes: text.utf8.count, at: offset) }
         switch name {
         case "upper": return .string(text.uppercased())
         case "lower": return .string(text.lowercased())
@@ -154,40 +160,43 @@ extension TemplateEvaluator {
             guard arguments.named.isEmpty, arguments.positional.count <= 1 else {
                 throw source.fault("has 'split' with a limit, which is not supported,", at: offset)
             }
+            try spend(bytes: text.utf8.count, at: offset)
             guard arguments.positional.first.map({ !$0.isNone }) ?? false else {
+                try spend(text.utf8.count / 2, at: offset)
                 return .list(text.unicodeScalars.split(whereSeparator: isPythonSpace).map { .string(String($0)) })
             }
             let separator = try argument(0)
             guard !separator.isEmpty else { throw source.fault("has 'split' by an empty text", at: offset, expected: "a separator") }
-            return .list(parts(of: text, separator).map(TemplateValue.string))
+            return .list(try parts(of: text, separator, at: offset).map(TemplateValue.string))
         case "replace":
             guard arguments.positional.count == 2 else { throw source.fault("has 'replace' with a limit, which is not supported,", at: offset) }
             let old = try argument(0)
             guard !old.isEmpty else { throw source.fault("has 'replace' of an empty text", at: offset, expected: "a text") }
-            return .string(parts(of: text, old).joined(separator: try argument(1)))
+            let parts = try parts(of: text, old, at: offset), new = try argument(1)
+            let (added, overflow) = parts.count.multipliedReportingOverflow(by: new.utf8.count)
+            try spend(bytes: overflow ? .max : max(added, text.utf8.count), at: offset)
+            return .string(parts.joined(separator: new))
         default: fatalError("unreachable: the caller lists the names")
         }
     }
 
     /// By bytes, since Swift's characters take a newline after a carriage return as one.
-    private func parts(of text: String, _ separator: String) -> [String] {
+    private func parts(of text: String, _ separator: String, at offset: Int) throws(Diagnostic) -> [String] {
         let bytes = Array(text.utf8), wanted = Array(separator.utf8)
-        var result: [String] = [], from = 0, at = 0
-        while at + wanted.count <= bytes.count {
-            guard bytes[at...].starts(with: wanted) else {
-                at += 1
-                continue
-            }
+        var result: [String] = [], from = 0
+        while let at = firstIndex(of: wanted, in: bytes, from: from) {
+            try spend(at: offset)
             result.append(String(decoding: bytes[from..<at], as: UTF8.self))
-            at += wanted.count
-            from = at
+            from = at + wanted.count
         }
         return result + [String(decoding: bytes[from...], as: UTF8.self)]
     }
 
     /// As Python's `json.dumps(value, ensure_ascii=False)`.
     private func json(_ value: TemplateValue, at offset: Int) throws(Diagnostic) -> TemplateText {
-        func joined(_ parts: [TemplateText], _ opening: String, _ closing: String) -> TemplateText {
+        try spend(at: offset)
+        func joined(_ parts: [TemplateText], _ opening: String, _ closing: String) throws(Diagnostic) -> TemplateText {
+            try spend(bytes: parts.reduce(2) { $0 + $1.size + 2 }, at: offset)
             var result = TemplateText(opening)
             for (index, part) in parts.enumerated() {
                 if index > 0 { result.append(.literal(", ")) }
@@ -202,7 +211,9 @@ extension TemplateEvaluator {
         case .integer(let value): return TemplateText("\(value)")
         case .text:
             var result = "\""
-            for scalar in try text(value, at: offset).unicodeScalars {
+            let text = try text(value, at: offset)
+            try spend(bytes: text.utf8.count, at: offset)
+            for scalar in text.unicodeScalars {
                 switch scalar {
                 case "\"", "\\": result += "\\\(scalar)"
                 case "\n": result += "\\n"
@@ -215,10 +226,10 @@ extension TemplateEvaluator {
                 }
             }
             return TemplateText(result + "\"")
-        case .list(let list): return joined(try list.map { element throws(Diagnostic) in try json(element, at: offset) }, "[", "]")
+        case .list(let list): return try joined(list.map { element throws(Diagnostic) in try json(element, at: offset) }, "[", "]")
         case .map(let entries):
-            return joined(
-                try entries.map { entry throws(Diagnostic) in
+            return try joined(
+                entries.map { entry throws(Diagnostic) in
                     var member = try json(.string(entry.key), at: offset)
                     member.append(.literal(": "))
                     member.append(try json(entry.value, at: offset))

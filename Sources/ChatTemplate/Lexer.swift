@@ -93,9 +93,8 @@ struct TemplateLexer {
         text = text.trimmed(start: cutsStart, end: cutsEnd)
         var literal = text.literal!
         if cutsIndent {
-            var scalars = literal.unicodeScalars
-            while let last = scalars.last, last != "\n", isPythonSpace(last) { scalars.removeLast() }
-            if scalars.isEmpty ? beginsLine : scalars.last == "\n" { literal = String(scalars) }
+            let rest = withoutEnd(literal) { $0 != "\n" && isPythonSpace($0) }
+            if rest.isEmpty ? beginsLine : rest.unicodeScalars.last == "\n" { literal = rest }
         }
         if !literal.isEmpty { tokens.append(TemplateToken(kind: .data(literal), offset: range.lowerBound)) }
     }

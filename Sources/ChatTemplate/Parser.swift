@@ -74,7 +74,7 @@ struct TemplateParser {
         while true {
             let token = take()
             switch token.kind {
-            case .data(let text): body.append(.data(text))
+            case .data(let text): body.append(.data(text, offset: token.offset))
             case .printStart:
                 body.append(.print(try expression()))
                 try expect(.printEnd)
@@ -110,10 +110,10 @@ struct TemplateParser {
             return body
         case "break" where loops > 0:
             try expect(.blockEnd)
-            return [.break]
+            return [.break(offset: start.offset)]
         case "continue" where loops > 0:
             try expect(.blockEnd)
-            return [.continue]
+            return [.continue(offset: start.offset)]
         case let name:
             throw source.fault("has the block \(quoted(name)), which is not supported,", at: start.offset, expected: "'if', 'for', 'set' or 'generation'")
         }
@@ -167,7 +167,7 @@ struct TemplateParser {
         guard names.count == 1, next.kind == .blockEnd else { throw unexpected(next, "'='") }
         let (inside, _) = try body(until: ["endset"])
         try expect(.blockEnd)
-        return .capture(names[0], inside)
+        return .capture(names[0], inside, offset: offset)
     }
 
     // MARK: - Expressions, from the loosest to the tightest

@@ -56,6 +56,9 @@ extension PromptTemplate {
         if let zero = text.utf8.firstIndex(of: 0) {
             throw TemplateSource(text, file: file).fault("has a zero", at: text.utf8.distance(from: text.startIndex, to: zero), expected: "text")
         }
+        guard text.utf8.count <= TemplateBudget.templateBytes else {
+            throw .error("the chat template has \(text.utf8.count) bytes", at: .file(file), expected: "at most \(TemplateBudget.templateBytes)")
+        }
         let source = TemplateSource(text, file: file)
         var parser = try TemplateParser(source)
         let conversation = Conversation(source: source, body: try parser.parse(), tokens: tokens, hasImages: hasImages)
@@ -63,6 +66,11 @@ extension PromptTemplate {
         self.init(before: alone.before, after: alone.after)
         (cutsStart, cutsStartBehindImage, cutsEnd) = (alone.cutsStart, alone.cutsStart, alone.cutsEnd)
         guard hasImages else { return }
+        guard Self.places(in: alone.before).isEmpty, Self.places(in: alone.after).isEmpty else {
+            throw .error(
+                "the chat template writes '\(Self.place)' where there is no image", at: .file(file),
+                expected: "one for each image, or another '--template'")
+        }
 
         let one = try conversation.question(images: 1), two = try conversation.question(images: 2)
         guard let split = Self.split(one.before, two.before),
@@ -76,17 +84,27 @@ extension PromptTemplate {
         cutsStartBehindImage = one.cutsStart
     }
 
-    /// The three texts that make `one` and `two`, which stand before the words with as many images.
-    private static func split(_ one: String, _ two: String) -> (before: String, image: String, between: String)? {
-        let one = Array(one.utf8), two = Array(two.utf8), place = Array(place.utf8), width = two.count - one.count
-        guard 1...max(one.count, 1) ~= width else { return nil }
-        for length in stride(from: one.count - width, through: 0, by: -1) {
-            let before = one[..<length], image = one[length..<(length + width)], between = one[(length + width)...]
-            let places = image.indices.filter { image[$0...].starts(with: place) }
-            guard places.count == 1, two.elementsEqual(before + image + image + between) else { continue }
-            return (String(decoding: before, as: UTF8.self), String(decoding: image, as: UTF8.self), String(decoding: between, as: UTF8.self))
+    private static func places(in text: String) -> [Int] {
+        let bytes = Array(text.utf8), place = Array(place.utf8)
+        var result: [Int] = [], from = 0
+        while let at = firstIndex(of: place, in: bytes, from: from) {
+            result.append(at)
+            from = at + place.count
         }
-        return nil
+        return result
+    }
+
+    /// The three texts that make `one` and `two`, which stand before the words with as many images; the first as long as can be.
+    private static func split(_ one: String, _ two: String) -> (before: String, image: String, between: String)? {
+        let places = places(in: one)
+        let one = Array(one.utf8), two = Array(two.utf8), width = two.count - one.count
+        guard places.count == 1, 1...one.count ~= width else { return nil }
+        // Where both begin and end as the other does.
+        let start = zip(one, two).prefix { $0 == $1 }.count, end = zip(one.reversed(), two.reversed()).prefix { $0 == $1 }.count
+        let length = min(start - width, places[0])
+        guard length >= max(one.count - end, 0), length + width >= places[0] + place.utf8.count, length + width <= one.count else { return nil }
+        func text(_ range: Range<Int>) -> String { String(decoding: one[range], as: UTF8.self) }
+        return (text(0..<length), text(length..<(length + width)), text((length + width)..<one.count))
     }
 }
 
@@ -137,7 +155,7 @@ private struct Conversation {
             switch statement {
             case .data, .print, .set, .setMember, .break, .continue: false
             case .branch(let branches): branches.contains { readsParts($0.body) }
-            case .capture(_, let body): readsParts(body)
+            case .capture(_, let body, _): readsParts(body)
             case .loop(_, let over, _, let body, let otherwise): isContent(over) || readsParts(body) || readsParts(otherwise)
             }
         }

@@ -31,13 +31,22 @@ struct Arguments {
 }
 
 indirect enum Statement {
-    case data(String)
+    case data(String, offset: Int)
     case print(Expression)
     case branch([(condition: Expression?, body: [Statement])])
     case loop(names: [String], Expression, filter: Expression?, body: [Statement], otherwise: [Statement])
     case set(names: [String], Expression)
     case setMember(String, member: String, Expression, offset: Int)
-    case capture(String, [Statement])
-    case `break`
-    case `continue`
+    case capture(String, [Statement], offset: Int)
+    case `break`(offset: Int)
+    case `continue`(offset: Int)
+
+    /// The byte of the template where it begins, or what it evaluates first.
+    var offset: Int {
+        switch self {
+        case .data(_, let offset), .setMember(_, _, _, let offset), .capture(_, _, let offset), .break(let offset), .continue(let offset): offset
+        case .print(let expression), .set(_, let expression), .loop(_, let expression, _, _, _): expression.offset
+        case .branch(let branches): branches[0].condition?.offset ?? 0
+        }
+    }
 }

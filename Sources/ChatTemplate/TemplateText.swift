@@ -49,6 +49,13 @@ struct TemplateText: Equatable {
         return text
     }
 
+    /// Bytes that it takes, about.
+    var size: Int {
+        pieces.reduce(0) { sum, piece in
+            if case .literal(let text) = piece { sum + text.utf8.count } else { sum + 64 }
+        }
+    }
+
     /// The user's words count as not empty.
     var isEmpty: Bool { pieces.isEmpty }
 
@@ -77,15 +84,38 @@ struct TemplateText: Equatable {
         }
         if end {
             while case .literal(let text)? = pieces.last {
-                var scalars = text.unicodeScalars
-                while let last = scalars.last, isPythonSpace(last) { scalars.removeLast() }
-                if scalars.isEmpty { pieces.removeLast() } else { pieces[pieces.count - 1] = .literal(String(scalars)) }
-                if !scalars.isEmpty { break }
+                let rest = withoutEnd(text, while: isPythonSpace)
+                if rest.isEmpty { pieces.removeLast() } else { pieces[pieces.count - 1] = .literal(rest) }
+                if !rest.isEmpty { break }
             }
             if case .words(let cutsStart, _)? = pieces.last { pieces[pieces.count - 1] = .words(cutsStart: cutsStart, cutsEnd: true) }
         }
         return TemplateText(pieces)
     }
+}
+
+/// The text without the code points at its end that `isCut` takes.
+func withoutEnd(_ text: String, while isCut: (Unicode.Scalar) -> Bool) -> String {
+    let scalars = text.unicodeScalars
+    guard let last = scalars.lastIndex(where: { !isCut($0) }) else { return "" }
+    return String(scalars[...last])
+}
+
+/// Where `wanted`, which is not empty, first stands in `bytes` from `start` on, in linear time (Knuth, Morris and Pratt).
+func firstIndex(of wanted: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+    // Of each beginning of `wanted`, the longest one that it ends with.
+    var border = [0], matched = 0
+    func extended(_ matched: Int, by byte: UInt8) -> Int {
+        var matched = matched
+        while matched > 0, wanted[matched] != byte { matched = border[matched - 1] }
+        return wanted[matched] == byte ? matched + 1 : 0
+    }
+    for byte in wanted.dropFirst() { border.append(extended(border[border.count - 1], by: byte)) }
+    for place in start..<bytes.count {
+        matched = extended(matched, by: bytes[place])
+        if matched == wanted.count { return place + 1 - wanted.count }
+    }
+    return nil
 }
 
 /// Equality of code points: Swift's own takes texts of different bytes as equal.

@@ -60,44 +60,6 @@ indirect enum TemplateValue {
         }
     }
 
-    /// Nil where the answer depends on the user's words.
-    func equals(_ other: TemplateValue) -> Bool? {
-        switch (self, other) {
-        case (.text(let a), .text(let b)):
-            if let a = a.literal, let b = b.literal { return isSame(a, b) }
-            if a == b { return true }
-            return a.isEmpty || b.isEmpty ? false : nil
-        case (.list(let a), .list(let b)):
-            guard a.count == b.count else { return false }
-            var isKnown = true
-            for (left, right) in zip(a, b) {
-                switch left.equals(right) {
-                case false: return false
-                case nil: isKnown = false
-                default: break
-                }
-            }
-            return isKnown ? true : nil
-        case (.map(let a), .map(let b)):
-            guard a.count == b.count else { return false }
-            var isKnown = true
-            for (key, value) in a {
-                switch other.member(key).map(value.equals) ?? false {
-                case false: return false
-                case nil: isKnown = false
-                default: break
-                }
-            }
-            return isKnown ? true : nil
-        case (.none, .none), (.undefined, .undefined): return true
-        case (.namespace(let a), .namespace(let b)): return a === b
-        default:
-            // Python's booleans are numbers.
-            guard let a = number, let b = other.number else { return false }
-            return a == b
-        }
-    }
-
     var number: Int? {
         switch self {
         case .bool(let value): value ? 1 : 0

@@ -164,6 +164,92 @@ extension PromptTemplate {
         for text in texts { #expect(throws: Diagnostic.self, "\(text.prefix(20))") { try template(text) } }
     }
 
+    /// Work, memory and depth end at a budget: each of these took all of one of them, or ended the process.
+    @Test func runningEnds() {
+        let words = "{{ messages[0].content }}"
+        func loop(_ body: String, over range: String = "range(90000)") -> String {
+            "{% set ns = namespace(x=[], t='ab', n=namespace()) %}{% for i in \(range) %}\(body){% endfor %}\(words)"
+        }
+        let steps = "has not ended after 1000000 steps", bytes = "has made more than 16777216 bytes of text", depth = "nests lists deeper than 100"
+        let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
+        let shared = loop("{% set ns.x = [ns.x, ns.x] %}", over: "range(60)")
+        let table: [(String, String)] = [
+            (loop("{% set ns.x = [ns.x] %}", over: "range(300)"), depth), (loop("{% set ns.x = {'a': ns.x} %}", over: "range(300)"), depth), 
+            (loop("{% set n = namespace(x=[ns.x]) %}{% set ns.x = n.x %}", over: "range(300)"), depth), (loop("{% set ns.x = [ns.x] | list %}", over: "range(300)"), depth),
+            // A chain of namespaces is as deep, and freed one by one.
+            ("{% set first = namespace() %}{% set ns = namespace(last=first) %}{% for i in range(60000) %}{% set new = namespace() %}{% set last = ns.last %}"
+                + "{% set last.next = [new] %}{% set ns.last = new %}{% endfor %}" + words, ""),
+            (nested + words, steps), (loop("{% for j in [] %}{% endfor %}", over: "range(999999)"), steps),
+            (shared, steps),
+            ("{% set a = [[],[]] %}" + (0..<40).map { _ in "{% set a = [a, a] %}" }.joined() + "{{ a == a }}" + words, steps),
+            ("{% set a = [[1]] %}" + (0..<15).map { _ in "{% set a = [a, a] %}" }.joined() + "{% set b = a == a %}" + words, ""),
+            ("{% set a = [[1]] %}" + (0..<16).map { _ in "{% set a = [a, a] %}" }.joined() + "{% for i in range(40) %}{{ a | tojson }}{% endfor %}" + words, bytes),
+            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(64)"), bytes), (loop("{% set ns.t = ns.t + ns.t %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = ns.t | replace('a', ns.t) %}", over: "range(64)"), bytes), (loop("{% set ns.t = [ns.t, ns.t] | join(ns.t) %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = messages[0].content ~ ns.t %}{% set ns.t = ns.t ~ ns.t %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = (ns.t ~ ns.t) | upper %}", over: "range(64)"), bytes), (loop("{% set ns.t = [ns.t, ns.t] | tojson %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = ns.t ~ ns.t %}{{ ns.t }}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(20)") + "{{ ns.t[::-1] }}", steps),
+            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(20)") + "{{ ns.t.split('a') | length }}", steps),
+            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(20)") + "{{ (ns.t ~ ' ').split() | length }}", steps),
+        ]
+        for (text, expected) in table {
+            do throws(Diagnostic) {
+                _ = try template(text, images: false)
+                #expect(expected.isEmpty, "\(text) was read")
+            } catch {
+                #expect(!expected.isEmpty && error.rendered.contains(expected), "\(text): \(error.rendered)")
+            }
+        }
+        let long = String(repeating: " ", count: 1 << 20) + words
+        #expect(throws: Diagnostic.self) { try template(long) }
+    }
+
+    /// Searching takes time as texts are long, not as their product.
+    @Test func searchingIsLinear() throws {
+        let a = "{% set ns = namespace(t='a') %}{% for i in range(17) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}"
+        let text = a + "{% set half = ns.t ~ 'b' %}{% set whole = ns.t ~ ns.t ~ ns.t %}{{ half in whole }}{{ whole.split(half) | length }}{{ messages[0].content }}"
+        let began = ContinuousClock.now
+        #expect(try template(text, images: false).alone == "False1")
+        #expect(try template("{{ 'abababac'.split('abac') | tojson }}{{ 'abac' in 'ababac' }}{{ 'aab' in 'aaab' }}{{ messages[0].content }}", images: false).alone
+            == "[\"abab\", \"\"]TrueTrue")
+        // A search at each place would take minutes.
+        #expect(ContinuousClock.now - began < .seconds(60))
+    }
+
+    /// An image that the template asks for by itself would be answered about without being given.
+    @Test func placesOfTheTemplate() {
+        for text in [
+            "<image>{{ messages[0].content }}", "{{ messages[0].content }}<image>", "{{ bos_token }}{{ messages[0].content }}",
+            "{% if messages[0].content is string %}{% endif %}<ima{{ 'ge>' }}{{ messages[0].content }}",
+        ] {
+            do throws(Diagnostic) {
+                let made = try template(text, tokens: ["bos_token": "<image>"])
+                Issue.record("\(text): \(made)")
+            } catch {
+                #expect(error.rendered == "error: the chat template writes '<image>' where there is no image, at file 'chat_template.jinja'; "
+                    + "expected one for each image, or another '--template'")
+            }
+        }
+        // Text like any other where there are no images.
+        #expect(throws: Never.self) { try template("<image>{{ messages[0].content }}", images: false) }
+        // One too many where there is an image.
+        let extra = "{% for c in messages[0].content %}{% if c.type == 'image' %}{% if loop.first %}<image>{% endif %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}"
+        #expect(throws: Diagnostic.self) { try template(extra) }
+    }
+
+    /// Integers at their ends.
+    @Test func integersDoNotTrap() {
+        let least = "(-9223372036854775807 - 1)"
+        for text in [
+            "{{ [1, 2][\(least)] }}", "{{ [1, 2][\(least):] | length }}", "{{ 'ab'[::\(least)] }}", "{{ 'ab'[::9223372036854775807] }}", "{{ 'ab'[1::\(least)] }}",
+            "{{ \(least) // -1 }}", "{{ \(least) % -1 }}", "{{ -\(least) }}", "{{ \(least) * -1 }}", "{{ range(0, 10, 1000000) | length }}",
+            "{{ range(\(least)) }}", "{{ range(5, 0, -1000000) | length }}",
+        ] {
+            do throws(Diagnostic) { _ = try template(text + "{{ messages[0].content }}", images: false) } catch { #expect(!error.rendered.contains("\n")) }
+        }
+    }
+
     /// Whatever a mutation leaves is read or refused; nothing traps.
     @Test func mutationsAreReadOrRefused() throws {
         let text = Array(try String(contentsOf: folder.appending(path: "llama-3.1.jinja"), encoding: .utf8).utf8)
