@@ -21,6 +21,7 @@ struct Parser {
     private var lexer: Lexer
     private(set) var token: Token
     private var ahead: Token
+    private var functionNames: Set<String> = []
     /// Where the things stand that the verifier names.
     private var places: [String: Token] = [:]
 
@@ -172,7 +173,7 @@ struct Parser {
         try take()
         let place = token
         let name = try bareName("the function's name")
-        if module.function(named: name) != nil { throw failure("function '\(name)' is defined twice", at: place) }
+        if !functionNames.insert(name).inserted { throw failure("function '\(name)' is defined twice", at: place) }
         places[name] = place
         try expect("(")
         var parameters: [Parameter] = []

@@ -93,13 +93,16 @@ public struct Diagnostic: Error, Sendable, Equatable {
         return copy
     }
 
-    /// One line: `error: message, at site; expected this; note: that`.
+    /// One line: `error: message, at site; expected this; note: that`; the middle of one that nobody would read is left out.
     public var rendered: String {
         var line = "\(level.rawValue): \(message)"
         if let site { line += ", at \(site.rendered)" }
         if let expected { line += "; expected \(expected)" }
         for note in notes { line += "; note: \(note)" }
-        return escapingControls(line)
+        line = escapingControls(line)
+        // A type of the IR has as many dimensions as its text.
+        guard line.utf8.count > 4000 else { return line }
+        return "\(line.prefix(2000))...\(line.suffix(1000))"
     }
 }
 

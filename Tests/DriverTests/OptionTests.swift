@@ -11,7 +11,7 @@ import Testing
     private static let long = String(repeating: "9", count: 400)
     private static let quantities = [
         "0", "-1", "0.\(String(repeating: "0", count: 300))1", "0.\(String(repeating: "0", count: 400))1", long + "P", "9223372036854775807P", "4194303TiB",
-        "1.7976931348623157e308", "1Pi", "i", ".", "..", "B/s", "٣GB", "5 ", "1\u{301}", "",
+        "1.7976931348623157e308", "1Pi", "i", ".", "..", "/s", "٣G", "5 ", "1\u{301}", "",
     ]
 
     /// Exit code 0, or 1 or 2 with one line; nothing else on standard error.
@@ -31,12 +31,18 @@ import Testing
     /// Times and sizes of a machine that there is not.
     @Test(arguments: ["--memory", "--bandwidth", "--compute"])
     func quantitiesOfInspect(_ option: String) throws {
-        let others = ["--memory": [], "--bandwidth": ["--compute", "1"], "--compute": ["--bandwidth", "1"]][option]!
-        for value in Self.quantities {
+        let (unit, others) = [
+            "--memory": ("B", []), "--bandwidth": ("B/s", ["--compute", "1FLOPS"]), "--compute": ("FLOPS", ["--bandwidth", "1B/s"]),
+        ][option]!
+        for value in Self.quantities + Self.quantities.map({ $0 + unit }) {
             for form in [[], ["--json"]] { try expectAnswer(["inspect", goldens + "/llava-linear", option + "=" + value] + others + form) }
         }
-        for (bandwidth, compute) in [("1000000000P", "1000000000P"), (Self.quantities[2], Self.quantities[2])] {
-            try expectAnswer(["inspect", goldens + "/llava-linear", "--bandwidth", bandwidth, "--compute", compute, "--text-tokens", "2147483647"])
+    }
+
+    @Test func machinesThatThereAreNot() throws {
+        for value in ["1000000000P", Self.quantities[2]] {
+            let options = ["--bandwidth", value + "B/s", "--compute", value + "FLOPS", "--memory", "1B"]
+            for tokens in ["1", "2147483647"] { try expectAnswer(["inspect", goldens + "/llava-linear", "--text-tokens", tokens] + options) }
         }
     }
 
@@ -48,9 +54,9 @@ import Testing
         for value in Self.integers { try expectAnswer(["synth", "--preset", "llava-stf-paper-7b", "-o", output, option + "=" + value]) }
         guard option == "--taps" else { return }
         let many = [String](repeating: "24", count: 30_000).joined(separator: ",")
-        for value in [",", "1,,2", "-9223372036854775808,", "9223372036854775807,1", "24,", many] {
-            try expectAnswer(["synth", "--preset", "llava-stf-paper-7b", "-o", output, "--image-size", "1400", "--kernel", "100", "--no-mbtf", "--taps=" + value])
-        }
+        let large = ["synth", "--preset", "llava-stf-paper-7b", "--image-size", "1400", "--kernel", "100", "--no-mbtf", "-o"]
+        for value in [",", "1,,2", "-9223372036854775808,", "9223372036854775807,1", "24,"] { try expectAnswer(large + [output, "--taps=" + value]) }
+        try expectAnswer(large + [scratch["more than 2^63 elements"], "--taps=" + many])
     }
 
     @Test func otherOptions() throws {

@@ -430,6 +430,16 @@ static void on_terminal(void) {
     CHECK(r.code == 2 && r.out_size == 0 && strstr(r.err, "error: no prompt, '--prompt' gives one\n"), "exit %d '%s'", r.code, r.err);
     CHECK((strstr(r.err, "usage: ") != NULL) == (i == 0), "'%s'", r.err);
   }
+  // Controls in an answer are shown, but for the line's end and the tab; with --json they are JSON's.
+  char shown[512];
+  int held = open(ptsname(terminal), O_RDWR | O_NOCTTY);  // what is not read yet stays
+  setup.environment[0] = "FAKE_TOKENS=30 94 53 13 12 16 197 158 130 198 172 229 131 177 72 2";  // ESC [ 2 \n \t \r C1 DEL e-acute U+202E H
+  setup.output = ptsname(terminal);
+  CHECK(run(program, "--prompt", "x").code == 0, "%s", "");
+  ssize_t n = read(terminal, shown, sizeof shown - 1);
+  shown[n < 0 ? 0 : n] = 0;
+  CHECK(strstr(shown, "\\u{1b}[2\r\n\t\\r\\u{9b}\\u{7f}\xC3\xA9\xE2\x80\xAE" "E\r\n") == shown, "'%s'", shown);
+  close(held);
   close(terminal);
 }
 

@@ -51,6 +51,11 @@ import Testing
         #expect(nearestName(to: long, among: [long + "s"]) == nil)
     }
 
+    @Test func lines() {
+        let line = Diagnostic.error(String(repeating: "é", count: 3_000_000) + "end", at: .file("f")).rendered
+        #expect(line.utf8.count < 7000 && line.hasPrefix("error: é") && line.contains("é...é") && line.hasSuffix("end, at file 'f'"))
+    }
+
     @Test func systemErrors() {
         #expect(systemErrorText(28) == "no space left on device")
         #expect(systemErrorText(9999) == "error 9999")
