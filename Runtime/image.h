@@ -10,8 +10,9 @@
 #include "error.h"
 
 enum {
-  LMMC_IMAGE_MAX_PIXELS = 178956970,  // above it Pillow, too, speaks of a decompression bomb
-  LMMC_IMAGE_MAX_SIDE = 1 << 24,      // of an image to resize: Pillow keeps sides as float32, exact up to here
+  LMMC_IMAGE_MAX_PIXELS = 178956970,  // the usual limit: above it Pillow, too, speaks of a decompression bomb
+  LMMC_IMAGE_SCANS = 20,              // of a progressive JPEG at the limit; encoders write 10, of four inks 18
+  LMMC_IMAGE_MAX_SIDE = 1 << 24,      // Pillow keeps the sides of what it resizes as float32, exact up to here
   LMMC_PREPROCESS_MAX_SIZE = 1 << 14,
 };
 
@@ -21,11 +22,12 @@ typedef struct {
 } lmmc_image;
 
 // Reads a JPEG, PNG or WebP file, told apart by content, not by name. EXIF orientation and colour profiles are ignored,
-// alpha is dropped, the first frame of an animation is taken. On failure `*out` is empty, and the error names the file.
-bool lmmc_image_read(const char *path, lmmc_image *out, lmmc_error *e);
+// alpha is dropped, the first frame of an animation is taken. A file that declares more than `most` pixels is refused before any is decoded,
+// and a progressive JPEG that passes over more than LMMC_IMAGE_SCANS times as many. On failure `*out` is empty, and the error names the file.
+bool lmmc_image_read(const char *path, int64_t most, lmmc_image *out, lmmc_error *e);
 
 // The same for bytes in memory; `name` is what errors call them.
-bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, lmmc_image *out, lmmc_error *e);
+bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e);
 
 // Frees the pixels and empties the image; an empty image is fine.
 void lmmc_image_free(lmmc_image *image);

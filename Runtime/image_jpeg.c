@@ -8,7 +8,7 @@
 
 #include "image_internal.h"
 
-// Real progressive files have some ten scans; thousands in a small file are an attack on time.
+// Each scan passes over the whole picture, whatever it holds of it: thousands in a small file are an attack on time.
 enum { MAX_SCANS = 1000 };
 
 typedef struct {
@@ -18,6 +18,8 @@ typedef struct {
   struct jpeg_progress_mgr progress;
   jmp_buf escape;
   char message[JMSG_LENGTH_MAX];
+  int scans;      // at most
+  bool has_more;
   uint8_t *cmyk;  // one row, [width, 4]
 } decoder;
 
@@ -48,8 +50,8 @@ static void on_skip(j_decompress_ptr c, long count) {
 
 static void on_progress(j_common_ptr c) {
   decoder *d = c->client_data;
-  if (d->codec.input_scan_number <= MAX_SCANS) return;
-  snprintf(d->message, sizeof d->message, "it has more than %d scans", MAX_SCANS);
+  if (d->codec.input_scan_number <= d->scans) return;
+  d->has_more = true;
   longjmp(d->escape, 1);
 }
 
@@ -66,12 +68,19 @@ static void cmyk_row(const uint8_t *cmyk, int width, uint8_t *rgb) {
   }
 }
 
+// Scans that the limit of pixels allows. Blocks are whole, and a component may be given four times as wide and high as the others.
+static int most_scans(const decoder *d, int64_t most) {
+  const int64_t pixels = ((int64_t)d->codec.image_width + 31) / 32 * 32 * (((int64_t)d->codec.image_height + 31) / 32 * 32);
+  const int64_t scans = LMMC_IMAGE_SCANS * most / pixels;
+  return scans > MAX_SCANS ? MAX_SCANS : scans > 1 ? (int)scans : 1;
+}
+
 static bool fail_truncated(const char *name, size_t size, lmmc_error *e) {
   return lmmc_fail(e, 1, "'%s' is truncated: its JPEG data ends at byte %zu", name, size);
 }
 
 // Everything that may longjmp. No local is read after a jump, so none needs to be volatile.
-static bool decode(decoder *d, size_t size, const char *name, lmmc_image *out, lmmc_error *e) {
+static bool decode(decoder *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   j_decompress_ptr c = &d->codec;
   int status;
   do status = jpeg_read_header(c, FALSE);
@@ -85,7 +94,8 @@ static bool decode(decoder *d, size_t size, const char *name, lmmc_image *out, l
     default:
       return lmmc_fail(e, 1, "'%s' is a JPEG image of %d components: 1, 3 or 4 are supported", name, c->num_components);
   }
-  if (!lmmc_image_allocate(c->image_width, c->image_height, name, out, e)) return false;
+  if (!lmmc_image_allocate(c->image_width, c->image_height, name, most, out, e)) return false;
+  d->scans = most_scans(d, most);
   if (!jpeg_start_decompress(c)) return fail_truncated(name, size, e);
 
   size_t stride = (size_t)out->width * 3;
@@ -103,15 +113,20 @@ static bool decode(decoder *d, size_t size, const char *name, lmmc_image *out, l
   return true;
 }
 
-static bool decode_or_escape(decoder *d, size_t size, const char *name, lmmc_image *out, lmmc_error *e) {
-  if (setjmp(d->escape)) return lmmc_fail(e, 1, "'%s' is not a valid JPEG image: %s", name, d->message);
+static bool decode_or_escape(decoder *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+  if (setjmp(d->escape)) {
+    if (d->has_more)
+      return lmmc_fail(e, 1, "'%s' has more than %d scans of %u x %u pixels%s", name, d->scans, d->codec.image_width, d->codec.image_height,
+                       d->scans < MAX_SCANS ? ", over the limit of work that '--max-image-pixels' sets" : "");
+    return lmmc_fail(e, 1, "'%s' is not a valid JPEG image: %s", name, d->message);
+  }
   jpeg_create_decompress(&d->codec);
   d->codec.src = &d->source;
   d->codec.progress = &d->progress;
-  return decode(d, size, name, out, e);
+  return decode(d, size, name, most, out, e);
 }
 
-bool lmmc_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, lmmc_image *out, lmmc_error *e) {
+bool lmmc_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   decoder *d = calloc(1, sizeof *d);
   if (!d) return lmmc_fail(e, 1, "out of memory for '%s'", name);
   d->codec.err = jpeg_std_error(&d->errors);
@@ -126,7 +141,8 @@ bool lmmc_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, lmmc_
                                        .resync_to_restart = jpeg_resync_to_restart,
                                        .term_source = on_source};
   d->progress.progress_monitor = on_progress;
-  bool ok = decode_or_escape(d, size, name, out, e);
+  d->scans = MAX_SCANS;
+  bool ok = decode_or_escape(d, size, name, most, out, e);
   jpeg_destroy_decompress(&d->codec);
   free(d->cmyk);
   free(d);

@@ -13,6 +13,7 @@ typedef struct {
   const uint8_t *bytes;
   size_t size, at;
   const char *name;
+  int64_t most;
   lmmc_image *out;
   lmmc_error *e;
   png_structp png;
@@ -96,7 +97,7 @@ static bool decode(decoder *d) {
   png_read_info(png, d->info);
 
   uint32_t width = png_get_image_width(png, d->info), height = png_get_image_height(png, d->info);
-  if (!lmmc_image_allocate(width, height, d->name, d->out, d->e)) return false;
+  if (!lmmc_image_allocate(width, height, d->name, d->most, d->out, d->e)) return false;
   int colour = png_get_color_type(png, d->info), depth = png_get_bit_depth(png, d->info);
   bool indexed = colour == PNG_COLOR_TYPE_PALETTE, grey16 = colour == PNG_COLOR_TYPE_GRAY && depth == 16;
   uint8_t palette[256][3];
@@ -139,8 +140,8 @@ static bool decode_or_escape(decoder *d) {
   return decode(d);
 }
 
-bool lmmc_decode_png(const uint8_t *bytes, size_t size, const char *name, lmmc_image *out, lmmc_error *e) {
-  decoder d = {.bytes = bytes, .size = size, .name = name, .out = out, .e = e};
+bool lmmc_decode_png(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+  decoder d = {.bytes = bytes, .size = size, .name = name, .most = most, .out = out, .e = e};
   if (!check_chunks(&d)) return false;
   d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
   if (!d.png) return lmmc_fail(e, 1, "out of memory for '%s'", name);

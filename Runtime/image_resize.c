@@ -32,6 +32,7 @@ typedef struct {
 
 typedef struct {
   int outputs;
+  int low, high;     // outputs that read pixels of the image; those beside them see the canvas alone
   size_t stride;     // weights kept per output
   tap *taps;         // [outputs]
   int32_t *weights;  // [outputs, stride]
@@ -99,6 +100,8 @@ NO_CONTRACTION static bool axis_plan(const axis_shape *s, axis *a) {
       }
     }
     a->taps[i] = t;
+    if (t.count > 0) a->high = i + 1;
+    if (a->high == 0) a->low = i + 1;
   }
   free(w);
   return true;
@@ -109,9 +112,9 @@ static uint8_t clip8(int32_t sum) {
   return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-// One row of the image to one row of outputs, [outputs, 3].
+// One row of the image to the outputs of a row, [outputs, 3], that read some of it.
 static void filter_row(const axis *x, const uint8_t *row, const uint8_t background[3], uint8_t *out) {
-  for (int i = 0; i < x->outputs; i++) {
+  for (int i = x->low; i < x->high; i++) {
     const tap *t = &x->taps[i];
     const uint8_t *p = row + 3 * (size_t)t->first;
     const int32_t *w = x->weights + (size_t)i * x->stride;
@@ -148,12 +151,14 @@ typedef struct {
 
 // Output rows [from, to), with `sums` [to - from, width * 3] and `row` [width * 3] as scratch.
 static void resize_band(const job *j, int from, int to, int32_t *sums, uint8_t *row) {
-  size_t n = (size_t)j->x.outputs * 3;
+  // Beside these values of a row all are as in a row without an image.
+  size_t n = (size_t)j->x.outputs * 3, left = (size_t)j->x.low * 3, right = (size_t)j->x.high * 3;
   int begin = INT_MAX, end = 0;
   for (int i = from; i < to; i++) {
     const tap *t = &j->y.taps[i];
-    int32_t *sum = sums + (size_t)(i - from) * n;
-    for (size_t k = 0; k < n; k++) sum[k] = HALF + j->empty_row[k] * t->outside;
+    int32_t *sum = sums + (size_t)(i - from) * n, all = t->outside;
+    for (int k = 0; k < t->count; k++) all += j->y.weights[(size_t)i * j->y.stride + (size_t)k];
+    for (size_t k = 0; k < n; k++) sum[k] = HALF + j->empty_row[k] * (k < left || k >= right ? all : t->outside);
     if (t->count > 0 && t->first < begin) begin = t->first;
     if (t->first + t->count > end) end = t->first + t->count;
   }
@@ -164,7 +169,7 @@ static void resize_band(const job *j, int from, int to, int32_t *sums, uint8_t *
     for (int i = low; i < to && j->y.taps[i].first <= y; i++) {
       int32_t weight = j->y.weights[(size_t)i * j->y.stride + (size_t)(y - j->y.taps[i].first)];
       int32_t *sum = sums + (size_t)(i - from) * n;
-      for (size_t k = 0; k < n; k++) sum[k] += weight * row[k];
+      for (size_t k = left; k < right; k++) sum[k] += weight * row[k];
     }
   }
   for (int i = from; i < to; i++)

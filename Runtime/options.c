@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "image.h"
 #include "printable.h"
 
 typedef enum { FLAG, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
@@ -25,6 +26,8 @@ typedef struct {
 static const option table[] = {
     {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0,
      "a file name"},
+    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970), before it is decoded", WHOLE, FIELD(max_image_pixels), 1, INT32_MAX,
+     "a whole number from 1 to 2147483647"},
     {"--prompt", "TEXT", "your words, wrapped in the model's conversation template; images without an\n"
      "<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, "a text"},
     {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT,
@@ -180,7 +183,7 @@ static void complete(lmmc_options *o) {
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){.top_p = 1, .window = 512};
+  *o = (lmmc_options){.top_p = 1, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
   o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
   if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
   for (int i = 1; i < argc; i++) {

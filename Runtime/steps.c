@@ -39,7 +39,7 @@ bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, ui
   if (count > 0 && options->image_count == 0) paint(pictures, model->preprocess.size);
   for (int i = 0; i < options->image_count; i++) {
     lmmc_image image;
-    if (!lmmc_image_read(options->images[i], &image, e)) return false;
+    if (!lmmc_image_read(options->images[i], options->max_image_pixels, &image, e)) return false;
     bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures + lmmc_picture_bytes(model) * (size_t)i, e);
     lmmc_image_free(&image);
     if (!done) return false;

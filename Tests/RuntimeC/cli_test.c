@@ -64,7 +64,7 @@ static expected simulate(const char *text, bool raw, int image_count, int max_to
     lmmc_image image;
     uint8_t picture[FAKE_SIZE * FAKE_SIZE * 3];
     lmmc_preprocess pad = {.mode = LMMC_RESIZE_PAD, .size = FAKE_SIZE, .background = {122, 116, 104}};
-    CHECK(lmmc_image_read(images[i], &image, &e) && lmmc_preprocess_image(&image, &pad, picture, &e), "%s", e.message);
+    CHECK(lmmc_image_read(images[i], LMMC_IMAGE_MAX_PIXELS, &image, &e) && lmmc_preprocess_image(&image, &pad, picture, &e), "%s", e.message);
     lmmc_image_free(&image);
     for (int r = 0; r < FAKE_VISION_TOKENS; r++)
       for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k);
@@ -273,7 +273,7 @@ static void dumps(void) {
     lmmc_image image;
     uint8_t picture[FAKE_SIZE * FAKE_SIZE * 3];
     lmmc_preprocess pad = {.mode = LMMC_RESIZE_PAD, .size = FAKE_SIZE, .background = {122, 116, 104}};
-    if (!lmmc_image_read(images[i], &image, NULL) || !lmmc_preprocess_image(&image, &pad, picture, NULL)) abort();
+    if (!lmmc_image_read(images[i], LMMC_IMAGE_MAX_PIXELS, &image, NULL) || !lmmc_preprocess_image(&image, &pad, picture, NULL)) abort();
     lmmc_image_free(&image);
     for (int c = 0; c < 3; c++)
       for (int k = 0; k < FAKE_SIZE * FAKE_SIZE; k++)
@@ -514,6 +514,7 @@ static void wrong_lines(void) {
       {{"--promt=secret"}, 2, "unknown option '--promt', did you mean '--prompt'?"},
       WANTS("--max-tokens", "0", TOKENS), WANTS("--max-tokens", "-1", TOKENS), WANTS("--max-tokens", "", TOKENS), WANTS("--max-tokens", "1.5", TOKENS), WANTS("--max-tokens", "2147483648", TOKENS),
       WANTS("--max-tokens", "99999999999999999999999", TOKENS), WANTS("--max-tokens", " 5", TOKENS), WANTS("--max-tokens", "5x", TOKENS), WANTS("--max-tokens", "0x10", TOKENS),
+      WANTS("--max-image-pixels", "0", TOKENS), WANTS("--max-image-pixels", "2147483648", TOKENS),
       WANTS("--threads", "0", THREADS), WANTS("--threads", "1025", THREADS), WANTS("--threads", "two", THREADS),
       WANTS("--temperature", "-0.1", DEGREES), WANTS("--temperature", "nan", DEGREES), WANTS("--temperature", "101", DEGREES), WANTS("--temperature", "inf", DEGREES), WANTS("--temperature", "0x1", DEGREES), WANTS("--temperature", "1e", DEGREES),
       WANTS("--top-p", "0", SHARE), WANTS("--top-p", "1.01", SHARE), WANTS("--top-p", "-1", SHARE), WANTS("--top-p", "", SHARE),
@@ -555,6 +556,8 @@ static void wrong_lines(void) {
   CHECK(r.code == 1 && strstr(r.err, "tokens long, 0 of them vision tokens, and the context of this program is 96\n") && r.out_size == 0, "'%s'", r.err);
   r = run(program, "--prompt", "a", "--image", "1", "--image", "2", "--image", "3", "--image", "4");
   CHECK_ERROR(r, 1, "error: 4 images are too many, this program was compiled for at most 3\n");
+  r = run(program, "--prompt", "a", "--image", images[0], "--max-image-pixels", "20");
+  CHECK(r.code == 1 && strstr(r.err, " pixels, over the limit of 20 that '--max-image-pixels' sets\n") && r.out_size == 0, "'%s'", r.err);
   CHECK_ERROR(run(decoder, "--prompt", "a", "--image", "1"), 2, "error: this program has no vision tower, '--image' must be left out\n");
   r = run(decoder, "--prompt", "a <image>", "--max-tokens", "3", "--json");
   CHECK(json_get(parse_answer(r), "visual_tokens")->number == 0, "'%s'", r.out);
@@ -565,7 +568,7 @@ static void facts(void) {
   CHECK(r.code == 0 && strcmp(r.out, "lmmc 1.2.3\n") == 0, "'%s'", r.out);
   r = run(program, "--prompt", "x", "--help", "--nonsense");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out && !r.err[0], "'%s'", r.err);
-  static const char *const names[] = {"--image FILE", "--prompt TEXT", "--raw-prompt TEXT", "--max-tokens N", "--temperature T", "--top-k K", "--top-p P", "--seed N", "--threads N", "--decode-threads N", "--json", "--dump DIR", "--tokenize TEXT", "--perplexity FILE", "--window N", "--info", "--help", "--version"};
+  static const char *const names[] = {"--image FILE", "--max-image-pixels N", "--prompt TEXT", "--raw-prompt TEXT", "--max-tokens N", "--temperature T", "--top-k K", "--top-p P", "--seed N", "--threads N", "--decode-threads N", "--json", "--dump DIR", "--tokenize TEXT", "--perplexity FILE", "--window N", "--info", "--help", "--version"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(strstr(r.out, names[i]), "no '%s' in the help", names[i]);
   r = run(program, "-h");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out, "'%s'", r.err);

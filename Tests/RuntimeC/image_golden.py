@@ -289,7 +289,7 @@ def refused_files():
     webp[20:24] = b"\0\0\0\0"
     raw = zlib.compress(bytes(500))
     return {
-        "text.png": (b"not an image, whatever its name says\n", "is not a JPEG, PNG or WebP image"),
+        "text.png": (b"not an image, whatever its name says\n", "is text, not a JPEG, PNG or WebP image"),
         "empty.jpg": (b"", "is empty, not a JPEG, PNG or WebP image"),
         "short.png": (SIGNATURE[:7], "is not a JPEG, PNG or WebP image"),
         "header-checksum.png": (bytes(flipped), "is not a valid PNG image: wrong checksum of chunk 'IHDR' at byte 8"),
@@ -306,10 +306,10 @@ def refused_files():
         "text-cut.png": (png(19, 13, 8, 2, after=chunk(b"tEXt", b"Title\0behind the pixels"))[:-len(END) - 8],
                          "is truncated: its PNG data ends at byte %d"),
         "bomb.png": (SIGNATURE + header(50000, 40000, 8, 2) + chunk(b"IDAT", raw) + END,
-                     "declares 50000 x 40000 = 2000000000 pixels, over the limit of 178956970"),
+                     "declares 50000 x 40000 = 2000000000 pixels, over the limit of 178956970 that '--max-image-pixels' sets"),
         "huge.png": (SIGNATURE + header(0x7FFFFFFF, 0x7FFFFFFF, 8, 2) + chunk(b"IDAT", raw) + END,
-                     "declares 2147483647 x 2147483647 = 4611686014132420609 pixels, over the limit of 178956970"),
-        "bomb.jpg": (bytes(huge), "declares 65000 x 65000 = 4225000000 pixels, over the limit of 178956970"),
+                     "declares 2147483647 x 2147483647 = 4611686014132420609 pixels, over the limit of 178956970 that '--max-image-pixels' sets"),
+        "bomb.jpg": (bytes(huge), "declares 65000 x 65000 = 4225000000 pixels, over the limit of 178956970 that '--max-image-pixels' sets"),
         "twelve-bits.jpg": (bytes(deep), "is not a valid JPEG image: *"),
         "two.jpg": (two, "is a JPEG image of 2 components: 1, 3 or 4 are supported"),
         "marker-behind.jpg": (bytes(jpeg[:-2]) + b"\xff\x93\0\2\xff\xd9", "is not a valid JPEG image: *"),
@@ -317,7 +317,7 @@ def refused_files():
         "pixels.webp": (bytes(webp), "is not a valid WebP image: its chunks are damaged"),
         "bomb.webp": (riff(canvas(16384, 16384, 2), riff_chunk(b"ANIM", bytes(6)),
                            riff_chunk(b"ANMF", u24(0) + u24(0) + u24(36) + u24(28) + u24(100) + b"\2" + saved(picture(37, 29), "WEBP", lossless=True)[12:])),
-                      "declares 16384 x 16384 = 268435456 pixels, over the limit of 178956970"),
+                      "declares 16384 x 16384 = 268435456 pixels, over the limit of 178956970 that '--max-image-pixels' sets"),
         "no-frame.webp": (riff(canvas(10, 10)), "is not a valid WebP image: its chunks are damaged"),
     }
 

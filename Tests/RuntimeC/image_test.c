@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "check.h"
 
@@ -66,7 +67,7 @@ static bool in_ranges(const char *ranges, size_t n) {
 static bool decode_copy(const uint8_t *bytes, size_t size, lmmc_image *image, lmmc_error *e) {
   uint8_t *copy = malloc(size ? size : 1);
   memcpy(copy, bytes, size);
-  bool ok = lmmc_image_decode(copy, size, "some name", image, e);
+  bool ok = lmmc_image_decode(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, image, e);
   free(copy);
   return ok;
 }
@@ -79,7 +80,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
   uint8_t *bytes = load(file, &size, path);
   lmmc_image image;
   lmmc_error e = {0};
-  bool ok = lmmc_image_read(path, &image, &e);
+  bool ok = lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e);
   CHECK(ok, "%s", e.message);
   CHECK(ok && image.width == width && image.height == height, "%s is %d x %d", file, image.width, image.height);
   CHECK(ok && hash_image(&image) == hash, "%s", file);
@@ -101,7 +102,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
       uint32_t at = next_random(&state) % (uint32_t)size;
       copy[at] = next_random(&state) & 1 ? (uint8_t)next_random(&state) : copy[at] ^ (uint8_t)(1 << next_random(&state) % 8);
     }
-    ok = lmmc_image_decode(copy, size, "some name", &image, &e);
+    ok = lmmc_image_decode(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, &image, &e);
     CHECK(ok ? image.rgb && image.width > 0 && image.height > 0 : good_error(&e, &image, "some name"), "%s damaged: %s", file,
           e.message);
     lmmc_image_free(&image);
@@ -116,37 +117,135 @@ static void test_refuse(const char *file, const char *expected) {
   uint8_t *bytes = load(file, &size, path);
   lmmc_image image;
   lmmc_error e = {0};
-  bool ok = lmmc_image_decode(bytes, size, file, &image, &e);
+  bool ok = lmmc_image_decode(bytes, size, file, LMMC_IMAGE_MAX_PIXELS, &image, &e);
   CHECK(!ok && good_error(&e, &image, file), "%s: %s", file, ok ? "accepted" : e.message);
   bool open_end = n > 0 && expected[n - 1] == '*';
   CHECK(open_end ? !strncmp(e.message, expected, n - 1) && strlen(e.message) > n : !strcmp(e.message, expected), "%s", e.message);
-  CHECK(!lmmc_image_read(path, &image, NULL) && !image.rgb, "%s", file);
+  CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, NULL) && !image.rgb, "%s", file);
   lmmc_image_free(&image);
   free(bytes);
 }
 
-// A small file may not ask for endless work: its last scan, again and again.
+// A small file may not ask for endless work: its last scan, again and again. A thousand are too many for any picture, fewer for a large one.
 static void test_scans(void) {
-  char path[4400];
+  char path[4400], expected[256];
   size_t size, scan = 0;
   uint8_t *bytes = load("grey-progressive.jpg", &size, path);
   for (size_t i = 0; i + 1 < size; i++)
     if (bytes[i] == 0xFF && bytes[i + 1] == 0xDA) scan = i;
   size_t length = size - 2 - scan;
-  for (int copies = 900; copies <= 1100; copies += 200) {
+  lmmc_image image;
+  lmmc_error e = {0};
+  CHECK(lmmc_image_decode(bytes, size, "scans", LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
+  const int width = image.width, height = image.height;
+  lmmc_image_free(&image);
+  const int64_t blocks = (int64_t)((width + 31) / 32 * 32) * ((height + 31) / 32 * 32);
+  const struct { int copies; int64_t most; const char *why; } cases[] = {
+      {900, LMMC_IMAGE_MAX_PIXELS, NULL},
+      {1100, LMMC_IMAGE_MAX_PIXELS, "1000 scans of %d x %d pixels"},
+      {40, blocks * 50 / LMMC_IMAGE_SCANS, NULL},
+      {60, blocks * 50 / LMMC_IMAGE_SCANS, "50 scans of %d x %d pixels, over the limit of work that '--max-image-pixels' sets"},
+      {5, blocks, NULL},
+      {30, blocks, "20 scans of %d x %d pixels, over the limit of work that '--max-image-pixels' sets"},
+  };
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    const int copies = cases[c].copies;
     uint8_t *longer = malloc(size + (size_t)copies * length);
     memcpy(longer, bytes, size - 2);
     for (int i = 0; i < copies; i++) memcpy(longer + size - 2 + (size_t)i * length, bytes + scan, length);
     memcpy(longer + size - 2 + (size_t)copies * length, bytes + size - 2, 2);
-    lmmc_image image;
-    lmmc_error e = {0};
-    bool ok = lmmc_image_decode(longer, size + (size_t)copies * length, "scans", &image, &e);
-    CHECK(ok == (copies == 900), "%d copies: %s", copies, e.message);
-    CHECK(ok || !strcmp(e.message, "'scans' is not a valid JPEG image: it has more than 1000 scans"), "%s", e.message);
+    bool ok = lmmc_image_decode(longer, size + (size_t)copies * length, "scans", cases[c].most, &image, &e);
+    CHECK(ok == !cases[c].why, "%d copies: %s", copies, e.message);
+    int n = snprintf(expected, sizeof expected, "'scans' has more than ");
+    if (cases[c].why) snprintf(expected + n, sizeof expected - (size_t)n, cases[c].why, width, height);
+    CHECK(ok || !strcmp(e.message, expected), "%s", e.message);
     lmmc_image_free(&image);
     free(longer);
   }
   free(bytes);
+}
+
+// The limit of pixels holds before anything is decoded, in each format.
+static void test_limit(void) {
+  static const char *const files[] = {"rgb-420.jpg", "progressive.jpg", "rgb8.png", "lossy.webp"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char path[4400], expected[256];
+    size_t size;
+    uint8_t *bytes = load(files[i], &size, path);
+    lmmc_image image;
+    lmmc_error e = {0};
+    CHECK(lmmc_image_decode(bytes, size, files[i], LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
+    const int width = image.width, height = image.height;
+    lmmc_image_free(&image);
+    CHECK(lmmc_image_decode(bytes, size, files[i], width * height, &image, &e), "%s", e.message);
+    lmmc_image_free(&image);
+    CHECK(!lmmc_image_decode(bytes, size, files[i], width * height - 1, &image, &e) && !image.rgb, "%s was read", files[i]);
+    snprintf(expected, sizeof expected, "'%s' declares %d x %d = %d pixels, over the limit of %d that '--max-image-pixels' sets", files[i], width, height,
+             width * height, width * height - 1);
+    CHECK(!strcmp(e.message, expected), "%s", e.message);
+    free(bytes);
+  }
+  // A row costs time however short it is: sides have a limit of their own, before the work.
+  uint8_t png[] = {"\x89PNG\r\n\x1A\n\0\0\0\15IHDR\0\0\0\1\1\0\0\1\10\0\0\0\0SUMS\0\0\0\0IDATSUMS"};
+  for (int at = 12; at <= 37; at += 25) {
+    const uint32_t sum = (uint32_t)crc32(0, png + at, at == 12 ? 17 : 4);
+    for (int i = 0; i < 4; i++) png[at + (at == 12 ? 17 : 4) + i] = (uint8_t)(sum >> (24 - 8 * i));
+  }
+  lmmc_image image;
+  lmmc_error e = {0};
+  CHECK(!lmmc_image_decode(png, sizeof png - 1, "tall", LMMC_IMAGE_MAX_PIXELS, &image, &e) &&
+            !strcmp(e.message, "'tall' declares 1 x 16777217 pixels, over the limit of 16777216 for a side"), "%s", e.message);
+}
+
+// A picture that is one pixel wide takes time by its pixels, not by the canvas: once this took minutes, and the alarm would end it.
+static void test_narrow(void) {
+  const int side = LMMC_IMAGE_MAX_SIDE, size = 336;
+  lmmc_image image = {1, side, calloc((size_t)side, 3)};
+  uint8_t *out = malloc((size_t)size * (size_t)size * 3);
+  const lmmc_preprocess p = {LMMC_RESIZE_PAD, 0, size, {200, 100, 50}};
+  lmmc_error e = {0};
+  alarm(100);
+  CHECK(lmmc_preprocess_image(&image, &p, out, &e), "%s", e.message);
+  alarm(0);
+  // The black line is too thin to be seen, so that the background is everywhere.
+  int differing = 0;
+  for (int i = 0; i < size * size * 3; i++) differing += out[i] != p.background[i % 3];
+  CHECK(differing == 0, "%d values", differing);
+  lmmc_image_free(&image);
+  free(out);
+}
+
+// What a file is that people give in an image's place.
+static void test_other_kinds(void) {
+  static const struct { const char *bytes, *kind; size_t size; } cases[] = {
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n", "a Git LFS pointer ('git lfs pull' brings the file), ", 0},
+      {"\xEF\xBB\xBF\r\n <!DOCTYPE HTML><title>404</title>", "an HTML page, ", 0},
+      {"<html lang=en>", "an HTML page, ", 0},
+      {"<?xml version='1.0'?>\n<svg width='1'/>", "an SVG image, ", 0},
+      {"data:image/png;base64,iVBORw0KGgo=", "a data URL, ", 0},
+      {"{\"error\": \"not found\"}", "text, ", 0},
+      {"caf\xC3\xA9\n", "text, ", 0},
+      {"GIF89a\1\0\1\0", "a GIF image, ", 10},
+      {"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\1\0\0\0\1\0\0\0", "a BMP image, ", 26},
+      {"II*\0\10\0\0\0", "a TIFF image, ", 8},
+      {"\0\0\0\x18" "ftypheic\0\0\0\0", "a HEIC image, ", 16},
+      {"\0\0\0\x18" "ftypavif\0\0\0\0", "an AVIF image, ", 16},
+      {"%PDF-1.7\n\1", "a PDF file, ", 0},
+      {"\1\2\3\4", "", 4},
+      {"text and\0", "", 9},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_image image;
+    lmmc_error e = {0};
+    char expected[256];
+    const size_t size = cases[i].size ? cases[i].size : strlen(cases[i].bytes);
+    uint8_t *copy = malloc(size);
+    memcpy(copy, cases[i].bytes, size);
+    CHECK(!lmmc_image_decode(copy, size, "name", LMMC_IMAGE_MAX_PIXELS, &image, &e), "case %zu", i);
+    snprintf(expected, sizeof expected, "'name' is %snot a JPEG, PNG or WebP image", cases[i].kind);
+    CHECK(!strcmp(e.message, expected), "%s", e.message);
+    free(copy);
+  }
 }
 
 static void test_resize(int seed, int width, int height, int out_width, int out_height, uint64_t hash) {
@@ -224,7 +323,7 @@ static void test_golden(void) {
 static void expect_read_error(const char *path, const char *expected) {
   lmmc_image image;
   lmmc_error e = {0};
-  CHECK(!lmmc_image_read(path, &image, &e), "%s was read", path);
+  CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s was read", path);
   CHECK(e.code == 1 && !image.rgb && !strcmp(e.message, expected), "%s", e.message);
 }
 
@@ -243,11 +342,11 @@ static void test_paths(void) {
     char path[600] = "/no";
     if (shift) strcat(path, "t");
     for (int i = 0; i < 200; i++) strcat(path, "\xC3\xA9");
-    CHECK(!lmmc_image_read(path, &image, &e), "read");
+    CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e), "read");
     CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9': file name too long"), "%s",
           e.message);
     strcat(path, ".");
-    CHECK(!lmmc_image_read(path, &image, &e), "read");
+    CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e), "read");
     CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9.': file name too long"), "%s",
           e.message);
   }
@@ -263,7 +362,7 @@ static void test_paths(void) {
   close(ends[1]);
   snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
   CHECK(written == (ssize_t)(size + 19 * 1024), "wrote %zd", written);
-  CHECK(lmmc_image_read(name, &image, &e) && image.width == 37, "%s", e.message);
+  CHECK(lmmc_image_read(name, LMMC_IMAGE_MAX_PIXELS, &image, &e) && image.width == 37, "%s", e.message);
   lmmc_image_free(&image);
   lmmc_image_free(&image);  // an empty image may be freed
   close(ends[0]);
@@ -336,6 +435,9 @@ int main(int argc, char **argv) {
   test_paths();
   test_golden();
   test_scans();
+  test_limit();
+  test_narrow();
+  test_other_kinds();
   test_limits();
   dup2(console, 2);
   struct stat info;

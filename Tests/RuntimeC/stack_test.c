@@ -139,7 +139,7 @@ static void *picture(void *argument) {
   lmmc_error e = {0};
   omp_set_num_threads(1);
   const lmmc_preprocess p = {.mode = LMMC_RESIZE_PAD, .size = 336};
-  const bool done = lmmc_image_read(argument, &image, &e) && lmmc_preprocess_image(&image, &p, pixels, &e);
+  const bool done = lmmc_image_read(argument, LMMC_IMAGE_MAX_PIXELS, &image, &e) && lmmc_preprocess_image(&image, &p, pixels, &e);
   CHECK(done, "%s", e.message);
   lmmc_image_free(&image);
   return NULL;
