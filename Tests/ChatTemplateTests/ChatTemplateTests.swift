@@ -174,7 +174,7 @@ extension PromptTemplate {
         let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
         let shared = loop("{% set ns.x = [ns.x, ns.x] %}", over: "range(60)")
         let table: [(String, String)] = [
-            (loop("{% set ns.x = [ns.x] %}", over: "range(300)"), depth), (loop("{% set ns.x = {'a': ns.x} %}", over: "range(300)"), depth), 
+            (loop("{% set ns.x = [ns.x] %}", over: "range(300)"), depth), (loop("{% set ns.x = {'a': ns.x} %}", over: "range(300)"), depth),
             (loop("{% set n = namespace(x=[ns.x]) %}{% set ns.x = n.x %}", over: "range(300)"), depth), (loop("{% set ns.x = [ns.x] | list %}", over: "range(300)"), depth),
             // A chain of namespaces is as deep, and freed one by one.
             ("{% set first = namespace() %}{% set ns = namespace(last=first) %}{% for i in range(60000) %}{% set new = namespace() %}{% set last = ns.last %}"
