@@ -25,6 +25,8 @@ static struct {
   char *line;
 } mappings[MAPPINGS];
 
+static atomic_bool begun;
+
 static int add_path(char kind, const char *path) {
   size_t length = strlen(path) + 1;
   char *copy = malloc(length + 1);
@@ -71,6 +73,7 @@ void lmmc_endings_drop_path(int place) {
 }
 
 void lmmc_endings_drop_group(pid_t group) {
+  while (atomic_load(&begun)) pause();
   for (int i = 0; i < GROUPS; i++) {
     int same = group;
     if (atomic_compare_exchange_strong(&groups[i], &same, 0)) return;
@@ -140,9 +143,8 @@ static struct sigaction before[COUNT];
 
 static void ending(int number, siginfo_t *info, void *context) {
   (void)context;
-  static atomic_flag begun = ATOMIC_FLAG_INIT;
-  // Another thread is ending the process.
-  while (atomic_flag_test_and_set(&begun)) pause();
+  // Another thread may be ending the process.
+  while (atomic_exchange(&begun, true)) pause();
   clean();
   // Faults of an address have positive codes; those that were sent have none.
   const uintptr_t address = number == SIGBUS && info->si_code > 0 ? (uintptr_t)info->si_addr : 0;

@@ -19,6 +19,7 @@ int lmmc_endings_add_group(pid_t group);
 int lmmc_endings_add_mapping(const void *base, size_t bytes, const char *line);
 // Nothing happens for -1.
 void lmmc_endings_drop_path(int place);
+// Does not return while the process ends: the group has ended by that, which is no failure to tell.
 void lmmc_endings_drop_group(pid_t group);
 void lmmc_endings_drop_mapping(int place);
 
