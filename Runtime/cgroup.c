@@ -67,11 +67,12 @@ static double room(const char *root, const char *mount, const char *group, const
   char most[64], used[64], stat[16384], *end;
   if (!read_group(root, mount, group, limit, most, sizeof most) || !read_group(root, mount, group, usage, used, sizeof used)) return -1;
   double bytes = strtod(most, &end);
-  if (end == most || bytes > 0x1p60) return -1;  // "max", and version 1's 2^63 rounded down to pages
+  if (end == most || !(bytes >= 0 && bytes <= 0x1p60)) return -1;  // "max", and version 1's 2^63 rounded down to pages
   double files = 0;
   if (read_group(root, mount, group, "memory.stat", stat, sizeof stat)) files = line_of(stat, active) + line_of(stat, inactive);
   double held = strtod(used, NULL) - files;
-  return bytes > held ? bytes - (held > 0 ? held : 0) : 0;
+  if (!(held > 0)) held = 0;
+  return bytes > held ? bytes - held : 0;
 }
 
 static double room_v2(const char *root, const char *group) {

@@ -109,14 +109,21 @@ static bool print_ids(const char *text, lmmc_error *e) {
   return done;
 }
 
+// Bytes that a prompt on standard input may have: far more than tokens are long on average, so that what fits the context is read, and an
+// endless input ends.
+enum { PROMPT_BYTES = 1 << 20, POSITION_BYTES = 64 };
+
 // All of standard input, without the newline that ends its last line.
-static bool read_prompt(lmmc_text *t, lmmc_error *e) {
+static bool read_prompt(lmmc_text *t, int32_t context, lmmc_error *e) {
+  const size_t most = PROMPT_BYTES + POSITION_BYTES * (size_t)context;
   char buffer[65536];
   for (;;) {
     ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", lmmc_reason(errno));
     if (n == 0) break;
+    if (t->count + (size_t)n > most)
+      return lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens", most, context);
     if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
   }
   if (t->count > 0 && t->bytes[t->count - 1] == '\n') t->count--;
@@ -160,7 +167,7 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   if (!shorten(&model, o, e)) return false;
   if ((o->bench || o->dump_tensors) && !text) text = lmmc_question;
   int images = lmmc_image_count(&model, o);
-  bool done = text || read_prompt(&typed, e);
+  bool done = text || read_prompt(&typed, model.context, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
     done = open_tokenizer(&tokenizer, &memory, e) &&
@@ -247,6 +254,7 @@ int main(int argc, char **argv) {
   for (int fd = 0; fd <= STDERR_FILENO; fd++)
     if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that grows past a limit is an error of the write
   sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);
   return lmmc_on_stack(work, argc, argv);
 }

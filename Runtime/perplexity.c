@@ -6,21 +6,27 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "levels.h"
 #include "output.h"
 #include "threads.h"
 
+enum { MOST_BYTES = 1 << 28 };  // of a text; its tokens take twenty times as much
+
 static bool read_file(const char *path, lmmc_text *text, lmmc_error *e) {
   char buffer[65536];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? -1 : 0;
+  struct stat s;
   bool done = fd >= 0;
+  if (done && fstat(fd, &s) == 0 && s.st_size > MOST_BYTES) done = lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
   while (done && (n = read(fd, buffer, sizeof buffer)) != 0) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) break;
-    done = lmmc_text_append(text, buffer, (size_t)n, e);
+    done = text->count + (size_t)n <= MOST_BYTES ? lmmc_text_append(text, buffer, (size_t)n, e)
+                                                 : lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
   }
   if (n < 0) done = lmmc_fail(e, 1, "text '%s' cannot be read: %s", path, lmmc_reason(errno));
   if (fd >= 0) close(fd);

@@ -94,7 +94,11 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
     cpu->features &= v->needs | below;
     return 0;
   }
-  snprintf(message, 256, "LMMC_ISA is '%.20s'; expected %s, or one of them behind '-' to do without", level, names);
+  char shown[21];
+  snprintf(shown, sizeof shown, "%s", level);
+  for (char *c = shown; *c; c++)
+    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F) *c = '?';  // beyond ASCII too: it may be cut inside a character
+  snprintf(message, 256, "LMMC_ISA is '%s'; expected %s, or one of them behind '-' to do without", shown, names);
   return 2;
 }
 

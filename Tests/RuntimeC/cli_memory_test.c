@@ -57,6 +57,13 @@ static void available(void) {
   put(group, "4:memory:/x\n"), put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "70000\n"), put("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "60000\n");
   put("/sys/fs/cgroup/memory/x/memory.stat", "cache 1\nactive_file 9\ntotal_inactive_file 10000\ntotal_active_file 20000\n");
   AVAILABLE(40000, "control group");
+  static const char *const garbage[] = {"nan\n", "-5\n", "", "\xFF\n", "1e999\n"};
+  for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+    put(group, "0::/a\n"), put("/sys/fs/cgroup/a/memory.max", garbage[i]), put("/sys/fs/cgroup/a/memory.current", "5\n");
+    AVAILABLE(-1, "of memory");
+    put(group, "0::/a\n"), put("/sys/fs/cgroup/a/memory.max", "500\n"), put("/sys/fs/cgroup/a/memory.current", garbage[i]);
+    AVAILABLE(i == 4 ? 0 : 500, "control group");
+  }
 }
 
 static void checks(void) {

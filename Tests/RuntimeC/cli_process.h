@@ -41,10 +41,8 @@ static void child_setup(int in, int out, int err) {
   // What is started in the background inherits that some are ignored.
   static const int signals[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
   for (int i = 0; i < 4; i++) signal(signals[i], SIG_DFL);
-  if (setup.file_limit) {
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &(struct rlimit){setup.file_limit, setup.file_limit});
-  }
+  signal(SIGXFSZ, SIG_DFL);
+  if (setup.file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){setup.file_limit, setup.file_limit});
 }
 
 // What a run gave is kept until the end; the programs that are run do look for leaks.

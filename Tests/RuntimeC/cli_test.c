@@ -406,6 +406,11 @@ static void standard_streams(void) {
     CHECK(r.code == 0 && strcmp(r.out, wanted) == 0, "exit %d '%s' '%s', wanted '%s'", r.code, r.out, r.err, wanted);
   }
   CHECK_ERROR(run(program), 2, "error: no prompt, '--prompt' is not given and standard input is empty\n");
+  // a prompt without end
+  static char endless[2 << 20];
+  memset(endless, 'a', sizeof endless);
+  setup.input = endless, setup.input_size = sizeof endless;
+  CHECK_ERROR(run(program), 1, "error: the prompt on standard input is longer than 1054720 bytes, and the context of this program is 96 tokens\n");
   setup.input = "\n";
   CHECK_ERROR(run(program, "--json"), 2, "error: no prompt, '--prompt' is not given and standard input is empty\n");
 }
@@ -550,6 +555,13 @@ static void wrong_lines(void) {
     CHECK(r.code == cases[i].code && one_line && r.out_size == 0 && (!cases[i].message || strcmp(r.err, wanted) == 0),
           "'%s': exit %d '%s'\n  wanted %d '%s'", cases[i].arguments[0], r.code, r.err, cases[i].code, wanted);
   }
+  const char *long_text = in_folder("long");
+  char expected_error[8300];
+  fclose(fopen(long_text, "w"));
+  CHECK(truncate(long_text, (1 << 28) + 1) == 0, "a file that is long");
+  snprintf(expected_error, sizeof expected_error, "error: text '%s' is longer than 268435456 bytes\n", long_text);
+  CHECK_ERROR(run(program, "--perplexity", long_text, "--window", "8"), 1, expected_error);
+  unlink(long_text);
   char text[2048] = "";
   for (int i = 0; i < 100; i++) strcat(text, "word \xE6\x97\xA5 ");
   result r = run(program, "--raw-prompt", text);

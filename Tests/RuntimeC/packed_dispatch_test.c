@@ -120,6 +120,9 @@ static void test_forced(void) {
   const int found = run_again("avx3", text, sizeof text);
   CHECK(found == 2 && strncmp(text, "error: LMMC_ISA is 'avx3'; expected plain", 41) == 0 && strchr(text, '\n') == text + strlen(text) - 1,
         "LMMC_ISA 'avx3': exit code %d, '%s'", found, text);
+  // What a terminal would obey is not repeated.
+  const int control = run_again("\33[31m\xC2\x9B", text, sizeof text);
+  CHECK(control == 2 && strncmp(text, "error: LMMC_ISA is '?[31m\?\?'; expected", 37) == 0, "exit code %d, '%s'", control, text);
 }
 
 int main(int argc, char **argv) {
