@@ -31,7 +31,8 @@ public enum Interrupts {
         for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         var thread = pthread_t()
-        pthread_create(&thread, nil, { _ in Interrupts.watch() }, nil)
+        // Without the thread that waits for them, the signals must end this process as they always do.
+        if pthread_create(&thread, nil, { _ in Interrupts.watch() }, nil) != 0 { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
     private static func watch() -> UnsafeMutableRawPointer? {

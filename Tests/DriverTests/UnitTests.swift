@@ -56,6 +56,17 @@ import Testing
         #expect(done.mutex.withLock { $0 } < 900)
     }
 
+    /// Where no thread can be had (no address space holds such a stack) the work is done all the same.
+    @Test func workWithoutThreads() {
+        let calls = SharedState([Bool]())
+        onThreads(3, stackBytes: 1 << 50) { calls.mutex.withLock { $0.append(true) } }
+        #expect(calls.mutex.withLock { $0.count } == 1)
+        onThreads(3) { calls.mutex.withLock { $0.append(true) } }
+        onThreads(1) { calls.mutex.withLock { $0.append(true) } }
+        onThreads(0) { calls.mutex.withLock { $0.append(true) } }
+        #expect(calls.mutex.withLock { $0.count } == 5)
+    }
+
     /// A disk that is full while weights stream.
     @Test func streamedFileReportsAFullDisk() throws {
         let number = open("/dev/full", O_WRONLY)
