@@ -5,14 +5,12 @@ import Glibc
 ///
 /// Folders above it may be open to all when they are sticky, as /tmp is: what stands in them can then be moved by its owner alone.
 public func trustedFolder(_ path: String) throws(Diagnostic) -> String {
-    guard let resolved = realpath(path, nil) else { throw .system("open", path: path, code: errno) }
-    defer { free(resolved) }
-    let full = String(cString: resolved)
-    try requireTrust("/", allowSticky: true)
-    var end = full.startIndex
-    while end < full.endIndex {
-        end = full[full.index(after: end)...].firstIndex(of: "/") ?? full.endIndex
-        try requireTrust(String(full[..<end]), allowSticky: true)
+    guard let full = resolvedPath(path) else { throw .system("open", path: path, code: errno) }
+    var folder = full
+    while true {
+        try requireTrust(folder, allowSticky: true)
+        if folder == "/" { break }
+        folder = parentFolder(folder)
     }
     return full
 }
