@@ -62,7 +62,7 @@ static inline __attribute__((always_inline)) lmmc_ahead lmmc_look_ahead(lmmc_pac
   const int64_t code = lmmc_code_bytes(type), scale = lmmc_scale_bytes(type), offset = lmmc_offset_bytes(type);
   const char *panel = (const char *)p->codes;
   b += LMMC_AHEAD / code;
-  if (b >= p->blocks) b -= p->blocks, panel += lmmc_panel_bytes(type, p->blocks * LMMC_BLOCK);
+  if (b >= p->blocks) b -= p->blocks, panel += (p->blocks * (code + scale + offset) + 63) / 64 * 64;
   const char *scales = panel + p->blocks * code;
   return (lmmc_ahead){panel + b * code, scales + b * scale, scales + p->blocks * scale + b * offset};
 }

@@ -124,12 +124,6 @@ BODY void store_scales(const columns scale, uint8_t *out) {
   memcpy(out, bits, sizeof bits);
 }
 
-// The last bytes of a panel.
-BODY void store_exponents(const int8_t exponents[LMMC_PANEL], uint8_t *out, uint8_t *end) {
-  memcpy(out, exponents, LMMC_PANEL);
-  memset(out + LMMC_PANEL, 0, (size_t)(end - out - LMMC_PANEL));
-}
-
 // ---- bf16
 
 BODY uint32_t bf16_bits(float x) {
@@ -152,10 +146,9 @@ BODY int64_t panel_bf16(int64_t count, int64_t k, const float *rows, uint8_t *ou
 
 // ---- q8
 
-BODY int64_t panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+BODY int64_t panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {
   const int64_t blocks = lmmc_blocks(k);
   uint8_t *scales = out + blocks * lmmc_code_bytes(LMMC_Q8), *end = out + lmmc_panel_bytes(LMMC_Q8, k);
-  int8_t exponents[LMMC_PANEL];
   int64_t subnormal = 0;
   if (!choose_exponents(count, k, rows, 127 * f16_least_normal, exponents)) return -1;
   for (int64_t b = 0; b < blocks; b++, out += lmmc_code_bytes(LMMC_Q8), scales += lmmc_scale_bytes(LMMC_Q8)) {
@@ -177,7 +170,7 @@ BODY int64_t panel_q8(int64_t count, int64_t k, const float *rows, uint8_t *out)
     store_scales(scale, scales);
     subnormal += count_subnormal(top, scale);
   }
-  store_exponents(exponents, scales, end);
+  memset(scales, 0, (size_t)(end - scales));
   return subnormal;
 }
 
@@ -269,11 +262,10 @@ BODY void fit_q4(const block w, int depth, fit *best) {
   }
 }
 
-BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out) {
+BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {
   const int64_t blocks = lmmc_blocks(k);
   uint8_t *scales = out + blocks * lmmc_code_bytes(LMMC_Q4), *offsets = scales + blocks * lmmc_scale_bytes(LMMC_Q4);
   uint8_t *end = out + lmmc_panel_bytes(LMMC_Q4, k);
-  int8_t exponents[LMMC_PANEL];
   int64_t subnormal = 0;
   // A scale is a 120th of the block's range, and that of the least error may be a little less.
   if (!choose_exponents(count, k, rows, 240 * f16_least_normal, exponents)) return -1;
@@ -299,7 +291,7 @@ BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out)
     for (int c = 0; c < LMMC_PANEL; c++) offsets[b * LMMC_PANEL + c] = (uint8_t)best.offset[c];
     subnormal += count_subnormal(best.range, best.scale);
   }
-  store_exponents(exponents, offsets + blocks * LMMC_PANEL, end);
+  memset(offsets + blocks * LMMC_PANEL, 0, (size_t)(end - offsets) - (size_t)(blocks * LMMC_PANEL));
   return subnormal;
 }
 
@@ -307,8 +299,12 @@ BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out)
 
 #define COPIES(suffix, target)                                                                                         \
   target static int64_t bf16_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_bf16(count, k, rows, out); } \
-  target static int64_t q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_q8(count, k, rows, out); }     \
-  target static int64_t q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_q4(count, k, rows, out); }
+  target static int64_t q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {                         \
+    return panel_q8(count, k, rows, out, exponents);                                                                                        \
+  }                                                                                                                                         \
+  target static int64_t q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {                         \
+    return panel_q4(count, k, rows, out, exponents);                                                                                        \
+  }
 
 COPIES(plain, )
 
@@ -328,21 +324,24 @@ COPIES(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-
 #endif
 
 int64_t lmmc_pack_panel_bf16(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(bf16)(count, k, rows, out); }
-int64_t lmmc_pack_panel_q8(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(q8)(count, k, rows, out); }
-int64_t lmmc_pack_panel_q4(int64_t count, int64_t k, const float *rows, void *out) { return CHOOSE(q4)(count, k, rows, out); }
+int64_t lmmc_pack_panel_q8(int64_t count, int64_t k, const float *rows, void *out, int8_t exponents[LMMC_PANEL]) {
+  return CHOOSE(q8)(count, k, rows, out, exponents);
+}
+int64_t lmmc_pack_panel_q4(int64_t count, int64_t k, const float *rows, void *out, int8_t exponents[LMMC_PANEL]) {
+  return CHOOSE(q4)(count, k, rows, out, exponents);
+}
 
-int64_t lmmc_pack_panel(lmmc_packed_type type, int64_t count, int64_t k, const float *rows, void *out) {
+int64_t lmmc_pack_panel(lmmc_packed_type type, int64_t count, int64_t k, const float *rows, void *out, int8_t exponents[LMMC_PANEL]) {
   switch (type) {
     case LMMC_BF16: return lmmc_pack_panel_bf16(count, k, rows, out);
-    case LMMC_Q8: return lmmc_pack_panel_q8(count, k, rows, out);
-    case LMMC_Q4: return lmmc_pack_panel_q4(count, k, rows, out);
+    case LMMC_Q8: return lmmc_pack_panel_q8(count, k, rows, out, exponents);
+    case LMMC_Q4: return lmmc_pack_panel_q4(count, k, rows, out, exponents);
   }
   return -1;
 }
 
 size_t lmmc_packed_bytes(lmmc_packed_type type, int64_t n, int64_t k) {
-  // At most 64 bytes of panel per k, so that its size is no overflow.
+  // At most 64 bytes of panel per k, so that its size is no overflow; nor are its exponents, which take less.
   if (n <= 0 || k <= 0 || k > INT64_MAX / 256) return 0;
-  const size_t panel = (size_t)lmmc_panel_bytes(type, k), panels = (size_t)lmmc_panels(n);
-  return panels > (size_t)INT64_MAX / panel ? 0 : panels * panel;
+  return lmmc_panels(n) > INT64_MAX / 2 / lmmc_panel_bytes(type, k) ? 0 : (size_t)lmmc_matrix_bytes(type, n, k);
 }

@@ -187,9 +187,11 @@ struct BodyPrinter {
         case .embed:
             let result = layout(output)
             let token = result.rows.isMany ? "[i]" : "[0]"
+            let table = body.buffers[inputs[1]].type
+            let rows = table.dtype == .float32 ? "" : "\(table.shape[0]), "
             loop(
                 result.rows,
-                "lmmc_embed_row\(Self.suffix(body.buffers[inputs[1]].type.dtype, float32: ""))(\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
+                "lmmc_embed_row\(Self.suffix(table.dtype, float32: ""))(\(rows)\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
                     + "\(inputs.count > 2 ? names[inputs[2]] : "NULL"), \(row(output, in: result.rows)));")
         case .matmul(let matmul): printMatmul(matmul, inputs, output)
         case .quantize(let type):

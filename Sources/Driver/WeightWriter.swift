@@ -101,6 +101,7 @@ struct WeightWriter: Sendable {
         }
         var (held, filled, written) = (0, 0, 0)
         var (panels, subnormal) = (0, 0)
+        var exponents: [Int8] = []
         func flush() throws(Diagnostic) {
             guard written + filled <= weight.byteCount else {
                 throw .error("weight '@\(weight.name)' has more panels than its \(weight.byteCount) bytes hold")
@@ -110,7 +111,9 @@ struct WeightWriter: Sendable {
             (written, filled) = (written + filled, 0)
         }
         func append(_ values: UnsafePointer<Float>, rows count: Int) throws(Diagnostic) {
-            guard let lossy = packPanel(type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled) else {
+            guard let lossy = packPanel(
+                type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled, exponents: &exponents)
+            else {
                 let index = (0..<count * columns).first { !type.holds(values[$0]) } ?? 0
                 throw refusal(source, values[index], at: panels * panelCount + index, expected: type.range)
             }
@@ -137,6 +140,13 @@ struct WeightWriter: Sendable {
         }
         if held > 0 { try append(rows, rows: held / columns) }
         if filled > 0 { try flush() }
+        let rest = weight.byteCount - written
+        guard rest == BlockFormat.exponentBytes(weight.type.dtype, panels: panels) else {
+            throw .error("weight '@\(weight.name)' has \(panels) panels", expected: "as many as its \(weight.byteCount) bytes hold")
+        }
+        exponents += Array(repeating: 0, count: rest - exponents.count)
+        try file.write(exponents, at: base + written)
+        advance(rest)
         return subnormal
     }
 }

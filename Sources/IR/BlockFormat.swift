@@ -26,18 +26,15 @@ public enum BlockFormat {
         }
     }
 
-    /// Where the exponents of a panel of rows of `columns` elements stand in it: a signed byte for each row, behind all blocks.
-    public static func exponentsOffset(_ dtype: DType, columns: Int) -> Int? {
-        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns) else { return nil }
-        return checkedProduct([padded / block, bytes])
-    }
-
     /// Bytes of a panel of rows of `columns` elements.
     public static func panelBytes(_ dtype: DType, columns: Int) -> Int? {
-        guard let blocks = exponentsOffset(dtype, columns: columns),
-            let total = checkedSum([blocks, dtype == .bfloat16Panels ? 0 : panel])
-        else { return nil }
+        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns), let total = checkedProduct([padded / block, bytes]) else { return nil }
         return roundedUp(total, to: 64)
+    }
+
+    /// Bytes of the exponents of a matrix's rows, one a row and 32 a panel, which stand behind its panels.
+    public static func exponentBytes(_ dtype: DType, panels: Int) -> Int? {
+        dtype == .bfloat16Panels ? 0 : checkedProduct([panels, panel]).flatMap { roundedUp($0, to: 64) }
     }
 
     /// Bytes from one row of `q8h` to the next: the codes of all heads, then their float32 scales, up to a multiple of 64.
@@ -63,6 +60,7 @@ public enum BlockFormat {
             return checkedProduct([rows, row])
         }
         guard let panels = roundedUp(rows, to: panel), let bytes = panelBytes(type.dtype, columns: columns) else { return nil }
-        return checkedProduct([panels / panel, bytes])
+        guard let all = checkedProduct([panels / panel, bytes]), let exponents = exponentBytes(type.dtype, panels: panels / panel) else { return nil }
+        return checkedSum([all, exponents])
     }
 }

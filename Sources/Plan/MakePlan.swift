@@ -29,10 +29,12 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
     var weights: [PlacedWeight] = []
     var weightBytes = 0
     for name in module.storedWeights {
-        guard let type = module.weights[name]?.type, let byteCount = type.byteCount(), let padded = roundedUp(byteCount, to: 64),
-            let end = checkedSum([weightBytes, padded])
+        // Large ones begin with a page, as products of few rows stream best.
+        guard let type = module.weights[name]?.type, let byteCount = type.byteCount(),
+            let offset = roundedUp(weightBytes, to: byteCount < largeWeight ? 64 : 4096), let padded = roundedUp(byteCount, to: 64),
+            let end = checkedSum([offset, padded])
         else { throw .error("the weights pass 2^63 bytes", at: .operation("@\(name)")) }
-        weights.append(PlacedWeight(name: name, type: type, offset: weightBytes, byteCount: byteCount))
+        weights.append(PlacedWeight(name: name, type: type, offset: offset, byteCount: byteCount))
         weightBytes = end
     }
 
@@ -45,6 +47,9 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
         tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary,
         scoreRows: scores?.shape[0].fixedValue ?? 0)
 }
+
+/// Bytes of a weight from which on the room before it, at most a page, is nothing.
+private let largeWeight = 1 << 20
 
 /// The arena as it grows.
 private struct Arena {

@@ -153,9 +153,9 @@ static const size_t weight_bytes = (size_t)GIBIBYTE / 4 * 5;
 static int exponent;
 
 static lmmc_packed_matmul problem(lmmc_packed_type type, int64_t m, int64_t n, int64_t k) {
-  const size_t panel = (size_t)lmmc_panel_bytes(type, k);
-  for (size_t place = 0; type != LMMC_BF16 && place + panel <= weight_bytes; place += panel)
-    memset(weights + place + lmmc_exponents(type, k), exponent, LMMC_PANEL);
+  const size_t matrix = (size_t)lmmc_matrix_bytes(type, n, k);
+  for (size_t place = 0; type != LMMC_BF16 && place + matrix <= weight_bytes; place += matrix)
+    memset(weights + place + lmmc_exponents(type, n, k), exponent, (size_t)(lmmc_panels(n) * LMMC_PANEL));
   float *out = allocate((size_t)(m * n) * sizeof *out);
   memset(out, 0, (size_t)(m * n) * sizeof *out);
   return (lmmc_packed_matmul){.m = m, .n = n, .k = k, .x = activations(type, m, k),
@@ -187,7 +187,7 @@ static void prefill(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int
   const lmmc_product *code = product_of(v, type);
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
-  const size_t bytes = (size_t)(lmmc_panels(n) * lmmc_panel_bytes(type, k));
+  const size_t bytes = (size_t)lmmc_matrix_bytes(type, n, k);
   series all = {0};
   const double operations = 2.0 * (double)m * (double)n * (double)k;
   for (int i = -1; i < runs; i++) {
@@ -210,7 +210,7 @@ static void decode(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int6
   const lmmc_product *code = product_of(v, type);
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
-  const size_t bytes = (size_t)(lmmc_panels(n) * lmmc_panel_bytes(type, k)), count = weight_bytes / bytes;
+  const size_t bytes = (size_t)lmmc_matrix_bytes(type, n, k), count = weight_bytes / bytes;
   series all = {0};
   for (int i = -1; i < runs; i++) {
     const moment before = bandwidth(weights, weight_bytes), begin = now();

@@ -42,8 +42,8 @@ static inline uint16_t random_scale(void) { return (uint16_t)(0x1c00 | (random_b
 // columns, which are zeros.
 static inline uint8_t *random_weight(lmmc_packed_type type, operand_kind kind, int64_t n, int64_t k) {
   const int64_t panel_bytes = lmmc_panel_bytes(type, k), blocks = lmmc_blocks(k);
-  uint8_t *packed = allocate((size_t)(lmmc_panels(n) * panel_bytes));
-  memset(packed, 0, (size_t)(lmmc_panels(n) * panel_bytes));
+  uint8_t *packed = allocate((size_t)lmmc_matrix_bytes(type, n, k));
+  memset(packed, 0, (size_t)lmmc_matrix_bytes(type, n, k));
   for (int64_t c = 0; c < n; c++) {
     uint8_t *panel = packed + c / LMMC_PANEL * panel_bytes;
     const int64_t column = c % LMMC_PANEL;
@@ -64,7 +64,7 @@ static inline uint8_t *random_weight(lmmc_packed_type type, operand_kind kind, i
         }
       }
     }
-    if (type != LMMC_BF16 && c / LMMC_PANEL % 2) ((int8_t *)panel)[lmmc_exponents(type, k) + column] = (int8_t)random_between(-10, 10);
+    if (type != LMMC_BF16 && c / LMMC_PANEL % 2) ((int8_t *)packed)[lmmc_exponents(type, n, k) + c] = (int8_t)random_between(-10, 10);
     for (int64_t b = 0; b < blocks && type != LMMC_BF16; b++) {
       scales[b * LMMC_PANEL + column] = random_scale();
       if (type == LMMC_Q4)
@@ -112,11 +112,11 @@ static inline double activation_at(lmmc_packed_type type, const uint8_t *row, in
   return (double)x;
 }
 
-static inline void unpack_row(lmmc_packed_type type, int64_t k, const void *packed, int64_t row, float *out) {
+static inline void unpack_row(lmmc_packed_type type, int64_t n, int64_t k, const void *packed, int64_t row, float *out) {
   switch (type) {
-    case LMMC_BF16: lmmc_unpack_row_bf16(k, packed, row, out); break;
-    case LMMC_Q8: lmmc_unpack_row_q8(k, packed, row, out); break;
-    case LMMC_Q4: lmmc_unpack_row_q4(k, packed, row, out); break;
+    case LMMC_BF16: lmmc_unpack_row_bf16(n, k, packed, row, out); break;
+    case LMMC_Q8: lmmc_unpack_row_q8(n, k, packed, row, out); break;
+    case LMMC_Q4: lmmc_unpack_row_q4(n, k, packed, row, out); break;
   }
 }
 

@@ -40,10 +40,12 @@ static uint8_t *pack(lmmc_packed_type type, int64_t n, int64_t k, const float *w
   const size_t bytes = lmmc_packed_bytes(type, n, k);
   uint8_t *packed = allocate(bytes);
   memset(packed, 0xa5, bytes);
-  CHECK((int64_t)bytes == lmmc_panels(n) * lmmc_panel_bytes(type, k), "%s: %zu bytes", type_names[type], bytes);
+  CHECK((int64_t)bytes == lmmc_matrix_bytes(type, n, k), "%s: %zu bytes", type_names[type], bytes);
+  memset(packed + lmmc_exponents(type, n, k), 0, bytes - (size_t)lmmc_exponents(type, n, k));  // what is behind them is the caller's
   for (int64_t p = 0; p < lmmc_panels(n); p++) {
     const int64_t count = n - p * LMMC_PANEL < LMMC_PANEL ? n - p * LMMC_PANEL : LMMC_PANEL;
-    const int64_t subnormal = lmmc_pack_panel(type, count, k, w + p * LMMC_PANEL * k, packed + p * lmmc_panel_bytes(type, k));
+    const int64_t subnormal = lmmc_pack_panel(type, count, k, w + p * LMMC_PANEL * k, packed + p * lmmc_panel_bytes(type, k),
+                                              (int8_t *)packed + lmmc_exponents(type, n, k) + p * LMMC_PANEL);
     CHECK(subnormal == 0, "%s: %lld", type_names[type], (long long)subnormal);
   }
   return packed;
@@ -54,7 +56,7 @@ static double packed_error(lmmc_packed_type type, int64_t n, int64_t k, const fl
   float *row = allocate((size_t)k * sizeof *row);
   double error = 0;
   for (int64_t r = 0; r < n; r++) {
-    unpack_row(type, k, packed, r, row);
+    unpack_row(type, n, k, packed, r, row);
     for (int64_t i = 0; i < k; i++) error += squared((double)row[i] - (double)w[r * k + i]);
   }
   free(packed), free(row);
@@ -111,7 +113,7 @@ static void test_bounds(void) {
           const lmmc_packed_type type = (lmmc_packed_type)t;
           uint8_t *packed = pack(type, n, k, w);
           for (int64_t r = 0; r < n; r++) {
-            unpack_row(type, k, packed, r, row);
+            unpack_row(type, n, k, packed, r, row);
             for (int64_t first = 0; first < k; first += LMMC_BLOCK) {
               const int64_t last = first + LMMC_BLOCK < k ? first + LMMC_BLOCK : k;
               double low = 0, high = 0, error = 0, worst = 0, relative = 0;
@@ -143,7 +145,7 @@ static void test_padding(void) {
     uint8_t *packed = pack((lmmc_packed_type)t, 3, 70, w);
     float row[128];
     for (int64_t r = 3; r < LMMC_PANEL; r++) {
-      unpack_row((lmmc_packed_type)t, 128, packed, r, row);
+      unpack_row((lmmc_packed_type)t, 3, 128, packed, r, row);
       bool zero = true;
       for (int i = 0; i < 128; i++) zero = zero && row[i] == 0;
       CHECK(zero, "%s: padding column %lld is not zero", type_names[t], (long long)r);
@@ -180,13 +182,13 @@ static void test_special(void) {
       for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
         const lmmc_packed_type type = (lmmc_packed_type)t;
         float w[2 * 100], row[100];
-        uint8_t packed[2 * 4096];
+        uint8_t packed[2 * 4096 + 64];
         for (int i = 0; i < 200; i++) w[i] = all || i == 131 ? cases[s].x : random_float();
-        const int64_t result = lmmc_pack_panel(type, 2, 100, w, packed);
+        const int64_t result = lmmc_pack_panel(type, 2, 100, w, packed, (int8_t *)packed + lmmc_exponents(type, 2, 100));
         CHECK((result >= 0) == (type == LMMC_BF16 ? cases[s].in_bf16 : cases[s].in_blocks), "%s: %g gives %lld", type_names[t], (double)cases[s].x,
               (long long)result);
         for (int64_t r = 0; r < 2 && result >= 0; r++) {
-          unpack_row(type, 100, packed, r, row);
+          unpack_row(type, 2, 100, packed, r, row);
           for (int i = 0; i < 100; i++)
             CHECK(isfinite(row[i]), "%s: a weight of %g makes weights that are not finite", type_names[t], (double)cases[s].x);
         }
@@ -207,10 +209,10 @@ static void test_range(void) {
           const int exponent = i / K == 2 ? row_exponent - (i % K / LMMC_BLOCK == 1 ? below : 0) : 0;
           w[i] = ldexpf(i % LMMC_BLOCK == 7 ? 1 : random_float(), exponent);
         }
-        const int64_t subnormal = lmmc_pack_panel(type, N, K, w, packed);
+        const int64_t subnormal = lmmc_pack_panel(type, N, K, w, packed, (int8_t *)packed + lmmc_exponents(type, N, K));
         CHECK(subnormal == (below > 27), "%s, 2^%d, 2^%d below: %lld blocks", type_names[t], row_exponent, below, (long long)subnormal);
         for (int64_t r = 0; r < N; r++) {
-          unpack_row(type, K, packed, r, row);
+          unpack_row(type, N, K, packed, r, row);
           for (int i = 0; i < K; i++) {
             const double top = r != 2 ? 1 : ldexp(1, row_exponent - (i / LMMC_BLOCK == 1 ? below : 0));
             // q4: the line of the least squares may trade the ends of a range of 2 for its middle.
@@ -223,7 +225,7 @@ static void test_range(void) {
       }
 }
 
-// The bytes of a panel of weights times a power of two are the same but for its exponents, and the other way round for ordinary weights.
+// Weights times a power of two have the same codes, and ordinary ones no exponents.
 static void test_scaling(void) {
   enum { K = 130 };
   float w[3 * K], scaled[3 * K];
@@ -231,8 +233,7 @@ static void test_scaling(void) {
   for (int t = LMMC_Q8; t <= LMMC_Q4; t++) {
     const lmmc_packed_type type = (lmmc_packed_type)t;
     uint8_t *packed = pack(type, 3, K, w);
-    const int64_t place = lmmc_exponents(type, K);
-    for (int64_t i = place; i < lmmc_panel_bytes(type, K); i++) CHECK(packed[i] == 0, "%s: ordinary weights have exponents", type_names[t]);
+    for (int64_t i = lmmc_exponents(type, 3, K); i < lmmc_matrix_bytes(type, 3, K); i++) CHECK(packed[i] == 0, "%s: ordinary weights have exponents", type_names[t]);
     for (int exponent = -120; exponent <= 120; exponent += 8) {
       for (int i = 0; i < 3 * K; i++) scaled[i] = ldexpf(w[i], exponent);
       uint8_t *other = pack(type, 3, K, scaled);
@@ -240,7 +241,7 @@ static void test_scaling(void) {
       CHECK(codes, "%s: weights times 2^%d have other codes", type_names[t], exponent);
       for (int64_t r = 0; r < 3; r++) {
         float a[K], b[K];
-        unpack_row(type, K, packed, r, a), unpack_row(type, K, other, r, b);
+        unpack_row(type, 3, K, packed, r, a), unpack_row(type, 3, K, other, r, b);
         for (int i = 0; i < K; i++)
           CHECK(exponent < -110 || ldexpf(a[i], exponent) == b[i], "%s: 2^%d times %g is %g", type_names[t], exponent, (double)a[i], (double)b[i]);
       }
@@ -251,9 +252,9 @@ static void test_scaling(void) {
 }
 
 static void test_sizes(void) {
-  CHECK(lmmc_packed_bytes(LMMC_Q8, 4096, 4096) == 128 * (64 * 2112 + 64), "%zu", lmmc_packed_bytes(LMMC_Q8, 4096, 4096));
-  CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2304, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
-  CHECK(lmmc_packed_bytes(LMMC_Q4, 1, 1) == 1152, "%zu", lmmc_packed_bytes(LMMC_Q4, 1, 1));
+  CHECK(lmmc_packed_bytes(LMMC_Q8, 4096, 4096) == 128 * (64 * 2112 + 32), "%zu", lmmc_packed_bytes(LMMC_Q8, 4096, 4096));
+  CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2240 + 64, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
+  CHECK(lmmc_packed_bytes(LMMC_Q4, 1, 1) == 1152 + 64, "%zu", lmmc_packed_bytes(LMMC_Q4, 1, 1));
   CHECK(lmmc_packed_bytes(LMMC_BF16, 32, 128) == 8192, "%zu", lmmc_packed_bytes(LMMC_BF16, 32, 128));
   static const int64_t wrong[][2] = {{0, 5}, {5, 0}, {-1, 5}, {5, -64}, {INT64_MAX, INT64_MAX}, {1, INT64_MAX}, {INT64_MAX, 1}, {1ll << 40, 1ll << 30}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)

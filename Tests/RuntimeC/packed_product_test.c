@@ -44,7 +44,7 @@ static void run(problem q) {
   for (int64_t r = 0; r < m; r++)
     for (int64_t i = 0; i < k; i++) row[r * k + i] = activation_at(q.type, x + r * x_stride, k, i);
   for (int64_t c = 0; c < n; c++) {
-    unpack_row(q.type, k, weight, c, w);
+    unpack_row(q.type, n, k, weight, c, w);
     for (int64_t r = 0; r < m; r++) {
       double sum = 0, magnitude = 0, block = 0;
       for (int64_t i = 0; i < k; i++) {
@@ -138,7 +138,7 @@ static void test_magnitudes(lmmc_packed_type type) {
         for (int i = 0; i < N * K; i++) scaled[i] = ldexpf(w[i], e < 0 ? 0 : exponents[e]);
         for (int64_t p = 0; p < lmmc_panels(N); p++)
           lmmc_pack_panel(type, N - p * LMMC_PANEL < LMMC_PANEL ? N - p * LMMC_PANEL : LMMC_PANEL, K, scaled + p * LMMC_PANEL * K,
-                          packed + p * lmmc_panel_bytes(type, K));
+                          packed + p * lmmc_panel_bytes(type, K), (int8_t *)packed + lmmc_exponents(type, N, K) + p * LMMC_PANEL);
         const lmmc_packed_matmul p = {
             .m = rows, .n = N, .k = K, .x = x, .x_stride = x_stride, .weight = packed, .out = e < 0 ? first : out, .out_stride = N};
         lmmc_packed_product(&p, type, code, lmmc_choose((lmmc_cpu){variants[v]->needs}).code.finish);

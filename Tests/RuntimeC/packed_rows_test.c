@@ -140,7 +140,7 @@ static void test_unpack(void) {
     const lmmc_packed_type type = (lmmc_packed_type)t;
     uint8_t *packed = random_weight(type, RANDOM, n, k);
     for (int64_t c = 0; c < n; c++) {
-      unpack_row(type, k, packed, c, row);
+      unpack_row(type, n, k, packed, c, row);
       const uint8_t *panel = packed + c / 32 * lmmc_panel_bytes(type, k);
       const int64_t column = c % 32;
       for (int64_t i = 0; i < k; i++) {
@@ -151,7 +151,7 @@ static void test_unpack(void) {
         } else {
           const uint8_t *scales = panel + blocks * (type == LMMC_Q8 ? 2048 : 1024);
           const uint16_t bits = *(const uint16_t *)(scales + b * 64 + column * 2);
-          const int exponent = (int8_t)scales[blocks * (type == LMMC_Q8 ? 64 : 96) + column];
+          const int exponent = (int8_t)packed[3 * lmmc_panel_bytes(type, k) + c];
           const float scale = ldexpf((float)(1024 + (bits & 0x3ff)), (bits >> 10) - 25 + exponent);
           if (type == LMMC_Q8) {
             expected = scale * (float)(panel[b * 2048 + within / 4 * 128 + column * 4 + within % 4] - 128);

@@ -42,14 +42,17 @@ func pack(_ op: Pack, _ operand: Tensor) throws(Diagnostic) -> Tensor {
     var panel = [UInt8](repeating: 0, count: BlockFormat.panelBytes(op.type.dtype, columns: columns) ?? 0)
     for first in stride(from: 0, to: rows, by: BlockFormat.panel) {
         let count = min(BlockFormat.panel, rows - first)
+        var exponents: [Int8] = []
         let subnormal = values.withUnsafeBufferPointer { values in
             panel.withUnsafeMutableBytes {
-                packPanel(op.type, count: count, columns: columns, rows: values.baseAddress! + first * columns, into: $0.baseAddress!)
+                packPanel(
+                    op.type, count: count, columns: columns, rows: values.baseAddress! + first * columns, into: $0.baseAddress!,
+                    exponents: &exponents)
             }
         }
         guard subnormal != nil else { throw .error("a weight is no number that \(op.type.rawValue) has", expected: op.type.range) }
         for row in 0..<count {
-            for column in 0..<columns { result.append(element(op.type, panel, columns: columns, row: row, column: column)) }
+            for column in 0..<columns { result.append(element(op.type, panel, exponents, columns: columns, row: row, column: column)) }
         }
     }
     return Tensor(shape: operand.shape, elements: .rounded(op.type.dtype, result))
@@ -66,26 +69,30 @@ extension PanelType {
     public var range: String { "finite numbers below \(limit)" }
 }
 
-/// `rows` holds `count` rows of `columns` floats, at most `BlockFormat.panel`; `out` has room for one panel. Gives the number of blocks whose
-/// scales are of less than 11 bits, or nil, with nothing written, where there is an element that `type` does not hold.
-public func packPanel(_ type: PanelType, count: Int, columns: Int, rows: UnsafePointer<Float>, into out: UnsafeMutableRawPointer) -> Int? {
+/// `rows` holds `count` rows of `columns` floats, at most `BlockFormat.panel`; `out` has room for one panel; the exponents of
+/// its rows are appended to `exponents` (bf16 has none). Gives the number of blocks whose scales are of less than 11 bits, or nil, with nothing
+/// written, where there is an element that `type` does not hold.
+public func packPanel(
+    _ type: PanelType, count: Int, columns: Int, rows: UnsafePointer<Float>, into out: UnsafeMutableRawPointer, exponents: inout [Int8]
+) -> Int? {
+    var own = [Int8](repeating: 0, count: BlockFormat.panel)
     let subnormal =
         switch type {
         case .bfloat16: lmmc_pack_panel_bf16(Int64(count), Int64(columns), rows, out)
-        case .int8: lmmc_pack_panel_q8(Int64(count), Int64(columns), rows, out)
-        case .int4: lmmc_pack_panel_q4(Int64(count), Int64(columns), rows, out)
+        case .int8: lmmc_pack_panel_q8(Int64(count), Int64(columns), rows, out, &own)
+        case .int4: lmmc_pack_panel_q4(Int64(count), Int64(columns), rows, out, &own)
         }
-    return subnormal < 0 ? nil : Int(subnormal)
+    guard subnormal >= 0 else { return nil }
+    if type != .bfloat16 { exponents += own }
+    return Int(subnormal)
 }
 
 /// One element of a panel, from the layout that `BlockFormat` describes.
-private func element(_ type: PanelType, _ panel: [UInt8], columns: Int, row: Int, column: Int) -> Float {
+private func element(_ type: PanelType, _ panel: [UInt8], _ exponents: [Int8], columns: Int, row: Int, column: Int) -> Float {
     let (blockSize, rows) = (BlockFormat.block, BlockFormat.panel)
     let blocks = (columns + blockSize - 1) / blockSize
     let (block, k) = (column / blockSize, column % blockSize)
-    let power = BlockFormat.exponentsOffset(type.dtype, columns: columns).map { offset in
-        type == .bfloat16 ? 1 : Float(sign: .plus, exponent: Int(Int8(bitPattern: panel[offset + row])), significand: 1)
-    } ?? 1
+    let power = type == .bfloat16 ? 1 : Float(sign: .plus, exponent: Int(exponents[row]), significand: 1)
     func half(_ offset: Int) -> UInt16 { UInt16(panel[offset]) | UInt16(panel[offset + 1]) << 8 }
     switch type {
     case .bfloat16:
