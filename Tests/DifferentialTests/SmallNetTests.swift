@@ -11,8 +11,10 @@ import Testing
 private typealias Operation = IR.Operation
 
 /// The logits' error of lmmc's lowering may be this many times that of llama.cpp's types: blocks of 64 have steps about an eighth wider than
-/// blocks of 32 (the largest of 64 normal values is 2.4 standard deviations, of 32 2.1), and attention is rounded to bf16 besides.
-private let mostOverLlama = 1.5
+/// blocks of 32 (the largest of 64 normal values is 2.4 standard deviations, of 32 2.1), and attention is rounded to bf16 besides. Of one small
+/// network the ratio scatters by 8 % as roundings of the same size fall (int8, seeds 7 to 24: 1.05 in the geometric mean, 0.92 to 1.28), and the
+/// first network here is the furthest off by 1.44 and 1.55 in two such draws.
+private let mostOverLlama = 1.75
 
 /// Widths that fit no block, panel or vector: 96, 224, heads of 16, patches of 588 values.
 private let odd = RandomModel.Widths(

@@ -44,8 +44,8 @@ import Testing
             lmmcPath, "ir", "\(goldens)/formats/base", "--adapter", "\(goldens)/formats/adapter", "--stage", "optimized", "--precision-for", "*.q_proj.weight=f32",
         ])
         #expect(result.status == 0 && result.output.contains("matmul %decoder.layer0.attention.norm, @decoder.layer0.attention.query.weight"), "\(result.errors)")
-        let text = try optimized("released-stf", "--precision-for", "stf.conv1.weight=f32")
-        #expect(text.contains("@stf.conv1.weight") && !text.contains("@stf.conv1.weight.windowed.q8"))
+        let text = try optimized("released-stf", "--precision-for", "projector.linear1.weight=f32")
+        #expect(text.contains("matmul %stf.windows, @projector.linear1.weight.windowed,") && !text.contains("@projector.linear1.weight.windowed.q8"))
     }
 
     /// A pattern that fits no weight of a product, as a misspelt one, that of a norm, or that of a block behind the last tap, is refused.
