@@ -236,7 +236,8 @@ static void cannot_read(int number, siginfo_t *info, void *context) {
   }
   static const char end[] = ", the file is cut short or its disk fails\n";
   memcpy(text + length, end, sizeof end - 1), length += sizeof end - 1;
-  _exit(write(STDERR_FILENO, text, length) < 0 ? 1 : 1);
+  (void)!write(STDERR_FILENO, text, length);
+  _exit(1);
 }
 
 static int work(int argc, char **argv) {

@@ -69,7 +69,8 @@ __attribute__((constructor(101))) static void before_libraries(void) {
   setenv("OPENBLAS_NUM_THREADS", "1", 1);  // more are asked for when it is known that there is room for them
   if (openblas_set_num_threads && !blas_room(2)) {
     static const char text[] = "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n";
-    _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
   }
   if (sched_getaffinity(0, sizeof start.mask, start.mask) == 0) start.cpus = CPU_COUNT_S(sizeof start.mask, start.mask);
 }
