@@ -120,10 +120,12 @@ static bool check_wholes(lmmc_tokenizer *t, lmmc_error *e) {
   for (uint32_t i = 0; i < t->wholes; i++) {
     const uint32_t *at = t->whole_offset + i;
     uint32_t length = at[1] - at[0], before = i ? at[0] - at[-1] : 0;
-    if (t->whole_id[i] < 0) return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " has a negative id", i);
     unsigned kind = t->whole_kind[i];
     if (kind == 0 || kind > LMMC_INNER || kind & (kind - 1))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is of kind %u, known are 1, 2, 4 and 8", i, kind);
+    // Those of text become ids of the model as they are; a prompt compares a special one's with the vocabulary.
+    if (t->whole_id[i] < 0 || (kind != LMMC_SPECIAL && (uint32_t)t->whole_id[i] >= t->pieces))
+      return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is id %" PRId32 " of %" PRIu32, i, t->whole_id[i], t->pieces);
     int order = before ? memcmp(t->whole_text + at[-1], t->whole_text + at[0], before < length ? before : length) : -1;
     if (!length || order > 0 || (order == 0 && before >= length))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is empty or does not come after the one before", i);

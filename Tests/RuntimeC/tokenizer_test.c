@@ -242,6 +242,27 @@ static void words(void) {
   lmmc_text_free(&blob);
 }
 
+// An id that is the model's as it is found in a text must be one of its pieces', whatever kind of token it stands for.
+static void whole_ids(void) {
+  static const blob_piece pieces[] = {{"<unk>", 5, 0, 2}, {"a", 1, -2, 1}}, added[] = {{"zebra", 5, 0, 4}};
+  lmmc_text blob = tokenizer_blob(pieces, 2, 0, added, 1);
+  lmmc_tokenizer t;
+  CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, NULL), "the blob was refused");
+  const size_t id_at = (size_t)((char *)t.whole_id - blob.bytes), kind_at = (size_t)((char *)t.whole_kind - blob.bytes);
+  static const int32_t ids[] = {-1, 2, 3, INT32_MAX};
+  for (uint8_t kind = LMMC_SPECIAL; kind <= LMMC_INNER; kind *= 2)
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+      lmmc_error e = {0};
+      uint8_t *c = copy(&blob, blob.count);
+      memcpy(c + id_at, &ids[i], sizeof *ids);
+      c[kind_at] = kind;
+      bool right = ids[i] >= 0 && (kind == LMMC_SPECIAL || ids[i] < 3), done = lmmc_tokenizer_open(&t, c, blob.count, &e);
+      CHECK(done == right && (done || strstr(e.message, "tokenizer: special token 0 is id ")), "kind %d, id %d: '%s'", kind, ids[i], e.message);
+      free(c);
+    }
+  lmmc_text_free(&blob);
+}
+
 // A hundred thousand tokens that begin alike, and long ones inside of each other: finding one takes time by its length.
 static void many_wholes(void) {
   enum { COUNT = 100000, LONG = 1000 };
@@ -337,6 +358,7 @@ int main(int argc, char **argv) {
   }
   specials();
   words();
+  whole_ids();
   many_wholes();
   return check_report();
 }
