@@ -116,6 +116,12 @@ static bool check_merges(const lmmc_tokenizer *t, lmmc_error *e) {
   return check_table("merge", t->merge_table, t->merge_slots, t->merges, e);
 }
 
+static bool are_characters(const uint8_t *text, uint32_t bytes) {
+  uint32_t at = 0;
+  for (size_t length; at < bytes && (length = lmmc_utf8_length((const char *)text + at, bytes - at)) > 0;) at += (uint32_t)length;
+  return at == bytes;
+}
+
 static bool check_wholes(lmmc_tokenizer *t, lmmc_error *e) {
   for (uint32_t i = 0; i < t->wholes; i++) {
     const uint32_t *at = t->whole_offset + i;
@@ -126,6 +132,9 @@ static bool check_wholes(lmmc_tokenizer *t, lmmc_error *e) {
     // Those of text become ids of the model as they are; a prompt compares a special one's with the vocabulary.
     if (t->whole_id[i] < 0 || (kind != LMMC_SPECIAL && (uint32_t)t->whole_id[i] >= t->pieces))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is id %" PRId32 " of %" PRIu32, i, t->whole_id[i], t->pieces);
+    // What such a one leaves of a text is split and looked up as characters.
+    if (t->merge && kind == LMMC_INNER && !are_characters(t->whole_text + at[0], length))
+      return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is not UTF-8", i);
     int order = before ? memcmp(t->whole_text + at[-1], t->whole_text + at[0], before < length ? before : length) : -1;
     if (!length || order > 0 || (order == 0 && before >= length))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is empty or does not come after the one before", i);

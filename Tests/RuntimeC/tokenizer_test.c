@@ -263,6 +263,46 @@ static void whole_ids(void) {
   lmmc_text_free(&blob);
 }
 
+// A token of a merge list that ends inside a character would leave the rest of it to the splitter, which reads whole characters.
+static void inner_characters(void) {
+  static const char *const texts[] = {"\xE6\x97\xA5", "\xE6\x97", "\xA5", "a\xE6"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    const uint32_t length = (uint32_t)strlen(texts[i]), offset[] = {0, 1}, whole_offset[] = {0, length}, id = 0;
+    uint32_t table[8], merge_table[8];
+    memset(table, 0xFF, sizeof table);
+    memset(merge_table, 0xFF, sizeof merge_table);
+    struct {
+      char magic[8];
+      uint64_t bytes;
+      uint32_t kind, flags, pieces, slots, wholes;
+      int32_t unk, bos, eos;
+      uint32_t split, merges, merge_slots, seed;
+    } header = {"lmmctok", 0, LMMC_MERGE_LIST, LMMC_TOKENIZER_BYTE_LEVEL, 1, 8, 1, -1, -1, -1, LMMC_SPLIT_LLAMA3, 0, 8, 0};
+    header.magic[7] = '2';
+    lmmc_text blob = {0};
+    blob_section(&blob, &header, 64);
+    blob_section(&blob, offset, sizeof offset);
+    blob_section(&blob, table, sizeof table);
+    blob_section(&blob, &id, 4);
+    blob_section(&blob, whole_offset, sizeof whole_offset);
+    blob_section(&blob, merge_table, sizeof merge_table);
+    blob_section(&blob, &(uint8_t){LMMC_INNER}, 1);
+    blob_section(&blob, &(uint8_t){LMMC_NORMAL}, 1);
+    blob_section(&blob, "a", 1);
+    blob_section(&blob, texts[i], length);
+    header.bytes = blob.count;
+    memcpy(blob.bytes, &header, 64);
+    lmmc_tokenizer t;
+    lmmc_error e = {0};
+    lmmc_ids ids = {0};
+    bool done = lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e);
+    CHECK(done == (i == 0) && (done || strstr(e.message, "tokenizer: special token 0 is not UTF-8")), "%zu: '%s'", i, e.message);
+    if (done) CHECK(lmmc_tokenize(&t, "a\xE6\x97\xA5" "a", 5, &ids, &e) && ids.count == 3, "%zu ids", ids.count);
+    lmmc_ids_free(&ids);
+    lmmc_text_free(&blob);
+  }
+}
+
 // A hundred thousand tokens that begin alike, and long ones inside of each other: finding one takes time by its length.
 static void many_wholes(void) {
   enum { COUNT = 100000, LONG = 1000 };
@@ -359,6 +399,7 @@ int main(int argc, char **argv) {
   specials();
   words();
   whole_ids();
+  inner_characters();
   many_wholes();
   return check_report();
 }
