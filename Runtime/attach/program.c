@@ -117,6 +117,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "error: %d arguments; expected %s EXECUTABLE BYTES OUTPUT\n", argc - 1, argv[0]);
     return 2;
   }
+  signal(SIGXFSZ, SIG_IGN);  // a file that grows past a limit is an error of the write
   int from = open(argv[2], O_RDONLY | O_CLOEXEC);
   if (from < 0) return report("open", argv[2]), 1;
   char *temporary = NULL;

@@ -49,7 +49,10 @@ packager() {
   "$build/attach" "$build/bare" "$build/blob" "$build/packed/out" && cmp -s "$build/packed/out" "$build/program" &&
     [ "$(cat "$build/mine")" = mine ] && [ "$(ls -A "$build/packed" | wc -l)" = 3 ] && ! [ -L "$build/packed/out" ] &&
     [ "$(stat -c %a "$build/packed/out")" = "$(stat -c %a "$build/program")" ] &&
-    ! "$build/attach" "$build/bare" "$build/blob" /dev/null 2>"$build/log" && grep -q "error: '/dev/null' is not a regular file" "$build/log"
+    ! "$build/attach" "$build/bare" "$build/blob" /dev/null 2>"$build/log" && grep -q "error: '/dev/null' is not a regular file" "$build/log" &&
+    # A limit on files ends in a line, with nothing left behind.
+    ! (ulimit -f 16 && "$build/attach" "$build/bare" "$build/blob" "$build/packed/big") 2>"$build/log" &&
+    [ "$(grep -c '^error: .*File too large$' "$build/log")" = 1 ] && [ "$(ls -A "$build/packed" | wc -l)" = 3 ]
 }
 if packager; then echo "packager: 1 passed, 0 failed"; else echo "packager: 0 passed, 1 failed"; failed=1; fi
 check "$build/cli_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
