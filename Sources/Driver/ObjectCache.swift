@@ -41,6 +41,10 @@ struct ObjectCache: Sendable {
     /// The folder of the set `key` below `root`, trusted and made. An object in it becomes code of programs, so whoever can write there
     /// can make them do anything.
     static func makeSet(_ key: String, root: String) throws(Diagnostic) -> String {
+        // Before anything is made: below another user's home, as HOME may be under sudo, it would be closed to him.
+        var existing = withoutTrailingSlashes(root)
+        while isAbsent(existing) { existing = parentFolder(existing) }
+        _ = try trustedFolder(existing)
         try makeFolders(root, mode: 0o700)
         let own = try ownFolder(folderName, in: try trustedFolder(root))
         let mark = joinedPath(own, markName)

@@ -103,6 +103,9 @@ import Testing
         try folder(scratch["theirs"])
         #expect(chown(scratch["theirs"], 1, 1) == 0)
         expect(scratch["theirs"], "'\(scratch["theirs"])' belongs to user 1")
+        // Nothing of ours is left there either, which he could not use: so it is in his home under sudo.
+        for inner in ["cache/lmmc", ".cache/lmmc/"] { expect(scratch["theirs/\(inner)"], "'\(scratch["theirs"])' belongs to user 1") }
+        #expect(try folderContents(scratch["theirs"]).isEmpty)
         try folder(scratch["inside"], mode: 0o1777)
         try folder(scratch["inside/\(own)"])
         #expect(chown(scratch["inside/\(own)"], 1, 1) == 0)
