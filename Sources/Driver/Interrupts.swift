@@ -26,19 +26,23 @@ public enum Interrupts {
         let mask = umask(0o077)
         umask(mask & ~0o700)
         lmmc_endings_install()
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        var set = watchedSignals
         pthread_sigmask(SIG_BLOCK, &set, nil)
         var thread = pthread_t()
         // Without the thread that waits for them, the signals must end this process as they always do.
         if pthread_create(&thread, nil, { _ in Interrupts.watch() }, nil) != 0 { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
-    private static func watch() -> UnsafeMutableRawPointer? {
+    /// The three signals without those that whoever started lmmc had it ignore, as nohup does: a blocked signal would wait for the thread.
+    private static var watchedSignals: sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        for number in [SIGINT, SIGTERM, SIGHUP] where !lmmc_endings_is_ignored(number) { sigaddset(&set, number) }
+        return set
+    }
+
+    private static func watch() -> UnsafeMutableRawPointer? {
+        var set = watchedSignals
         var number: Int32 = 0
         while sigwait(&set, &number) != 0 {}
         state.withLock { state in

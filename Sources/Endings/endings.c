@@ -161,6 +161,11 @@ static void ending(int number, siginfo_t *info, void *context) {
   raise(number);
 }
 
+bool lmmc_endings_is_ignored(int number) {
+  struct sigaction now;
+  return sigaction(number, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_IGN;
+}
+
 void lmmc_endings_install(void) {
   lmmc_endings_thread();
   static atomic_flag done = ATOMIC_FLAG_INIT;

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Testing
 
 @testable import Driver
@@ -145,6 +146,19 @@ import Testing
             #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["out"]) == [])
         }
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["tmp"]) == [])
+    }
+
+    /// What whoever started lmmc had it ignore, as nohup does, it ignores.
+    @Test(arguments: [SIGHUP, SIGINT]) func ignoredSignal(_ signal: Int32) throws {
+        let scratch = try Scratch()
+        let compiler = try scratch.write(
+            "cc", "#!/bin/sh\nfor a do case $a in */model.c) kill -\(signal) $PPID; sleep 0.2;; esac; done\nexec gcc \"$@\"\n", executable: true)
+        let result = try run([
+            "/bin/sh", "-c", "trap '' \(signal); exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["program"], "--quiet",
+            "--cc", compiler, "--target", "native",
+        ])
+        #expect(result.status == 0 && result.errors == "")
+        #expect(fileKind(scratch["program"]) == .regular)
     }
 
     /// Faults and traps of lmmc itself, while a compiler runs: nothing is left, neither files nor running programs. What tests start has

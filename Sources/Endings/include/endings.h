@@ -2,12 +2,15 @@
 // mapped file a fault lies in.
 #ifndef LMMC_ENDINGS_H
 #define LMMC_ENDINGS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 // Handles the signals that would end the process: SIGINT, SIGTERM, SIGHUP, a closed pipe and their like where nobody else does, faults and
 // traps always. All that is registered goes, then the signal takes the way that it had before. SIGBUS in a mapped file prints that file's line and exits with code 1.
 void lmmc_endings_install(void);
+// Whether the process ignores the signal.
+bool lmmc_endings_is_ignored(int number);
 // A stack for the handler, so that a thread that has overflowed its own is cleaned up after too. Once a thread.
 void lmmc_endings_thread(void);
 
