@@ -51,11 +51,18 @@ enum SourceFolder {
         set -eu
         output=${1:-\(shellQuoted(program))}
         case $output in /*) ;; *) output=$PWD/$output ;; esac
-        cd "$(dirname "$0")"
-        CFLAGS=${CFLAGS:--O3}
         build=$(mktemp -d)
         trap 'rm -rf "$build"' EXIT
         trap 'exit 1' INT TERM HUP
+        # Programs are run from there, which a noexec file system forbids.
+        printf '#!/bin/sh\\n' >"$build/try"
+        chmod +x "$build/try"
+        "$build/try" 2>/dev/null || { rm -rf "$build" && build=$(mktemp -d "$(dirname "$output")/.build-XXXXXX"); }
+        case $build in /*) ;; *) build=$PWD/$build ;; esac
+        # A relative one would mean another folder below.
+        export TMPDIR="$build"
+        cd "$(dirname "$0")"
+        CFLAGS=${CFLAGS:--O3}
         # Not every compiler has OpenMP: a Swift toolchain's clang may come first in PATH and has none.
         if [ -z "${CC:-}" ]; then
           printf '#include <omp.h>\\nint main(void) { return omp_get_max_threads() < 1; }\\n' >"$build/try.c"
@@ -75,21 +82,20 @@ enum SourceFolder {
         \(hardening.map { "  " + $0 + " || true" }.joined(separator: "\n"))
         esac
 
-        \(needsBLAS ? blas + "\n" : "")objects=
+        \(needsBLAS ? blas + "\n" : "")mkdir "$build/objects"
         compile() {  # SOURCE OBJECT FLAGS...
-          source=$1 object=$build/$2
+          source=$1 object=$build/objects/$2
           shift 2
           $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
             -c "$source" -o "$object"
-          objects="$objects $object"
         }
         \(lines.joined(separator: "\n"))
 
         # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
         libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
         case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
-        $static -fopenmp $objects -o "$build/program" $libraries 2>"$build/log" ||
-          $CC $CFLAGS $link_hardening -fopenmp $objects -o "$build/program" -Wl,--as-needed $libraries
+        $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
+          $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
 
         \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
         "$build/attach" "$build/program" \(weightsName) "$output"

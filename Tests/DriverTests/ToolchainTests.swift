@@ -96,8 +96,12 @@ import Testing
         #expect(compiled.status == 0, "\(compiled.errors)")
         let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
         #expect(emitted.status == 0, "\(emitted.errors)")
-        let built = try run(["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1"])
+        // Temporary files may lie in a folder of any name, below the current one too.
+        try FileManager.default.createDirectory(atPath: scratch["a b"], withIntermediateDirectories: false)
+        let built = try run(
+            ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1", "TMPDIR": "a b"], folder: scratch.path)
         #expect(built.status == 0, "\(built.errors)")
+        #expect(try folderContents(scratch["a b"]).isEmpty)
     }
 
     /// Where programs cannot be run among temporary files, the trial program is run elsewhere.
@@ -116,7 +120,13 @@ import Testing
             mount + ["/bin/sh", "-c", "cp '\(scratch["tool"])' '\(scratch["tmp"])' && exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/decoder-tied",
             "-o", scratch["other"], "--cc", scratch["tmp/tool"], "--quiet"])
         #expect(refused.errorLine.hasPrefix("error: '\(scratch["tmp/tool"])' is on a file system that is mounted noexec, at option '--cc'"), "\(refused.errors)")
-        #expect(scratch.contents == ["program", "tmp", "tool"])
+        // The script beside emitted sources runs the packager.
+        let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
+        #expect(emitted.status == 0, "\(emitted.errors)")
+        let built = try run(
+            mount + ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["TMPDIR": scratch["tmp"], "CFLAGS": "-O1"], folder: scratch.path)
+        #expect(built.status == 0, "\(built.errors)")
+        #expect(scratch.contents == ["built", "program", "sources", "tmp", "tool"])
     }
 
     /// An error in the C code of a program ends it: addresses that were overwritten, buffers that were overrun.
