@@ -97,11 +97,12 @@ struct Toolchain: Sendable {
         }
         var compilers: [String] = []
         if let cc {
-            guard let path = findProgram(cc) else {
+            // A name stands for all that PATH has of it: the first `clang` may be a Swift toolchain's, as below.
+            compilers = findPrograms(cc)
+            guard !compilers.isEmpty else {
                 let reason = isMountedWithoutPrograms(cc) ? "on a file system that is mounted noexec" : "not a program"
                 throw .usage("\(quoted(cc)) is \(reason)", at: .option("--cc"), expected: "a C compiler, gcc or clang")
             }
-            compilers = [path]
         } else {
             // A Swift toolchain's clang may come first in PATH and has no omp.h; the distribution's is tried by its place.
             for name in target.isHosts ? ["gcc", "cc", "/usr/bin/clang", "clang"] : [target.architecture.triple + "-gcc"] {

@@ -94,6 +94,8 @@ import Testing
         let path = scratch.path + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
         let compiled = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", environment: ["PATH": path])
         #expect(compiled.status == 0, "\(compiled.errors)")
+        let named = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["named"], "--cc", "gcc", "--target", "native", environment: ["PATH": path])
+        #expect(named.status == 0, "\(named.errors)")
         let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
         #expect(emitted.status == 0, "\(emitted.errors)")
         // Temporary files may lie in a folder of any name, below the current one too.
