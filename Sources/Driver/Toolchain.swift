@@ -183,6 +183,9 @@ func machineFailure(_ program: String, _ result: SubprocessResult, folder: Strin
             "\(quoted(program)) could not start a process or thread: resource temporarily unavailable",
             expected: "room for more of them, as 'ulimit -u' or a container's 'pids.max' sets it")
     }
+    if result.output.contains("Too many open files") {
+        return .error("\(quoted(program)) could not open all of its files: too many open files", expected: "room for more of them, as 'ulimit -n' sets it")
+    }
     for text in ["Cannot allocate memory", "out of memory", "memory exhausted", "Killed signal"] where result.output.contains(text) {
         return .error("\(quoted(program)) ran out of memory: \(firstError(result, folder: folder))", expected: "more memory, or fewer '--jobs'")
     }

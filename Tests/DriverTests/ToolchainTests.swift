@@ -73,6 +73,7 @@ import Testing
         ("gcc: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable", "could not start a process or thread: resource temporarily unavailable; expected room for more of them"),
         ("collect2: fatal error: vfork: Resource temporarily unavailable", "could not start a process or thread"),
         ("clang: error: unable to execute command: posix_spawn failed: Resource temporarily unavailable", "could not start a process or thread"),
+        ("/usr/bin/ld: cannot find -lc: Too many open files", "could not open all of its files: too many open files; expected room for more of them"),
         ("cc1: out of memory allocating 65536 bytes", "ran out of memory: cc1: out of memory allocating 65536 bytes; expected more memory"),
         ("gcc: fatal error: Killed signal terminated program cc1", "ran out of memory"),
         ("gcc: fatal error: cannot execute 'as': execvp: No such file or directory", "finds no 'as'; expected package 'binutils'"),
