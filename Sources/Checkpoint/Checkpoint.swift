@@ -20,6 +20,8 @@ public struct Checkpoint: Sendable {
     public var calibration: [String: TensorEntry] = [:]
     /// What the checkpoint's files say about choosing tokens, which a program does not follow by itself.
     public var generation: [GenerationSetting] = []
+    /// What the configuration says that is neither followed nor known to change anything.
+    public var warnings: [Diagnostic] = []
 
     /// Weights by count of elements, each stored tensor once; `prefix` ("vision.", "decoder.", ...) narrows it.
     public func parameterCount(prefix: String = "") -> Int {

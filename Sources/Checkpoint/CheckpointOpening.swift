@@ -44,6 +44,7 @@ extension Checkpoint {
             preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales)
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }
+        checkpoint.warnings = images?.fusion.warnings ?? []
         if let calibration { checkpoint.calibration = try Calibration.read(calibration, for: base.decoder) }
         return checkpoint
     }

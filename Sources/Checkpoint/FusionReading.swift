@@ -4,6 +4,8 @@ import Support
 struct FusionSource {
     var fusion: FusionConfiguration
     private(set) var tensors: [ExpectedTensor] = []
+    /// What the configuration says that is neither followed nor known to change anything.
+    private(set) var warnings: [Diagnostic] = []
 
     /// Nothing but the class token left out.
     init() {
@@ -13,9 +15,11 @@ struct FusionSource {
 
     /// Read here and elsewhere, or of no meaning once the model is trained.
     private static let knownKeys = [
-        "mm_hidden_size", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type", "mm_token_fusion", "mm_tunable_parts",
+        "mm_hidden_size", "mm_newline_position", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type", "mm_token_fusion", "mm_tunable_parts",
         "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "mm_vision_tower_lr",
     ]
+    /// What forks of LLaVA call their ways to other vision tokens.
+    private static let otherWays = ["mm_perceiver_", "mm_pooling_", "mm_qformer_", "mm_spatial_pool_", "mm_vision_select_layers"]
     private static let strategies = ["stf", "avgpool", "tokenconcat", "qformer"]
 
     init(
@@ -30,12 +34,15 @@ struct FusionSource {
             throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
         }
         if try config.optionalBool("use_mm_proj") == false { throw config.invalid("use_mm_proj", "is false, which is not supported", expected: "true") }
+        self.init()
         // Forks of LLaVA keep what they changed in keys of this kind.
         for (key, value) in config.members.sorted(by: { $0.key < $1.key })
         where key.hasPrefix("mm_") && !Self.knownKeys.contains(key) && ![.null, .bool(false)].contains(value) {
-            throw config.invalid(key, "is not known, and may change what the model computes", expected: "null, false or one of LLaVA's own keys")
+            guard !Self.otherWays.contains(where: key.hasPrefix) else {
+                throw config.invalid(key, "is set, which is not supported", expected: "null")
+            }
+            warnings.append(.warning("key \(quoted(key)) is not known and not followed", at: .file(config.file)))
         }
-        self.init()
         if let object = try config.optionalObject("mm_token_fusion") {
             try readConfigurable(object, vision: vision, decoder: decoder)
         } else {

@@ -95,7 +95,7 @@ struct Compilation {
             return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
         }) { () throws(Diagnostic) in try FrontEnd.open(options.model) }
         self.front = front
-        for note in GenerationSetting.notes(front.checkpoint.generation) { progress.report(note) }
+        for note in front.checkpoint.warnings + GenerationSetting.notes(front.checkpoint.generation) { progress.report(note) }
 
         var dump = if let folder = options.dumpIR { try StageDump(folder: folder) } else { StageDump?.none }
         var summary = ""

@@ -112,12 +112,21 @@ import Testing
         #expect(checkpoint.tensors["stf.conv1.weight"]?.shape == [16, 4])
     }
 
+    /// Forks of LLaVA write keys of their own, which say nothing or much.
+    @Test func unknownKeys() throws {
+        var fixture = Fixture.llava
+        for (key, value) in [("mm_fork", "x"), ("mm_newline_position", "grid")] as [(String, Any)] { fixture.config[key] = value }
+        fixture.config["mm_off"] = false
+        let warnings = try fixture.open().warnings
+        #expect(warnings.count == 1 && warnings[0].rendered.hasPrefix("warning: key 'mm_fork' is not known and not followed, at file '"))
+    }
+
     @Test func originalRefusals() {
         let table: [(String, Any, String)] = [
             ("mm_patch_merge_type", "spatial_unpad", "is 'spatial_unpad', which is not supported; expected 'flat'"),
             ("mm_use_im_start_end", true, "is true, which is not supported; expected false"),
             ("use_mm_proj", false, "is false, which is not supported; expected true"),
-            ("mm_spatial_pool_mode", "bilinear", "is not known, and may change what the model computes; expected null, false or one of LLaVA's own keys"),
+            ("mm_spatial_pool_mode", "bilinear", "is set, which is not supported; expected null"),
             ("s2", true, "is true, which is not supported; expected false"),
             ("mm_resampler_type", "qformer", "is set, which is not supported; expected null"),
             ("mm_projector_type", "identity", "is 'identity', which is not supported; expected 'linear' or 'mlp2x_gelu'"),
