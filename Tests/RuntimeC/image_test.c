@@ -333,7 +333,7 @@ static void test_paths(void) {
   expect_read_error("/", "'/' is a directory, not a JPEG, PNG or WebP image");
   expect_read_error("/dev/null", "'/dev/null' is empty, not a JPEG, PNG or WebP image");
   expect_read_error("/dev/zero", "'/dev/zero' is not a JPEG, PNG or WebP image");  // without reading it to its end
-  expect_read_error("a\nb\x7f.png", "cannot open 'a?b?.png': no such file or directory");
+  expect_read_error("a\nb\x7f.png", "cannot open 'a\\nb\\u{7f}.png': no such file or directory");
 
   // The end of a long path is shown, from a whole character on.
   lmmc_image image;
