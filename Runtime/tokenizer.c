@@ -1,6 +1,7 @@
 #define _GNU_SOURCE  // memmem
 #include "tokenizer.h"
 
+#include "printable.h"
 #include "tokenizer_internal.h"
 
 #include <inttypes.h>
@@ -211,18 +212,10 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
 const char lmmc_space_mark[3] = "\xE2\x96\x81", lmmc_replacement[3] = "\xEF\xBF\xBD";
 
 size_t lmmc_utf8_length(const char *text, size_t bytes) {
-  const uint8_t *p = (const uint8_t *)text;
+  size_t length;
   if (bytes == 0) return 0;
-  if (p[0] < 0x80) return 1;
-  size_t length = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
-  if (p[0] < 0xC2 || p[0] > 0xF4 || bytes < length) return 0;
-  for (size_t i = 1; i < length; i++)
-    if ((p[i] & 0xC0) != 0x80) return 0;
-  // Overlong forms, surrogates, and what lies above U+10FFFF.
-  if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) ||
-      (p[0] == 0xF4 && p[1] > 0x8F))
-    return 0;
-  return length;
+  if ((uint8_t)*text < 0x80) return 1;
+  return lmmc_character(text, bytes, &length) == LMMC_NO_CHARACTER ? 0 : length;
 }
 
 // The first of the whole tokens `low` to `high`, which are longer than `depth` and the same before it, that has no byte below `byte` there.
