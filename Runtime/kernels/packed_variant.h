@@ -98,14 +98,6 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 // The product with code and threads of its caller's choice, for tests and benchmarks.
 void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish);
 
-// 2^exponent, for -126 ... 127.
-static inline float lmmc_power_of_2(int exponent) {
-  const uint32_t bits = (uint32_t)(exponent + 127) << 23;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 // The value of a finite f16.
 static inline float lmmc_f16(uint16_t bits) {
   const uint32_t magnitude = (bits & 0x7fffu) << 13, sign = (uint32_t)(bits & 0x8000u) << 16;

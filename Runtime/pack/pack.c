@@ -24,6 +24,12 @@ BODY float smaller(float a, float b) { return a < b ? a : b; }
 BODY float greater(float a, float b) { return a > b ? a : b; }
 BODY float clamp(float x, float low, float high) { return smaller(greater(x, low), high); }
 
+BODY uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
 static const float f16_max = 65504, f16_least_normal = 0x1p-14f;
 
 // The nearest float that an f16 holds, for x >= 0.
@@ -35,10 +41,7 @@ BODY float round_to_f16(float x) {
 
 // For what round_to_f16 returns.
 BODY uint16_t f16_bits(float x) {
-  uint32_t bits;
-  if (x < f16_least_normal) return (uint16_t)(x * 16777216.0f);
-  memcpy(&bits, &x, sizeof bits);
-  return (uint16_t)((bits - 0x38000000) >> 13);
+  return (uint16_t)(x < f16_least_normal ? (uint32_t)(x * 16777216.0f) : (bits_of(x) - 0x38000000) >> 13);
 }
 
 // ---- the range of a row
@@ -47,25 +50,10 @@ BODY uint16_t f16_bits(float x) {
 BODY uint32_t greatest_bits(int64_t count, const float *x) {
   uint32_t most = 0;
   for (int64_t i = 0; i < count; i++) {
-    uint32_t bits;
-    memcpy(&bits, x + i, sizeof bits);
-    bits &= 0x7fffffff;
+    const uint32_t bits = bits_of(x[i]) & 0x7fffffff;
     most = bits > most ? bits : most;
   }
   return most;
-}
-
-BODY uint32_t bits_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-BODY float power_of_2(int exponent) {
-  const uint32_t bits = (uint32_t)(exponent + 127) << 23;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
 }
 
 // A weight of 2^127 or more may come back as an infinity, for a block's scale may be rounded up.
@@ -107,7 +95,7 @@ BODY void load_block(int64_t count, int64_t k, int64_t b, const int8_t *exponent
   }
   if (!exponents) return;
   columns factors;
-  COLUMNS(c) factors[c] = power_of_2(-exponents[c]);
+  COLUMNS(c) factors[c] = lmmc_power_of_2(-exponents[c]);
   for (int i = 0; i < LMMC_BLOCK; i++) COLUMNS(c) w[i][c] *= factors[c];
 }
 
@@ -127,8 +115,7 @@ BODY void store_scales(const columns scale, uint8_t *out) {
 // ---- bf16
 
 BODY uint32_t bf16_bits(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
+  const uint32_t bits = bits_of(x);
   return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 

@@ -19,6 +19,7 @@
 #define LMMC_PACKED_LAYOUT_H
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { LMMC_BLOCK = 64, LMMC_PANEL = 32 };
 
@@ -40,6 +41,14 @@ static inline int64_t lmmc_panel_bytes(lmmc_packed_type type, int64_t k) {
 static inline int64_t lmmc_exponents(lmmc_packed_type type, int64_t n, int64_t k) { return lmmc_panels(n) * lmmc_panel_bytes(type, k); }
 static inline int64_t lmmc_matrix_bytes(lmmc_packed_type type, int64_t n, int64_t k) {
   return lmmc_exponents(type, n, k) + (type == LMMC_BF16 ? 0 : (lmmc_panels(n) * LMMC_PANEL + 63) / 64 * 64);
+}
+
+// 2^exponent, for -126 ... 127.
+static inline float lmmc_power_of_2(int exponent) {
+  const uint32_t bits = (uint32_t)(exponent + 127) << 23;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
 }
 
 // Activation rows, from the start of one: int8 codes, zeros after k; then a float scale per block; then the int32 sum of each block's
