@@ -51,11 +51,10 @@ enum Recognition {
     /// The same for a file; nil for GGUF, and for what nothing is known of.
     static func refusal(file path: String) throws(Diagnostic) -> Diagnostic? {
         let file = try MappedFile(path: path)
-        let start = file.withBytes(0..<min(9, file.size)) { Array($0) }
-        if start.starts(with: GGUFFile.magic) { return nil }
-        let isArchive = [TorchArchive.magic, TorchArchive.legacyMagic].contains(Array(start.prefix(4)))
-        if isArchive || start.count == 9 && start[8] == UInt8(ascii: "{") {
-            let names = try TensorFile(path: path).tensors.keys
+        switch TensorFile.Format(file) {
+        case .gguf: return nil
+        case .safetensors, .torch:
+            let names = try TensorFile(file).tensors.keys
             if names.contains(where: { $0.contains(".lora_A.") }) {
                 return .error("the file is an adapter, not a model", at: .file(path), expected: "its base as the model, with the option '--adapter' for its folder")
             }
@@ -63,11 +62,13 @@ enum Recognition {
                 return .error("the file is a projector, not a model", at: .file(path), expected: "its decoder as the model, with the option '--projector' for this file")
             }
             return .error("the file has weights only", at: .file(path), expected: "the folder that it stands in, with 'config.json'")
+        case nil: break
         }
+        let start = file.withBytes(0..<min(4, file.size)) { Array($0) }
         if start.first == UInt8(ascii: "{") {
             return .error("the file is JSON", at: .file(path), expected: "the folder that it stands in")
         }
-        if ["lmgg", "tjgg", "algg", "fmgg"].contains(String(decoding: start.prefix(4), as: UTF8.self)) {
+        if ["lmgg", "tjgg", "algg", "fmgg"].contains(String(decoding: start, as: UTF8.self)) {
             return .error("the file is in a format before GGUF", at: .file(path), expected: "a GGUF file, or a checkpoint folder")
         }
         return nil
