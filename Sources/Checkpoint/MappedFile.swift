@@ -63,6 +63,13 @@ public final class MappedFile: Sendable {
         return try body(UnsafeRawBufferPointer(start: base + Int(range.lowerBound), count: range.count))
     }
 
+    /// Whether `range` holds the same bytes as `otherRange` of `other`; both must lie inside their files.
+    func hasBytes(_ range: Range<UInt64>, of other: MappedFile, _ otherRange: Range<UInt64>) -> Bool {
+        withBytes(range) { own in
+            other.withBytes(otherRange) { own.count == $0.count && (own.isEmpty || memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0) }
+        }
+    }
+
     /// Drops the pages of `range` from this process, so that streaming through a large file stays small; the next
     /// access reads them again.
     public func release(_ range: Range<UInt64>) {

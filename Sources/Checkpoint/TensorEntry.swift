@@ -1,4 +1,3 @@
-import Glibc
 import Support
 
 /// One weight of the model: where its bytes are and what they mean. No weight is read before it is asked for.
@@ -105,19 +104,13 @@ public struct TensorEntry: Sendable, Equatable {
                 release(part)
                 other.release(part)
             }
-            if dtype == other.dtype, hasBytes(of: other, in: part) { continue }
+            if dtype == other.dtype, file.hasBytes(bytes(of: part), of: other.file, other.bytes(of: part)) { continue }
             if values.isEmpty { (values, others) = ([Float](repeating: 0, count: step), [Float](repeating: 0, count: step)) }
             values.withUnsafeMutableBufferPointer { readFloats(part, into: $0) }
             others.withUnsafeMutableBufferPointer { other.readFloats(part, into: $0) }
             guard values[..<part.count] == others[..<part.count] else { return false }
         }
         return true
-    }
-
-    private func hasBytes(of other: TensorEntry, in part: Range<Int>) -> Bool {
-        file.withBytes(bytes(of: part)) { own in
-            other.file.withBytes(other.bytes(of: part)) { own.count == $0.count && memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0 }
-        }
     }
 
     /// Gives the tensor's pages back to the system; the next access reads them again.

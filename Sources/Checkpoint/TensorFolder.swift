@@ -1,4 +1,3 @@
-import Glibc
 import Support
 
 /// Every tensor of a folder that holds `model.safetensors`, or shards with `model.safetensors.index.json`, or the same as
@@ -19,10 +18,7 @@ struct TensorFolder {
         }
 
         fileprivate func isCopy(of other: Entry) -> Bool {
-            guard tensor.dtype == other.tensor.dtype, tensor.shape == other.tensor.shape else { return false }
-            return file.withBytes(tensor.range) { own in
-                other.file.withBytes(other.tensor.range) { own.count == $0.count && (own.isEmpty || memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0) }
-            }
+            tensor.dtype == other.tensor.dtype && tensor.shape == other.tensor.shape && file.hasBytes(tensor.range, of: other.file, other.tensor.range)
         }
     }
 
