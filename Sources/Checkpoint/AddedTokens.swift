@@ -14,12 +14,8 @@ extension AddedTokenEntry {
     /// As transformers has it, a token of the first file is special where another key names it, as `pad_token` does.
     static func entries(folder: String, vocabularySize: Int) throws(Diagnostic) -> [Int: AddedTokenEntry] {
         var entries: [Int: AddedTokenEntry] = [:]
-        func object(_ name: String) throws(Diagnostic) -> JSONObject? {
-            let path = joinedPath(folder, name)
-            return isAbsent(path) ? nil : try JSONObject(readingFile: path)
-        }
-        let config = try object("tokenizer_config.json")
-        let special = try specialNames([config, try object("special_tokens_map.json")])
+        let config = try JSONObject.ifPresent("tokenizer_config.json", in: folder)
+        let special = try specialNames([config, JSONObject.ifPresent("special_tokens_map.json", in: folder)])
         func add(_ id: Int, _ text: String, isSpecial: Bool, _ file: String) throws(Diagnostic) {
             guard 0..<vocabularySize ~= id, !text.isEmpty else { return }
             guard id < TokenizerLimits.tokens, text.utf8.count <= TokenizerLimits.length else {
@@ -32,7 +28,7 @@ extension AddedTokenEntry {
                 throw .error("token \(id) is both \(quoted(other.text)) and \(quoted(text))", at: .file(file), expected: "one text per id")
             }
         }
-        if let added = try object("added_tokens.json") {
+        if let added = try JSONObject.ifPresent("added_tokens.json", in: folder) {
             for text in added.members.keys.sorted() { try add(added.integer(text), text, isSpecial: false, added.file) }
         }
         if let decoder = try config?.optionalObject("added_tokens_decoder") {

@@ -17,11 +17,7 @@ extension Checkpoint {
             guard let text = try GGUFFile(path: path).optionalString("tokenizer.chat_template") else { return nil }
             return ChatTemplateSource(text: text, file: path, tokens: try specialTokens(nil))
         }
-        func object(_ name: String) throws(Diagnostic) -> JSONObject? {
-            let file = joinedPath(path, name)
-            return isAbsent(file) ? nil : try JSONObject(readingFile: file)
-        }
-        let names = try object("tokenizer_config.json"), file = joinedPath(path, "chat_template.jinja")
+        let names = try JSONObject.ifPresent("tokenizer_config.json", in: path), file = joinedPath(path, "chat_template.jinja")
         if !isAbsent(file) {
             let bytes = try readFile(file, limit: 1 << 20)
             guard let text = String(validating: bytes, as: UTF8.self), hasFewMarks(text) else {
@@ -29,7 +25,8 @@ extension Checkpoint {
             }
             return ChatTemplateSource(text: text, file: file, tokens: try specialTokens(names))
         }
-        for object in [try object("chat_template.json"), try object("processor_config.json"), names] {
+        let others = try ["chat_template.json", "processor_config.json"].map { (name) throws(Diagnostic) in try JSONObject.ifPresent(name, in: path) }
+        for object in others + [names] {
             guard let object, let text = try Self.template(object) else { continue }
             return ChatTemplateSource(text: text, file: object.file, tokens: try specialTokens(names))
         }

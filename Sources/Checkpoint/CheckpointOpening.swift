@@ -106,9 +106,8 @@ struct DecoderPart {
     /// Releases of AutoGPTQ and AutoAWQ wrote what they did into files of their own.
     private static func refuseQuantized(_ config: JSONObject, folder: String) throws(Diagnostic) {
         try config.refuseQuantization()
-        for name in ["quantize_config.json", "quant_config.json"] where !isAbsent(joinedPath(folder, name)) {
-            let file = try JSONObject(readingFile: joinedPath(folder, name))
-            guard let key = ["bits", "w_bit"].first(where: { file[$0] != nil }) else { continue }
+        for name in ["quantize_config.json", "quant_config.json"] {
+            guard let file = try JSONObject.ifPresent(name, in: folder), let key = ["bits", "w_bit"].first(where: { file[$0] != nil }) else { continue }
             throw file.invalid(key, "says that the weights are quantised, which is not supported", expected: "weights in F32, F16 or BF16")
         }
     }
@@ -141,9 +140,7 @@ struct DecoderPart {
 extension DecoderPart {
     /// What `tokenizer_config.json` can ask beyond the tokenizer's own file that changes the tokens of every prompt.
     private func refuseTokenizerOptions(_ tokenizer: Tokenizer) throws(Diagnostic) {
-        let file = joinedPath(path, "tokenizer_config.json")
-        guard !isAbsent(file) else { return }
-        let config = try JSONObject(readingFile: file)
+        guard let config = try JSONObject.ifPresent("tokenizer_config.json", in: path) else { return }
         try config.refuseTrue("add_eos_token")
         if case .sentencePiece(let model) = tokenizer, model.addsDummyPrefix, try config.optionalBool("add_prefix_space") == false {
             throw config.invalid("add_prefix_space", "is false, but 'tokenizer.model' puts a space before a text", expected: "true")

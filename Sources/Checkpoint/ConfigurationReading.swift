@@ -12,6 +12,12 @@ extension JSONObject {
         return try JSONObject(readingFile: path)
     }
 
+    /// The object in the file `name` of `folder`; nil without that file.
+    static func ifPresent(_ name: String, in folder: String) throws(Diagnostic) -> JSONObject? {
+        let path = joinedPath(folder, name)
+        return isAbsent(path) ? nil : try JSONObject(readingFile: path)
+    }
+
     /// A positive size of at most `limit`.
     func dimension(_ key: String, default fallback: Int? = nil, limit: Int = maximumDimension) throws(Diagnostic) -> Int {
         if let fallback, self[key] == nil { return fallback }
@@ -120,8 +126,7 @@ extension PromptConfiguration {
             return ids
         }
         var eos = try ids(config, "eos_token_id")
-        let generationPath = joinedPath(folder, "generation_config.json")
-        if !isAbsent(generationPath) { eos += try ids(JSONObject(readingFile: generationPath), "eos_token_id") }
+        if let generation = try JSONObject.ifPresent("generation_config.json", in: folder) { eos += try ids(generation, "eos_token_id") }
         if eos.isEmpty, let id = tokenizer.eosID { eos = [id] }
         eosIDs = Set(eos).sorted()
 
@@ -129,11 +134,8 @@ extension PromptConfiguration {
         let configured = try ids(config, "bos_token_id").first
         bosID = tokenizer.bosID ?? configured
         // A 'tokenizer.json' says itself whether it puts the BOS there, and transformers 5 asks nothing else.
-        let tokenizerPath = joinedPath(folder, "tokenizer_config.json")
         var wantsBOS: Bool?
-        if case .sentencePiece = tokenizer, !isAbsent(tokenizerPath) {
-            wantsBOS = try JSONObject(readingFile: tokenizerPath).optionalBool("add_bos_token")
-        }
+        if case .sentencePiece = tokenizer { wantsBOS = try JSONObject.ifPresent("tokenizer_config.json", in: folder)?.optionalBool("add_bos_token") }
         addsBOS = bosID != nil && wantsBOS ?? tokenizer.addsBOS
         templateName = tokenizer.templateName
     }

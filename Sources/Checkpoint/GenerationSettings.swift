@@ -22,8 +22,7 @@ public struct GenerationSetting: Sendable, Equatable {
     static func all(config: JSONObject, folder: String) throws(Diagnostic) -> [GenerationSetting] {
         var objects = [config]
         if case .object(let members)? = config["text_config"] { objects.append(JSONObject(file: config.file, members: members)) }
-        let path = joinedPath(folder, "generation_config.json")
-        if !isAbsent(path) { objects.insert(try JSONObject(readingFile: path), at: 0) }
+        if let own = try JSONObject.ifPresent("generation_config.json", in: folder) { objects.insert(own, at: 0) }
         return neutral.keys.sorted().compactMap { key in
             guard let object = objects.first(where: { $0[key] != nil }), let value = object[key], !isNeutral(value, key) else { return nil }
             return GenerationSetting(key: key, value: value, file: object.file)

@@ -9,9 +9,7 @@ extension MergeListModel {
         let added = try AddedTokenEntry.entries(folder: folder, vocabularySize: vocabularySize)
         try self.init(JSONCursor(readingFile: path), vocabularySize: vocabularySize, added: added)
         for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-            let file = joinedPath(folder, name)
-            guard !isAbsent(file), bosID == nil || eosID == nil else { continue }
-            let object = try JSONObject(readingFile: file)
+            guard bosID == nil || eosID == nil, let object = try JSONObject.ifPresent(name, in: folder) else { continue }
             if bosID == nil { bosID = try configured("bos_token", object) }
             if eosID == nil { eosID = try configured("eos_token", object) }
         }

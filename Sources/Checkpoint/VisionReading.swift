@@ -70,11 +70,11 @@ extension VisionSource {
 /// What says how an image becomes pixels, in transformers' order: `image_processor` of `processor_config.json`, then
 /// `preprocessor_config.json`; without either an empty object, which stands for what every CLIP tower was trained with.
 func imageProcessors(of folder: String) throws(Diagnostic) -> [JSONObject] {
-    let older = joinedPath(folder, "preprocessor_config.json"), newer = joinedPath(folder, "processor_config.json")
-    var found: [JSONObject] = []
-    if !isAbsent(newer), let nested = try JSONObject(readingFile: newer).optionalObject("image_processor") { found.append(nested) }
-    if !isAbsent(older) { found.append(try JSONObject(readingFile: older)) }
-    return found.isEmpty ? [JSONObject(file: older, members: [:])] : found
+    let older = "preprocessor_config.json"
+    let found = [
+        try JSONObject.ifPresent("processor_config.json", in: folder)?.optionalObject("image_processor"), try JSONObject.ifPresent(older, in: folder),
+    ].compactMap(\.self)
+    return found.isEmpty ? [JSONObject(file: joinedPath(folder, older), members: [:])] : found
 }
 
 extension VisionConfiguration {
