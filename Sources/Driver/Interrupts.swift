@@ -5,18 +5,14 @@ import Synchronization
 
 /// What must go when SIGINT, SIGTERM or SIGHUP ends lmmc: running programs, temporary files and folders.
 ///
-/// `install` moves the three signals to a thread of their own, so that cleaning up is ordinary code, not a handler. Traps and faults have
-/// one all the same (Endings), which cleans up and leaves the process to its signal.
+/// `install` moves the three signals to a thread of their own, so that what is said then is ordinary code, not a handler's. Traps and faults
+/// have one all the same (Endings), which leaves the process to its signal. Both clean up by the one list that Endings keeps.
 /// Without it (in tests, say) registration still works and nothing else changes.
 public enum Interrupts {
-    private struct State {
-        var processGroups: Set<pid_t> = []
-        /// Where each is among the endings
-        var folders: [String: Int32] = [:]
-        var beforeExit: (@Sendable () -> Void)?
-    }
+    private typealias BeforeExit = @Sendable () -> Void
 
-    private static let state = Mutex(State())
+    /// Held while something that must go begins or ends.
+    private static let state = Mutex<BeforeExit?>(nil)
 
     /// Call before any other thread exists: threads inherit the blocked signals.
     public static func install() {
@@ -45,12 +41,10 @@ public enum Interrupts {
         var set = watchedSignals
         var number: Int32 = 0
         while sigwait(&set, &number) != 0 {}
-        state.withLock { state in
+        state.withLock { beforeExit in
             // The lock stays held: nothing new begins any more.
-            for group in state.processGroups { kill(-group, SIGKILL) }
-            AtomicFile.removePending()
-            for folder in state.folders.keys { removeFolder(folder) }
-            state.beforeExit?()
+            AtomicFile.endAll()
+            beforeExit?()
             let name = [SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGHUP"][number] ?? "signal \(number)"
             writeStandardError(Diagnostic.error("interrupted by \(name)").rendered + "\n")
             _exit(1)
@@ -59,40 +53,32 @@ public enum Interrupts {
     }
 
     /// Called before the error line is written; the progress bar clears its line here.
-    static func beforeExit(_ action: @escaping @Sendable () -> Void) { state.withLock { $0.beforeExit = action } }
+    static func beforeExit(_ action: @escaping @Sendable () -> Void) { state.withLock { $0 = action } }
 
-    /// Makes a folder with `make`, which returns its path, and registers it in one step, so that no signal falls between the two.
-    static func registerFolder(_ make: () throws(Diagnostic) -> String) throws(Diagnostic) -> String {
-        let result: Result<String, Diagnostic> = state.withLock { state in
+    /// Makes a folder with `make`, which returns its path, and registers it in one step, so that no signal falls between the two. Gives its
+    /// place among the endings too.
+    static func registerFolder(_ make: () throws(Diagnostic) -> String) throws(Diagnostic) -> (path: String, place: Int32) {
+        let result: Result<(String, Int32), Diagnostic> = state.withLock { _ in
             Result { () throws(Diagnostic) in
                 let path = try make()
-                state.folders[path] = lmmc_endings_add_folder(path)
-                return path
+                return (path, withPath(path) { lmmc_endings_add_folder($0) })
             }
         }
         return try result.get()
     }
 
-    static func unregister(folder: String) { state.withLock { lmmc_endings_drop_path($0.folders.removeValue(forKey: folder) ?? -1) } }
+    static func unregister(folderAt place: Int32) { state.withLock { _ in lmmc_endings_drop_path(place) } }
 
     /// Starts a process in a group of its own with `start`, which returns its id or nil.
     static func startingProcess(_ start: () -> pid_t?) -> pid_t? {
-        state.withLock { state in
+        state.withLock { _ in
             let id = start()
-            if let id {
-                state.processGroups.insert(id)
-                lmmc_endings_add_group(id)
-            }
+            if let id { lmmc_endings_add_group(id) }
             return id
         }
     }
 
-    static func processEnded(_ id: pid_t) {
-        state.withLock {
-            $0.processGroups.remove(id)
-            lmmc_endings_drop_group(id)
-        }
-    }
+    static func processEnded(_ id: pid_t) { state.withLock { _ in lmmc_endings_drop_group(id) } }
 }
 
 /// Removes a folder of ours with all that is in it. A killed compiler may create one last file meanwhile, so it is tried again.

@@ -5,6 +5,7 @@ import Synchronization
 /// A private folder that disappears with the value, and when a signal ends lmmc.
 final class TemporaryFolder: Sendable {
     let path: String
+    private let place: Int32
     private let isGone = Mutex(false)
 
     private static var usualParent: String { environmentVariable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp" }
@@ -24,7 +25,7 @@ final class TemporaryFolder: Sendable {
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
     init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
         let parent = parent ?? Self.usualParent
-        path = try Interrupts.registerFolder { () throws(Diagnostic) in
+        (path, place) = try Interrupts.registerFolder { () throws(Diagnostic) in
             guard let path = makeTemporaryFolder(joinedPath(parent, "\(prefix)XXXXXX")) else {
                 throw .system("create a temporary folder in", path: parent, code: errno, expected: "a folder that can be written")
             }
@@ -42,7 +43,7 @@ final class TemporaryFolder: Sendable {
         chmod(path, 0o777 & ~mask)
         guard Support.rename(path, target) == 0 else { throw .system("create", path: target, code: errno) }
         isGone.withLock { $0 = true }
-        Interrupts.unregister(folder: path)
+        Interrupts.unregister(folderAt: place)
     }
 
     /// Removes the folder with all that is in it; nothing happens after `rename` or a second time.
@@ -54,7 +55,7 @@ final class TemporaryFolder: Sendable {
         }
         guard isDue else { return }
         removeFolder(path)
-        Interrupts.unregister(folder: path)
+        Interrupts.unregister(folderAt: place)
     }
 
     deinit { discard() }

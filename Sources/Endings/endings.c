@@ -84,14 +84,7 @@ void lmmc_endings_drop_mapping(int place) {
   if (place >= 0) atomic_store(&mappings[place].base, 0);
 }
 
-void lmmc_endings_unlink_files(void) {
-  for (int i = 0; i < PATHS; i++) {
-    const char *path = atomic_load(&paths[i]);
-    if (path && path[0] == 'f') unlink(path + 1);
-  }
-}
-
-// ---- in the handler: nothing here takes memory or a lock
+// ---- in the handler too: nothing here takes memory or a lock
 
 static void empty_folder(int folder, int depth) {
   _Alignas(8) char entries[2048];
@@ -123,12 +116,15 @@ static void remove_folder(const char *path) {
   }
 }
 
-static void clean(void) {
+void lmmc_endings_clean(void) {
   for (int i = 0; i < GROUPS; i++) {
     int group = atomic_load(&groups[i]);
     if (group > 0) kill(-group, SIGKILL);
   }
-  lmmc_endings_unlink_files();
+  for (int i = 0; i < PATHS; i++) {
+    const char *path = atomic_load(&paths[i]);
+    if (path && path[0] == 'f') unlink(path + 1);
+  }
   for (int i = 0; i < PATHS; i++) {
     const char *path = atomic_load(&paths[i]);
     if (path && path[0] == 'd') remove_folder(path + 1);
@@ -145,7 +141,7 @@ static void ending(int number, siginfo_t *info, void *context) {
   (void)context;
   // Another thread may be ending the process.
   while (atomic_exchange(&begun, true)) pause();
-  clean();
+  lmmc_endings_clean();
   // Faults of an address have positive codes; those that were sent have none.
   const uintptr_t address = number == SIGBUS && info->si_code > 0 ? (uintptr_t)info->si_addr : 0;
   for (int i = 0; address != 0 && i < MAPPINGS; i++) {

@@ -99,9 +99,9 @@ public final class AtomicFile {
         try file.commit()
     }
 
-    /// Unlinks every file that is not committed yet, for a process that now ends: from here on none can be made,
-    /// committed or discarded, and who tries waits for the end. Not for a signal handler.
-    public static func removePending() { InterruptCleanup.unlinkAllForGood() }
+    /// Removes all that a signal would remove, files that are not committed among it, for a process that now ends: from here on no file can
+    /// be made, committed or discarded, and who tries waits for the end. Not for a signal handler.
+    public static func endAll() { InterruptCleanup.endAll() }
 
     private func failing(_ action: String, _ code: Int32) -> Diagnostic {
         discard()
@@ -128,9 +128,9 @@ private enum InterruptCleanup {
 
     static func install() { _ = handlers }
 
-    static func unlinkAllForGood() {
+    static func endAll() {
         pthread_mutex_lock(lock)
-        lmmc_endings_unlink_files()
+        lmmc_endings_clean()
     }
 
     /// Creates a file and registers it in one step; `code` is the `errno` of a failure. When the table is full, the file is only removed

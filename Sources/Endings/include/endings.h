@@ -26,7 +26,7 @@ void lmmc_endings_drop_path(int place);
 void lmmc_endings_drop_group(pid_t group);
 void lmmc_endings_drop_mapping(int place);
 
-// Unlinks the files that are registered.
-void lmmc_endings_unlink_files(void);
+// Kills the programs and removes the files and folders that are registered, for a process that now ends.
+void lmmc_endings_clean(void);
 
 #endif
