@@ -139,7 +139,7 @@ private enum InterruptCleanup {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         // Before the file exists, because a handler may come between.
-        let slot = lmmc_endings_add_file(path)
+        let slot = withPath(path) { lmmc_endings_add_file($0) }
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         let code = errno
         if descriptor < 0 { lmmc_endings_drop_path(slot) }
