@@ -24,24 +24,27 @@ let package = Package(
         .target(name: "Endings", cSettings: hardened),
         .target(name: "Support", dependencies: ["Endings"]),
         // Plain C: what the compiler reads of a checkpoint comes no slower than from the disk.
-        .target(name: "Widen", cSettings: hardened),
+        .target(name: "Widen", path: "Sources/Weights/Widen", cSettings: hardened),
         .target(name: "Checkpoint", dependencies: ["Endings", "Widen", "Support"]),
         .target(name: "ChatTemplate", dependencies: ["Support"]),
         .target(name: "IR", dependencies: ["Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
-        .target(name: "FoldProduct", cSettings: hardened),
+        .target(name: "FoldProduct", path: "Sources/Weights/FoldProduct", cSettings: hardened),
         .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Pack", "Support"]),
         .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
         .target(name: "CEmit", dependencies: ["ChatTemplate", "Plan", "IR", "Support"]),
-        // Runtime/attach is plain C, because an emitted C folder carries it too and builds without Swift.
-        .target(name: "Attach", path: "Runtime/attach", cSettings: hardened),
-        .target(name: "Pack", path: "Runtime/pack", cSettings: hardened),
-        .target(name: "RuntimeSources"),
+        // Plain C, because an emitted C folder carries it too and builds without Swift.
+        .target(name: "Attach", path: "Sources/Packaging/Attach", cSettings: hardened),
+        .target(name: "Contract", path: "Runtime/contract", publicHeadersPath: ".", cSettings: hardened),
+        .target(name: "Pack", dependencies: ["Contract"], path: "Sources/Weights/Pack", cSettings: hardened),
+        .executableTarget(name: "EmbedFiles", path: "Plugins/EmbedFiles"),
+        .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
+        .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(
             name: "Driver",
             dependencies: [
@@ -70,7 +73,7 @@ let package = Package(
         .testTarget(
             name: "DriverTests",
             dependencies: [
-                "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "Support",
+                "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "RuntimeSources", "Support",
             ]),
     ],
     cLanguageStandard: .gnu11

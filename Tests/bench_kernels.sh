@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the packed products alone: their rates beside ceilings of the same minute, as a Markdown table. See Tests/Benchmarks/packed_bench.c.
+# Measures the packed products alone: their rates beside ceilings of the same minute, as a Markdown table. See Tools/Benchmarks/packed_bench.c.
 #   [CC=gcc] [PROGRAM=FILE] Tests/bench_kernels.sh [--threads N] [options of packed_bench]
 # PROGRAM keeps what is built, and is not built again while it is there.
 set -eu
@@ -13,6 +13,6 @@ if [ -z "$program" ]; then
   trap 'rm -rf "$work"' EXIT
   program=$work/packed_bench
 fi
-[ -x "$program" ] || ${CC:-$(working_compiler gcc)} -std=gnu11 -O3 -Wall -Wextra -Werror -fopenmp -I"$root/Runtime" "$root/Tests/Benchmarks/packed_bench.c" \
-  "$root"/Runtime/kernels/packed*.c -lm -o "$program"
+[ -x "$program" ] || ${CC:-$(working_compiler gcc)} -std=gnu11 -O3 -Wall -Wextra -Werror -fopenmp -I"$root/Runtime" "$root/Tools/Benchmarks/packed_bench.c" \
+  "$root"/Runtime/kernels/common/*.c "$root"/Runtime/kernels/product/*.c "$root"/Runtime/kernels/product/*/*.c -lm -o "$program"
 OMP_NUM_THREADS=$threads "$program" "$@"

@@ -21,7 +21,7 @@ tokens() { grep -o '"tokens": \[[^]]*\]'; }
 # ask PROGRAM [DIR]: the tokens of the answer, or the error.
 ask() { "${run[@]}" "$1" --image $image --prompt "$question" --json ${2:+--dump "$2"} 2>"$work/error" | tokens || grep -v "TCG doesn't support" "$work/error"; }
 run=(env)
-$gcc -O2 Tests/RuntimeC/npy_distance.c -lm -o "$work/distance" || exit 1
+$gcc -O2 Tests/Runtime/npy_distance.c -lm -o "$work/distance" || exit 1
 
 # ---- levels, each precision
 # The CPUID bits of the sets that a CPU may lack, as /proc/cpuinfo spells them.
@@ -120,7 +120,7 @@ expect "a file that is cut short ($found)" "1 1" "$status $((${at:-0} >= begin +
 if [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -lt 7000000 ] || [ "$(df -k --output=avail /tmp | tail -1)" -lt 12000000 ]; then
   echo "not run: strip past 4 GiB; it takes 6 GiB of memory and 11 GiB in /tmp"
 else
-  $gcc -std=gnu11 -O2 -static-pie -IRuntime/attach/include Tests/RuntimeC/attach_test.c Runtime/attach/attach.c Runtime/attachment.c Runtime/error.c Runtime/printable.c -o "$work/attach" &&
+  $gcc -std=gnu11 -O2 -static-pie -IRuntime -ISources/Packaging/Attach/include Tests/Runtime/program/attach_test.c Sources/Packaging/Attach/attach.c Runtime/program/attachment.c Runtime/base/error.c Runtime/base/printable.c -o "$work/attach" &&
     "$work/attach" strip >"$work/log"
   expect "strip past 4 GiB" ", 0 failed" "$(tail -1 "$work/log" | grep -o ", [0-9]* failed")"
 fi

@@ -64,48 +64,32 @@ else
 fi
 
 # ---- C: each program plain with both compilers, and under the sanitizers
-runtime=$root/Runtime
+. Tests/Runtime/library.sh
 sanitizers="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
-openblas=$(ls -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" 2>/dev/null)
-includes="-I$runtime -I$runtime/attach/include -I/usr/include/$(basename "$(dirname "$openblas")")/openblas-openmp"
-libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz -L$openblas -lopenblas -lm"
-
-# build_runtime CC FLAGS: the runtime as an archive, of which a test takes what it uses.
-build_runtime() {
-  local objects=$work/objects cc="$1 -std=gnu11 -Wall -Wextra -Werror $2 -fopenmp $includes"
-  rm -rf "$objects" && mkdir -p "$objects" || return 1
-  local source
-  for source in "$runtime"/*.c "$runtime"/kernels/*.c "$runtime"/attach/attach.c "$runtime"/pack/*.c; do
-    [ -e "$source" ] && [ "$source" != "$runtime/main.c" ] || continue
-    $cc -c "$source" -o "$objects/$(basename "$source").o" || return 1
-  done
-  rm -f "$work/runtime.a" && ar rcs "$work/runtime.a" "$objects"/*.o || return 1
-}
-
+scripts=$(find Tests/Runtime -name '*_tests.sh' | sort)
 gcc=$(working_compiler gcc) clang=$(working_compiler clang)
 for configuration in "$gcc|-O2" "$clang|-O2" "$gcc|$sanitizers"; do
   compiler=${configuration%%|*} flags=${configuration#*|}
   case $flags in *sanitize*) name="$(basename "$compiler") with sanitizers" ;; *) name=$(basename "$compiler") ;; esac
-  for script in Tests/RuntimeC/*_tests.sh; do
-    [ -e "$script" ] || continue
+  for script in $scripts; do
     CC=$compiler CFLAGS=$flags nice sh "$script" >"$work/c.log" 2>&1
     count "$(basename "$script"), $name" "$work/c.log" $?
   done
-  if ! build_runtime "$compiler" "$flags" >"$work/c.log" 2>&1; then
+  if ! build_archive "$compiler $flags -fopenmp" "$work/runtime.a" >"$work/c.log" 2>&1; then
     failed=$((failed + 1)) && echo "FAILED  runtime, $name" && head -20 "$work/c.log"
     continue
   fi
-  for source in Tests/RuntimeC/*_test.c; do
+  for source in $(find Tests/Runtime -name '*_test.c' | sort); do
     # Those that need more than themselves and the runtime are built by a script.
     base=$(basename "$source" _test.c)
-    grep -h -s -E "for test in |${base}_test" Tests/RuntimeC/*_tests.sh | grep -q -w -E "$base|${base}_test" && continue
+    grep -h -E "for test in |${base}_test" $scripts | grep -q -w -E "$base|${base}_test" && continue
     variants="-pie"
     [ "$base" = attach ] && case $flags in *sanitize*) ;; *) variants="-pie -no-pie -static -static-pie" ;; esac
     for variant in $variants; do
       # clang has no static OpenMP; the packager's test needs none.
       case $variant in -static*) openmp= ;; *) openmp=-fopenmp ;; esac
-      { $compiler -std=gnu11 -Wall -Wextra -Werror $flags $openmp $includes $variant "$source" "$work/runtime.a" -o "$work/test" \
-          $([ "$base" = attach ] || echo $libraries) && nice "$work/test"; } >"$work/c.log" 2>&1
+      { $compiler $runtime_warnings $flags $openmp $runtime_includes $variant "$source" "$work/runtime.a" -o "$work/test" \
+          $([ "$base" = attach ] || echo $runtime_libraries) && nice "$work/test"; } >"$work/c.log" 2>&1
       count "$base, $name$([ "$variant" = -pie ] || echo ", linked with $variant")" "$work/c.log" $?
     done
   done

@@ -2,12 +2,12 @@
 #ifndef LMMC_KERNELS_H
 #define LMMC_KERNELS_H
 
-#include "attention.h"
-#include "cache_rows.h"
-#include "matmul.h"
-#include "memory.h"
-#include "packed.h"
-#include "pixels.h"
-#include "rows.h"
+#include "kernels/attention/attention.h"
+#include "kernels/rows/cache_rows.h"
+#include "kernels/float32/matmul.h"
+#include "contract/offsets.h"
+#include "kernels/product/packed.h"
+#include "kernels/rows/pixels.h"
+#include "kernels/rows/rows.h"
 
 #endif

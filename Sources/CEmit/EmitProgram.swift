@@ -16,7 +16,7 @@ public struct EmittedFile: Hashable, Sendable {
     }
 }
 
-/// The C text of a plan. `model.c` is what it computes, on `lmmc.h` and `kernels/kernels.h` of Runtime/; it defines `lmmc_code` and is compiled
+/// The C text of a plan. `model.c` is what it computes, on `contract/program.h` and `kernels/kernels.h` of Runtime/; it defines `lmmc_code` and is compiled
 /// once for each level of a target. `program.c` is what it says about itself, `lmmc_program`.
 public func emitProgram(_ plan: Plan, _ program: ProgramDescription) -> [EmittedFile] {
     let symbols = Symbols(plan)
@@ -55,7 +55,7 @@ private struct ModelPrinter {
         line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(version)): \(weights) of weights, \(arena) of arena.")
         line("// T is the length of the sequence that a call processes (at most \(plan.chunk)), P its position in the KV cache.")
         line("#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n")
-        line("#include \"kernels/kernels.h\"\n#include \"lmmc.h\"")
+        line("#include \"kernels/kernels.h\"\n#include \"contract/program.h\"")
     }
 
     // MARK: - memory
@@ -184,7 +184,7 @@ private struct DescriptionPrinter {
     init(_ plan: Plan, _ symbols: Symbols, _ program: ProgramDescription) {
         self.program = program
         line("// What \(comment(plan.moduleName)) says about itself.")
-        line("#include \"lmmc.h\"")
+        line("#include \"contract/program.h\"")
         line("\nconst lmmc_model lmmc_program = {")
         field("version", literal(program.version))
         field("info", literal(program.info))

@@ -1,7 +1,7 @@
 import ChatTemplate
 import Support
 
-/// What `lmmc_model` (Runtime/lmmc.h) says about a program beyond its plan.
+/// What `lmmc_model` (Runtime/contract/program.h) says about a program beyond its plan.
 public struct ProgramDescription: Sendable {
     public enum Resize: String, Sendable { case pad, crop }
 
@@ -55,7 +55,7 @@ public struct ProgramDescription: Sendable {
     public var sumsOffset: Int
     public var attachmentBytes: Int
 
-    /// LMMC_MAX_EOS of Runtime/lmmc.h.
+    /// LMMC_MAX_EOS of Runtime/contract/program.h.
     public static let maxEOSCount = 16
 
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.

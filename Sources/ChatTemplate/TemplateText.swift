@@ -121,7 +121,7 @@ func firstIndex(of wanted: [UInt8], in bytes: [UInt8], from start: Int) -> Int? 
 /// Equality of code points: Swift's own takes texts of different bytes as equal.
 func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 
-/// What Python's `str.isspace` holds for white space; Runtime/prompt.c has the same list.
+/// What Python's `str.isspace` holds for white space; Runtime/session/prompt.c has the same list.
 func isPythonSpace(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 9...13, 28...32, 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000: true

@@ -10,7 +10,7 @@ public struct MergeListModel: Sendable, Equatable {
         case sentencePiece(Prefix, splitsWords: Bool)
     }
 
-    /// The regular expressions that Runtime/tokenizer_split.h spells out.
+    /// The regular expressions that Runtime/tokenizer/split.h spells out.
     public enum Pattern: Sendable, Equatable { case gpt2, llama3 }
 
     /// The space that is put before a text.

@@ -2,7 +2,7 @@ import Pack
 import Support
 import Synchronization
 
-/// The sums of an attachment's blocks (Runtime/pack/include/checksum.h), gathered while its parts are written in any order from several threads.
+/// The sums of an attachment's blocks (Runtime/contract/checksum.h), gathered while its parts are written in any order from several threads.
 final class AttachmentSums: Sendable {
     private let blocks: Mutex<[UInt64]>
     /// Bytes that the sums are of; the sums follow them.

@@ -5,6 +5,7 @@ import IR
 import IRView
 import Passes
 import Plan
+import RuntimeSources
 import Support
 import Synchronization
 
@@ -124,7 +125,7 @@ struct Compilation {
             () throws(Diagnostic) in
             try Toolchain.find(cc: options.cc, target: target, link: options.link, needsBLAS: plan.hasFloat32Products, progress: progress)
         }
-        let program = folder.file("program")
+        let program = folder.file("linked")  // the runtime has a folder `program`
         let needs = try buildProgram(toolchain, program, folder)
         let written = layout.totalBytes
         try progress.stage("weights", totalBytes: written) { () throws(Diagnostic) in
@@ -220,7 +221,7 @@ struct Compilation {
 
     /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the files that do.
     var runtimeFiles: [RuntimeFile] {
-        RuntimeFile.all.filter { !target.leavesOut($0) && (plan.hasFloat32Products || !$0.isCompiled || !$0.text.contains("<cblas.h>")) }
+        RuntimeFile.all.filter { !target.leavesOut($0) && (plan.hasFloat32Products || !$0.needsBLAS) }
     }
 
     /// What a program without weights takes at most, OpenBLAS included.

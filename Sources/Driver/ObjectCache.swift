@@ -1,4 +1,5 @@
 import Glibc
+import RuntimeSources
 import Support
 
 /// Compiled files of the runtime, which are the same for every model: kept between compilations in a folder of the user's, by everything that

@@ -1,7 +1,7 @@
 import Attach
 import Support
 
-/// Attaches bytes to a linked executable (Runtime/attach): `begin`, the bytes at `offset`, `finish`.
+/// Attaches bytes to a linked executable (Attach): `begin`, the bytes at `offset`, `finish`.
 final class Packager {
     /// Where the attachment begins in the output file.
     let offset: Int

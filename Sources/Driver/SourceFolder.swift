@@ -1,5 +1,6 @@
 import CEmit
 import Glibc
+import RuntimeSources
 import Support
 
 /// The folder that `--emit c` makes: sources, weights and a script that builds them by hand.

@@ -1,3 +1,4 @@
+import RuntimeSources
 import Support
 
 /// What code is made for: an architecture, and the levels of it that stand side by side in one executable, of which one is chosen when it starts.
@@ -35,11 +36,11 @@ struct Target: Sendable, Equatable {
     struct Level: Sendable, Equatable {
         /// As `--target-level` and, for its kernels, LMMC_ISA spell it.
         var name: String
-        /// LMMC_LEVEL of these compilations (Runtime/kernels/level.h, Runtime/levels.c).
+        /// LMMC_LEVEL of these compilations (Runtime/contract/level.h, Runtime/program/levels.c).
         var symbol: String
         /// Compiler flags behind `Target.flags`.
         var flags: [String]
-        /// Endings of the names of runtime files, `packed_int_avx2.c` say, that hold kernels for it and are left out with it.
+        /// Endings of the names of runtime files, `int_avx2.c` say, that hold kernels for it and are left out with it.
         var kernels: [String]
 
         /// Of a compilation for this level.
@@ -91,7 +92,7 @@ struct Target: Sendable, Equatable {
                     Level(name: "avx2", symbol: "avx2", flags: ["-march=x86-64-v3"], kernels: ["_avx2.c", "_avxvnni.c"]),
                     Level(
                         name: "avx512", symbol: "avx512", flags: ["-march=x86-64-v4", "-mprefer-vector-width=512"],
-                        kernels: ["_avx512.c", "_avx512vnni.c", "_avx512bf16.c", "attention_few_i8.c"]),
+                        kernels: ["_avx512.c", "_avx512vnni.c", "_avx512bf16.c"]),
                 ])
         case .aarch64:
             Target(

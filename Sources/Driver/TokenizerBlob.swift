@@ -1,7 +1,7 @@
 import Checkpoint
 import Support
 
-/// The tokenizer as compiled programs read it in place; the layout is documented in Runtime/tokenizer.h.
+/// The tokenizer as compiled programs read it in place; the layout is documented in Runtime/tokenizer/tokenizer.h.
 ///
 /// The count is a multiple of 8. The readers bound lengths and numbers, so that all fits into 32 bits.
 func tokenizerBlob(_ tokenizer: Tokenizer) throws(Diagnostic) -> [UInt8] {

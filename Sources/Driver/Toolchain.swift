@@ -75,7 +75,7 @@ struct Toolchain: Sendable {
 
     static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
 
-    /// What the target leaves out is not linked (Runtime/kernels/packed_variant.h).
+    /// What the target leaves out is not linked (Runtime/kernels/product/product_variant.h).
     static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
 
     private struct Key: Hashable {

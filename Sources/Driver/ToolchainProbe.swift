@@ -1,3 +1,5 @@
+import RuntimeSources
+
 /// The programs that ask a C compiler what it can do.
 enum ProbeProgram {
     /// Calls into every library that an emitted program needs and runs a parallel region; prints its number of threads.
@@ -40,7 +42,7 @@ enum ProbeProgram {
           printf("%d\\n", different);
           return argv == NULL || sum < 1;
         }
-        """ + "\n" + (RuntimeFile.all.first { $0.path == "shared_memory.c" }?.text ?? "")
+        """ + "\n" + RuntimeFile.named("system/shared_memory.c").text
     }
 
     /// Includes the headers of other packages that the runtime includes; those of vector instructions are the compiler's own.

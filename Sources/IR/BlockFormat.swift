@@ -1,6 +1,6 @@
 import Support
 
-/// The memory of the block formats, as `Runtime/pack/pack.h` and `Runtime/kernels/packed.h` lay them out.
+/// The memory of the block formats, as `Sources/Weights/Pack/include/pack.h` and `Runtime/kernels/product/packed.h` lay them out.
 public enum BlockFormat {
     /// Consecutive elements of a row that share a scale; every row is filled up to a multiple of it with zeros.
     public static let block = 64

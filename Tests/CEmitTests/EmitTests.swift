@@ -97,7 +97,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(expected.count == 8 + 4 * 16)
         try withFolder { folder in
             let runtime = "\(root.path)/Runtime"
-            let kernels = try FileManager.default.contentsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()
+            let kernels = try FileManager.default.subpathsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()
             let built = try run(
                 [#require(try compiler("gcc")), "-std=gnu11", "-fopenmp"] + flags + [
                     "-I\(runtime)", "model.c", "program.c", "-x", "c", golden.appending(path: "run_tiny.c.txt").path,

@@ -34,7 +34,7 @@ private func template(_ text: String, images: Bool = true, tokens: [String: Stri
 }
 
 extension PromptTemplate {
-    /// What Runtime/prompt.c makes of them, as text.
+    /// What Runtime/session/prompt.c makes of them, as text.
     fileprivate func wrapped(_ words: String, images: Int) -> String {
         let cut = TemplateText(words).trimmed(start: images > 0 ? cutsStartBehindImage : cutsStart, end: cutsEnd)
         return (images > 0 ? before + String(repeating: image, count: images) + between : alone) + cut.literal! + after

@@ -5,7 +5,7 @@ import Testing
 @testable import Driver
 
 @Suite struct TokenizerBlobTests {
-    /// Every section by hand from Runtime/tokenizer.h; Tests/RuntimeC checks that the C reader understands the same form.
+    /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/RuntimeC checks that the C reader understands the same form.
     @Test func everySection() throws {
         let pieces: [(String, Float, SentencePieceModel.Piece.Kind)] = [
             ("<unk>", 0, .unknown), ("<s>", 0, .control), ("</s>", 0, .control), ("\u{2581}a", -1.5, .normal), ("b", 0, .userDefined), ("cd", 0, .normal),

@@ -1,21 +1,22 @@
 import Checkpoint
 import Foundation
+import RuntimeSources
 import Support
 import Testing
 
 @testable import Driver
 
 @Suite struct UnitTests {
-    /// Adding a file to Runtime/ without listing it in RuntimeSources must not go unnoticed.
+    /// Every C file of Runtime/ and of the packager, byte for byte.
     @Test func everyRuntimeFileIsCarried() throws {
-        let folder = repository + "/Runtime"
-        let names = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".c") || $0.hasSuffix(".h") }
-        // Programs read packed weights; only lmmc packs them.
-        let packer = ["pack/pack.c", "pack/include/pack.h"]
-        #expect((RuntimeFile.all.map(\.path) + packer).sorted() == names.sorted())
-        for file in RuntimeFile.all {
-            #expect(Array(file.bytes) == [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/\(file.path)"))), "\(file.path)")
+        var expected: [String: [UInt8]] = [:]
+        for (folder, prefix) in [("/Runtime", ""), ("/Sources/Packaging/Attach", "attach/")] {
+            for name in try FileManager.default.subpathsOfDirectory(atPath: repository + folder) where name.hasSuffix(".c") || name.hasSuffix(".h") {
+                expected[prefix + name] = [UInt8](try Data(contentsOf: URL(filePath: "\(repository)\(folder)/\(name)")))
+            }
         }
+        #expect(expected.count > 100)
+        #expect(Dictionary(uniqueKeysWithValues: RuntimeFile.all.map { ($0.path, Array($0.bytes)) }) == expected)
     }
 
     @Test func jsonText() {

@@ -1,0 +1,261 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "program/attachment.h"
+#include "bench.h"
+#include "program/integrity.h"
+#include "program/levels.h"
+#include "contract/program.h"
+#include "system/memory.h"
+#include "options.h"
+#include "base/output.h"
+#include "perplexity.h"
+#include "session/prompt.h"
+#include "answer.h"
+#include "system/stack.h"
+#include "session/steps.h"
+#include "system/threads.h"
+#include "tokenizer/tokenizer.h"
+
+// The name of the CPU core that OpenBLAS has chosen its kernels for; present in programs that link it.
+extern const char *lmmc_blas_core(void) __attribute__((weak));
+// The instruction sets whose code runs; present in all programs but those of tests.
+extern const char *lmmc_kernel_variant(const char *kernel) __attribute__((weak));
+extern const char *lmmc_attention_bf16_variant(void) __attribute__((weak));
+
+// A JSON object: each kind of kernel and the instruction set that it runs on.
+static bool print_variants(lmmc_text *out, lmmc_error *e) {
+  static const char *const names[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
+  const char *separator = "";
+  bool done = lmmc_text_append(out, "{", 1, e);
+  for (size_t i = 0; done && lmmc_kernel_variant && i < sizeof names / sizeof *names; i++, separator = ", ")
+    done = lmmc_text_format(out, e, "%s\"%s\": \"%s\"", separator, names[i], lmmc_kernel_variant(names[i]));
+  if (done && lmmc_attention_bf16_variant)
+    done = lmmc_text_format(out, e, "%s\"attention_bf16\": \"%s\"", separator, lmmc_attention_bf16_variant());
+  return done && lmmc_text_append(out, "}", 1, e);
+}
+
+static bool print(const lmmc_text *t, lmmc_error *e) {
+  return lmmc_write(STDOUT_FILENO, t->bytes, t->count, "standard output", e) != LMMC_WRITE_FAILED;
+}
+
+// The compiler's JSON object with one more member, "runtime".
+static bool print_info(const lmmc_options *o, lmmc_error *e) {
+  lmmc_threads t = lmmc_threads_plan((int)o->threads);
+  const char *info = lmmc_program.info, *end = strrchr(info, '}');
+  const char *core = lmmc_blas_core ? lmmc_blas_core() : NULL;
+  uint64_t attached;
+  lmmc_attachment(&attached);
+  size_t length = end ? (size_t)(end - info) : 0;
+  while (length > 0 && strchr(" \n\t\r", info[length - 1])) length--;
+  bool empty = length == 0 || info[length - 1] == '{';
+  lmmc_text out = {0};
+  bool done = lmmc_text_append(&out, info, length, e) && (length > 0 || lmmc_text_append(&out, "{", 1, e)) &&
+              lmmc_text_format(&out, e,
+                               "%s\"runtime\": {\"attached_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64
+                               ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
+                               empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
+                               t.pinned ? "true" : "false") &&
+              (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
+              lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) &&
+              print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+  lmmc_text_free(&out);
+  return done;
+}
+
+static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  memory->weights = lmmc_attachment_open(m->attachment_bytes, e);
+  if (!memory->weights) return false;
+  if (m->sums_offset && !lmmc_check_sample(memory->weights, m->attachment_bytes, m->sums_offset, lmmc_attachment_place(memory->weights), e))
+    return false;
+  if (m->tokenizer_offset > m->attachment_bytes || m->tokenizer_bytes > m->attachment_bytes - m->tokenizer_offset)
+    return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
+  if (!lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e)) return false;
+  if (t->pieces > (uint32_t)m->vocabulary)
+    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces,
+                     m->vocabulary);
+  return true;
+}
+
+static bool print_check(const lmmc_options *o, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  const uint8_t *attached = lmmc_attachment_open(m->attachment_bytes, e);
+  if (!attached) return false;
+  if (!m->sums_offset) return lmmc_fail(e, 1, "this program has no sums to check its bytes by");
+  lmmc_threads_start((int)o->threads);
+  lmmc_text out = {0};
+  bool done = lmmc_check_all(attached, m->attachment_bytes, m->sums_offset, lmmc_attachment_place(attached), e) &&
+              lmmc_text_format(&out, e, "%" PRIu64 " bytes are as they were compiled\n", m->attachment_bytes) && print(&out, e);
+  lmmc_text_free(&out);
+  return done;
+}
+
+static bool print_ids(const char *text, lmmc_error *e) {
+  lmmc_tokenizer tokenizer;
+  lmmc_memory memory;
+  lmmc_ids ids = {0};
+  lmmc_text out = {0};
+  bool done = open_tokenizer(&tokenizer, &memory, e) && lmmc_tokenize(&tokenizer, text, strlen(text), &ids, e) &&
+              lmmc_json_ids(&out, ids.values, ids.count, e) && lmmc_text_append(&out, "\n", 1, e) && print(&out, e);
+  lmmc_ids_free(&ids);
+  lmmc_text_free(&out);
+  return done;
+}
+
+// Bytes that a prompt on standard input may have: far more than tokens are long on average, so that what fits the context is read, and an
+// endless input ends.
+enum { PROMPT_BYTES = 1 << 20, POSITION_BYTES = 64 };
+
+// All of standard input, without the newline that ends its last line.
+static bool read_prompt(lmmc_text *t, int32_t context, lmmc_error *e) {
+  const size_t most = PROMPT_BYTES + POSITION_BYTES * (size_t)context;
+  char buffer[65536];
+  for (;;) {
+    ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", lmmc_reason(errno));
+    if (n == 0) break;
+    if (t->count + (size_t)n > most)
+      return lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens", most, context);
+    if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
+  }
+  if (t->count > 0 && t->bytes[t->count - 1] == '\n') t->count--;
+  if (t->count > 0 && t->bytes[t->count - 1] == '\r') t->count--;
+  return t->count > 0 || lmmc_fail(e, 2, "no prompt, '--prompt' is not given and standard input is empty");
+}
+
+// The program as `--context` leaves it.
+static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
+  *m = lmmc_program;
+  if (o->context == 0) return true;
+  if (o->context > m->context)
+    return lmmc_fail(e, 2, "option '--context' wants at most the context of this program, %" PRId32 ", not %" PRId64, m->context, o->context);
+  m->cache_bytes = m->cache_bytes / (uint64_t)m->context * (uint64_t)o->context;
+  m->context = (int32_t)o->context;
+  if (m->chunk > m->context) m->chunk = m->context;
+  return true;
+}
+
+// The arena and the threads; nothing that a failure leaves behind.
+static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {
+  const int threads = lmmc_threads_plan((int)o->threads).threads;
+  if (o->decode_threads > threads)
+    return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
+  if (!lmmc_memory_open(memory, m, o, positions, images, e)) return false;
+  if (!lmmc_threads_room(threads, e)) {
+    lmmc_memory_close(memory, m);
+    return false;
+  }
+  lmmc_threads_start((int)o->threads);
+  return true;
+}
+
+static bool answer(const lmmc_options *o, lmmc_error *e) {
+  lmmc_model model;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  lmmc_prompt prompt = {0};
+  lmmc_text typed = {0};
+  const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
+  if (!shorten(&model, o, e)) return false;
+  if ((o->bench || o->dump_tensors) && !text) text = lmmc_question;
+  int images = lmmc_image_count(&model, o);
+  bool done = text || read_prompt(&typed, model.context, e);
+  if (done) {
+    size_t bytes = text ? strlen(text) : typed.count;
+    done = open_tokenizer(&tokenizer, &memory, e) &&
+           lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, images, e);
+  }
+  int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
+  if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
+  if (done && (done = start(&memory, &model, o, positions, prompt.images, e))) {
+    done = o->bench ? lmmc_bench(&model, &memory, o, &prompt, e) : lmmc_run(&model, &memory, &tokenizer, o, &prompt, e);
+    lmmc_memory_close(&memory, &model);
+  }
+  lmmc_prompt_free(&prompt);
+  lmmc_text_free(&typed);
+  return done;
+}
+
+static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
+  lmmc_model model;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) || !start(&memory, &model, o, o->window, 0, e)) return false;
+  bool done = lmmc_perplexity(&model, &memory, &tokenizer, o, e);
+  lmmc_memory_close(&memory, &model);
+  return done;
+}
+
+static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
+  if (o->help) {
+    lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
+    fflush(stdout);
+    return !ferror(stdout) || errno == EPIPE ||
+           lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno));
+  }
+  if (o->version) {
+    lmmc_text out = {0};
+    bool done = lmmc_text_format(&out, e, "lmmc %s\n", lmmc_program.version) && print(&out, e);
+    lmmc_text_free(&out);
+    return done;
+  }
+  if (!lmmc_levels_start(e)) return false;
+  if (o->info) return print_info(o, e);
+  if (o->check) return print_check(o, e);
+  if (o->tokenize) return print_ids(o->tokenize, e);
+  if (o->perplexity) return print_perplexity(o, e);
+  if (!o->bench && !o->dump_tensors && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+    if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
+    return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
+  }
+  return answer(o, e);
+}
+
+// The kernel sends SIGBUS when mapped bytes cannot be had: the file was cut short, or its disk fails.
+static void cannot_read(int number, siginfo_t *info, void *context) {
+  (void)number, (void)context;
+  lmmc_npy_remove_pending();
+  const uint64_t place = lmmc_attachment_place(info->si_addr);
+  char text[192] = "error: the attached weights cannot be read";
+  size_t length = strlen(text);
+  if (place != UINT64_MAX) {
+    char digits[20];
+    int count = 0;
+    for (uint64_t rest = place; count == 0 || rest > 0; rest /= 10) digits[count++] = (char)('0' + rest % 10);
+    memcpy(text + length, " at byte ", 9), length += 9;
+    while (count > 0) text[length++] = digits[--count];
+    memcpy(text + length, " of their file", 14), length += 14;
+  }
+  static const char end[] = ", the file is cut short or its disk fails\n";
+  memcpy(text + length, end, sizeof end - 1), length += sizeof end - 1;
+  (void)!write(STDERR_FILENO, text, length);
+  _exit(1);
+}
+
+static int work(int argc, char **argv) {
+  lmmc_error e = {0};
+  lmmc_options options;
+  bool done = lmmc_options_parse(&options, argc, argv, &e) && dispatch(&options, argc, argv, &e);
+  lmmc_options_free(&options);
+  if (done) return 0;
+  fprintf(stderr, "error: %s\n", e.message);
+  return e.code;
+}
+
+int main(int argc, char **argv) {
+  // A file that is opened later must not become standard output: reading ends make writes to a closed one fail.
+  for (int fd = 0; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that grows past a limit is an error of the write
+  sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);
+  return lmmc_on_stack(work, argc, argv);
+}

@@ -1,0 +1,233 @@
+#include "options.h"
+
+#include <errno.h>
+#include <float.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "image/image.h"
+#include "base/printable.h"
+
+typedef enum { FLAG, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
+
+typedef struct {
+  const char *name, *value, *help;
+  kind kind;
+  size_t field;
+  double least, most;  // WHOLE and REAL
+  const char *wanted;  // what a value must be; NULL for FLAG
+} option;
+
+#define FIELD(f) offsetof(lmmc_options, f)
+
+static const option table[] = {
+    {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0,
+     "a file name"},
+    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970), before it is decoded", WHOLE, FIELD(max_image_pixels), 1, INT32_MAX,
+     "a whole number from 1 to 2147483647"},
+    {"--prompt", "TEXT", "your words, wrapped in the model's conversation template; images without an\n"
+     "<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, "a text"},
+    {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT,
+     FIELD(raw_prompt), 0, 0, "a text"},
+    {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
+     "a whole number from 1 to 2147483647"},
+    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100,
+     "a number from 0 to 100"},
+    {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(top_k), 0, INT32_MAX,
+     "a whole number from 0 to 2147483647"},
+    {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(top_p), DBL_TRUE_MIN, 1,
+     "a number above 0 and at most 1"},
+    {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(seed), 0, 0,
+     "a whole number from 0 to 18446744073709551615"},
+    {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
+     "a whole number from 1 to 1024"},
+    {"--decode-threads", "N", "of those, for each token of the answer: all by default, where fewer can keep the memory busy", WHOLE,
+     FIELD(decode_threads), 1, 1024, "a whole number from 1 to 1024"},
+    {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
+     INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},
+    {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
+    {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
+    {"--bench", NULL, "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
+     "end; without prompt and image, those that are built in; --json for one object", FLAG, FIELD(bench), 0, 0, NULL},
+    {"--runs", "N", "of --bench (5)", WHOLE, FIELD(runs), 1, 100000, "a whole number from 1 to 100000"},
+    {"--prompt-tokens", "N", "of --bench: repeat the prompt's last token until it has N, vision tokens included", WHOLE,
+     FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
+     "the name of a folder"},
+    {"--dump-tensors", "DIR", "write what each product and attention up to the first token gives into DIR, by its name in\n"
+     "the IR; without prompt and image, for those that are built in", PATH, FIELD(dump_tensors), 0, 0, "the name of a folder"},
+    {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
+    {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0,
+     "a file name"},
+    {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4,
+     INT32_MAX, "a whole number from 4 to 2147483647"},
+    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", FLAG, FIELD(check), 0, 0, NULL},
+    {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
+    {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
+    {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
+};
+enum { OPTIONS = sizeof table / sizeof *table, NAME_MAX_LENGTH = 32 };
+
+// Edit distance with swaps of neighbours, for names of the table against what was typed (cut to NAME_MAX_LENGTH).
+static int distance(const char *a, const char *b) {
+  int m = (int)strnlen(a, NAME_MAX_LENGTH), n = (int)strnlen(b, NAME_MAX_LENGTH);
+  int d[NAME_MAX_LENGTH + 1][NAME_MAX_LENGTH + 1];
+  for (int i = 0; i <= m; i++)
+    for (int j = 0; j <= n; j++) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+      if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+      if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+      bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
+      d[i][j] = best;
+    }
+  return d[m][n];
+}
+
+static bool unknown(const char *typed, int length, lmmc_error *e) {
+  char name[NAME_MAX_LENGTH + 1];
+  snprintf(name, sizeof name, "%.*s", length, typed);
+  const char *nearest = NULL;
+  int least = length > 8 ? 4 : 3;  // anything farther is another word
+  for (int i = 0; i < OPTIONS; i++) {
+    int d = distance(name, table[i].name);
+    if (d < least) least = d, nearest = table[i].name;
+  }
+  if (nearest) return lmmc_fail(e, 2, "unknown option '%.*s', did you mean '%s'?", length, typed, nearest);
+  return lmmc_fail(e, 2, "unknown option '%.*s', '--help' lists those that there are", length, typed);
+}
+
+static bool parse_whole(const char *text, uint64_t *out) {
+  uint64_t value = 0;
+  if (!*text) return false;
+  for (; *text; text++) {
+    if (*text < '0' || *text > '9') return false;
+    uint64_t digit = (uint64_t)(*text - '0');
+    if (__builtin_mul_overflow(value, (uint64_t)10, &value) || __builtin_add_overflow(value, digit, &value)) return false;
+  }
+  *out = value;
+  return true;
+}
+
+static bool parse_real(const char *text, double *out) {
+  if (!*text || text[strspn(text, "0123456789.eE+-")]) return false;  // no hexadecimal, names or spaces
+  char *end;
+  *out = strtod(text, &end);
+  return *end == 0;
+}
+
+static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_error *e) {
+  void *field = (char *)o + s->field;
+  uint64_t whole = 0;
+  double real = 0;
+  bool good = true;
+  switch (s->kind) {
+    case FLAG: *(bool *)field = true; break;
+    case TEXT: *(const char **)field = value; break;
+    case PATH:
+      good = *value;
+      *(const char **)field = value;
+      break;
+    case IMAGE:
+      good = *value;
+      o->images[o->image_count++] = value;
+      break;
+    case WHOLE:
+      good = parse_whole(value, &whole) && (double)whole >= s->least && (double)whole <= s->most;
+      if (good) *(int64_t *)field = (int64_t)whole;
+      break;
+    case SEED:
+      good = parse_whole(value, &whole);
+      *(uint64_t *)field = whole;
+      break;
+    case REAL:
+      good = parse_real(value, &real) && real >= s->least && real <= s->most;
+      *(double *)field = real;
+      break;
+  }
+  return good || lmmc_fail(e, 2, "option '%s' wants %s, not '%s'", s->name, s->wanted, value);
+}
+
+static bool check_together(const lmmc_options *o, lmmc_error *e) {
+  if (o->prompt && o->raw_prompt) return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
+  const char *other = o->prompt        ? "--prompt"
+                      : o->raw_prompt  ? "--raw-prompt"
+                      : o->image_count ? "--image"
+                      : o->dump        ? "--dump"
+                      : o->dump_tensors ? "--dump-tensors"
+                                       : NULL;
+  if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
+  if (!other && o->tokenize) other = "--tokenize";
+  if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
+  other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : o->dump_tensors ? "--dump-tensors" : NULL;
+  if (o->bench && other) return lmmc_fail(e, 2, "option '--bench' answers nothing, '%s' must be left out", other);
+  if (!other) other = o->bench ? "--bench" : o->prompt ? "--prompt" : o->raw_prompt ? "--raw-prompt" : o->image_count ? "--image" : NULL;
+  if (o->check && other) return lmmc_fail(e, 2, "option '--check' answers nothing, '%s' must be left out", other);
+  if (!o->bench && (o->runs || o->prompt_tokens))
+    return lmmc_fail(e, 2, "option '%s' belongs to '--bench', which is not given", o->runs ? "--runs" : "--prompt-tokens");
+  return true;
+}
+
+// What options mean that are not given, where it depends on others.
+static void complete(lmmc_options *o) {
+  if (o->max_tokens == 0) o->max_tokens = o->bench ? LMMC_BENCH_TOKENS : 512;
+  if (o->runs == 0) o->runs = 5;
+}
+
+bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
+  *o = (lmmc_options){.top_p = 1, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
+  o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
+  if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
+  for (int i = 1; i < argc; i++) {
+    const char *word = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
+    if (word[0] != '-' || word[1] == 0)
+      return lmmc_fail(e, 2, "unexpected argument '%s', a prompt is given with '--prompt' and an image with '--image'",
+                       word);
+    size_t length = strcspn(word, "=");
+    const option *s = NULL;
+    for (int k = 0; k < OPTIONS && !s; k++)
+      if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
+    if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
+    const char *value = word[length] ? word + length + 1 : NULL;
+    if (s->kind == FLAG && value)
+      return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
+    if (s->kind != FLAG && !value) {
+      if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);
+      value = argv[++i];
+    }
+    if (!assign(o, s, value, e)) return false;
+    if (o->help || o->version) return true;
+  }
+  if (!check_together(o, e)) return false;
+  complete(o);
+  return true;
+}
+
+void lmmc_options_free(lmmc_options *o) {
+  free(o->images);
+  o->images = NULL;
+}
+
+void lmmc_options_help(FILE *to, const char *program) {
+  char name[256];
+  lmmc_printable(name, sizeof name, program);
+  fprintf(to, "usage: %s [options]\n\n", name);
+  for (int i = 0; i < OPTIONS; i++) {
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
+    for (const char *line = table[i].help; line;) {
+      const char *end = strchr(line, '\n');
+      fprintf(to, "  %-18s %.*s\n", left, end ? (int)(end - line) : (int)strlen(line), line);
+      left[0] = 0;
+      line = end ? end + 1 : NULL;
+    }
+  }
+}

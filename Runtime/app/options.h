@@ -1,0 +1,30 @@
+// The command line of every compiled program.
+#ifndef LMMC_OPTIONS_H
+#define LMMC_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+typedef struct {
+  const char **images;  // [image_count], in order
+  int image_count;
+  const char *prompt, *raw_prompt, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
+  int64_t max_tokens, top_k, window, runs;
+  int64_t max_image_pixels;
+  int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
+  double temperature, top_p;
+  uint64_t seed;
+  bool json, profile, bench, mlock, check, info, help, version;
+} lmmc_options;
+
+// Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.
+bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e);
+void lmmc_options_free(lmmc_options *o);
+
+// Writes the help text.
+void lmmc_options_help(FILE *to, const char *program);
+
+#endif

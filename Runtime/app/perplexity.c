@@ -1,0 +1,136 @@
+#include "perplexity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "program/levels.h"
+#include "base/output.h"
+#include "system/threads.h"
+
+enum { MOST_BYTES = 1 << 28 };  // of a text; its tokens take twenty times as much
+
+static bool read_file(const char *path, lmmc_text *text, lmmc_error *e) {
+  char buffer[65536];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : 0;
+  struct stat s;
+  bool done = fd >= 0;
+  if (done && fstat(fd, &s) == 0 && s.st_size > MOST_BYTES) done = lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
+  while (done && (n = read(fd, buffer, sizeof buffer)) != 0) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) break;
+    done = text->count + (size_t)n <= MOST_BYTES ? lmmc_text_append(text, buffer, (size_t)n, e)
+                                                 : lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
+  }
+  if (n < 0) done = lmmc_fail(e, 1, "text '%s' cannot be read: %s", path, lmmc_reason(errno));
+  if (fd >= 0) close(fd);
+  return done;
+}
+
+// -log softmax(logits)[id]; not finite when a logit is not.
+static double surprise(const float *logits, int32_t vocabulary, int32_t id) {
+  float most = -INFINITY;
+  for (int32_t i = 0; i < vocabulary; i++)
+    if (!(logits[i] <= most)) most = logits[i];
+  double sum = 0;
+  for (int32_t i = 0; i < vocabulary; i++) sum += exp((double)logits[i] - most);
+  return log(sum) - ((double)logits[id] - most);
+}
+
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_memory *memory;
+  double *rows;         // of one score call: [score_rows]
+  double sum, squares;  // of the surprises
+  int64_t count;
+} scorer;
+
+typedef void entry_point(const lmmc_memory *, int64_t sequence, int64_t position);
+
+static void run(const scorer *s, entry_point *call, const int32_t *tokens, int64_t count, int64_t position) {
+  memcpy(s->memory->arena + s->model->tokens, tokens + position, (size_t)count * sizeof *tokens);
+  call(s->memory, count, position);
+}
+
+static bool score_window(scorer *s, const int32_t *tokens, int64_t window, lmmc_error *e) {
+  const lmmc_model *m = s->model;
+  const float *scores = (const float *)(const void *)(s->memory->arena + m->scores);
+  int64_t half = window / 2, count;
+  for (int64_t at = 0; at < half; at += count) {
+    count = half - at < m->chunk ? half - at : m->chunk;
+    run(s, lmmc_program_code()->prefill, tokens, count, at);
+  }
+  // The last token is only foretold.
+  for (int64_t at = half; at < window - 1; at += count) {
+    count = window - 1 - at < m->score_rows ? window - 1 - at : m->score_rows;
+    run(s, lmmc_program_code()->score, tokens, count, at);
+#pragma omp parallel for
+    for (int64_t i = 0; i < count; i++)
+      s->rows[i] = surprise(scores + i * m->vocabulary, m->vocabulary, tokens[at + i + 1]);
+    for (int64_t i = 0; i < count; i++) {
+      if (!isfinite(s->rows[i])) return lmmc_fail(e, 1, "the logits are not numbers, so there is no perplexity");
+      s->sum += s->rows[i];
+      s->squares += s->rows[i] * s->rows[i];
+    }
+    s->count += count;
+  }
+  return true;
+}
+
+static bool report(const scorer *s, int64_t windows, int64_t window, double load, double seconds, bool json, lmmc_error *e) {
+  double mean = s->sum / (double)s->count, spread = s->squares / (double)s->count - mean * mean, perplexity = exp(mean);
+  // Of the mean, were the tokens independent; times the perplexity it is that of the perplexity, to first order.
+  double error = s->count > 1 && spread > 0 ? sqrt(spread / (double)(s->count - 1)) : 0;
+  lmmc_text out = {0};
+  bool done = json ? lmmc_text_format(&out, e,
+                                      "{\"perplexity\": %.9g, \"standard_error\": %.4g, \"nll\": %.12g, \"tokens\": %" PRId64
+                                      ", \"windows\": %" PRId64 ", \"window\": %" PRId64
+                                      ", \"timings\": {\"load\": %.3f, \"score\": %.3f}, \"tokens_per_second\": %.3f}\n",
+                                      perplexity, error * perplexity, mean, s->count, windows, window, load * 1e3,
+                                      seconds * 1e3,
+                                      (double)(windows * (window - 1)) / seconds)
+                   : lmmc_text_format(&out, e,
+                                      "perplexity %.6g +- %.2g of %" PRId64 " tokens in %" PRId64 " windows of %" PRId64
+                                      ", %.1f s\n",
+                                      perplexity, error * perplexity, s->count, windows, window, seconds);
+  done = done && lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
+  lmmc_text_free(&out);
+  return done;
+}
+
+bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer,
+                     const lmmc_options *options, lmmc_error *e) {
+  const int64_t window = options->window;
+  lmmc_text text = {0};
+  lmmc_ids ids = {0};
+  scorer s = {.model = model, .memory = memory};
+  double ready = lmmc_clock();
+  bool done = (window <= model->context ||
+               lmmc_fail(e, 2, "option '--window' wants at most the context of this program, %" PRId32 ", not %" PRId64,
+                         model->context, window)) &&
+              read_file(options->perplexity, &text, e) && (!model->adds_bos || lmmc_ids_append(&ids, model->bos, e)) &&
+              lmmc_tokenize(tokenizer, text.bytes, text.count, &ids, e);
+  int64_t windows = (int64_t)ids.count / window;
+  if (done && windows == 0)
+    done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count,
+                     window);
+  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows)))
+    done = lmmc_fail(e, 1, "out of memory for a window");
+  double begin = lmmc_clock();
+  for (int64_t i = 0; done && i < windows; i++) {
+    int32_t *tokens = ids.values + i * window;
+    if (model->adds_bos) tokens[0] = model->bos;
+    done = score_window(&s, tokens, window, e);
+  }
+  done = done && report(&s, windows, window, ready - lmmc_clock_start(), lmmc_clock() - begin, options->json, e);
+  free(s.rows);
+  lmmc_text_free(&text);
+  lmmc_ids_free(&ids);
+  return done;
+}

@@ -1,0 +1,90 @@
+// What both halves of attention with AVX-512 BF16 share. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
+#ifndef LMMC_ATTENTION_AVX512BF16_H
+#define LMMC_ATTENTION_AVX512BF16_H
+#include "kernels/attention/attention_variant.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { MAX_HEAD = LMMC_ATTENTION_MAX_HEAD };
+
+// Where a weight may grow beyond 1: the maximum that weights stand over is renewed only when a score lies 2^8 above it. Floats lose
+// nothing by that, and the sums so far need no new scale most of the time.
+static const float SLACK = 8;
+
+// Keys and values in bf16 or f32, and those in int8.
+void lmmc_attention_few_avx512bf16(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                                   lmmc_attention_partial p);
+void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                                  lmmc_attention_partial p);
+
+INLINE __m512 dot_pairs(__m512 sum, __m512i a, __m512i b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+
+INLINE __m512i to_bf16(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+
+// 2^x, 3e-6 off in proportion, which rounding to bf16 hides; 0 far below and infinity far above, NaN for NaN. VREDUCEPS would take one
+// instruction for two, and three times as long.
+INLINE __m512 exp2_lanes(__m512 x) {
+  x = _mm512_max_ps(_mm512_set1_ps(-1000), x);  // an infinity less itself is no fraction
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF), r = _mm512_sub_ps(x, whole);
+  __m512 p = _mm512_set1_ps(0.013534167f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.05201146f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24144275f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.69300383f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0000026f));
+  return _mm512_scalef_ps(p, x);
+}
+
+// A score times this is the exponent, of 2, of its weight.
+INLINE float score_unit(const lmmc_attention *a) { return fabsf(a->scale) * 1.44269504f; }
+
+INLINE __mmask32 mask_of(int64_t left) { return left >= 32 ? 0xffffffff : (1u << left) - 1; }
+
+INLINE float row_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  float scale;
+  memcpy(&scale, (const int8_t *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof scale, sizeof scale);
+  return scale;
+}
+
+// 32 elements from `e` on of a head's row as bf16, zeros past the head; an int8 code times `scale`.
+INLINE __m512i load_32(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t e,
+                       float scale) {
+  const int64_t d = a->head_size, at = key * stride + head * d + e;
+  const __mmask32 mask = mask_of(d - e);
+  switch (type) {
+    case LMMC_KV_F32: {
+      const float *x = (const float *)rows + at;
+      return to_bf16(_mm512_maskz_loadu_ps((__mmask16)mask, x), _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16));
+    }
+    case LMMC_KV_BF16: return _mm512_maskz_loadu_epi16(mask, (const uint16_t *)rows + at);
+    case LMMC_KV_I8: {
+      const __m256i x = _mm256_maskz_loadu_epi8(mask, (const int8_t *)rows + at);
+      const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)));
+      const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(x, 1)));
+      return to_bf16(_mm512_mul_ps(low, _mm512_set1_ps(scale)), _mm512_mul_ps(high, _mm512_set1_ps(scale)));
+    }
+  }
+  return _mm512_setzero_si512();
+}
+
+// A head's rows lie a page or more apart, where no hardware looks ahead.
+INLINE void prefetch(const void *from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
+}
+
+INLINE void prefetch_head(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  const int64_t size = type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1;
+  prefetch((const char *)rows + (key * stride + head * a->head_size) * size, a->head_size * size);
+}
+
+// The query of a row as bf16, with the sign of the scale: [head_size up to 32].
+INLINE void load_query(const lmmc_attention *a, int64_t head, int64_t row, uint16_t *out) {
+  const float *q = a->q + attention_offset(a, head, row, a->q_stride);
+  const __m512 sign = _mm512_set1_ps(a->scale < 0 ? -1 : 1);
+  for (int64_t e = 0; e < a->head_size; e += 32) {
+    const __mmask32 mask = mask_of(a->head_size - e);
+    const __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, q + e), high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), q + e + 16);
+    _mm512_store_si512(out + e, to_bf16(_mm512_mul_ps(low, sign), _mm512_mul_ps(high, sign)));
+  }
+}
+
+#endif

@@ -1,0 +1,32 @@
+// Products of f32 activations with f32 weights.
+#ifndef LMMC_MATMUL_H
+#define LMMC_MATMUL_H
+#include <stdint.h>
+
+#include "contract/level.h"
+
+typedef enum { LMMC_IDENTITY, LMMC_GELU, LMMC_QUICK_GELU, LMMC_SILU } lmmc_activation;
+
+// out = activation(x . transpose(weight) + bias + addend). Rows are consecutive floats; a stride counts floats from row to row.
+typedef struct {
+  int64_t m, n, k;
+  const float *x;  // [m, k]
+  int64_t x_stride;
+  const float *weight;  // [n, k]
+  int64_t weight_stride;
+  const float *bias;    // [n], or NULL
+  const float *addend;  // [m, n], or NULL; may be `out` with its stride
+  int64_t addend_stride;
+  lmmc_activation activation;
+  float *out;  // [m, n]; overlaps neither x nor weight
+  int64_t out_stride;
+} lmmc_matmul;
+
+// OpenBLAS for many rows; for few, where reading the weights is the work, a kernel that reads them once.
+#define lmmc_matmul_f32 LMMC_LEVELED(lmmc_matmul_f32)
+void lmmc_matmul_f32(lmmc_matmul product);
+
+// The core type whose kernels OpenBLAS runs.
+const char *lmmc_blas_core(void);
+
+#endif

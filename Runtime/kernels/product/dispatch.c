@@ -1,0 +1,152 @@
+// Which variant of the packed kernels runs.
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "packed_target.h"
+#include "product_variant.h"
+#include "kernels/common/measure.h"
+
+enum {
+  SSE42 = LMMC_CPU_SSE42,
+  AVX2 = SSE42 | LMMC_CPU_AVX2,
+  AVXVNNI = AVX2 | LMMC_CPU_AVXVNNI,
+  AVX512 = AVX2 | LMMC_CPU_AVX512,
+  AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
+  AVX512BF16 = AVX512VNNI | LMMC_CPU_AVX512BF16,
+  NEON = LMMC_CPU_NEON,
+  DOTPROD = NEON | LMMC_CPU_DOTPROD,
+  I8MM = DOTPROD | LMMC_CPU_I8MM,
+  BF16 = NEON | LMMC_CPU_BF16,
+};
+
+// Better ones later. Each needs what it builds on.
+static const lmmc_variant variants[] = {
+    {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
+#if defined(__x86_64__)
+    {"sse4.2", SSE42, &lmmc_bf16_sse42, &lmmc_q8_sse42, &lmmc_q4_sse42, NULL, NULL, NULL},
+    {"avx2", AVX2, &lmmc_bf16_avx2, &lmmc_q8_avx2, &lmmc_q4_avx2, lmmc_quantize_q8_avx2, lmmc_quantize_bf16_avx2, lmmc_finish_avx2},
+    {"avxvnni", AVXVNNI, NULL, &lmmc_q8_avxvnni, &lmmc_q4_avxvnni, NULL, NULL, NULL},
+    {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
+    {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
+    {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
+#elif defined(__aarch64__)
+    // Row functions in plain C are as good: every such CPU has NEON, and compilers use it.
+    {"neon", NEON, &lmmc_bf16_neon, &lmmc_q8_neon, &lmmc_q4_neon, NULL, NULL, NULL},
+#if defined(LMMC_ARM_EXTENSIONS)
+    {"dotprod", DOTPROD, NULL, &lmmc_q8_dotprod, &lmmc_q4_dotprod, NULL, NULL, NULL},
+    {"i8mm", I8MM, NULL, &lmmc_q8_i8mm, &lmmc_q4_i8mm, NULL, NULL, NULL},
+    {"bf16", BF16, &lmmc_bf16_bfdot, NULL, NULL, NULL, NULL, NULL},
+#endif
+#endif
+};
+enum { COUNT = sizeof variants / sizeof *variants };
+
+int lmmc_variant_count(void) { return COUNT; }
+const lmmc_variant *lmmc_variant_at(int index) { return &variants[index]; }
+
+#define CHOOSE(member)                             \
+  if (v->member) {                                 \
+    choice.code.member = v->member;                \
+    choice.member = v->name;                       \
+  }
+
+lmmc_choice lmmc_choose(lmmc_cpu cpu) {
+  lmmc_choice choice = {0};
+  for (int i = 0; i < COUNT; i++) {
+    const lmmc_variant *v = &variants[i];
+    if (v->needs & ~cpu.features) continue;
+    CHOOSE(bf16)
+    CHOOSE(q8)
+    CHOOSE(q4)
+    CHOOSE(quantize_q8)
+    CHOOSE(quantize_bf16)
+    if (v->finish) choice.code.finish = v->finish;
+  }
+  return choice;
+}
+
+int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
+  char names[160] = "";
+  const bool without = *level == '-';
+  uint32_t below = 0;
+  for (int i = 0; i < COUNT; below |= variants[i++].needs) {
+    const lmmc_variant *v = &variants[i];
+    if (strcmp(level + without, v->name) != 0) {
+      if (i > 0) strcat(names, i + 1 < COUNT ? ", " : " or ");
+      strcat(names, v->name);
+      continue;
+    }
+    if (without) {
+      cpu->features &= ~(v->needs & ~below);
+      return 0;
+    }
+    if (!v->bf16 && !v->q8) {
+      snprintf(message, 256, "LMMC_ISA is '%s', which this program was compiled without; expected a lower one, or none for the best", v->name);
+      return 1;
+    }
+    if (v->needs & ~cpu->features) {
+      snprintf(message, 256, "LMMC_ISA is '%s', which this CPU lacks; expected a lower one, or none for the best", v->name);
+      return 1;
+    }
+    cpu->features &= v->needs | below;
+    return 0;
+  }
+  char shown[21];
+  snprintf(shown, sizeof shown, "%s", level);
+  for (char *c = shown; *c; c++)
+    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F) *c = '?';  // beyond ASCII too: it may be cut inside a character
+  snprintf(message, 256, "LMMC_ISA is '%s'; expected %s, or one of them behind '-' to do without", shown, names);
+  return 2;
+}
+
+// ---- the choice of this process, made before main
+
+lmmc_cpu lmmc_usable_cpu(void) {
+  lmmc_cpu cpu = lmmc_this_cpu();
+  const char *level = getenv("LMMC_ISA");
+  char message[256];
+  const int code = level && *level ? lmmc_limit_cpu(&cpu, level, message) : 0;
+  if (code != 0) {
+    fprintf(stderr, "error: %s\n", message);
+    _exit(code);
+  }
+  return cpu;
+}
+
+static lmmc_choice chosen;
+
+__attribute__((constructor)) static void choose(void) { chosen = lmmc_choose(lmmc_usable_cpu()); }
+
+static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation, const char *variant) {
+  const double begin = lmmc_profile_begin();
+  lmmc_packed_product(p, type, code, chosen.code.finish);
+  if (begin > 0) {
+    const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+                     weights + (double)p->m * (double)p->x_stride + 4.0 * (double)p->m * (double)p->n * (p->addend ? 2 : 1));
+  }
+}
+
+void lmmc_matmul_bf16(lmmc_packed_matmul p) { multiply(&p, LMMC_BF16, chosen.code.bf16, "matmul bf16", chosen.bf16); }
+void lmmc_matmul_q8(lmmc_packed_matmul p) { multiply(&p, LMMC_Q8, chosen.code.q8, "matmul q8", chosen.q8); }
+void lmmc_matmul_q4(lmmc_packed_matmul p) { multiply(&p, LMMC_Q4, chosen.code.q4, "matmul q4", chosen.q4); }
+void lmmc_quantize_row_q8(int64_t k, const float *x, void *out) { chosen.code.quantize_q8(k, x, out); }
+void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out) { chosen.code.quantize_bf16(k, x, out); }
+
+const char *lmmc_kernel_variant(const char *kernel) {
+  const struct {
+    const char *kernel, *variant;
+  } names[] = {
+      {"bf16", chosen.bf16},
+      {"q8", chosen.q8},
+      {"q4", chosen.q4},
+      {"quantize_q8", chosen.quantize_q8},
+      {"quantize_bf16", chosen.quantize_bf16},
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(kernel, names[i].kernel) == 0) return names[i].variant;
+  return NULL;
+}

@@ -1,0 +1,175 @@
+#include "packed.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "product_variant.h"
+#include "base/parallel.h"
+
+// Rows and panels whose sums are under way at a time, 128 KiB of the second cache. A quarter of it for rows, and they stay whatever passes.
+enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10 };
+
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+typedef struct {
+  const lmmc_packed_matmul *p;
+  lmmc_packed_type type;
+  const lmmc_product *code;
+  lmmc_finish_kernel *finish;
+} work;
+
+// Piece `i` of the `pieces` that panel `index` is cut in along K, and the rows from `row` on.
+static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t pieces, int64_t row) {
+  const int64_t k = w->p->k, blocks = lmmc_blocks(k), first = blocks * i / pieces;
+  const int64_t code_bytes = lmmc_code_bytes(w->type), scale_bytes = lmmc_scale_bytes(w->type);
+  const int64_t depth = w->type == LMMC_BF16 ? 2 * LMMC_BLOCK : LMMC_BLOCK;
+  const uint8_t *x = (const uint8_t *)w->p->x + row * w->p->x_stride;
+  const uint8_t *panel = (const uint8_t *)w->p->weight + index * lmmc_panel_bytes(w->type, k), *scales = panel + blocks * code_bytes;
+  return (lmmc_piece){
+      .blocks = blocks * (i + 1) / pieces - first,
+      .x = x + first * depth,
+      .x_scales = (const float *)(x + lmmc_q8_scales(k)) + first,
+      .x_sums = (const int32_t *)(x + lmmc_q8_sums(k)) + first,
+      .x_stride = w->p->x_stride,
+      .codes = panel + first * code_bytes,
+      .scales = (const uint16_t *)(scales + first * scale_bytes),
+      .offsets = scales + blocks * scale_bytes + first * LMMC_PANEL,
+  };
+}
+
+// The exponents of panel `index`; NULL where there are none but zeros.
+static const int8_t *exponents_of(const work *w, int64_t index) {
+  static const int8_t zeros[LMMC_PANEL];
+  if (w->type == LMMC_BF16) return NULL;
+  const int8_t *e = (const int8_t *)w->p->weight + lmmc_exponents(w->type, w->p->n, w->p->k) + index * LMMC_PANEL;
+  return memcmp(e, zeros, sizeof zeros) == 0 ? NULL : e;
+}
+
+static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows, float *sums) {
+  const lmmc_packed_matmul *p = w->p;
+  const int64_t first = index * LMMC_PANEL;
+  const lmmc_finish finish = {
+      .exponents = exponents_of(w, index),
+      .bias = p->bias ? p->bias + first : NULL,
+      .addend = p->addend ? p->addend + row * p->addend_stride + first : NULL,
+      .addend_stride = p->addend_stride,
+      .activation = p->activation,
+      .out = p->out + row * p->out_stride + first,
+      .out_stride = p->out_stride,
+  };
+  w->finish(rows, least(LMMC_PANEL, p->n - first), sums, &finish);
+}
+
+static void stream_panel(const work *w, int64_t index) {
+  float sums[LMMC_STREAM_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
+  lmmc_piece piece = piece_of(w, index, 0, 1, 0);
+  piece.sums = sums[0];
+  memset(sums, 0, (size_t)w->p->m * sizeof *sums);
+  w->code->stream(w->p->m, &piece);
+  finish_sums(w, index, 0, w->p->m, sums[0]);
+}
+
+// Asks memory for part `part` of `parts` of `bytes` bytes, for the second cache.
+static void ask_for(const uint8_t *p, int64_t bytes, int64_t part, int64_t parts) {
+  for (int64_t line = bytes / 64 * part / parts; line < bytes / 64 * (part + 1) / parts; line++) __builtin_prefetch(p + 64 * line, 0, 2);
+}
+
+// Pieces are the outer loop, so that what they read of the rows is in the second cache while panels pass, and the piece of a panel in the
+// first while tiles of rows pass.
+static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t row, int64_t rows) {
+  float sums[GROUP][CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
+  uint8_t unpacked[LMMC_UNPACKED_BYTES] __attribute__((aligned(64)));
+  const lmmc_product *code = w->code;
+  const int64_t tiles = divide_up(rows, code->tile_rows), pieces = divide_up(lmmc_blocks(w->p->k), code->tile_blocks);
+  for (int64_t q = 0; q < panels; q++) memset(sums[q], 0, (size_t)rows * sizeof *sums[q]);
+  for (int64_t step = 0; step < pieces * panels; step++) {
+    const int64_t i = step / panels, q = step % panels;
+    const bool last = i + 1 == pieces;
+    const lmmc_piece whole = piece_of(w, index + q, i, pieces, row);
+    lmmc_piece piece = whole;
+    if (code->unpack) {
+      code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
+      piece.codes = unpacked;
+    }
+    // The next piece comes from memory meanwhile; after the last, the first of the panels behind, which this thread mostly gets too.
+    const bool ends = step + 1 == pieces * panels;
+    const lmmc_piece next = ends ? piece_of(w, index + panels, 0, pieces, row)
+                                 : piece_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces, row);
+    for (int64_t t = 0; t < tiles; t++) {
+      ask_for(next.codes, next.blocks * lmmc_code_bytes(w->type), t, tiles);
+      ask_for((const uint8_t *)next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
+      // Tiles of nearly equal height: one of a single row would take as long as a whole one.
+      const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
+      piece.x = whole.x + skip;
+      piece.x_scales = (const float *)((const char *)whole.x_scales + skip);
+      piece.x_sums = (const int32_t *)((const char *)whole.x_sums + skip);
+      piece.sums = sums[q][top];
+      code->tile(height, &piece);
+      if (last) finish_sums(w, index + q, row + top, height, sums[q][top]);
+    }
+  }
+}
+
+void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish) {
+  const work w = {p, type, code, finish};
+  const int64_t panels = lmmc_panels(p->n);
+  if (p->m <= 0) return;
+  const int threads = lmmc_thread_count();
+  if (p->m <= code->stream_rows) {
+    // Stretches of panels, as long as they can be while a thread that is held up leaves its share to others.
+    const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);
+    (void)stretch;  // the pragma's alone
+#pragma omp parallel for schedule(dynamic, stretch) if (panels > 1)
+    for (int64_t i = 0; i < panels; i++) stream_panel(&w, i);
+    return;
+  }
+  // Chunks of equal height, small enough that every thread gets several units of work.
+  int64_t chunks = divide_up(p->m, CHUNK_ROWS);
+  const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
+  if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
+  // Rows that do not stay in the second cache from panel to panel are read by several of them at a time.
+  int64_t group = divide_up(p->m, chunks) * p->x_stride > RESIDENT ? least(GROUP, chunks * panels / (8 * threads)) : 1;
+  if (group < 1) group = 1;
+  // All panels for one chunk, then for the next: its activations stay in a cache.
+  const int64_t groups = divide_up(panels, group), stretch = divide_up(chunks * groups, 16 * (int64_t)threads);
+  (void)stretch;
+#pragma omp parallel for schedule(dynamic, stretch) if (chunks * groups > 1)
+  for (int64_t i = 0; i < chunks * groups; i++) {
+    const int64_t c = i / groups, row = p->m * c / chunks, first = i % groups * group;
+    chunk_panels(&w, first, least(group, panels - first), row, p->m * (c + 1) / chunks - row);
+  }
+}
+
+// ---- rows of packed matrices
+
+void lmmc_unpack_row_bf16(int64_t n, int64_t k, const void *packed, int64_t row, float *out) {
+  (void)n;
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_BF16, k);
+  const uint16_t *codes = (const uint16_t *)panel + row % LMMC_PANEL * 2;
+  for (int64_t i = 0; i < k; i++) {
+    const uint32_t bits = (uint32_t)codes[i / 2 * 2 * LMMC_PANEL + i % 2] << 16;
+    memcpy(out + i, &bits, sizeof bits);
+  }
+}
+
+void lmmc_unpack_row_q8(int64_t n, int64_t k, const void *packed, int64_t row, float *out) {
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q8, k);
+  const uint16_t *scales = (const uint16_t *)(panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q8)) + row % LMMC_PANEL;
+  const uint8_t *codes = panel + row % LMMC_PANEL * 4;
+  const float power = lmmc_power_of_2(((const int8_t *)packed)[lmmc_exponents(LMMC_Q8, n, k) + row]);
+  for (int64_t i = 0; i < k; i++)
+    out[i] = lmmc_f16(scales[i / LMMC_BLOCK * LMMC_PANEL]) * (float)(codes[i / 4 * 4 * LMMC_PANEL + i % 4] - 128) * power;
+}
+
+void lmmc_unpack_row_q4(int64_t n, int64_t k, const void *packed, int64_t row, float *out) {
+  const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_Q4, k);
+  const uint8_t *scales = panel + lmmc_blocks(k) * lmmc_code_bytes(LMMC_Q4);
+  const uint8_t *offsets = scales + lmmc_blocks(k) * lmmc_scale_bytes(LMMC_Q4) + row % LMMC_PANEL, *codes = panel + row % LMMC_PANEL * 4;
+  const float power = lmmc_power_of_2(((const int8_t *)packed)[lmmc_exponents(LMMC_Q4, n, k) + row]);
+  for (int64_t i = 0; i < k; i++) {
+    const int64_t b = i / LMMC_BLOCK * LMMC_PANEL;
+    const int q = codes[i / 8 * 4 * LMMC_PANEL + i % 4] >> (i % 8 / 4 * 4) & 15;
+    out[i] = lmmc_f16(((const uint16_t *)scales)[b + row % LMMC_PANEL]) * (float)(8 * q - offsets[b]) * power;
+  }
+}

@@ -1,0 +1,42 @@
+// Products of bf16 or 8-bit activations with packed bf16, 8-bit or 4-bit weights; results are floats. The layouts are those of
+// contract/packed_layout.h.
+#ifndef LMMC_PACKED_H
+#define LMMC_PACKED_H
+#include <stdint.h>
+
+#include "contract/packed_layout.h"
+#include "kernels/float32/matmul.h"
+
+// out = activation(x . transpose(weight) + bias + addend)
+typedef struct {
+  int64_t m, n, k;
+  const void *x;  // activation rows, `x_stride` bytes from one to the next
+  int64_t x_stride;
+  const void *weight;   // packed
+  const float *bias;    // [n], or NULL
+  const float *addend;  // [m, n], or NULL; may be `out` with its stride
+  int64_t addend_stride;
+  lmmc_activation activation;
+  float *out;  // [m, n]; overlaps neither x nor weight
+  int64_t out_stride;
+} lmmc_packed_matmul;
+
+void lmmc_matmul_bf16(lmmc_packed_matmul product);
+void lmmc_matmul_q8(lmmc_packed_matmul product);  // x: q8 rows
+void lmmc_matmul_q4(lmmc_packed_matmul product);  // x: q8 rows
+
+// One activation row of k floats. A block with a NaN or an infinity gets the scale NaN, and so do all results of its row; one whose
+// values are all below 2^-100 becomes zeros. bf16: to nearest, ties to even, NaN stays NaN.
+void lmmc_quantize_row_q8(int64_t k, const float *x, void *out);
+void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out);
+
+// Row `row` of a packed [n, k] matrix as floats.
+void lmmc_unpack_row_bf16(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
+void lmmc_unpack_row_q8(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
+void lmmc_unpack_row_q4(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
+
+// The instruction set whose code runs for 'bf16', 'q8' or 'q4' (products), 'quantize_q8' or 'quantize_bf16'; NULL for any other name.
+// The environment variable LMMC_ISA takes a lower one than the best that the CPU has.
+const char *lmmc_kernel_variant(const char *kernel);
+
+#endif

@@ -1,0 +1,114 @@
+// What an instruction set provides for the packed products, and how one is chosen.
+#ifndef LMMC_PACKED_VARIANT_H
+#define LMMC_PACKED_VARIANT_H
+#include <string.h>
+
+#include "kernels/common/cpu.h"
+#include "packed.h"
+
+// A few rows of x by one panel, over some consecutive blocks of K.
+typedef struct {
+  int64_t blocks;
+  const uint8_t *x;         // the codes of the first row, from the first block on
+  const float *x_scales;    // the same of its scales and sums (q8 rows)
+  const int32_t *x_sums;
+  int64_t x_stride;         // bytes from row to row, for each of these
+  const uint8_t *codes;     // as packed or, where the product has `unpack`, unpacked
+  const uint16_t *scales;   // f16
+  const uint8_t *offsets;   // as packed
+  float *sums;              // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
+} lmmc_piece;
+
+typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
+
+// The code of one product. `tile` serves many rows: a piece of the panel stays in the first cache while tiles of rows pass.
+// `stream` serves few rows: it reads the panel once, as fast as memory gives it.
+typedef struct {
+  int64_t tile_rows;    // most rows of a tile
+  int64_t tile_blocks;  // most blocks of a piece
+  lmmc_piece_kernel *tile;
+  void (*unpack)(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out);  // or NULL; `out` for tiles only
+  int64_t unpacked_bytes;  // of a block
+  int64_t stream_rows;     // most rows of `stream`, 0 without one
+  lmmc_piece_kernel *stream;
+} lmmc_product;
+
+enum {
+  LMMC_UNPACKED_BYTES = 32768,  // room for an unpacked piece
+  LMMC_STREAM_ROWS = 8,         // room for rows to stream
+};
+
+// out = activation(2^exponent * sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; exponents [LMMC_PANEL], bias and addend may
+// be NULL. The sums are overwritten.
+typedef struct {
+  const int8_t *exponents;
+  const float *bias, *addend;
+  int64_t addend_stride;
+  lmmc_activation activation;
+  float *out;
+  int64_t out_stride;
+} lmmc_finish;
+typedef void lmmc_finish_kernel(int64_t rows, int64_t columns, float *sums, const lmmc_finish *finish);
+
+typedef void lmmc_quantize_kernel(int64_t k, const float *x, void *out);
+
+// One instruction set: what it needs, and its code; NULL where it has nothing better than those before it.
+typedef struct {
+  const char *name;
+  uint32_t needs;
+  const lmmc_product *bf16, *q8, *q4;
+  lmmc_quantize_kernel *quantize_q8, *quantize_bf16;
+  lmmc_finish_kernel *finish;
+} lmmc_variant;
+
+// A program need not have the code of every instruction set: what its target leaves out is NULL.
+#ifndef LMMC_OPTIONAL
+#define LMMC_OPTIONAL
+#endif
+#define LMMC_PRODUCT extern const lmmc_product LMMC_OPTIONAL
+extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
+LMMC_PRODUCT lmmc_bf16_sse42, lmmc_q8_sse42, lmmc_q4_sse42;
+LMMC_PRODUCT lmmc_bf16_avx2, lmmc_q8_avx2, lmmc_q4_avx2, lmmc_q8_avxvnni, lmmc_q4_avxvnni;
+LMMC_PRODUCT lmmc_bf16_avx512, lmmc_q8_avx512, lmmc_q4_avx512, lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
+LMMC_PRODUCT lmmc_bf16_neon, lmmc_q8_neon, lmmc_q4_neon, lmmc_q8_dotprod, lmmc_q4_dotprod, lmmc_q8_i8mm, lmmc_q4_i8mm;
+LMMC_PRODUCT lmmc_bf16_bfdot;
+#undef LMMC_PRODUCT
+lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain;
+LMMC_OPTIONAL lmmc_quantize_kernel lmmc_quantize_q8_avx2, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx2, lmmc_quantize_bf16_avx512;
+lmmc_finish_kernel lmmc_finish_plain;
+LMMC_OPTIONAL lmmc_finish_kernel lmmc_finish_avx2, lmmc_finish_avx512;
+lmmc_piece_kernel lmmc_tile_q8_avx512vnni;
+
+// The table: better ones later; the first needs nothing and is complete.
+int lmmc_variant_count(void);
+const lmmc_variant *lmmc_variant_at(int index);
+
+// The best code for each purpose, and the names of the variants that it comes from.
+typedef struct {
+  lmmc_variant code;
+  const char *bf16, *q8, *q4, *quantize_q8, *quantize_bf16;
+} lmmc_choice;
+
+lmmc_choice lmmc_choose(lmmc_cpu cpu);
+
+// Takes from `cpu` what neither the variant named `level` nor those before it need or, with a '-' before the name, what that variant needs
+// beyond them. 0, or the exit code with one line in `message`: 2 for an unknown name, 1 for a variant that `cpu` or the program lacks.
+int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
+
+// The product with code and threads of its caller's choice, for tests and benchmarks.
+void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish);
+
+// The value of a finite f16.
+static inline float lmmc_f16(uint16_t bits) {
+  const uint32_t magnitude = (bits & 0x7fffu) << 13, sign = (uint32_t)(bits & 0x8000u) << 16;
+  float x;
+  memcpy(&x, &magnitude, sizeof x);
+  x *= 0x1p112f;  // from the exponent's bias 15 to 127, subnormal numbers too
+  uint32_t wide;
+  memcpy(&wide, &x, sizeof wide);
+  wide |= sign;
+  memcpy(&x, &wide, sizeof x);
+  return x;
+}
+
+#endif

@@ -1,0 +1,48 @@
+// Vectors of 256 bits as packed_tile.h wants them.
+#ifndef LMMC_PACKED_AVX2_H
+#define LMMC_PACKED_AVX2_H
+#include <immintrin.h>
+
+#include "kernels/product/packed_target.h"
+
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
+
+enum { LANES = 8 };
+typedef __m256i ints;
+typedef __m256 floats;
+
+static inline ints zero(void) { return _mm256_setzero_si256(); }
+static inline ints load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline ints four_codes(const uint8_t *p) {
+  int32_t four;
+  memcpy(&four, p, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+#define shift_left(x, n) _mm256_slli_epi32(x, n)
+static inline ints add(ints a, ints b) { return _mm256_add_epi32(a, b); }
+static inline ints subtract(ints a, ints b) { return _mm256_sub_epi32(a, b); }
+static inline ints multiply(ints a, ints b) { return _mm256_mullo_epi32(a, b); }
+static inline ints offsets_at(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+static inline floats scales_at(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline floats times(floats scale, ints x) { return _mm256_mul_ps(scale, _mm256_castsi256_ps(x)); }
+static inline void add_scaled(float *sums, ints dots, floats scale) {
+  _mm256_storeu_ps(sums, _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scale, _mm256_loadu_ps(sums)));
+}
+// Sums in a row, one after another: gcc would add them in pairs and run out of registers.
+static inline ints in_order(ints sum) {
+  __asm__("" : "+x"(sum));
+  return sum;
+}
+static inline ints pairs(ints sum, ints w, ints x) { return in_order(_mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x))); }
+static inline ints widen(ints sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+
+static inline void store_ints(void *p, ints x) { _mm256_storeu_si256((__m256i *)p, x); }
+static inline ints upper_halves(ints x) { return _mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000)); }
+static inline ints widen_bf16(const uint8_t *p) { return shift_left(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16); }
+static inline floats load_floats(const float *p) { return _mm256_loadu_ps(p); }
+static inline void store_floats(float *p, floats x) { _mm256_storeu_ps(p, x); }
+static inline floats spread(const float *p) { return _mm256_set1_ps(*p); }
+static inline floats fused(floats a, floats b, floats c) { return _mm256_fmadd_ps(a, b, c); }
+
+LMMC_END_TARGET
+#endif

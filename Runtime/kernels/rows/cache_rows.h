@@ -1,0 +1,64 @@
+// Rows of a cache of keys or values in fewer bits: written here, read by attention.
+#ifndef LMMC_CACHE_ROWS_H
+#define LMMC_CACHE_ROWS_H
+#include <stdint.h>
+#include <string.h>
+
+#include "base/parallel.h"
+
+// The nearest bf16, ties to even; a NaN stays one.
+static inline uint16_t lmmc_bf16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
+  return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+}
+
+static inline float lmmc_float_of_bf16(uint16_t x) {
+  const uint32_t bits = (uint32_t)x << 16;
+  float result;
+  memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+static inline void lmmc_store_row_bf16(int64_t n, const float *x, uint16_t *out) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = lmmc_bf16(x[i]);
+}
+
+// Bytes from row to row of an int8 cache: codes and scales, up to a cache line.
+static inline int64_t lmmc_row_bytes_i8(int64_t heads, int64_t head_size) {
+  return (heads * head_size + heads * (int64_t)sizeof(float) + 63) / 64 * 64;
+}
+
+// x -> [heads * head_size] int8 in -127 ... 127, then [heads] float scales: x ~ scale * code, the greatest magnitude of a head is 127.
+// A head with a NaN or an infinity has a scale that is none of the finite numbers, so that all of it reads as such.
+static inline void lmmc_store_row_i8(int64_t heads, int64_t head_size, const float *x, void *out) {
+  int8_t *codes = out;
+  for (int64_t h = 0; h < heads; h++, x += head_size, codes += head_size) {
+    // As integers the magnitudes have the same order, with NaN on top.
+    int32_t most = 0;
+#pragma omp simd reduction(max : most)
+    for (int64_t i = 0; i < head_size; i++) {
+      int32_t bits;
+      memcpy(&bits, x + i, sizeof bits);
+      bits &= 0x7fffffff;
+      most = bits > most ? bits : most;
+    }
+    float amax;
+    memcpy(&amax, &most, sizeof amax);
+    // Below 1e-30 the inverse would leave the range of floats; such a head is zero.
+    const float scale = amax < 1e-30f ? 0 : amax / 127, inverse = amax >= 1e-30f && amax <= 3.4028234e38f ? 127 / amax : 0;
+#pragma omp simd
+    for (int64_t i = 0; i < head_size; i++) {
+      // The sum with 1.5 * 2^23 rounds to an integer, ties to even, and leaves it in the low bits.
+      const float shifted = (inverse > 0 ? x[i] : 0) * inverse + 12582912.0f;
+      int32_t bits;
+      memcpy(&bits, &shifted, sizeof bits);
+      codes[i] = (int8_t)bits;
+    }
+    memcpy((int8_t *)out + heads * head_size + h * (int64_t)sizeof scale, &scale, sizeof scale);
+  }
+}
+
+#endif

@@ -1,0 +1,70 @@
+// From the image to rows of patches, and from tokens to rows of windows.
+#ifndef LMMC_PIXELS_H
+#define LMMC_PIXELS_H
+#include <stdint.h>
+#include <string.h>
+
+#include "base/parallel.h"
+
+// One row of one channel: u8 [width, channels] (the channel's first element) -> f32 [width], (v / 255 - mean) / std.
+static inline void lmmc_normalize_row(int64_t width, int64_t channels, float mean, float std, const uint8_t *pixels, float *out) {
+  for (int64_t i = 0; i < width; i++) out[i] = ((float)(pixels[i * channels] * (1.0 / 255)) - mean) / std;
+}
+
+// Where on the image the patch of row `index` begins, on a grid that is `columns` patches wide: windows of `window` x `window`
+// patches follow each other in raster order, and so do the patches inside one.
+static inline void lmmc_patch_origin(int64_t columns, int64_t patch, int64_t window, int64_t index, int64_t *top, int64_t *left) {
+  const int64_t windows = columns / window, inside = index % (window * window), outside = index / (window * window);
+  *top = (outside / windows * window + inside / window) * patch;
+  *left = (outside % windows * window + inside % window) * patch;
+}
+
+// The patch of result row `index`: f32 [channels, height, width] -> f32 [channels, patch, patch].
+static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t width, int64_t patch, int64_t window, int64_t index,
+                                      const float *pixels, float *out) {
+  int64_t top, left;
+  lmmc_patch_origin(width / patch, patch, window, index, &top, &left);
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t y = 0; y < patch; y++, out += patch)
+      memcpy(out, pixels + (c * height + top + y) * width + left, (size_t)patch * sizeof *out);
+}
+
+// The same from bytes as a decoder gives them: u8 [height, width, channels] -> f32 [channels, patch, patch], less center[channel].
+static inline void lmmc_center_patch(int64_t width, int64_t channels, int64_t patch, int64_t window, int64_t index, const float *center,
+                                     const uint8_t *pixels, float *out) {
+  int64_t top, left;
+  lmmc_patch_origin(width / patch, patch, window, index, &top, &left);
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t y = 0; y < patch; y++, out += patch) {
+      const uint8_t *row = pixels + ((top + y) * width + left) * channels + c;
+      for (int64_t x = 0; x < patch; x++) out[x] = (float)row[x * channels] - center[c];
+    }
+}
+
+// Window `index` of a grid that is `width` tokens wide: f32 [_, channels] with a row stride -> f32 [channels, kernel, kernel].
+static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
+                                      float *out) {
+  const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;
+  for (int64_t y = 0; y < kernel; y++)
+    for (int64_t x = 0; x < kernel; x++) {
+      const float *token = tokens + ((top + y) * width + left + x) * stride;
+      for (int64_t c = 0; c < channels; c++) out[(c * kernel + y) * kernel + x] = token[c];
+    }
+}
+
+// The mean of the tokens of window `index` on the same grid: f32 [_, channels] with a row stride -> f32 [channels].
+static inline void lmmc_average_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
+                                       float *out) {
+  const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;
+  memcpy(out, tokens + (top * width + left) * stride, (size_t)channels * sizeof *out);
+  for (int64_t i = 1; i < kernel * kernel; i++) {
+    const float *token = tokens + ((top + i / kernel) * width + left + i % kernel) * stride;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; c++) out[c] += token[c];
+  }
+  const float factor = 1.0f / (float)(kernel * kernel);
+#pragma omp simd
+  for (int64_t c = 0; c < channels; c++) out[c] *= factor;
+}
+
+#endif

@@ -1,0 +1,20 @@
+// `--dump-tensors`: the result of every product and attention of tower, projector and prefill, as NumPy files named as in the IR.
+#ifndef LMMC_TENSORS_H
+#define LMMC_TENSORS_H
+
+#include "contract/program.h"
+#include "session/prompt.h"
+
+// Makes the folder and begins to watch the kernels; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has an image
+// `image.npy` f32 [S, S, 3] of `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone
+// could be written, 1 when a file cannot be written.
+bool lmmc_tensors_start(const char *directory, const lmmc_model *model, const lmmc_prompt *prompt, const uint8_t *picture, lmmc_error *e);
+
+// The kernels that run now make the tensors of `names`, one after the other, each name followed by a newline; NULL: what is not written.
+// Nothing without lmmc_tensors_start.
+void lmmc_tensors_entry(const char *names);
+
+// Ends the watching. False when a file could not be written, or when there were more or fewer results than names.
+bool lmmc_tensors_end(lmmc_error *e);
+
+#endif

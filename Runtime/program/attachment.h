@@ -1,0 +1,30 @@
+// The attached bytes: weights and tokenizer, a page-aligned read-only PT_LOAD segment that the packager adds to the
+// linked executable. The program finds it without a path to itself, a section table or /proc: the packager writes into
+// the slot below how far away the segment is mapped, which holds for position-independent executables as well.
+#ifndef LMMC_ATTACHMENT_H
+#define LMMC_ATTACHMENT_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+// 32 bytes in section .lmmc.slot, little-endian. `displacement` is the segment's address less the slot's own address;
+// 0, as linked, means that nothing is attached.
+struct lmmc_attachment_slot {
+  char magic[16];  // "lmmc attachment" and a NUL; these 16 bytes occur once in the file
+  int64_t displacement;
+  uint64_t bytes;
+};
+
+// The attached bytes, or NULL when there are none. `*bytes` receives their number, 0 for none.
+const uint8_t *lmmc_attachment(uint64_t *bytes);
+
+// The attached bytes, checked against `expected`. When nothing is attached and the environment variable LMMC_WEIGHTS
+// names a file, that file is mapped instead (for programs built by hand). NULL with `*e` filled (code 1) on failure.
+const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e);
+
+// Where in its file the byte at `address` of the attachment stands, for messages: that of the executable, or of LMMC_WEIGHTS. UINT64_MAX when
+// `address` is not of the attachment that lmmc_attachment_open gave. A signal handler may ask.
+uint64_t lmmc_attachment_place(const void *address);
+
+#endif

@@ -1,0 +1,25 @@
+// From the user's words or a raw prompt to the token sequence that prefill takes.
+#ifndef LMMC_PROMPT_H
+#define LMMC_PROMPT_H
+
+#include "base/error.h"
+#include "contract/program.h"
+#include "tokenizer/tokenizer.h"
+
+typedef struct {
+  lmmc_ids tokens;      // as lmmc.h's prefill reads them: -1 - r stands for row r of vision_rows
+  int32_t text_tokens;  // BOS included
+  int32_t images;       // `<image>` places
+} lmmc_prompt;
+
+// Builds the prompt for `images` images; a program without a vision tower takes `<image>` as plain text.
+// raw: `text` verbatim, its special tokens read as ids, and exactly `images` places.
+// otherwise: `text` is the user's words, all plain text but `<image>`, wrapped in the program's template; missing places
+// are put before the words as `<image>\n` each.
+// Code 2 when places and images do not match; code 1 when there are more images than the program has room for or the
+// sequence does not fit its context. `*p` starts as {0}; lmmc_prompt_free ends it in either case.
+bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
+                       size_t bytes, bool raw, int images, lmmc_error *e);
+void lmmc_prompt_free(lmmc_prompt *p);
+
+#endif

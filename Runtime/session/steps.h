@@ -1,0 +1,36 @@
+// The steps that every use of a model is made of; each stage is told to the profile.
+#ifndef LMMC_STEPS_H
+#define LMMC_STEPS_H
+
+#include "contract/program.h"
+#include "app/options.h"
+#include "tokenizer/tokenizer.h"
+
+// Bytes of a picture, u8 [S, S, 3].
+size_t lmmc_picture_bytes(const lmmc_model *model);
+
+// What is asked where a measurement is given no prompt.
+extern const char *const lmmc_question;
+
+// Images of the prompt: those of the options, or one that is built in, for a measurement of a program with a vision tower that is given neither
+// image nor prompt.
+int lmmc_image_count(const lmmc_model *model, const lmmc_options *options);
+
+// Reads all of `--image`, or paints the image that is built in, into `pictures` u8 [count, S, S, 3]: a bad file is known before the
+// first goes through the tower. Code 1 when the options have another number of images.
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e);
+
+// A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
+const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,
+                                 double *vision, double *project);
+
+// The prompt through prefill, chunk by chunk; returns the seconds.
+double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens);
+
+// One token at its position; returns the seconds.
+double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position);
+
+// f32 [vocabulary], what the last prefill or decode step left.
+const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory);
+
+#endif

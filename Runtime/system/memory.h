@@ -1,0 +1,36 @@
+// The memory that a program takes: whether there is enough, before the work starts, and the arena and weights as the kernel is to keep them.
+#ifndef LMMC_MEMORY_H
+#define LMMC_MEMORY_H
+
+#include "contract/program.h"
+#include "app/options.h"
+
+// Bytes that a run needs.
+typedef struct {
+  uint64_t cache;    // keys and values of the positions in use
+  uint64_t working;  // activations, images and results
+  uint64_t weights;  // page cache, which is shared and can be read again
+} lmmc_memory_needs;
+
+lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, int64_t positions, int images);
+
+// Bytes that this process can still get, files' page cache included; *limit says by what. Negative where nothing is known.
+// `root` stands before "/proc" and "/sys".
+double lmmc_memory_available(const char *root, const char **limit);
+
+// The most bytes that were resident at once since this program began, pages of its file included. What getrusage says counts the process
+// before it became this program too, and stands in where there is no /proc.
+int64_t lmmc_memory_peak(void);
+
+// Compares both. False, with `*e` filled (code 1) where cache and working memory do not fit; a warning, one line into `warning`
+// [size], where the weights do not fit beside them, else an empty one.
+bool lmmc_memory_check(const lmmc_model *model, int64_t positions, int images, double available, const char *limit, char *warning,
+                       size_t size, lmmc_error *e);
+
+// Checks, with a warning on standard error, and maps the arena; asks for huge pages under the weights, and for locked ones where
+// `--mlock` is given. `positions` of the cache will be in use.
+bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, const lmmc_options *options, int64_t positions, int images,
+                      lmmc_error *e);
+void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
+
+#endif

@@ -1,0 +1,32 @@
+# Sourced by what builds C tests, with `root` set to the repository: the runtime as the archive that a test takes its objects from.
+runtime=$root/Runtime
+openblas=$(ls -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" 2>/dev/null) || openblas=
+runtime_includes="-I$runtime -I$runtime/contract -I$root/Sources/Weights/Pack/include -I$root/Sources/Packaging/Attach/include${openblas:+ -I/usr/include/$(uname -m)-linux-gnu/openblas-openmp}"
+runtime_warnings="-std=gnu11 -Wall -Wextra -Werror"
+image_libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz"
+runtime_libraries="$image_libraries ${openblas:+-L$openblas} -lopenblas -lm"
+
+# runtime_sources FOLDER...: the C files of these rooms, all of them without one.
+runtime_sources() {
+  [ $# -gt 0 ] || set -- ""
+  for room; do find "$runtime${room:+/$room}" -name '*.c'; done | sort
+}
+
+# build_objects "CC FLAGS" FOLDER SOURCE...: an object for each, named by its path.
+build_objects() {
+  objects_cc=$1 objects=$2
+  shift 2
+  mkdir -p "$objects" || return 1
+  for source; do
+    # shellcheck disable=SC2086
+    $objects_cc $runtime_warnings $runtime_includes -c "$source" -o "$objects/$(echo "${source#"$root/"}" | tr / -).o" || return 1
+  done
+}
+
+# build_archive "CC FLAGS" ARCHIVE: all of the runtime but main, with what packs weights and attaches them.
+build_archive() {
+  rm -rf "$2" "$2.objects"
+  # shellcheck disable=SC2046
+  build_objects "$1" "$2.objects" $(runtime_sources | grep -v '/app/main\.c$') "$root/Sources/Weights/Pack/pack.c" "$root/Sources/Packaging/Attach/attach.c" &&
+    ar rcs "$2" "$2.objects"/*.o
+}

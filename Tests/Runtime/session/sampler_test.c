@@ -1,0 +1,150 @@
+// The sampler: exact choices where they are certain, frequencies where they are not, and the random numbers themselves.
+#include "session/sampler.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../check.h"
+
+enum { DRAWS = 200000 };
+
+static lmmc_error error;
+
+static lmmc_sampler open_sampler(int32_t n, double temperature, int32_t top_k, double top_p, uint64_t seed) {
+  lmmc_sampler s;
+  CHECK(lmmc_sampler_open(&s, n, temperature, top_k, top_p, seed, &error), "%s", error.message);
+  return s;
+}
+
+// xoshiro256** from splitmix64(seed), by the published definitions in another form: 128-bit products and explicit masks.
+static void generator(void) {
+  static const uint64_t seeds[] = {0, 1, 42, UINT64_MAX};
+  for (int k = 0; k < 4; k++) {
+    lmmc_sampler s = open_sampler(1, 0, 0, 1, seeds[k]);
+    uint64_t a[4], x = seeds[k];
+    for (int i = 0; i < 4; i++) {
+      x += 11400714819323198485ull;
+      uint64_t z = x;
+      z = (uint64_t)((unsigned __int128)(z ^ (z >> 30)) * 13787848793156543929ull);
+      z = (uint64_t)((unsigned __int128)(z ^ (z >> 27)) * 10723151780598845931ull);
+      a[i] = z ^ (z >> 31);
+    }
+    for (int i = 0; i < 1000; i++) {
+      uint64_t five = a[1] * 5, result = ((five << 7) + (five >> 57)) * 9, t = a[1] << 17;
+      uint64_t n2 = a[2] ^ a[0], n3 = a[3] ^ a[1], n1 = a[1] ^ n2, n0 = a[0] ^ n3;
+      a[0] = n0, a[1] = n1, a[2] = n2 ^ t, a[3] = (n3 << 45) + (n3 >> 19);
+      double wanted = ldexp((double)(result >> 11), -53), got = lmmc_sampler_uniform(&s);
+      if (got == wanted && got >= 0 && got < 1) continue;
+      CHECK(false, "seed %" PRIu64 ", draw %d: %.17g, wanted %.17g", seeds[k], i, got, wanted);
+      break;
+    }
+  }
+  // splitmix64's own known first outputs for seed 0 fix the constants above.
+  lmmc_sampler s = open_sampler(1, 0, 0, 1, 0);
+  CHECK(s.state[0] == 0xE220A8397B1DCDAFull && s.state[1] == 0x6E789E6AA1B965F4ull && s.state[2] == 0x06C45D188009454Full, "%" PRIx64, s.state[0]);
+}
+
+static void greedy(void) {
+  static const struct { float logits[5]; int32_t wanted; } cases[] = {
+      {{0, 1, 2, 1, 0}, 2}, {{3, 1, 3, 3, 0}, 0}, {{-5, -4, -4, -9, -4}, 1}, {{-INFINITY, -INFINITY, -1e30f, -INFINITY, -INFINITY}, 2}, {{0, -0.0f, 0, 0, 0}, 0}, {{0, 0, 0, 0, 1e-30f}, 4}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_sampler s = open_sampler(5, 0, 1, 0.1, 7);
+    int32_t id = lmmc_sample(&s, cases[i].logits, &error);
+    CHECK(id == cases[i].wanted, "case %zu: %d", i, id);
+    lmmc_sampler_close(&s);
+    // The likeliest token also with one candidate, or almost no temperature, or almost no share; and equal weights
+    // after rounding must not hide a larger logit.
+    const double settings[][3] = {{1, 1, 1}, {1e-9, 0, 1}, {1e-5, 0, 1}, {100, 1, 1}, {1, 0, 1e-300}, {1, 3, 1e-9}};
+    for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
+      if (k == 2 && (i == 1 || i == 2 || i >= 4)) continue;  // a draw among equals
+      s = open_sampler(5, settings[k][0], (int32_t)settings[k][1], settings[k][2], 7);
+      for (int draw = 0; draw < 20; draw++) {
+        id = lmmc_sample(&s, cases[i].logits, &error);
+        CHECK(id == cases[i].wanted, "case %zu, setting %zu: %d", i, k, id);
+      }
+      lmmc_sampler_close(&s);
+    }
+  }
+}
+
+static void broken(void) {
+  static const struct { float logits[3]; const char *message; } cases[] = {
+      {{0, NAN, 1}, "the model gave a NaN as the logit of token 1"},
+      {{-NAN, 0, 0}, "the model gave a NaN as the logit of token 0"},
+      {{0, 1, INFINITY}, "the model gave an infinity as the logit of token 2"},
+      {{-INFINITY, -INFINITY, -INFINITY}, "the model gave -infinity as the logit of every token"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int temperature = 0; temperature < 2; temperature++) {
+      lmmc_sampler s = open_sampler(3, temperature, 0, 1, 0);
+      lmmc_error e = {0};
+      CHECK(lmmc_sample(&s, cases[i].logits, &e) == -1 && e.code == 1 && strcmp(e.message, cases[i].message) == 0, "%zu: '%s'", i, e.message);
+      lmmc_sampler_close(&s);
+    }
+}
+
+// How often each token comes against the exact probabilities of temperature, then top-k, then top-p.
+static void frequencies(void) {
+  enum { N = 7 };
+  static const float logits[N] = {0.5f, 2, -1, 2.5f, 0, 1.25f, -INFINITY};
+  static const int32_t order[N] = {3, 1, 5, 0, 4, 2, 6};  // by logit
+  static const struct { double temperature; int32_t k; double p; } settings[] = {
+      {1, 0, 1}, {0.5, 0, 1}, {3, 0, 1}, {1, 3, 1}, {1, 7, 1}, {1, 100, 1}, {1, 0, 0.5}, {1, 0, 0.8}, {1, 0, 0.999}, {2, 4, 0.6}, {1, 2, 0.3}, {0.7, 5, 0.95}};
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    double p[N] = {0}, sum = 0, kept = 0;
+    int32_t k = settings[i].k > 0 && settings[i].k < N ? settings[i].k : N;
+    for (int32_t j = 0; j < k; j++) sum += exp((double)logits[order[j]] / settings[i].temperature);
+    for (int32_t j = 0; j < k && kept < settings[i].p; j++) kept += p[order[j]] = exp((double)logits[order[j]] / settings[i].temperature) / sum;
+    lmmc_sampler s = open_sampler(N, settings[i].temperature, settings[i].k, settings[i].p, 1234 + i);
+    int count[N] = {0};
+    for (int draw = 0; draw < DRAWS; draw++) count[lmmc_sample(&s, logits, &error)]++;
+    for (int j = 0; j < N; j++) {
+      double wanted = p[j] / kept, deviation = sqrt(wanted * (1 - wanted) / DRAWS);
+      CHECK(fabs((double)count[j] / DRAWS - wanted) <= 4.5 * deviation, "setting %zu, token %d: %d of %d, wanted %.4f", i, j, count[j], DRAWS, wanted);
+    }
+    lmmc_sampler_close(&s);
+  }
+}
+
+// The heap against sorting, with many equal logits: top-k keeps the first of equals.
+static void ties(void) {
+  enum { N = 1000, K = 37 };
+  static float logits[N];
+  for (int i = 0; i < N; i++) logits[i] = (float)(i * 7919 % 11);
+  lmmc_sampler s = open_sampler(N, 1e3, K, 1, 5);
+  for (int draw = 0; draw < 3000; draw++) {
+    int32_t id = lmmc_sample(&s, logits, &error);
+    int better = 0;
+    for (int i = 0; i < N; i++) better += logits[i] > logits[id] || (logits[i] == logits[id] && i < id);
+    if (better >= K) CHECK(false, "token %d has %d before it", id, better);
+  }
+  CHECK(true, "%s", "");
+  lmmc_sampler_close(&s);
+}
+
+static void seeds(void) {
+  static float logits[300];
+  for (int i = 0; i < 300; i++) logits[i] = (float)sin(i);
+  for (int limited = 0; limited < 2; limited++) {
+    lmmc_sampler a = open_sampler(300, 1, limited ? 50 : 0, 1, 99), b = open_sampler(300, 1, limited ? 50 : 0, 1, 99), c = open_sampler(300, 1, limited ? 50 : 0, 1, 100);
+    int same = 0, other = 0;
+    for (int i = 0; i < 200; i++) {
+      int32_t id = lmmc_sample(&a, logits, &error);
+      same += id == lmmc_sample(&b, logits, &error);
+      other += id == lmmc_sample(&c, logits, &error);
+    }
+    CHECK(same == 200 && other < 100, "%d and %d of 200 equal", same, other);
+    lmmc_sampler_close(&a), lmmc_sampler_close(&b), lmmc_sampler_close(&c);
+  }
+}
+
+int main(void) {
+  generator();
+  greedy();
+  broken();
+  frequencies();
+  ties();
+  seeds();
+  return check_report();
+}
