@@ -96,7 +96,7 @@ extension Module {
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
             case .pack, .power:
                 throw broken("'\(operation.op.mnemonic)' at stage 'optimized'; expected it in the definitions of weights only", at: place)
-            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale, .power,
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
                 break
             }

@@ -121,7 +121,7 @@ import Testing
     /// A trap would end the test's process.
     @Test func extremesEndInAnErrorOrNot() throws {
         let extremes: [Any] = [
-            -1, 0, 1, Int.min, Int.max, Int(Int32.max), Int(Int32.max) + 1, Int(UInt32.max), 1 << 62, 5e-324, 1e-40, -1e300, 1e300, 1.5, "", "-1", [Any](), [-1], [Int.max],
+            -1, 0, 1, Int.min, Int.max, Int(Int32.max), Int(Int32.max) + 1, Int(UInt32.max), 1 << 62, Double.leastNonzeroMagnitude, 1e-40, -1e300, 1e300, 1.5, "", "-1", [Any](), [-1], [Int.max],
             [Int.min, 1], [1e300, 1, 1], [[Any]()], ["": Int.max],
         ]
         var count = 0
