@@ -506,7 +506,7 @@ function treeKey(event) {
 function start() {
   $('model').textContent = data.model;
   const last = data.stages[data.stages.length - 1];
-  $('facts').textContent = `${data.stages.length - 2} passes, context ${data.context ?? 'unknown'}, ${last.storedWeights} weights of ${bytes(last.weightBytes)} as f32`;
+  $('facts').textContent = `${data.stages.length - 2} passes, context ${data.context ?? 'unknown'}, ${last.storedWeights} weights of ${bytes(last.weightBytes)} as stored`;
   $('stage').append(...data.stages.map((stage, i) => element('option', { value: i, textContent: stage.name })));
   $('pair').append(...data.stages.slice(1).map((stage, i) => element('option', { value: i + 1, textContent: `${data.stages[i].name} \u2192 ${stage.name}` })));
   const functionNamed = name => Math.max(0, data.stages[state.stage].functions.findIndex(f => f.name === name));

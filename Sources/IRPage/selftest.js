@@ -17,6 +17,11 @@ function selfTest() {
       const blocks = layout.rows.filter(r => r.kind === 'block').reduce((sum, r) => sum + r.block.count, 0), single = layout.rows.filter(r => r.kind === 'operation').length;
       check(`the folded graph of ${fn.name} at ${stage.name} stands for every operation`, blocks + single === fn.operations.length, `${blocks} + ${single}`);
     }));
+    const optimized = data.stages[data.stages.length - 1];
+    const named = new Map(optimized.weights.map(i => [data.weights[i][0], data.weights[i]]));
+    const read = new Set(optimized.functions.flatMap(fn => fn.operations.flatMap(i => data.operations[i][2].map(reference))).filter(r => r[0] === '@'));
+    const stored = [...read].reduce((sum, r) => sum + named.get(r.slice(1))[2], 0);
+    check('the header has the bytes of the weights in their types', $('facts').textContent.endsWith(`${read.size} weights of ${bytes(stored)} as stored`), $('facts').textContent);
     setFunction(data.stages.length - 1, Math.max(0, data.stages[data.stages.length - 1].functions.findIndex(f => f.name === 'prefill')));
     foldAll(true);
     const folded = visible();
