@@ -10,7 +10,13 @@ struct InspectionTables {
     var text: String { [stages, memory, caches, paper, box].filter { !$0.isEmpty }.joined(separator: "\n") }
 
     private var stages: String {
-        markdownTable(["stage", "FLOP"], inspection.costs.stages.map { [$0.name, flopsText($0.flops)] })
+        markdownTable(["stage", "work"], inspection.costs.stages.map { [$0.name, work($0.flops)] })
+    }
+
+    /// `1.90 TFLOPs`
+    private func work(_ flops: Int) -> String {
+        let text = flopsText(flops, digits: 3)
+        return text + (flops < 1000 ? " FLOPs" : "FLOPs")
     }
 
     private func bytes(_ count: Int) -> String { byteCountText(UInt64(count)) }
@@ -39,10 +45,10 @@ struct InspectionTables {
     private var paper: String {
         guard let figures = inspection.paper else { return "" }
         let rows = figures.rows.map { row in
-            ["\(row.kernel), \(row.tokensPerWindow)", "\(row.tokens)", tenths(Double(row.flops) / 1e12)]
+            ["\(row.kernel), \(row.tokensPerWindow)", "\(row.tokens)", work(row.flops)]
         }
         let parts = figures.parts.map { "\($0.name) \(grouped($0.weights)) weights, \(grouped($0.withBiases)) with biases" }
-        return parts.map { $0 + "\n" }.joined() + "\n" + markdownTable(["k, E", "vision tokens", "decoder TFLOPs"], rows)
+        return parts.map { $0 + "\n" }.joined() + "\n" + markdownTable(["k, E", "vision tokens", "work of the decoder"], rows)
     }
 
     private var box: String {

@@ -55,16 +55,16 @@ public func summaryTable(_ stages: [StageRecord], sequence: Int) -> String {
     return markdownTable(header, rows)
 }
 
-/// `123.46 G`: five digits, in powers of 1000.
-public func flopsText(_ flops: Int) -> String {
-    var value = Double(flops)
-    var unit = ""
-    for next in ["k", "M", "G", "T", "P"] where value >= 1000 { (value, unit) = (value / 1000, " " + next) }
-    guard !unit.isEmpty else { return "\(flops)" }
-    let decimals = value >= 100 ? 2 : value >= 10 ? 3 : 4
+/// `123.46 G`: so many significant digits, at least three, in powers of 1000; below 1000 the number itself.
+public func flopsText(_ flops: Int, digits: Int = 5) -> String {
+    guard flops >= 1000 else { return "\(flops)" }
+    let dropped = max(0, String(flops).count - digits)
     var scale = 1
-    for _ in 0..<decimals { scale *= 10 }
-    let scaled = Int((value * Double(scale)).rounded())
-    let fraction = String(scaled % scale)
-    return "\(scaled / scale)." + String(repeating: "0", count: decimals - fraction.count) + fraction + unit
+    for _ in 0..<dropped { scale *= 10 }
+    // Rounded before the unit is chosen, so that 999,600 becomes 1.00 M and not 1000 k.
+    let rounded = String(flops / scale + (2 * (flops % scale) >= scale ? 1 : 0))
+    let (thousands, lead) = (rounded.count + dropped - 1).quotientAndRemainder(dividingBy: 3)
+    let shown = (rounded + String(repeating: "0", count: digits)).prefix(digits)
+    let fraction = shown.dropFirst(lead + 1)
+    return "\(shown.prefix(lead + 1))\(fraction.isEmpty ? "" : ".")\(fraction) \(["", "k", "M", "G", "T", "P", "E"][thousands])"
 }

@@ -41,7 +41,7 @@ import Testing
             #expect(row["flops"] == flops && Int((Double(flops) / 1e11).rounded()) == tenths, "\(choice)")
         }
         let text = try lmmc("inspect", "--preset", "llava-stf-7b").output
-        for line in ["MBTF 37,748,736 weights", "STF 134,217,728 weights", "| 8, 4  |            36 |            0.5 |"] { #expect(text.contains(line), "\(line)") }
+        for line in ["MBTF 37,748,736 weights", "STF 134,217,728 weights", "| 8, 4  |            36 |          467 GFLOPs |"] { #expect(text.contains(line), "\(line)") }
     }
 
     @Test func workOfEachStage() throws {

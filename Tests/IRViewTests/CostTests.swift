@@ -62,6 +62,9 @@ import Testing
 
     @Test func sizesAsText() {
         #expect(flopsText(999) == "999" && flopsText(1000) == "1.0000 k" && flopsText(13_543_210_000_000) == "13.543 T")
-        #expect(flopsText(366_920_000_000) == "366.92 G")
+        #expect(flopsText(366_920_000_000) == "366.92 G" && flopsText(.max) == "9.2234 E")
+        #expect(flopsText(0, digits: 3) == "0" && flopsText(1000, digits: 3) == "1.00 k" && flopsText(366_920_000_000, digits: 3) == "367 G")
+        #expect(flopsText(99_949, digits: 3) == "99.9 k" && flopsText(99_950, digits: 3) == "100 k")
+        #expect(flopsText(999_499, digits: 3) == "999 k" && flopsText(999_500, digits: 3) == "1.00 M")
     }
 }
