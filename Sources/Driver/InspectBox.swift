@@ -34,11 +34,15 @@ public struct Box: Sendable {
 
     public var isGiven: Bool { memory != nil || bandwidth != nil }
 
-    /// A positive number, a prefix of powers of 1000 or with `i` of 1024, and one of `units`.
+    /// A positive number, a prefix of powers of 1000 or with `i` of 1024, and one of `units`; with "" among them a prefix will do.
     private static func quantity(_ text: String, units: [String], option: String, expected: String) throws(Diagnostic) -> Double {
         let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
         var rest = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
-        guard let number = Double(digits), number > 0, number.isFinite, let unit = units.first(where: { rest.hasSuffix($0.lowercased()) }) else {
+        guard let number = Double(digits), number > 0, number.isFinite else {
+            throw .usage("\(quoted(text)) is no such quantity", at: .option(option), expected: expected)
+        }
+        guard !rest.isEmpty else { throw .usage("\(quoted(text)) has no unit", at: .option(option), expected: expected) }
+        guard let unit = units.first(where: { rest.hasSuffix($0.lowercased()) }) else {
             throw .usage("\(quoted(text)) is no such quantity", at: .option(option), expected: expected)
         }
         rest.removeLast(unit.count)

@@ -114,6 +114,11 @@ import Testing
             (preset + ["--memory", "much"], "error: 'much' is no such quantity, at option '--memory'; expected a size such as '8GiB'"),
             (preset + ["--memory", "8GiB/s"], "error: '8GiB/s' is no such quantity, at option '--memory'"),
             (preset + ["--memory", "-1GB"], "error: "),
+            (preset + ["--memory", "8"], "error: '8' has no unit, at option '--memory'; expected a size such as '8GiB'"),
+            (preset + ["--memory", "1.5 "], "error: '1.5 ' has no unit, at option '--memory'"),
+            (preset + ["--memory", ""], "error: '' is no such quantity, at option '--memory'"),
+            (preset + ["--bandwidth", "30", "--compute", "1GFLOPS"], "error: '30' has no unit, at option '--bandwidth'; expected a rate such as '30GB/s'"),
+            (preset + ["--bandwidth", "30GB/s", "--compute", "5e9"], "error: '5e9' is no such quantity, at option '--compute'"),
             (preset + ["--bandwidth", "30GB/s"], "error: a time needs both bandwidth and compute, at option '--compute'"),
             (preset + ["--compute", "1iFLOPS", "--bandwidth", "1GB"], "error: '1iFLOPS' is no such quantity, at option '--compute'"),
             (preset + ["--text-tokens", "0"], "error: 0 tokens, at option '--text-tokens'; expected 1 to 2147483647"),
@@ -124,6 +129,6 @@ import Testing
         let box = try Box(memory: "1.5 GiB", bandwidth: "30gb/s", compute: "2 TFLOP/s")
         #expect(box.memory == 3 << 29 && box.bandwidth == 30e9 && box.compute == 2e12)
         #expect(try Box(memory: "8G", bandwidth: nil, compute: nil).memory == 8_000_000_000)
-        #expect(try Box(memory: "512", bandwidth: nil, compute: nil).memory == 512)
+        #expect(try Box(memory: "512B", bandwidth: nil, compute: nil).memory == 512)
     }
 }
