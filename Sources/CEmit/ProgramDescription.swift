@@ -35,7 +35,7 @@ public struct ProgramDescription: Sendable {
         }
     }
 
-    /// Of the compiler.
+    /// The version of lmmc that made the program.
     public var version: String
     /// JSON text that `--info` prints.
     public var info: String

@@ -4,7 +4,7 @@ import Plan
 /// The C names at file level.
 struct Symbols {
     private(set) var names: Set<String>
-    /// Of `Plan.tables`, their structure types, their fields, and `Plan.layers`.
+    /// The C names of `Plan.tables`, of their structure types and fields, and of `Plan.layers`.
     private(set) var tables: [String] = []
     private(set) var tableTypes: [String] = []
     private(set) var fields: [[String]] = []
@@ -69,7 +69,7 @@ struct Symbols {
         names = scope.names
     }
 
-    /// Of an arena offset: a region or a cache by name, else a place in the scratch region.
+    /// The C expression for an offset in the arena: the name of a region or a cache, else a place in the scratch region.
     func arena(_ offset: Int) -> String {
         if let name = arenaNames[offset] { return name }
         return offset == scratch.offset ? scratch.name : "\(scratch.name) + \(offset - scratch.offset)"

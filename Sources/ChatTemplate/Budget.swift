@@ -2,13 +2,13 @@ import Support
 
 /// What running a template may take. Templates of today come to a thousandth of it; a hostile one ends here.
 final class TemplateBudget {
-    /// Of statements, expressions, turns of loops, and elements that are looked at or made.
+    /// The most statements, expressions, iterations of loops, and elements looked at or made, all counted together.
     static let steps = 1_000_000
-    /// Of all texts that are made.
+    /// The most bytes that all texts take which a template makes.
     static let bytes = 16 << 20
-    /// Of lists and mappings in each other that are kept: whatever goes through them would exhaust the stack.
+    /// The deepest nesting of lists and mappings that may be kept: a recursion over deeper ones would exhaust the stack.
     static let depth = 100
-    /// Of a template.
+    /// The most bytes that the text of a template may have.
     static let templateBytes = 1 << 20
 
     private var steps = 0, bytes = 0

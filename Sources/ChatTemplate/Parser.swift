@@ -8,7 +8,7 @@ struct TemplateParser {
     private var depth = 0
     private var loops = 0
 
-    /// Of tags in tags and of parentheses: no template comes near it, and a hostile one does not exhaust the stack.
+    /// The deepest nesting of tags and of parentheses: no template comes near it, and a hostile one does not exhaust the stack.
     static let maximumDepth = 100
 
     init(_ source: TemplateSource) throws(Diagnostic) {

@@ -14,7 +14,7 @@ struct Expression {
         case not(Expression)
         case negative(Expression)
         case arithmetic(Expression, String, Expression)
-        /// Of neighbours, as Python chains them.
+        /// Each operand is compared with the next one, as Python chains comparisons.
         case comparison(Expression, [(symbol: String, right: Expression)])
         case and(Expression, Expression)
         case or(Expression, Expression)

@@ -103,7 +103,7 @@ func withoutEnd(_ text: String, while isCut: (Unicode.Scalar) -> Bool) -> String
 
 /// Where `wanted`, which is not empty, first stands in `bytes` from `start` on, in linear time (Knuth, Morris and Pratt).
 func firstIndex(of wanted: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-    // Of each beginning of `wanted`, the longest one that it ends with.
+    // Element i is the length of the longest prefix of `wanted`, of at most i bytes, with which its first i + 1 bytes end.
     var border = [0], matched = 0
     func extended(_ matched: Int, by byte: UInt8) -> Int {
         var matched = matched

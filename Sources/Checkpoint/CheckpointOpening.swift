@@ -54,7 +54,7 @@ extension Checkpoint {
 struct DecoderPart {
     let path: String
     let name: String
-    /// Of a model without images.
+    /// The layout that the checkpoint has if no images come with it.
     let layout: ModelConfiguration.Layout
     let decoder: DecoderConfiguration
     /// Under LLaVA's names.

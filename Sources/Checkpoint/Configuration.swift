@@ -177,7 +177,7 @@ public struct PromptConfiguration: Sendable, Equatable {
     public var bosID: Int?
     /// A BOS stands at the start of every prompt.
     public var addsBOS: Bool
-    /// Of config.json and generation_config.json, ascending; generation ends at any of them.
+    /// End-of-sequence ids from config.json and generation_config.json, ascending; generation ends at any of them.
     public var eosIDs: [Int]
     /// `vicuna_v1`, `llava_v1`, `llama-3` or `none`.
     public var templateName: String

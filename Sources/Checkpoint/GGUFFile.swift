@@ -5,7 +5,7 @@ struct GGUFFile {
     static let magic: [UInt8] = Array("GGUF".utf8)
     /// The most dimensions that the format has.
     private static let maximumRank = 4
-    /// Of tensors, and of keys: an entry takes more memory than its bytes.
+    /// The most tensors, and the most keys, that a file may have: an entry takes more memory than its bytes in the file.
     static let maximumEntries: UInt64 = 1 << 18
 
     enum Value {

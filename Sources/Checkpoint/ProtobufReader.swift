@@ -12,7 +12,7 @@ struct ProtobufReader {
     struct Field {
         let number: UInt64
         let value: Value
-        /// Of the field's key in the file.
+        /// Where the field's key stands in the file, in bytes.
         let offset: Int
     }
 

@@ -38,7 +38,7 @@ struct TorchPickle {
         /// The two that parameters and tensors with attributes of Python have, which nothing here looks at.
         case rebuildParameterWithState = "torch._utils._rebuild_parameter_with_state"
         case rebuildFromType = "torch._tensor._rebuild_from_type_v2"
-        /// Of element types that have no class of storage.
+        /// Makes tensors of those element types that have no storage class.
         case rebuildWithType = "torch._utils._rebuild_tensor_v3"
         // What attributes may be.
         case size = "torch.Size"
@@ -58,7 +58,7 @@ struct TorchPickle {
         case elementType(StorageType)
         indirect case tensor(Tensor)
         case dictionary(Box)
-        /// Of values that are no tuples themselves, but for one level.
+        /// `depth` counts the levels of tuples in each other, this one included.
         case tuple([Value], depth: Int)
         /// None, a boolean, a float or a list: allowed, and never looked at.
         case opaque(String)
@@ -97,7 +97,7 @@ struct TorchPickle {
 
     private let bytes: [UInt8]
     private let file: String
-    /// Of the pickle in the file.
+    /// Where the pickle begins in the file, in bytes.
     private let origin: UInt64
     private var position = 0
     private var stack: [Value] = []

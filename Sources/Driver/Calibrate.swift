@@ -98,7 +98,8 @@ struct NormStatistics {
     }
     /// By the norm's name.
     private var norms: [String: Channels] = [:]
-    /// Of the published models at most a hundredth of the rows' mean; a channel that was not seen to move keeps some range.
+    /// The least root mean square that a channel counts with, so that one that was not seen to move keeps some range. In the published models
+    /// it is at most a hundredth of the rows' mean.
     private static let least = 0.01
 
     var measured: Int { norms.values.count { $0.rows > 0 } }

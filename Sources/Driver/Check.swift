@@ -9,7 +9,7 @@ import Support
 public struct CheckOptions: Sendable {
     public var model: ModelOptions
     public var binary: String
-    /// Of the question; without both, those that the binary has built in
+    /// Image and prompt of the question; without both, those that the binary has built in
     public var image: String?
     public var prompt: String?
     /// A folder that `--dump-tensors` of another binary wrote, in place of the reference evaluator

@@ -232,7 +232,7 @@ struct Compilation {
 struct CompiledUnit: Sendable, Equatable {
     var source: String
     var level: Target.Level?
-    /// Of this model; else of the runtime
+    /// The file was emitted for this model; otherwise it belongs to the runtime.
     var isEmitted: Bool
 
     var objectName: String { source.replacing("/", with: "-") + (level.map { ".\($0.symbol)" } ?? "") + ".o" }

@@ -6,7 +6,7 @@ struct DynamicNeeds: Sendable, Equatable {
     struct Library: Sendable, Equatable {
         /// `libc.so.6` say
         var name: String
-        /// Of its symbols; empty where they have none
+        /// The versions of its symbols that are needed; empty where they have none
         var versions: [String]
     }
 

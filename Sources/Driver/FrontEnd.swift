@@ -100,7 +100,7 @@ struct FrontEnd {
     private func refuseUnfitPatterns(_ policy: PrecisionPolicy, _ module: Module) throws(Diagnostic) {
         let known = policy.names.values.flatMap(\.self).sorted()
         guard let pattern = policy.unfitPattern(among: known + module.productWeights) else { return }
-        // Of ends of names behind the same star, where it begins with one.
+        // A pattern that begins with a star is compared with the ends of names behind a star.
         let ends = known.flatMap { name in name.indices.filter { name[$0] == "." }.map { "*" + name[$0...] } }
         let near = nearestHint(to: pattern, among: pattern.hasPrefix("*") ? Set(ends).sorted() : known)
         throw .usage(

@@ -9,10 +9,10 @@ public struct InspectOptions: Sendable {
     public var model: ModelOptions?
     /// An architecture of `synth`, without weights.
     public var preset: PresetChoice?
-    /// Of the caches, and overrides; every base is shown
+    /// The type of the caches, and the overrides by weight name; its base does not count, as every base is shown
     public var precision: PrecisionPolicy
     public var box: Box
-    /// Of the prompt whose times and FLOPs are shown, beside the image
+    /// Text tokens, beside the image's, of the prompt whose times and FLOPs are shown
     public var textTokens: Int
     public var json: Bool
 

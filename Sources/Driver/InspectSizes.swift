@@ -14,7 +14,7 @@ struct PrecisionSizes {
     var cacheBytesPerPosition: Int
     /// Activations of a chunk or an image, the image, its vision tokens and the logits.
     var activationBytes: Int
-    /// Of `weightBytes`: tables of which rows are taken.
+    /// The part of `weightBytes` in tables from which single rows are read.
     var tableBytes: Int
     /// Code, tokenizer, stacks and libraries, as measured: 2.0 MB, and 3.7 MB with OpenBLAS's buffers.
     var programBytes: Int

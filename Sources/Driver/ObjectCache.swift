@@ -7,7 +7,7 @@ import Support
 ///
 /// `LMMC_CACHE` names another folder; set and empty it turns the cache off.
 struct ObjectCache: Sendable {
-    /// Of one toolchain, one set of flags and one runtime; nil without a cache.
+    /// The folder of the objects for one toolchain, one set of flags and one runtime; nil without a cache.
     let folder: String?
 
     /// Sets of objects that are kept: toolchains and machines differ, and older compilers' go.

@@ -25,7 +25,7 @@ struct BuildFacts {
     /// First line of the C compiler's `--version`
     var compilerVersion: String
     var mode: LinkMode
-    /// Of a dynamic executable, once it has been linked
+    /// What a dynamic executable needs on its target; nil for a static one and before linking
     var needs: DynamicNeeds?
 }
 

@@ -43,7 +43,7 @@ struct Target: Sendable, Equatable {
         /// Endings of the names of runtime files, `int_avx2.c` say, that hold kernels for it and are left out with it.
         var kernels: [String]
 
-        /// Of a compilation for this level.
+        /// The flags of a compilation for this level.
         var allFlags: [String] { flags + ["-DLMMC_LEVEL=\(symbol)"] }
     }
 

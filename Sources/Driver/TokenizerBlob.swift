@@ -94,7 +94,7 @@ private struct Header {
     var unknownID, bosID, eosID: Int?
     /// lmmc_split
     var split: UInt32 = 0
-    /// Of the hash tables
+    /// The seed of the hash tables
     var seed: UInt32 = 0
 
     init(kind: UInt32, flags: UInt32, unknownID: Int?, bosID: Int?, eosID: Int?) {

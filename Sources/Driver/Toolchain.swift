@@ -177,7 +177,7 @@ func machineFailure(_ program: String, _ result: SubprocessResult, folder: Strin
             "the disk of the temporary folder \(quoted(folder)) is full",
             expected: "room for \(byteCountText(UInt64(Compilation.programBytes))), or another folder in TMPDIR")
     }
-    // Of gcc for its compiler, assembler and linker, of libgomp and libomp for a thread.
+    // gcc says this of its compiler, assembler and linker, and libgomp and libomp say it of a thread.
     if result.output.contains("Resource temporarily unavailable") {
         return .error(
             "\(quoted(program)) could not start a process or thread: resource temporarily unavailable",

@@ -45,7 +45,7 @@ public enum BlockFormat {
         return roundedUp(bytes, to: 64)
     }
 
-    /// Of a tensor in a block format; nil where it has not the dimensions of one, and on overflow.
+    /// The bytes of a tensor in a block format; nil where its dimensions do not fit the format, and on overflow.
     static func byteCount(_ type: TensorType, sequence: Int) -> Int? {
         if type.dtype == .int8Heads {
             guard type.rank == 3, let heads = type.shape[1].fixedValue, let size = type.shape[2].fixedValue,

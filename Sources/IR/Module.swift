@@ -103,7 +103,7 @@ public struct TypeEnvironment {
     private let weights: OrderedDictionary<String, Weight>
     private let states: OrderedDictionary<String, TensorType>
     private var values: [String: TensorType] = [:]
-    /// Of operations without a result, whose names must differ too
+    /// Names of operations without a result: they must differ as names of values do.
     private var effects: Set<String> = []
 
     public init(_ module: Module, _ function: Function? = nil) {

@@ -13,7 +13,7 @@ public struct StageRecord: Sendable {
 
     /// What the plan of the module takes, bytes with T = the plan's chunk.
     public struct Memory: Hashable, Sendable {
-        /// Of every result that a kernel stores, for an image, a prompt chunk and a token; in calls of a layer as often as it is called.
+        /// The bytes of all results that kernels store for an image, a prompt chunk and a token; those of a layer count once per call.
         public var stored: Int
         /// The most that is live at a time.
         public var peak: Int

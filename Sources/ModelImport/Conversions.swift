@@ -5,7 +5,7 @@ import enum IR.ActivationFunction
 import enum IR.DType
 
 extension ElementType {
-    /// Of the values that are read; a quantised tensor gives 32-bit floats.
+    /// The IR type of the values that are read; a quantised tensor gives 32-bit floats.
     var irType: DType {
         switch self {
         case .float32, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: .float32

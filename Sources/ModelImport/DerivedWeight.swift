@@ -4,7 +4,7 @@ import Support
 
 /// What a weight is beside the tensor that the checkpoint stores for it.
 struct Derivation {
-    /// Of the stored rows, when a GGUF file has the pairs of the rotary embedding next to each other.
+    /// How many heads the stored rows have, when a GGUF file has the pairs of the rotary embedding next to each other.
     var interleavedHeads: Int?
     /// A LoRA adapter's tensors A [rank, in] and B [out, rank], and what their product is scaled by. It is B A, of an embedding its transpose.
     var update: (down: SourceTensor, up: SourceTensor, scale: Float, isEmbedding: Bool)?

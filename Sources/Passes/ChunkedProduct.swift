@@ -10,7 +10,7 @@ import Support
 /// of the k*k patches a range of channels, met by every (k*k)-th column of the weight. So for each e there is one accumulating product
 /// per patch and operand over a strided view. Every E, C and number of operands fits.
 struct ChunkedProduct {
-    /// Of the concatenation, or the one input
+    /// The operands of the concatenation, or the one input
     let parts: [Operand]
     let kernel: Int
     let windows: Int

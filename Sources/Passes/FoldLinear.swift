@@ -56,8 +56,8 @@ extension Pipeline {
         return nil
     }
 
-    /// Of the weight that a product multiplies by, if nothing else reads it: another reader would keep it in the executable beside the
-    /// folded one.
+    /// The shape of the weight that a product multiplies by, if nothing else reads the weight: another reader would keep it in the executable
+    /// beside the folded one.
     private static func shape(
         ofWeight product: Operation, _ module: Module, _ uses: OrderedDictionary<String, [WeightUse]>
     ) -> [Int]? {

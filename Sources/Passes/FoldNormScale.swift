@@ -28,7 +28,7 @@ extension Pipeline {
 /// The norms of all functions that share a scale, and the products that read them.
 struct NormGroup {
     let scale: String
-    /// Of a layer norm
+    /// The weight that layer norms add; nil for RMS norms
     let shift: String?
     let norms: [WeightUse]
     /// The readers of each weight and of the bias beside it.

@@ -54,7 +54,7 @@ public struct PrecisionPolicy: Sendable, Hashable {
     /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
     static let largeElementCount = 1 << 28
 
-    /// Of products by the weight, which has so many elements.
+    /// The precision of products by `weight`, which has `elementCount` elements.
     ///
     /// With `int8` the head is bf16: it decides between near ties, was seen to cost half of all that int8 costs in perplexity, and is 2 % of
     /// what a 7B decoder reads per token. `int4` is for what decoding reads once per token, the decoder's layers, where bytes are time. The vision tower and the projector are
@@ -69,7 +69,8 @@ public struct PrecisionPolicy: Sendable, Hashable {
     /// The head, under its own name or, where it is tied, the table's.
     private static func isHead(_ weight: String) -> Bool { weight.hasPrefix("decoder.head.") || weight.hasPrefix("decoder.embedding") }
 
-    /// Of the embedding's table where it is not the head too. A row is read per token, so only the file's size is at stake: never below int8.
+    /// The precision of the embedding's table where it is not the head too. One row is read per token, so only the file's size is at stake:
+    /// never below int8.
     public func embeddingPrecision(of weight: String, names: [String]? = nil) -> Precision {
         if let chosen = chosen(for: names ?? [weight]) { return chosen }
         return base == .int4 ? .int8 : base

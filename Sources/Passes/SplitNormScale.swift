@@ -42,7 +42,7 @@ extension Weight {
 }
 
 extension NormGroup {
-    /// Of a norm without a shift.
+    /// Splits the scale of norms that have no shift.
     fileprivate func split(in module: inout Module, magnitudes: String?) throws(Diagnostic) {
         let pass = "split-norm-scale"
         /// The row's factor to the power of `sign`

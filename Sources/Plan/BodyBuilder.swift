@@ -4,7 +4,7 @@ import IR
 struct BodyBuilder {
     private let draft: Draft
     private let prefix: LayerPrefix?
-    /// Of a root storage.
+    /// Where a root storage lies.
     private let place: (Int) -> Buffer.Place
     private var body = Body(buffers: [], steps: [])
     /// The place, form and name of each buffer.

@@ -42,7 +42,7 @@ struct View: Hashable {
 
 /// One kernel on views, in execution order.
 struct Node {
-    /// Of the operation that it belongs to.
+    /// The name of the operation that the kernel belongs to.
     var name: String
     var kernel: Kernel
     var inputs: [View]

@@ -14,7 +14,7 @@ struct TimelinePlan {
         /// Bytes of the storages that only the layer's own nodes touch; offsets by their position in the binding.
         var locals: [Int]
         var byteCount: Int
-        /// Of the frame, in the scratch region.
+        /// Where the layer's frame (its locals) begins, in bytes from the start of the scratch region.
         var offset = 0
     }
 
