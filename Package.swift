@@ -23,6 +23,7 @@ let package = Package(
         // Plain C: a signal handler may run nothing else.
         .target(name: "Endings", cSettings: hardened),
         .target(name: "Support", dependencies: ["Endings"]),
+        .target(name: "Work", dependencies: ["Endings", "Support"]),
         // Plain C: what the compiler reads of a checkpoint comes no slower than from the disk.
         .target(name: "Widen", path: "Sources/Weights/Widen", cSettings: hardened),
         .target(name: "Checkpoint", dependencies: ["Endings", "Widen", "Support"]),
@@ -48,14 +49,15 @@ let package = Package(
         .target(
             name: "Driver",
             dependencies: [
-                "Endings", "Support", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-                "IRView", "Attach", "RuntimeSources",
+                "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
+                "IRView", "Attach", "Pack", "RuntimeSources",
             ]),
         .executableTarget(
-            name: "lmmc", dependencies: ["Driver", "Support", arguments],
+            name: "lmmc", dependencies: ["Driver", "Support", "Work", arguments],
             linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
+        .testTarget(name: "WorkTests", dependencies: ["Support", "Work"]),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Support", "TestSupport"]),
         .testTarget(name: "ChatTemplateTests", dependencies: ["ChatTemplate", "Support"], exclude: ["Cases", "make_cases.py"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
@@ -73,7 +75,7 @@ let package = Package(
         .testTarget(
             name: "DriverTests",
             dependencies: [
-                "Driver", "Checkpoint", "ModelImport", "Reference", "Passes", "IRText", "IR", "Attach", "RuntimeSources", "Support",
+                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "Work",
             ]),
     ],
     cLanguageStandard: .gnu11

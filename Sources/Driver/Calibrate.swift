@@ -4,6 +4,7 @@ import IR
 import ModelImport
 import Passes
 import Support
+import Work
 
 public struct CalibrateOptions: Sendable {
     public var model: ModelOptions

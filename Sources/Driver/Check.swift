@@ -5,6 +5,7 @@ import IRView
 import Passes
 import Reference
 import Support
+import Work
 
 public struct CheckOptions: Sendable {
     public var model: ModelOptions

@@ -7,7 +7,7 @@ import Passes
 import Plan
 import RuntimeSources
 import Support
-import Synchronization
+import Work
 
 public struct CompileOptions: Sendable {
     public var model: ModelOptions
@@ -243,31 +243,4 @@ extension StageRecord {
     var summary: String {
         rewrites.map { "\($0) rewrites" } ?? "\(operationCount) operations, \(module.storedWeights.count) weights"
     }
-}
-
-/// Runs `body` for 0..<count on up to `jobs` threads; the first error stops the rest.
-func inParallel(_ count: Int, jobs: Int, _ body: @escaping @Sendable (Int) throws(Diagnostic) -> Void) throws(Diagnostic) {
-    struct State {
-        var next = 0
-        var failure: Diagnostic?
-    }
-    let shared = SharedState(State())
-    onThreads(min(jobs, count)) {
-        while let index = shared.mutex.withLock({ state -> Int? in
-            guard state.failure == nil, state.next < count else { return nil }
-            defer { state.next += 1 }
-            return state.next
-        }) {
-            do throws(Diagnostic) { try body(index) } catch {
-                shared.mutex.withLock { $0.failure = $0.failure ?? error }
-            }
-        }
-    }
-    if let failure = shared.mutex.withLock({ $0.failure }) { throw failure }
-}
-
-/// A lock that closures of several threads can hold on to.
-final class SharedState<State: Sendable>: Sendable {
-    let mutex: Mutex<State>
-    init(_ state: State) { mutex = Mutex(state) }
 }

@@ -7,6 +7,7 @@ import ModelImport
 import Passes
 import Plan
 import Support
+import Work
 
 /// From a checkpoint folder to the optimised module, stage by stage.
 struct FrontEnd {

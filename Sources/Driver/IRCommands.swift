@@ -5,6 +5,7 @@ import IRView
 import Passes
 import Plan
 import Support
+import Work
 
 public struct IROptions: Sendable {
     /// A checkpoint folder, or nil with `preset`.

@@ -3,6 +3,7 @@ import Checkpoint
 import IR
 import Passes
 import Support
+import Work
 
 public struct InspectOptions: Sendable {
     /// A checkpoint, or nil with `preset`.

@@ -1,6 +1,7 @@
 import Glibc
 import RuntimeSources
 import Support
+import Work
 
 /// Compiled files of the runtime, which are the same for every model: kept between compilations in a folder of the user's, by everything that
 /// they depend on. Whatever goes wrong with it only means that files are compiled again.

@@ -1,6 +1,7 @@
 import IR
 import Passes
 import Support
+import Work
 
 /// How `compile`, `ir` and `opt` run passes.
 public struct PassOptions: Sendable {

@@ -1,5 +1,6 @@
 import RuntimeSources
 import Support
+import Work
 
 extension RuntimeFile {
     /// Writes `files` below `folder`, with the folders that their paths name.

@@ -2,6 +2,7 @@ import CEmit
 import Glibc
 import RuntimeSources
 import Support
+import Work
 
 /// The folder that `--emit c` makes: sources, weights and a script that builds them by hand.
 enum SourceFolder {

@@ -1,6 +1,7 @@
 import Glibc
 import Support
 import Synchronization
+import Work
 
 /// A large file that is written in pieces, from several threads, without filling memory: what was written is flushed and
 /// dropped from the page cache every so often, since dirty pages count as a process's memory in a container.

@@ -1,6 +1,7 @@
 import Passes
 import Foundation
 import Support
+import Work
 
 extension Lmmc {
     /// `lmmc synth`: a checkpoint with random F16 weights, the same for the same preset, options and seed. `preset` "list" names the presets.

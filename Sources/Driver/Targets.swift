@@ -1,5 +1,6 @@
 import Glibc
 import Support
+import Work
 
 extension Lmmc {
     /// `lmmc targets`: what code can be made for, and what this machine is.

@@ -1,6 +1,7 @@
 import Glibc
 import Support
 import Synchronization
+import Work
 
 /// Where OpenBLAS is.
 struct BLAS: Sendable, Equatable {

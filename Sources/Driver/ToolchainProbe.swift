@@ -1,4 +1,5 @@
 import RuntimeSources
+import Work
 
 /// The programs that ask a C compiler what it can do.
 enum ProbeProgram {

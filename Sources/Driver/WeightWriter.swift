@@ -4,6 +4,7 @@ import Passes
 import Plan
 import Reference
 import Support
+import Work
 
 /// Streams a plan's weights into a file, as little-endian 32-bit floats or packed in panels, on two threads, in bounded memory whatever
 /// their size: sources are mapped, and their pages are given back as they are read.

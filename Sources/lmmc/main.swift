@@ -2,6 +2,7 @@ import ArgumentParser
 import Driver
 import Glibc
 import Support
+import Work
 
 // Before any thread exists: the signals that end lmmc are then watched by one thread that cleans up.
 Interrupts.install()

@@ -5,6 +5,7 @@ import Support
 import Testing
 
 @testable import Driver
+@testable import Work
 
 @Suite struct UnitTests {
     /// Every C file of Runtime/ and of the packager, byte for byte.
@@ -25,13 +26,6 @@ import Testing
         #expect(text.text(indent: 0).hasPrefix("{\n  \"a\\\"\\u000a\": [1, 0.5"))
     }
 
-    @Test func times() {
-        #expect(secondsText(0.0124) == "12 ms")
-        #expect(secondsText(0.9996) == "1.0 s")
-        #expect(secondsText(99.96) == "1 min 40 s")
-        #expect(secondsText(3725) == "62 min 5 s")
-    }
-
     @Test func firstErrorOfACompiler() {
         func first(_ output: String, status: Int32 = 1) -> String { firstError(SubprocessResult(status: status, output: output), folder: "/tmp/x") }
         #expect(first("/tmp/x/a.c: In function 'f':\n/tmp/x/a.c:3:1: error: no\nmore\n") == "a.c:3:1: error: no")
@@ -39,33 +33,6 @@ import Testing
         #expect(first("/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1 exit status") == "/usr/bin/ld: final link failed: No space left on device")
         #expect(first("", status: 137) == "ended by signal 9")
         #expect(first("", status: 3) == "exit status 3")
-    }
-
-    /// Work on several threads: everything once, and the first failure stops the rest.
-    @Test func parallelWork() throws {
-        let seen = SharedState([Int]())
-        try inParallel(100, jobs: 4) { index throws(Diagnostic) in seen.mutex.withLock { $0.append(index) } }
-        #expect(seen.mutex.withLock { $0.sorted() } == Array(0..<100))
-        let done = SharedState(0)
-        #expect(throws: Diagnostic.self) {
-            try inParallel(1000, jobs: 3) { index throws(Diagnostic) in
-                if index == 5 { throw .error("five") }
-                usleep(1000)  // what fails must come to run before the others are through
-                done.mutex.withLock { $0 += 1 }
-            }
-        }
-        #expect(done.mutex.withLock { $0 } < 900)
-    }
-
-    /// Where no thread can be had (no address space holds such a stack) the work is done all the same.
-    @Test func workWithoutThreads() {
-        let calls = SharedState([Bool]())
-        onThreads(3, stackBytes: 1 << 50) { calls.mutex.withLock { $0.append(true) } }
-        #expect(calls.mutex.withLock { $0.count } == 1)
-        onThreads(3) { calls.mutex.withLock { $0.append(true) } }
-        onThreads(1) { calls.mutex.withLock { $0.append(true) } }
-        onThreads(0) { calls.mutex.withLock { $0.append(true) } }
-        #expect(calls.mutex.withLock { $0.count } == 5)
     }
 
     /// A disk that is full while weights stream.

@@ -2,16 +2,16 @@ import Glibc
 import Support
 
 /// What a program that ran to its end left behind.
-struct SubprocessResult {
+public struct SubprocessResult: Sendable {
     /// The exit status, or 128 + the signal's number.
-    var status: Int32
+    public var status: Int32
     /// Standard output and standard error together, at most 256 KiB.
-    var output: String
+    public var output: String
 }
 
 /// Runs the program at `arguments[0]` (searched in PATH when it has no slash) to its end, its output captured in the file `log`.
 /// It gets a process group of its own, so that ending lmmc ends all of it. `temporary` becomes its TMPDIR.
-func runSubprocess(
+public func runSubprocess(
     _ arguments: [String], environment: [String: String] = [:], temporary: String, log: String
 ) throws(Diagnostic) -> SubprocessResult {
     var attributes = posix_spawnattr_t()
@@ -90,10 +90,10 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
 }
 
 /// The file that `name` means to a shell: itself when it holds a slash, else its first match in PATH.
-func findProgram(_ name: String) -> String? { findPrograms(name).first }
+public func findProgram(_ name: String) -> String? { findPrograms(name).first }
 
 /// All that PATH has of this name, in its order.
-func findPrograms(_ name: String) -> [String] {
+public func findPrograms(_ name: String) -> [String] {
     func isProgram(_ path: String) -> Bool { fileKind(path) == .regular && access(path, X_OK) == 0 }
     if hasSlash(name) { return isProgram(name) ? [name] : [] }
     let path = environmentVariable("PATH") ?? "/usr/bin:/bin"
@@ -101,7 +101,7 @@ func findPrograms(_ name: String) -> [String] {
 }
 
 /// Runs a program that lmmc made; its output. Throws its message when it fails, at `site` or else at the program.
-func runCompiled(_ command: [String], in folder: TemporaryFolder, site: Site? = nil) throws(Diagnostic) -> String {
+public func runCompiled(_ command: [String], in folder: TemporaryFolder, site: Site? = nil) throws(Diagnostic) -> String {
     let result = try runSubprocess(command, temporary: folder.path, log: folder.file("log"))
     guard result.status == 0 else {
         let line = result.output.split(separator: "\n").last.map { String($0.trimmingPrefix("error: ")) } ?? "no message"

@@ -125,14 +125,14 @@ public final class Progress: Sendable {
     }
 }
 
-func monotonicSeconds() -> Double {
+public func monotonicSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
 /// `12 ms`, `3.4 s`, `2 min 5 s`.
-func secondsText(_ seconds: Double) -> String {
+public func secondsText(_ seconds: Double) -> String {
     if seconds < 0.9995 { return "\(Int((seconds * 1000).rounded())) ms" }
     if seconds < 99.95 {
         let tenths = Int((seconds * 10).rounded())
@@ -142,7 +142,7 @@ func secondsText(_ seconds: Double) -> String {
     return "\(whole / 60) min \(whole % 60) s"
 }
 
-func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
+public func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
     let space = String(repeating: " ", count: max(0, width - text.count))
     return right ? space + text : text + space
 }

@@ -82,7 +82,7 @@ public enum Interrupts {
 }
 
 /// Removes a folder of ours with all that is in it. A killed compiler may create one last file meanwhile, so it is tried again.
-func removeFolder(_ path: String) {
+public func removeFolder(_ path: String) {
     for _ in 0..<50 {
         for name in (try? folderContents(path)) ?? [] {
             let inner = joinedPath(path, name)

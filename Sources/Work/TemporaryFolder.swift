@@ -3,8 +3,8 @@ import Support
 import Synchronization
 
 /// A private folder that disappears with the value, and when a signal ends lmmc.
-final class TemporaryFolder: Sendable {
-    let path: String
+public final class TemporaryFolder: Sendable {
+    public let path: String
     private let place: Int32
     private let isGone = Mutex(false)
 
@@ -12,7 +12,7 @@ final class TemporaryFolder: Sendable {
 
     /// A folder for programs that are run from it: where the usual place is mounted noexec, the first other one that is not; the usual one
     /// all the same when there is none.
-    static func forPrograms(prefix: String = "lmmc-") throws(Diagnostic) -> TemporaryFolder {
+    public static func forPrograms(prefix: String = "lmmc-") throws(Diagnostic) -> TemporaryFolder {
         if isMountedWithoutPrograms(usualParent) {
             let home = environmentVariable("HOME") ?? ""
             for place in ["/var/tmp", home, "."] where fileKind(place) == .folder && !isMountedWithoutPrograms(place) {
@@ -23,7 +23,7 @@ final class TemporaryFolder: Sendable {
     }
 
     /// A folder beside other temporary files (`TMPDIR`, else /tmp), or inside `parent`.
-    init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
+    public init(in parent: String? = nil, prefix: String = "lmmc-") throws(Diagnostic) {
         let parent = parent ?? Self.usualParent
         (path, place) = try Interrupts.registerFolder { () throws(Diagnostic) in
             guard let path = makeTemporaryFolder(joinedPath(parent, "\(prefix)XXXXXX")) else {
@@ -33,10 +33,10 @@ final class TemporaryFolder: Sendable {
         }
     }
 
-    func file(_ name: String) -> String { joinedPath(path, name) }
+    public func file(_ name: String) -> String { joinedPath(path, name) }
 
     /// Gives the folder, complete, its final name. An empty folder at `target` is replaced.
-    func rename(to target: String) throws(Diagnostic) {
+    public func rename(to target: String) throws(Diagnostic) {
         // mkdtemp made it private; as an output it follows the umask like any other folder.
         let mask = umask(0)
         umask(mask)
@@ -48,7 +48,7 @@ final class TemporaryFolder: Sendable {
 
     /// Removes the folder with all that is in it; nothing happens after `rename` or a second time.
     /// Not left to deinit alone: a thread that is just ending may hold the last reference.
-    func discard() {
+    public func discard() {
         let isDue = isGone.withLock { isGone in
             defer { isGone = true }
             return !isGone
@@ -62,29 +62,29 @@ final class TemporaryFolder: Sendable {
 }
 
 /// Whether `path` is on a file system that is mounted noexec, so that no program in it can be run.
-func isMountedWithoutPrograms(_ path: String) -> Bool {
+public func isMountedWithoutPrograms(_ path: String) -> Bool {
     let noexec: UInt = 8  // ST_NOEXEC, which glibc declares under _GNU_SOURCE only
     return fileSystemStatus(path).map { $0.f_flag & noexec != 0 } ?? false
 }
 
 /// Writes a whole file inside a temporary folder.
-func writeFile(_ path: String, _ bytes: UnsafeRawBufferPointer, mode: mode_t = 0o666) throws(Diagnostic) {
+public func writeFile(_ path: String, _ bytes: UnsafeRawBufferPointer, mode: mode_t = 0o666) throws(Diagnostic) {
     let number = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard number >= 0 else { throw .system("create", path: path, code: errno) }
     defer { close(number) }
     try writeAll(number, bytes, at: 0, path: path)
 }
 
-func writeFile(_ path: String, _ bytes: [UInt8], mode: mode_t = 0o666) throws(Diagnostic) {
+public func writeFile(_ path: String, _ bytes: [UInt8], mode: mode_t = 0o666) throws(Diagnostic) {
     try bytes.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try writeFile(path, bytes, mode: mode) } }.get()
 }
 
-func writeFile(_ path: String, _ text: String, mode: mode_t = 0o666) throws(Diagnostic) {
+public func writeFile(_ path: String, _ text: String, mode: mode_t = 0o666) throws(Diagnostic) {
     try writeFile(path, Array(text.utf8), mode: mode)
 }
 
 /// Writes all of `bytes` at `offset`; `path` is only named in errors.
-func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int, path: String) throws(Diagnostic) {
+public func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int, path: String) throws(Diagnostic) {
     var done = 0
     while done < bytes.count {
         let written = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, offset + done)
@@ -95,7 +95,7 @@ func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: I
 }
 
 /// Makes the folder `path` and those above it, where they are missing.
-func makeFolders(_ path: String, mode: mode_t = 0o777) throws(Diagnostic) {
+public func makeFolders(_ path: String, mode: mode_t = 0o777) throws(Diagnostic) {
     guard fileKind(path) != .folder, !path.isEmpty else { return }
     try makeFolders(above: path, mode: mode)
     guard mkdir(path, mode) == 0 || errno == EEXIST && fileKind(path) == .folder else {
@@ -103,7 +103,7 @@ func makeFolders(_ path: String, mode: mode_t = 0o777) throws(Diagnostic) {
     }
 }
 
-func makeFolders(above path: String, mode: mode_t = 0o777) throws(Diagnostic) {
+public func makeFolders(above path: String, mode: mode_t = 0o777) throws(Diagnostic) {
     guard let (folder, _) = splitPath(path) else { return }
     try makeFolders(folder, mode: mode)
 }
