@@ -4,7 +4,7 @@ import PackageDescription
 let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-// An error of the C code that reads files of strangers ends lmmc rather than run on (Sources/Driver/Toolchain.swift has the same of programs).
+// An error of the C code that reads files of strangers ends lmmc rather than run on (Sources/Toolchain has the same of programs).
 var hardeningFlags = ["-fstack-protector-strong", "-fstack-clash-protection"]
 #if arch(x86_64)
 hardeningFlags.append("-fcf-protection")
@@ -39,6 +39,7 @@ let package = Package(
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
         .target(name: "CEmit", dependencies: ["ChatTemplate", "Plan", "IR", "Support"]),
+        .target(name: "Toolchain", dependencies: ["RuntimeSources", "Support", "Work"]),
         // Plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", path: "Sources/Packaging/Attach", cSettings: hardened),
         .target(name: "Contract", path: "Runtime/contract", publicHeadersPath: ".", cSettings: hardened),
@@ -50,7 +51,7 @@ let package = Package(
             name: "Driver",
             dependencies: [
                 "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-                "IRView", "Attach", "Pack", "RuntimeSources",
+                "IRView", "Attach", "Pack", "Toolchain",
             ]),
         .executableTarget(
             name: "lmmc", dependencies: ["Driver", "Support", "Work", arguments],
@@ -72,10 +73,11 @@ let package = Package(
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
+        .testTarget(name: "ToolchainTests", dependencies: ["RuntimeSources", "Support", "TestSupport", "Toolchain", "Work"]),
         .testTarget(
             name: "DriverTests",
             dependencies: [
-                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "Work",
+                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "TestSupport", "Toolchain", "Work",
             ]),
     ],
     cLanguageStandard: .gnu11

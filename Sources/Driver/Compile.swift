@@ -7,6 +7,7 @@ import Passes
 import Plan
 import RuntimeSources
 import Support
+import Toolchain
 import Work
 
 public struct CompileOptions: Sendable {
@@ -118,7 +119,7 @@ struct Compilation {
     }
 
     func makeExecutable() throws(Diagnostic) {
-        try checkFreeSpace(for: options.output, bytes: layout.totalBytes + Self.programBytes)
+        try checkFreeSpace(for: options.output, bytes: layout.totalBytes + Toolchain.programBytes)
         let folder = try TemporaryFolder()
         defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
@@ -221,11 +222,8 @@ struct Compilation {
 
     /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the files that do.
     var runtimeFiles: [RuntimeFile] {
-        RuntimeFile.all.filter { !target.leavesOut($0) && (plan.hasFloat32Products || !$0.needsBLAS) }
+        RuntimeFile.all.filter { !target.leavesOut($0.path) && (plan.hasFloat32Products || !$0.needsBLAS) }
     }
-
-    /// What a program without weights takes at most, OpenBLAS included.
-    static let programBytes = 64 << 20
 }
 
 /// A C file as it is compiled once; `level` is nil for a file that is the same on all.

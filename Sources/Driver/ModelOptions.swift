@@ -2,9 +2,10 @@ import ChatTemplate
 import Glibc
 import Passes
 import Support
+import Toolchain
 
 public enum Lmmc {
-    public static let version = "0.1.0"
+    public static let version = lmmcVersion
 }
 
 /// What `compile`, `inspect` and `ir` have in common.
@@ -45,7 +46,6 @@ public struct ModelOptions: Sendable {
     }
 
     public static var defaultTarget: String { Target.defaultName }
-    public static var targetNames: [String] { Target.Architecture.allCases.map(\.rawValue) + ["native"] }
 
     public static let defaultPrecision = Precision.int8
 

@@ -2,6 +2,7 @@ import CEmit
 import Checkpoint
 import Plan
 import Support
+import Toolchain
 
 /// The sizes of an attachment: the weights at the plan's offsets, then the tokenizer, then the sums of both.
 struct AttachmentLayout {

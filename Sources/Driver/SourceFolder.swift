@@ -2,6 +2,7 @@ import CEmit
 import Glibc
 import RuntimeSources
 import Support
+import Toolchain
 import Work
 
 /// The folder that `--emit c` makes: sources, weights and a script that builds them by hand.
@@ -118,7 +119,7 @@ enum SourceFolder {
 extension Compilation {
     func makeSources() throws(Diagnostic) {
         let target = withoutTrailingSlashes(options.output)
-        try checkFreeSpace(for: target, bytes: layout.totalBytes + Self.programBytes / 8)
+        try checkFreeSpace(for: target, bytes: layout.totalBytes + Toolchain.programBytes / 8)
         let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
         defer { folder.discard() }
         try progress.stage("emit") { () throws(Diagnostic) in

@@ -1,5 +1,7 @@
 import Foundation
+import TestSupport
 import Testing
+import Toolchain
 import Work
 
 @testable import Driver

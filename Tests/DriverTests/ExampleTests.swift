@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Each folder of examples/ with a checkpoint and `questions.json`: the binary gives the recorded answers.

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// The golden checkpoints of the other file formats, compiled and run. Paths among the options are relative to the goldens.

@@ -3,6 +3,7 @@ import IR
 import IRText
 import Passes
 import Support
+import TestSupport
 import Testing
 
 @testable import Driver

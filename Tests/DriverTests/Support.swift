@@ -1,8 +1,7 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
-
-@testable import Driver
 
 /// The repository that these tests were compiled from.
 let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
@@ -15,28 +14,7 @@ let lmmcPath: String = {
     return URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "lmmc").path
 }()
 
-/// A folder for one test, gone with the value.
-final class Scratch {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appending(path: "lmmc-driver-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    subscript(name: String) -> String { "\(path)/\(name)" }
-
-    func write(_ name: String, _ text: String, executable: Bool = false) throws -> String {
-        try text.write(toFile: self[name], atomically: true, encoding: .utf8)
-        if executable { chmod(self[name], 0o755) }
-        return self[name]
-    }
-
-    /// Everything in the folder, hidden files too.
-    var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path).sorted()) ?? [] }
-
+extension Scratch {
     /// A copy of a golden checkpoint that a test may damage.
     func checkpoint(_ name: String) throws -> String {
         let copy = self["checkpoint-\(name)"]
@@ -64,40 +42,6 @@ func editWeights(_ checkpoint: String, where fits: (String) -> Bool, _ change: (
     }
     try Data(bytes).write(to: url)
     return count
-}
-
-struct Run {
-    var status: Int32
-    var output: String
-    var errors: String
-
-    /// The single line on standard error.
-    var errorLine: String { errors.hasSuffix("\n") ? String(errors.dropLast()) : errors }
-}
-
-/// Runs a program to its end. SIGINT and SIGTERM are as a shell in the foreground leaves them.
-func run(
-    _ arguments: [String], environment: [String: String] = [:], folder: String? = nil, input: String = "",
-    while running: ((Process) throws -> Void)? = nil
-) throws -> Run {
-    let process = Process()
-    process.executableURL = URL(filePath: arguments[0])
-    process.arguments = Array(arguments.dropFirst())
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-    // Files, because nobody would empty pipes while `running` works.
-    let scratch = try Scratch()
-    for name in ["out", "err", "in"] { _ = try scratch.write(name, name == "in" ? input : "") }
-    process.standardOutput = try FileHandle(forWritingTo: URL(filePath: scratch["out"]))
-    process.standardError = try FileHandle(forWritingTo: URL(filePath: scratch["err"]))
-    process.standardInput = try FileHandle(forReadingFrom: URL(filePath: scratch["in"]))
-    try process.run()
-    try running?(process)
-    process.waitUntilExit()
-    func text(_ name: String) throws -> String { String(decoding: try Data(contentsOf: URL(filePath: scratch[name])), as: UTF8.self) }
-    return Run(
-        status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
-        output: try text("out"), errors: try text("err"))
 }
 
 func lmmc(_ arguments: String..., environment: [String: String] = [:], input: String = "") throws -> Run {
@@ -147,12 +91,6 @@ struct NumPyArray {
         return zip(values, other.values).reduce(0) { max($0, abs(Double($1.0) - Double($1.1))) }
     }
 }
-
-func unlinkFile(_ path: String) -> Bool { unlink(path) == 0 }
-
-func copyFile(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
-
-func parent(_ path: String) -> String { URL(filePath: path).deletingLastPathComponent().path }
 
 /// Each command line is refused with exit code 2 and one line that begins as it says, and prints nothing else.
 func expectRefusals(_ cases: [([String], String)], sourceLocation: SourceLocation = #_sourceLocation) throws {

@@ -1,38 +1,16 @@
 import Checkpoint
 import Foundation
-import RuntimeSources
 import Support
+import TestSupport
 import Testing
 
 @testable import Driver
-@testable import Work
 
 @Suite struct UnitTests {
-    /// Every C file of Runtime/ and of the packager, byte for byte.
-    @Test func everyRuntimeFileIsCarried() throws {
-        var expected: [String: [UInt8]] = [:]
-        for (folder, prefix) in [("/Runtime", ""), ("/Sources/Packaging/Attach", "attach/")] {
-            for name in try FileManager.default.subpathsOfDirectory(atPath: repository + folder) where name.hasSuffix(".c") || name.hasSuffix(".h") {
-                expected[prefix + name] = [UInt8](try Data(contentsOf: URL(filePath: "\(repository)\(folder)/\(name)")))
-            }
-        }
-        #expect(expected.count > 100)
-        #expect(Dictionary(uniqueKeysWithValues: RuntimeFile.all.map { ($0.path, Array($0.bytes)) }) == expected)
-    }
-
     @Test func jsonText() {
         let text = JSONText.object([("a\"\n", .array([1, .number(0.5), .number(.nan), .null, .bool(true)])), ("b", .object([("c", "\\")]))])
         #expect(text.text() == #"{"a\"\u000a": [1, 0.5, null, null, true], "b": {"c": "\\"}}"#)
         #expect(text.text(indent: 0).hasPrefix("{\n  \"a\\\"\\u000a\": [1, 0.5"))
-    }
-
-    @Test func firstErrorOfACompiler() {
-        func first(_ output: String, status: Int32 = 1) -> String { firstError(SubprocessResult(status: status, output: output), folder: "/tmp/x") }
-        #expect(first("/tmp/x/a.c: In function 'f':\n/tmp/x/a.c:3:1: error: no\nmore\n") == "a.c:3:1: error: no")
-        #expect(first("/tmp/x/a.o: undefined reference to `g'\ncollect2: error: ld returned 1 exit status") == "a.o: undefined reference to `g'")
-        #expect(first("/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1 exit status") == "/usr/bin/ld: final link failed: No space left on device")
-        #expect(first("", status: 137) == "ended by signal 9")
-        #expect(first("", status: 3) == "exit status 3")
     }
 
     /// A disk that is full while weights stream.

@@ -2,7 +2,7 @@ import RuntimeSources
 import Work
 
 /// The programs that ask a C compiler what it can do.
-enum ProbeProgram {
+public enum ProbeProgram {
     /// Calls into every library that an emitted program needs and runs a parallel region; prints its number of threads.
     /// That many threads, not the macro _OPENMP, is the question: clang's `-fopenmp=libgomp` defines it and runs serial code.
     static func whole(blas: Bool) -> String {
@@ -62,15 +62,15 @@ enum ProbeProgram {
     }()
 
     /// One thing that an emitted program needs, asked for by itself to name what is missing.
-    struct Requirement {
-        var name: String
+    public struct Requirement: Sendable {
+        public var name: String
         /// The Debian and Ubuntu package that brings it.
-        var package: String
+        public var package: String
         var program: String
         var flags: [String]
     }
 
-    static func requirements(isClang: Bool, target: Target, blas: BLAS?) -> [Requirement] {
+    public static func requirements(isClang: Bool, target: Target, blas: BLAS?) -> [Requirement] {
         let (triple, debianName) = (target.architecture.triple, target.architecture.debianName)
         func package(_ name: String) -> String { target.isHosts ? name : "\(name):\(debianName)" }
         func calling(_ header: String, _ statement: String) -> String {

@@ -2,13 +2,13 @@ import RuntimeSources
 import Support
 
 /// What code is made for: an architecture, and the levels of it that stand side by side in one executable, of which one is chosen when it starts.
-struct Target: Sendable, Equatable {
-    enum Architecture: String, Sendable, CaseIterable {
+public struct Target: Sendable, Equatable {
+    public enum Architecture: String, Sendable, CaseIterable {
         case x86_64 = "x86-64"
         case aarch64
 
         /// As GNU's tools and Debian's folders name it.
-        var triple: String {
+        public var triple: String {
             switch self {
             case .x86_64: "x86_64-linux-gnu"
             case .aarch64: "aarch64-linux-gnu"
@@ -16,7 +16,7 @@ struct Target: Sendable, Equatable {
         }
 
         /// As Debian names it.
-        var debianName: String {
+        public var debianName: String {
             switch self {
             case .x86_64: "amd64"
             case .aarch64: "arm64"
@@ -24,39 +24,40 @@ struct Target: Sendable, Equatable {
         }
 
         /// What runs its programs on another machine.
-        var emulator: String { "qemu-" + triple.prefix { $0 != "-" } }
+        public var emulator: String { "qemu-" + triple.prefix { $0 != "-" } }
 
         /// The command that installs packages for it beside those of another architecture.
-        func installCommand(_ packages: [String]) -> String {
+        public func installCommand(_ packages: [String]) -> String {
             "dpkg --add-architecture \(debianName) && apt-get update && apt-get install " + packages.joined(separator: " ")
         }
     }
 
     /// Instructions that emitted code, and kernels that the C compiler vectorises, are compiled for once more.
-    struct Level: Sendable, Equatable {
+    public struct Level: Sendable, Equatable {
         /// As `--target-level` and, for its kernels, LMMC_ISA spell it.
-        var name: String
+        public var name: String
         /// LMMC_LEVEL of these compilations (Runtime/contract/level.h, Runtime/program/levels.c).
-        var symbol: String
+        public var symbol: String
         /// Compiler flags behind `Target.flags`.
-        var flags: [String]
+        public var flags: [String]
         /// Endings of the names of runtime files, `int_avx2.c` say, that hold kernels for it and are left out with it.
-        var kernels: [String]
+        public var kernels: [String]
 
         /// The flags of a compilation for this level.
-        var allFlags: [String] { flags + ["-DLMMC_LEVEL=\(symbol)"] }
+        public var allFlags: [String] { flags + ["-DLMMC_LEVEL=\(symbol)"] }
     }
 
     /// As `--target` spells it.
-    var name: String
-    var architecture: Architecture
+    public var name: String
+    public var architecture: Architecture
     /// Compiler flags for everything that is compiled once: the least that the program runs on.
-    var flags: [String]
+    public var flags: [String]
     /// Lowest first.
-    var levels: [Level]
+    public var levels: [Level]
 
-    static func named(_ name: String, levels chosen: [String]? = nil) throws(Diagnostic) -> Target {
-        let names = ModelOptions.targetNames
+    public static let names = Architecture.allCases.map(\.rawValue) + ["native"]
+
+    public static func named(_ name: String, levels chosen: [String]? = nil) throws(Diagnostic) -> Target {
         guard names.contains(name) else { throw .usage("unknown value \(quoted(name))", at: .option("--target"), expected: quotedList(names)) }
         if name == "native" {
             guard chosen == nil else {
@@ -81,7 +82,7 @@ struct Target: Sendable, Equatable {
     }
 
     /// All levels of an architecture.
-    static func every(_ architecture: Architecture) -> Target {
+    public static func every(_ architecture: Architecture) -> Target {
         switch architecture {
         case .x86_64:
             // The instructions of VNNI, BF16 and AVX-VNNI multiply matrices, which emitted code leaves to the kernels of these files.
@@ -106,25 +107,25 @@ struct Target: Sendable, Equatable {
     }
 
     /// This CPU alone. Its flags are the compiler's to say: ``Toolchain/find(cc:target:needsBLAS:progress:)`` fills them in.
-    static var native: Target {
+    public static var native: Target {
         Target(
             name: "native", architecture: Architecture(rawValue: HostCPU.current.architecture) ?? .x86_64, flags: [],
             levels: [Level(name: "native", symbol: "native", flags: [], kernels: [])])
     }
 
     /// The host's architecture, every level of it; `native` on a host that lmmc makes no levels for.
-    static var defaultName: String { Architecture(rawValue: HostCPU.current.architecture)?.rawValue ?? "native" }
+    public static var defaultName: String { Architecture(rawValue: HostCPU.current.architecture)?.rawValue ?? "native" }
 
-    var isNative: Bool { name == "native" }
+    public var isNative: Bool { name == "native" }
 
     /// Whether code for it runs here.
-    var isHosts: Bool { isNative || architecture.rawValue == HostCPU.current.architecture }
+    public var isHosts: Bool { isNative || architecture.rawValue == HostCPU.current.architecture }
 
-    /// Whether a file of the runtime has code that no CPU which the program supports would run.
-    func leavesOut(_ file: RuntimeFile) -> Bool {
+    /// Whether the file `path` of the runtime has code that no CPU which the program supports would run.
+    public func leavesOut(_ path: String) -> Bool {
         let all = Architecture.allCases.flatMap { Target.every($0).levels }
         let own = isNative ? Target.every(architecture).levels : levels
         let missing = all.filter { !own.contains($0) }
-        return missing.contains { $0.kernels.contains { file.path.hasSuffix($0) } }
+        return missing.contains { $0.kernels.contains { path.hasSuffix($0) } }
     }
 }

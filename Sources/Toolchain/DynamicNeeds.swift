@@ -1,28 +1,27 @@
-import CEmit
 import Support
 
 /// What a dynamically linked executable needs of the machine that it runs on, as its ELF headers say.
-struct DynamicNeeds: Sendable, Equatable {
-    struct Library: Sendable, Equatable {
+public struct DynamicNeeds: Sendable, Equatable {
+    public struct Library: Sendable, Equatable {
         /// `libc.so.6` say
-        var name: String
-        /// The versions of its symbols that are needed; empty where they have none
-        var versions: [String]
+        public var name: String
+        /// The versions of its symbols; empty where they have none
+        public var versions: [String]
     }
 
     /// Path of the dynamic linker; nil for a static executable
-    var interpreter: String?
-    var libraries: [Library] = []
+    public var interpreter: String?
+    public var libraries: [Library] = []
 
     /// The newest version of the GNU C library that a symbol asks for, `2.34` say.
-    var glibc: String? {
+    public var glibc: String? {
         func parts(_ version: String) -> [Int] { version.split(separator: ".").map { Int($0) ?? 0 } }
         return libraries.flatMap(\.versions).filter { $0.hasPrefix("GLIBC_2") }.map { String($0.dropFirst("GLIBC_".count)) }
             .max { parts($0).lexicographicallyPrecedes(parts($1)) }
     }
 
     /// One line.
-    var text: String {
+    public var text: String {
         let names = libraries.map { library in
             let newest = library.versions.filter { !$0.hasPrefix("GLIBC_") }
             return library.name + (newest.isEmpty ? "" : " (\(newest.joined(separator: ", ")))")
@@ -30,7 +29,7 @@ struct DynamicNeeds: Sendable, Equatable {
         return "the target needs glibc \(glibc ?? "of any version") or later, with \(interpreter ?? "no dynamic linker"), and \(names.joined(separator: ", "))"
     }
 
-    var json: JSONText {
+    public var json: JSONText {
         .object([
             ("interpreter", interpreter.map { .string($0) } ?? .null), ("glibc", glibc.map { .string($0) } ?? .null),
             ("libraries", .array(libraries.map { .object([("name", .string($0.name)), ("versions", .array($0.versions.map { .string($0) }))]) })),
@@ -38,7 +37,7 @@ struct DynamicNeeds: Sendable, Equatable {
     }
 
     /// Reads a 64-bit little-endian ELF file.
-    init(path: String) throws(Diagnostic) {
+    public init(path: String) throws(Diagnostic) {
         let reader = ELFBytes(try readFile(path, limit: 1 << 30))
         guard reader.bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else {
             throw .error("executable \(quoted(path)) is not a 64-bit little-endian ELF file")

@@ -7,8 +7,8 @@ import Work
 /// they depend on. Whatever goes wrong with it only means that files are compiled again.
 ///
 /// `LMMC_CACHE` names another folder; set and empty it turns the cache off.
-struct ObjectCache: Sendable {
-    /// The folder of the objects for one toolchain, one set of flags and one runtime; nil without a cache.
+public struct ObjectCache: Sendable {
+    /// The folder of one toolchain, one set of flags and one runtime; nil without a cache.
     let folder: String?
 
     /// Sets of objects that are kept: toolchains and machines differ, and older compilers' go.
@@ -23,9 +23,9 @@ struct ObjectCache: Sendable {
 
         """
 
-    init(folder: String?) { self.folder = folder }
+    public init(folder: String?) { self.folder = folder }
 
-    init(_ toolchain: Toolchain, in temporary: TemporaryFolder, progress: Progress) {
+    public init(_ toolchain: Toolchain, in temporary: TemporaryFolder, progress: Progress) {
         guard let (root, isChosen) = Self.root else {
             folder = nil
             return
@@ -98,7 +98,7 @@ struct ObjectCache: Sendable {
         let target = toolchain.target
         let flags = target.isNative
             ? [HostCPU.current.name] + HostCPU.current.features : Target.every(target.architecture).levels.flatMap(\.allFlags)
-        hash.add([Lmmc.version, toolchain.compiler, toolchain.version] + toolchain.compileFlags + flags)
+        hash.add([lmmcVersion, toolchain.compiler, toolchain.version] + toolchain.compileFlags + flags)
         for program in [findProgram(toolchain.compiler), findProgram("as")].compactMap({ $0 }) {
             guard let status = fileStatus(program) else { continue }
             hash.add([program, "\(status.st_size)", "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"])
@@ -127,12 +127,12 @@ struct ObjectCache: Sendable {
     private func place(_ name: String) -> String? { folder.map { joinedPath($0, name) } }
 
     /// An object of the runtime, where it is known.
-    func object(_ name: String) -> String? {
+    public func object(_ name: String) -> String? {
         guard let path = place(name), isOwnFile(path) else { return nil }
         return path
     }
 
-    func keep(_ object: String, as name: String) {
+    public func keep(_ object: String, as name: String) {
         guard let path = place(name), let bytes = try? readFile(object, limit: 1 << 26) else { return }
         try? AtomicFile.write(path: path) { file throws(Diagnostic) in try file.write(bytes) }
     }

@@ -4,14 +4,14 @@ import Synchronization
 import Work
 
 /// Where OpenBLAS is.
-struct BLAS: Sendable, Equatable {
-    var name: String
-    var compileFlags: [String]
-    var linkFlags: [String]
+public struct BLAS: Sendable, Equatable {
+    public var name: String
+    public var compileFlags: [String]
+    public var linkFlags: [String]
 
     /// What this machine may have, best first: the build that shares OpenMP's threads, the serial one, whatever the linker finds.
     /// `multiarch`: the compiler's folder below /usr/lib; those of other architectures may stand beside it.
-    static func candidates(multiarch: String) -> [BLAS] {
+    public static func candidates(multiarch: String) -> [BLAS] {
         var list: [BLAS] = []
         for variant in ["openblas-openmp", "openblas-serial"] where fileKind("/usr/lib/\(multiarch)/\(variant)/libopenblas.so") == .regular {
             list.append(
@@ -23,14 +23,14 @@ struct BLAS: Sendable, Equatable {
     }
 }
 
-enum LinkMode: String, Sendable, CaseIterable {
+public enum LinkMode: String, Sendable, CaseIterable {
     /// Needs nothing of the machine that it runs on, and is loaded at random addresses.
     case staticPIE = "static-pie"
     case `static`
     case dynamic
 
     /// In the order to try them; `link` is the value of `--link`.
-    static func chosen(by link: String?) -> [LinkMode] {
+    public static func chosen(by link: String?) -> [LinkMode] {
         switch link {
         case "static": [.staticPIE, .static]
         case "dynamic": [.dynamic]
@@ -48,36 +48,39 @@ enum LinkMode: String, Sendable, CaseIterable {
 }
 
 /// A C compiler that was seen to do what emitted programs need.
-struct Toolchain: Sendable {
-    var target: Target
-    var compiler: String
+public struct Toolchain: Sendable {
+    public var target: Target
+    public var compiler: String
     /// First line of `--version`.
-    var version: String
-    var mode: LinkMode
+    public var version: String
+    public var mode: LinkMode
     /// Everything but `-c`, the input and the output.
-    var compileFlags: [String]
+    public var compileFlags: [String]
     /// After the objects.
-    var linkFlags: [String]
-    var blas: BLAS?
+    public var linkFlags: [String]
+    public var blas: BLAS?
+
+    /// What a program without weights takes at most, OpenBLAS included.
+    public static let programBytes = 64 << 20
 
     static let warningFlags = ["-Wall", "-Wextra"]
 
     /// What makes an error of the C code end the program rather than run on, of those that the compiler knows: it works on bytes of
     /// strangers, images and prompts. Each is one question to the compiler; `Runtime` is built so by scripts too (`SourceFolder`).
-    static func hardeningFlags(_ architecture: Target.Architecture) -> [[String]] {
+    public static func hardeningFlags(_ architecture: Target.Architecture) -> [[String]] {
         [
             ["-fstack-protector-strong"], ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"], ["-fstack-clash-protection"],
             [architecture == .x86_64 ? "-fcf-protection" : "-mbranch-protection=standard"],
         ]
     }
     /// Where the compiler or its library knows no third level.
-    static let lesserFlags = ["-D_FORTIFY_SOURCE=3": "-D_FORTIFY_SOURCE=2"]
-    static let hardeningLinkFlags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+    public static let lesserFlags = ["-D_FORTIFY_SOURCE=3": "-D_FORTIFY_SOURCE=2"]
+    public static let hardeningLinkFlags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
     static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
 
     /// What the target leaves out is not linked (Runtime/kernels/product/product_variant.h).
-    static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
+    public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
 
     private struct Key: Hashable {
         var cc: String?
@@ -90,7 +93,7 @@ struct Toolchain: Sendable {
 
     /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
     /// Throws one line that names what is missing and the package that brings it.
-    static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
+    public static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
         let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)
         if var known = cache.withLock({ $0[key] }) {
             known.target = target
@@ -133,7 +136,7 @@ struct Toolchain: Sendable {
     }
 
     /// Compiles `source` to `object`, for `level` where it is compiled for each; the compiler's whole output goes to `progress` when it says anything.
-    func compile(
+    public func compile(
         _ source: String, level: Target.Level?, to object: String, include: [String], in folder: TemporaryFolder, progress: Progress
     ) throws(Diagnostic) {
         let name = lastPathComponent(source)
@@ -158,7 +161,7 @@ struct Toolchain: Sendable {
     }
 
     /// Links `objects` to `executable`.
-    func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
+    public func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
         let arguments = [compiler] + mode.flags + Self.hardeningLinkFlags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
         progress.verbose(escapingControls(arguments.joined(separator: " ")))
         let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
@@ -176,7 +179,7 @@ func machineFailure(_ program: String, _ result: SubprocessResult, folder: Strin
     if result.output.contains("No space left on device") {
         return .error(
             "the disk of the temporary folder \(quoted(folder)) is full",
-            expected: "room for \(byteCountText(UInt64(Compilation.programBytes))), or another folder in TMPDIR")
+            expected: "room for \(byteCountText(UInt64(Toolchain.programBytes))), or another folder in TMPDIR")
     }
     // gcc says this of its compiler, assembler and linker, and libgomp and libomp say it of a thread.
     if result.output.contains("Resource temporarily unavailable") {
