@@ -47,11 +47,12 @@ let package = Package(
         .executableTarget(name: "EmbedFiles", path: "Plugins/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
+        .target(name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Work"], exclude: ["Attach"]),
         .target(
             name: "Driver",
             dependencies: [
                 "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-                "IRView", "Attach", "Pack", "Toolchain",
+                "IRView", "Packaging", "Toolchain",
             ]),
         .executableTarget(
             name: "lmmc", dependencies: ["Driver", "Support", "Work", arguments],
@@ -74,6 +75,7 @@ let package = Package(
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
         .testTarget(name: "ToolchainTests", dependencies: ["RuntimeSources", "Support", "TestSupport", "Toolchain", "Work"]),
+        .testTarget(name: "PackagingTests", dependencies: ["Checkpoint", "Packaging", "Support"]),
         .testTarget(
             name: "DriverTests",
             dependencies: [

@@ -92,3 +92,17 @@ struct TensorMatcher {
         throw .error("unknown tensor\(others)", at: folder.tensors[name]!.site, expected: "only what the configuration describes")
     }
 }
+
+extension Checkpoint {
+    /// The checkpoint's tensors by the name that their file gives them, as the IR names its sources.
+    public func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
+        var entries: [String: TensorEntry] = [:]
+        for (_, entry) in tensors.sorted(by: { $0.key < $1.key }) + calibration.sorted(by: { $0.key < $1.key }) {
+            if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
+                throw .error(
+                    "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")
+            }
+        }
+        return entries
+    }
+}

@@ -3,6 +3,7 @@ import Checkpoint
 import Glibc
 import IR
 import IRView
+import Packaging
 import Passes
 import Plan
 import RuntimeSources

@@ -1,25 +1,9 @@
 import CEmit
 import Checkpoint
+import Packaging
 import Plan
 import Support
 import Toolchain
-
-/// The sizes of an attachment: the weights at the plan's offsets, then the tokenizer, then the sums of both.
-struct AttachmentLayout {
-    var weightBytes: Int
-    var tokenizerOffset: Int
-    var tokenizerBytes: Int
-    var sumsOffset: Int
-    var totalBytes: Int
-
-    init(plan: Plan, tokenizer: [UInt8]) throws(Diagnostic) {
-        guard let offset = roundedUp(plan.weightBytes, to: 64), let end = checkedSum([offset, tokenizer.count]), let sums = roundedUp(end, to: 64),
-            let total = checkedSum([sums, AttachmentSums.size(of: sums)])
-        else { throw .error("the weights take more than 2^63 bytes") }
-        (weightBytes, tokenizerOffset, tokenizerBytes) = (plan.weightBytes, offset, tokenizer.count)
-        (sumsOffset, totalBytes) = (sums, total)
-    }
-}
 
 /// How a program was built.
 struct BuildFacts {

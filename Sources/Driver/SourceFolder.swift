@@ -1,5 +1,6 @@
 import CEmit
 import Glibc
+import Packaging
 import RuntimeSources
 import Support
 import Toolchain

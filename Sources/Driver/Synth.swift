@@ -1,3 +1,4 @@
+import Packaging
 import Passes
 import Foundation
 import Support

@@ -42,11 +42,4 @@ extension Module {
         }
         return found
     }
-
-    /// The tensors that a weight's definition reads, each once, in the order in which they stand in it.
-    public func sources(of weight: String) -> [SourceTensor] {
-        guard let weight = weights[weight] else { return [] }
-        if case .source(let source) = weight.definition { return [source] }
-        return weight.operands.flatMap { sources(of: $0) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-    }
 }

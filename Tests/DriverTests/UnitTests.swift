@@ -13,14 +13,6 @@ import Testing
         #expect(text.text(indent: 0).hasPrefix("{\n  \"a\\\"\\u000a\": [1, 0.5"))
     }
 
-    /// A disk that is full while weights stream.
-    @Test func streamedFileReportsAFullDisk() throws {
-        let number = open("/dev/full", O_WRONLY)
-        defer { close(number) }
-        let file = StreamedFile(number, path: "model.bin")
-        #expect(throws: Diagnostic.system("write", path: "model.bin", code: ENOSPC)) { try file.write([Float](repeating: 1, count: 10), at: 0) }
-    }
-
     @Test func syntheticTokenizerIsOne() throws {
         let scratch = try Scratch()
         try Data(SynthTokenizer.model()).write(to: URL(filePath: scratch["tokenizer.model"]))

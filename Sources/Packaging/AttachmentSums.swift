@@ -3,21 +3,21 @@ import Support
 import Synchronization
 
 /// The sums of an attachment's blocks (Runtime/contract/checksum.h), gathered while its parts are written in any order from several threads.
-final class AttachmentSums: Sendable {
+public final class AttachmentSums: Sendable {
     private let blocks: Mutex<[UInt64]>
     /// Bytes that the sums are of; the sums follow them.
-    let byteCount: Int
+    public let byteCount: Int
 
     /// Bytes of the sums of `byteCount` bytes.
-    static func size(of byteCount: Int) -> Int { Int(lmmc_sum_count(UInt64(byteCount))) * 8 }
+    public static func size(of byteCount: Int) -> Int { Int(lmmc_sum_count(UInt64(byteCount))) * 8 }
 
-    init(of byteCount: Int) {
+    public init(of byteCount: Int) {
         self.byteCount = byteCount
         blocks = Mutex(Array(repeating: 0, count: Int(lmmc_sum_count(UInt64(byteCount))) - 1))
     }
 
     /// Hears of bytes at `offset`, a multiple of 4; so is their number, but at the end of what the next bytes of the attachment are no part of.
-    func add(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    public func add(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
         precondition(offset % 4 == 0 && offset + bytes.count <= byteCount, "parts are of whole words of the attachment")
         let size = LMMC_SUM_BLOCK
         var (sums, at) = ([UInt64](), 0)
@@ -32,7 +32,7 @@ final class AttachmentSums: Sendable {
     }
 
     /// The sums as they stand in the attachment, that of themselves last.
-    var values: [UInt64] {
+    public var values: [UInt64] {
         let sums = blocks.withLock { $0 }
         let own = sums.withUnsafeBytes { lmmc_sum_of($0.baseAddress, UInt64($0.count), UInt64(byteCount)) }
         return sums + [own]

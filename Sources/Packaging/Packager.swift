@@ -2,14 +2,14 @@ import Attach
 import Support
 
 /// Attaches bytes to a linked executable (Attach): `begin`, the bytes at `offset`, `finish`.
-final class Packager {
+public final class Packager {
     /// Where the attachment begins in the output file.
-    let offset: Int
+    public let offset: Int
     private var handle: OpaquePointer?
     private let path: String
 
     /// Writes `executable`, prepared for `bytes` more, to the empty file `descriptor`; errors name it `path`.
-    init(executable: String, output descriptor: Int32, path: String, bytes: Int) throws(Diagnostic) {
+    public init(executable: String, output descriptor: Int32, path: String, bytes: Int) throws(Diagnostic) {
         self.path = path
         var error = [CChar](repeating: 0, count: LMMC_ATTACH_ERROR)
         var offset: UInt64 = 0
@@ -18,7 +18,7 @@ final class Packager {
         if handle == nil { throw failure(error) }
     }
 
-    func finish() throws(Diagnostic) {
+    public func finish() throws(Diagnostic) {
         var error = [CChar](repeating: 0, count: LMMC_ATTACH_ERROR)
         let succeeded = lmmc_attach_finish(handle, &error)
         handle = nil

@@ -2,7 +2,9 @@ import Foundation
 import Testing
 
 @testable import Checkpoint
-@testable import Driver
+@testable import Packaging
+
+private let goldens = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
 
 @Suite struct TokenizerBlobTests {
     /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/RuntimeC checks that the C reader understands the same form.

@@ -4,7 +4,7 @@ import Support
 /// The tokenizer as compiled programs read it in place; the layout is documented in Runtime/tokenizer/tokenizer.h.
 ///
 /// The count is a multiple of 8. The readers bound lengths and numbers, so that all fits into 32 bits.
-func tokenizerBlob(_ tokenizer: Tokenizer) throws(Diagnostic) -> [UInt8] {
+public func tokenizerBlob(_ tokenizer: Tokenizer) throws(Diagnostic) -> [UInt8] {
     switch tokenizer {
     case .sentencePiece(let model): try tokenizerBlob(model)
     case .mergeList(let model): try tokenizerBlob(model)
@@ -115,7 +115,7 @@ private func blob(
     sections.append(offsets)
     sections.append(table)
     sections.append(wholes.map { UInt32($0.id) })
-    sections.append(Driver.offsets(wholes.lazy.map(\.text.count)))
+    sections.append(Packaging.offsets(wholes.lazy.map(\.text.count)))
     sections.append(merges.flatMap { [$0.left, $0.right, $0.result] })
     sections.append(mergeTable)
     sections.append(wholes.map(\.kind.rawValue))

@@ -5,7 +5,7 @@ import Work
 
 /// A large file that is written in pieces, from several threads, without filling memory: what was written is flushed and
 /// dropped from the page cache every so often, since dirty pages count as a process's memory in a container.
-final class StreamedFile: Sendable {
+public final class StreamedFile: Sendable {
     private let descriptor: Int32
     /// Named in errors.
     private let path: String
@@ -21,14 +21,14 @@ final class StreamedFile: Sendable {
     /// Bytes between flushes.
     static let flushInterval = 128 << 20
 
-    init(_ descriptor: Int32, path: String, base: Int = 0, sums: AttachmentSums? = nil) {
+    public init(_ descriptor: Int32, path: String, base: Int = 0, sums: AttachmentSums? = nil) {
         self.descriptor = descriptor
         self.path = path
         self.base = base
         self.sums = sums
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Diagnostic) {
+    public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Diagnostic) {
         try writeAll(descriptor, bytes, at: offset, path: path)
         if let sums, offset - base < sums.byteCount { sums.add(bytes, at: offset - base) }
         let due: Range<Int>? = state.withLock { state in
@@ -43,7 +43,7 @@ final class StreamedFile: Sendable {
         posix_fadvise(descriptor, due.lowerBound, due.count, POSIX_FADV_DONTNEED)
     }
 
-    func write<Element>(_ values: [Element], at offset: Int) throws(Diagnostic) {
+    public func write<Element>(_ values: [Element], at offset: Int) throws(Diagnostic) {
         try values.withUnsafeBytes { bytes in Result { () throws(Diagnostic) in try write(bytes, at: offset) } }.get()
     }
 }

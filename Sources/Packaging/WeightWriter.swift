@@ -1,6 +1,5 @@
 import Checkpoint
 import IR
-import Passes
 import Plan
 import Reference
 import Support
@@ -8,10 +7,16 @@ import Work
 
 /// Streams a plan's weights into a file, as little-endian 32-bit floats or packed in panels, on two threads, in bounded memory whatever
 /// their size: sources are mapped, and their pages are given back as they are read.
-struct WeightWriter: Sendable {
+public struct WeightWriter: Sendable {
     let module: Module
     let plan: Plan
     let checkpoint: Checkpoint
+
+    public init(module: Module, plan: Plan, checkpoint: Checkpoint) {
+        self.module = module
+        self.plan = plan
+        self.checkpoint = checkpoint
+    }
 
     /// For the buffers of one thread.
     static let bufferBytes = 16 << 20
@@ -19,7 +24,7 @@ struct WeightWriter: Sendable {
 
     /// Writes every weight at its offset behind `base`. Gaps stay holes. `advance` hears of bytes written, `report` of weights that lose digits,
     /// from any thread. Throws for an element that is not finite, and for one that its weight's type does not hold.
-    func write(
+    public func write(
         to file: StreamedFile, at base: Int, report: @escaping @Sendable (Diagnostic) -> Void, advance: @escaping @Sendable (Int) -> Void
     ) throws(Diagnostic) {
         let sources = try checkpoint.sourceEntries()
@@ -149,19 +154,5 @@ struct WeightWriter: Sendable {
         try file.write(exponents, at: base + written)
         advance(rest)
         return subnormal
-    }
-}
-
-extension Checkpoint {
-    /// The checkpoint's tensors by the name that their file gives them, as the IR names its sources.
-    func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
-        var entries: [String: TensorEntry] = [:]
-        for (_, entry) in tensors.sorted(by: { $0.key < $1.key }) + calibration.sorted(by: { $0.key < $1.key }) {
-            if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
-                throw .error(
-                    "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")
-            }
-        }
-        return entries
     }
 }
