@@ -48,14 +48,15 @@ let package = Package(
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Work"], exclude: ["Attach"]),
+        .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(
             name: "Driver",
             dependencies: [
                 "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-                "IRView", "Packaging", "Toolchain",
+                "IRView", "Packaging", "RuntimeSources", "Synth", "Toolchain",
             ]),
         .executableTarget(
-            name: "lmmc", dependencies: ["Driver", "Support", "Work", arguments],
+            name: "lmmc", dependencies: ["Driver", "Support", "Synth", "Work", arguments],
             linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
@@ -76,10 +77,11 @@ let package = Package(
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
         .testTarget(name: "ToolchainTests", dependencies: ["RuntimeSources", "Support", "TestSupport", "Toolchain", "Work"]),
         .testTarget(name: "PackagingTests", dependencies: ["Checkpoint", "Packaging", "Support"]),
+        .testTarget(name: "SynthTests", dependencies: ["Checkpoint", "Synth", "TestSupport"]),
         .testTarget(
             name: "DriverTests",
             dependencies: [
-                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "TestSupport", "Toolchain", "Work",
+                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "Synth", "TestSupport", "Toolchain", "Work",
             ]),
     ],
     cLanguageStandard: .gnu11

@@ -154,3 +154,10 @@ public struct SafetensorsFile: Sendable {
         return StoredTensor(name: name, dtype: dtype, shape: shape, range: range)
     }
 }
+
+/// What a safetensors file begins with: the length of the JSON, then the JSON padded to a multiple of 8 bytes.
+public func safetensorsHeader(_ members: [(String, JSONText)]) -> [UInt8] {
+    var json = Array(JSONText.object(members).text().utf8)
+    json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
+    return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+}

@@ -5,6 +5,7 @@ import IRView
 import Passes
 import Plan
 import Support
+import Synth
 import Work
 
 public struct IROptions: Sendable {
@@ -98,7 +99,7 @@ extension Lmmc {
             let path = folder.file(preset.name)
             try makeFolders(path)
             try preset.writeWithoutWeights(to: path)
-            try body(try FrontEnd.open(choice.modelOptions(path, precision: precision)))
+            try body(try FrontEnd.open(ModelOptions(model: path, context: choice.context, precision: precision)))
         case (nil, nil): throw .usage("the checkpoint is missing", expected: "a folder or a GGUF file, or the option '--preset'")
         case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
         }

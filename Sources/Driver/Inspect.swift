@@ -3,6 +3,7 @@ import Checkpoint
 import IR
 import Passes
 import Support
+import Synth
 import Work
 
 public struct InspectOptions: Sendable {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Driver
+import Synth
 
 struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(

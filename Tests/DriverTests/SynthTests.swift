@@ -1,4 +1,5 @@
 import Foundation
+import Synth
 import TestSupport
 import Testing
 

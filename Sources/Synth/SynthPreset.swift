@@ -1,17 +1,18 @@
 import Support
+import Work
 
 /// A tensor of a synthetic checkpoint: its values are normal with the given mean and deviation.
-struct SynthTensor {
+public struct SynthTensor: Sendable {
     var name: String
     var shape: [Int]
     var mean: Float = 0
     var deviation: Float
 
-    var elementCount: Int { shape.reduce(1, *) }
+    public var elementCount: Int { shape.reduce(1, *) }
 }
 
 /// A published architecture at its true widths, in the layout of its release, or in layout C where the fusion was chosen.
-struct SynthPreset {
+public struct SynthPreset: Sendable {
     struct Decoder {
         var hidden: Int
         var intermediate: Int
@@ -37,14 +38,14 @@ struct SynthPreset {
         case configurable(SynthFusion)
     }
 
-    var name: String
+    public var name: String
     var decoder: Decoder
     /// Nil: a decoder without images
     var fusion: Fusion?
     var visionLayers = 24
     var imageSize = 336
 
-    static let all: [SynthPreset] = {
+    public static let all: [SynthPreset] = {
         let decoders: [(String, Decoder)] = [("7b", .vicuna7B), ("13b", .vicuna13B), ("llama3.1-8b", .llama8B)]
         func presets(_ prefix: String, _ fusion: Fusion?) -> [SynthPreset] {
             decoders.map { SynthPreset(name: prefix + $0.0, decoder: $0.1, fusion: fusion) }
@@ -66,7 +67,7 @@ struct SynthPreset {
 
     /// All tensors in file order. Deviations keep activations near 1 through any number of layers: 1/sqrt(inputs) for a linear map, less by
     /// sqrt(2 * layers) where its result is added to the residual stream, more where a GELU has made its inputs small.
-    var tensors: [SynthTensor] {
+    public var tensors: [SynthTensor] {
         var list = SynthTensors()
         let hidden = decoder.hidden
         list.add("model.embed_tokens.weight", [decoder.vocabulary, hidden], 0.5)
@@ -212,5 +213,28 @@ struct SynthTensors {
     mutating func norm(_ name: String, _ width: Int) {
         add(name + ".weight", [width], 0.1, mean: 1)
         add(name + ".bias", [width], 0.02)
+    }
+}
+
+extension SynthPreset {
+    /// Everything but the tensors.
+    public func writeSmallFiles(to folder: String, _ shards: [SynthShard]) throws(Diagnostic) {
+        for file in textFiles {
+            try makeFolders(above: joinedPath(folder, file.path))
+            try writeFile(joinedPath(folder, file.path), file.text)
+        }
+        if decoder.isLlama3 {
+            try writeFile(joinedPath(folder, "tokenizer.json"), SynthByteLevelTokenizer.json())
+        } else {
+            try writeFile(joinedPath(folder, "tokenizer.model"), SynthTokenizer.model())
+        }
+        if shards.count > 1 { try writeFile(joinedPath(folder, "model.safetensors.index.json"), SynthShard.index(shards)) }
+    }
+
+    /// A checkpoint whose tensors are holes, which take no room on the disk: for everything that reads no weights.
+    public func writeWithoutWeights(to folder: String) throws(Diagnostic) {
+        let shards = SynthShard.split(tensors)
+        try writeSmallFiles(to: folder, shards)
+        for shard in shards { try shard.writeHoles(joinedPath(folder, shard.name)) }
     }
 }

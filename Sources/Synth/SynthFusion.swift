@@ -1,4 +1,3 @@
-import Passes
 import Support
 
 /// `mm_token_fusion` of a synthetic checkpoint: a row of the paper's tables.
@@ -119,15 +118,11 @@ public struct PresetChoice: Sendable {
         self.context = context
     }
 
-    func modelOptions(_ path: String, precision: PrecisionPolicy) -> ModelOptions {
-        ModelOptions(model: path, context: context, precision: precision)
-    }
-
     fileprivate var choosesFusion: Bool { strategy != nil || taps != nil || kernel != nil || tokensPerWindow != nil || mbtf != nil }
 }
 
 extension SynthPreset {
-    static func find(_ choice: PresetChoice) throws(Diagnostic) -> SynthPreset {
+    public static func find(_ choice: PresetChoice) throws(Diagnostic) -> SynthPreset {
         let names = all.map(\.name)
         guard var preset = all.first(where: { $0.name == choice.name }) else {
             throw .usage(

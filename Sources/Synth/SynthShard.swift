@@ -1,77 +1,22 @@
-import Packaging
-import Passes
+import Checkpoint
 import Foundation
+import Packaging
 import Support
 import Work
 
-extension Lmmc {
-    /// `lmmc synth`: a checkpoint with random F16 weights, the same for the same preset, options and seed. `preset` "list" names the presets.
-    public static func synth(_ choice: PresetChoice, seed: UInt64, output: String?, verbosity: Verbosity) throws(Diagnostic) {
-        if choice.name == "list" { return try writeStandardOutput(SynthPreset.all.map { $0.name + "\n" }.joined()) }
-        let preset = try SynthPreset.find(choice)
-        guard let output else { throw .usage("the folder to make is missing", at: .option("-o"), expected: "a path") }
-        let target = withoutTrailingSlashes(output)
-        if fileKind(target) == .folder, !(try folderContents(target).isEmpty) {
-            throw .error("output folder \(quoted(output)) is not empty", expected: "a new folder")
-        }
-        try checkOutput(target, isFolder: true)
-        let shards = SynthShard.split(preset.tensors)
-        let bytes = shards.reduce(0) { $0 + $1.byteCount }  // `find` has seen that it fits
-        try checkFreeSpace(for: target, bytes: bytes + 16 << 20)
-        let progress = Progress(verbosity)
-        let folder = try TemporaryFolder(in: parentFolder(target), prefix: ".lmmc-")
-        defer { folder.discard() }
-        try preset.writeSmallFiles(to: folder.path, shards)
-        try progress.stage("weights", totalBytes: bytes, detail: { (_: Void) in "\(shards.count) file(s)" }) { () throws(Diagnostic) in
-            for shard in shards { try shard.write(folder.file(shard.name), seed: seed, output: target) { progress.advance($0) } }
-        }
-        try folder.rename(to: target)
-    }
-}
-
-extension SynthPreset {
-    /// Everything but the tensors.
-    func writeSmallFiles(to folder: String, _ shards: [SynthShard]) throws(Diagnostic) {
-        for file in textFiles {
-            try makeFolders(above: joinedPath(folder, file.path))
-            try writeFile(joinedPath(folder, file.path), file.text)
-        }
-        if decoder.isLlama3 {
-            try writeFile(joinedPath(folder, "tokenizer.json"), SynthByteLevelTokenizer.json())
-        } else {
-            try writeFile(joinedPath(folder, "tokenizer.model"), SynthTokenizer.model())
-        }
-        if shards.count > 1 { try writeFile(joinedPath(folder, "model.safetensors.index.json"), SynthShard.index(shards)) }
-    }
-
-    /// A checkpoint whose tensors are holes, which take no room on the disk: for everything that reads no weights.
-    func writeWithoutWeights(to folder: String) throws(Diagnostic) {
-        let shards = SynthShard.split(tensors)
-        try writeSmallFiles(to: folder, shards)
-        for shard in shards { try shard.writeHoles(joinedPath(folder, shard.name)) }
-    }
-}
-
-/// What a safetensors file begins with: the length of the JSON, then the JSON padded to a multiple of 8 bytes.
-func safetensorsHeader(_ members: [(String, JSONText)]) -> [UInt8] {
-    var json = Array(JSONText.object(members).text().utf8)
-    json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
-    return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
-}
-
 /// One safetensors file.
-struct SynthShard {
-    var name = "model.safetensors"
+public struct SynthShard: Sendable {
+    public var name = "model.safetensors"
     var tensors: [SynthTensor] = []
 
     static let limit = 5_000_000_000
     /// Elements that are made at a time, and that share one state of the generator.
     static let pieceElements = 1 << 20
 
-    var byteCount: Int { tensors.reduce(0) { $0 + $1.elementCount * 2 } }
+    public var byteCount: Int { tensors.reduce(0) { $0 + $1.elementCount * 2 } }
 
     /// Files of about 5 GB in the tensors' order.
-    static func split(_ tensors: [SynthTensor]) -> [SynthShard] {
+    public static func split(_ tensors: [SynthTensor]) -> [SynthShard] {
         var shards = [SynthShard()]
         for tensor in tensors {
             if shards[shards.count - 1].byteCount + tensor.elementCount * 2 > limit, !shards[shards.count - 1].tensors.isEmpty {
@@ -113,7 +58,7 @@ struct SynthShard {
         guard truncate(path, off_t(header.count + byteCount)) == 0 else { throw .system("write", path: path, code: errno) }
     }
 
-    func write(_ path: String, seed: UInt64, output: String, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {
+    public func write(_ path: String, seed: UInt64, output: String, advance: @escaping @Sendable (Int) -> Void) throws(Diagnostic) {
         let number = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
         guard number >= 0 else { throw .system("create", path: output, code: errno) }
         defer { close(number) }
