@@ -34,7 +34,8 @@ let package = Package(
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
         .target(name: "FoldProduct", path: "Sources/Weights/FoldProduct", cSettings: hardened),
         .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Pack", "Support"]),
-        .target(name: "Passes", dependencies: ["IR", "Reference", "Support"]),
+        .target(name: "Weights", dependencies: ["IR", "Reference", "Support"], exclude: ["FoldProduct", "Pack", "Widen"]),
+        .target(name: "Passes", dependencies: ["IR", "Support", collections]),
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support"]),
@@ -47,7 +48,7 @@ let package = Package(
         .executableTarget(name: "EmbedFiles", path: "Plugins/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
-        .target(name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Work"], exclude: ["Attach"]),
+        .target(name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Weights", "Work"], exclude: ["Attach"]),
         .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(
             name: "Driver",
@@ -67,6 +68,7 @@ let package = Package(
         .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support", "TestSupport"]),
         .testTarget(
             name: "ReferenceTests", dependencies: ["FoldProduct", "Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["golden.py", "golden.json"]),
+        .testTarget(name: "WeightsTests", dependencies: ["IR", "IRText", "Reference", "Support", "TestSupport", "Weights"]),
         .testTarget(
             name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["Cases"]),
         .testTarget(name: "DifferentialTests", dependencies: [

@@ -3,6 +3,7 @@ import IR
 import Plan
 import Reference
 import Support
+import Weights
 import Work
 
 /// Streams a plan's weights into a file, as little-endian 32-bit floats or packed in panels, on two threads, in bounded memory whatever

@@ -5,7 +5,7 @@ import Support
 ///
 /// Elements are float32, sums and functions double, and each result is rounded once. `overStates` says that an attention reads
 /// caches. Throws, without a site, where a token or the position is out of range.
-func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Bool = false) throws(Diagnostic) -> Tensor {
+public func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Bool = false) throws(Diagnostic) -> Tensor {
     switch op {
     case .normalize(let op): normalize(op, operands[0])
     case .extractPatches(let op): extractPatches(op, operands[0])

@@ -46,7 +46,7 @@ public struct Tensor: Sendable, Equatable {
 
     // The type rules have checked the element types before an operation runs.
 
-    var floats: [Float] {
+    public var floats: [Float] {
         switch elements {
         case .float32(let values), .rounded(_, let values): return values
         case .int32, .uint8: preconditionFailure("\(type) in place of floats")

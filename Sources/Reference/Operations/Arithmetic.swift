@@ -4,7 +4,7 @@ import IR
 import Support
 
 extension ActivationFunction {
-    func value(_ x: Double) -> Double {
+    public func value(_ x: Double) -> Double {
         switch self {
         // erfc, since 1 + erf loses every digit for large negative x
         case .gelu: 0.5 * x * erfc(-x / 2.0.squareRoot())
@@ -33,7 +33,7 @@ private func combine(_ values: inout [Float], _ repeated: [Float], at offset: In
     }
 }
 
-func combine(
+public func combine(
     _ values: UnsafeMutableBufferPointer<Float>, _ repeated: UnsafeBufferPointer<Float>, at offset: Int, _ function: (Float, Float) -> Float
 ) {
     var place = offset % repeated.count
@@ -64,7 +64,7 @@ func matmul(_ op: Matmul, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
 /// The elements `range` of a matmul's result, counted from the row at `left`; `result` holds the addend before, if there is one.
 ///
 /// The sums are `lmmc_fold_product`'s, the same for every cut of the rows and columns, and rounded once, after the epilogue.
-func matmul(
+public func matmul(
     _ op: Matmul, _ left: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: [Float]?, depth: Int, columns: Int,
     _ range: Range<Int>, _ result: UnsafeMutablePointer<Float>
 ) throws(Diagnostic) {
@@ -141,7 +141,7 @@ private func mappedRows(_ operand: Tensor, _ body: (UnsafeMutableBufferPointer<F
 }
 
 /// `vectors`: scale and bias, or nothing
-func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
+public func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
     let count = Double(row.count)
     var mean = 0.0
     for value in row { mean += Double(value) }
@@ -157,7 +157,7 @@ func layerNorm(_ op: LayerNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vect
 }
 
 /// `vectors`: the scale, or nothing
-func rmsNorm(_ op: RMSNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
+public func rmsNorm(_ op: RMSNorm, _ row: UnsafeMutableBufferPointer<Float>, _ vectors: [[Float]]) {
     var squares = 0.0
     for value in row { squares += Double(value) * Double(value) }
     let factor = 1 / (squares / Double(row.count) + Double(op.epsilon)).squareRoot()

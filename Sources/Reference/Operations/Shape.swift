@@ -84,7 +84,8 @@ func transpose(_ op: Transpose, _ operand: Tensor) -> Tensor {
 }
 
 /// Writes the elements `range` of the transposed tensor to `result`, from the whole operand of `shape`.
-func permute<Element>(
+@inlinable  // In Weights it is compiled for floats.
+public func permute<Element>(
     _ operand: UnsafePointer<Element>, _ shape: [Int], _ permutation: [Int], _ range: Range<Int>, into result: UnsafeMutablePointer<Element>
 ) {
     var strides = [Int](repeating: 1, count: shape.count)

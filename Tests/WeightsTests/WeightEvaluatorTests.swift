@@ -1,10 +1,11 @@
 import IR
 import IRText
+import Reference
 import Support
 import TestSupport
 import Testing
 
-@testable import Reference
+@testable import Weights
 
 private func sourceElement(_ name: String, _ index: Int) -> Float {
     var random = SeededGenerator(seed: name.utf8.reduce(UInt64(index)) { $0 &* 31 &+ UInt64($1) })

@@ -1,4 +1,5 @@
 import IR
+import Reference
 import Support
 
 /// Fills ranges of elements of the tensors of a `WeightGraph`, with buffers of at most `capacity` elements each, or of one row

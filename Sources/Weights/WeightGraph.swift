@@ -1,4 +1,5 @@
 import IR
+import Reference
 import Support
 
 /// One tensor of the expression that makes a weight.
