@@ -153,17 +153,3 @@ struct StageDump {
         try AtomicFile.write(path: joinedPath(folder, "\(number)-\(stage).ir")) { file throws(Diagnostic) in try file.write(text) }
     }
 }
-
-/// Writes all of `text`, which may be lines, to standard output. A reader that has gone away is no error. Nothing of it drives a terminal;
-/// JSON and IR text have escapes of their own, so that they pass as they are.
-func writeStandardOutput(_ text: String) throws(Diagnostic) {
-    let bytes = Array(escapingControlsInLines(text).utf8)
-    var done = 0
-    while done < bytes.count {
-        let written = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress! + done, bytes.count - done) }
-        if written < 0 && errno == EINTR { continue }
-        if written < 0 && errno == EPIPE { return }
-        guard written > 0 else { throw .system("write", path: "standard output", code: written < 0 ? errno : ENOSPC) }
-        done += written
-    }
-}

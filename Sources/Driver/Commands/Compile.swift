@@ -1,0 +1,69 @@
+import Passes
+import Support
+import Work
+
+public struct CompileOptions: Sendable {
+    public var model: ModelOptions
+    public var output: String
+    /// `executable` or `c`
+    public var emit: String
+    public var cc: String?
+    /// `static` or `dynamic`; nil: static where the compiler can
+    public var link: String?
+    public var dumpIR: String?
+    public var passes: PassOptions
+    public var jobs: Int?
+    public var verbosity: Verbosity
+
+    public init(
+        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, link: String? = nil, dumpIR: String? = nil,
+        passes: PassOptions = PassOptions(), jobs: Int? = nil, verbosity: Verbosity = .normal
+    ) {
+        self.model = model
+        self.output = output
+        self.emit = emit
+        self.cc = cc
+        self.link = link
+        self.dumpIR = dumpIR
+        self.passes = passes
+        self.jobs = jobs
+        self.verbosity = verbosity
+    }
+}
+
+extension Lmmc {
+    /// `lmmc compile`: a checkpoint folder becomes an executable, or with `emit` "c" a folder of sources. The output appears whole or not at all.
+    public static func compile(_ options: CompileOptions) throws(Diagnostic) {
+        guard ["executable", "c"].contains(options.emit) else {
+            throw .usage("unknown value \(quoted(options.emit))", at: .option("--emit"), expected: "'executable' or 'c'")
+        }
+        if let link = options.link, !["static", "dynamic"].contains(link) {
+            throw .usage("unknown value \(quoted(link))", at: .option("--link"), expected: "'static' or 'dynamic'")
+        }
+        let precision = options.model.precision
+        if options.model.calibration != nil, !precision.roundsRows {
+            throw .usage(
+                "a calibration is of no use with precision \(quoted(precision.base.rawValue))", at: .option("--calibration"),
+                expected: "'--precision int8' or 'int4' beside it")
+        }
+        if options.model.calibration != nil, options.passes.disabled.contains("split-norm-scale") {
+            throw .usage("a calibration is of no use without pass 'split-norm-scale'", at: .option("--calibration"), expected: "the pass")
+        }
+        if options.emit == "c", let option = [("--cc", options.cc != nil), ("--link", options.link != nil), ("--jobs", options.jobs != nil)].first(where: \.1) {
+            throw .usage("nothing is compiled with '--emit c'", at: .option(option.0), expected: "'CC' in the environment of its 'build.sh'")
+        }
+        if let jobs = options.jobs, jobs < 1 {
+            throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
+        }
+        _ = try options.passes.chosen(from: Pipeline.passes(for: options.model.precision))
+        let asSources = options.emit == "c"
+        try checkOutput(options.output, isFolder: asSources)
+        let progress = Progress(options.verbosity)
+        let began = monotonicSeconds()
+        let compilation = try Compilation(options, progress)
+        if asSources { try compilation.makeSources() } else { try compilation.makeExecutable() }
+        if options.verbosity != .quiet {
+            writeStandardError("\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(escapingControls(options.output))\n")
+        }
+    }
+}
