@@ -7,7 +7,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 // An error of the C code that reads files of strangers ends lmmc rather than run on (Sources/Toolchain has the same of programs).
 var hardeningFlags = ["-fstack-protector-strong", "-fstack-clash-protection"]
 #if arch(x86_64)
-hardeningFlags.append("-fcf-protection")
+    hardeningFlags.append("-fcf-protection")
 #endif
 let hardened: [CSetting] = [.unsafeFlags(hardeningFlags), .define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
 
@@ -48,7 +48,9 @@ let package = Package(
         .executableTarget(name: "EmbedFiles", path: "Plugins/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
-        .target(name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Weights", "Work"], exclude: ["Attach"]),
+        .target(
+            name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Weights", "Work"],
+            exclude: ["Attach"]),
         .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(
             name: "Driver",
@@ -68,13 +70,16 @@ let package = Package(
         .testTarget(name: "IRTests", dependencies: ["IR", "Support"]),
         .testTarget(name: "IRTextTests", dependencies: ["IRText", "IR", "Support", "TestSupport"]),
         .testTarget(
-            name: "ReferenceTests", dependencies: ["FoldProduct", "Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["golden.py", "golden.json"]),
+            name: "ReferenceTests", dependencies: ["FoldProduct", "Reference", "IRText", "IR", "Support", "TestSupport"],
+            exclude: ["golden.py", "golden.json"]),
         .testTarget(name: "WeightsTests", dependencies: ["IR", "IRText", "Reference", "Support", "TestSupport", "Weights"]),
         .testTarget(
             name: "PassesTests", dependencies: ["Passes", "Reference", "IRText", "IR", "Support", "TestSupport"], exclude: ["Cases"]),
-        .testTarget(name: "DifferentialTests", dependencies: [
-            "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support", "TestSupport",
-        ]),
+        .testTarget(
+            name: "DifferentialTests",
+            dependencies: [
+                "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support", "TestSupport",
+            ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "IRText", "IR"]),
         .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),

@@ -12,7 +12,8 @@ import PackagePlugin
         var arguments: [String] = []
         for (path, prefix) in Self.folders {
             let folder = context.package.directoryURL.appending(path: path)
-            for name in try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted() where name.hasSuffix(".c") || name.hasSuffix(".h") {
+            for name in try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted()
+            where name.hasSuffix(".c") || name.hasSuffix(".h") {
                 inputs.append(folder.appending(path: name))
                 arguments += [prefix + name, inputs[inputs.count - 1].path]
             }
@@ -20,7 +21,8 @@ import PackagePlugin
         let output = context.pluginWorkDirectoryURL.appending(path: "EmbeddedFiles.swift")
         return [
             .buildCommand(
-                displayName: "Embedding the runtime", executable: try context.tool(named: "EmbedFiles").url, arguments: [output.path] + arguments,
+                displayName: "Embedding the runtime", executable: try context.tool(named: "EmbedFiles").url,
+                arguments: [output.path] + arguments,
                 inputFiles: inputs, outputFiles: [output])
         ]
     }

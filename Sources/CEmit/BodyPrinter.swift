@@ -198,7 +198,8 @@ struct BodyPrinter {
             let (from, result) = (layout(inputs[0]), layout(output))
             loop(
                 result.rows,
-                "lmmc_quantize_row\(Self.suffix(type.dtype))(\(from.columns), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
+                "lmmc_quantize_row\(Self.suffix(type.dtype))(\(from.columns), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));"
+            )
         case .add: printRows("add", [], inputs, output)
         case .multiply: printRows("multiply", [], inputs, output)
         case .scale(let factor): printRows("scale", [literal(factor)], inputs, output)

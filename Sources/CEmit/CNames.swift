@@ -37,7 +37,8 @@ struct NameScope {
         "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto",
         "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
         "typedef", "typeof", "union", "unsigned", "void", "volatile", "while", "asm", "bool", "true", "false", "linux", "unix", "main",
-        "memory", "layer", "layers", "i", "T", "P", "NULL", "INFINITY", "NAN", "WEIGHT", "ARENA", "W", "exp", "log", "gamma", "scale", "index", "round",
+        "memory", "layer", "layers", "i", "T", "P", "NULL", "INFINITY", "NAN", "WEIGHT", "ARENA", "W", "exp", "log", "gamma", "scale",
+        "index", "round",
         "floor", "ceil", "pow", "sqrt", "sin", "cos", "tan", "erf", "j0", "j1", "jn", "y0", "y1", "yn", "div", "abs", "signgam",
         "alignas", "alignof", "constexpr", "nullptr", "static_assert", "thread_local", "typeof_unqual",
     ]

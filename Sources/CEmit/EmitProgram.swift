@@ -48,7 +48,9 @@ private struct ModelPrinter {
 
     private mutating func line(_ line: String = "") { text += line + "\n" }
 
-    private mutating func section(_ title: String) { line("\n// ---- \(title) " + String(repeating: "-", count: max(4, 112 - title.count))) }
+    private mutating func section(_ title: String) {
+        line("\n// ---- \(title) " + String(repeating: "-", count: max(4, 112 - title.count)))
+    }
 
     private mutating func printHead(_ version: String) {
         let weights = byteCountText(UInt64(plan.weightBytes)), arena = byteCountText(UInt64(plan.arenaBytes))
@@ -65,7 +67,9 @@ private struct ModelPrinter {
         line("// The arena, by byte offset:")
         let states = plan.regions.filter { $0.role == .state }
         if let first = states.first, let last = states.last {
-            row(first.offset, last.offset + last.byteCount - first.offset, states.count == 1 ? first.name : "\(states.count) caches", first.type)
+            row(
+                first.offset, last.offset + last.byteCount - first.offset, states.count == 1 ? first.name : "\(states.count) caches",
+                first.type)
         }
         for region in plan.regions where region.role != .state {
             row(region.offset, region.byteCount, region.name, region.type)
@@ -140,7 +144,7 @@ private struct ModelPrinter {
             if buffers.joined(separator: "; ").count <= 116 {
                 line("// \(buffers.joined(separator: "; "))")
             } else {
-                buffers.forEach { line("// \($0)") }
+                for buffer in buffers { line("// \(buffer)") }
             }
             function(symbols.layers[index], parameters + layer.arguments.map(printer.parameter))
             printer.printBuffers()
@@ -151,7 +155,7 @@ private struct ModelPrinter {
     }
 
     private mutating func function(_ name: String, _ parameters: [String]) {
-        wrapped("static void \(name)(\(parameters.joined(separator: ", "))) {", indent: 0).forEach { line($0) }
+        for text in wrapped("static void \(name)(\(parameters.joined(separator: ", "))) {", indent: 0) { line(text) }
     }
 
     private mutating func printEntries() {
@@ -244,7 +248,8 @@ private struct DescriptionPrinter {
         let template = program.template
         line("    .prompt = {")
         let texts = [
-            ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between), ("after", template.after),
+            ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between),
+            ("after", template.after),
         ]
         for (name, text) in texts {
             let start = "        .\(name) = ", parts = literals(text)

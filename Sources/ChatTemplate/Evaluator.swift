@@ -35,7 +35,9 @@ struct TemplateEvaluator {
             output.append(.literal(text))
         case .print(let expression):
             let value = try evaluate(expression)
-            guard let text = value.printed else { throw source.fault("prints \(value.kind)", at: expression.offset, expected: "a text or a number") }
+            guard let text = value.printed else {
+                throw source.fault("prints \(value.kind)", at: expression.offset, expected: "a text or a number")
+            }
             try spend(bytes: text.size, at: expression.offset)
             output.append(text)
         case .branch(let branches):
@@ -79,7 +81,8 @@ struct TemplateEvaluator {
     }
 
     private mutating func loop(
-        _ names: [String], _ over: Expression, _ filter: Expression?, _ body: [Statement], _ otherwise: [Statement], into output: inout TemplateText
+        _ names: [String], _ over: Expression, _ filter: Expression?, _ body: [Statement], _ otherwise: [Statement],
+        into output: inout TemplateText
     ) throws(Diagnostic) -> Flow {
         var elements = try elements(of: try evaluate(over), at: over.offset)
         scopes.append([:])
@@ -98,7 +101,8 @@ struct TemplateEvaluator {
             scopes[scopes.count - 1] = [
                 "loop": .map([
                     ("index", .integer(index + 1)), ("index0", .integer(index)), ("revindex", .integer(count - index)),
-                    ("revindex0", .integer(count - index - 1)), ("first", .bool(index == 0)), ("last", .bool(index == count - 1)), ("length", .integer(count)),
+                    ("revindex0", .integer(count - index - 1)), ("first", .bool(index == 0)), ("last", .bool(index == count - 1)),
+                    ("length", .integer(count)),
                     ("previtem", index > 0 ? elements[index - 1] : .undefined("previtem")),
                     ("nextitem", index + 1 < count ? elements[index + 1] : .undefined("nextitem")),
                 ])
@@ -246,7 +250,9 @@ struct TemplateEvaluator {
         return .text(TemplateText(taken.flatMap { if case .text(let text) = $0 { text.pieces } else { [TemplateText.Piece]() } }))
     }
 
-    private func arithmetic(_ left: TemplateValue, _ symbol: String, _ right: TemplateValue, at offset: Int) throws(Diagnostic) -> TemplateValue {
+    private func arithmetic(_ left: TemplateValue, _ symbol: String, _ right: TemplateValue, at offset: Int) throws(Diagnostic)
+        -> TemplateValue
+    {
         func joined(_ left: TemplateText, _ right: TemplateText) throws(Diagnostic) -> TemplateValue {
             try spend(bytes: left.size + right.size, at: offset)
             var text = left
@@ -262,7 +268,8 @@ struct TemplateEvaluator {
         default: break
         }
         guard let a = left.number, let b = right.number, let result = Self.integer(a, symbol, b) else {
-            throw source.fault("applies \(quoted(symbol)) to \(left.kind) and \(right.kind)", at: offset, expected: "two texts, lists or integers")
+            throw source.fault(
+                "applies \(quoted(symbol)) to \(left.kind) and \(right.kind)", at: offset, expected: "two texts, lists or integers")
         }
         return .integer(result)
     }

@@ -2,7 +2,8 @@ import Support
 
 /// Filters, tests and methods; one that is not here is refused by its name.
 extension TemplateEvaluator {
-    func filter(_ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue {
+    func filter(_ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue
+    {
         switch name {
         case "trim": return try method("strip", of: try printed(value, at: offset), arguments, at: offset)
         case "upper", "lower", "capitalize", "title", "replace":
@@ -29,7 +30,10 @@ extension TemplateEvaluator {
                     try spend(bytes: text.size, at: offset)
                     result.append(text)
                 }
-                guard case .text(let text) = try printed(attribute.map { name throws(Diagnostic) in try self.attribute(name, of: element, at: offset) } ?? element, at: offset)
+                guard
+                    case .text(let text) = try printed(
+                        attribute.map { name throws(Diagnostic) in try self.attribute(name, of: element, at: offset) } ?? element,
+                        at: offset)
                 else { continue }
                 try spend(bytes: text.size, at: offset)
                 result.append(text)
@@ -37,11 +41,18 @@ extension TemplateEvaluator {
             return .text(result)
         case "map":
             guard let attribute = arguments.named["attribute"] else {
-                guard let inner = arguments.positional.first else { throw source.fault("has the filter 'map' without an argument", at: offset) }
-                let name = try text(inner, at: offset), rest = TemplateArguments(positional: Array(arguments.positional.dropFirst()), named: arguments.named)
-                return .list(try elements(of: value, at: offset).map { element throws(Diagnostic) in try filter(name, element, rest, at: offset) })
+                guard let inner = arguments.positional.first else {
+                    throw source.fault("has the filter 'map' without an argument", at: offset)
+                }
+                let name = try text(inner, at: offset),
+                    rest = TemplateArguments(positional: Array(arguments.positional.dropFirst()), named: arguments.named)
+                return .list(
+                    try elements(of: value, at: offset).map { element throws(Diagnostic) in try filter(name, element, rest, at: offset) })
             }
-            return .list(try elements(of: value, at: offset).map { element throws(Diagnostic) in try self.attribute(attribute, of: element, at: offset) })
+            return .list(
+                try elements(of: value, at: offset).map { element throws(Diagnostic) in
+                    try self.attribute(attribute, of: element, at: offset)
+                })
         case "select", "reject", "selectattr", "rejectattr":
             return .list(try selected(name, value, arguments, at: offset))
         case "tojson":
@@ -54,7 +65,9 @@ extension TemplateEvaluator {
     }
 
     private func printed(_ value: TemplateValue, at offset: Int) throws(Diagnostic) -> TemplateValue {
-        guard let text = value.printed else { throw source.fault("makes a text of \(value.kind)", at: offset, expected: "a text or a number") }
+        guard let text = value.printed else {
+            throw source.fault("makes a text of \(value.kind)", at: offset, expected: "a text or a number")
+        }
         return .text(text)
     }
 
@@ -70,7 +83,9 @@ extension TemplateEvaluator {
         return result
     }
 
-    private func selected(_ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> [TemplateValue] {
+    private func selected(_ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic)
+        -> [TemplateValue]
+    {
         var rest = arguments.positional[...]
         let attribute = name.hasSuffix("attr") ? rest.popFirst() ?? .string("") : nil
         let question = try rest.popFirst().map { name throws(Diagnostic) in try text(name, at: offset) }
@@ -78,7 +93,8 @@ extension TemplateEvaluator {
         var result: [TemplateValue] = []
         for element in try elements(of: value, at: offset) {
             let subject = try attribute.map { name throws(Diagnostic) in try self.attribute(name, of: element, at: offset) } ?? element
-            let answer = try question.map { question throws(Diagnostic) in try test(question, subject, given, at: offset) } ?? subject.isTrue
+            let answer =
+                try question.map { question throws(Diagnostic) in try test(question, subject, given, at: offset) } ?? subject.isTrue
             if answer == keeps { result.append(element) }
         }
         return result
@@ -86,7 +102,9 @@ extension TemplateEvaluator {
 
     func test(_ name: String, _ value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> Bool {
         func argument() throws(Diagnostic) -> TemplateValue {
-            guard let value = arguments.positional.first else { throw source.fault("has the test \(quoted(name)) without an argument", at: offset) }
+            guard let value = arguments.positional.first else {
+                throw source.fault("has the test \(quoted(name)) without an argument", at: offset)
+            }
             return value
         }
         switch (name, value) {
@@ -111,7 +129,8 @@ extension TemplateEvaluator {
         }
     }
 
-    func method(_ name: String, of value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue {
+    func method(_ name: String, of value: TemplateValue, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue
+    {
         if case .text(let whole) = value, ["strip", "lstrip", "rstrip"].contains(name) {
             let start = name != "rstrip", end = name != "lstrip"
             try spend(bytes: whole.size, at: offset)
@@ -139,7 +158,8 @@ extension TemplateEvaluator {
         throw source.fault("has the method \(quoted(name)) of \(value.kind), which is not supported,", at: offset)
     }
 
-    private func method(_ name: String, of text: String, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue {
+    private func method(_ name: String, of text: String, _ arguments: TemplateArguments, at offset: Int) throws(Diagnostic) -> TemplateValue
+    {
         func argument(_ index: Int) throws(Diagnostic) -> String {
             guard index < arguments.positional.count else { throw source.fault("has \(quoted(name)) without its argument", at: offset) }
             return try self.text(arguments.positional[index], at: offset)
@@ -151,7 +171,8 @@ extension TemplateEvaluator {
         case "lower": return .string(text.lowercased())
         case "capitalize", "title":
             guard text.utf8.allSatisfy({ $0 < 0x80 }), name == "capitalize" || text.allSatisfy(\.isLetter) else {
-                throw source.fault("has \(quoted(name)) of \(quoted(text)), which is not supported,", at: offset, expected: "one word of ASCII letters")
+                throw source.fault(
+                    "has \(quoted(name)) of \(quoted(text)), which is not supported,", at: offset, expected: "one word of ASCII letters")
             }
             return .string(text.prefix(1).uppercased() + text.dropFirst().lowercased())
         case "startswith": return .bool(text.utf8.starts(with: try argument(0).utf8))
@@ -169,7 +190,9 @@ extension TemplateEvaluator {
             guard !separator.isEmpty else { throw source.fault("has 'split' by an empty text", at: offset, expected: "a separator") }
             return .list(try parts(of: text, separator, at: offset).map(TemplateValue.string))
         case "replace":
-            guard arguments.positional.count == 2 else { throw source.fault("has 'replace' with a limit, which is not supported,", at: offset) }
+            guard arguments.positional.count == 2 else {
+                throw source.fault("has 'replace' with a limit, which is not supported,", at: offset)
+            }
             let old = try argument(0)
             guard !old.isEmpty else { throw source.fault("has 'replace' of an empty text", at: offset, expected: "a text") }
             let parts = try parts(of: text, old, at: offset), new = try argument(1)

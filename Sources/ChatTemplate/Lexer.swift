@@ -64,7 +64,8 @@ struct TemplateLexer {
             at += 2
             let sign = at < bytes.count ? bytes[at] : 0
             if sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") { at += 1 }
-            addData(from..<tag, cutsStart: cuts, cutsEnd: sign == UInt8(ascii: "-"),
+            addData(
+                from..<tag, cutsStart: cuts, cutsEnd: sign == UInt8(ascii: "-"),
                 cutsIndent: isBlock && sign != UInt8(ascii: "+"), beginsLine: beginsLine)
             switch opening {
             case "{#":
@@ -108,7 +109,10 @@ struct TemplateLexer {
                 throw source.fault("has a tag of more than \(Self.maximumTokens) words", at: tag)
             }
             let byte = bytes[at], start = at
-            if byte == UInt8(ascii: " ") || 9...13 ~= byte { at += 1; continue }
+            if byte == UInt8(ascii: " ") || 9...13 ~= byte {
+                at += 1
+                continue
+            }
             if depth == 0 {
                 for sign in ["-", "+", ""] where stands(sign + closing, at) {
                     at += sign.utf8.count + 2
@@ -123,13 +127,17 @@ struct TemplateLexer {
                 while at < bytes.count, isNameByte(bytes[at]) { at += 1 }
                 let digits = String(decoding: bytes[start..<at].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
                 guard let value = Int(digits), !(stands(".", at) && at + 1 < bytes.count && 0x30...0x39 ~= bytes[at + 1]) else {
-                    throw source.fault("has the number \(quoted(digits)), which is not supported,", at: start, expected: "an integer of at most 64 bits")
+                    throw source.fault(
+                        "has the number \(quoted(digits)), which is not supported,", at: start, expected: "an integer of at most 64 bits")
                 }
                 kind = .integer(value)
             } else if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
                 kind = .string(try string(byte))
             } else {
-                let symbols = ["**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ".", ",", ":", "|"]
+                let symbols = [
+                    "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ".", ",",
+                    ":", "|",
+                ]
                 guard let symbol = symbols.first(where: { stands($0, at) }) else {
                     throw source.fault("has byte \(byte), which begins nothing inside of a tag,", at: start)
                 }
@@ -145,7 +153,9 @@ struct TemplateLexer {
 
     private func isNameByte(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "_"):
+            true
         default: false
         }
     }

@@ -115,7 +115,8 @@ struct TemplateParser {
             try expect(.blockEnd)
             return [.continue(offset: start.offset)]
         case let name:
-            throw source.fault("has the block \(quoted(name)), which is not supported,", at: start.offset, expected: "'if', 'for', 'set' or 'generation'")
+            throw source.fault(
+                "has the block \(quoted(name)), which is not supported,", at: start.offset, expected: "'if', 'for', 'set' or 'generation'")
         }
     }
 
@@ -138,7 +139,9 @@ struct TemplateParser {
         guard skip(name: "in") else { throw unexpected(next, "'in'") }
         let over = try disjunction()
         let filter = skip(name: "if") ? try expression() : nil
-        if case .name("recursive") = next.kind { throw source.fault("has a loop that is 'recursive', which is not supported,", at: next.offset) }
+        if case .name("recursive") = next.kind {
+            throw source.fault("has a loop that is 'recursive', which is not supported,", at: next.offset)
+        }
         loops += 1
         let (inside, end) = try body(until: ["else", "endfor"])
         loops -= 1
@@ -251,7 +254,8 @@ struct TemplateParser {
         let offset = next.offset
         var result: Expression
         if skip("-") {
-            result = Expression(kind: .negative(try nested { parser throws(Diagnostic) in try parser.unary(filters: false) }), offset: offset)
+            result = Expression(
+                kind: .negative(try nested { parser throws(Diagnostic) in try parser.unary(filters: false) }), offset: offset)
         } else {
             result = try postfix(try primary())
         }

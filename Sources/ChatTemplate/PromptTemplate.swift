@@ -54,10 +54,12 @@ extension PromptTemplate {
     /// stand in it as here.
     public init(chatTemplate text: String, file: String, tokens: [String: String], hasImages: Bool) throws(Diagnostic) {
         if let zero = text.utf8.firstIndex(of: 0) {
-            throw TemplateSource(text, file: file).fault("has a zero", at: text.utf8.distance(from: text.startIndex, to: zero), expected: "text")
+            throw TemplateSource(text, file: file).fault(
+                "has a zero", at: text.utf8.distance(from: text.startIndex, to: zero), expected: "text")
         }
         guard text.utf8.count <= TemplateBudget.templateBytes else {
-            throw .error("the chat template has \(text.utf8.count) bytes", at: .file(file), expected: "at most \(TemplateBudget.templateBytes)")
+            throw .error(
+                "the chat template has \(text.utf8.count) bytes", at: .file(file), expected: "at most \(TemplateBudget.templateBytes)")
         }
         let source = TemplateSource(text, file: file)
         var parser = try TemplateParser(source)
@@ -102,7 +104,9 @@ extension PromptTemplate {
         // Where both begin and end as the other does.
         let start = zip(one, two).prefix { $0 == $1 }.count, end = zip(one.reversed(), two.reversed()).prefix { $0 == $1 }.count
         let length = min(start - width, places[0])
-        guard length >= max(one.count - end, 0), length + width >= places[0] + place.utf8.count, length + width <= one.count else { return nil }
+        guard length >= max(one.count - end, 0), length + width >= places[0] + place.utf8.count, length + width <= one.count else {
+            return nil
+        }
         func text(_ range: Range<Int>) -> String { String(decoding: one[range], as: UTF8.self) }
         return (text(0..<length), text(length..<(length + width)), text((length + width)..<one.count))
     }

@@ -44,7 +44,8 @@ indirect enum Statement {
     /// The byte of the template where it begins, or what it evaluates first.
     var offset: Int {
         switch self {
-        case .data(_, let offset), .setMember(_, _, _, let offset), .capture(_, _, let offset), .break(let offset), .continue(let offset): offset
+        case .data(_, let offset), .setMember(_, _, _, let offset), .capture(_, _, let offset), .break(let offset), .continue(let offset):
+            offset
         case .print(let expression), .set(_, let expression), .loop(_, let expression, _, _, _): expression.offset
         case .branch(let branches): branches[0].condition?.offset ?? 0
         }

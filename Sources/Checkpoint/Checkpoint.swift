@@ -98,9 +98,12 @@ extension Checkpoint {
     public func sourceEntries() throws(Diagnostic) -> [String: TensorEntry] {
         var entries: [String: TensorEntry] = [:]
         for (_, entry) in tensors.sorted(by: { $0.key < $1.key }) + calibration.sorted(by: { $0.key < $1.key }) {
-            if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry, other.range != entry.range || other.file !== entry.file {
+            if let other = entries.updateValue(entry, forKey: entry.sourceName), other != entry,
+                other.range != entry.range || other.file !== entry.file
+            {
                 throw .error(
-                    "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site, expected: "distinct names")
+                    "the tensor is also in \(quoted(other.file.path)), as another part of the model", at: entry.site,
+                    expected: "distinct names")
             }
         }
         return entries

@@ -28,7 +28,9 @@ public enum BlockFormat {
 
     /// Bytes of a panel of rows of `columns` elements.
     public static func panelBytes(_ dtype: DType, columns: Int) -> Int? {
-        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns), let total = checkedProduct([padded / block, bytes]) else { return nil }
+        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns), let total = checkedProduct([padded / block, bytes]) else {
+            return nil
+        }
         return roundedUp(total, to: 64)
     }
 
@@ -60,7 +62,9 @@ public enum BlockFormat {
             return checkedProduct([rows, row])
         }
         guard let panels = roundedUp(rows, to: panel), let bytes = panelBytes(type.dtype, columns: columns) else { return nil }
-        guard let all = checkedProduct([panels / panel, bytes]), let exponents = exponentBytes(type.dtype, panels: panels / panel) else { return nil }
+        guard let all = checkedProduct([panels / panel, bytes]), let exponents = exponentBytes(type.dtype, panels: panels / panel) else {
+            return nil
+        }
         return checkedSum([all, exponents])
     }
 }

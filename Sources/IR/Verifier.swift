@@ -10,7 +10,8 @@ extension Module {
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifyWeights()
-            for (name, type) in states where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
+            for (name, type) in states
+            where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
                 throw broken("state '&\(name)' is \(type); expected f32, bf16, f16, i32 or q8h in a static shape", at: "&\(name)")
             }
             var names: Set<String> = []
@@ -96,7 +97,8 @@ extension Module {
                 throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
             case .pack, .power:
                 throw broken("'\(operation.op.mnemonic)' at stage 'optimized'; expected it in the definitions of weights only", at: place)
-            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add, .multiply, .scale,
+            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+                .multiply, .scale,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
                 break
             }
@@ -149,7 +151,8 @@ extension Op {
         switch self {
         case .cacheStore: index == 0
         case .attention: index == 1 || index == 2
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+            .matmul, .add,
             .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
             false
         }

@@ -87,7 +87,9 @@ private struct DotPrinter {
         }
         let shown = function.operations.indices.filter { shownFor[function.operations[$0].name] == nil }
         let names = function.operations.map { $0.name.split(separator: ".", omittingEmptySubsequences: false) }
-        for child in Block.children(names, shown, depth: 0, kept: Set(repeats.map { $0.prefixes[0] })) { text += nodes(child, depth: 2, within: "") }
+        for child in Block.children(names, shown, depth: 0, kept: Set(repeats.map { $0.prefixes[0] })) {
+            text += nodes(child, depth: 2, within: "")
+        }
         for (index, result) in function.results.enumerated() {
             text += "    \(node("return \(index)")) [shape = ellipse, label = \(dotQuoted("return"))]\n"
             if case .value(let name) = result { text += "    \(node(shownFor[name] ?? name)) -> \(node("return \(index)"))\n" }
@@ -115,7 +117,8 @@ private struct DotPrinter {
         case .block(let block):
             clusters += 1
             let group = repeats.first { $0.prefixes[0] == block.path }
-            let label = group.map { "\($0.prefixes[0]) ... \($0.prefixes[$0.prefixes.count - 1])  (\($0.prefixes.count) times)" } ?? block.path
+            let label =
+                group.map { "\($0.prefixes[0]) ... \($0.prefixes[$0.prefixes.count - 1])  (\($0.prefixes.count) times)" } ?? block.path
             var text = "\(indent)subgraph \(dotQuoted("cluster_\(function.name)_\(clusters)")) {\n"
             text += "\(indent)  label = \(dotQuoted(label))\n\(indent)  color = \(group == nil ? "gray80" : "steelblue")\n"
             for child in block.children { text += nodes(child, depth: depth + 1, within: block.path) }

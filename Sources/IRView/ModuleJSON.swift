@@ -81,17 +81,19 @@ extension Module {
             let costs = costs(of: function, sequence: sequence)
             let total = costs.reduce(Cost(), +)
             let parameters = function.parameters.map { JSONText.object([("name", .string($0.name)), ("type", $0.type.json)]) }
-            functions.append((
-                function.name,
-                .object([
-                    ("parameters", .lines(parameters)),
-                    ("position", function.hasPosition ? .integer(call.position) : .null),
-                    ("flops", .integer(total.flops)), ("bytes_read", .integer(total.bytesRead)),
-                    ("bytes_written", .integer(total.bytesWritten)),
-                    ("operations", .lines(zip(function.operations, costs).map { $0.json($1) })),
-                    ("results", .array(function.results.map { .string($0.description) })),
-                    ("repeats", .lines(repeats(in: function).map(\.json))),
-                ])))
+            functions.append(
+                (
+                    function.name,
+                    .object([
+                        ("parameters", .lines(parameters)),
+                        ("position", function.hasPosition ? .integer(call.position) : .null),
+                        ("flops", .integer(total.flops)), ("bytes_read", .integer(total.bytesRead)),
+                        ("bytes_written", .integer(total.bytesWritten)),
+                        ("operations", .lines(zip(function.operations, costs).map { $0.json($1) })),
+                        ("results", .array(function.results.map { .string($0.description) })),
+                        ("repeats", .lines(repeats(in: function).map(\.json))),
+                    ])
+                ))
         }
         let object = JSONText.object([
             ("format", "lmmc-ir"), ("version", 1), ("name", .string(name)), ("stage", .string(stage.rawValue)),

@@ -89,8 +89,10 @@ extension Module {
             let layer = Int(prefix.prefix.drop { !$0.isNumber }) ?? 0
             // A source's numbers as distances to the layer's, so that only a constant shift counts as equal.
             func relative(_ name: String) -> String {
-                name.split(separator: ".", omittingEmptySubsequences: false).map { part in Int(part).map { "#\($0 &- layer)" } ?? String(part) }
-                    .joined(separator: ".")
+                name.split(separator: ".", omittingEmptySubsequences: false).map { part in
+                    Int(part).map { "#\($0 &- layer)" } ?? String(part)
+                }
+                .joined(separator: ".")
             }
             return names[range].map { name -> [String] in
                 guard let weight = weights[name] else { return [] }

@@ -52,8 +52,12 @@ extension Importer {
         return Layer(
             norm1: try weight("\(name).attention.norm.scale", from: "\(layer).input_layernorm.weight"),
             norm2: try weight("\(name).mlp.norm.scale", from: "\(layer).post_attention_layernorm.weight"),
-            query: try weight("\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight", interleavedHeads: isInterleaved ? decoder.headCount : nil),
-            key: try weight("\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight", interleavedHeads: isInterleaved ? decoder.keyValueHeadCount : nil),
+            query: try weight(
+                "\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight",
+                interleavedHeads: isInterleaved ? decoder.headCount : nil),
+            key: try weight(
+                "\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight",
+                interleavedHeads: isInterleaved ? decoder.keyValueHeadCount : nil),
             value: try weight("\(name).attention.value.weight", from: "\(layer).self_attn.v_proj.weight"),
             output: try weight("\(name).attention.output.weight", from: "\(layer).self_attn.o_proj.weight"),
             gate: try weight("\(name).mlp.gate.weight", from: "\(layer).mlp.gate_proj.weight"),

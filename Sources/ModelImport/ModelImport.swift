@@ -52,7 +52,9 @@ struct Importer {
         var derivation = Derivation(interleavedHeads: interleavedHeads)
         if let scale = adapterScales[canonicalName] {
             let names = ModelConfiguration.lowRankNames(canonicalName)
-            derivation.update = (try self.source(names.down), try self.source(names.up), scale, canonicalName == ModelConfiguration.embeddingName)
+            derivation.update = (
+                try self.source(names.down), try self.source(names.up), scale, canonicalName == ModelConfiguration.embeddingName
+            )
         }
         if derivation.isNothing {
             module.weights[name] = Weight(type: type, definition: .source(source))

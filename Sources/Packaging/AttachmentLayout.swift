@@ -10,7 +10,8 @@ public struct AttachmentLayout: Sendable {
     public var totalBytes: Int
 
     public init(plan: Plan, tokenizer: [UInt8]) throws(Diagnostic) {
-        guard let offset = roundedUp(plan.weightBytes, to: 64), let end = checkedSum([offset, tokenizer.count]), let sums = roundedUp(end, to: 64),
+        guard let offset = roundedUp(plan.weightBytes, to: 64), let end = checkedSum([offset, tokenizer.count]),
+            let sums = roundedUp(end, to: 64),
             let total = checkedSum([sums, AttachmentSums.size(of: sums)])
         else { throw .error("the weights take more than 2^63 bytes") }
         (weightBytes, tokenizerOffset, tokenizerBytes) = (plan.weightBytes, offset, tokenizer.count)

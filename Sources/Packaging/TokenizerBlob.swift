@@ -62,14 +62,20 @@ func tokenizerBlob(_ model: MergeListModel) throws(Diagnostic) -> [UInt8] {
         }
     }
     return try blob(
-        header, scores: [], offsets: model.offsets, found: model.kinds.indices.lazy.map { id in model.kinds[id] == .normal ? model.bytes(of: id) : nil },
+        header, scores: [], offsets: model.offsets,
+        found: model.kinds.indices.lazy.map { id in model.kinds[id] == .normal ? model.bytes(of: id) : nil },
         wholes: wholes, merges: model.merges, kinds: model.kinds, text: model.text)
 }
 
 /// A token that is found whole, before the rest of a text becomes pieces.
 private struct Whole {
     /// lmmc_whole_kind
-    enum Kind: UInt8 { case special = 1, word = 2, late = 4, inner = 8 }
+    enum Kind: UInt8 {
+        case special = 1
+        case word = 2
+        case late = 4
+        case inner = 8
+    }
 
     var id: Int
     var kind: Kind
@@ -126,8 +132,9 @@ private func blob(
     var result = Sections()
     result.bytes = Array("lmmctok2".utf8)
     result.append([UInt64(headerBytes + sections.bytes.count)])
-    result.append([header.kind, header.flags, UInt32(kinds.count), UInt32(table.count), UInt32(wholes.count)]
-        + [header.unknownID, header.bosID, header.eosID].map { UInt32(bitPattern: Int32($0 ?? -1)) })
+    result.append(
+        [header.kind, header.flags, UInt32(kinds.count), UInt32(table.count), UInt32(wholes.count)]
+            + [header.unknownID, header.bosID, header.eosID].map { UInt32(bitPattern: Int32($0 ?? -1)) })
     result.append([header.split, UInt32(merges.count), UInt32(mergeTable.count), header.seed])
     precondition(result.bytes.count == headerBytes)
     return result.bytes + sections.bytes
@@ -164,7 +171,8 @@ private func tables(
         }
         if let mergeTable = openAddressing(pairs, count: merges.count) { return (UInt32(seed), table, mergeTable) }
     }
-    throw .error("the tokenizer's tokens or merges all fall on the same places of a hash table", expected: "a vocabulary that was not made for it")
+    throw .error(
+        "the tokenizer's tokens or merges all fall on the same places of a hash table", expected: "a vocabulary that was not made for it")
 }
 
 /// 64-bit FNV-1a.

@@ -67,7 +67,8 @@ public struct WeightWriter: Sendable {
 
     /// The f32 weight that a weight in panels is packed from.
     private func packing(of name: String) -> (source: String, type: PanelType)? {
-        guard case .folded(let operations) = module.weights[name]?.definition, operations.count == 1, case .pack(let pack) = operations[0].op,
+        guard case .folded(let operations) = module.weights[name]?.definition, operations.count == 1,
+            case .pack(let pack) = operations[0].op,
             case .weight(let source) = operations[0].operands[0]
         else { return nil }
         return (source, pack.type)
@@ -83,7 +84,8 @@ public struct WeightWriter: Sendable {
     /// The diagnostic for the element `index` of a weight.
     private func refusal(_ name: String, _ x: Float, at index: Int, expected: String) -> Diagnostic {
         .error(
-            "\(notFiniteName(x) ?? "\(x)") \(elementPlace(index, in: module.weights[name]?.type.fixedShape ?? []))", at: .operation("@\(name)"),
+            "\(notFiniteName(x) ?? "\(x)") \(elementPlace(index, in: module.weights[name]?.type.fixedShape ?? []))",
+            at: .operation("@\(name)"),
             expected: expected, notes: [origin(of: name)])
     }
 
@@ -118,8 +120,9 @@ public struct WeightWriter: Sendable {
             (written, filled) = (written + filled, 0)
         }
         func append(_ values: UnsafePointer<Float>, rows count: Int) throws(Diagnostic) {
-            guard let lossy = packPanel(
-                type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled, exponents: &exponents)
+            guard
+                let lossy = packPanel(
+                    type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled, exponents: &exponents)
             else {
                 let index = (0..<count * columns).first { !type.holds(values[$0]) } ?? 0
                 throw refusal(source, values[index], at: panels * panelCount + index, expected: type.range)

@@ -31,8 +31,10 @@ extension Pipeline {
             switch operation.op {
             case .matmul(let matmul) where !matmul.hasAddend && matmul.activation == nil: rows = 0..<1
             case .concatenate(let concatenate) where concatenate.axis == 1: rows = operation.operands.indices
-            case .matmul, .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .slice, .lastRow, .reshape, .transpose,
-                .embed, .add, .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
+            case .matmul, .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .slice, .lastRow, .reshape,
+                .transpose,
+                .embed, .add, .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore,
+                .attention:
                 continue
             }
             var new = NewOperations(in: function, module.environment(of: function), pass: "average-first")

@@ -48,7 +48,8 @@ extension Pipeline {
                 widths.append(w[0])
                 return true
             }
-            guard !second.isEmpty, second.count == users.count, let outputs = checkedSum(widths), let cost = checkedProduct(v[1], v[0], outputs), cost <= foldLimit,
+            guard !second.isEmpty, second.count == users.count, let outputs = checkedSum(widths),
+                let cost = checkedProduct(v[1], v[0], outputs), cost <= foldLimit,
                 v[1] * outputs < v[0] * (v[1] + outputs)
             else { continue }
             return (first, second)

@@ -48,7 +48,8 @@ struct NormGroup {
             case .layerNorm:
                 guard case .weight(let name) = operation.operands[2] else { return nil }
                 shifts.insert(name)
-            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+                .matmul, .add,
                 .multiply, .scale, .power, .activation, .gate, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return nil
             }
@@ -81,7 +82,8 @@ struct NormGroup {
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
             case .slice(let slice) where slice.axis == 0:
                 guard collect(operation.name, function, module, uses, &readers) else { return false }
-            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add, .multiply, .scale, .power,
+            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add,
+                .multiply, .scale, .power,
                 .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
                 return false
             }

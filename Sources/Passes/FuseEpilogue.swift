@@ -36,7 +36,8 @@ extension Pipeline {
                     (uses.soleUseProducer(of: operation.operands[$0]) ?? -1) > (uses.soleUseProducer(of: operation.operands[$1]) ?? -1)
                 }
             case .activation: sides = [0]
-            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
+            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+                .matmul,
                 .multiply, .scale, .power, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
                 continue
             }

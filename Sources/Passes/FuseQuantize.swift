@@ -34,7 +34,8 @@ extension Op {
         case .layerNorm(let norm) where norm.rows == nil: .layerNorm(LayerNorm(epsilon: norm.epsilon, rows: rows))
         case .rmsNorm(let norm) where norm.rows == nil: .rmsNorm(RMSNorm(epsilon: norm.epsilon, rows: rows))
         case .gate(let gate) where gate.rows == nil: .gate(Gate(gate.function, rows: rows))
-        case .layerNorm, .rmsNorm, .gate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose,
+        case .layerNorm, .rmsNorm, .gate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow,
+            .reshape, .transpose,
             .embed, .matmul, .add, .multiply, .scale, .power, .activation, .quantize, .pack, .rotary, .cacheStore, .attention:
             nil
         }

@@ -22,7 +22,8 @@ extension Pipeline {
         switch precision {
         case .float32: "products by the weights that '--precision-for' names are lowered"
         case .bfloat16: "half the bytes of f32 and twice its arithmetic: products, attention and caches in bf16, sums in f32"
-        case .int8: "a quarter of the bytes and four times the arithmetic of f32: weights and activations in 8 bits, a scale per 64 of a row"
+        case .int8:
+            "a quarter of the bytes and four times the arithmetic of f32: weights and activations in 8 bits, a scale per 64 of a row"
         case .int4: "half of int8's bytes where decoding reads them: the decoder's layers in 4 bits with scale and offset per 64 of a row"
         }
     }
@@ -46,7 +47,8 @@ extension Pipeline {
         guard policy.base != .float32 else { return rewrites }
         for function in module.functions.indices {
             for index in module.functions[function].operations.indices {
-                guard case .attention(let attention) = module.functions[function].operations[index].op, attention.products == .float32 else {
+                guard case .attention(let attention) = module.functions[function].operations[index].op, attention.products == .float32
+                else {
                     continue
                 }
                 module.functions[function].operations[index].op = .attention(attention.with(products: .bfloat16))
@@ -79,14 +81,18 @@ private struct PrecisionLowering {
     init(policy: PrecisionPolicy, module: Module) {
         self.policy = policy
         for operation in module.functions.flatMap(\.operations) {
-            guard case .matmul = operation.op, case .weight(let name) = operation.operands[1], let type = panelType(of: name, module) else { continue }
+            guard case .matmul = operation.op, case .weight(let name) = operation.operands[1], let type = panelType(of: name, module) else {
+                continue
+            }
             headTypes[name] = type.panel
         }
     }
 
     /// How a product by the f32 weight is lowered; nil for not at all.
     private func panelType(of weight: String, _ module: Module) -> (panel: PanelType, row: RowType)? {
-        guard let type = module.weights[weight]?.type, type.dtype == .float32, type.rank == 2, let count = type.elementCount() else { return nil }
+        guard let type = module.weights[weight]?.type, type.dtype == .float32, type.rank == 2, let count = type.elementCount() else {
+            return nil
+        }
         switch policy.precision(of: weight, elementCount: count, names: policy.names(of: weight, in: module)) {
         case .float32: return nil
         case .bfloat16: return (.bfloat16, .bfloat16)

@@ -16,7 +16,8 @@ extension Pipeline {
         ) { module throws(Diagnostic) in
             try module.rewriteFunctions { function, module throws(Diagnostic) in
                 var rewrites = 0
-                while let group = candidate(in: function, { weight in policy.flatMap { $0.chosen(for: $0.names(of: weight, in: module)) } }) {
+                while let group = candidate(in: function, { weight in policy.flatMap { $0.chosen(for: $0.names(of: weight, in: module)) } })
+                {
                     try merge(group, in: &function, module)
                     rewrites += 1
                 }

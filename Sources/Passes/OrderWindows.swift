@@ -153,7 +153,8 @@ private struct WindowOrder {
                     }
                 case .attention:
                     guard read.count == operation.operands.count else { return nil }
-                case .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
+                case .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .lastRow, .reshape, .transpose, .embed,
+                    .matmul, .add,
                     .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
                     return nil
                 }

@@ -35,7 +35,9 @@ extension Module {
             switch operation.op {
             case .matmul, .embed:
                 guard case .weight(var name) = operation.operands[1] else { continue }
-                if case .folded(let chain) = weights[name]?.definition, chain.count == 1, case .pack = chain[0].op { name = chain[0].operands[0].name }
+                if case .folded(let chain) = weights[name]?.definition, chain.count == 1, case .pack = chain[0].op {
+                    name = chain[0].operands[0].name
+                }
                 if seen.insert(name).inserted { found.append(name) }
             default: continue
             }

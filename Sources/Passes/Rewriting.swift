@@ -117,7 +117,8 @@ extension Operation {
         case .matmul(let matmul): [0] + (matmul.addendIndex.map { [$0] } ?? [])
         case .add, .multiply, .gate: [0, 1]
         case .scale, .power, .activation, .layerNorm, .rmsNorm, .quantize: [0]
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .pack, .rotary,
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+            .pack, .rotary,
             .cacheStore, .attention:
             nil
         }

@@ -15,7 +15,8 @@ extension Pipeline {
 
     static func splitNormScale(_ calibration: [String: SourceTensor]) -> Pass {
         Pass(
-            "split-norm-scale", reason: "outliers of the residual stream and columns of the weights share a norm's scale, so that both fit 8 bits better"
+            "split-norm-scale",
+            reason: "outliers of the residual stream and columns of the weights share a norm's scale, so that both fit 8 bits better"
         ) { module throws(Diagnostic) in
             var rewrites = 0
             let uses = module.functions.map { UseMap($0) }
@@ -59,7 +60,8 @@ extension NormGroup {
             let inverse = try root(&builder, sign: -1)
             let rest = try builder.append("rest", .multiply(Multiply()), [builder.read(scale), inverse])
             _ = try builder.append("scaled", .multiply(Multiply()), [builder.read(name), rest])
-            module.replaceWeight(name, at: readers.map { WeightUse(function: $0.function, operation: $0.operation, operand: 1) }, by: builder.operations)
+            module.replaceWeight(
+                name, at: readers.map { WeightUse(function: $0.function, operation: $0.operation, operand: 1) }, by: builder.operations)
         }
         var builder = WeightBuilder(module, pass: pass)
         _ = try root(&builder, sign: 1)

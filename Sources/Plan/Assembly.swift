@@ -29,12 +29,14 @@ struct Assembly {
                     let function = layers[first + layer]
                     let prefix = timeline.draft.runs[run].prefix.prefix
                     let row = function.table.flatMap { tables[$0].layers.firstIndex(of: prefix) } ?? 0
-                    builder.append(call: first + layer, row: row, name: prefix, order(binding).map { (binding.arguments[$0], binding.isWritten[$0]) })
+                    builder.append(
+                        call: first + layer, row: row, name: prefix, order(binding).map { (binding.arguments[$0], binding.isWritten[$0]) })
                 case .node, .call: break
                 }
             }
             return EntryPoint(
-                name: section.function.name, hasSequence: ["prefill", "score"].contains(section.function.name), hasPosition: section.function.hasPosition,
+                name: section.function.name, hasSequence: ["prefill", "score"].contains(section.function.name),
+                hasPosition: section.function.hasPosition,
                 body: builder.finish())
         }
     }
@@ -100,13 +102,15 @@ struct Assembly {
             let view = binding.arguments[argument]
             let isInput = position < inputs.count
             let name =
-                names.count == 1 || !isInput ? run.prefix.local(view.name) : inputs.count(where: { $0 <= argument }) == 1 ? "input" : "input\(position)"
+                names.count == 1 || !isInput
+                ? run.prefix.local(view.name) : inputs.count(where: { $0 <= argument }) == 1 ? "input" : "input\(position)"
             arguments.append(builder.append(argument: view, name: name))
         }
         for node in run.nodes { builder.append(draft.nodes[node]) }
         layers.append(
             LayerFunction(
-                name: unique("\(section).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)), table: table, arguments: arguments,
+                name: unique("\(section).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)),
+                table: table, arguments: arguments,
                 resultCount: order.count - inputs.count, body: builder.finish()))
     }
 

@@ -125,7 +125,9 @@ struct Lowering {
         case .state(let name):
             if let type = module.states[name] {
                 // Here the rows of all heads together, in bytes.
-                if type.dtype == .int8Heads, let shape = type.fixedShape, let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2]) {
+                if type.dtype == .int8Heads, let shape = type.fixedShape,
+                    let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2])
+                {
                     var view = try view(of: .state(name), name, type)
                     (view.type, view.strides) = (TensorType(.int8Heads, fixed: [shape[0], shape[1] * shape[2]]), [row, 1])
                     return view
@@ -217,7 +219,8 @@ struct Lowering {
         case .quantize(let quantize): try append(.quantize(quantize.type), operation.name, type, inputs)
         case .pack, .power:
             throw .error(
-                "'\(operation.op.mnemonic)' is for definitions of weights", at: .operation(place), expected: "a weight that is defined by it")
+                "'\(operation.op.mnemonic)' is for definitions of weights", at: .operation(place),
+                expected: "a weight that is defined by it")
         case .rotary(let rotary):
             let table = try table(rotary, rows: type.shape[0])
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])

@@ -42,7 +42,8 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
     var entries: [EntryPoint] = []
     for timeline in timelines { entries += try assembly.entries(of: timeline) }
     return Plan(
-        moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions, arenaBytes: arena.byteCount,
+        moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions,
+        arenaBytes: arena.byteCount,
         activationBytes: activationBytes, timelines: timelines.map { Timeline(name: $0.draft.name, byteCount: $0.byteCount) },
         tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary,
         scoreRows: scores?.shape[0].fixedValue ?? 0)

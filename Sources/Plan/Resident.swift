@@ -33,15 +33,22 @@ extension Plan {
                 for argument in arguments { if case .weight(let name) = body.buffers[argument].place { read.insert(name) } }
             }
             for buffer in body.buffers {
-                if case .inside(let parent, _, _, _) = buffer.place, case .weight(let name) = body.buffers[parent].place { read.insert(name) }
+                if case .inside(let parent, _, _, _) = buffer.place, case .weight(let name) = body.buffers[parent].place {
+                    read.insert(name)
+                }
             }
         }
-        let inTables = Set(tables.flatMap { table in
-            table.fields.indices.filter { table.fields[$0].kind == .weight }.flatMap { column in table.rows.map { $0[column] } }
-        })
+        let inTables = Set(
+            tables.flatMap { table in
+                table.fields.indices.filter { table.fields[$0].kind == .weight }.flatMap { column in table.rows.map { $0[column] } }
+            })
         var result = Resident()
         for weight in weights {
-            if read.contains(weight.name) || inTables.contains(weight.offset) { result.weights += weight.byteCount } else { result.tables += weight.byteCount }
+            if read.contains(weight.name) || inTables.contains(weight.offset) {
+                result.weights += weight.byteCount
+            } else {
+                result.tables += weight.byteCount
+            }
         }
         for region in regions {
             switch region.name {

@@ -35,7 +35,9 @@ extension Draft {
             else { continue }
             let place = root(target.storage).storage
             let uses = nodes.indices.filter { touches(nodes[$0], source.storage) }
-            guard place != source.storage, let first = uses.first, let last = uses.last, first < index, isSameRun(first, index) else { continue }
+            guard place != source.storage, let first = uses.first, let last = uses.last, first < index, isSameRun(first, index) else {
+                continue
+            }
             // Parts of a concatenation do not overlap and nothing else writes there; a cache has readers and writers of its own.
             if case .state = storages[place].kind {
                 let readers = (first..<index).contains { touches(nodes[$0], place) }
@@ -58,7 +60,8 @@ extension Draft {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads: []
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads:
+            []
         }
     }
 
@@ -79,7 +82,9 @@ extension Draft {
             for candidate in node.inputs.indices where mayOverwrite(node, input: candidate) {
                 let input = node.inputs[candidate]
                 let place = root(node.output.storage)
-                guard isFree(input.storage), isWhole(input, chunk: chunk), place.storage != input.storage, place.position == 0 else { continue }
+                guard isFree(input.storage), isWhole(input, chunk: chunk), place.storage != input.storage, place.position == 0 else {
+                    continue
+                }
                 let lifetimes = lifetimes()
                 guard let life = lifetimes[input.storage], life.upperBound == index, isSameRun(life.lowerBound, index) else { continue }
                 if case .state = storages[place.storage].kind { continue }
@@ -101,7 +106,8 @@ extension Draft {
                 guard isFree(result.storage), result.offset == 0,
                     let input = candidates.first(where: { mayReplace(binding.arguments[$0], by: result, in: run) })
                 else { continue }
-                storages[result.storage].home = Storage.Home(storage: root(binding.arguments[input].storage).storage, offset: 0, position: 0)
+                storages[result.storage].home = Storage.Home(
+                    storage: root(binding.arguments[input].storage).storage, offset: 0, position: 0)
             }
         }
     }
@@ -120,7 +126,8 @@ extension Draft {
 
     /// Every read of storage `input` comes before the first touch of storage `output`, or is by a kernel that may overwrite what it reads.
     private func canReplace(_ input: Int, by output: Int, in run: Run) -> Bool {
-        guard let last = run.nodes.last(where: { touches(nodes[$0], input) }), let first = run.nodes.first(where: { touches(nodes[$0], output) })
+        guard let last = run.nodes.last(where: { touches(nodes[$0], input) }),
+            let first = run.nodes.first(where: { touches(nodes[$0], output) })
         else { return false }
         if last != first { return last < first }
         let node = nodes[last]

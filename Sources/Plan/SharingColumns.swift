@@ -9,7 +9,9 @@ extension Draft {
     mutating func shareColumns(chunk: Int) {
         for (index, node) in nodes.enumerated() {
             let result = node.output
-            guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result, chunk: chunk) else { continue }
+            guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result, chunk: chunk) else {
+                continue
+            }
             for candidate in overwritableInputs(of: node) {
                 let input = node.inputs[candidate]
                 guard input.type == result.type, input.rowLayout != nil, !isWhole(input, chunk: chunk), input.storage != result.storage,

@@ -13,7 +13,8 @@ struct Signature {
         self.chunk = chunk
         for function in module.functions where !["vision", "project", "prefill", "decode"].contains(function.name) {
             throw .error(
-                "function '\(function.name)' is not an entry point", at: .operation(function.name), expected: "vision, project, prefill or decode")
+                "function '\(function.name)' is not an entry point", at: .operation(function.name),
+                expected: "vision, project, prefill or decode")
         }
         if let vision = module.function(named: "vision") { try check(vision) }
         if let project = module.function(named: "project") { try check(project, module) }
@@ -53,7 +54,8 @@ struct Signature {
     }
 
     private mutating func check(_ vision: Function) throws(Diagnostic) {
-        guard vision.parameters.count == 1, let type = vision.parameters.first?.type, type.dtype == .uint8, type.rank == 3, type.isStatic else {
+        guard vision.parameters.count == 1, let type = vision.parameters.first?.type, type.dtype == .uint8, type.rank == 3, type.isStatic
+        else {
             throw wrong(vision, expected: "one u8 image of static shape")
         }
         image = type
@@ -84,7 +86,9 @@ struct Signature {
         }
         guard function.results.count == 1, let type = resultType(function, module, function.results[0]), type.dtype == .float32,
             type.rank == 2, type.shape[0] == 1, type.isStatic, logits == nil || logits == type
-        else { throw .error("'\(function.name)' does not return the logits of one row", at: .operation(function.name), expected: "f32[1, V]") }
+        else {
+            throw .error("'\(function.name)' does not return the logits of one row", at: .operation(function.name), expected: "f32[1, V]")
+        }
         logits = type
         for operation in function.operations {
             guard case .embed = operation.op, case .fixed(let width)? = operation.type?.shape.last else { continue }

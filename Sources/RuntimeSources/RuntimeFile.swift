@@ -16,7 +16,8 @@ public struct RuntimeFile: @unchecked Sendable {
     /// All of them, in the order of their paths.
     public static let all = embeddedFiles.map { file in
         RuntimeFile(
-            path: String(describing: file.path), bytes: UnsafeRawBufferPointer(start: file.text.utf8Start, count: file.text.utf8CodeUnitCount))
+            path: String(describing: file.path),
+            bytes: UnsafeRawBufferPointer(start: file.text.utf8Start, count: file.text.utf8CodeUnitCount))
     }.sorted { $0.path < $1.path }
 
     /// The file at `path`, which must be one of them.

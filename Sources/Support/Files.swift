@@ -25,8 +25,12 @@ public func readFile(_ path: String, limit: Int) throws(Diagnostic) -> [UInt8] {
 
 /// Texts that stand in place of a file: how they begin, in lower case, what they are, and what helps.
 private let standIns = [
-    ("version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file that it stands for", "the file itself: 'git lfs pull' fetches it"),
-    ("<!doctype html", "a page of HTML, which a download may leave", "the file itself"), ("<html", "a page of HTML, which a download may leave", "the file itself"),
+    (
+        "version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file that it stands for",
+        "the file itself: 'git lfs pull' fetches it"
+    ),
+    ("<!doctype html", "a page of HTML, which a download may leave", "the file itself"),
+    ("<html", "a page of HTML, which a download may leave", "the file itself"),
     ("<?xml", "a page of XML, which a download may leave", "the file itself"),
 ]
 

@@ -172,7 +172,10 @@ struct JSONParser {
             case UInt8(ascii: "\""):
                 defer { offset += 1 }
                 if !text.isEmpty { text += bytes[run..<offset] }
-                guard let string = text.isEmpty ? String(validating: bytes[run..<offset], as: UTF8.self) : String(validating: text, as: UTF8.self) else {
+                guard
+                    let string = text.isEmpty
+                        ? String(validating: bytes[run..<offset], as: UTF8.self) : String(validating: text, as: UTF8.self)
+                else {
                     throw fault("the string is not UTF-8", "UTF-8", at: start)
                 }
                 guard hasFewMarks(string) else { throw fault("a letter has more than 64 marks", "fewer", at: start) }

@@ -11,7 +11,9 @@ public func open(_ path: String, _ flags: Int32) -> Int32 { withPath(path) { ope
 @discardableResult
 public func open(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 { withPath(path) { open($0, flags, mode) } }
 
-public func fopen(_ path: String, _ mode: String) -> UnsafeMutablePointer<FILE>? { withPath(path) { path in withPath(mode) { fopen(path, $0) } } }
+public func fopen(_ path: String, _ mode: String) -> UnsafeMutablePointer<FILE>? {
+    withPath(path) { path in withPath(mode) { fopen(path, $0) } }
+}
 
 public func opendir(_ path: String) -> OpaquePointer? { withPath(path) { opendir($0) } }
 

@@ -67,7 +67,9 @@ public func environmentVariables() -> [String: String] {
     var entry = environ
     while let text = entry.pointee {
         let pair = pathText(cString: text)
-        if let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) { variables[String(pair[..<equals])] = String(pair[pair.utf8.index(after: equals)...]) }
+        if let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) {
+            variables[String(pair[..<equals])] = String(pair[pair.utf8.index(after: equals)...])
+        }
         entry += 1
     }
     return variables

@@ -54,7 +54,8 @@ public func divisors(of number: Int, upTo limit: Int = .max) -> [Int] { (1...min
 /// `a divisor of the <what>: 1, 2, 4, ...`, at most 20 of them.
 public func divisors(of number: Int, called what: String) -> String {
     let all = divisors(of: number, upTo: 1 << 16)
-    return "a divisor of the \(what): \(all.prefix(20).map(String.init).joined(separator: ", "))\(all.count > 20 || number > 1 << 16 ? ", ..." : "")"
+    return
+        "a divisor of the \(what): \(all.prefix(20).map(String.init).joined(separator: ", "))\(all.count > 20 || number > 1 << 16 ? ", ..." : "")"
 }
 
 /// A byte count for people, in powers of 1024: `512 bytes`, `1.5 GiB`.

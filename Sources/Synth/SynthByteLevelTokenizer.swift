@@ -43,12 +43,19 @@ enum SynthByteLevelTokenizer {
         let bos: JSONText = .string("<|begin_of_text|>")
         let template: JSONText = .object([
             ("type", "TemplateProcessing"),
-            ("single", .array([
-                .object([("SpecialToken", .object([("id", bos), ("type_id", 0)]))]), .object([("Sequence", .object([("id", "A"), ("type_id", 0)]))]),
-            ])),
-            ("special_tokens", .object([
-                ("<|begin_of_text|>", .object([("id", bos), ("ids", .array([.integer(base)])), ("tokens", .array([bos]))])),
-            ])),
+            (
+                "single",
+                .array([
+                    .object([("SpecialToken", .object([("id", bos), ("type_id", 0)]))]),
+                    .object([("Sequence", .object([("id", "A"), ("type_id", 0)]))]),
+                ])
+            ),
+            (
+                "special_tokens",
+                .object([
+                    ("<|begin_of_text|>", .object([("id", bos), ("ids", .array([.integer(base)])), ("tokens", .array([bos]))]))
+                ])
+            ),
         ])
         let model: JSONText = .object([
             ("type", "BPE"), ("dropout", .null), ("unk_token", .null), ("byte_fallback", .bool(false)), ("ignore_merges", .bool(true)),

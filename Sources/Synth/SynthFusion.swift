@@ -75,12 +75,19 @@ struct SynthFusion {
         ]
         switch strategy {
         case .qformer:
-            members.append(("qformer", .object([
-                ("queries", .integer(Self.queries)), ("hidden_size", .integer(Self.queryWidth)), ("layers", .integer(Self.queryLayers)),
-                ("heads", .integer(Self.queryHeads)), ("intermediate_size", .integer(Self.queryInner)),
-                ("cross_attention_frequency", .integer(Self.crossFrequency)), ("layer_norm_eps", .number(1e-12)),
-            ])))
-        case .stf: members.append(("stf", .object([sizes([windowChannels(visionHidden), 4 * hidden, hidden]), last, ("window_conv", .bool(true))])))
+            members.append(
+                (
+                    "qformer",
+                    .object([
+                        ("queries", .integer(Self.queries)), ("hidden_size", .integer(Self.queryWidth)),
+                        ("layers", .integer(Self.queryLayers)),
+                        ("heads", .integer(Self.queryHeads)), ("intermediate_size", .integer(Self.queryInner)),
+                        ("cross_attention_frequency", .integer(Self.crossFrequency)), ("layer_norm_eps", .number(1e-12)),
+                    ])
+                ))
+        case .stf:
+            members.append(
+                ("stf", .object([sizes([windowChannels(visionHidden), 4 * hidden, hidden]), last, ("window_conv", .bool(true))])))
         case .avgpool, .tokenconcat: members.append(("stf", .object([sizes([4 * hidden, hidden]), last, ("window_conv", .bool(false))])))
         }
         return .object(members)
@@ -141,13 +148,15 @@ extension SynthPreset {
         }
         if let visionLayers = choice.visionLayers {
             guard 2...1000 ~= visionLayers else {
-                throw .usage("\(visionLayers) blocks", at: .option("--vision-layers"), expected: "2 to 1000, as the last block but one is read")
+                throw .usage(
+                    "\(visionLayers) blocks", at: .option("--vision-layers"), expected: "2 to 1000, as the last block but one is read")
             }
             preset.visionLayers = visionLayers
         }
         if let size = choice.imageSize {
             guard 1...100 ~= size / patchSize, size % patchSize == 0 else {
-                throw .usage("images of \(size) pixels", at: .option("--image-size"), expected: "a multiple of \(patchSize), 224 or 336 say")
+                throw .usage(
+                    "images of \(size) pixels", at: .option("--image-size"), expected: "a multiple of \(patchSize), 224 or 336 say")
             }
             preset.imageSize = size
         }
@@ -163,7 +172,8 @@ extension SynthPreset {
             preset.fusion = .configurable(fusion)
         }
         if case .released = preset.fusion, preset.grid % 2 != 0 {
-            throw .usage("a grid of \(preset.grid) x \(preset.grid) has no 2 x 2 windows", at: .option("--image-size"), expected: "an even grid")
+            throw .usage(
+                "a grid of \(preset.grid) x \(preset.grid) has no 2 x 2 windows", at: .option("--image-size"), expected: "an even grid")
         }
         guard let elements = checkedSum(preset.tensors.map { checkedProduct($0.shape) ?? .max }), elements < 1 << 60 else {
             throw .usage("the fusion takes more than 2^60 elements", at: .option("--taps"), expected: "fewer taps, or a smaller kernel")
@@ -177,15 +187,18 @@ extension SynthPreset {
         guard let strategy = SynthFusion.Strategy(rawValue: choice.strategy ?? "stf") else {
             let name = choice.strategy ?? ""
             throw .usage(
-                "unknown strategy \(quoted(name))\(nearestHint(to: name, among: names))", at: .option("--strategy"), expected: quotedList(names))
+                "unknown strategy \(quoted(name))\(nearestHint(to: name, among: names))", at: .option("--strategy"),
+                expected: quotedList(names))
         }
         let taps = try choice.taps.map(taps) ?? SynthFusion.spread(min(8, visionLayers), over: visionLayers)
         let fusion = SynthFusion(
-            strategy: strategy, taps: taps, kernel: choice.kernel ?? (strategy == .qformer ? 1 : 2), tokensPerWindow: choice.tokensPerWindow ?? 1,
+            strategy: strategy, taps: taps, kernel: choice.kernel ?? (strategy == .qformer ? 1 : 2),
+            tokensPerWindow: choice.tokensPerWindow ?? 1,
             hasMBTF: choice.mbtf ?? true)
         let edges = divisors(of: grid).map(String.init).joined(separator: ", ")
         guard fusion.kernel > 0, grid % fusion.kernel == 0 else {
-            throw .usage("kernel \(fusion.kernel) does not divide the \(grid) x \(grid) patch grid", at: .option("--kernel"), expected: edges)
+            throw .usage(
+                "kernel \(fusion.kernel) does not divide the \(grid) x \(grid) patch grid", at: .option("--kernel"), expected: edges)
         }
         guard strategy != .qformer || fusion.kernel == 1 else {
             throw .usage("kernel \(fusion.kernel), but strategy 'qformer' reads every token", at: .option("--kernel"), expected: "1")

@@ -111,7 +111,8 @@ public struct SynthPreset: Sendable {
         let width = Self.visionHidden
         let tower = "model.vision_tower.vision_tower.vision_model."
         list.add(tower + "embeddings.class_embedding", [width], 0.5)
-        list.add(tower + "embeddings.patch_embedding.weight", [width, 3, Self.patchSize, Self.patchSize], 1 / Float(3 * 14 * 14).squareRoot())
+        list.add(
+            tower + "embeddings.patch_embedding.weight", [width, 3, Self.patchSize, Self.patchSize], 1 / Float(3 * 14 * 14).squareRoot())
         list.add(tower + "embeddings.position_embedding.weight", [grid * grid + 1, width], 0.2)
         let visionGain = 1 / Float(2 * visionLayers).squareRoot()
         list.norm(tower + "pre_layrnorm", width)  // sic
@@ -131,9 +132,14 @@ public struct SynthPreset: Sendable {
     var textFiles: [(path: String, text: String)] {
         var files: [(String, JSONText)] = [("config.json", .object(configuration)), ("generation_config.json", .object(generation))]
         if decoder.isLlama3 {
-            files.append(("tokenizer_config.json", .object([
-                ("bos_token", "<|begin_of_text|>"), ("eos_token", "<|end_of_text|>"), ("tokenizer_class", "PreTrainedTokenizerFast"),
-            ])))
+            files.append(
+                (
+                    "tokenizer_config.json",
+                    .object([
+                        ("bos_token", "<|begin_of_text|>"), ("eos_token", "<|end_of_text|>"),
+                        ("tokenizer_class", "PreTrainedTokenizerFast"),
+                    ])
+                ))
         } else {
             files.append(("tokenizer_config.json", .object([("add_bos_token", .bool(true)), ("tokenizer_class", "LlamaTokenizer")])))
         }
@@ -143,24 +149,30 @@ public struct SynthPreset: Sendable {
 
     private var generation: [(String, JSONText)] {
         decoder.isLlama3
-            ? [("bos_token_id", 128_000), ("eos_token_id", .array([128_001, 128_008, 128_009]))] : [("bos_token_id", 1), ("eos_token_id", 2)]
+            ? [("bos_token_id", 128_000), ("eos_token_id", .array([128_001, 128_008, 128_009]))]
+            : [("bos_token_id", 1), ("eos_token_id", 2)]
     }
 
     private var configuration: [(String, JSONText)] {
-        var members: [(String, JSONText)] = [
-            ("architectures", .array([fusion == nil ? "LlamaForCausalLM" : "LlavaLlamaForCausalLM"])),
-            ("model_type", fusion == nil ? "llama" : "llava_llama"), ("vocab_size", .integer(decoder.vocabulary)),
-            ("hidden_size", .integer(decoder.hidden)), ("intermediate_size", .integer(decoder.intermediate)),
-            ("num_hidden_layers", .integer(decoder.layers)), ("num_attention_heads", .integer(decoder.heads)),
-            ("num_key_value_heads", .integer(decoder.keyValueHeads)), ("hidden_act", "silu"),
-            ("max_position_embeddings", .integer(decoder.isLlama3 ? 131_072 : 4096)), ("rms_norm_eps", .number(1e-5)),
-            ("rope_theta", .number(decoder.isLlama3 ? 500_000 : 10_000)), ("tie_word_embeddings", .bool(false)),
-        ] + generation + [("torch_dtype", "float16")]
+        var members: [(String, JSONText)] =
+            [
+                ("architectures", .array([fusion == nil ? "LlamaForCausalLM" : "LlavaLlamaForCausalLM"])),
+                ("model_type", fusion == nil ? "llama" : "llava_llama"), ("vocab_size", .integer(decoder.vocabulary)),
+                ("hidden_size", .integer(decoder.hidden)), ("intermediate_size", .integer(decoder.intermediate)),
+                ("num_hidden_layers", .integer(decoder.layers)), ("num_attention_heads", .integer(decoder.heads)),
+                ("num_key_value_heads", .integer(decoder.keyValueHeads)), ("hidden_act", "silu"),
+                ("max_position_embeddings", .integer(decoder.isLlama3 ? 131_072 : 4096)), ("rms_norm_eps", .number(1e-5)),
+                ("rope_theta", .number(decoder.isLlama3 ? 500_000 : 10_000)), ("tie_word_embeddings", .bool(false)),
+            ] + generation + [("torch_dtype", "float16")]
         if decoder.isLlama3 {
-            members.append(("rope_scaling", .object([
-                ("factor", .number(8)), ("low_freq_factor", .number(1)), ("high_freq_factor", .number(4)),
-                ("original_max_position_embeddings", 8192), ("rope_type", "llama3"),
-            ])))
+            members.append(
+                (
+                    "rope_scaling",
+                    .object([
+                        ("factor", .number(8)), ("low_freq_factor", .number(1)), ("high_freq_factor", .number(4)),
+                        ("original_max_position_embeddings", 8192), ("rope_type", "llama3"),
+                    ])
+                ))
         }
         guard let fusion else { return members }
         members += [

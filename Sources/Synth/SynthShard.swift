@@ -44,9 +44,11 @@ public struct SynthShard: Sendable {
         for tensor in tensors {
             let end = offset + tensor.elementCount * 2
             let shape = JSONText.array(tensor.shape.map { .integer($0) })
-            members.append((
-                tensor.name,
-                .object([("dtype", "F16"), ("shape", shape), ("data_offsets", .array([.integer(offset), .integer(end)]))])))
+            members.append(
+                (
+                    tensor.name,
+                    .object([("dtype", "F16"), ("shape", shape), ("data_offsets", .array([.integer(offset), .integer(end)]))])
+                ))
             offset = end
         }
         return safetensorsHeader(members)

@@ -26,13 +26,17 @@ public struct DynamicNeeds: Sendable, Equatable {
             let newest = library.versions.filter { !$0.hasPrefix("GLIBC_") }
             return library.name + (newest.isEmpty ? "" : " (\(newest.joined(separator: ", ")))")
         }
-        return "the target needs glibc \(glibc ?? "of any version") or later, with \(interpreter ?? "no dynamic linker"), and \(names.joined(separator: ", "))"
+        return
+            "the target needs glibc \(glibc ?? "of any version") or later, with \(interpreter ?? "no dynamic linker"), and \(names.joined(separator: ", "))"
     }
 
     public var json: JSONText {
         .object([
             ("interpreter", interpreter.map { .string($0) } ?? .null), ("glibc", glibc.map { .string($0) } ?? .null),
-            ("libraries", .array(libraries.map { .object([("name", .string($0.name)), ("versions", .array($0.versions.map { .string($0) }))]) })),
+            (
+                "libraries",
+                .array(libraries.map { .object([("name", .string($0.name)), ("versions", .array($0.versions.map { .string($0) }))]) })
+            ),
         ])
     }
 
@@ -48,8 +52,10 @@ public struct DynamicNeeds: Sendable, Equatable {
         func segment(_ type: Int) -> Int? { segments.first { reader.u32($0) == type } }
         /// File offset of an address
         func offset(_ address: Int) -> Int? {
-            segments.first { reader.u32($0) == 1 && address >= reader.u64($0 &+ 16) && address &- reader.u64($0 &+ 16) < reader.u64($0 &+ 32) }
-                .map { reader.u64($0 &+ 8) &+ address &- reader.u64($0 &+ 16) }
+            segments.first {
+                reader.u32($0) == 1 && address >= reader.u64($0 &+ 16) && address &- reader.u64($0 &+ 16) < reader.u64($0 &+ 32)
+            }
+            .map { reader.u64($0 &+ 8) &+ address &- reader.u64($0 &+ 16) }
         }
         interpreter = segment(3).map { reader.string(reader.u64($0 &+ 8)) }
         // A static-pie executable has a dynamic segment too, for its relocations, but no name in it.

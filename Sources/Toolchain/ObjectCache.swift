@@ -96,7 +96,8 @@ public struct ObjectCache: Sendable {
         var hash = Fingerprint()
         // What 'native' means is this machine's; the levels of other targets are in the names of the objects, their flags here.
         let target = toolchain.target
-        let flags = target.isNative
+        let flags =
+            target.isNative
             ? [HostCPU.current.name] + HostCPU.current.features : Target.every(target.architecture).levels.flatMap(\.allFlags)
         hash.add([lmmcVersion, toolchain.compiler, toolchain.version] + toolchain.compileFlags + flags)
         for program in [findProgram(toolchain.compiler), findProgram("as")].compactMap({ $0 }) {
@@ -119,9 +120,12 @@ public struct ObjectCache: Sendable {
     ]
 
     private static func isKey(_ name: String) -> Bool {
-        name.utf8.count == 33 && name.utf8.enumerated().allSatisfy { index, byte in
-            index == 16 ? byte == UInt8(ascii: "-") : (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
-        }
+        name.utf8.count == 33
+            && name.utf8.enumerated().allSatisfy { index, byte in
+                index == 16
+                    ? byte == UInt8(ascii: "-")
+                    : (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+            }
     }
 
     private func place(_ name: String) -> String? { folder.map { joinedPath($0, name) } }

@@ -58,7 +58,9 @@ public struct Target: Sendable, Equatable {
     public static let names = Architecture.allCases.map(\.rawValue) + ["native"]
 
     public static func named(_ name: String, levels chosen: [String]? = nil) throws(Diagnostic) -> Target {
-        guard names.contains(name) else { throw .usage("unknown value \(quoted(name))", at: .option("--target"), expected: quotedList(names)) }
+        guard names.contains(name) else {
+            throw .usage("unknown value \(quoted(name))", at: .option("--target"), expected: quotedList(names))
+        }
         if name == "native" {
             guard chosen == nil else {
                 throw .usage("target 'native' has one level", at: .option("--target-level"), expected: "'--target' with an architecture")
@@ -74,7 +76,8 @@ public struct Target: Sendable, Equatable {
         }
         for level in chosen where !known.contains(level) {
             throw .usage(
-                "target \(quoted(name)) has no level \(quoted(level))\(nearestHint(to: level, among: known))", at: .option("--target-level"),
+                "target \(quoted(name)) has no level \(quoted(level))\(nearestHint(to: level, among: known))",
+                at: .option("--target-level"),
                 expected: quotedList(known) + ", or several with commas")
         }
         target.levels.removeAll { !chosen.contains($0.name) }

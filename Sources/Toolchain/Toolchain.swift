@@ -13,7 +13,8 @@ public struct BLAS: Sendable, Equatable {
     /// `multiarch`: the compiler's folder below /usr/lib; those of other architectures may stand beside it.
     public static func candidates(multiarch: String) -> [BLAS] {
         var list: [BLAS] = []
-        for variant in ["openblas-openmp", "openblas-serial"] where fileKind("/usr/lib/\(multiarch)/\(variant)/libopenblas.so") == .regular {
+        for variant in ["openblas-openmp", "openblas-serial"] where fileKind("/usr/lib/\(multiarch)/\(variant)/libopenblas.so") == .regular
+        {
             list.append(
                 BLAS(
                     name: variant, compileFlags: ["-I/usr/include/\(multiarch)/\(variant)"],
@@ -93,7 +94,9 @@ public struct Toolchain: Sendable {
 
     /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
     /// Throws one line that names what is missing and the package that brings it.
-    public static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic) -> Toolchain {
+    public static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic)
+        -> Toolchain
+    {
         let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)
         if var known = cache.withLock({ $0[key] }) {
             known.target = target
@@ -116,7 +119,9 @@ public struct Toolchain: Sendable {
         var first: Diagnostic?
         for compiler in compilers {
             do throws(Diagnostic) {
-                let toolchain = try Probe(compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needsBLAS: needsBLAS, progress: progress).run()
+                let toolchain = try Probe(
+                    compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needsBLAS: needsBLAS, progress: progress
+                ).run()
                 cache.withLock { $0[key] = toolchain }
                 return toolchain
             } catch {
@@ -126,7 +131,8 @@ public struct Toolchain: Sendable {
         }
         if let first { throw first }
         guard target.isHosts else {
-            let packages = ProbeProgram.requirements(isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+            let packages = ProbeProgram.requirements(
+                isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
             throw .error(
                 "there is no C compiler for \(quoted(target.name))",
                 expected: "'\(target.architecture.triple)-gcc' in PATH, or '--cc PATH'; on Debian: "
@@ -156,7 +162,9 @@ public struct Toolchain: Sendable {
         try writeFile(source, ProbeProgram.headers)
         let result = try runSubprocess(
             [compiler] + compileFlags + ["-E", "-P", "-dD", source, "-o", output], temporary: folder.path, log: folder.file("headers.log"))
-        guard result.status == 0 else { throw .error("compiler '\(compiler)' cannot read the headers: \(firstError(result, folder: folder.path))") }
+        guard result.status == 0 else {
+            throw .error("compiler '\(compiler)' cannot read the headers: \(firstError(result, folder: folder.path))")
+        }
         return try readFile(output, limit: 1 << 26)
     }
 
@@ -188,10 +196,13 @@ func machineFailure(_ program: String, _ result: SubprocessResult, folder: Strin
             expected: "room for more of them, as 'ulimit -u' or a container's 'pids.max' sets it")
     }
     if result.output.contains("Too many open files") {
-        return .error("\(quoted(program)) could not open all of its files: too many open files", expected: "room for more of them, as 'ulimit -n' sets it")
+        return .error(
+            "\(quoted(program)) could not open all of its files: too many open files",
+            expected: "room for more of them, as 'ulimit -n' sets it")
     }
     for text in ["Cannot allocate memory", "out of memory", "memory exhausted", "Killed signal"] where result.output.contains(text) {
-        return .error("\(quoted(program)) ran out of memory: \(firstError(result, folder: folder))", expected: "more memory, or fewer '--jobs'")
+        return .error(
+            "\(quoted(program)) ran out of memory: \(firstError(result, folder: folder))", expected: "more memory, or fewer '--jobs'")
     }
     return nil
 }
@@ -237,7 +248,8 @@ private struct Probe {
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
-            let flags = ["-std=gnu11", "-O3"] + architecture + hardening + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
+            let flags =
+                ["-std=gnu11", "-O3"] + architecture + hardening + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
                 + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
             try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
@@ -251,7 +263,8 @@ private struct Probe {
             let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
-                    progress.verbose("\(compiler): \(mode.rawValue) linking\(blas.map { " with \($0.name)" } ?? "") does not work: \(problem)")
+                    progress.verbose(
+                        "\(compiler): \(mode.rawValue) linking\(blas.map { " with \($0.name)" } ?? "") does not work: \(problem)")
                     reason = problem
                     continue
                 }
@@ -262,11 +275,12 @@ private struct Probe {
                     target: target, compiler: compiler, version: name, mode: mode, compileFlags: flags, linkFlags: libraries, blas: blas)
             }
         }
-        throw try missing(folder, isClang: name.contains("clang"), flags: architecture, blas: candidates[0]) ?? .error(
-            modes.contains(.dynamic)
-                ? "compiler '\(compiler)' cannot build parallel programs: \(reason)"
-                : "compiler '\(compiler)' cannot link parallel programs statically: \(reason)",
-            expected: modes.contains(.dynamic) ? "gcc, or clang with package 'libomp-dev'" : "gcc, or '--link dynamic'")
+        throw try missing(folder, isClang: name.contains("clang"), flags: architecture, blas: candidates[0])
+            ?? .error(
+                modes.contains(.dynamic)
+                    ? "compiler '\(compiler)' cannot build parallel programs: \(reason)"
+                    : "compiler '\(compiler)' cannot link parallel programs statically: \(reason)",
+                expected: modes.contains(.dynamic) ? "gcc, or clang with package 'libomp-dev'" : "gcc, or '--link dynamic'")
     }
 
     /// The words before a program's name that run it here; nil where nothing does.
@@ -279,10 +293,13 @@ private struct Probe {
     }
 
     /// Nil when the program links and, where it can be run, its parallel region has more than one thread; otherwise what went wrong.
-    private func tryLinking(_ object: String, _ mode: LinkMode, _ libraries: [String], _ folder: TemporaryFolder) throws(Diagnostic) -> String? {
+    private func tryLinking(_ object: String, _ mode: LinkMode, _ libraries: [String], _ folder: TemporaryFolder) throws(Diagnostic)
+        -> String?
+    {
         let program = folder.file("probe")
         let linked = try runSubprocess(
-            [compiler] + mode.flags + Toolchain.hardeningLinkFlags + ["-fopenmp", object, "-o", program] + libraries, temporary: folder.path, log: folder.file("link.log"))
+            [compiler] + mode.flags + Toolchain.hardeningLinkFlags + ["-fopenmp", object, "-o", program] + libraries,
+            temporary: folder.path, log: folder.file("link.log"))
         // Another way of linking is no answer to a full disk, however small its program is.
         if let failure = machineFailure(compiler, linked, folder: folder.path) { throw failure }
         guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
@@ -292,7 +309,8 @@ private struct Probe {
             return nil
         }
         let ran = try runSubprocess(
-            runner + [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], temporary: folder.path,
+            runner + [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"],
+            temporary: folder.path,
             log: folder.file("run.log"))
         if let failure = machineFailure(program, ran, folder: folder.path) { throw failure }
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
@@ -305,7 +323,8 @@ private struct Probe {
         try writeFile(folder.file("harden.c"), "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n")
         func takes(_ flags: [String]) throws(Diagnostic) -> Bool {
             let result = try runSubprocess(
-                [compiler, "-O2", "-Werror"] + flags + ["-c", folder.file("harden.c"), "-o", folder.file("harden.o")], temporary: folder.path,
+                [compiler, "-O2", "-Werror"] + flags + ["-c", folder.file("harden.c"), "-o", folder.file("harden.o")],
+                temporary: folder.path,
                 log: folder.file("harden.log"))
             return result.status == 0
         }
@@ -344,7 +363,9 @@ private struct Probe {
             guard result.status != 0 else { continue }
             if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
             let problem = firstError(result, folder: folder.path)
-            if let tool = ["as", "ld"].first(where: { problem.contains("cannot execute '\($0)'") || problem.contains("cannot find '\($0)'") }) {
+            if let tool = ["as", "ld"].first(where: {
+                problem.contains("cannot execute '\($0)'") || problem.contains("cannot find '\($0)'")
+            }) {
                 throw .error("compiler '\(compiler)' finds no '\(tool)'", expected: "package 'binutils', which brings it")
             }
             // What fails for another reason is not missing.

@@ -56,9 +56,11 @@ public enum ProbeProgram {
             }
         }
         // jpeglib.h wants to be behind stdio.h.
-        return (["#define _GNU_SOURCE", "#include <stdio.h>"] + names.subtracting(ownOfCompilers).sorted().flatMap {
-            ["#if __has_include(<\($0)>)", "#include <\($0)>", "#endif"]
-        }).joined(separator: "\n") + "\n"
+        return
+            (["#define _GNU_SOURCE", "#include <stdio.h>"]
+            + names.subtracting(ownOfCompilers).sorted().flatMap {
+                ["#if __has_include(<\($0)>)", "#include <\($0)>", "#endif"]
+            }).joined(separator: "\n") + "\n"
     }()
 
     /// One thing that an emitted program needs, asked for by itself to name what is missing.
@@ -81,7 +83,8 @@ public enum ProbeProgram {
                 name: "the C library", package: target.isHosts ? "libc6-dev" : "libc6-dev-\(debianName)-cross",
                 program: calling("stdlib.h", "puts(\"\")"), flags: []),
             Requirement(
-                name: "OpenMP", package: isClang ? package("libomp-dev") : target.isHosts ? "gcc" : "gcc-" + triple.replacing("_", with: "-"),
+                name: "OpenMP",
+                package: isClang ? package("libomp-dev") : target.isHosts ? "gcc" : "gcc-" + triple.replacing("_", with: "-"),
                 program: calling("omp.h", "omp_set_num_threads(2)"),
                 flags: ["-fopenmp"]),
             Requirement(

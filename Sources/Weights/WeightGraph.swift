@@ -147,7 +147,8 @@ struct WeightGraph {
             return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1) }
         case .rmsNorm(let op):
             return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1) }
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .pack, .rotary, .cacheStore, .attention: return .whole(op, operands)
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .pack, .rotary, .cacheStore, .attention:
+            return .whole(op, operands)
         }
     }
 }

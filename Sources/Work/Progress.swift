@@ -74,7 +74,9 @@ public final class Progress: Sendable {
         } else if tenth != nil {
             let (name, done, total, began) = state.withLock { ($0.name, $0.done, $0.total, $0.began) }
             let amounts = "\(byteCountText(UInt64(done))) of \(byteCountText(UInt64(total)))"
-            line("\(padded(name, 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(Int(fraction * 100)) %, \(amounts)")
+            line(
+                "\(padded(name, 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(Int(fraction * 100)) %, \(amounts)"
+            )
         }
     }
 

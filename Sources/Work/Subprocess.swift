@@ -54,7 +54,8 @@ public func runSubprocess(
     guard let id else {
         if code == EACCES, isMountedWithoutPrograms(arguments[0]) {
             throw .error(
-                "cannot run \(quoted(arguments[0])): its file system is mounted noexec", expected: "another folder in TMPDIR, where programs can be run")
+                "cannot run \(quoted(arguments[0])): its file system is mounted noexec",
+                expected: "another folder in TMPDIR, where programs can be run")
         }
         let isFull = code == EAGAIN || code == ENOMEM
         throw .system(

@@ -14,10 +14,14 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Positions that the KV cache holds. (default: min(max_position_embeddings, 4096))", valueName: "n"))
     var context: Int?
 
-    @Option(help: ArgumentHelp("Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
     var visionTower: String?
 
-    @Option(help: ArgumentHelp("File with a projector to use in place of the checkpoint's (mm_projector.bin, or safetensors).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "File with a projector to use in place of the checkpoint's (mm_projector.bin, or safetensors).", valueName: "file"))
     var projector: String?
 
     @Option(help: ArgumentHelp("Folder with a LoRA adapter to merge into the weights (adapter_config.json).", valueName: "dir"))
@@ -26,7 +30,10 @@ struct ModelArguments: ParsableArguments {
     @Option(help: ArgumentHelp("What 'lmmc calibrate' measured, so that int8 and int4 round less.", valueName: "file"))
     var calibration: String?
 
-    @Option(help: ArgumentHelp("What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)",
+            valueName: "name"))
     var template: String?
 
     @Option(help: ArgumentHelp("Arithmetic of the binary: f32, bf16, int8 or int4. (default: int8)", valueName: "type"))
@@ -34,7 +41,8 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Another precision for the products by some weights, as '*.mlp.down.*=int8'; repeatable, the last that fits wins.", valueName: "pattern=type"))
+            "Another precision for the products by some weights, as '*.mlp.down.*=int8'; repeatable, the last that fits wins.",
+            valueName: "pattern=type"))
     var precisionFor: [String] = []
 
     @Option(
@@ -43,7 +51,9 @@ struct ModelArguments: ParsableArguments {
             valueName: "name"))
     var target: String = ModelOptions.defaultTarget
 
-    @Option(help: ArgumentHelp("Levels of the target to have, separated by commas; 'lmmc targets' names them. (default: all)", valueName: "levels"))
+    @Option(
+        help: ArgumentHelp(
+            "Levels of the target to have, separated by commas; 'lmmc targets' names them. (default: all)", valueName: "levels"))
     var targetLevel: String?
 
     @Option(help: ArgumentHelp("What the KV cache holds: f32, bf16 or int8. (default: f32 with f32, else bf16)", valueName: "type"))
@@ -97,10 +107,13 @@ struct Compile: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How to link: static, needing nothing of the machine that it runs on, or dynamic. (default: static where the compiler can)", valueName: "kind"))
+            "How to link: static, needing nothing of the machine that it runs on, or dynamic. (default: static where the compiler can)",
+            valueName: "kind"))
     var link: String?
 
-    @Option(name: .customLong("dump-ir"), help: ArgumentHelp("Folder for the IR after import and every pass, one numbered file each.", valueName: "dir"))
+    @Option(
+        name: .customLong("dump-ir"),
+        help: ArgumentHelp("Folder for the IR after import and every pass, one numbered file each.", valueName: "dir"))
     var dumpIR: String?
 
     @OptionGroup var passes: PassArguments
@@ -124,7 +137,8 @@ struct Compile: ParsableCommand {
 
 struct Calibrate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure, on images and prompts, what the decoder's norms see, for 'compile --calibration': int8 and int4 then round less.")
+        abstract:
+            "Measure, on images and prompts, what the decoder's norms see, for 'compile --calibration': int8 and int4 then round less.")
 
     @Argument(help: "Checkpoint folder, or a GGUF file.")
     var model: String
@@ -149,14 +163,16 @@ struct Calibrate: ParsableCommand {
     func run() throws {
         try Lmmc.calibrate(
             CalibrateOptions(
-                model: try arguments.options(model), data: data, output: output, cc: cc, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+                model: try arguments.options(model), data: data, output: output, cc: cc,
+                verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compare a binary's intermediate tensors with the reference's.",
-        discussion: "The reference is slow: for models at full size give '--until', or '--golden' with what a binary of another precision wrote.")
+        discussion:
+            "The reference is slow: for models at full size give '--until', or '--golden' with what a binary of another precision wrote.")
 
     @Argument(help: "Checkpoint folder, or a GGUF file.")
     var model: String
@@ -187,7 +203,8 @@ struct Check: ParsableCommand {
     func run() throws {
         try Lmmc.check(
             CheckOptions(
-                model: try arguments.options(model), binary: binary, image: image, prompt: prompt, golden: golden, until: until, tolerance: tolerance,
+                model: try arguments.options(model), binary: binary, image: image, prompt: prompt, golden: golden, until: until,
+                tolerance: tolerance,
                 json: json))
     }
 }
@@ -221,7 +238,8 @@ struct Inspect: ParsableCommand {
     func run() throws {
         try Lmmc.inspect(
             InspectOptions(
-                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context), precision: try arguments.policy(),
+                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context),
+                precision: try arguments.policy(),
                 box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
     }
 }
@@ -247,10 +265,12 @@ struct ShapeArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Pixels along each side of the preset's images. (default: 336)", valueName: "n"))
     var imageSize: Int?
 
-    @Option(help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Fusion of the preset: stf, avgpool, tokenconcat, qformer, or none for a projector alone.", valueName: "name"))
     var strategy: String?
 
-    @Option(help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas ('23,' for one).", valueName: "taps"))
+    @Option(
+        help: ArgumentHelp("Taps of the preset: a count, spread evenly, or blocks separated by commas ('23,' for one).", valueName: "taps"))
     var taps: String?
 
     @Option(help: ArgumentHelp("Window edge of the preset's fusion.", valueName: "k"))
@@ -287,7 +307,8 @@ struct IR: ParsableCommand {
     @Flag(help: "Show a repeated layer once, with a note for the others.")
     var collapseLayers = false
 
-    @Option(help: ArgumentHelp("Page to write: the graph, the pipeline and the differences between stages, in one file.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Page to write: the graph, the pipeline and the differences between stages, in one file.", valueName: "file"))
     var html: String?
 
     @Flag(help: "Print a table of all stages: rewrites, operations, memory, FLOPs.")
@@ -300,7 +321,8 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context), precision: try arguments.policy(),
+                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context),
+                precision: try arguments.policy(),
                 stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
     }
 }

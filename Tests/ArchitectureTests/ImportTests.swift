@@ -88,7 +88,8 @@ import Testing
         """
     private static let files = [
         "Sources/Low/a.swift": "import Glibc\n", "Sources/High/b.swift": "import Low\n@testable import OrderedCollections\n",
-        "Sources/High/Inner/c.swift": "import struct Low.Thing\n// import Nothing\n", "Tests/HighTests/d.swift": "import Testing\nimport High\n",
+        "Sources/High/Inner/c.swift": "import struct Low.Thing\n// import Nothing\n",
+        "Tests/HighTests/d.swift": "import Testing\nimport High\n",
     ]
 
     private func findings(_ manifest: String = manifest, _ table: String = table, _ files: [String: String] = files) -> [String] {
@@ -98,12 +99,13 @@ import Testing
     @Test func manifestIsRead() {
         let manifest = Manifest(Self.manifest)
         #expect(manifest.unread == [])
-        #expect(manifest.targets == [
-            Target(name: "Low", folder: "Sources/Low", dependencies: [], isTest: false),
-            Target(name: "High", folder: "Sources/High", dependencies: ["Low", "OrderedCollections"], isTest: false),
-            Target(name: "C", folder: "Sources/High/C", dependencies: [], isTest: false),
-            Target(name: "HighTests", folder: "Tests/HighTests", dependencies: ["High"], isTest: true),
-        ])
+        #expect(
+            manifest.targets == [
+                Target(name: "Low", folder: "Sources/Low", dependencies: [], isTest: false),
+                Target(name: "High", folder: "Sources/High", dependencies: ["Low", "OrderedCollections"], isTest: false),
+                Target(name: "C", folder: "Sources/High/C", dependencies: [], isTest: false),
+                Target(name: "HighTests", folder: "Tests/HighTests", dependencies: ["High"], isTest: true),
+            ])
         #expect(findings() == [])
     }
 
@@ -111,29 +113,41 @@ import Testing
     @Test func everyFaultIsFound() {
         func changed(_ text: String, _ from: String, _ to: String) -> String { text.replacing(from, with: to) }
         func with(_ path: String, _ text: String) -> [String: String] { Self.files.merging([path: text]) { $1 } }
-        #expect(findings(Self.manifest, Self.table, with("Sources/Low/e.swift", "import High\n")) == [
-            "Sources/Low/e.swift imports High, which Package.swift does not declare for Low"
-        ])
-        #expect(findings(Self.manifest, Self.table, with("Tests/HighTests/e.swift", "@testable import Low\n")) == [
-            "Tests/HighTests/e.swift imports Low, which Package.swift does not declare for HighTests"
-        ])
-        #expect(findings(Self.manifest, Self.table, with("Sources/High/b.swift", "import Low\n")) == [
-            "Package.swift declares OrderedCollections for High, which does not import it"
-        ])
-        #expect(findings(Self.manifest, changed(Self.table, "| `Sources/Low` | little | |\n", "")) == ["the table of rooms has no row for Sources/Low"])
-        #expect(findings(Self.manifest, changed(Self.table, "OrderedCollections, Low", "Low")) == [
-            "the table of rooms has Low for Sources/High, Package.swift Low, OrderedCollections"
-        ])
-        #expect(findings(Self.manifest, changed(Self.table, "`Docs`", "`Absent`")) == ["the table of rooms has a row for Absent, which is none"])
-        #expect(findings(Self.manifest, changed(Self.table, "`Docs`", "`Sources/Old`")) == [
-            "the table of rooms has a row for Sources/Old, which is none"
-        ])
-        #expect(findings(Self.manifest, "") == [
-            "the table of rooms has no row for Sources/Low", "the table of rooms has no row for Sources/High",
-            "the table of rooms has no row for Sources/High/C", "there is no table of rooms",
-        ])
-        #expect(findings(changed(Self.manifest, #"["High"]"#, #"["High", other]"#)) == [
-            "Package.swift has dependency 'other' of HighTests in another form than a literal"
-        ])
+        #expect(
+            findings(Self.manifest, Self.table, with("Sources/Low/e.swift", "import High\n")) == [
+                "Sources/Low/e.swift imports High, which Package.swift does not declare for Low"
+            ])
+        #expect(
+            findings(Self.manifest, Self.table, with("Tests/HighTests/e.swift", "@testable import Low\n")) == [
+                "Tests/HighTests/e.swift imports Low, which Package.swift does not declare for HighTests"
+            ])
+        #expect(
+            findings(Self.manifest, Self.table, with("Sources/High/b.swift", "import Low\n")) == [
+                "Package.swift declares OrderedCollections for High, which does not import it"
+            ])
+        #expect(
+            findings(Self.manifest, changed(Self.table, "| `Sources/Low` | little | |\n", "")) == [
+                "the table of rooms has no row for Sources/Low"
+            ])
+        #expect(
+            findings(Self.manifest, changed(Self.table, "OrderedCollections, Low", "Low")) == [
+                "the table of rooms has Low for Sources/High, Package.swift Low, OrderedCollections"
+            ])
+        #expect(
+            findings(Self.manifest, changed(Self.table, "`Docs`", "`Absent`")) == ["the table of rooms has a row for Absent, which is none"]
+        )
+        #expect(
+            findings(Self.manifest, changed(Self.table, "`Docs`", "`Sources/Old`")) == [
+                "the table of rooms has a row for Sources/Old, which is none"
+            ])
+        #expect(
+            findings(Self.manifest, "") == [
+                "the table of rooms has no row for Sources/Low", "the table of rooms has no row for Sources/High",
+                "the table of rooms has no row for Sources/High/C", "there is no table of rooms",
+            ])
+        #expect(
+            findings(changed(Self.manifest, #"["High"]"#, #"["High", other]"#)) == [
+                "Package.swift has dependency 'other' of HighTests in another form than a literal"
+            ])
     }
 }

@@ -22,7 +22,9 @@ struct Manifest {
             line.drop { $0 == " " }.hasPrefix("//") ? "" : String(line)
         }.joined(separator: "\n")
         var products: [String: String] = [:]
-        for match in text.matches(of: #/let (\w+): Target\.Dependency = \.product\(name: "(\w+)"/#) { products[String(match.1)] = String(match.2) }
+        for match in text.matches(of: #/let (\w+): Target\.Dependency = \.product\(name: "(\w+)"/#) {
+            products[String(match.1)] = String(match.2)
+        }
         var rest = text[...]
         while let match = rest.firstMatch(of: #/\.(target|executableTarget|testTarget)\(/#) {
             let body = rest[match.range.upperBound...]
@@ -50,7 +52,9 @@ struct Manifest {
             }
             let path = arguments.firstMatch(of: #/path:\s*"([^"]+)"/#).map { String($0.1) }
             targets.append(
-                Target(name: String(name), folder: path ?? (isTest ? "Tests/" : "Sources/") + name, dependencies: dependencies, isTest: isTest))
+                Target(
+                    name: String(name), folder: path ?? (isTest ? "Tests/" : "Sources/") + name, dependencies: dependencies, isTest: isTest)
+            )
         }
     }
 

@@ -18,9 +18,11 @@ private func tinyProgram() throws -> [EmittedFile] {
     try module.verify()
     let plan = try makePlan(module, chunk: 8)
     let vision = ProgramDescription.Vision(
-        mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1, maxImages: 2)
+        mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1,
+        maxImages: 2)
     let program = try ProgramDescription(
-        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template, addsBOS: true, bos: 1, eos: [2, 7],
+        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template,
+        addsBOS: true, bos: 1, eos: [2, 7],
         tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
     let files = emitProgram(plan, program)
     #expect(files.map(\.name) == ["model.c", "program.c"])
@@ -47,7 +49,8 @@ private func compiler(_ name: String) throws -> String? {
     let folder = FileManager.default.temporaryDirectory.appending(path: "lmmc-emit-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    try "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n".write(to: folder.appending(path: "try.c"), atomically: true, encoding: .utf8)
+    try "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n".write(
+        to: folder.appending(path: "try.c"), atomically: true, encoding: .utf8)
     let places = ["/usr/bin"] + (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
     return try places.map { "\($0)/\(name)" }.first { try run([$0, "-fopenmp", "try.c", "-o", "try"], in: folder).status == 0 }
 }
@@ -70,7 +73,9 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
             try text.write(to: file, atomically: true, encoding: .utf8)
         }
         let stored = try String(contentsOf: file, encoding: .utf8)
-        let (lines, expected) = (text.split(separator: "\n", omittingEmptySubsequences: false), stored.split(separator: "\n", omittingEmptySubsequences: false))
+        let (lines, expected) = (
+            text.split(separator: "\n", omittingEmptySubsequences: false), stored.split(separator: "\n", omittingEmptySubsequences: false)
+        )
         for (number, (line, wanted)) in zip(lines, expected).enumerated() where line != wanted {
             #expect(line == wanted, "line \(number + 1)")
             break
@@ -80,10 +85,13 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
     }
 
     @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(name: String, flags: [String]) throws {
-        guard let compiler = try compiler(name) else { return print("not run: emitted C with \(name), since none here makes OpenMP programs") }
+        guard let compiler = try compiler(name) else {
+            return print("not run: emitted C with \(name), since none here makes OpenMP programs")
+        }
         try withFolder { folder in
             let result = try run(
-                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "program.c", "-I\(root.path)/Runtime"] + flags,
+                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "program.c", "-I\(root.path)/Runtime"]
+                    + flags,
                 in: folder)
             #expect(result.status == 0, "\(result.output)")
         }
@@ -139,7 +147,9 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(lines.count > 2 && lines.allSatisfy { $0.count <= 120 })
         #expect(lines[1].hasPrefix(String(repeating: " ", count: 7) + "argument"))
         #expect(lines.last?.hasSuffix("g(a, b));") == true)
-        #expect(lines.map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: " ") == "call(\(arguments.joined(separator: ", ")), g(a, b));")
+        #expect(
+            lines.map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: " ")
+                == "call(\(arguments.joined(separator: ", ")), g(a, b));")
     }
 
     @Test func descriptionsAreChecked() {
@@ -148,7 +158,8 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
                 _ = try ProgramDescription(
                     version: "", info: "",
                     vision: .init(mode: .crop, resize: 1, size: 1, background: [0, 0, 0], mean: mean, std: mean, tokens: 1, maxImages: 1),
-                    context: 1, template: PromptTemplate(before: "", after: ""), addsBOS: false, bos: 0, eos: eos, tokenizerOffset: 0, tokenizerBytes: 0, attachmentBytes: 0)
+                    context: 1, template: PromptTemplate(before: "", after: ""), addsBOS: false, bos: 0, eos: eos, tokenizerOffset: 0,
+                    tokenizerBytes: 0, attachmentBytes: 0)
                 return "no error"
             } catch {
                 return error.rendered

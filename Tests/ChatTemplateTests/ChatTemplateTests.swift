@@ -51,7 +51,9 @@ extension PromptTemplate {
             let wrapped = try template(text).wrapped(expected.words, images: expected.images)
             #expect(isSame(wrapped, expected.expected), "\(expected.template), \(expected.images) images: \(wrapped.debugDescription)")
             if expected.images == 0, !["llava-hf.jinja", "parts-or-text.jinja"].contains(expected.template) {
-                #expect(isSame(try template(text, images: false).wrapped(expected.words, images: 0), expected.expected), "\(expected.template) alone")
+                #expect(
+                    isSame(try template(text, images: false).wrapped(expected.words, images: 0), expected.expected),
+                    "\(expected.template) alone")
             }
         }
     }
@@ -95,19 +97,49 @@ extension PromptTemplate {
     @Test func whatIsOutsideOfTheSubsetIsNamed() {
         let site = ", at file 'chat_template.jinja'"
         let table: [(String, String)] = [
-            ("{{ messages[0].content | xmlattr }}", "the chat template has the filter 'xmlattr', which is not supported, at its byte 3\(site)"),
+            (
+                "{{ messages[0].content | xmlattr }}",
+                "the chat template has the filter 'xmlattr', which is not supported, at its byte 3\(site)"
+            ),
             ("\r\n\r\n{{ 1 | xmlattr }}", "the chat template has the filter 'xmlattr', which is not supported, at its byte 7\(site)"),
-            ("{% macro m() %}{% endmacro %}", "the chat template has the block 'macro', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
-            ("{% include 'x' %}", "the chat template has the block 'include', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
-            ("{% break %}", "the chat template has the block 'break', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
-            ("{{ strftime_now('%d') }}", "the chat template calls the function 'strftime_now', which is not supported, at its byte 3\(site)"),
+            (
+                "{% macro m() %}{% endmacro %}",
+                "the chat template has the block 'macro', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"
+            ),
+            (
+                "{% include 'x' %}",
+                "the chat template has the block 'include', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"
+            ),
+            (
+                "{% break %}",
+                "the chat template has the block 'break', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"
+            ),
+            (
+                "{{ strftime_now('%d') }}",
+                "the chat template calls the function 'strftime_now', which is not supported, at its byte 3\(site)"
+            ),
             ("{{ 'a'.zfill(3) }}", "the chat template has the method 'zfill' of a text, which is not supported, at its byte 7\(site)"),
-            ("{{ 1 is divisibleby 2 }}", "the chat template has the test 'divisibleby' of an integer, which is not supported, at its byte 8\(site)"),
-            ("{{ 1.5 }}", "the chat template has the number '1', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"),
-            ("{{ 99999999999999999999 }}", "the chat template has the number '99999999999999999999', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"),
+            (
+                "{{ 1 is divisibleby 2 }}",
+                "the chat template has the test 'divisibleby' of an integer, which is not supported, at its byte 8\(site)"
+            ),
+            (
+                "{{ 1.5 }}",
+                "the chat template has the number '1', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"
+            ),
+            (
+                "{{ 99999999999999999999 }}",
+                "the chat template has the number '99999999999999999999', which is not supported, at its byte 3\(site); expected an integer of at most 64 bits"
+            ),
             ("{{ 2 ** 3 }}", "the chat template has '**' at its byte 5\(site); expected '}}'"),
-            ("{{ 3 / 2 }}", "the chat template applies '/' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"),
-            ("{{ 9223372036854775807 + 1 }}", "the chat template applies '+' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"),
+            (
+                "{{ 3 / 2 }}",
+                "the chat template applies '/' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"
+            ),
+            (
+                "{{ 9223372036854775807 + 1 }}",
+                "the chat template applies '+' to an integer and an integer at its byte 3\(site); expected two texts, lists or integers"
+            ),
             ("{{ [1] }}", "the chat template prints a list at its byte 3\(site); expected a text or a number"),
             ("{{ x.y }}", "the chat template uses 'x', which is not defined, at its byte 4\(site); expected a value"),
             ("{{ 'a' }", "the chat template has a tag without an end at its byte 0\(site); expected '}}'"),
@@ -116,17 +148,41 @@ extension PromptTemplate {
             ("{{ '\\ud800' }}", "the chat template has the escape '\\ud800', which is no character, at its byte 4\(site)"),
             ("{# x", "the chat template has a comment without an end at its byte 0\(site); expected '#}'"),
             ("{% if true %}x", "the chat template has its end at its byte 14\(site); expected 'elif', 'else' or 'endif'"),
-            ("{% endif %}", "the chat template has the block 'endif', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"),
+            (
+                "{% endif %}",
+                "the chat template has the block 'endif', which is not supported, at its byte 3\(site); expected 'if', 'for', 'set' or 'generation'"
+            ),
             ("{{ @ }}", "the chat template has byte 64, which begins nothing inside of a tag, at its byte 3\(site)"),
-            ("{% for x in range(2000000) %}{% endfor %}", "the chat template calls 'range' with other arguments at its byte 12\(site); expected one to three integers of at most 1000000"),
-            ("{% for x in range(2000) %}{% for y in range(2000) %}{{ y }}{% endfor %}{% endfor %}", "the chat template has not ended after 1000000 steps at its byte 55\(site)"),
-            ("{{ raise_exception('no system text') }}", "the chat template refuses a single question with 'no system text' at its byte 3\(site)"),
-            ("{% if messages[0].content == 'x' %}{% endif %}", "the chat template reads the user's words, which are not known yet, at its byte 17\(site); expected a template that prints them"),
-            ("{{ messages[0].content | upper }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),
+            (
+                "{% for x in range(2000000) %}{% endfor %}",
+                "the chat template calls 'range' with other arguments at its byte 12\(site); expected one to three integers of at most 1000000"
+            ),
+            (
+                "{% for x in range(2000) %}{% for y in range(2000) %}{{ y }}{% endfor %}{% endfor %}",
+                "the chat template has not ended after 1000000 steps at its byte 55\(site)"
+            ),
+            (
+                "{{ raise_exception('no system text') }}",
+                "the chat template refuses a single question with 'no system text' at its byte 3\(site)"
+            ),
+            (
+                "{% if messages[0].content == 'x' %}{% endif %}",
+                "the chat template reads the user's words, which are not known yet, at its byte 17\(site); expected a template that prints them"
+            ),
+            (
+                "{{ messages[0].content | upper }}",
+                "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"
+            ),
             ("{{ messages[0].content[0] }}", "the chat template goes through the user's words at its byte 22\(site)"),
-            ("{{ messages[0].content | length }}", "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"),
+            (
+                "{{ messages[0].content | length }}",
+                "the chat template reads the user's words, which are not known yet, at its byte 3\(site); expected a template that prints them"
+            ),
             ("x", "the chat template prints the user's words 0 times\(site); expected once"),
-            ("{{ messages[0].content }}{{ messages[0].content }}", "the chat template prints the user's words 2 times\(site); expected once"),
+            (
+                "{{ messages[0].content }}{{ messages[0].content }}",
+                "the chat template prints the user's words 2 times\(site); expected once"
+            ),
             ("a\u{0}", "the chat template has a zero at its byte 1\(site); expected text"),
             (
                 "{% for c in messages[0].content %}{% if c.type == 'image' %}{{ loop.index }}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}",
@@ -170,24 +226,34 @@ extension PromptTemplate {
         func loop(_ body: String, over range: String = "range(90000)") -> String {
             "{% set ns = namespace(x=[], t='ab', n=namespace()) %}{% for i in \(range) %}\(body){% endfor %}\(words)"
         }
-        let steps = "has not ended after 1000000 steps", bytes = "has made more than 16777216 bytes of text", depth = "nests lists deeper than 100"
+        let steps = "has not ended after 1000000 steps", bytes = "has made more than 16777216 bytes of text",
+            depth = "nests lists deeper than 100"
         let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
         let shared = loop("{% set ns.x = [ns.x, ns.x] %}", over: "range(60)")
         let table: [(String, String)] = [
             (loop("{% set ns.x = [ns.x] %}", over: "range(300)"), depth), (loop("{% set ns.x = {'a': ns.x} %}", over: "range(300)"), depth),
-            (loop("{% set n = namespace(x=[ns.x]) %}{% set ns.x = n.x %}", over: "range(300)"), depth), (loop("{% set ns.x = [ns.x] | list %}", over: "range(300)"), depth),
+            (loop("{% set n = namespace(x=[ns.x]) %}{% set ns.x = n.x %}", over: "range(300)"), depth),
+            (loop("{% set ns.x = [ns.x] | list %}", over: "range(300)"), depth),
             // A chain of namespaces is as deep, and freed one by one.
-            ("{% set first = namespace() %}{% set ns = namespace(last=first) %}{% for i in range(60000) %}{% set new = namespace() %}{% set last = ns.last %}"
-                + "{% set last.next = [new] %}{% set ns.last = new %}{% endfor %}" + words, ""),
+            (
+                "{% set first = namespace() %}{% set ns = namespace(last=first) %}{% for i in range(60000) %}{% set new = namespace() %}{% set last = ns.last %}"
+                    + "{% set last.next = [new] %}{% set ns.last = new %}{% endfor %}" + words, ""
+            ),
             (nested + words, steps), (loop("{% for j in [] %}{% endfor %}", over: "range(999999)"), steps),
             (shared, steps),
             ("{% set a = [[],[]] %}" + (0..<40).map { _ in "{% set a = [a, a] %}" }.joined() + "{{ a == a }}" + words, steps),
             ("{% set a = [[1]] %}" + (0..<15).map { _ in "{% set a = [a, a] %}" }.joined() + "{% set b = a == a %}" + words, ""),
-            ("{% set a = [[1]] %}" + (0..<16).map { _ in "{% set a = [a, a] %}" }.joined() + "{% for i in range(40) %}{{ a | tojson }}{% endfor %}" + words, bytes),
-            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(64)"), bytes), (loop("{% set ns.t = ns.t + ns.t %}", over: "range(64)"), bytes),
-            (loop("{% set ns.t = ns.t | replace('a', ns.t) %}", over: "range(64)"), bytes), (loop("{% set ns.t = [ns.t, ns.t] | join(ns.t) %}", over: "range(64)"), bytes),
+            (
+                "{% set a = [[1]] %}" + (0..<16).map { _ in "{% set a = [a, a] %}" }.joined()
+                    + "{% for i in range(40) %}{{ a | tojson }}{% endfor %}" + words, bytes
+            ),
+            (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = ns.t + ns.t %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = ns.t | replace('a', ns.t) %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = [ns.t, ns.t] | join(ns.t) %}", over: "range(64)"), bytes),
             (loop("{% set ns.t = messages[0].content ~ ns.t %}{% set ns.t = ns.t ~ ns.t %}", over: "range(64)"), bytes),
-            (loop("{% set ns.t = (ns.t ~ ns.t) | upper %}", over: "range(64)"), bytes), (loop("{% set ns.t = [ns.t, ns.t] | tojson %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = (ns.t ~ ns.t) | upper %}", over: "range(64)"), bytes),
+            (loop("{% set ns.t = [ns.t, ns.t] | tojson %}", over: "range(64)"), bytes),
             (loop("{% set ns.t = ns.t ~ ns.t %}{{ ns.t }}", over: "range(64)"), bytes),
             (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(20)") + "{{ ns.t[::-1] }}", steps),
             (loop("{% set ns.t = ns.t ~ ns.t %}", over: "range(20)") + "{{ ns.t.split('a') | length }}", steps),
@@ -208,11 +274,17 @@ extension PromptTemplate {
     /// Searching takes time as texts are long, not as their product.
     @Test func searchingIsLinear() throws {
         let a = "{% set ns = namespace(t='a') %}{% for i in range(17) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}"
-        let text = a + "{% set half = ns.t ~ 'b' %}{% set whole = ns.t ~ ns.t ~ ns.t %}{{ half in whole }}{{ whole.split(half) | length }}{{ messages[0].content }}"
+        let text =
+            a
+            + "{% set half = ns.t ~ 'b' %}{% set whole = ns.t ~ ns.t ~ ns.t %}{{ half in whole }}{{ whole.split(half) | length }}{{ messages[0].content }}"
         let began = ContinuousClock.now
         #expect(try template(text, images: false).alone == "False1")
-        #expect(try template("{{ 'abababac'.split('abac') | tojson }}{{ 'abac' in 'ababac' }}{{ 'aab' in 'aaab' }}{{ messages[0].content }}", images: false).alone
-            == "[\"abab\", \"\"]TrueTrue")
+        #expect(
+            try template(
+                "{{ 'abababac'.split('abac') | tojson }}{{ 'abac' in 'ababac' }}{{ 'aab' in 'aaab' }}{{ messages[0].content }}",
+                images: false
+            ).alone
+                == "[\"abab\", \"\"]TrueTrue")
         // A search at each place would take minutes.
         #expect(ContinuousClock.now - began < .seconds(60))
     }
@@ -227,14 +299,16 @@ extension PromptTemplate {
                 let made = try template(text, tokens: ["bos_token": "<image>"])
                 Issue.record("\(text): \(made)")
             } catch {
-                #expect(error.rendered == "error: the chat template writes '<image>' where there is no image, at file 'chat_template.jinja'; "
-                    + "expected one for each image, or another '--template'")
+                #expect(
+                    error.rendered == "error: the chat template writes '<image>' where there is no image, at file 'chat_template.jinja'; "
+                        + "expected one for each image, or another '--template'")
             }
         }
         // Text like any other where there are no images.
         #expect(throws: Never.self) { try template("<image>{{ messages[0].content }}", images: false) }
         // One too many where there is an image.
-        let extra = "{% for c in messages[0].content %}{% if c.type == 'image' %}{% if loop.first %}<image>{% endif %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}"
+        let extra =
+            "{% for c in messages[0].content %}{% if c.type == 'image' %}{% if loop.first %}<image>{% endif %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}"
         #expect(throws: Diagnostic.self) { try template(extra) }
     }
 
@@ -242,11 +316,14 @@ extension PromptTemplate {
     @Test func integersDoNotTrap() {
         let least = "(-9223372036854775807 - 1)"
         for text in [
-            "{{ [1, 2][\(least)] }}", "{{ [1, 2][\(least):] | length }}", "{{ 'ab'[::\(least)] }}", "{{ 'ab'[::9223372036854775807] }}", "{{ 'ab'[1::\(least)] }}",
+            "{{ [1, 2][\(least)] }}", "{{ [1, 2][\(least):] | length }}", "{{ 'ab'[::\(least)] }}", "{{ 'ab'[::9223372036854775807] }}",
+            "{{ 'ab'[1::\(least)] }}",
             "{{ \(least) // -1 }}", "{{ \(least) % -1 }}", "{{ -\(least) }}", "{{ \(least) * -1 }}", "{{ range(0, 10, 1000000) | length }}",
             "{{ range(\(least)) }}", "{{ range(5, 0, -1000000) | length }}",
         ] {
-            do throws(Diagnostic) { _ = try template(text + "{{ messages[0].content }}", images: false) } catch { #expect(!error.rendered.contains("\n")) }
+            do throws(Diagnostic) { _ = try template(text + "{{ messages[0].content }}", images: false) } catch {
+                #expect(!error.rendered.contains("\n"))
+            }
         }
     }
 

@@ -9,9 +9,13 @@ import Testing
         let checkpoint = try Fixture.llava.open()
         let layer = "decoder.layers.0."
         var names = ["decoder.embed_tokens.weight", "decoder.norm.weight", "decoder.lm_head.weight"]
-        names += ["input_layernorm", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"].map { "\(layer)\($0).weight" }
+        names += ["input_layernorm", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"].map {
+            "\(layer)\($0).weight"
+        }
         names += ["q", "k", "v", "o"].map { "\(layer)self_attn.\($0)_proj.weight" }
-        names += ["vision.embeddings.class_embedding", "vision.embeddings.patch_embedding.weight", "vision.embeddings.position_embedding.weight"]
+        names += [
+            "vision.embeddings.class_embedding", "vision.embeddings.patch_embedding.weight", "vision.embeddings.position_embedding.weight",
+        ]
         var affine = ["projector.linear1", "projector.linear2", "vision.pre_layernorm", "vision.post_layernorm"]
         for block in 0..<8 {
             affine += ["layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2"].map { "vision.layers.\(block).\($0)" }
@@ -21,7 +25,8 @@ import Testing
         #expect(Set(checkpoint.tensors.keys) == Set(names))
         for (name, entry) in checkpoint.tensors { #expect(entry.canonicalName == name && entry.dtype == .float16) }
         let block = try #require(checkpoint.tensors["vision.layers.3.mlp.fc1.weight"])
-        #expect(block.sourceName == "model.vision_tower.vision_tower.vision_model.encoder.layers.3.mlp.fc1.weight" && block.shape == [6, 4])
+        #expect(
+            block.sourceName == "model.vision_tower.vision_tower.vision_model.encoder.layers.3.mlp.fc1.weight" && block.shape == [6, 4])
         #expect(checkpoint.tensors["vision.pre_layernorm.bias"]?.sourceName.hasSuffix("vision_model.pre_layrnorm.bias") == true)
     }
 
@@ -57,11 +62,17 @@ import Testing
         let (header, size) = safetensorsHeader(fixture.tensors)
         var data = [UInt8](repeating: 0, count: size)
         let range = try #require(Checkpoint.open(path: folder.path).tensors["decoder.norm.weight"]).range
-        for index in 0..<8 { data.replaceSubrange(Int(range.lowerBound) - header.count + 4 * index..<Int(range.lowerBound) - header.count + 4 * index + 4, with: withUnsafeBytes(of: Float(index)) { Array($0) }) }
+        for index in 0..<8 {
+            data.replaceSubrange(
+                Int(range.lowerBound) - header.count + 4 * index..<Int(range.lowerBound) - header.count + 4 * index + 4,
+                with: withUnsafeBytes(of: Float(index)) { Array($0) })
+        }
         folder.write("model.safetensors", header + data)
         let checkpoint = try Checkpoint.open(path: folder.path)
         #expect(checkpoint.tensors["decoder.norm.weight"]?.floats() == [0, 1, 2, 3, 4, 5, 6, 7])
-        #expect(checkpoint.tensors["decoder.norm.weight"]?.dtype == .float32 && checkpoint.tensors["decoder.lm_head.weight"]?.dtype == .bfloat16)
+        #expect(
+            checkpoint.tensors["decoder.norm.weight"]?.dtype == .float32 && checkpoint.tensors["decoder.lm_head.weight"]?.dtype == .bfloat16
+        )
     }
 
     @Test func shards() throws {
@@ -72,8 +83,9 @@ import Testing
             #expect(Set(one.tensors.keys) == Set(three.tensors.keys))
             #expect(Set(three.tensors.values.map(\.file.path)).count == 3)
             #expect(one.parameterCount() == three.parameterCount())
-            #expect(sharded.failure { $0.tensors["model.norm.weight"] = nil }
-                == "error: tensor 'model.norm.weight' is missing, at file 'DIR/model.safetensors.index.json'; expected shape [8]")
+            #expect(
+                sharded.failure { $0.tensors["model.norm.weight"] = nil }
+                    == "error: tensor 'model.norm.weight' is missing, at file 'DIR/model.safetensors.index.json'; expected shape [8]")
         }
     }
 
@@ -88,8 +100,9 @@ import Testing
             #expect(checkpoint.configuration.decoder.tiedEmbeddings)
             #expect(checkpoint.parameterCount(prefix: "decoder.lm_head") == 0)
         }
-        #expect(Fixture.llava.failure { $0.tensors["lm_head.weight"] = nil }
-            == "error: tensor 'lm_head.weight' is missing, at file 'DIR/model.safetensors'; expected shape [260, 8]")
+        #expect(
+            Fixture.llava.failure { $0.tensors["lm_head.weight"] = nil }
+                == "error: tensor 'lm_head.weight' is missing, at file 'DIR/model.safetensors'; expected shape [260, 8]")
     }
 
     @Test func knownLeftovers() throws {
@@ -102,10 +115,11 @@ import Testing
             fixture.tensors[name] = nil
         }
         #expect(try fixture.open().tensors.count == count - 18)
-        #expect(fixture.failure { $0.tensors[Fixture.visionPrefix + "encoder.layers.6.layer_norm1.bias"] = nil } == """
-            error: tensor 'model.vision_tower.vision_tower.vision_model.encoder.layers.6.layer_norm1.bias' is missing, \
-            at file 'DIR/model.safetensors'; expected shape [4]
-            """)
+        #expect(
+            fixture.failure { $0.tensors[Fixture.visionPrefix + "encoder.layers.6.layer_norm1.bias"] = nil } == """
+                error: tensor 'model.vision_tower.vision_tower.vision_model.encoder.layers.6.layer_norm1.bias' is missing, \
+                at file 'DIR/model.safetensors'; expected shape [4]
+                """)
     }
 
     @Test func towerInAFolder() throws {
@@ -114,12 +128,17 @@ import Testing
             fixture.separateTower(prefix: prefix)
             let checkpoint = try fixture.open()
             #expect(checkpoint.tensors["vision.layers.0.mlp.fc1.bias"]?.sourceName == prefix + "encoder.layers.0.mlp.fc1.bias")
-            #expect(fixture.failure { $0.tower![prefix + "pre_layrnorm.weight"]!.shape = [5] }
-                == "error: wrong shape [5], at tensor '\(prefix)pre_layrnorm.weight' of file 'DIR/clip/model.safetensors'; expected [4]")
-            #expect(fixture.failure { $0.tower!["extra"] = TensorFixture(shape: [1]) }
-                == "error: unknown tensor, at tensor 'extra' of file 'DIR/clip/model.safetensors'; expected only what the configuration describes")
-            #expect(fixture.failure { $0.tower = nil }
-                == "error: no weights, at file 'DIR/clip'; expected 'model.safetensors' or 'model.safetensors.index.json'")
+            #expect(
+                fixture.failure { $0.tower![prefix + "pre_layrnorm.weight"]!.shape = [5] }
+                    == "error: wrong shape [5], at tensor '\(prefix)pre_layrnorm.weight' of file 'DIR/clip/model.safetensors'; expected [4]"
+            )
+            #expect(
+                fixture.failure { $0.tower!["extra"] = TensorFixture(shape: [1]) }
+                    == "error: unknown tensor, at tensor 'extra' of file 'DIR/clip/model.safetensors'; expected only what the configuration describes"
+            )
+            #expect(
+                fixture.failure { $0.tower = nil }
+                    == "error: no weights, at file 'DIR/clip'; expected 'model.safetensors' or 'model.safetensors.index.json'")
         }
     }
 
@@ -131,23 +150,29 @@ import Testing
 
     @Test func wrongTensors() {
         let file = "of file 'DIR/model.safetensors'"
-        #expect(Fixture.llava.failure { $0.tensors["model.layers.0.mlp.up_proj.weight"]!.shape = [8, 6] }
-            == "error: wrong shape [8, 6], at tensor 'model.layers.0.mlp.up_proj.weight' \(file); expected [6, 8]")
+        #expect(
+            Fixture.llava.failure { $0.tensors["model.layers.0.mlp.up_proj.weight"]!.shape = [8, 6] }
+                == "error: wrong shape [8, 6], at tensor 'model.layers.0.mlp.up_proj.weight' \(file); expected [6, 8]")
         for dtype in ["I8", "F64"] {
-            #expect(Fixture.llava.failure { $0.tensors["model.norm.weight"]!.dtype = dtype }
-                == "error: dtype '\(dtype)' cannot be a weight, at tensor 'model.norm.weight' \(file); expected 'F32', 'F16' or 'BF16'")
+            #expect(
+                Fixture.llava.failure { $0.tensors["model.norm.weight"]!.dtype = dtype }
+                    == "error: dtype '\(dtype)' cannot be a weight, at tensor 'model.norm.weight' \(file); expected 'F32', 'F16' or 'BF16'")
         }
-        #expect(Fixture.llava.failure { $0.tensors["model.image_newline"] = TensorFixture(shape: [8]) }
-            == "error: unknown tensor, at tensor 'model.image_newline' \(file); expected only what the configuration describes")
-        #expect(Fixture.llava.failure { $0.config["num_hidden_layers"] = 2 }
-            == "error: tensor 'model.layers.1.input_layernorm.weight' is missing, at file 'DIR/model.safetensors'; expected shape [8]")
-        #expect(Fixture.llava.failure { $0.vision["num_hidden_layers"] = 7 } == """
-            error: unknown tensor (and 15 more like it), at tensor \
-            'model.vision_tower.vision_tower.vision_model.encoder.layers.7.layer_norm1.bias' \(file); expected only what the configuration describes
-            """)
-        #expect(Fixture.configurable.failure { $0.addLinear("model.mm_projector.0", 4, 8) } == """
-            error: unknown tensor (and 1 more like it), at tensor 'model.mm_projector.0.bias' \(file); expected only what the configuration describes
-            """)
+        #expect(
+            Fixture.llava.failure { $0.tensors["model.image_newline"] = TensorFixture(shape: [8]) }
+                == "error: unknown tensor, at tensor 'model.image_newline' \(file); expected only what the configuration describes")
+        #expect(
+            Fixture.llava.failure { $0.config["num_hidden_layers"] = 2 }
+                == "error: tensor 'model.layers.1.input_layernorm.weight' is missing, at file 'DIR/model.safetensors'; expected shape [8]")
+        #expect(
+            Fixture.llava.failure { $0.vision["num_hidden_layers"] = 7 } == """
+                error: unknown tensor (and 15 more like it), at tensor \
+                'model.vision_tower.vision_tower.vision_model.encoder.layers.7.layer_norm1.bias' \(file); expected only what the configuration describes
+                """)
+        #expect(
+            Fixture.configurable.failure { $0.addLinear("model.mm_projector.0", 4, 8) } == """
+                error: unknown tensor (and 1 more like it), at tensor 'model.mm_projector.0.bias' \(file); expected only what the configuration describes
+                """)
     }
 
     @Test func foldersThatAreNone() {
@@ -156,8 +181,12 @@ import Testing
             errorText(in: folder) { () throws(Diagnostic) in try Checkpoint.open(path: path).path }
         }
         folder.write("plain", "x")
-        #expect(failure(folder.file("none")) == "error: cannot open 'DIR/none': no such file or directory; expected a checkpoint folder, or a GGUF file")
-        #expect(failure(folder.file("plain")) == "error: the file does not begin with 'GGUF', at file 'DIR/plain'; expected a GGUF file, or a checkpoint folder")
+        #expect(
+            failure(folder.file("none"))
+                == "error: cannot open 'DIR/none': no such file or directory; expected a checkpoint folder, or a GGUF file")
+        #expect(
+            failure(folder.file("plain"))
+                == "error: the file does not begin with 'GGUF', at file 'DIR/plain'; expected a GGUF file, or a checkpoint folder")
         #expect(failure(folder.path) == "error: no 'config.json', at file 'DIR'; expected a checkpoint folder")
         folder.write("config.json", "{\"model_type\": NaN}")
         #expect(failure(folder.path) == "error: not valid JSON: found 'NaN', at byte 15 of file 'DIR/config.json'; expected finite numbers")
@@ -181,7 +210,9 @@ import Testing
             "lm_head.weight": TensorFixture(shape: [32000, 4096]),
         ]
         for layer in 0..<32 {
-            func add(_ name: String, _ shape: [Int]) { fixture.tensors["model.layers.\(layer).\(name).weight"] = TensorFixture(shape: shape) }
+            func add(_ name: String, _ shape: [Int]) {
+                fixture.tensors["model.layers.\(layer).\(name).weight"] = TensorFixture(shape: shape)
+            }
             for name in ["q", "k", "v", "o"] { add("self_attn.\(name)_proj", [4096, 4096]) }
             for name in ["input_layernorm", "post_attention_layernorm"] { add(name, [4096]) }
             for name in ["gate", "up"] { add("mlp.\(name)_proj", [11008, 4096]) }

@@ -8,9 +8,11 @@ import Testing
 @Suite struct ConfigurationReadingTests {
     @Test func decoder() throws {
         let decoder = try Fixture.llava.open().configuration.decoder
-        #expect(decoder == DecoderConfiguration(
-            hiddenSize: 8, layerCount: 1, headCount: 2, keyValueHeadCount: 1, headSize: 4, intermediateSize: 6, vocabularySize: 260,
-            rmsNormEpsilon: 1e-5, ropeTheta: 10_000, maxPositionEmbeddings: 64, tiedEmbeddings: false))
+        #expect(
+            decoder
+                == DecoderConfiguration(
+                    hiddenSize: 8, layerCount: 1, headCount: 2, keyValueHeadCount: 1, headSize: 4, intermediateSize: 6, vocabularySize: 260,
+                    rmsNormEpsilon: 1e-5, ropeTheta: 10_000, maxPositionEmbeddings: 64, tiedEmbeddings: false))
     }
 
     @Test func defaultsAndOlderKeys() throws {
@@ -78,17 +80,23 @@ import Testing
         ]
         for (key, value, problem) in table {
             let parts = problem.split(separator: ";", maxSplits: 1)
-            #expect(Fixture.llava.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
+            #expect(
+                Fixture.llava.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])"
+            )
         }
         #expect(
             Fixture.llava.failure { $0.config["rope_scaling"] = ["type": "linear", "factor": 2] }
-                == "error: key 'rope_scaling.type' is 'linear', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'")
+                == "error: key 'rope_scaling.type' is 'linear', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'"
+        )
         #expect(
             Fixture.llava.failure { $0.config["rope_parameters"] = ["rope_type": "yarn"] }
-                == "error: key 'rope_parameters.rope_type' is 'yarn', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'")
+                == "error: key 'rope_parameters.rope_type' is 'yarn', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'"
+        )
         for key in ["model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"] {
             let kind = key == "model_type" ? "a string" : "an integer"
-            #expect(Fixture.llava.failure { $0.config[key] = nil } == "error: key '\(key)' is missing, at file 'DIR/config.json'; expected \(kind)")
+            #expect(
+                Fixture.llava.failure { $0.config[key] = nil }
+                    == "error: key '\(key)' is missing, at file 'DIR/config.json'; expected \(kind)")
         }
     }
 
@@ -96,14 +104,17 @@ import Testing
         var fixture = Fixture.llava
         fixture.config["eos_token_id"] = [7, 2]
         fixture.files["generation_config.json"] = "{\"eos_token_id\": [2, 5]}"
-        #expect(try fixture.open().configuration.prompt == PromptConfiguration(bosID: 1, addsBOS: true, eosIDs: [2, 5, 7], templateName: "vicuna_v1"))
+        #expect(
+            try fixture.open().configuration.prompt
+                == PromptConfiguration(bosID: 1, addsBOS: true, eosIDs: [2, 5, 7], templateName: "vicuna_v1"))
         fixture.config["eos_token_id"] = nil
         fixture.files["generation_config.json"] = "{\"eos_token_id\": 9}"
         #expect(try fixture.open().configuration.prompt.eosIDs == [9])
         fixture.files = [:]
         #expect(try fixture.open().configuration.prompt.eosIDs == [2])
         fixture.files["generation_config.json"] = "{\"eos_token_id\": \"</s>\"}"
-        #expect(fixture.failure { _ in } == "error: key 'eos_token_id' is a string, at file 'DIR/generation_config.json'; expected an integer")
+        #expect(
+            fixture.failure { _ in } == "error: key 'eos_token_id' is a string, at file 'DIR/generation_config.json'; expected an integer")
     }
 
     @Test func bos() throws {
@@ -144,13 +155,16 @@ import Testing
             for part in ["text_config", "vision_config"] {
                 #expect(llava.failure { $0.setPart(part, key, value) } == "error: key '\(part).\(key)' \(note)")
             }
-            #expect(Fixture.llava.failure { $0.vision[key] = value }.hasPrefix("error: key '\(key)' is set, which is not supported, at file 'DIR/clip/config.json'"))
+            #expect(
+                Fixture.llava.failure { $0.vision[key] = value }.hasPrefix(
+                    "error: key '\(key)' is set, which is not supported, at file 'DIR/clip/config.json'"))
             #expect(Fixture.llava.failure { $0.vision = ["vision_config": $0.vision, key: value] }.hasPrefix("error: key '\(key)' is set"))
         }
         for (file, key) in [("quantize_config.json", "bits"), ("quant_config.json", "w_bit")] {
             #expect(
                 Fixture.decoder.failure { $0.files[file] = "{\"\(key)\": 4}" }
-                    == "error: key '\(key)' says that the weights are quantised, which is not supported, at file 'DIR/\(file)'; expected weights in F32, F16 or BF16")
+                    == "error: key '\(key)' says that the weights are quantised, which is not supported, at file 'DIR/\(file)'; expected weights in F32, F16 or BF16"
+            )
         }
     }
 
@@ -168,7 +182,8 @@ import Testing
         #expect(checkpoint.generation.map(\.value) == [.bool(true), .integer(4), .array([.integer(3), .integer(4)]), .number(0.6)])
         let notes = GenerationSetting.notes(checkpoint.generation).map(\.rendered)
         #expect(notes.count == 2)
-        #expect(notes[0].hasPrefix("note: 'num_beams' 4 is not followed: the program is greedy unless its options say otherwise, at file '"))
+        #expect(
+            notes[0].hasPrefix("note: 'num_beams' 4 is not followed: the program is greedy unless its options say otherwise, at file '"))
         #expect(notes[1].hasPrefix("note: 'do_sample' true, 'suppress_tokens' [3, 4], 'temperature' 0.6 are not followed: "))
         #expect(notes[1].hasSuffix("generation_config.json'"))
         // In transformers' layout the text model's count too.
@@ -191,13 +206,18 @@ import Testing
             Issue.record("another kind of tokenizer")
             return
         }
-        #expect(model.addedTokens == [
-            SentencePieceModel.AddedToken(id: 260, text: "<image>"), SentencePieceModel.AddedToken(id: 261, text: "[PAD]", isSpecial: false),
-        ])
-        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 261}" }
-            == "error: token 261 is both 'other' and '[PAD]', at file 'DIR/tokenizer_config.json'; expected one text per id")
-        #expect(fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"x\": {}}}" }
-            == "error: key 'added_tokens_decoder.x' is not a token id, at file 'DIR/tokenizer_config.json'; expected an integer in quotes")
+        #expect(
+            model.addedTokens == [
+                SentencePieceModel.AddedToken(id: 260, text: "<image>"),
+                SentencePieceModel.AddedToken(id: 261, text: "[PAD]", isSpecial: false),
+            ])
+        #expect(
+            fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 261}" }
+                == "error: token 261 is both 'other' and '[PAD]', at file 'DIR/tokenizer_config.json'; expected one text per id")
+        #expect(
+            fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"x\": {}}}" }
+                == "error: key 'added_tokens_decoder.x' is not a token id, at file 'DIR/tokenizer_config.json'; expected an integer in quotes"
+        )
     }
 
     /// Special is what a flag, or a key that gives a token its role, says is; the rest are words. A token may take a piece's place.
@@ -218,14 +238,21 @@ import Testing
         #expect(model.addedTokens.map(\.text) == ["renamed", "zebra", "<pad>", "<end>", "[SEG]", "<x>"])
         #expect(model.addedTokens.map(\.isSpecial) == [false, false, true, true, false, true])
         let (pieces, added) = model.whole
-        #expect(pieces.count == 265 && added == [259, 260, 261, 262, 263, 264] && pieces[259].kind == .userDefined && pieces[261].kind == .control)
+        #expect(
+            pieces.count == 265 && added == [259, 260, 261, 262, 263, 264] && pieces[259].kind == .userDefined
+                && pieces[261].kind == .control)
         for flag in ["lstrip", "rstrip", "single_word"] {
-            #expect(fixture.failure { $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"263\": {\"content\": \"[SEG]\", \"\(flag)\": true}}}" }
-                == "error: key 'added_tokens_decoder.263.\(flag)' is true of '[SEG]', which is not supported, at file 'DIR/tokenizer_config.json'; expected false")
+            #expect(
+                fixture.failure {
+                    $0.files["tokenizer_config.json"] = "{\"added_tokens_decoder\": {\"263\": {\"content\": \"[SEG]\", \"\(flag)\": true}}}"
+                }
+                    == "error: key 'added_tokens_decoder.263.\(flag)' is true of '[SEG]', which is not supported, at file 'DIR/tokenizer_config.json'; expected false"
+            )
         }
         let long = String(repeating: "a", count: 1025)
-        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"\(long)\": 260}" }
-            == "error: token 260 has 1025 bytes, at file 'DIR/added_tokens.json'; expected at most 1024, and an id below 16777216")
+        #expect(
+            fixture.failure { $0.files["added_tokens.json"] = "{\"\(long)\": 260}" }
+                == "error: token 260 has 1025 bytes, at file 'DIR/added_tokens.json'; expected at most 1024, and an id below 16777216")
     }
 
     /// With both files tokenizer.json counts, its post-processor decides about the BOS, and a fault of it says what else is there.
@@ -236,20 +263,36 @@ import Testing
         let words = ["<unk>", "<s>", "</s>"] + (0..<256).map { "<0x" + String(format: "%02X", $0) + ">" } + ["\u{2581}a"]
         func document(_ more: [String: Any] = [:]) -> String {
             var document: [String: Any] = [
-                "normalizer": ["type": "Sequence", "normalizers": [
-                    ["type": "Prepend", "prepend": "\u{2581}"], ["type": "Replace", "pattern": ["String": " "], "content": "\u{2581}"] as [String: Any],
-                ]],
-                "added_tokens": [["id": 1, "content": "<s>", "special": true], ["id": 2, "content": "</s>", "special": true], ["id": 270, "content": "<|im|>", "special": true]],
-                "model": ["type": "BPE", "byte_fallback": true, "vocab": Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) }), "merges": [String]()] as [String: Any],
+                "normalizer": [
+                    "type": "Sequence",
+                    "normalizers": [
+                        ["type": "Prepend", "prepend": "\u{2581}"],
+                        ["type": "Replace", "pattern": ["String": " "], "content": "\u{2581}"] as [String: Any],
+                    ],
+                ],
+                "added_tokens": [
+                    ["id": 1, "content": "<s>", "special": true], ["id": 2, "content": "</s>", "special": true],
+                    ["id": 270, "content": "<|im|>", "special": true],
+                ],
+                "model": [
+                    "type": "BPE", "byte_fallback": true, "vocab": Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) }),
+                    "merges": [String](),
+                ] as [String: Any],
             ]
             document.merge(more) { _, new in new }
             return String(decoding: try! JSONSerialization.data(withJSONObject: document), as: UTF8.self)
         }
         func bos(_ ids: [Int]) -> [String: Any] {
-            ["post_processor": [
-                "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "<s>", "type_id": 0] as [String: Any]], ["Sequence": ["id": "A", "type_id": 0] as [String: Any]]],
-                "special_tokens": ["<s>": ["id": "<s>", "ids": ids, "tokens": ["<s>"]] as [String: Any]],
-            ] as [String: Any]]
+            [
+                "post_processor": [
+                    "type": "TemplateProcessing",
+                    "single": [
+                        ["SpecialToken": ["id": "<s>", "type_id": 0] as [String: Any]],
+                        ["Sequence": ["id": "A", "type_id": 0] as [String: Any]],
+                    ],
+                    "special_tokens": ["<s>": ["id": "<s>", "ids": ids, "tokens": ["<s>"]] as [String: Any]],
+                ] as [String: Any]
+            ]
         }
         fixture.files["tokenizer.json"] = document()
         fixture.files["tokenizer_config.json"] = "{\"add_bos_token\": true}"
@@ -260,23 +303,29 @@ import Testing
         }
         #expect(model.special("<|im|>") == 270 && model.bosID == 1 && model.eosID == 2 && !checkpoint.configuration.prompt.addsBOS)
         fixture.files["tokenizer.json"] = document(bos([1]))
-        fixture.files["tokenizer_config.json"] = "{\"add_bos_token\": false, \"added_tokens_decoder\": {\"271\": {\"content\": \"word\"}, \"1\": {\"content\": \"<s>\"}}}"
+        fixture.files["tokenizer_config.json"] =
+            "{\"add_bos_token\": false, \"added_tokens_decoder\": {\"271\": {\"content\": \"word\"}, \"1\": {\"content\": \"<s>\"}}}"
         checkpoint = try fixture.open()
         #expect(checkpoint.configuration.prompt.addsBOS)
         guard case .mergeList(let more) = checkpoint.tokenizer else { return }
         #expect(more.kinds[271] == .userDefined && more.kinds[1] == .control)
-        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 270}" }
-            == "error: token 270 is '<|im|>' in 'DIR/tokenizer.json' and 'other' here, at file 'DIR/added_tokens.json'; expected one text per id; "
-            + "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'")
-        #expect(fixture.failure { $0.files["added_tokens.json"] = "{\"<|im|>\": 280}" }.hasPrefix(
-            "error: token '<|im|>' is 270 in 'DIR/tokenizer.json' and 280 here, at file 'DIR/added_tokens.json'; expected one id per text"))
+        #expect(
+            fixture.failure { $0.files["added_tokens.json"] = "{\"other\": 270}" }
+                == "error: token 270 is '<|im|>' in 'DIR/tokenizer.json' and 'other' here, at file 'DIR/added_tokens.json'; expected one text per id; "
+                + "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'")
+        #expect(
+            fixture.failure { $0.files["added_tokens.json"] = "{\"<|im|>\": 280}" }.hasPrefix(
+                "error: token '<|im|>' is 270 in 'DIR/tokenizer.json' and 280 here, at file 'DIR/added_tokens.json'; expected one id per text"
+            ))
         // Ids that no token has.
         for id in [-1, Int.min, 299, 300, Int.max] {
-            #expect(fixture.failure { $0.files["tokenizer.json"] = document(bos([id])) }.hasPrefix(
-                "error: key 'post_processor' puts token \(id) first, at file 'DIR/tokenizer.json'; expected a special token"))
+            #expect(
+                fixture.failure { $0.files["tokenizer.json"] = document(bos([id])) }.hasPrefix(
+                    "error: key 'post_processor' puts token \(id) first, at file 'DIR/tokenizer.json'; expected a special token"))
         }
-        #expect(fixture.failure { $0.files["tokenizer.json"] = document(["normalizer": ["type": "NFC"]]) }.hasSuffix(
-            "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'"))
+        #expect(
+            fixture.failure { $0.files["tokenizer.json"] = document(["normalizer": ["type": "NFC"]]) }.hasSuffix(
+                "note: 'tokenizer.model' beside it is read where there is no 'tokenizer.json'"))
     }
 
     @Test func tokenizerFiles() {

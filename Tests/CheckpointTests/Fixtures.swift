@@ -60,8 +60,12 @@ struct Message {
         return bytes + [UInt8(rest)]
     }
 
-    mutating func add(_ field: Int, _ value: Int) { bytes += Self.varint(UInt64(field << 3)) + Self.varint(UInt64(bitPattern: Int64(value))) }
-    mutating func add(_ field: Int, _ value: [UInt8]) { bytes += Self.varint(UInt64(field << 3 | 2)) + Self.varint(UInt64(value.count)) + value }
+    mutating func add(_ field: Int, _ value: Int) {
+        bytes += Self.varint(UInt64(field << 3)) + Self.varint(UInt64(bitPattern: Int64(value)))
+    }
+    mutating func add(_ field: Int, _ value: [UInt8]) {
+        bytes += Self.varint(UInt64(field << 3 | 2)) + Self.varint(UInt64(value.count)) + value
+    }
     mutating func add(_ field: Int, _ value: Float) {
         bytes += Self.varint(UInt64(field << 3 | 5)) + withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) }
     }
@@ -83,7 +87,9 @@ struct TokenizerFixture {
     var charsmap: [UInt8] = []
 
     init(words: [String] = []) {
-        pieces = [Piece(text: Array("<unk>".utf8), kind: 2), Piece(text: Array("<s>".utf8), kind: 3), Piece(text: Array("</s>".utf8), kind: 3)]
+        pieces = [
+            Piece(text: Array("<unk>".utf8), kind: 2), Piece(text: Array("<s>".utf8), kind: 3), Piece(text: Array("</s>".utf8), kind: 3),
+        ]
         for byte in 0..<256 { pieces.append(Piece(text: Array(("<0x" + String(format: "%02X", byte) + ">").utf8), kind: 6)) }
         for (index, word) in words.enumerated() { pieces.append(Piece(text: Array(word.utf8), score: -Float(index))) }
     }
@@ -132,10 +138,12 @@ struct Fixture {
                 "model_type": "llava_llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
                 "intermediate_size": 6, "vocab_size": 260, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "hidden_act": "silu",
                 "bos_token_id": 1, "eos_token_id": 2, "mm_vision_tower": "clip", "mm_vision_select_layer": -2, "mm_hidden_size": 4,
-                "mm_projector_type": "mlp2x_gelu", "mm_vision_select_feature": "patch", "image_aspect_ratio": "pad", "mm_use_im_start_end": false,
+                "mm_projector_type": "mlp2x_gelu", "mm_vision_select_feature": "patch", "image_aspect_ratio": "pad",
+                "mm_use_im_start_end": false,
             ],
             vision: [
-                "model_type": "clip_vision_model", "hidden_size": 4, "num_hidden_layers": 8, "num_attention_heads": 2, "intermediate_size": 6,
+                "model_type": "clip_vision_model", "hidden_size": 4, "num_hidden_layers": 8, "num_attention_heads": 2,
+                "intermediate_size": 6,
                 "image_size": 8, "patch_size": 2,
             ],
             preprocessor: ["size": ["shortest_edge": 8], "crop_size": ["height": 8, "width": 8], "resample": 3], tensors: [:])
@@ -201,7 +209,9 @@ struct Fixture {
         affine("pre_layrnorm", [hidden])
         affine("post_layernorm", [hidden])
         for block in 0..<blocks {
-            for name in ["q_proj", "k_proj", "v_proj", "out_proj"] { affine("encoder.layers.\(block).self_attn.\(name)", [hidden, hidden]) }
+            for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                affine("encoder.layers.\(block).self_attn.\(name)", [hidden, hidden])
+            }
             for name in ["layer_norm1", "layer_norm2"] { affine("encoder.layers.\(block).\(name)", [hidden]) }
             affine("encoder.layers.\(block).mlp.fc1", [inner, hidden])
             affine("encoder.layers.\(block).mlp.fc2", [hidden, inner])

@@ -6,16 +6,19 @@ import Testing
 @Suite struct FusionReadingTests {
     private func layer(_ name: String, _ input: Int, _ output: Int, _ activation: Activation?, kernel: Int = 1) -> ProjectionLayer {
         ProjectionLayer(
-            weight: name + ".weight", bias: name + ".bias", inputChannels: input, outputChannels: output, activation: activation, kernel: kernel)
+            weight: name + ".weight", bias: name + ".bias", inputChannels: input, outputChannels: output, activation: activation,
+            kernel: kernel)
     }
 
     @Test func twoLayerProjector() throws {
         let configuration = try Fixture.llava.open().configuration
         let fusion = try #require(configuration.fusion)
         #expect(configuration.layout == .llava)
-        #expect(fusion == FusionConfiguration(
-            taps: [7], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil,
-            aligner: [layer("projector.linear1", 4, 8, .gelu), layer("projector.linear2", 8, 8, nil)], keepsClassToken: false))
+        #expect(
+            fusion
+                == FusionConfiguration(
+                    taps: [7], kernel: 1, tokensPerWindow: 1, mbtf: [], windowConvolution: nil,
+                    aligner: [layer("projector.linear1", 4, 8, .gelu), layer("projector.linear2", 8, 8, nil)], keepsClassToken: false))
         #expect(fusion.visionTokens(grid: 4) == 16 && fusion.lastTap == 7 && fusion.fusedChannels(hiddenSize: 4) == 4)
     }
 
@@ -24,9 +27,10 @@ import Testing
         fixture.addLinear("model.mm_projector.2", 8, 20)
         fixture.addLinear("model.mm_projector.4", 20, 8)
         fixture.config["mm_projector_type"] = "mlp3x_gelu"
-        #expect(try fixture.open().configuration.fusion?.aligner == [
-            layer("projector.linear1", 4, 8, .gelu), layer("projector.linear2", 8, 20, .gelu), layer("projector.linear3", 20, 8, nil),
-        ])
+        #expect(
+            try fixture.open().configuration.fusion?.aligner == [
+                layer("projector.linear1", 4, 8, .gelu), layer("projector.linear2", 8, 20, .gelu), layer("projector.linear3", 20, 8, nil),
+            ])
         fixture = .llava
         fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.mm_projector") }
         fixture.addLinear("model.mm_projector", 4, 8)
@@ -45,10 +49,11 @@ import Testing
             let fusion = try #require(fixture.open().configuration.fusion)
             #expect(fusion.keepsClassToken && fusion.visionTokens(grid: 4) == 17)
             for windowed in [Fixture.released, .configurable] {
-                #expect(windowed.failure { $0.config["mm_vision_select_feature"] = feature } == """
-                    error: key 'mm_vision_select_feature' is '\(feature)', which cannot be combined with windows, at file 'DIR/config.json'; \
-                    expected 'patch'
-                    """)
+                #expect(
+                    windowed.failure { $0.config["mm_vision_select_feature"] = feature } == """
+                        error: key 'mm_vision_select_feature' is '\(feature)', which cannot be combined with windows, at file 'DIR/config.json'; \
+                        expected 'patch'
+                        """)
             }
         }
     }
@@ -57,10 +62,13 @@ import Testing
         let configuration = try Fixture.released.open().configuration
         let fusion = try #require(configuration.fusion)
         #expect(configuration.layout == .llava)
-        #expect(fusion == FusionConfiguration(
-            taps: [7, 6, 3], kernel: 2, tokensPerWindow: 1, mbtf: [layer("mbtf.conv1", 12, 16, .gelu), layer("mbtf.conv2", 16, 4, nil)],
-            windowConvolution: nil, aligner: [layer("projector.linear1", 16, 64, .gelu), layer("projector.linear2", 64, 8, nil)],
-            keepsClassToken: false))
+        #expect(
+            fusion
+                == FusionConfiguration(
+                    taps: [7, 6, 3], kernel: 2, tokensPerWindow: 1,
+                    mbtf: [layer("mbtf.conv1", 12, 16, .gelu), layer("mbtf.conv2", 16, 4, nil)],
+                    windowConvolution: nil, aligner: [layer("projector.linear1", 16, 64, .gelu), layer("projector.linear2", 64, 8, nil)],
+                    keepsClassToken: false))
         #expect(fusion.visionTokens(grid: 4) == 4)
     }
 
@@ -77,10 +85,13 @@ import Testing
         let configuration = try Fixture.configurable.open().configuration
         let fusion = try #require(configuration.fusion)
         #expect(configuration.layout == .configurable)
-        #expect(fusion == FusionConfiguration(
-            taps: [3, 6, 8], kernel: 2, tokensPerWindow: 2, mbtf: [layer("mbtf.conv1", 12, 16, .gelu), layer("mbtf.conv2", 16, 4, .gelu)],
-            windowConvolution: layer("stf.conv1", 4, 16, .gelu, kernel: 2),
-            aligner: [layer("stf.conv2", 8, 32, .gelu), layer("stf.conv3", 32, 8, .gelu)], keepsClassToken: false))
+        #expect(
+            fusion
+                == FusionConfiguration(
+                    taps: [3, 6, 8], kernel: 2, tokensPerWindow: 2,
+                    mbtf: [layer("mbtf.conv1", 12, 16, .gelu), layer("mbtf.conv2", 16, 4, .gelu)],
+                    windowConvolution: layer("stf.conv1", 4, 16, .gelu, kernel: 2),
+                    aligner: [layer("stf.conv2", 8, 32, .gelu), layer("stf.conv3", 32, 8, .gelu)], keepsClassToken: false))
         #expect(fusion.visionTokens(grid: 4) == 8)
     }
 
@@ -140,26 +151,34 @@ import Testing
         for (key, value, problem) in table {
             let parts = problem.split(separator: ";", maxSplits: 1)
             for fixture in [Fixture.llava, .released] {
-                #expect(fixture.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
+                #expect(
+                    fixture.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
             }
         }
-        #expect(Fixture.llava.failure { $0.config["mm_vision_select_layer"] = nil }
-            == "error: key 'mm_vision_select_layer' is missing, at file 'DIR/config.json'; expected an integer")
+        #expect(
+            Fixture.llava.failure { $0.config["mm_vision_select_layer"] = nil }
+                == "error: key 'mm_vision_select_layer' is missing, at file 'DIR/config.json'; expected an integer")
     }
 
     @Test func releasedRefusals() {
-        #expect(Fixture.released.failure { $0.tensors["model.mm_projector_crosslayer.0.weight"]!.shape = [16, 32] } == """
-            error: wrong shape [16, 32], at tensor 'model.mm_projector_crosslayer.0.weight' of file 'DIR/model.safetensors'; \
-            expected [16, 12] (for taps 7, 6, 3)
-            """)
-        #expect(Fixture.released.failure { $0.tensors["model.mm_projector_crosslayer.2.bias"] = nil }
-            == "error: tensor 'model.mm_projector_crosslayer.2.bias' is missing, at file 'DIR/model.safetensors'; expected shape [4]")
-        #expect(Fixture.released.failure { $0.tensors["model.mm_projector.0.weight"]!.shape = [64, 4] }
-            == "error: wrong shape [64, 4], at tensor 'model.mm_projector.0.weight' of file 'DIR/model.safetensors'; expected [64, 16]")
-        #expect(Fixture.released.failure {
-            $0.vision["image_size"] = 6
-            $0.preprocessor = nil
-        } == "error: a patch grid of 3 x 3 has no 2 x 2 windows, which 'mm_projector_crosslayer' asks for, at file 'DIR/config.json'; expected an even grid")
+        #expect(
+            Fixture.released.failure { $0.tensors["model.mm_projector_crosslayer.0.weight"]!.shape = [16, 32] } == """
+                error: wrong shape [16, 32], at tensor 'model.mm_projector_crosslayer.0.weight' of file 'DIR/model.safetensors'; \
+                expected [16, 12] (for taps 7, 6, 3)
+                """)
+        #expect(
+            Fixture.released.failure { $0.tensors["model.mm_projector_crosslayer.2.bias"] = nil }
+                == "error: tensor 'model.mm_projector_crosslayer.2.bias' is missing, at file 'DIR/model.safetensors'; expected shape [4]")
+        #expect(
+            Fixture.released.failure { $0.tensors["model.mm_projector.0.weight"]!.shape = [64, 4] }
+                == "error: wrong shape [64, 4], at tensor 'model.mm_projector.0.weight' of file 'DIR/model.safetensors'; expected [64, 16]")
+        #expect(
+            Fixture.released.failure {
+                $0.vision["image_size"] = 6
+                $0.preprocessor = nil
+            }
+                == "error: a patch grid of 3 x 3 has no 2 x 2 windows, which 'mm_projector_crosslayer' asks for, at file 'DIR/config.json'; expected an even grid"
+        )
     }
 
     @Test func configurableRefusals() {
@@ -167,7 +186,10 @@ import Testing
             ({ $0.fusion["strategy"] = "mean" }, "strategy' is 'mean'", "'stf', 'avgpool', 'tokenconcat' or 'qformer'"),
             ({ $0.fusion["strategy"] = nil as Any? }, "strategy' is missing", "a string"),
             ({ $0.fusion["kernal"] = 2 }, "kernal' is not known", "'kernel'"),
-            ({ $0.fusion["zzz"] = 2 }, "zzz' is not known", "'strategy', 'taps', 'kernel', 'tokens_per_window', 'mbtf', 'stf' or 'qformer'"),
+            (
+                { $0.fusion["zzz"] = 2 }, "zzz' is not known",
+                "'strategy', 'taps', 'kernel', 'tokens_per_window', 'mbtf', 'stf' or 'qformer'"
+            ),
             ({ $0.fusion["taps"] = [Int]() }, "taps' is empty", "hidden-state indices"),
             ({ $0.fusion["taps"] = [3, 9] }, "taps[1]' is 9", "-9 to 8 for a tower of 8 blocks"),
             ({ $0.fusion["taps"] = "all" }, "taps' is a string", "an array of integers"),
@@ -191,7 +213,9 @@ import Testing
             ({ $0.setFusion("mbtf", "channels", [2_000_000_000]) }, "kernel' is 2", "windows of at most 2147483647 channels"),
         ]
         for (spoil, problem, expected) in table {
-            #expect(Fixture.configurable.failure(spoil) == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
+            #expect(
+                Fixture.configurable.failure(spoil)
+                    == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
         }
     }
 
@@ -247,8 +271,11 @@ import Testing
     @Test(arguments: [true, false]) func learnedQueries(mbtf: Bool) throws {
         let checkpoint = try strategy("qformer", mbtf: mbtf).open()
         let fusion = try #require(checkpoint.configuration.fusion)
-        #expect(fusion.qformer == QFormerConfiguration(
-            queries: 3, hiddenSize: 6, layerCount: 2, headCount: 2, intermediateSize: 5, crossAttentionFrequency: 2, layerNormEpsilon: 1e-12))
+        #expect(
+            fusion.qformer
+                == QFormerConfiguration(
+                    queries: 3, hiddenSize: 6, layerCount: 2, headCount: 2, intermediateSize: 5, crossAttentionFrequency: 2,
+                    layerNormEpsilon: 1e-12))
         #expect(fusion.kernel == 1 && fusion.aligner == [layer("qformer.projection", 6, 8, nil)] && fusion.visionTokens(grid: 4) == 3)
         #expect(checkpoint.tensors["qformer.encoder.layer.0.crossattention.attention.key.weight"]?.shape == [6, mbtf ? 4 : 12])
         #expect(checkpoint.tensors["qformer.encoder.layer.1.crossattention.attention.key.weight"] == nil)
@@ -257,55 +284,75 @@ import Testing
     @Test func strategyRefusals() {
         let table: [(String, (inout Fixture) -> Void, String, String)] = [
             ("avgpool", { $0.fusion["kernel"] = 3 }, "kernel' is 3", "a divisor of the 4 x 4 patch grid: 1, 2, 4"),
-            ("avgpool", { $0.fusion["tokens_per_window"] = 2 }, "tokens_per_window' is 2, which strategy 'avgpool' has no place for", "1, or strategy 'stf'"),
-            ("tokenconcat", { $0.fusion["tokens_per_window"] = 4 }, "tokens_per_window' is 4, which strategy 'tokenconcat' has no place for", "1, or strategy 'stf'"),
-            ("avgpool", { $0.setFusion("stf", "window_conv", true) }, "stf.window_conv' is true, which strategy 'avgpool' has no place for", "false"),
+            (
+                "avgpool", { $0.fusion["tokens_per_window"] = 2 }, "tokens_per_window' is 2, which strategy 'avgpool' has no place for",
+                "1, or strategy 'stf'"
+            ),
+            (
+                "tokenconcat", { $0.fusion["tokens_per_window"] = 4 },
+                "tokens_per_window' is 4, which strategy 'tokenconcat' has no place for", "1, or strategy 'stf'"
+            ),
+            (
+                "avgpool", { $0.setFusion("stf", "window_conv", true) },
+                "stf.window_conv' is true, which strategy 'avgpool' has no place for", "false"
+            ),
             ("tokenconcat", { $0.setFusion("stf", "channels", [20, 9]) }, "stf.channels' ends in 9", "8, the decoder's hidden size"),
             ("qformer", { $0.fusion["stf"] = ["channels": [8]] }, "stf' is set, which strategy 'qformer' has no place for", "null"),
             ("qformer", { $0.fusion["kernel"] = 2 }, "kernel' is 2, but strategy 'qformer' reads every token", "1"),
             ("qformer", { $0.fusion["qformer"] = nil as Any? }, "qformer' is missing", "an object"),
             ("qformer", { $0.setFusion("qformer", "heads", 4) }, "qformer.heads' is 4", "a divisor of the hidden size 6: 1, 2, 3, 6"),
             ("qformer", { $0.setFusion("qformer", "queries", 0) }, "qformer.queries' is 0", "1 to 2147483647"),
-            ("qformer", { $0.setFusion("qformer", "cross_attention_frequency", 0) }, "qformer.cross_attention_frequency' is 0", "1 to 2147483647"),
+            (
+                "qformer", { $0.setFusion("qformer", "cross_attention_frequency", 0) }, "qformer.cross_attention_frequency' is 0",
+                "1 to 2147483647"
+            ),
             ("qformer", { $0.setFusion("qformer", "layers", 10_001) }, "qformer.layers' is 10001", "1 to 10000"),
             ("qformer", { $0.setFusion("qformer", "head", 2) }, "qformer.head' is not known", "'heads'"),
         ]
         for (name, spoil, problem, expected) in table {
-            #expect(strategy(name).failure(spoil) == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
+            #expect(
+                strategy(name).failure(spoil) == "error: key 'mm_token_fusion.\(problem), at file 'DIR/config.json'; expected \(expected)")
         }
-        #expect(strategy("qformer").failure { $0.setFusion("qformer", "queries", 4) } == """
-            error: wrong shape [1, 3, 6], at tensor 'model.qformer.query_tokens' of file 'DIR/model.safetensors'; \
-            expected [1, 4, 6] (by key 'mm_token_fusion.qformer')
-            """)
-        #expect(strategy("qformer").failure { $0.config["mm_vision_select_feature"] = "full" } == """
-            error: key 'mm_vision_select_feature' is 'full', which cannot be combined with strategy 'qformer', at file 'DIR/config.json'; \
-            expected 'patch'
-            """)
+        #expect(
+            strategy("qformer").failure { $0.setFusion("qformer", "queries", 4) } == """
+                error: wrong shape [1, 3, 6], at tensor 'model.qformer.query_tokens' of file 'DIR/model.safetensors'; \
+                expected [1, 4, 6] (by key 'mm_token_fusion.qformer')
+                """)
+        #expect(
+            strategy("qformer").failure { $0.config["mm_vision_select_feature"] = "full" } == """
+                error: key 'mm_vision_select_feature' is 'full', which cannot be combined with strategy 'qformer', at file 'DIR/config.json'; \
+                expected 'patch'
+                """)
     }
 
     @Test func projectorOfAnotherDecoder() {
-        #expect(Fixture.llava.failure { $0.addLinear("model.mm_projector.2", 8, 10) } == """
-            error: wrong shape [10, 8], at tensor 'model.mm_projector.2.weight' of file 'DIR/model.safetensors'; \
-            expected [8, 8] (by key 'hidden_size', 8)
-            """)
-        #expect(strategy("qformer").failure { $0.addLinear("model.qformer_proj", 6, 10) } == """
-            error: wrong shape [10, 6], at tensor 'model.qformer_proj.weight' of file 'DIR/model.safetensors'; \
-            expected [8, 6] (by key 'hidden_size', 8)
-            """)
+        #expect(
+            Fixture.llava.failure { $0.addLinear("model.mm_projector.2", 8, 10) } == """
+                error: wrong shape [10, 8], at tensor 'model.mm_projector.2.weight' of file 'DIR/model.safetensors'; \
+                expected [8, 8] (by key 'hidden_size', 8)
+                """)
+        #expect(
+            strategy("qformer").failure { $0.addLinear("model.qformer_proj", 6, 10) } == """
+                error: wrong shape [10, 6], at tensor 'model.qformer_proj.weight' of file 'DIR/model.safetensors'; \
+                expected [8, 6] (by key 'hidden_size', 8)
+                """)
     }
 
     @Test func channelsAgainstTensors() {
-        #expect(Fixture.configurable.failure { $0.setFusion("mbtf", "channels", [20, 4]) } == """
-            error: wrong shape [16, 12, 1, 1], at tensor 'model.mbtf.conv1.weight' of file 'DIR/model.safetensors'; \
-            expected [20, 12, 1, 1] (by key 'mm_token_fusion.mbtf.channels')
-            """)
-        #expect(Fixture.configurable.failure { $0.fusion["kernel"] = 4 } == """
-            error: wrong shape [16, 4, 2, 2], at tensor 'model.stf.conv1.weight' of file 'DIR/model.safetensors'; \
-            expected [16, 4, 4, 4] (by key 'mm_token_fusion.stf.channels[0]')
-            """)
-        #expect(Fixture.configurable.failure { $0.setFusion("stf", "channels", [16, 32, 8, 8]) } == """
-            error: tensor 'model.stf.conv4.weight' is missing, at file 'DIR/model.safetensors'; \
-            expected shape [8, 8, 1, 1] (by key 'mm_token_fusion.stf.channels')
-            """)
+        #expect(
+            Fixture.configurable.failure { $0.setFusion("mbtf", "channels", [20, 4]) } == """
+                error: wrong shape [16, 12, 1, 1], at tensor 'model.mbtf.conv1.weight' of file 'DIR/model.safetensors'; \
+                expected [20, 12, 1, 1] (by key 'mm_token_fusion.mbtf.channels')
+                """)
+        #expect(
+            Fixture.configurable.failure { $0.fusion["kernel"] = 4 } == """
+                error: wrong shape [16, 4, 2, 2], at tensor 'model.stf.conv1.weight' of file 'DIR/model.safetensors'; \
+                expected [16, 4, 4, 4] (by key 'mm_token_fusion.stf.channels[0]')
+                """)
+        #expect(
+            Fixture.configurable.failure { $0.setFusion("stf", "channels", [16, 32, 8, 8]) } == """
+                error: tensor 'model.stf.conv4.weight' is missing, at file 'DIR/model.safetensors'; \
+                expected shape [8, 8, 1, 1] (by key 'mm_token_fusion.stf.channels')
+                """)
     }
 }

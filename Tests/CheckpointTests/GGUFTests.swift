@@ -10,7 +10,13 @@ private let goldens = URL(filePath: #filePath).deletingLastPathComponent().delet
 /// A GGUF file under construction.
 struct GGUFFixture {
     enum Value {
-        case integer(Int), float(Float), bool(Bool), string(String), strings([String]), floats([Float]), integers([Int])
+        case integer(Int)
+        case float(Float)
+        case bool(Bool)
+        case string(String)
+        case strings([String])
+        case floats([Float])
+        case integers([Int])
     }
 
     var version: UInt32 = 3
@@ -28,8 +34,10 @@ struct GGUFFixture {
             case .bool(let bool): little(UInt32(7)) + [bool ? 1 : 0]
             case .string(let string): little(UInt32(8)) + text(string)
             case .strings(let list): little(UInt32(9)) + little(UInt32(8)) + little(UInt64(list.count)) + list.flatMap(text)
-            case .floats(let list): little(UInt32(9)) + little(UInt32(6)) + little(UInt64(list.count)) + list.flatMap { little($0.bitPattern) }
-            case .integers(let list): little(UInt32(9)) + little(UInt32(5)) + little(UInt64(list.count)) + list.flatMap { little(Int32($0)) }
+            case .floats(let list):
+                little(UInt32(9)) + little(UInt32(6)) + little(UInt64(list.count)) + list.flatMap { little($0.bitPattern) }
+            case .integers(let list):
+                little(UInt32(9)) + little(UInt32(5)) + little(UInt64(list.count)) + list.flatMap { little(Int32($0)) }
             }
         }
         var file = Array("GGUF".utf8) + little(version) + little(UInt64(tensors.count)) + little(UInt64(metadata.count))
@@ -53,10 +61,14 @@ struct GGUFFixture {
         let tokenizer = TokenizerFixture(words: ["\u{2581}a"])
         var fixture = GGUFFixture(metadata: [
             ("general.architecture", .string("llama")), ("llama.embedding_length", .integer(8)), ("llama.block_count", .integer(1)),
-            ("llama.feed_forward_length", .integer(6)), ("llama.attention.head_count", .integer(2)), ("llama.attention.head_count_kv", .integer(1)),
-            ("llama.attention.layer_norm_rms_epsilon", .float(1e-5)), ("llama.context_length", .integer(64)), ("llama.rope.dimension_count", .integer(4)),
-            ("tokenizer.ggml.model", .string("llama")), ("tokenizer.ggml.tokens", .strings(tokenizer.pieces.map { String(decoding: $0.text, as: UTF8.self) })),
-            ("tokenizer.ggml.scores", .floats(tokenizer.pieces.map(\.score))), ("tokenizer.ggml.token_type", .integers(tokenizer.pieces.map(\.kind))),
+            ("llama.feed_forward_length", .integer(6)), ("llama.attention.head_count", .integer(2)),
+            ("llama.attention.head_count_kv", .integer(1)),
+            ("llama.attention.layer_norm_rms_epsilon", .float(1e-5)), ("llama.context_length", .integer(64)),
+            ("llama.rope.dimension_count", .integer(4)),
+            ("tokenizer.ggml.model", .string("llama")),
+            ("tokenizer.ggml.tokens", .strings(tokenizer.pieces.map { String(decoding: $0.text, as: UTF8.self) })),
+            ("tokenizer.ggml.scores", .floats(tokenizer.pieces.map(\.score))),
+            ("tokenizer.ggml.token_type", .integers(tokenizer.pieces.map(\.kind))),
             ("tokenizer.ggml.bos_token_id", .integer(1)), ("tokenizer.ggml.eos_token_id", .integer(2)),
         ])
         func add(_ name: String, _ dimensions: [Int]) {
@@ -66,7 +78,8 @@ struct GGUFFixture {
         add("output_norm.weight", [8])
         add("output.weight", [8, 260])
         for (name, dimensions) in [
-            ("attn_norm", [8]), ("ffn_norm", [8]), ("attn_q", [8, 8]), ("attn_k", [8, 4]), ("attn_v", [8, 4]), ("attn_output", [8, 8]), ("ffn_gate", [8, 6]),
+            ("attn_norm", [8]), ("ffn_norm", [8]), ("attn_q", [8, 8]), ("attn_k", [8, 4]), ("attn_v", [8, 4]), ("attn_output", [8, 8]),
+            ("ffn_gate", [8, 6]),
             ("ffn_up", [8, 6]), ("ffn_down", [6, 8]),
         ] { add("blk.0.\(name).weight", dimensions) }
         return fixture
@@ -79,7 +92,8 @@ struct GGUFFixture {
     private func entry(_ name: String, _ file: GGUFFile) throws -> TensorEntry {
         let tensor = try #require(file.tensors[name])
         return TensorEntry(
-            canonicalName: name, sourceName: name, dtype: try #require(ElementType(rawValue: tensor.dtype.rawValue)), shape: tensor.shape, file: file.file,
+            canonicalName: name, sourceName: name, dtype: try #require(ElementType(rawValue: tensor.dtype.rawValue)), shape: tensor.shape,
+            file: file.file,
             range: tensor.range)
     }
 
@@ -90,7 +104,9 @@ struct GGUFFixture {
         #expect(file.tensors.keys.sorted() == names)
         let data = [UInt8](try Data(contentsOf: URL(filePath: goldens + "types.f32")))
         try #require(data.count == names.count * 1024 * 4)
-        let expected = data.withUnsafeBytes { bytes in (0..<names.count * 1024).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self) } }
+        let expected = data.withUnsafeBytes { bytes in
+            (0..<names.count * 1024).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self) }
+        }
         for (index, name) in names.enumerated() {
             let entry = try entry(name, file)
             #expect(entry.elementCount == 1024 && entry.shape == [2, 512])
@@ -114,7 +130,8 @@ struct GGUFFixture {
     private func open(_ fixture: GGUFFixture, vision: GGUFFixture? = nil, projector: String? = nil) throws(Diagnostic) -> Checkpoint {
         folder.write("m.gguf", fixture.bytes)
         if let vision { folder.write("v.gguf", vision.bytes) }
-        return try Checkpoint.open(path: folder.file("m.gguf"), visionTower: vision == nil ? nil : folder.file("v.gguf"), projector: projector)
+        return try Checkpoint.open(
+            path: folder.file("m.gguf"), visionTower: vision == nil ? nil : folder.file("v.gguf"), projector: projector)
     }
 
     private func failure(_ spoil: (inout GGUFFixture) -> Void) -> String {
@@ -169,9 +186,12 @@ struct GGUFFixture {
         #expect(try model().addedTokens == [.init(id: 259, text: "\u{2581}a", isSpecial: false)] && model().whole.added == [259])
         kinds[0] = 2
         kinds[1] = 2
-        #expect(failure { $0.set("tokenizer.ggml.token_type", .integers(kinds)) } == "error: 2 unknown pieces, at file 'DIR/m.gguf'; expected one")
-        #expect(failure { $0.set("tokenizer.ggml.unknown_token_id", .integer(260)) }
-            == "error: key 'tokenizer.ggml.unknown_token_id' is 260, at file 'DIR/m.gguf'; expected less than the 260 tokens")
+        #expect(
+            failure { $0.set("tokenizer.ggml.token_type", .integers(kinds)) }
+                == "error: 2 unknown pieces, at file 'DIR/m.gguf'; expected one")
+        #expect(
+            failure { $0.set("tokenizer.ggml.unknown_token_id", .integer(260)) }
+                == "error: key 'tokenizer.ggml.unknown_token_id' is 260, at file 'DIR/m.gguf'; expected less than the 260 tokens")
     }
 
     /// Byte-level BPE is what `tokenizer.json` with the same words and merges would be.
@@ -187,28 +207,43 @@ struct GGUFFixture {
         fixture.set("tokenizer.ggml.merges", .strings(["a b", "\u{120} ab"]))
         fixture.set("tokenizer.ggml.bos_token_id", .integer(0))
         fixture.set("tokenizer.ggml.eos_token_id", .integer(6))
-        let split: [String: Any] = pre == "smollm"
+        let split: [String: Any] =
+            pre == "smollm"
             ? ["type": "Digits", "individual_digits": true]
             : ["type": "Split", "pattern": ["Regex": MergeListModel.llama3Pattern], "behavior": "Isolated", "invert": false]
-        folder.write("tokenizer.json", json: [
-            "pre_tokenizer": [
-                "type": "Sequence", "pretokenizers": [split, ["type": "ByteLevel", "add_prefix_space": false, "use_regex": pre == "smollm"] as [String: Any]],
-            ] as [String: Any],
-            "model": [
-                "type": "BPE", "ignore_merges": pre == "llama-bpe", "merges": ["a b", "\u{120} ab"],
-                "vocab": Dictionary(uniqueKeysWithValues: zip(words, 0...)),
-            ] as [String: Any],
-            "added_tokens": [0, 6].map { ["id": $0, "content": words[$0], "special": true] as [String: Any] },
-        ])
+        folder.write(
+            "tokenizer.json",
+            json: [
+                "pre_tokenizer": [
+                    "type": "Sequence",
+                    "pretokenizers": [
+                        split, ["type": "ByteLevel", "add_prefix_space": false, "use_regex": pre == "smollm"] as [String: Any],
+                    ],
+                ] as [String: Any],
+                "model": [
+                    "type": "BPE", "ignore_merges": pre == "llama-bpe", "merges": ["a b", "\u{120} ab"],
+                    "vocab": Dictionary(uniqueKeysWithValues: zip(words, 0...)),
+                ] as [String: Any],
+                "added_tokens": [0, 6].map { ["id": $0, "content": words[$0], "special": true] as [String: Any] },
+            ])
         var wanted = try MergeListModel(folder: folder.path, vocabularySize: 260)
         (wanted.bosID, wanted.eosID, wanted.addsBOS) = (0, 6, pre == "llama-bpe")
         let checkpoint = try open(fixture)
         #expect(checkpoint.tokenizer == .mergeList(wanted))
         #expect(checkpoint.configuration.prompt.addsBOS == (pre == "llama-bpe") && checkpoint.configuration.prompt.eosIDs == [6])
         for (key, value, text) in [
-            ("pre", GGUFFixture.Value.string("qwen2"), "key 'tokenizer.ggml.pre' is 'qwen2', which is not supported, at file 'DIR/m.gguf'; expected 'gpt-2', 'llama-bpe' or 'smollm'"),
-            ("merges", .strings(["a  b"]), "key 'tokenizer.ggml.merges' holds 'a  b', at file 'DIR/m.gguf'; expected two tokens and one space between them"),
-            ("merges", .strings(["a a"]), "key 'tokenizer.ggml.merges' merge 0 joins 'a' and 'a', at file 'DIR/m.gguf'; expected tokens of the vocabulary that make one"),
+            (
+                "pre", GGUFFixture.Value.string("qwen2"),
+                "key 'tokenizer.ggml.pre' is 'qwen2', which is not supported, at file 'DIR/m.gguf'; expected 'gpt-2', 'llama-bpe' or 'smollm'"
+            ),
+            (
+                "merges", .strings(["a  b"]),
+                "key 'tokenizer.ggml.merges' holds 'a  b', at file 'DIR/m.gguf'; expected two tokens and one space between them"
+            ),
+            (
+                "merges", .strings(["a a"]),
+                "key 'tokenizer.ggml.merges' merge 0 joins 'a' and 'a', at file 'DIR/m.gguf'; expected tokens of the vocabulary that make one"
+            ),
         ] {
             var spoiled = fixture
             spoiled.set("tokenizer.ggml.\(key)", value)
@@ -222,52 +257,90 @@ struct GGUFFixture {
         fixture.set("llama.rope.freq_base", .float(500_000))
         func set(_ factors: [Float]) {
             fixture.tensors.removeAll { $0.name == "rope_freqs.weight" }
-            fixture.tensors.append(("rope_freqs.weight", [factors.count], 0, factors.flatMap { factor in withUnsafeBytes(of: factor) { Array($0) } }))
+            fixture.tensors.append(
+                ("rope_freqs.weight", [factors.count], 0, factors.flatMap { factor in withUnsafeBytes(of: factor) { Array($0) } }))
         }
         // Heads of 4 have two frequencies: one kept, one stretched whole, which tells no positions from others.
         set(scaling.factors(theta: 500_000, headSize: 4).map { Float($0) })
-        #expect(try open(fixture).configuration.decoder.ropeScaling?.factors(theta: 500_000, headSize: 4) == scaling.factors(theta: 500_000, headSize: 4))
+        #expect(
+            try open(fixture).configuration.decoder.ropeScaling?.factors(theta: 500_000, headSize: 4)
+                == scaling.factors(theta: 500_000, headSize: 4))
         set([1, 1])
         #expect(try open(fixture).configuration.decoder.ropeScaling == nil)
         set([1, 0.5])
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try open(fixture) }.hasPrefix("error: the factors are not those of Llama 3's scaling"))
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try open(fixture) }.hasPrefix(
+                "error: the factors are not those of Llama 3's scaling"))
         set([1, 8, 8])
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try open(fixture) } == "error: F32 [3], at tensor 'rope_freqs.weight' of file 'DIR/m.gguf'; expected F32 [2]")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try open(fixture) }
+                == "error: F32 [3], at tensor 'rope_freqs.weight' of file 'DIR/m.gguf'; expected F32 [2]")
     }
 
     @Test func refusals() {
         let file = "at file 'DIR/m.gguf'"
         let cases: [((inout GGUFFixture) -> Void, String)] = [
             ({ $0.set("general.architecture", .string("qwen2")) }, "architecture 'qwen2' is not supported, \(file); expected 'llama'"),
-            ({ $0.set("general.architecture", .string("clip")) }, "architecture 'clip' is not supported, \(file); expected 'llama'; note: a mmproj file goes to the option '--vision-tower'"),
+            (
+                { $0.set("general.architecture", .string("clip")) },
+                "architecture 'clip' is not supported, \(file); expected 'llama'; note: a mmproj file goes to the option '--vision-tower'"
+            ),
             ({ $0.set("split.count", .integer(2)) }, "key 'split.count' is 2: the file is one of several, \(file); expected one file"),
             ({ $0.set("llama.block_count", nil) }, "key 'llama.block_count' is missing, \(file); expected an integer"),
             ({ $0.set("llama.block_count", .string("1")) }, "key 'llama.block_count' has another type, \(file); expected an integer"),
-            ({ $0.set("llama.attention.head_count_kv", .integer(3)) }, "key 'llama.attention.head_count_kv' is 3, \(file); expected a divisor of the 2 attention heads"),
+            (
+                { $0.set("llama.attention.head_count_kv", .integer(3)) },
+                "key 'llama.attention.head_count_kv' is 3, \(file); expected a divisor of the 2 attention heads"
+            ),
             ({ $0.set("llama.expert_count", .integer(8)) }, "key 'llama.expert_count' is 8, which is not supported, \(file); expected 0"),
-            ({ $0.set("llama.rope.scaling.type", .string("yarn")) }, "key 'llama.rope.scaling.type' asks for 'yarn', which is not supported, \(file); expected 'none'"),
-            ({ $0.set("tokenizer.ggml.model", .string("bert")) }, "key 'tokenizer.ggml.model' is 'bert', which is not supported, \(file); expected 'llama' or 'gpt2'"),
-            ({ $0.set("tokenizer.ggml.scores", .floats([0])) }, "key 'tokenizer.ggml.scores' has 1 scores, \(file); expected a finite one for each of 260 tokens"),
-            ({ $0.set("tokenizer.ggml.bos_token_id", .integer(260)) }, "key 'tokenizer.ggml.bos_token_id' is 260, \(file); expected less than the 260 tokens"),
-            ({ $0.tensors[0].type = 10 }, "type 'Q2_K' is not supported, at tensor 'token_embd.weight' of file 'DIR/m.gguf'; expected 'F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q4_K', 'Q5_K' or 'Q6_K'"),
-            ({ $0.tensors[6].dimensions = [8, 2] }, "wrong shape [2, 8], at tensor 'blk.0.attn_k.weight' of file 'DIR/m.gguf'; expected [4, 8]"),
+            (
+                { $0.set("llama.rope.scaling.type", .string("yarn")) },
+                "key 'llama.rope.scaling.type' asks for 'yarn', which is not supported, \(file); expected 'none'"
+            ),
+            (
+                { $0.set("tokenizer.ggml.model", .string("bert")) },
+                "key 'tokenizer.ggml.model' is 'bert', which is not supported, \(file); expected 'llama' or 'gpt2'"
+            ),
+            (
+                { $0.set("tokenizer.ggml.scores", .floats([0])) },
+                "key 'tokenizer.ggml.scores' has 1 scores, \(file); expected a finite one for each of 260 tokens"
+            ),
+            (
+                { $0.set("tokenizer.ggml.bos_token_id", .integer(260)) },
+                "key 'tokenizer.ggml.bos_token_id' is 260, \(file); expected less than the 260 tokens"
+            ),
+            (
+                { $0.tensors[0].type = 10 },
+                "type 'Q2_K' is not supported, at tensor 'token_embd.weight' of file 'DIR/m.gguf'; expected 'F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q4_K', 'Q5_K' or 'Q6_K'"
+            ),
+            (
+                { $0.tensors[6].dimensions = [8, 2] },
+                "wrong shape [2, 8], at tensor 'blk.0.attn_k.weight' of file 'DIR/m.gguf'; expected [4, 8]"
+            ),
             ({ $0.tensors[6].name = "blk.0.attn_k.bias" }, "tensor 'blk.0.attn_k.weight' is missing, \(file); expected shape [4, 8]"),
-            ({ $0.tensors.append(("blk.0.attn_q.bias", [8], 0, [UInt8](repeating: 0, count: 32))) }, "unknown tensor, at tensor 'blk.0.attn_q.bias' of file 'DIR/m.gguf'; expected only what the configuration describes"),
+            (
+                { $0.tensors.append(("blk.0.attn_q.bias", [8], 0, [UInt8](repeating: 0, count: 32))) },
+                "unknown tensor, at tensor 'blk.0.attn_q.bias' of file 'DIR/m.gguf'; expected only what the configuration describes"
+            ),
             ({ $0.version = 1 }, "GGUF version 1, at byte 4 of file 'DIR/m.gguf'; expected 2 or 3"),
             ({ $0.version = 3 << 24 }, "GGUF version 50331648, at byte 4 of file 'DIR/m.gguf'; expected a little-endian file"),
             ({ $0.set("general.alignment", .integer(7)) }, "key 'general.alignment' is no alignment, \(file); expected a multiple of 8"),
         ]
         for (spoil, text) in cases { #expect(failure(spoil) == "error: " + text) }
         let quantised = failure { $0.tensors[2].type = 8 }
-        #expect(quantised.hasSuffix("expected rows of whole blocks of 32") && quantised.contains("tensor 'output.weight' has the impossible shape [260, 8]"))
+        #expect(
+            quantised.hasSuffix("expected rows of whole blocks of 32")
+                && quantised.contains("tensor 'output.weight' has the impossible shape [260, 8]"))
     }
 
     /// The tower and projector of `Fixture.llava` as a mmproj file, whole or as older converters cut it.
     private func vision(older: Bool, hidden: Int = 8) -> GGUFFixture {
         var fixture = GGUFFixture(metadata: [
-            ("general.architecture", .string("clip")), ("clip.projector_type", .string("mlp")), ("clip.vision.embedding_length", .integer(4)),
+            ("general.architecture", .string("clip")), ("clip.projector_type", .string("mlp")),
+            ("clip.vision.embedding_length", .integer(4)),
             ("clip.vision.block_count", .integer(older ? 7 : 8)), ("clip.vision.attention.head_count", .integer(2)),
-            ("clip.vision.feed_forward_length", .integer(6)), ("clip.vision.image_size", .integer(8)), ("clip.vision.patch_size", .integer(2)),
+            ("clip.vision.feed_forward_length", .integer(6)), ("clip.vision.image_size", .integer(8)),
+            ("clip.vision.patch_size", .integer(2)),
             ("clip.vision.attention.layer_norm_epsilon", .float(1e-5)),
         ])
         func add(_ name: String, _ dimensions: [Int]) {
@@ -280,7 +353,8 @@ struct GGUFFixture {
         add("v.class_embd", [4])
         add("v.patch_embd.weight", [2, 2, 3, 4])
         add("v.position_embd.weight", [4, 17])
-        for name in ["v.pre_ln"] + (older ? [] : ["v.post_ln"]) + (0..<(older ? 7 : 8)).flatMap({ ["v.blk.\($0).ln1", "v.blk.\($0).ln2"] }) {
+        for name in ["v.pre_ln"] + (older ? [] : ["v.post_ln"]) + (0..<(older ? 7 : 8)).flatMap({ ["v.blk.\($0).ln1", "v.blk.\($0).ln2"] })
+        {
             add(name + ".weight", [4])
             add(name + ".bias", [4])
         }
@@ -306,7 +380,9 @@ struct GGUFFixture {
         var layered = vision(older: older)
         layered.set("clip.vision.feature_layer", .integers([2, 5]))
         layered.tensors.removeAll { $0.name.hasPrefix("mm.0.") }
-        layered.tensors += [("mm.0.weight", [8, 8], 1, [UInt8](repeating: 0, count: 128)), ("mm.0.bias", [8], 1, [UInt8](repeating: 0, count: 16))]
+        layered.tensors += [
+            ("mm.0.weight", [8, 8], 1, [UInt8](repeating: 0, count: 128)), ("mm.0.bias", [8], 1, [UInt8](repeating: 0, count: 16)),
+        ]
         #expect(try open(.decoder, vision: layered).configuration.fusion?.taps == [2, 5])
     }
 
@@ -318,13 +394,21 @@ struct GGUFFixture {
         }
         let file = "at file 'DIR/v.gguf'"
         #expect(failure { $0 = .decoder } == "error: architecture 'llama' is no vision tower, \(file); expected 'clip', a mmproj file")
-        #expect(failure { $0.set("clip.projector_type", .string("ldp")) } == "error: key 'clip.projector_type' is 'ldp', which is not supported, \(file); expected 'mlp'")
-        #expect(failure { $0.set("clip.vision.image_size", .integer(9)) } == "error: key 'clip.vision.image_size' is 9, \(file); expected a multiple of the patch size 2")
-        #expect(failure { $0.set("clip.vision.feature_layer", .integers([9])) } == "error: key 'clip.vision.feature_layer' holds 9, \(file); expected 0 to 8")
+        #expect(
+            failure { $0.set("clip.projector_type", .string("ldp")) }
+                == "error: key 'clip.projector_type' is 'ldp', which is not supported, \(file); expected 'mlp'")
+        #expect(
+            failure { $0.set("clip.vision.image_size", .integer(9)) }
+                == "error: key 'clip.vision.image_size' is 9, \(file); expected a multiple of the patch size 2")
+        #expect(
+            failure { $0.set("clip.vision.feature_layer", .integers([9])) }
+                == "error: key 'clip.vision.feature_layer' holds 9, \(file); expected 0 to 8")
         #expect(
             failure { $0 = vision(older: false, hidden: 12) }
                 == "error: wrong shape [12, 8], at tensor 'mm.2.weight' of file 'DIR/v.gguf'; expected [8, 8] (by the decoder's width, 8)")
-        #expect(failure { $0.tensors.removeLast() } == "error: tensor 'mm.2.bias' is missing, \(file); expected shape [8] (by the decoder's width, 8)")
+        #expect(
+            failure { $0.tensors.removeLast() }
+                == "error: tensor 'mm.2.bias' is missing, \(file); expected shape [8] (by the decoder's width, 8)")
     }
 
     /// A decoder in GGUF with a projector of torch and a tower in its folder, and the same mmproj file over a decoder in safetensors.
@@ -333,10 +417,12 @@ struct GGUFFixture {
         base.separateTower(prefix: "vision_model.")
         let parts = TemporaryFolder()
         base.write(to: parts)
-        parts.write("p/mm.safetensors", safetensors([
-            "mm_projector.0.weight": TensorFixture(shape: [8, 4]), "mm_projector.0.bias": TensorFixture(shape: [8]),
-            "mm_projector.2.weight": TensorFixture(shape: [8, 8]), "mm_projector.2.bias": TensorFixture(shape: [8]),
-        ]))
+        parts.write(
+            "p/mm.safetensors",
+            safetensors([
+                "mm_projector.0.weight": TensorFixture(shape: [8, 4]), "mm_projector.0.bias": TensorFixture(shape: [8]),
+                "mm_projector.2.weight": TensorFixture(shape: [8, 8]), "mm_projector.2.bias": TensorFixture(shape: [8]),
+            ]))
         parts.write("p/config.json", json: base.config.merging(["mm_vision_tower": "../clip"]) { $1 })
         let checkpoint = try open(.decoder, projector: parts.file("p/mm.safetensors"))
         #expect(checkpoint.configuration.layout == .gguf && checkpoint.configuration.fusion?.taps == [7])
@@ -347,11 +433,14 @@ struct GGUFFixture {
         base.write(to: parts)
         folder.write("v.gguf", vision(older: true).bytes)
         let other = try Checkpoint.open(path: parts.path, visionTower: folder.file("v.gguf"))
-        #expect(other.configuration.layout == .llava && !other.configuration.decoder.interleavedRotary && other.configuration.fusion?.taps == [7])
+        #expect(
+            other.configuration.layout == .llava && !other.configuration.decoder.interleavedRotary
+                && other.configuration.fusion?.taps == [7])
         Fixture.llava.write(to: parts)
         #expect(
             errorText { () throws(Diagnostic) in try Checkpoint.open(path: parts.path, visionTower: folder.file("v.gguf")).path }
-                == "error: the checkpoint has a projector of its own, at option '--vision-tower'; expected a folder, or a checkpoint without images")
+                == "error: the checkpoint has a projector of its own, at option '--vision-tower'; expected a folder, or a checkpoint without images"
+        )
     }
 
     /// Every way to cut or change a file ends in a message or in a checkpoint whose weights can be read.
@@ -368,7 +457,9 @@ struct GGUFFixture {
             } else {
                 for _ in 0..<Int.random(in: 1...3, using: &random) {
                     let place = places.randomElement(using: &random)!
-                    bytes[place] = Bool.random(using: &random) ? UInt8.random(in: 0...255, using: &random) : bytes[place] ^ 1 << UInt8.random(in: 0..<8, using: &random)
+                    bytes[place] =
+                        Bool.random(using: &random)
+                        ? UInt8.random(in: 0...255, using: &random) : bytes[place] ^ 1 << UInt8.random(in: 0..<8, using: &random)
                 }
             }
             folder.write("m.gguf", bytes)

@@ -10,7 +10,8 @@ import Testing
 @Suite struct KeyTests {
     private enum Status: String { case honoured, refused, reported, harmless }
 
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 
     /// By section and key: the rows of the tables under `### SECTION`, of which the first cell holds keys and the second begins with a status.
     private static func table() throws -> [String: [String: Status]] {
@@ -19,7 +20,9 @@ import Testing
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             if line.hasPrefix("#") { section = line.hasPrefix("### ") ? String(line.dropFirst(4)) : nil }
             let cells = line.split(separator: "|", omittingEmptySubsequences: false)
-            guard let section, cells.count > 3, let status = Status(rawValue: String(cells[2].trimming(while: { $0 == " " }).prefix { $0.isLetter })) else { continue }
+            guard let section, cells.count > 3,
+                let status = Status(rawValue: String(cells[2].trimming(while: { $0 == " " }).prefix { $0.isLetter }))
+            else { continue }
             for key in cells[1].split(separator: "`").enumerated().filter({ $0.offset % 2 == 1 }).map(\.element) {
                 #expect(table[section, default: [:]].updateValue(status, forKey: String(key)) == nil, "'\(key)' stands twice in \(section)")
             }
@@ -56,10 +59,12 @@ import Testing
             (self.file, self.members, self.part, self.isAdapter) = (file, members, part, isAdapter)
             fixture.write(to: folder)
             guard isAdapter else { return }
-            folder.write("a/adapter_model.safetensors", safetensors([
-                "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight": TensorFixture(dtype: "F32", shape: [2, 8]),
-                "base_model.model.model.layers.0.mlp.up_proj.lora_B.weight": TensorFixture(dtype: "F32", shape: [6, 2]),
-            ]))
+            folder.write(
+                "a/adapter_model.safetensors",
+                safetensors([
+                    "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight": TensorFixture(dtype: "F32", shape: [2, 8]),
+                    "base_model.model.model.layers.0.mlp.up_proj.lora_B.weight": TensorFixture(dtype: "F32", shape: [6, 2]),
+                ]))
         }
 
         var own: [String: Any] { part.map { members[$0] as! [String: Any] } ?? members }
@@ -72,7 +77,8 @@ import Testing
                 let opened = try Checkpoint.open(path: folder.path, adapter: isAdapter ? folder.file("a") : nil)
                 let tensors = opened.tensors.map { "\($0.key) \($0.value.sourceName) \($0.value.shape)" }.sorted()
                 let template = try opened.chatTemplate()
-                return "\(opened.configuration) \(tensors) \(opened.tokenizer) \(opened.generation.map { "\($0.key) \($0.value)" }) \(template?.text ?? "")"
+                return
+                    "\(opened.configuration) \(tensors) \(opened.tokenizer) \(opened.generation.map { "\($0.key) \($0.value)" }) \(template?.text ?? "")"
             }
         }
     }
@@ -89,7 +95,9 @@ import Testing
         case "`config.json`: LLaVA's own keys": return [config(llava)]
         case "`generation_config.json`": return [decoder, transformers].map { Place($0, "generation_config.json", [:]) }
         case "`preprocessor_config.json`":
-            return [Place(transformers, "preprocessor_config.json", [:]), Place(llava, "clip/preprocessor_config.json", llava.preprocessor!)]
+            return [
+                Place(transformers, "preprocessor_config.json", [:]), Place(llava, "clip/preprocessor_config.json", llava.preprocessor!),
+            ]
         case "`processor_config.json`": return [Place(transformers, "processor_config.json", ["image_processor": [String: Any]()])]
         case "`adapter_config.json`":
             return [Place(llava, "a/adapter_config.json", ["peft_type": "LORA", "r": 2, "lora_alpha": 6, "bias": "none"], isAdapter: true)]
@@ -121,7 +129,8 @@ import Testing
     /// A trap would end the test's process.
     @Test func extremesEndInAnErrorOrNot() throws {
         let extremes: [Any] = [
-            -1, 0, 1, Int.min, Int.max, Int(Int32.max), Int(Int32.max) + 1, Int(UInt32.max), 1 << 62, Double.leastNonzeroMagnitude, 1e-40, -1e300, 1e300, 1.5, "", "-1", [Any](), [-1], [Int.max],
+            -1, 0, 1, Int.min, Int.max, Int(Int32.max), Int(Int32.max) + 1, Int(UInt32.max), 1 << 62, Double.leastNonzeroMagnitude, 1e-40,
+            -1e300, 1e300, 1.5, "", "-1", [Any](), [-1], [Int.max],
             [Int.min, 1], [1e300, 1, 1], [[Any]()], ["": Int.max],
         ]
         var count = 0
@@ -138,7 +147,9 @@ import Testing
         ] {
             for key in keys {
                 for value in extremes {
-                    count += Fixture.configurable.failure { if name.isEmpty { $0.fusion[key] = value } else { $0.setFusion(name, key, value) } }.isEmpty ? 0 : 1
+                    count +=
+                        Fixture.configurable.failure { if name.isEmpty { $0.fusion[key] = value } else { $0.setFusion(name, key, value) } }
+                            .isEmpty ? 0 : 1
                 }
             }
         }
@@ -172,7 +183,8 @@ import Testing
                 }
                 switch status {
                 case .refused: #expect(does { $0.hasPrefix("error: ") && $0.contains("\(key)'") }, "'\(key)' in \(section) is not refused")
-                case .reported: #expect(does { $0.contains("\"\(key) ") && !$0.hasPrefix("error: ") }, "'\(key)' in \(section) is not reported")
+                case .reported:
+                    #expect(does { $0.contains("\"\(key) ") && !$0.hasPrefix("error: ") }, "'\(key)' in \(section) is not reported")
                 default: #expect(does { _ in true }, "'\(key)' in \(section) does nothing")
                 }
             }

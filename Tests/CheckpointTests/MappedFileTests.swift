@@ -51,15 +51,19 @@ import Testing
     }
 
     @Test func refusals() {
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.file("none")).size }
-            == "error: cannot open 'DIR/none': no such file or directory")
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.path).size }
-            == "error: 'DIR' is a folder; expected a regular file")
-        #expect(errorText { () throws(Diagnostic) in try MappedFile(path: "/dev/zero").size }
-            == "error: '/dev/zero' is not a regular file; expected a regular file")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.file("none")).size }
+                == "error: cannot open 'DIR/none': no such file or directory")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.path).size }
+                == "error: 'DIR' is a folder; expected a regular file")
+        #expect(
+            errorText { () throws(Diagnostic) in try MappedFile(path: "/dev/zero").size }
+                == "error: '/dev/zero' is not a regular file; expected a regular file")
         folder.write("a.aria2", "")
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.write("a", "0")).size }
-            == "error: the file's download is not finished, at file 'DIR/a'; expected a whole file, without 'DIR/a.aria2' beside it")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try MappedFile(path: folder.write("a", "0")).size }
+                == "error: the file's download is not finished, at file 'DIR/a'; expected a whole file, without 'DIR/a.aria2' beside it")
     }
 
     /// A file that another process shortens: a line that names it, or an error where the rest of a page reads as zeros.
@@ -68,8 +72,9 @@ import Testing
         let file = try MappedFile(path: path)
         try file.requireWhole()
         truncate(path, 19_000)
-        #expect(errorText(in: folder) { () throws(Diagnostic) in try file.requireWhole() }
-            == "error: the file was cut short while it was read, or its disk fails, at file 'DIR/cut'")
+        #expect(
+            errorText(in: folder) { () throws(Diagnostic) in try file.requireWhole() }
+                == "error: the file was cut short while it was read, or its disk fails, at file 'DIR/cut'")
         let result = await #expect(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) { [path = path as String] in
             _ = try AtomicFile(path: path + ".output")
             let file = try MappedFile(path: path)

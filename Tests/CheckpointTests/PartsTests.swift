@@ -18,12 +18,16 @@ import Testing
     }
 
     private func linear(_ name: String, _ input: Int, _ output: Int) -> [String: TensorFixture] {
-        [name + ".weight": TensorFixture(dtype: "F32", shape: [output, input]), name + ".bias": TensorFixture(dtype: "F32", shape: [output])]
+        [
+            name + ".weight": TensorFixture(dtype: "F32", shape: [output, input]),
+            name + ".bias": TensorFixture(dtype: "F32", shape: [output]),
+        ]
     }
 
     @Test(arguments: ["model.", "", "base_model.model.model."])
     func projector(_ prefix: String) throws {
-        folder.write("p/mm.bin", safetensors(linear(prefix + "mm_projector.0", 4, 10).merging(linear(prefix + "mm_projector.2", 10, 8)) { $1 }))
+        folder.write(
+            "p/mm.bin", safetensors(linear(prefix + "mm_projector.0", 4, 10).merging(linear(prefix + "mm_projector.2", 10, 8)) { $1 }))
         let checkpoint = try open(.llava, projector: "p/mm.bin")
         #expect(checkpoint.tensors["projector.linear1.weight"]?.shape == [10, 4])
         #expect(checkpoint.tensors["projector.linear1.weight"]?.file.path == folder.file("p/mm.bin"))
@@ -33,11 +37,14 @@ import Testing
     @Test func projectorOfAnotherDecoder() {
         folder.write("mm.bin", safetensors(linear("mm_projector.0", 4, 10).merging(linear("mm_projector.2", 10, 12)) { $1 }))
         #expect(
-            failure(.llava, projector: "mm.bin") == "error: wrong shape [12, 10], at tensor 'mm_projector.2.weight' of file 'DIR/mm.bin'; expected [8, 10] (by key 'hidden_size', 8)")
+            failure(.llava, projector: "mm.bin")
+                == "error: wrong shape [12, 10], at tensor 'mm_projector.2.weight' of file 'DIR/mm.bin'; expected [8, 10] (by key 'hidden_size', 8)"
+        )
         folder.write("mm.bin", safetensors(linear("mm_projector.0", 4, 10)))
         #expect(
             failure(.llava, projector: "mm.bin")
-                == "error: tensor 'model.mm_projector.2.weight' is missing, at file 'DIR/mm.bin'; expected shape [8, 10] (by key 'hidden_size', 8)")
+                == "error: tensor 'model.mm_projector.2.weight' is missing, at file 'DIR/mm.bin'; expected shape [8, 10] (by key 'hidden_size', 8)"
+        )
     }
 
     /// Which of two tensors counts must not be left to chance.
@@ -47,7 +54,8 @@ import Testing
         folder.write("mm.bin", safetensors(tensors))
         #expect(
             failure(.llava, projector: "mm.bin")
-                == "error: the tensor and 'mm_projector.2.bias' are both 'model.mm_projector.2.bias', at tensor 'model.mm_projector.2.bias' of file 'DIR/mm.bin'; expected one of them")
+                == "error: the tensor and 'mm_projector.2.bias' are both 'model.mm_projector.2.bias', at tensor 'model.mm_projector.2.bias' of file 'DIR/mm.bin'; expected one of them"
+        )
         // A copy is no second meaning.
         tensors["model.mm_projector.2.bias"] = tensors["mm_projector.2.bias"]
         folder.write("mm.bin", safetensors(tensors))
@@ -73,7 +81,8 @@ import Testing
         folder.write("p/mm.bin", safetensors(linear("mm_projector.0", 4, 8).merging(linear("mm_projector.2", 8, 8)) { $1 }))
         #expect(
             failure(base, projector: "p/mm.bin")
-                == "error: the checkpoint is a decoder without images, and no configuration stands beside the projector, at file 'DIR/p/mm.bin'; expected 'config.json' with 'mm_vision_tower' in the same folder")
+                == "error: the checkpoint is a decoder without images, and no configuration stands beside the projector, at file 'DIR/p/mm.bin'; expected 'config.json' with 'mm_vision_tower' in the same folder"
+        )
         folder.write("p/config.json", json: keys.merging(["mm_vision_tower": "../clip"]) { $1 })
         let checkpoint = try open(base, projector: "p/mm.bin")
         #expect(checkpoint.configuration.fusion?.taps == [7] && checkpoint.configuration.layout == .llava)
@@ -81,9 +90,12 @@ import Testing
 
     private func adapter(_ changes: [String: Any] = [:], rank: Int = 2, name: String = "base_model.model.model.layers.0.mlp.up_proj") {
         folder.write("a/adapter_config.json", json: ["peft_type": "LORA", "r": 2, "lora_alpha": 6, "bias": "none"].merging(changes) { $1 })
-        folder.write("a/adapter_model.safetensors", safetensors([
-            name + ".lora_A.weight": TensorFixture(dtype: "F32", shape: [rank, 8]), name + ".lora_B.weight": TensorFixture(dtype: "F32", shape: [6, rank]),
-        ]))
+        folder.write(
+            "a/adapter_model.safetensors",
+            safetensors([
+                name + ".lora_A.weight": TensorFixture(dtype: "F32", shape: [rank, 8]),
+                name + ".lora_B.weight": TensorFixture(dtype: "F32", shape: [6, rank]),
+            ]))
     }
 
     @Test func lowRank() throws {
@@ -116,9 +128,12 @@ import Testing
         adapter(rank: 3)
         #expect(
             failure(.llava, adapter: "a")
-                == "error: wrong shape [3, 8], at tensor 'base_model.model.model.layers.0.mlp.up_proj.lora_A.weight' of file 'DIR/a/adapter_model.safetensors'; expected [2, 8] (for rank 2 and [6, 8])")
+                == "error: wrong shape [3, 8], at tensor 'base_model.model.model.layers.0.mlp.up_proj.lora_A.weight' of file 'DIR/a/adapter_model.safetensors'; expected [2, 8] (for rank 2 and [6, 8])"
+        )
         adapter(name: "base_model.model.model.layers.1.mlp.up_proj")
         #expect(failure(.llava, adapter: "a").hasPrefix("error: the adapter changes a weight that the model does not have, at tensor"))
-        #expect(failure(.llava, adapter: "nowhere") == "error: 'DIR/nowhere' is not a folder, at option '--adapter'; expected a folder with 'adapter_config.json'")
+        #expect(
+            failure(.llava, adapter: "nowhere")
+                == "error: 'DIR/nowhere' is not a folder, at option '--adapter'; expected a folder with 'adapter_config.json'")
     }
 }

@@ -26,15 +26,19 @@ import Testing
         #expect(try third.number == 1000 && third.float(reader) == 1.5)
         if case .fixed64(1) = fourth.value {} else { Issue.record("expected a 64-bit value") }
         #expect(try reader.next() == nil)
-        #expect(errorText { () throws(Diagnostic) in try second.integer(reader) }
-            == "error: field 2 has another wire type, at byte 11 of file 't'; expected a varint")
+        #expect(
+            errorText { () throws(Diagnostic) in try second.integer(reader) }
+                == "error: field 2 has another wire type, at byte 11 of file 't'; expected a varint")
     }
 
     @Test func refusals() {
         let table: [([UInt8], String)] = [
             ([8], "the message ends inside a number, at byte 1 of file 't'; expected more bytes"),
             ([8, 0x80], "the message ends inside a number, at byte 1 of file 't'; expected more bytes"),
-            ([8] + [UInt8](repeating: 0xFF, count: 9) + [2], "a number of more than 64 bits, at byte 1 of file 't'; expected a varint of at most 10 bytes"),
+            (
+                [8] + [UInt8](repeating: 0xFF, count: 9) + [2],
+                "a number of more than 64 bits, at byte 1 of file 't'; expected a varint of at most 10 bytes"
+            ),
             ([0, 1], "field number 0, at byte 0 of file 't'; expected 1 to 536870911"),
             ([18, 5, 1], "a field of 5 bytes, at byte 0 of file 't'; expected at most 1"),
             ([18] + Message.varint(.max), "a field of 18446744073709551615 bytes, at byte 0 of file 't'; expected at most 0"),

@@ -11,7 +11,8 @@ import Testing
 
     private func failure(_ path: String = "", adapter: String? = nil) -> String {
         errorText(in: folder) { () throws(Diagnostic) in
-            try Checkpoint.open(path: path.isEmpty ? folder.path : folder.file(path), adapter: adapter.map(folder.file)).configuration.layout
+            try Checkpoint.open(path: path.isEmpty ? folder.path : folder.file(path), adapter: adapter.map(folder.file)).configuration
+                .layout
         }
     }
 
@@ -32,7 +33,8 @@ import Testing
         #expect(failure() == text)
         #expect(
             failure("adapter_model.safetensors")
-                == "error: the file is an adapter, not a model, at file 'DIR/adapter_model.safetensors'; expected its base as the model, with the option '--adapter' for its folder")
+                == "error: the file is an adapter, not a model, at file 'DIR/adapter_model.safetensors'; expected its base as the model, with the option '--adapter' for its folder"
+        )
     }
 
     /// transformers would apply the adapter; whoever wants it says so.
@@ -43,7 +45,8 @@ import Testing
         folder.write("adapter_model.safetensors", safetensors(lowRank))
         #expect(
             failure()
-                == "error: the folder holds a model and an adapter, at file 'DIR'; expected the option '--adapter', which may name this folder, or no 'adapter_config.json' in it")
+                == "error: the folder holds a model and an adapter, at file 'DIR'; expected the option '--adapter', which may name this folder, or no 'adapter_config.json' in it"
+        )
         #expect(failure(adapter: "") == "no error but llava")
     }
 
@@ -53,10 +56,12 @@ import Testing
         folder.write("mm_projector.bin", safetensors(tensors))
         #expect(
             failure()
-                == "error: the folder holds a projector, not a model, at file 'DIR'; expected its decoder, 'vicuna-7b', as the model, with the option '--projector' for 'DIR/mm_projector.bin'")
+                == "error: the folder holds a projector, not a model, at file 'DIR'; expected its decoder, 'vicuna-7b', as the model, with the option '--projector' for 'DIR/mm_projector.bin'"
+        )
         #expect(
             failure("mm_projector.bin")
-                == "error: the file is a projector, not a model, at file 'DIR/mm_projector.bin'; expected its decoder as the model, with the option '--projector' for this file")
+                == "error: the file is a projector, not a model, at file 'DIR/mm_projector.bin'; expected its decoder as the model, with the option '--projector' for this file"
+        )
         let model = TemporaryFolder()
         Fixture.llava.write(to: model)
         #expect(
@@ -69,12 +74,14 @@ import Testing
         folder.write("model.safetensors", safetensors(Fixture.clip()))
         #expect(
             failure()
-                == "error: key 'model_type' is 'clip_vision_model', a vision tower, at file 'DIR/config.json'; expected a LLaVA as the model, with the option '--vision-tower' for this folder")
+                == "error: key 'model_type' is 'clip_vision_model', a vision tower, at file 'DIR/config.json'; expected a LLaVA as the model, with the option '--vision-tower' for this folder"
+        )
     }
 
     @Test func folders() throws {
         let cases: [(String, String, String)] = [
-            ("mmproj-f16.gguf", "GGUF files", "one of them, as 'DIR/mmproj-f16.gguf'"), ("a-q8.gguf", "GGUF files", "one of them, as 'DIR/a-q8.gguf'"),
+            ("mmproj-f16.gguf", "GGUF files", "one of them, as 'DIR/mmproj-f16.gguf'"),
+            ("a-q8.gguf", "GGUF files", "one of them, as 'DIR/a-q8.gguf'"),
             ("model_index.json", "a pipeline of diffusers", "a LLaVA or a LLaMA decoder"),
             ("consolidated.00.pth", "weights in Meta's own format", "the same model in transformers' format"),
             ("snapshots/0123/config.json", "a cache of Hugging Face", "a snapshot in it, as 'DIR/snapshots/0123'"),
@@ -93,13 +100,20 @@ import Testing
 
     @Test func files() throws {
         folder.write("model.safetensors", safetensors(Fixture.llava.tensors))
-        #expect(failure("model.safetensors") == "error: the file has weights only, at file 'DIR/model.safetensors'; expected the folder that it stands in, with 'config.json'")
+        #expect(
+            failure("model.safetensors")
+                == "error: the file has weights only, at file 'DIR/model.safetensors'; expected the folder that it stands in, with 'config.json'"
+        )
         folder.write("config.json", "{}")
         #expect(failure("config.json") == "error: the file is JSON, at file 'DIR/config.json'; expected the folder that it stands in")
         folder.write("old.bin", "tjgg and so on")
-        #expect(failure("old.bin") == "error: the file is in a format before GGUF, at file 'DIR/old.bin'; expected a GGUF file, or a checkpoint folder")
+        #expect(
+            failure("old.bin")
+                == "error: the file is in a format before GGUF, at file 'DIR/old.bin'; expected a GGUF file, or a checkpoint folder")
         folder.write("cut.gguf", "")
-        #expect(failure("cut.gguf") == "error: the file does not begin with 'GGUF', at file 'DIR/cut.gguf'; expected a GGUF file, or a checkpoint folder")
+        #expect(
+            failure("cut.gguf")
+                == "error: the file does not begin with 'GGUF', at file 'DIR/cut.gguf'; expected a GGUF file, or a checkpoint folder")
         // The bytes tell, not the name.
         folder.write("blob", GGUFFixture.decoder.bytes)
         #expect(failure("blob") == "no error but gguf")
@@ -108,14 +122,21 @@ import Testing
         folder.write("a.gguf", adapter.bytes)
         #expect(
             failure("a.gguf")
-                == "error: key 'general.type' is 'adapter', a LoRA adapter, at file 'DIR/a.gguf'; expected a model; an adapter in PEFT's layout goes to the option '--adapter'")
+                == "error: key 'general.type' is 'adapter', a LoRA adapter, at file 'DIR/a.gguf'; expected a model; an adapter in PEFT's layout goes to the option '--adapter'"
+        )
     }
 
     /// A pointer in place of any file of the folder
-    @Test(arguments: ["config.json", "tokenizer.model", "model.safetensors", "clip/config.json", "clip/preprocessor_config.json", "generation_config.json"])
+    @Test(arguments: [
+        "config.json", "tokenizer.model", "model.safetensors", "clip/config.json", "clip/preprocessor_config.json",
+        "generation_config.json",
+    ])
     func pointers(_ name: String) {
         Fixture.llava.write(to: folder)
         folder.write(name, "version https://git-lfs.github.com/spec/v1\noid sha256:\(String(repeating: "ab", count: 32))\nsize 134567890\n")
-        #expect(failure() == "error: the file is a Git LFS pointer, not the file that it stands for, at file 'DIR/\(name)'; expected the file itself: 'git lfs pull' fetches it")
+        #expect(
+            failure()
+                == "error: the file is a Git LFS pointer, not the file that it stands for, at file 'DIR/\(name)'; expected the file itself: 'git lfs pull' fetches it"
+        )
     }
 }

@@ -21,7 +21,8 @@ import Testing
 
     private static var base: [String: Any] {
         [
-            "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 6, "vocab_size": 260,
+            "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 6,
+            "vocab_size": 260,
             "max_position_embeddings": 512,
         ]
     }
@@ -55,7 +56,9 @@ import Testing
                 #expect(decoder.ropeTheta == row.expected["theta"], "\(name)")
                 let scaling = decoder.ropeScaling
                 #expect(scaling?.factor == row.expected["factor"] && scaling?.lowFrequencyFactor == row.expected["low"], "\(name)")
-                #expect(scaling?.highFrequencyFactor == row.expected["high"] && (scaling?.originalPositions).map(Double.init) == row.expected["original"], "\(name)")
+                #expect(
+                    scaling?.highFrequencyFactor == row.expected["high"]
+                        && (scaling?.originalPositions).map(Double.init) == row.expected["original"], "\(name)")
             } catch {
                 #expect(row.refused != nil, "\(name): \(error.rendered)")
                 #expect(row.keys.keys.contains { error.message.contains($0) }, "names no key of \(name): \(error.rendered)")

@@ -36,15 +36,23 @@ import Testing
             ({ $0.trainer[3] = 4 }, "model type 'char' is not supported, at file 't'; expected 'bpe'"),
             ({ $0.trainer[35] = nil }, "a tokenizer without 'byte_fallback' is not supported, at file 't'; expected 'byte_fallback' true"),
             ({ $0.trainer[24] = 1 }, "'treat_whitespace_as_suffix' true is not supported, at file 't'; expected false"),
-            ({ ($0.charsmap, $0.normalizerName) = ([1, 2], "nmt_nfkc") },
-                "normalisation 'nmt_nfkc' is not supported, at file 't'; expected 'identity', without a charsmap"),
+            (
+                { ($0.charsmap, $0.normalizerName) = ([1, 2], "nmt_nfkc") },
+                "normalisation 'nmt_nfkc' is not supported, at file 't'; expected 'identity', without a charsmap"
+            ),
             ({ $0.normalizer[4] = nil }, "'remove_extra_whitespaces' true is not supported, at file 't'; expected false"),
             ({ $0.normalizer[5] = 0 }, "'escape_whitespaces' false is not supported, at file 't'; expected true"),
             ({ $0.trainer[41] = 260 }, "bos_id is 260, at file 't'; expected less than the 260 pieces"),
             ({ $0.trainer[42] = 1 << 40 }, "eos_id is 1099511627776, at file 't'; expected less than the 260 pieces"),
             ({ $0.pieces.remove(at: 100) }, "255 byte pieces, at file 't'; expected 256, for byte fallback"),
-            ({ $0.pieces[4].text = Array("<0x+1>".utf8) }, "byte piece 4 is '<0x+1>', at file 't'; expected '<0x00>' to '<0xFF>', each once"),
-            ({ $0.pieces[100].text = Array("<0xff>".utf8) }, "byte piece 258 is '<0xFF>', at file 't'; expected '<0x00>' to '<0xFF>', each once"),
+            (
+                { $0.pieces[4].text = Array("<0x+1>".utf8) },
+                "byte piece 4 is '<0x+1>', at file 't'; expected '<0x00>' to '<0xFF>', each once"
+            ),
+            (
+                { $0.pieces[100].text = Array("<0xff>".utf8) },
+                "byte piece 258 is '<0xFF>', at file 't'; expected '<0x00>' to '<0xFF>', each once"
+            ),
             ({ $0.pieces[0].kind = 3 }, "0 unknown pieces, at file 't'; expected one"),
             ({ $0.pieces[1].kind = 2 }, "2 unknown pieces, at file 't'; expected one"),
             ({ $0.pieces[259].text = Array("<s>".utf8) }, "pieces 1 and 259 are both '<s>', at file 't'; expected distinct pieces"),

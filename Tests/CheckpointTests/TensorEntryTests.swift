@@ -11,7 +11,8 @@ import Testing
     private func entry(_ dtype: ElementType, _ bytes: [UInt8]) throws -> TensorEntry {
         let file = try MappedFile(path: folder.write("\(dtype)", [0xAA, 0xAA, 0xAA] + bytes + [0xAA]))
         return TensorEntry(
-            canonicalName: "a", sourceName: "b", dtype: dtype, shape: [bytes.count / dtype.blockBytes * dtype.blockElements], file: file, range: 3..<UInt64(3 + bytes.count))
+            canonicalName: "a", sourceName: "b", dtype: dtype, shape: [bytes.count / dtype.blockBytes * dtype.blockElements], file: file,
+            range: 3..<UInt64(3 + bytes.count))
     }
 
     private func bytes<T: FixedWidthInteger>(_ values: [T]) -> [UInt8] {
@@ -46,7 +47,8 @@ import Testing
         for (pattern, value) in zip(patterns, floats) {
             let exponent = Int(pattern >> 10 & 31), mantissa = Float(pattern & 1023)
             // By the definition of the format, not by the conversion under test.
-            var expected = exponent == 0 ? mantissa / 16_777_216 : (1 + mantissa / 1024) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
+            var expected =
+                exponent == 0 ? mantissa / 16_777_216 : (1 + mantissa / 1024) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
             if pattern >> 15 == 1 { expected = -expected }
             #expect(value.bitPattern == expected.bitPattern)
             if value.bitPattern != expected.bitPattern { break }
@@ -74,23 +76,31 @@ import Testing
     /// What the element at the place of the first that is not finite is called, and its place, over several parts.
     @Test(arguments: ElementType.floats, [0, 1, 255, 256, 4095, 4096, 9000, 9999])
     func elementsThatAreNotFinite(_ dtype: ElementType, _ place: Int) throws {
-        for (wide, half, brain, name) in [(Float.nan, 0x7E01, 0xFFC0, "a NaN"), (-.infinity, 0xFC00, 0x7F80, "an infinity")] as [(Float, UInt16, UInt16, String)] {
+        for (wide, half, brain, name) in [(Float.nan, 0x7E01, 0xFFC0, "a NaN"), (-.infinity, 0xFC00, 0x7F80, "an infinity")]
+            as [(Float, UInt16, UInt16, String)]
+        {
             var tensor: TensorEntry
             switch dtype {
             case .float32: tensor = try entry(dtype, bytes((0..<10_000).map { ($0 == place ? wide : Float($0)).bitPattern }))
             case .float16: tensor = try entry(dtype, bytes((0..<10_000).map { $0 == place ? half : UInt16($0) }))
             default: tensor = try entry(dtype, bytes((0..<10_000).map { $0 == place ? brain : UInt16($0) }))
             }
-            #expect(refusal(tensor, 0..<10_000) == .error(name, at: .element("(element \(place))", of: "b", file: tensor.file.path), expected: "finite numbers"))
+            #expect(
+                refusal(tensor, 0..<10_000)
+                    == .error(name, at: .element("(element \(place))", of: "b", file: tensor.file.path), expected: "finite numbers"))
             #expect(refusal(tensor, 0..<place) == nil && refusal(tensor, place + 1..<10_000) == nil)
-            tensor = TensorEntry(canonicalName: "a", sourceName: "b", dtype: dtype, shape: [100, 100], file: tensor.file, range: tensor.range)
-            #expect(refusal(tensor, place..<place + 1)?.site == .element("(row \(place / 100), column \(place % 100))", of: "b", file: tensor.file.path))
+            tensor = TensorEntry(
+                canonicalName: "a", sourceName: "b", dtype: dtype, shape: [100, 100], file: tensor.file, range: tensor.range)
+            #expect(
+                refusal(tensor, place..<place + 1)?.site
+                    == .element("(row \(place / 100), column \(place % 100))", of: "b", file: tensor.file.path))
         }
     }
 
     /// A scale, or a minimum, of a block that is a NaN or infinite makes elements that are; their first is named.
     @Test(arguments: [
-        (ElementType.q8_0, 0), (.q4_0, 0), (.q4_1, 0), (.q4_1, 2), (.q5_0, 0), (.q5_1, 0), (.q5_1, 2), (.q4_K, 0), (.q4_K, 2), (.q5_K, 0), (.q5_K, 2), (.q6_K, 208),
+        (ElementType.q8_0, 0), (.q4_0, 0), (.q4_1, 0), (.q4_1, 2), (.q5_0, 0), (.q5_1, 0), (.q5_1, 2), (.q4_K, 0), (.q4_K, 2), (.q5_K, 0),
+        (.q5_K, 2), (.q6_K, 208),
     ])
     func scalesThatAreNotFinite(_ dtype: ElementType, _ place: Int) throws {
         for scale in [0x7C00, 0xFC00, 0x7E00, 0xFFFF] as [UInt16] {

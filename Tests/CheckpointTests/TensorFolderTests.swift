@@ -40,7 +40,8 @@ import Testing
         #expect(failure() == "error: tensor 'd' is missing from its shard, at file 'DIR/2.safetensors'; expected what '\(index)' lists")
         for name in ["../1.safetensors", "/etc/passwd", "sub/1.safetensors", "", "..", "."] {
             writeShards(["a": name])
-            #expect(failure() == "error: key 'weight_map.a' is '\(name)', at file '\(index)'; expected the name of a file in the same folder")
+            #expect(
+                failure() == "error: key 'weight_map.a' is '\(name)', at file '\(index)'; expected the name of a file in the same folder")
         }
         writeShards(["a": 1])
         #expect(failure() == "error: key 'weight_map.a' is an integer, at file '\(index)'; expected a string")
@@ -51,25 +52,31 @@ import Testing
     @Test func tensorInTwoShards() {
         writeShards(["a": "1.safetensors", "c": "2.safetensors"])
         folder.write("2.safetensors", safetensors(["c": TensorFixture(shape: [4]), "b": TensorFixture(shape: [3])]))
-        #expect(failure()
-            == "error: the tensor is also in shard 'DIR/1.safetensors', at tensor 'b' of file 'DIR/2.safetensors'; expected one shard per tensor")
+        #expect(
+            failure()
+                == "error: the tensor is also in shard 'DIR/1.safetensors', at tensor 'b' of file 'DIR/2.safetensors'; expected one shard per tensor"
+        )
     }
 
     @Test func truncatedShard() throws {
         writeShards(["a": "1.safetensors", "c": "2.safetensors"])
         let bytes = safetensors(["c": TensorFixture(shape: [4])])
         folder.write("2.safetensors", Array(bytes.dropLast(3)))
-        #expect(failure() == """
-            error: the file has \(bytes.count - 3) bytes, at file 'DIR/2.safetensors'; expected \(bytes.count) bytes, which its header describes; \
-            note: the file seems to be truncated
-            """)
+        #expect(
+            failure() == """
+                error: the file has \(bytes.count - 3) bytes, at file 'DIR/2.safetensors'; expected \(bytes.count) bytes, which its header describes; \
+                note: the file seems to be truncated
+                """)
     }
 
     @Test func foldersWithoutWeights() {
         let expected = "'model.safetensors' or 'model.safetensors.index.json'"
         #expect(failure() == "error: no weights, at file 'DIR'; expected \(expected)")
         folder.write("pytorch_model-00001-of-00002.bin", "x")
-        #expect(failure() == "error: PyTorch weights under the name 'pytorch_model-00001-of-00002.bin', at file 'DIR'; expected 'pytorch_model.bin' or 'pytorch_model.bin.index.json'")
+        #expect(
+            failure()
+                == "error: PyTorch weights under the name 'pytorch_model-00001-of-00002.bin', at file 'DIR'; expected 'pytorch_model.bin' or 'pytorch_model.bin.index.json'"
+        )
         folder.write("weights.safetensors", "x")
         #expect(failure() == "error: no 'model.safetensors', only 'weights.safetensors', at file 'DIR'; expected \(expected)")
         folder.write("more.safetensors", "x")

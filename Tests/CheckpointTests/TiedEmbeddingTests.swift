@@ -89,10 +89,12 @@ import Testing
     /// An update of the head is none of the embedding's.
     @Test func lowRankHead() throws {
         for absent in ["lm_head.weight", "model.embed_tokens.weight"] {
-            let checkpoint = try open(tied { $0.tensors[absent] = nil }, adapter: [
-                "base_model.model.lm_head.lora_A.weight": TensorFixture(dtype: "F32", shape: [2, 8]),
-                "base_model.model.lm_head.lora_B.weight": TensorFixture(dtype: "F32", shape: [260, 2]),
-            ])
+            let checkpoint = try open(
+                tied { $0.tensors[absent] = nil },
+                adapter: [
+                    "base_model.model.lm_head.lora_A.weight": TensorFixture(dtype: "F32", shape: [2, 8]),
+                    "base_model.model.lm_head.lora_B.weight": TensorFixture(dtype: "F32", shape: [260, 2]),
+                ])
             #expect(!checkpoint.configuration.decoder.tiedEmbeddings)
             #expect(checkpoint.configuration.adapterScales.keys.sorted() == ["decoder.layers.0.mlp.up_proj.weight", head])
             #expect(checkpoint.tensors[head]?.canonicalName == head && checkpoint.tensors[table]?.canonicalName == table)
@@ -102,9 +104,11 @@ import Testing
     /// What an adapter trained whole takes one place only, as PEFT has it.
     @Test func replacedHeadOrTable() throws {
         for (name, own) in [("lm_head.weight", head), ("model.embed_tokens.weight", table)] {
-            let checkpoint = try open(tied { $0.tensors["lm_head.weight"] = nil }, adapter: [
-                "base_model.model.\(name)": TensorFixture(dtype: "F32", shape: [260, 8], byte: 0x3E),
-            ])
+            let checkpoint = try open(
+                tied { $0.tensors["lm_head.weight"] = nil },
+                adapter: [
+                    "base_model.model.\(name)": TensorFixture(dtype: "F32", shape: [260, 8], byte: 0x3E)
+                ])
             #expect(!checkpoint.configuration.decoder.tiedEmbeddings)
             for place in [head, table] {
                 #expect(checkpoint.tensors[place]?.sourceName == (place == own ? "base_model.model.\(name)" : "model.embed_tokens.weight"))

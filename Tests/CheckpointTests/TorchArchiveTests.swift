@@ -10,7 +10,9 @@ struct PickleFixture {
     var bytes: [UInt8] = [0x80, 2]
 
     mutating func global(_ module: String, _ name: String) { bytes += Array("c\(module)\n\(name)\n".utf8) }
-    mutating func string(_ text: String) { bytes += [0x58] + withUnsafeBytes(of: UInt32(text.utf8.count).littleEndian) { Array($0) } + Array(text.utf8) }
+    mutating func string(_ text: String) {
+        bytes += [0x58] + withUnsafeBytes(of: UInt32(text.utf8.count).littleEndian) { Array($0) } + Array(text.utf8)
+    }
     mutating func integer(_ value: Int) { bytes += [0x4A] + withUnsafeBytes(of: Int32(value).littleEndian) { Array($0) } }
     mutating func add(_ text: String) { bytes += Array(text.utf8) }
     mutating func tuple(_ values: [Int]) {
@@ -26,7 +28,9 @@ struct PickleFixture {
 
     mutating func long(_ value: Int) { bytes += [0x8A, 8] + withUnsafeBytes(of: value.littleEndian) { Array($0) } }
 
-    mutating func tensor(_ name: String, storage: String = "HalfStorage", key: String, count: Int, offset: Int = 0, shape: [Int], strides: [Int]) {
+    mutating func tensor(
+        _ name: String, storage: String = "HalfStorage", key: String, count: Int, offset: Int = 0, shape: [Int], strides: [Int]
+    ) {
         string(name)
         tensorValue(storage: storage, key: key, count: count, offset: offset, shape: shape, strides: strides)
     }
@@ -78,11 +82,18 @@ struct ZipFixture {
             // Torch pads the local header so that the contents are aligned.
             let padding = [UInt8](repeating: 0x5A, count: (64 - (offset + 30 + text.count + 4) % 64) % 64)
             file += [0x50, 0x4B, 3, 4] + little(UInt16(0)) + little(UInt16(0)) + little(method) + little(UInt32(0)) + little(UInt32(0))
-            file += little(UInt32(bytes.count)) + little(UInt32(bytes.count)) + little(UInt16(text.count)) + little(UInt16(padding.count + 4))
+            file +=
+                little(UInt32(bytes.count)) + little(UInt32(bytes.count)) + little(UInt16(text.count)) + little(UInt16(padding.count + 4))
             file += text + Array("FB".utf8) + little(UInt16(padding.count)) + padding + bytes
-            let extra = isWide ? little(UInt16(1)) + little(UInt16(24)) + little(UInt64(bytes.count)) + little(UInt64(bytes.count)) + little(UInt64(offset)) : []
-            directory += [0x50, 0x4B, 1, 2] + little(UInt16(0)) + little(UInt16(0)) + little(UInt16(0)) + little(method) + little(UInt32(0)) + little(UInt32(0))
-            directory += little(isWide ? .max : UInt32(bytes.count)) + little(isWide ? .max : UInt32(bytes.count)) + little(UInt16(text.count))
+            let extra =
+                isWide
+                ? little(UInt16(1)) + little(UInt16(24)) + little(UInt64(bytes.count)) + little(UInt64(bytes.count))
+                    + little(UInt64(offset)) : []
+            directory +=
+                [0x50, 0x4B, 1, 2] + little(UInt16(0)) + little(UInt16(0)) + little(UInt16(0)) + little(method) + little(UInt32(0))
+                + little(UInt32(0))
+            directory +=
+                little(isWide ? .max : UInt32(bytes.count)) + little(isWide ? .max : UInt32(bytes.count)) + little(UInt16(text.count))
             directory += little(UInt16(extra.count)) + little(UInt16(0)) + little(UInt16(0)) + little(UInt16(0)) + little(UInt32(0))
             directory += little(isWide ? .max : UInt32(offset)) + text + extra
         }
@@ -94,8 +105,12 @@ struct ZipFixture {
             file += little(UInt64(entries.count)) + little(UInt64(entries.count)) + little(UInt64(directory.count)) + little(UInt64(start))
             file += [0x50, 0x4B, 6, 7] + little(UInt32(0)) + little(UInt64(end)) + little(UInt32(1))
         }
-        file += [0x50, 0x4B, 5, 6] + little(UInt32(0)) + little(isWide ? .max : UInt16(entries.count)) + little(isWide ? .max : UInt16(entries.count))
-        file += little(isWide ? .max : UInt32(directory.count)) + little(isWide ? .max : UInt32(start)) + little(UInt16(comment.count)) + comment
+        file +=
+            [0x50, 0x4B, 5, 6] + little(UInt32(0)) + little(isWide ? .max : UInt16(entries.count))
+            + little(isWide ? .max : UInt16(entries.count))
+        file +=
+            little(isWide ? .max : UInt32(directory.count)) + little(isWide ? .max : UInt32(start)) + little(UInt16(comment.count))
+            + comment
         return file
     }
 }
@@ -166,33 +181,34 @@ struct ZipFixture {
             pickle.global("torch", "float16")
             pickle.add("u")
         }
-        let file = try open(archive { pickle in
-            pickle.string("parameter")
-            pickle.global("torch._utils", "_rebuild_parameter_with_state")
-            pickle.add("(")
-            pickle.tensorValue(key: "0", count: 6, shape: [3], strides: [1])
-            pickle.bytes += [0x88]
-            pickle.global("collections", "OrderedDict")
-            pickle.add(")R")
-            attributes(&pickle)
-            pickle.add("tR")
+        let file = try open(
+            archive { pickle in
+                pickle.string("parameter")
+                pickle.global("torch._utils", "_rebuild_parameter_with_state")
+                pickle.add("(")
+                pickle.tensorValue(key: "0", count: 6, shape: [3], strides: [1])
+                pickle.bytes += [0x88]
+                pickle.global("collections", "OrderedDict")
+                pickle.add(")R")
+                attributes(&pickle)
+                pickle.add("tR")
 
-            pickle.string("typed")
-            pickle.global("torch._tensor", "_rebuild_from_type_v2")
-            pickle.add("(")
-            pickle.global("torch._utils", "_rebuild_tensor_v2")
-            pickle.global("torch", "Tensor")
-            pickle.tensorArguments(key: "0", count: 6, offset: 1, shape: [2, 2], strides: [2, 1])
-            attributes(&pickle)
-            pickle.add("tR")
+                pickle.string("typed")
+                pickle.global("torch._tensor", "_rebuild_from_type_v2")
+                pickle.add("(")
+                pickle.global("torch._utils", "_rebuild_tensor_v2")
+                pickle.global("torch", "Tensor")
+                pickle.tensorArguments(key: "0", count: 6, offset: 1, shape: [2, 2], strides: [2, 1])
+                attributes(&pickle)
+                pickle.add("tR")
 
-            pickle.string("float8")
-            pickle.global("torch._utils", "_rebuild_tensor_v3")
-            pickle.tensorArguments(module: "torch.storage", storage: "UntypedStorage", key: "1", count: 8, shape: [4], strides: [1]) {
-                $0.global("torch", "float8_e4m3fn")
-            }
-            pickle.add("R")
-        }.bytes)
+                pickle.string("float8")
+                pickle.global("torch._utils", "_rebuild_tensor_v3")
+                pickle.tensorArguments(module: "torch.storage", storage: "UntypedStorage", key: "1", count: 8, shape: [4], strides: [1]) {
+                    $0.global("torch", "float8_e4m3fn")
+                }
+                pickle.add("R")
+            }.bytes)
         #expect(try values("parameter", file) == [0, 1, 2])
         #expect(try values("typed", file) == [1, 2, 3, 4])
         #expect(file.tensors["float8"]?.dtype == .float8E4M3 && file.tensors["float8"]?.shape == [4])
@@ -244,8 +260,11 @@ struct ZipFixture {
         #expect(
             spoiled { $0.tensor("c", key: "0", count: 6, shape: [-1], strides: [1]) }
                 == "error: impossible shape [-1]; expected sizes whose product is a 64-bit count")
-        #expect(spoiled { $0.tensor("a", key: "0", count: 6, shape: [6], strides: [1]) } == "error: key 'a' stands twice; expected distinct keys")
-        #expect(spoiled { $0.add("0") } == "error: pickle opcode 48; expected tensors in dictionaries, as torch.save writes a state dictionary")
+        #expect(
+            spoiled { $0.tensor("a", key: "0", count: 6, shape: [6], strides: [1]) }
+                == "error: key 'a' stands twice; expected distinct keys")
+        #expect(
+            spoiled { $0.add("0") } == "error: pickle opcode 48; expected tensors in dictionaries, as torch.save writes a state dictionary")
         #expect(spoiled { $0.bytes += [0x85, 0x85, 0x85, 0x85, 0x85, 0x85] }.contains("nested 5 deep"))
         #expect(spoiled { $0.add("h\u{7}") } == "error: nothing was remembered under 7; expected an earlier number")
         #expect(
@@ -259,7 +278,8 @@ struct ZipFixture {
                 == "error: storage '0' has 12 bytes, at tensor 'a' of file 'DIR/x.bin'; expected 7 elements of 2 bytes")
         var zip = archive()
         zip.entries[2].name = "archive/data/9"
-        #expect(failure(zip.bytes) == "error: storage '0' is missing, at tensor 'a' of file 'DIR/x.bin'; expected the entry 'archive/data/0'")
+        #expect(
+            failure(zip.bytes) == "error: storage '0' is missing, at tensor 'a' of file 'DIR/x.bin'; expected the entry 'archive/data/0'")
         zip = archive()
         zip.entries[1].bytes = Array("big".utf8)
         #expect(failure(zip.bytes) == "error: byte order 'big', at file 'DIR/x.bin'; expected 'little'")
@@ -271,10 +291,12 @@ struct ZipFixture {
         #expect(failure(zip.bytes).contains("is compressed, at byte"))
         #expect(
             failure(Array(archive().bytes.dropLast(30)))
-                == "error: the zip archive has no directory, at file 'DIR/x.bin'; expected a whole file; note: the file seems to be truncated")
+                == "error: the zip archive has no directory, at file 'DIR/x.bin'; expected a whole file; note: the file seems to be truncated"
+        )
         #expect(
             failure([0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E])
-                == "error: the file is in torch's format before 1.6, which is no zip archive, at file 'DIR/x.bin'; expected a file saved by torch 1.6 or later, or safetensors")
+                == "error: the file is in torch's format before 1.6, which is no zip archive, at file 'DIR/x.bin'; expected a file saved by torch 1.6 or later, or safetensors"
+        )
         zip = archive()
         zip.entries.append(zip.entries[2])
         #expect(failure(zip.bytes).contains("entry 'archive/data/0' stands twice"))

@@ -86,7 +86,8 @@ private func floats(_ path: String) throws -> [Float] {
 }
 
 /// The built `lmmc` beside the test bundle, or the one that the environment names.
-private let lmmcPath = environment["LMMC"] ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "lmmc").path
+private let lmmcPath =
+    environment["LMMC"] ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "lmmc").path
 
 /// Standard output of a program that must succeed.
 @discardableResult

@@ -6,6 +6,7 @@ import Testing
 
 // Both rooms have an 'Activation': only Checkpoint's is meant here.
 import enum Checkpoint.Activation
+
 @testable import Checkpoint
 
 /// LLaVA-STF-7B as it is published: 24 blocks of CLIP at 336 pixels, eight taps, MBTF, windows of 2 x 2, Vicuna-7B.
@@ -68,7 +69,8 @@ private func publishedModel() -> (configuration: ModelConfiguration, tensors: [S
             case .layerNorm: #expect((operation.operands.count == 1) == (operation.name != "vision.pre_layernorm"), "\(operation.name)")
             case .attention(let attention): #expect(attention.scale == 1, "\(operation.name)")
             case .add: #expect(Bool(false), "\(operation.name)")
-            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul,
+            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+                .matmul,
                 .multiply, .scale, .power, .activation, .gate, .quantize, .pack, .rotary, .cacheStore:
                 break
             }

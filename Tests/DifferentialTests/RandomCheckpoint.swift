@@ -50,9 +50,11 @@ struct RandomCheckpoint {
         let (decoder, fusion) = (model.configuration.decoder, model.configuration.fusion!)
         var config: [String: Any] = [
             "model_type": "llava_llama", "vocab_size": decoder.vocabularySize, "hidden_size": decoder.hiddenSize,
-            "intermediate_size": decoder.intermediateSize, "num_hidden_layers": decoder.layerCount, "num_attention_heads": decoder.headCount,
+            "intermediate_size": decoder.intermediateSize, "num_hidden_layers": decoder.layerCount,
+            "num_attention_heads": decoder.headCount,
             "num_key_value_heads": decoder.keyValueHeadCount, "head_dim": decoder.headSize, "hidden_act": "silu",
-            "max_position_embeddings": decoder.maxPositionEmbeddings, "rms_norm_eps": decoder.rmsNormEpsilon, "rope_theta": decoder.ropeTheta,
+            "max_position_embeddings": decoder.maxPositionEmbeddings, "rms_norm_eps": decoder.rmsNormEpsilon,
+            "rope_theta": decoder.ropeTheta,
             "tie_word_embeddings": decoder.tiedEmbeddings, "bos_token_id": 1, "eos_token_id": 2, "mm_vision_tower": "clip",
             "mm_hidden_size": model.configuration.vision!.hiddenSize, "mm_vision_select_layer": fusion.taps[0],
             "mm_vision_select_feature": fusion.keepsClassToken ? "cls_patch" : "patch", "image_aspect_ratio": "pad",

@@ -1,8 +1,9 @@
+import TestSupport
+
 // Not all of IR: both rooms have an 'Activation'.
 import enum IR.DType
 import struct IR.SourceTensor
 import struct IR.TensorType
-import TestSupport
 
 @testable import Checkpoint
 
@@ -40,7 +41,8 @@ struct RandomModel {
         let grid = kernel * pick(kernel > 2 ? [1, 2] : [2, 3])
         let heads = pick(widths.visionHeads)
         let vision = VisionConfiguration(
-            hiddenSize: heads * pick(widths.visionHeadSizes), layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]), headCount: heads,
+            hiddenSize: heads * pick(widths.visionHeadSizes), layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]),
+            headCount: heads,
             intermediateSize: pick(widths.visionInner), imageSize: grid * widths.patch, patchSize: widths.patch, layerNormEpsilon: 1e-5,
             activation: pick([.quickGELU, .gelu]))
 
@@ -122,14 +124,18 @@ struct RandomModel {
         }
         // With some blocks after the last tap left out of the file.
         let prefix = "model.vision_tower.vision_tower.vision_model."
-        for tensor in visionTensors(vision, prefix: prefix, lastTap: fusion.lastTap) where tensor.isRequired || seed % 2 == 0 { add(tensor) }
+        for tensor in visionTensors(vision, prefix: prefix, lastTap: fusion.lastTap) where tensor.isRequired || seed % 2 == 0 {
+            add(tensor)
+        }
         for tensor in decoderTensors(decoder) { add(tensor) }
         if let qformer = fusion.qformer { for tensor in qformerTensors(qformer, inputChannels: channels) { add(tensor) } }
         for layer in fusion.mbtf + (fusion.windowConvolution.map { [$0] } ?? []) + fusion.aligner {
             let kernelShape = layer.kernel == 1 ? [] : [layer.kernel, layer.kernel]
             let shapes = [layer.weight: [layer.outputChannels, layer.inputChannels] + kernelShape, layer.bias: [layer.outputChannels]]
             for (name, shape) in shapes {
-                add(ExpectedTensor(canonicalName: name, sourceName: Self.sourceName(name, strategy, layers: fusion.aligner.count), shape: shape))
+                add(
+                    ExpectedTensor(
+                        canonicalName: name, sourceName: Self.sourceName(name, strategy, layers: fusion.aligner.count), shape: shape))
             }
         }
         self.tensors = tensors

@@ -18,7 +18,8 @@ private let mostOverLlama = 1.75
 
 /// Widths that fit no block, panel or vector: 96, 224, heads of 16, patches of 588 values.
 private let odd = RandomModel.Widths(
-    visionHeads: [6, 14], visionHeadSizes: [16], visionInner: [160, 224], patch: 14, keyValueHeads: [2], headsPerKey: [3, 7], headSizes: [16],
+    visionHeads: [6, 14], visionHeadSizes: [16], visionInner: [160, 224], patch: 14, keyValueHeads: [2], headsPerKey: [3, 7],
+    headSizes: [16],
     inner: [96, 200], projector: 96, convolved: [96, 224])
 
 /// One network of each strategy.

@@ -6,6 +6,7 @@ import Testing
 
 // Both rooms have an 'Activation': only Checkpoint's is meant here.
 import enum Checkpoint.Activation
+
 @testable import Checkpoint
 
 /// A row of the paper's tables at true width, with one decoder layer.

@@ -50,7 +50,8 @@ import Work
         let example = repository + "/examples/fashion"
         func compile(_ target: String) throws -> String {
             let program = scratch[target]
-            let result = try lmmc("compile", example + "/checkpoint", "-o", program, "--quiet", "--precision", precision, "--target", target)
+            let result = try lmmc(
+                "compile", example + "/checkpoint", "-o", program, "--quiet", "--precision", precision, "--target", target)
             try #require(result.status == 0, "\(result.errors)")
             return program
         }
@@ -78,7 +79,9 @@ import Work
             if precision == "f32" {
                 #expect(info.output.contains("\"target\": \"aarch64\""), "\(info.output)")
             } else {
-                for (kernel, variant) in [("bf16", machine.bf16), ("q8", machine.q8), ("q4", machine.q8), ("attention_bf16", machine.attention)] {
+                for (kernel, variant) in [
+                    ("bf16", machine.bf16), ("q8", machine.q8), ("q4", machine.q8), ("attention_bf16", machine.attention),
+                ] {
                     #expect(info.output.contains("\"\(kernel)\": \"\(variant)\""), "\(machine.cpu) \(machine.isa): \(info.output)")
                 }
             }
@@ -109,7 +112,9 @@ import Work
 
     /// What is missing is named in one line with the command that brings it.
     @Test func missingLibraries() throws {
-        if findProgram("aarch64-linux-gnu-gcc") == nil || HostCPU.current.architecture != "x86-64" { return print("not run: no cross compiler") }
+        if findProgram("aarch64-linux-gnu-gcc") == nil || HostCPU.current.architecture != "x86-64" {
+            return print("not run: no cross compiler")
+        }
         let scratch = try Scratch()
         let script = """
             #!/bin/sh
@@ -120,7 +125,8 @@ import Work
             """
         let compiler = try scratch.write("cc", script + "\n", executable: true)
         let result = try lmmc(
-            "compile", "\(goldens)/decoder-tied", "-o", scratch["program"], "--precision", "f32", "--target", "aarch64", "--cc", compiler, "--quiet")
+            "compile", "\(goldens)/decoder-tied", "-o", scratch["program"], "--precision", "f32", "--target", "aarch64", "--cc", compiler,
+            "--quiet")
         #expect(result.status == 1)
         #expect(result.errors.hasPrefix("error: ") && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
         #expect(result.errors.contains("libpng") && result.errors.contains("OpenBLAS"), "\(result.errors)")
@@ -140,11 +146,14 @@ import Work
         let none = try compile(environment: ["PATH": scratch.path])
         #expect(none.status == 1)
         #expect(
-            none.errors == "error: there is no C compiler for 'aarch64'; expected 'aarch64-linux-gnu-gcc' in PATH, or '--cc PATH'; on Debian: "
+            none.errors
+                == "error: there is no C compiler for 'aarch64'; expected 'aarch64-linux-gnu-gcc' in PATH, or '--cc PATH'; on Debian: "
                 + "dpkg --add-architecture arm64 && apt-get update && apt-get install libc6-dev-arm64-cross gcc-aarch64-linux-gnu "
                 + "libjpeg-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64 zlib1g-dev:arm64\n", "\(none.errors)")
         let wrong = try compile("--cc", "gcc")
         #expect(wrong.status == 1)
-        #expect(wrong.errors.hasSuffix("' makes code for 'x86_64-linux-gnu', not for 'aarch64'; expected 'aarch64-linux-gnu-gcc'\n"), "\(wrong.errors)")
+        #expect(
+            wrong.errors.hasSuffix("' makes code for 'x86_64-linux-gnu', not for 'aarch64'; expected 'aarch64-linux-gnu-gcc'\n"),
+            "\(wrong.errors)")
     }
 }

@@ -6,7 +6,9 @@ import Testing
 
 /// `lmmc calibrate`, and what `compile --calibration` makes of its file.
 @Suite(.serialized) struct CalibrateTests {
-    private func data(_ scratch: Scratch, prompts: String = "what is this?\n\nhow many are there?\n", images: [String] = ["photo.jpg"]) throws -> String {
+    private func data(_ scratch: Scratch, prompts: String = "what is this?\n\nhow many are there?\n", images: [String] = ["photo.jpg"])
+        throws -> String
+    {
         let folder = scratch["data"]
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try prompts.write(toFile: folder + "/prompts.txt", atomically: true, encoding: .utf8)
@@ -45,7 +47,8 @@ import Testing
         var logits: [NumPyArray] = []
         for program in ["plain", "calibrated"] {
             let dump = scratch[program + ".dump"]
-            let ran = try run([scratch[program], "--image", "images/photo.jpg", "--prompt", "x", "--max-tokens", "1", "--dump", dump], folder: goldens)
+            let ran = try run(
+                [scratch[program], "--image", "images/photo.jpg", "--prompt", "x", "--max-tokens", "1", "--dump", dump], folder: goldens)
             try #require(ran.status == 0, "\(ran.errors)")
             logits.append(try NumPyArray(path: dump + "/logits.npy").firstRow)
         }

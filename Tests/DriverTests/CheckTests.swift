@@ -24,7 +24,8 @@ import Testing
         return path
     }
 
-    private func check(_ model: String, _ program: String, _ arguments: String...) throws -> (status: Int32, report: Report, error: String) {
+    private func check(_ model: String, _ program: String, _ arguments: String...) throws -> (status: Int32, report: Report, error: String)
+    {
         let result = try run([lmmcPath, "check", model, program, "--json"] + arguments, folder: goldens)
         return (result.status, try JSONDecoder().decode(Report.self, from: Data(result.output.utf8)), result.errorLine)
     }
@@ -38,7 +39,8 @@ import Testing
         #expect(f32.status == 0 && f32.report.precision == "f32", "\(f32.error)")
         let names = f32.report.tensors.map(\.name)
         let ir = try lmmc("ir", model, "--stage", "optimized", "--precision", "f32").output
-        let wanted = ir.split(separator: "func ").dropFirst().filter { !$0.hasPrefix("@decode") && !$0.hasPrefix("decode") }.joined().matches(of: #/%([\w.]+) = (matmul|attention)/#)
+        let wanted = ir.split(separator: "func ").dropFirst().filter { !$0.hasPrefix("@decode") && !$0.hasPrefix("decode") }.joined()
+            .matches(of: #/%([\w.]+) = (matmul|attention)/#)
         #expect(names == wanted.map { String($0.1) } && names.count > 20)
         #expect(f32.report.tensors.allSatisfy { $0.relative < 2e-5 && $0.within })
 

@@ -16,16 +16,25 @@ import Toolchain
 
     @Test func wrongCommandLines() throws {
         let cases: [([String], String)] = [
-            ([], "error: the command is missing; expected one of 'compile', 'calibrate', 'check', 'inspect', 'ir', 'opt', 'synth' or 'targets'; 'lmmc --help' says more"),
+            (
+                [],
+                "error: the command is missing; expected one of 'compile', 'calibrate', 'check', 'inspect', 'ir', 'opt', 'synth' or 'targets'; 'lmmc --help' says more"
+            ),
             (["compil"], "error: unknown command 'compil'; did you mean 'compile'?; expected"),
             (["compile"], "error: missing expected argument '<model>'"),
             (["compile", "x"], "error: missing expected argument '--output <output>'"),
             (["compile", "x", "-o", "y", "--context", "many"], "error: the value 'many' is invalid for '--context <n>'"),
             (["ir", "--stage", "imported"], "error: the checkpoint is missing"),
-            (["ir", goldens + "/fusion-k1", "--stage", "improted"], "error: unknown stage 'improted'; did you mean 'imported'?, at option '--stage'"),
+            (
+                ["ir", goldens + "/fusion-k1", "--stage", "improted"],
+                "error: unknown stage 'improted'; did you mean 'imported'?, at option '--stage'"
+            ),
             (["ir", goldens + "/fusion-k1", "--stage", "imported", "--format", "xml"], "error: unknown value 'xml', at option '--format'"),
             (["opt", "-", "--passes", "dead-cod"], "error: unknown pass 'dead-cod'; did you mean 'dead-code'?"),
-            (["synth", "--preset", "llava-stf-8b", "-o", "x"], "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"),
+            (
+                ["synth", "--preset", "llava-stf-8b", "-o", "x"],
+                "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"
+            ),
             (["synth", "--preset", "llava-stf-7b"], "error: the folder to make is missing, at option '-o'"),
         ]
         try expectRefusals(cases)
@@ -35,7 +44,9 @@ import Toolchain
     @Test func irAndOptAgree() throws {
         let model = goldens + "/fusion-paper"
         let stages = try lmmc("ir", "--stage", "list").output.split(separator: "\n").map(String.init)
-        let passes = try lmmc("opt", "--passes", "list").output.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
+        let passes = try lmmc("opt", "--passes", "list").output.split(separator: "\n").compactMap {
+            $0.split(separator: " ").first.map(String.init)
+        }
         // Those that lower to another precision than the default are for others.
         let lowering = ["bf16", "int8", "int4"].map { "lower-\($0)" }
         #expect(stages == ["imported"] + passes.filter { !lowering.contains($0) || $0 == "lower-int8" } + ["optimized"])
@@ -48,7 +59,9 @@ import Toolchain
             #expect(try lmmc("ir", model, "--stage", pass).output == text, "\(pass)")
         }
         let scratch = try Scratch()
-        let all = try lmmc("opt", scratch.write("imported.ir", try lmmc("ir", model, "--stage", "imported").output), "--passes", stages.dropFirst().dropLast().joined(separator: ","))
+        let all = try lmmc(
+            "opt", scratch.write("imported.ir", try lmmc("ir", model, "--stage", "imported").output), "--passes",
+            stages.dropFirst().dropLast().joined(separator: ","))
         #expect(all.output == text)
     }
 
@@ -59,7 +72,9 @@ import Toolchain
         let stages = try lmmc("ir", "--stage", "list").output.split(separator: "\n")
         let names = try FileManager.default.contentsOfDirectory(atPath: scratch["a/b"]).sorted()
         #expect(names == stages.enumerated().map { String(format: "%02d-%@.ir", $0.offset, String($0.element)) })
-        #expect(try String(contentsOfFile: scratch["a/b/00-imported.ir"], encoding: .utf8) == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported").output)
+        #expect(
+            try String(contentsOfFile: scratch["a/b/00-imported.ir"], encoding: .utf8)
+                == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported").output)
     }
 
     /// What a checkpoint asks of sampling is told when compiling, by `inspect`, and in the program's facts.
@@ -68,14 +83,20 @@ import Toolchain
         let model = try scratch.checkpoint("decoder-tied")
         let plain = try lmmc("compile", model, "--emit", "c", "-o", scratch["plain"])
         #expect(plain.status == 0 && !plain.errors.contains("note:"), "\(plain.errors)")
-        _ = try scratch.write("checkpoint-decoder-tied/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "repetition_penalty": 1.25, "top_p": 1.0}"#)
+        _ = try scratch.write(
+            "checkpoint-decoder-tied/generation_config.json",
+            #"{"eos_token_id": 2, "do_sample": true, "repetition_penalty": 1.25, "top_p": 1.0}"#)
         let result = try lmmc("compile", model, "--emit", "c", "-o", scratch["c"])
-        #expect(result.status == 0 && result.errors.contains(
-            "note: 'do_sample' true, 'repetition_penalty' 1.25 are not followed: the program is greedy unless its options say otherwise, at file '\(model)/generation_config.json'\n"))
+        #expect(
+            result.status == 0
+                && result.errors.contains(
+                    "note: 'do_sample' true, 'repetition_penalty' 1.25 are not followed: the program is greedy unless its options say otherwise, at file '\(model)/generation_config.json'\n"
+                ))
         let program = try String(contentsOfFile: scratch["c/program.c"], encoding: .utf8).replacing(#"\""#, with: "\"")
         #expect(program.contains(#""generation_config_not_followed": {"do_sample": true, "repetition_penalty": 1.25}"#))
         #expect(try lmmc("inspect", model).output.contains("generation  do_sample true, repetition_penalty 1.25 (not followed)\n"))
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(lmmc("inspect", model, "--json").output.utf8)) as? [String: Any])
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(lmmc("inspect", model, "--json").output.utf8)) as? [String: Any])
         #expect((object["generation_config_not_followed"] as? [String: Any])?["repetition_penalty"] as? Double == 1.25)
     }
 
@@ -97,7 +118,9 @@ import Toolchain
     @Test func targets() throws {
         let result = try lmmc("targets")
         #expect(result.status == 0 && result.output.contains("this machine: \(HostCPU.current.architecture)"))
-        #expect(result.output.hasPrefix("x86-64    levels sse4.2, avx2, avx512 in one file") && result.output.contains("\nnative    this CPU's level only"))
+        #expect(
+            result.output.hasPrefix("x86-64    levels sse4.2, avx2, avx512 in one file")
+                && result.output.contains("\nnative    this CPU's level only"))
     }
 
     /// The synthetic checkpoint of the smallest shape: valid, and the same for the same seed.
@@ -106,7 +129,8 @@ import Toolchain
         for name in ["a", "b", "c"] {
             let seed = name == "c" ? "8" : "7"
             let result = try lmmc(
-                "synth", "--preset", "llava-stf-7b", "--layers", "1", "--vision-layers", "2", "--seed", seed, "-o", scratch[name], "--quiet")
+                "synth", "--preset", "llava-stf-7b", "--layers", "1", "--vision-layers", "2", "--seed", seed, "-o", scratch[name], "--quiet"
+            )
             try #require(result.status == 0, "\(result.errors)")
         }
         #expect(try run(["/usr/bin/cmp", scratch["a/model.safetensors"], scratch["b/model.safetensors"]]).status == 0)

@@ -19,7 +19,8 @@ import Testing
     func elements(_ x: Float, _ name: String) throws {
         let scratch = try Scratch()
         for (tensor, index, place) in [
-            ("model.layers.1.mlp.down_proj.weight", 3 * 60 + 5, "(row 3, column 5)"), ("model.layers.0.self_attn.q_proj.weight", 39 * 40, "(row 39, column 0)"),
+            ("model.layers.1.mlp.down_proj.weight", 3 * 60 + 5, "(row 3, column 5)"),
+            ("model.layers.0.self_attn.q_proj.weight", 39 * 40, "(row 39, column 0)"),
             ("model.layers.2.input_layernorm.weight", 39, "(element 39)"), ("model.embed_tokens.weight", 7, "(row 0, column 7)"),
         ] {
             let model = try scratch.checkpoint("decoder-tied")
@@ -41,7 +42,9 @@ import Testing
         #expect(try editWeights(model, where: { $0 == "model.layers.1.mlp.up_proj.weight" }) { $0 == 2 * 40 + 1 ? 0x1p100 : $1 } == 1)
         for precision in Self.precisions {
             try expectRefusal(model, ["--precision", precision]) {
-                $0.hasPrefix("error: an infinity (row 62, column 1), at operation '@decoder.layer1.mlp.gate_up.weight.folded'; expected finite numbers")
+                $0.hasPrefix(
+                    "error: an infinity (row 62, column 1), at operation '@decoder.layer1.mlp.gate_up.weight.folded'; expected finite numbers"
+                )
                     && $0.contains("'model.layers.1.mlp.up_proj.weight'") && $0.contains("'model.layers.1.post_attention_layernorm.weight'")
             }
         }
@@ -52,11 +55,15 @@ import Testing
         let model = try scratch.checkpoint("decoder-tied")
         #expect(try editWeights(model, where: { $0 == "model.layers.1.mlp.down_proj.weight" }) { $0 == 61 ? 0x1.8p127 : $1 } == 1)
         try expectRefusal(model, []) {
-            $0.hasPrefix("error: 2.5521178e+38 (row 1, column 1), at operation '@decoder.layer1.mlp.down.weight'; expected finite numbers below 1.7014118e+38")
+            $0.hasPrefix(
+                "error: 2.5521178e+38 (row 1, column 1), at operation '@decoder.layer1.mlp.down.weight'; expected finite numbers below 1.7014118e+38"
+            )
         }
         let scratchOfFloats = try Scratch()
         for precision in ["f32", "bf16"] {
-            #expect(try lmmc("compile", model, "--emit", "c", "-o", scratchOfFloats[precision], "--quiet", "--precision", precision).status == 0)
+            #expect(
+                try lmmc("compile", model, "--emit", "c", "-o", scratchOfFloats[precision], "--quiet", "--precision", precision).status == 0
+            )
         }
     }
 

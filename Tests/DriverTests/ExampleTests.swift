@@ -12,7 +12,9 @@ import Testing
 
     static let folders: [String] = ((try? FileManager.default.contentsOfDirectory(atPath: repository + "/examples")) ?? []).sorted()
         .map { "\(repository)/examples/\($0)" }
-        .filter { FileManager.default.fileExists(atPath: $0 + "/questions.json") && FileManager.default.fileExists(atPath: $0 + "/checkpoint") }
+        .filter {
+            FileManager.default.fileExists(atPath: $0 + "/questions.json") && FileManager.default.fileExists(atPath: $0 + "/checkpoint")
+        }
 
     /// In int8, which rounds, one answer of the sibling without fusion may differ: two of its logits are 0.08 apart there in float32.
     static let cases = folders.flatMap { folder in

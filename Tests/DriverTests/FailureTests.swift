@@ -58,8 +58,11 @@ import Testing
     }
 
     @Test func missingModel() throws {
-        try expectFailure("/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json', or a GGUF file")
-        try expectFailure("/etc/passwd", "error: the file does not begin with 'GGUF', at file '/etc/passwd'; expected a GGUF file, or a checkpoint folder")
+        try expectFailure(
+            "/nowhere", "error: model '/nowhere' does not exist; expected a checkpoint folder with 'config.json', or a GGUF file")
+        try expectFailure(
+            "/etc/passwd", "error: the file does not begin with 'GGUF', at file '/etc/passwd'; expected a GGUF file, or a checkpoint folder"
+        )
     }
 
     @Test func badOptions() throws {
@@ -67,22 +70,42 @@ import Testing
         let cases: [([String], String)] = [
             (["--precision", "in8"], "error: unknown value 'in8'; did you mean 'int8'?, at option '--precision'"),
             (["--precision-for", "=int8"], "error: unknown value '=int8', at option '--precision-for'; expected PATTERN=TYPE"),
-            (["--precision-for", "*=fast"], "error: unknown value 'fast', at option '--precision-for'; expected 'f32', 'bf16', 'int8' or 'int4'"),
+            (
+                ["--precision-for", "*=fast"],
+                "error: unknown value 'fast', at option '--precision-for'; expected 'f32', 'bf16', 'int8' or 'int4'"
+            ),
             (["--kv", "int4"], "error: unknown value 'int4', at option '--kv'; expected 'f32', 'bf16' or 'int8'"),
-            (["--precision", "f16"], "unknown value 'f16'; did you mean 'bf16'?, at option '--precision'; expected 'f32', 'bf16', 'int8' or 'int4'"),
-            (["--target", "x86-64", "--target-level", "avx3"],
-             "target 'x86-64' has no level 'avx3'; did you mean 'avx2'?, at option '--target-level'; expected 'sse4.2', 'avx2' or 'avx512', or several with commas"),
-            (["--target", "aarch64", "--target-level", "avx2"], "target 'aarch64' has no level 'avx2', at option '--target-level'; expected 'neon'"),
+            (
+                ["--precision", "f16"],
+                "unknown value 'f16'; did you mean 'bf16'?, at option '--precision'; expected 'f32', 'bf16', 'int8' or 'int4'"
+            ),
+            (
+                ["--target", "x86-64", "--target-level", "avx3"],
+                "target 'x86-64' has no level 'avx3'; did you mean 'avx2'?, at option '--target-level'; expected 'sse4.2', 'avx2' or 'avx512', or several with commas"
+            ),
+            (
+                ["--target", "aarch64", "--target-level", "avx2"],
+                "target 'aarch64' has no level 'avx2', at option '--target-level'; expected 'neon'"
+            ),
             (["--target", "x86-64", "--target-level", ","], "no level is chosen, at option '--target-level'"),
             (["--target", "native", "--target-level", "avx2"], "target 'native' has one level, at option '--target-level'"),
             (["--target", "sparc"], "unknown value 'sparc', at option '--target'; expected 'x86-64', 'aarch64' or 'native'"),
             (["--context", "0"], "context 0 is too small, at option '--context'; expected at least 1 position"),
             (["--context", "100000"], "context 100000 is larger than the model's, at option '--context'; expected 1 to 256 positions"),
-            (["--template", "alpaca"], "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'checkpoint'"),
+            (
+                ["--template", "alpaca"],
+                "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'checkpoint'"
+            ),
             (["--emit", "llvm"], "unknown value 'llvm', at option '--emit'; expected 'executable' or 'c'"),
             (["--jobs", "0"], "0 jobs are too few, at option '--jobs'; expected at least 1"),
-            (["--precision", "bf16", "--calibration", "/x"], "a calibration is of no use with precision 'bf16', at option '--calibration'; expected"),
-            (["--disable-pass", "split-norm-scale", "--calibration", "/x"], "a calibration is of no use without pass 'split-norm-scale', at option"),
+            (
+                ["--precision", "bf16", "--calibration", "/x"],
+                "a calibration is of no use with precision 'bf16', at option '--calibration'; expected"
+            ),
+            (
+                ["--disable-pass", "split-norm-scale", "--calibration", "/x"],
+                "a calibration is of no use without pass 'split-norm-scale', at option"
+            ),
             (["--emit", "c", "--link", "static"], "nothing is compiled with '--emit c', at option '--link'"),
             (["--cc", "/no/such/cc"], "'/no/such/cc' is not a program, at option '--cc'; expected a C compiler, gcc or clang"),
             (["--nonsense"], "unknown option '--nonsense'"),
@@ -112,7 +135,8 @@ import Testing
         guard try run(mounted + ["true"]).status == 0 else { return }
         let result = try run(mounted + [lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["disk/program"], "--quiet"])
         #expect(result.status == 1)
-        #expect(result.errors.contains("MiB, and 8 MiB are free in '\(scratch["disk"])'; expected a disk with more room\n"), "\(result.errors)")
+        #expect(
+            result.errors.contains("MiB, and 8 MiB are free in '\(scratch["disk"])'; expected a disk with more room\n"), "\(result.errors)")
     }
 
     /// A write that fails anywhere: in the compiler, in the linker, among the weights, at the very end.
@@ -153,9 +177,11 @@ import Testing
     @Test(arguments: [SIGHUP, SIGINT]) func ignoredSignal(_ signal: Int32) throws {
         let scratch = try Scratch()
         let compiler = try scratch.write(
-            "cc", "#!/bin/sh\nfor a do case $a in */model.c) kill -\(signal) $PPID; sleep 0.2;; esac; done\nexec gcc \"$@\"\n", executable: true)
+            "cc", "#!/bin/sh\nfor a do case $a in */model.c) kill -\(signal) $PPID; sleep 0.2;; esac; done\nexec gcc \"$@\"\n",
+            executable: true)
         let result = try run([
-            "/bin/sh", "-c", "trap '' \(signal); exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["program"], "--quiet",
+            "/bin/sh", "-c", "trap '' \(signal); exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/llava-linear", "-o",
+            scratch["program"], "--quiet",
             "--cc", compiler, "--target", "native",
         ])
         #expect(result.status == 0 && result.errors == "")
@@ -177,7 +203,10 @@ import Testing
             """
         let compiler = try scratch.write("cc", script + "\n", executable: true)
         let result = try run(
-            [lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["out/program"], "--quiet", "--cc", compiler, "--target", "native"],
+            [
+                lmmcPath, "compile", goldens + "/llava-linear", "-o", scratch["out/program"], "--quiet", "--cc", compiler, "--target",
+                "native",
+            ],
             environment: ["TMPDIR": scratch["tmp"], "LMMC_CACHE": "", "SWIFT_BACKTRACE": "enable=no"])
         #expect(result.status == 128 + signal, "\(result.errors)")
         for name in ["out", "tmp"] { #expect(try FileManager.default.contentsOfDirectory(atPath: scratch[name]) == []) }
@@ -195,7 +224,8 @@ import Testing
         let script = "#!/bin/sh\ntruncate -s \(size - bytes) \(file)\nexec gcc \"$@\"\n"
         let compiler = try scratch.write("cc", script, executable: true)
         try expectFailure(
-            model, "error: the file was cut short while it was read, or its disk fails, at file '\(file)'", options: ["--cc", compiler, "--target", "native"])
+            model, "error: the file was cut short while it was read, or its disk fails, at file '\(file)'",
+            options: ["--cc", compiler, "--target", "native"])
     }
 
     /// What the compiled program says to bad input.

@@ -8,7 +8,8 @@ import Testing
     @Test(arguments: GoldenManifest.formats)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {
         let scratch = try Scratch()
-        let compiled = try run([lmmcPath, "compile", golden.checkpoint, "-o", scratch["program"], "--quiet"] + golden.compile, folder: goldens)
+        let compiled = try run(
+            [lmmcPath, "compile", golden.checkpoint, "-o", scratch["program"], "--quiet"] + golden.compile, folder: goldens)
         try #require(compiled.status == 0, "\(compiled.errors)")
         for example in golden.cases { try expectGolden(example, program: scratch["program"]) }
     }

@@ -10,7 +10,8 @@ import Testing
     func executable(_ golden: GoldenManifest.Checkpoint) throws {
         let scratch = try Scratch()
         let program = scratch["program"]
-        let compiled = try run([lmmcPath, "compile", "\(goldens)/\(golden.checkpoint)", "-o", program, "--quiet", "--precision", "f32"] + golden.compile)
+        let compiled = try run(
+            [lmmcPath, "compile", "\(goldens)/\(golden.checkpoint)", "-o", program, "--quiet", "--precision", "f32"] + golden.compile)
         try #require(compiled.status == 0, "\(compiled.errors)")
         #expect(compiled.errors == "" && compiled.output == "")
         #expect(scratch.contents == ["program"])
@@ -71,8 +72,10 @@ import Testing
         _ = try scratch.write("c/kernels/thesis.txt", "mine")
         let kept = try lmmc("compile", "\(goldens)/\(golden.checkpoint)", "--emit", "c", "-o", scratch["c"])
         #expect(
-            kept.status == 1 && kept.errorLine
-                == "error: output folder '\(scratch["c"])' holds 'kernels/thesis.txt', which lmmc did not write; expected a new folder, or one that lmmc made")
+            kept.status == 1
+                && kept.errorLine
+                    == "error: output folder '\(scratch["c"])' holds 'kernels/thesis.txt', which lmmc did not write; expected a new folder, or one that lmmc made"
+        )
         #expect(unlinkFile(scratch["c"] + "/kernels/thesis.txt"))
         _ = try scratch.write("c/lmmc-info.json", "")
         #expect(unlinkFile(scratch["c"] + "/lmmc-info.json"))
@@ -86,7 +89,8 @@ import Testing
     @Test func clangLinksDynamically() throws {
         let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == "fusion-k1" })
         let scratch = try Scratch()
-        let compiled = try lmmc("compile", "\(goldens)/fusion-k1", "-o", scratch["program"], "--cc", "/usr/bin/clang", "--verbose", "--precision", "f32")
+        let compiled = try lmmc(
+            "compile", "\(goldens)/fusion-k1", "-o", scratch["program"], "--cc", "/usr/bin/clang", "--verbose", "--precision", "f32")
         try #require(compiled.status == 0, "\(compiled.errors)")
         #expect(compiled.errors.contains("OpenMP runs in parallel, dynamic linking"))
         for example in golden.cases { try expectGolden(example, program: scratch["program"]) }

@@ -18,22 +18,49 @@ import Testing
         let cases: [([String], String)] = [
             (["ir", model], "error: nothing to show is named; expected '--stage NAME', '--html FILE' or '--summary'"),
             (["ir", model, "--stage", "imported", "--summary"], "error: more than one thing to show is named"),
-            (["ir", model, "--stage", "imported", "--format", "jsn"], "error: unknown value 'jsn'; did you mean 'json'?, at option '--format'; expected 'text', 'dot' or 'json'"),
-            (["ir", model, "--stage", "imported", "--format", "json", "--collapse-layers"], "error: JSON holds every operation, at option '--collapse-layers'"),
+            (
+                ["ir", model, "--stage", "imported", "--format", "jsn"],
+                "error: unknown value 'jsn'; did you mean 'json'?, at option '--format'; expected 'text', 'dot' or 'json'"
+            ),
+            (
+                ["ir", model, "--stage", "imported", "--format", "json", "--collapse-layers"],
+                "error: JSON holds every operation, at option '--collapse-layers'"
+            ),
             (["ir", model, "--summary", "--format", "json"], "error: there is no stage to print, at option '--format'"),
             (["ir", model, "--html", "x", "--collapse-layers"], "error: there is no stage to print, at option '--collapse-layers'"),
-            (["ir", model, "--stage", "dead-code", "--disable-pass", "dead-code"], "error: pass 'dead-code' is disabled, at option '--stage'"),
-            (["ir", model, "--stage", "optimized", "--disable-pass", "ded-code"], "error: unknown pass 'ded-code'; did you mean 'dead-code'?, at option '--disable-pass'"),
-            (["ir", model, "--stage", "optimized", "--print-after", "ded-code"], "error: unknown pass 'ded-code'; did you mean 'dead-code'?, at option '--print-after'"),
+            (
+                ["ir", model, "--stage", "dead-code", "--disable-pass", "dead-code"],
+                "error: pass 'dead-code' is disabled, at option '--stage'"
+            ),
+            (
+                ["ir", model, "--stage", "optimized", "--disable-pass", "ded-code"],
+                "error: unknown pass 'ded-code'; did you mean 'dead-code'?, at option '--disable-pass'"
+            ),
+            (
+                ["ir", model, "--stage", "optimized", "--print-after", "ded-code"],
+                "error: unknown pass 'ded-code'; did you mean 'dead-code'?, at option '--print-after'"
+            ),
             (
                 ["ir", model, "--stage", "optimized", "--print-after", "dead-code", "--disable-pass", "dead-code"],
                 "error: pass 'dead-code' is not run, at option '--print-after'"
             ),
-            (["ir", "--preset", "llava-stf-8b", "--summary"], "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"),
-            (["ir", "--preset", "llava-stf-7b", "--layers", "0", "--summary"], "error: 0 layers, at option '--layers'; expected 1 to 1000"),
+            (
+                ["ir", "--preset", "llava-stf-8b", "--summary"],
+                "error: unknown preset 'llava-stf-8b'; did you mean 'llava-stf-7b'?, at option '--preset'"
+            ),
+            (
+                ["ir", "--preset", "llava-stf-7b", "--layers", "0", "--summary"],
+                "error: 0 layers, at option '--layers'; expected 1 to 1000"
+            ),
             (["ir", model, "--preset", "llava-stf-7b", "--summary"], "error: both a checkpoint folder and a preset are named"),
-            (["opt", "-", "--passes", "dead-code", "--print-after", "fuse-gate"], "error: pass 'fuse-gate' is not run, at option '--print-after'"),
-            (["opt", "-", "--passes", "dead-code", "--disable-pass", "fuse-gate"], "error: pass 'fuse-gate' is not run, at option '--disable-pass'"),
+            (
+                ["opt", "-", "--passes", "dead-code", "--print-after", "fuse-gate"],
+                "error: pass 'fuse-gate' is not run, at option '--print-after'"
+            ),
+            (
+                ["opt", "-", "--passes", "dead-code", "--disable-pass", "fuse-gate"],
+                "error: pass 'fuse-gate' is not run, at option '--disable-pass'"
+            ),
             (["opt", "-", "--passes", "dead-code", "--format", "xml"], "error: unknown value 'xml', at option '--format'"),
             (["compile", model, "-o", "/tmp/x", "--disable-pass", "x"], "error: unknown pass 'x', at option '--disable-pass'"),
         ]
@@ -171,7 +198,8 @@ import Testing
         let scratch = try Scratch()
         try #require(try lmmc("ir", "\(goldens)/\(checkpoint)", "--html", scratch["page.html"]).status == 0)
         let result = try run([
-            try #require(Self.browser), "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir=\(scratch["profile"])", "--virtual-time-budget=20000",
+            try #require(Self.browser), "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir=\(scratch["profile"])",
+            "--virtual-time-budget=20000",
             "--dump-dom", "file://\(scratch["page.html"])#selftest",
         ])
         let start = try #require(result.output.range(of: "<pre id=\"selftest\">"), "\(result.errors)")

@@ -33,7 +33,8 @@ import Testing
         let column = Dictionary(uniqueKeysWithValues: rows.map { ([$0["kernel"]!, $0["tokens_per_window"]!], $0) })
         // Table 5: k, E, vision tokens, TFLOPs to a tenth
         for (choice, tokens, tenths) in [
-            ([1, 1], 576, 76), ([2, 1], 144, 19), ([2, 2], 288, 38), ([4, 4], 144, 19), ([4, 8], 288, 38), ([8, 4], 36, 5), ([8, 8], 72, 9),
+            ([1, 1], 576, 76), ([2, 1], 144, 19), ([2, 2], 288, 38), ([4, 4], 144, 19), ([4, 8], 288, 38), ([8, 4], 36, 5),
+            ([8, 8], 72, 9),
             ([8, 16], 144, 19), ([8, 32], 288, 38),
         ] {
             let row = try #require(column[choice])
@@ -42,7 +43,9 @@ import Testing
             #expect(row["flops"] == flops && Int((Double(flops) / 1e11).rounded()) == tenths, "\(choice)")
         }
         let text = try lmmc("inspect", "--preset", "llava-stf-7b").output
-        for line in ["MBTF 37,748,736 weights", "STF 134,217,728 weights", "| 8, 4  |            36 |          467 GFLOPs |"] { #expect(text.contains(line), "\(line)") }
+        for line in ["MBTF 37,748,736 weights", "STF 134,217,728 weights", "| 8, 4  |            36 |          467 GFLOPs |"] {
+            #expect(text.contains(line), "\(line)")
+        }
     }
 
     @Test func workOfEachStage() throws {
@@ -51,7 +54,8 @@ import Testing
         func near(_ key: String, _ expected: Int, sourceLocation: SourceLocation = #_sourceLocation) {
             // Norms, biases, rotary and softmax are less than a hundredth of the products.
             let value = flops[key] ?? 0
-            #expect(value >= expected && Double(value) < 1.01 * Double(expected), "\(key) \(value) \(expected)", sourceLocation: sourceLocation)
+            #expect(
+                value >= expected && Double(value) < 1.01 * Double(expected), "\(key) \(value) \(expected)", sourceLocation: sourceLocation)
         }
         near("prefill_vision", prefill(144))
         near("prefill_text", prefill(176) - prefill(144))
@@ -80,7 +84,9 @@ import Testing
         #expect(value("f32", "kv_cache") == 1000 * 32 * 2 * 4096 * 4 && value("int8", "kv_cache") == 1000 * 32 * 2 * 4096 * 2)
         for precision in ["f32", "bf16", "int8", "int4"] {
             // A quarter of the thousand tokens are new, and their rows bring 64 KiB each; the rest of the table is not touched.
-            let table = 32000 * 4096 * (precision == "f32" ? 4 : precision == "bf16" ? 2 : 1) * (precision.hasPrefix("int") ? 33 : 32) / 32 + (precision.hasPrefix("int") ? 32000 : 0)
+            let table =
+                32000 * 4096 * (precision == "f32" ? 4 : precision == "bf16" ? 2 : 1) * (precision.hasPrefix("int") ? 33 : 32) / 32
+                + (precision.hasPrefix("int") ? 32000 : 0)
             #expect(value(precision, "untouched") == table - 250 * 65536)
             let parts = ["weights", "kv_cache", "activations", "program"].reduce(0) { $0 + value(precision, $1) }
             #expect(value(precision, "total") == parts - value(precision, "untouched"))
@@ -88,7 +94,8 @@ import Testing
     }
 
     @Test func box() throws {
-        let object = try inspect("--preset", "vicuna-7b", "--memory", "8GiB", "--bandwidth", "30GB/s", "--compute", "1TFLOPS", "--text-tokens", "100")
+        let object = try inspect(
+            "--preset", "vicuna-7b", "--memory", "8GiB", "--bandwidth", "30GB/s", "--compute", "1TFLOPS", "--text-tokens", "100")
         let box = try #require(object["box"] as? [String: [String: Any]])
         let int8 = try #require(box["int8"]), bf16 = try #require(box["bf16"]), int4 = try #require(box["int4"])
         #expect(int4["fits"] as? Bool == true && int8["fits"] as? Bool == false && bf16["fits"] as? Bool == false)
@@ -118,7 +125,10 @@ import Testing
             (preset + ["--memory", "8"], "error: '8' has no unit, at option '--memory'; expected a size such as '8GiB'"),
             (preset + ["--memory", "1.5 "], "error: '1.5 ' has no unit, at option '--memory'"),
             (preset + ["--memory", ""], "error: '' is no such quantity, at option '--memory'"),
-            (preset + ["--bandwidth", "30", "--compute", "1GFLOPS"], "error: '30' has no unit, at option '--bandwidth'; expected a rate such as '30GB/s'"),
+            (
+                preset + ["--bandwidth", "30", "--compute", "1GFLOPS"],
+                "error: '30' has no unit, at option '--bandwidth'; expected a rate such as '30GB/s'"
+            ),
             (preset + ["--bandwidth", "30GB/s", "--compute", "5e9"], "error: '5e9' is no such quantity, at option '--compute'"),
             (preset + ["--bandwidth", "30GB/s"], "error: a time needs both bandwidth and compute, at option '--compute'"),
             (preset + ["--compute", "1iFLOPS", "--bandwidth", "1GB"], "error: '1iFLOPS' is no such quantity, at option '--compute'"),

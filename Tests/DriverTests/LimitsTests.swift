@@ -12,7 +12,8 @@ import Work
 
     /// The example as a program, with the options that a case gives; gcc's are static, clang's dynamic with LLVM's OpenMP.
     private func program(_ options: [String], in scratch: Scratch) throws -> String {
-        let compiled = try run([lmmcPath, "compile", "\(repository)/examples/fashion/checkpoint", "-o", scratch["program"], "--quiet"] + options)
+        let compiled = try run(
+            [lmmcPath, "compile", "\(repository)/examples/fashion/checkpoint", "-o", scratch["program"], "--quiet"] + options)
         try #require(compiled.status == 0, "\(compiled.errors)")
         return scratch["program"]
     }
@@ -30,13 +31,16 @@ import Work
             #expect(result.status == 0 && result.output == answer && result.errors == "", "\(size): \(result)")
         }
         for limit in ["128", "384"] {
-            let result = try run(["/bin/sh", "-c", "ulimit -s \(limit); exec \"$0\" \"$@\""] + words, environment: ["OMP_STACKSIZE": "64k"])
+            let result = try run(
+                ["/bin/sh", "-c", "ulimit -s \(limit); exec \"$0\" \"$@\""] + words, environment: ["OMP_STACKSIZE": "64k"])
             #expect(result.status == 0 && result.output == answer && result.errors == "", "\(limit) KiB: \(result)")
         }
     }
 
     @Test(arguments: programs) func noMoreThreads(options: [String]) throws {
-        guard getuid() == 0, findProgram("setpriv") != nil else { return print("not run: limits on threads; only root becomes a user without other processes") }
+        guard getuid() == 0, findProgram("setpriv") != nil else {
+            return print("not run: limits on threads; only root becomes a user without other processes")
+        }
         let scratch = try Scratch()
         let binary = try program(options, in: scratch)
         chmod(scratch.path, 0o755)
@@ -48,7 +52,8 @@ import Work
                 binary, "--image", copy, "--prompt", question, "--threads", "\(threads)",
             ])
             #expect(result.status == 0 && result.output == answer, "\(limit) of \(threads): \(result)")
-            let line = result.errors.firstMatch(of: #/^warning: only ([1-3]) of \d threads can be had: resource temporarily unavailable; '--threads' sets their number\n$/#)
+            let line = result.errors.firstMatch(
+                of: #/^warning: only ([1-3]) of \d threads can be had: resource temporarily unavailable; '--threads' sets their number\n$/#)
             #expect(line != nil && (line.map { Int($0.1)! <= limit } ?? false), "\(limit) of \(threads): \(result.errors)")
         }
     }

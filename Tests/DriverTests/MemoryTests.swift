@@ -32,7 +32,9 @@ import Testing
             let words = line.split(separator: " ", omittingEmptySubsequences: true)
             if words.count > 4, words[0].contains("-") { counts = words[1].hasPrefix("r--") && line.hasSuffix(file) }
             if words[0] == "Size:", Int(words[1]) ?? 0 < 1024 { counts = false }  // headers and tables, some of which are relocated
-            if counts, words.count == 3, words[2] == "kB", let value = Int(words[1]) { sums[String(words[0].dropLast()), default: 0] += value }
+            if counts, words.count == 3, words[2] == "kB", let value = Int(words[1]) {
+                sums[String(words[0].dropLast()), default: 0] += value
+            }
         }
         return sums
     }
@@ -50,7 +52,12 @@ import Testing
             return process
         }
         // A child of a thread that blocks signals blocks them too, all but this one.
-        defer { processes.forEach { kill($0.processIdentifier, SIGKILL); $0.waitUntilExit() } }
+        defer {
+            for process in processes {
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+        }
         let weights = 5 << 10  // KiB; the example has 5.7 MiB
         var seen: [[String: Int]] = []
         for _ in 0..<600 {
@@ -60,7 +67,9 @@ import Testing
         }
         for figures in seen {
             #expect(figures["Rss"] ?? 0 > weights && figures["Shared_Clean"] ?? 0 > weights, "\(figures)")
-            #expect(figures["Private_Dirty"] ?? 1 < 64 && figures["Private_Clean"] ?? 0 < weights / 10 && figures["Pss"] ?? 0 < weights * 3 / 4, "\(figures)")
+            #expect(
+                figures["Private_Dirty"] ?? 1 < 64 && figures["Private_Clean"] ?? 0 < weights / 10 && figures["Pss"] ?? 0 < weights * 3 / 4,
+                "\(figures)")
         }
     }
 }

@@ -15,9 +15,10 @@ import Testing
             environment: ["LMMC_CACHE": scratch["open"]])
         #expect(result.status == 0, "\(result.errors)")
         let lines = result.errors.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
-        #expect(lines == [
-            "warning: compiled files are not kept in '\(scratch["open"])': '\(scratch["open"])' can be written by everybody; expected a folder that nobody else owns or can write"
-        ])
+        #expect(
+            lines == [
+                "warning: compiled files are not kept in '\(scratch["open"])': '\(scratch["open"])' can be written by everybody; expected a folder that nobody else owns or can write"
+            ])
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch["open"]) == [])
     }
 }

@@ -11,7 +11,8 @@ import Testing
     ]
     private static let long = String(repeating: "9", count: 400)
     private static let quantities = [
-        "0", "-1", "0.\(String(repeating: "0", count: 300))1", "0.\(String(repeating: "0", count: 400))1", long + "P", "9223372036854775807P", "4194303TiB",
+        "0", "-1", "0.\(String(repeating: "0", count: 300))1", "0.\(String(repeating: "0", count: 400))1", long + "P",
+        "9223372036854775807P", "4194303TiB",
         "1.7976931348623157e308", "1Pi", "i", ".", "..", "/s", "٣G", "5 ", "1\u{301}", "",
     ]
 
@@ -43,7 +44,9 @@ import Testing
     @Test func machinesThatThereAreNot() throws {
         for value in ["1000000000P", Self.quantities[2]] {
             let options = ["--bandwidth", value + "B/s", "--compute", value + "FLOPS", "--memory", "1B"]
-            for tokens in ["1", "2147483647"] { try expectAnswer(["inspect", goldens + "/llava-linear", "--text-tokens", tokens] + options) }
+            for tokens in ["1", "2147483647"] {
+                try expectAnswer(["inspect", goldens + "/llava-linear", "--text-tokens", tokens] + options)
+            }
         }
     }
 
@@ -56,7 +59,9 @@ import Testing
         guard option == "--taps" else { return }
         let many = [String](repeating: "24", count: 30_000).joined(separator: ",")
         let large = ["synth", "--preset", "llava-stf-paper-7b", "--image-size", "1400", "--kernel", "100", "--no-mbtf", "-o"]
-        for value in [",", "1,,2", "-9223372036854775808,", "9223372036854775807,1", "24,"] { try expectAnswer(large + [output, "--taps=" + value]) }
+        for value in [",", "1,,2", "-9223372036854775808,", "9223372036854775807,1", "24,"] {
+            try expectAnswer(large + [output, "--taps=" + value])
+        }
         try expectAnswer(large + [scratch["more than 2^63 elements"], "--taps=" + many])
     }
 
@@ -67,7 +72,9 @@ import Testing
         let name = String(repeating: "x", count: 100_000)
         for value in Self.integers + ["1"] { try expectAnswer(["compile", model, "-o", scratch["no/program"], "--jobs=" + value]) }
         for passes in ["", ",", " , ", ",,,,", "dead-code,,", name] { try expectAnswer(["opt", file, "--passes", passes]) }
-        for levels in ["", ",", "avx2,avx2", name] { try expectAnswer(["ir", model, "--stage", "list", "--target", "x86-64", "--target-level", levels]) }
+        for levels in ["", ",", "avx2,avx2", name] {
+            try expectAnswer(["ir", model, "--stage", "list", "--target", "x86-64", "--target-level", levels])
+        }
         for value in ["=", "*=", "=int8", "*=int8=", "\(name)=int8", "\(String(repeating: "*?", count: 20_000))=int8"] {
             try expectAnswer(["ir", model, "--summary", "--precision-for", value])
         }
@@ -89,7 +96,8 @@ import Testing
                 for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { data += $0 } }
                 try data.write(to: URL(filePath: scratch[name + ".npy"]))
             }
-            let script = "#!/bin/sh\n[ \"$1\" = --info ] && { echo '\(info)'; exit; }\nmkdir \"$2\"\ncp \(files.keys.map { scratch[$0 + ".npy"] }.joined(separator: " ")) \"$2\"\n"
+            let script =
+                "#!/bin/sh\n[ \"$1\" = --info ] && { echo '\(info)'; exit; }\nmkdir \"$2\"\ncp \(files.keys.map { scratch[$0 + ".npy"] }.joined(separator: " ")) \"$2\"\n"
             return try scratch.write("program", script, executable: true)
         }
         let cases: [([String: [Float]], String)] = [
@@ -97,13 +105,17 @@ import Testing
             (["tokens": [3e9]], "element 0 is 3e+09, at file '"), (["tokens": [1.5]], "element 0 is 1.5, at file '"),
             (["tokens": []], "the program's prompt has 0 tokens, at file '"),
             (["tokens": Array(repeating: 1, count: 1000)], "the program's prompt has 1000 tokens, at file '"),
-            (["tokens": [1_000_000]], "token 1000000 at index 0 is out of range"), (["tokens": [-1_000_000]], "token -1000000 at index 0 is out of range"),
-            (["tokens": [1], "image": [256]], "element 0 is 256.0, at file '"), (["tokens": [1], "image": [-.infinity]], "element 0 is -inf, at file '"),
+            (["tokens": [1_000_000]], "token 1000000 at index 0 is out of range"),
+            (["tokens": [-1_000_000]], "token -1000000 at index 0 is out of range"),
+            (["tokens": [1], "image": [256]], "element 0 is 256.0, at file '"),
+            (["tokens": [1], "image": [-.infinity]], "element 0 is -inf, at file '"),
             (["tokens": [1], "image": [7]], "the program's image is not the model's"),
         ]
         for (files, wanted) in cases {
             let result = try lmmc("check", model, try program(files))
-            #expect(result.status == 1 && result.errorLine.contains(wanted) && result.errors.split(separator: "\n").count == 1, "\(wanted): \(result.errors)")
+            #expect(
+                result.status == 1 && result.errorLine.contains(wanted) && result.errors.split(separator: "\n").count == 1,
+                "\(wanted): \(result.errors)")
         }
         for tolerance in ["5e-324", "1e-310", "inf", "nan", "-1", "1e308", "1e-5", "0x1p-1074", ""] {
             try expectAnswer(["check", model, try program(["tokens": [1]]), "--tolerance=" + tolerance])
@@ -113,7 +125,9 @@ import Testing
         let tensor = try #require(prefill.firstMatch(of: #/%([\w.]+) = matmul/#)).1
         for (tolerance, shown) in [("5e-324", "4.94e-324"), ("1e-5", "1.00e-05"), ("1.7e308", "1.70e+308")] {
             let result = try lmmc("check", model, try program(["tokens": [1], String(tensor): [.nan]]), "--tolerance", tolerance)
-            #expect(result.status == 1 && result.errors.contains("is inf from the reference") && result.errors.contains("at most \(shown)\n"), "\(result.errors)")
+            #expect(
+                result.status == 1 && result.errors.contains("is inf from the reference") && result.errors.contains("at most \(shown)\n"),
+                "\(result.errors)")
         }
         for info in ["", "[", "{}", #"{"precision": 1}"#, #"{"precision": "\u001b[2J"}"#, String(repeating: "[", count: 100_000)] {
             try expectAnswer(["check", model, try program(["tokens": [1]], info: info)])

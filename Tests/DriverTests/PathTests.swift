@@ -10,7 +10,8 @@ import Testing
     /// Runs `script` in a folder, with `$lmmc` and with `$n`, the bytes `caf\xe9`.
     private func shell(_ script: String, in scratch: Scratch) throws -> Run {
         try run(
-            ["/bin/sh", "-eu", "-c", "n=$(printf 'caf\\351'); " + script], environment: ["lmmc": lmmcPath, "goldens": goldens, "LC_ALL": "C"],
+            ["/bin/sh", "-eu", "-c", "n=$(printf 'caf\\351'); " + script],
+            environment: ["lmmc": lmmcPath, "goldens": goldens, "LC_ALL": "C"],
             folder: scratch.path)
     }
 
@@ -42,7 +43,10 @@ import Testing
         #expect(made.status == 0, "\(made.errors)")
         #expect(try names(in: scratch) == ["caf<e9>", "logcaf<e9>"])
         #expect(made.errors.contains("  caf\\xe9/programcaf\\xe9\n"), "\(made.errors)")
-        guard case .object(let info) = try JSONValue.parse(Array(made.output.utf8), file: "info") else { Issue.record("\(made.output)"); return }
+        guard case .object(let info) = try JSONValue.parse(Array(made.output.utf8), file: "info") else {
+            Issue.record("\(made.output)")
+            return
+        }
         #expect(info["model"] == .string("modelcaf\\xe9"))
     }
 

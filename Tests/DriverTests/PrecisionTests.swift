@@ -49,7 +49,9 @@ import Testing
             if turn > 0 {
                 // From as it was to (2^-30, 2^30), and from there to (2^30, 2^-30).
                 let exponent = turn == 1 ? 30 : -60
-                for (small, great) in [("self_attn.q_proj", "self_attn.k_proj"), ("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj")] {
+                for (small, great) in [
+                    ("self_attn.q_proj", "self_attn.k_proj"), ("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj"),
+                ] {
                     func scale(_ exponent: Int, _ role: String) throws -> Int {
                         let factor = Float(sign: .plus, exponent: exponent, significand: 1)
                         return try editWeights(checkpoint, where: { $0.hasPrefix("model.layers.") && $0.contains(role) }) { $1 * factor }
@@ -58,7 +60,8 @@ import Testing
                     #expect(try scale(exponent, great) > 1)
                 }
             }
-            let compiled = try lmmc("compile", checkpoint, "-o", scratch["program"], "--quiet", "--precision", precision, "--kv", model.cache)
+            let compiled = try lmmc(
+                "compile", checkpoint, "-o", scratch["program"], "--quiet", "--precision", precision, "--kv", model.cache)
             try #require(compiled.status == 0, "\(compiled.errors)")
             let result = try run([scratch["program"]] + golden.cases[0].arguments + ["--dump", scratch["dump"]], folder: goldens)
             try #require(result.status == 0, "\(result.errors)")
@@ -73,7 +76,9 @@ import Testing
         var bytes: [String: Int] = [:]
         for precision in ["f32", "bf16", "int8", "int4"] {
             let program = scratch[precision]
-            try #require(try lmmc("compile", repository + "/examples/fashion/checkpoint", "-o", program, "--quiet", "--precision", precision).status == 0)
+            try #require(
+                try lmmc("compile", repository + "/examples/fashion/checkpoint", "-o", program, "--quiet", "--precision", precision).status
+                    == 0)
             bytes[precision] = try FileManager.default.attributesOfItem(atPath: program)[.size] as? Int
         }
         // The program's own budget, weights (5.3 million, and tokenizer) beside it.
@@ -86,23 +91,33 @@ import Testing
     /// `--profile` accounts for every stage on standard error and leaves standard output alone.
     @Test func profile() throws {
         let scratch = try Scratch()
-        try #require(try lmmc("compile", "\(goldens)/released-stf", "-o", scratch["program"], "--quiet", "--precision-for", "decoder.head*=f32").status == 0)
+        try #require(
+            try lmmc("compile", "\(goldens)/released-stf", "-o", scratch["program"], "--quiet", "--precision-for", "decoder.head*=f32")
+                .status == 0)
         let arguments = [scratch["program"], "--image", "images/photo.jpg", "--prompt", "x", "--max-tokens", "4"]
         let result = try run(arguments + ["--profile"], folder: goldens)
         #expect(try result.status == 0 && result.output == run(arguments, folder: goldens).output)
         let lines = result.errors.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
         #expect(lines.filter { $0.count == 3 && $0[0].hasSuffix(":") }.map(\.[0]) == ["vision:", "project:", "prefill:", "decode:"])
-        for operation in ["matmul q8 ", "matmul f32 1 x ", "attention bf16, 1 queries"] { #expect(result.errors.contains("  " + operation), "\(result.errors)") }
+        for operation in ["matmul q8 ", "matmul f32 1 x ", "attention bf16, 1 queries"] {
+            #expect(result.errors.contains("  " + operation), "\(result.errors)")
+        }
         // The parts of each stage are the whole.
         var shares: [Double] = []
         for line in lines.dropFirst() {
-            if line[0].hasSuffix(":") { shares.append(0) } else if let at = line.firstIndex(of: "%") { shares[shares.count - 1] += Double(line[at - 1]) ?? 0 }
+            if line[0].hasSuffix(":") {
+                shares.append(0)
+            } else if let at = line.firstIndex(of: "%") {
+                shares[shares.count - 1] += Double(line[at - 1]) ?? 0
+            }
         }
         #expect(shares.count == 4 && shares.allSatisfy { abs($0 - 100) < 2 }, "\(shares)")
     }
 
     /// The emitted sources of the default precision build without warnings and run clean under the sanitizers, with the cache in int8 too.
-    @Test(arguments: [("gcc", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all", "int8"), ("/usr/bin/clang", "-O2 -Werror", "bf16")])
+    @Test(arguments: [
+        ("gcc", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all", "int8"), ("/usr/bin/clang", "-O2 -Werror", "bf16"),
+    ])
     func sources(_ compiler: String, _ flags: String, _ cache: String) throws {
         let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == "fusion-k2-e4" })
         let scratch = try Scratch()

@@ -50,17 +50,35 @@ import Testing
     @Test func refusals() throws {
         let preset = ["synth", "-o", "/nowhere/x", "--preset", "llava-stf-7b"]
         try expectRefusals([
-            (preset + ["--kernel", "5"], "error: kernel 5 does not divide the 24 x 24 patch grid, at option '--kernel'; expected 1, 2, 3, 4, 6, 8, 12, 24"),
-            (preset + ["--tokens-per-window", "3"], "error: 3 tokens per window, at option '--tokens-per-window'; expected a divisor of the window's 4096 channels: 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096"),
+            (
+                preset + ["--kernel", "5"],
+                "error: kernel 5 does not divide the 24 x 24 patch grid, at option '--kernel'; expected 1, 2, 3, 4, 6, 8, 12, 24"
+            ),
+            (
+                preset + ["--tokens-per-window", "3"],
+                "error: 3 tokens per window, at option '--tokens-per-window'; expected a divisor of the window's 4096 channels: 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096"
+            ),
             (preset + ["--strategy", "avgpol"], "error: unknown strategy 'avgpol'; did you mean 'avgpool'?, at option '--strategy'"),
-            (preset + ["--strategy", "avgpool", "--tokens-per-window", "2"], "error: 2 tokens per window, at option '--tokens-per-window'; expected 1, or strategy 'stf'"),
-            (preset + ["--strategy", "qformer", "--kernel", "2"], "error: kernel 2, but strategy 'qformer' reads every token, at option '--kernel'; expected 1"),
+            (
+                preset + ["--strategy", "avgpool", "--tokens-per-window", "2"],
+                "error: 2 tokens per window, at option '--tokens-per-window'; expected 1, or strategy 'stf'"
+            ),
+            (
+                preset + ["--strategy", "qformer", "--kernel", "2"],
+                "error: kernel 2, but strategy 'qformer' reads every token, at option '--kernel'; expected 1"
+            ),
             (preset + ["--strategy", "none", "--taps", "8"], "error: LLaVA-1.5's projector has nothing to choose, at option '--strategy'"),
-            (preset + ["--taps", "25"], "error: taps '25', at option '--taps'; expected a count up to 24, or blocks from 0 to 24 separated by commas"),
+            (
+                preset + ["--taps", "25"],
+                "error: taps '25', at option '--taps'; expected a count up to 24, or blocks from 0 to 24 separated by commas"
+            ),
             (preset + ["--taps", "3,30"], "error: taps '3,30', at option '--taps'"),
             (preset + ["--taps", ","], "error: taps ',', at option '--taps'"),
             (preset + ["--image-size", "300"], "error: images of 300 pixels, at option '--image-size'; expected a multiple of 14"),
-            (["synth", "-o", "/nowhere/x", "--preset", "vicuna-7b", "--kernel", "2"], "error: preset 'vicuna-7b' has no images, at option '--preset'"),
+            (
+                ["synth", "-o", "/nowhere/x", "--preset", "vicuna-7b", "--kernel", "2"],
+                "error: preset 'vicuna-7b' has no images, at option '--preset'"
+            ),
         ])
     }
 }

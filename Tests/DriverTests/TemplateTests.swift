@@ -23,7 +23,8 @@ import Testing
 
     /// What transformers makes of the template (Tests/ChatTemplateTests/make_cases.py), given raw, has the same answer.
     @Test(arguments: [
-        ("llava-mlp", "vicuna.jinja"), ("llava-mlp", "llava-hf.jinja"), ("llava-llama3", "llama-3.1.jinja"), ("llava-mlp", "parts-or-text.jinja"),
+        ("llava-mlp", "vicuna.jinja"), ("llava-mlp", "llava-hf.jinja"), ("llava-llama3", "llama-3.1.jinja"),
+        ("llava-mlp", "parts-or-text.jinja"),
         ("decoder-smollm2", "chatml.jinja"),
     ])
     func programsWrapAsTransformers(_ name: String, _ template: String) throws {
@@ -40,7 +41,9 @@ import Testing
         try copyFile(Self.templates + template, model + "/chat_template.jinja")
         // The cases' names of tokens, once by the files and once by the tokenizer.
         if name == "llava-mlp" {
-            _ = try scratch.write("checkpoint-\(name)/tokenizer_config.json", #"{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": "<pad>"}"#)
+            _ = try scratch.write(
+                "checkpoint-\(name)/tokenizer_config.json", #"{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": "<pad>"}"#
+            )
         }
         let bos = name == "llava-llama3" ? "<|begin_of_text|>" : "<s>"
         let compiled = try lmmc("compile", model, "-o", program, "--quiet", "--precision", "f32", "--template", "checkpoint")
@@ -66,24 +69,29 @@ import Testing
         #expect(none.status == 2)
         #expect(
             none.errorLine
-                == "error: 'checkpoint-llava-mlp' has no chat template, at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1' or 'llama-3'")
+                == "error: 'checkpoint-llava-mlp' has no chat template, at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1' or 'llama-3'"
+        )
         #expect(try inspect().output.contains("template 'vicuna_v1', eos"))
 
         // In transformers' order: its own file, the processor's, the tokenizer's; of several the default one.
-        let tokenizer = #"{"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{{ messages[0].content | wordwrap }}"}]}"#
+        let tokenizer =
+            #"{"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{{ messages[0].content | wordwrap }}"}]}"#
         _ = try scratch.write(folder + "tokenizer_config.json", tokenizer)
         let refused = try inspect("--template", "checkpoint")
         #expect(refused.status == 1 && refused.output == "")
         #expect(
             refused.errorLine
-                == "error: the chat template has the filter 'wordwrap', which is not supported, at its byte 3, at file '\(model)/tokenizer_config.json'")
+                == "error: the chat template has the filter 'wordwrap', which is not supported, at its byte 3, at file '\(model)/tokenizer_config.json'"
+        )
         // Compilation ends before any work, and what is not asked for does no harm.
         let compiled = try lmmc("compile", model, "-o", scratch["program"], "--template", "checkpoint")
         #expect(compiled.status == 1 && compiled.errors.contains("filter 'wordwrap'") && scratch.contents == ["checkpoint-llava-mlp"])
         #expect(try inspect().output.contains("template 'vicuna_v1' (the checkpoint has a chat template of its own), eos"))
 
         _ = try scratch.write(folder + "chat_template.json", #"{"chat_template": "{{ messages[0].content }}{{ 1 / 2 }}"}"#)
-        #expect(try inspect("--template", "checkpoint").errorLine.hasSuffix("at its byte 28, at file '\(model)/chat_template.json'; expected two texts, lists or integers"))
+        #expect(
+            try inspect("--template", "checkpoint").errorLine.hasSuffix(
+                "at its byte 28, at file '\(model)/chat_template.json'; expected two texts, lists or integers"))
         _ = try scratch.write(folder + "chat_template.jinja", "{{ bos_token }}[{{ messages[0].content }}]")
         #expect(try inspect("--template", "checkpoint").output.contains("template 'checkpoint', eos"))
 
@@ -91,6 +99,7 @@ import Testing
         for name in ["chat_template.json", "chat_template.jinja"] { #expect(unlinkFile(model + "/" + name)) }
         #expect(
             try inspect("--template", "checkpoint").errorLine
-                == "error: key 'chat_template' has no template 'default', at file '\(model)/tokenizer_config.json'; expected one of that name")
+                == "error: key 'chat_template' has no template 'default', at file '\(model)/tokenizer_config.json'; expected one of that name"
+        )
     }
 }

@@ -40,7 +40,10 @@ import Testing
             expectHarmless(try String(contentsOfFile: scratch["c/" + name], encoding: .utf8), name)
         }
         let info = try JSONValue.parse(Array(try Data(contentsOf: URL(filePath: scratch["c/lmmc-info.json"]))), file: "info")
-        guard case .object(let members) = info, case .string(let name)? = members["model"] else { Issue.record("no model's name"); return }
+        guard case .object(let members) = info, case .string(let name)? = members["model"] else {
+            Issue.record("no model's name")
+            return
+        }
         #expect(name.unicodeScalars.elementsEqual(Self.evil.unicodeScalars))
     }
 
@@ -48,7 +51,8 @@ import Testing
     @Test func namesInFiles() throws {
         let scratch = try Scratch()
         let model = try scratch.checkpoint("llava-linear")
-        var config = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: model + "/config.json"))) as? [String: Any])
+        var config = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: model + "/config.json"))) as? [String: Any])
         config["mm_projector_type"] = Self.evil
         try JSONSerialization.data(withJSONObject: config).write(to: URL(filePath: model + "/config.json"))
         let result = try lmmc("inspect", model)

@@ -11,18 +11,24 @@ import Work
     /// One that cannot do it in PATH before one that can, by the same name.
     @Test func triesAllOfPath() throws {
         let scratch = try Scratch()
-        for name in ["gcc", "cc", "clang"] { _ = try scratch.write(name, "#!/bin/sh\necho 'omp.h: No such file or directory' >&2\nexit 1\n", executable: true) }
+        for name in ["gcc", "cc", "clang"] {
+            _ = try scratch.write(name, "#!/bin/sh\necho 'omp.h: No such file or directory' >&2\nexit 1\n", executable: true)
+        }
         let path = scratch.path + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
-        let compiled = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", environment: ["PATH": path])
+        let compiled = try lmmc(
+            "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", environment: ["PATH": path])
         #expect(compiled.status == 0, "\(compiled.errors)")
-        let named = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["named"], "--cc", "gcc", "--target", "native", environment: ["PATH": path])
+        let named = try lmmc(
+            "compile", goldens + "/decoder-tied", "-o", scratch["named"], "--cc", "gcc", "--target", "native", environment: ["PATH": path])
         #expect(named.status == 0, "\(named.errors)")
-        let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
+        let emitted = try lmmc(
+            "compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
         #expect(emitted.status == 0, "\(emitted.errors)")
         // Temporary files may lie in a folder of any name, below the current one too.
         try FileManager.default.createDirectory(atPath: scratch["a b"], withIntermediateDirectories: false)
         let built = try run(
-            ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1", "TMPDIR": "a b"], folder: scratch.path)
+            ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["PATH": path, "CFLAGS": "-O1", "TMPDIR": "a b"],
+            folder: scratch.path)
         #expect(built.status == 0, "\(built.errors)")
         #expect(try folderContents(scratch["a b"]).isEmpty)
     }
@@ -32,7 +38,9 @@ import Work
         let scratch = try Scratch()
         try FileManager.default.createDirectory(atPath: scratch["tmp"], withIntermediateDirectories: false)
         let mount = ["/usr/bin/unshare", "-m", "sh", "-c", "mount -t tmpfs -o noexec none '\(scratch["tmp"])' && exec \"$@\"", "sh"]
-        guard try run(mount + ["true"]).status == 0 else { return print("not run: a folder that is mounted noexec, which this user may not make") }
+        guard try run(mount + ["true"]).status == 0 else {
+            return print("not run: a folder that is mounted noexec, which this user may not make")
+        }
         let result = try run(
             mount + [lmmcPath, "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", "--verbose"],
             environment: ["TMPDIR": scratch["tmp"]], folder: scratch.path)
@@ -40,14 +48,21 @@ import Work
         // A compiler there is refused with the reason.
         _ = try scratch.write("tool", "#!/bin/sh\n", executable: true)
         let refused = try run(
-            mount + ["/bin/sh", "-c", "cp '\(scratch["tool"])' '\(scratch["tmp"])' && exec \"$@\"", "sh", lmmcPath, "compile", goldens + "/decoder-tied",
-            "-o", scratch["other"], "--cc", scratch["tmp/tool"], "--quiet"])
-        #expect(refused.errorLine.hasPrefix("error: '\(scratch["tmp/tool"])' is on a file system that is mounted noexec, at option '--cc'"), "\(refused.errors)")
+            mount + [
+                "/bin/sh", "-c", "cp '\(scratch["tool"])' '\(scratch["tmp"])' && exec \"$@\"", "sh", lmmcPath, "compile",
+                goldens + "/decoder-tied",
+                "-o", scratch["other"], "--cc", scratch["tmp/tool"], "--quiet",
+            ])
+        #expect(
+            refused.errorLine.hasPrefix("error: '\(scratch["tmp/tool"])' is on a file system that is mounted noexec, at option '--cc'"),
+            "\(refused.errors)")
         // The script beside emitted sources runs the packager.
-        let emitted = try lmmc("compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
+        let emitted = try lmmc(
+            "compile", goldens + "/decoder-tied", "-o", scratch["sources"], "--emit", "c", "--target", "native", "--quiet")
         #expect(emitted.status == 0, "\(emitted.errors)")
         let built = try run(
-            mount + ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["TMPDIR": scratch["tmp"], "CFLAGS": "-O1"], folder: scratch.path)
+            mount + ["/bin/sh", scratch["sources/build.sh"], scratch["built"]], environment: ["TMPDIR": scratch["tmp"], "CFLAGS": "-O1"],
+            folder: scratch.path)
         #expect(built.status == 0, "\(built.errors)")
         #expect(scratch.contents == ["built", "program", "sources", "tmp", "tool"])
     }
@@ -75,8 +90,13 @@ import Work
     @Test func runsWithoutSharedMemory() throws {
         let scratch = try Scratch()
         let hide = ["/usr/bin/unshare", "-m", "sh", "-c", "mount -t tmpfs -o ro none /dev/shm && exec \"$@\"", "sh"]
-        guard try run(hide + ["true"]).status == 0 else { return print("not run: a machine without /dev/shm, which this user may not make") }
-        let command = [lmmcPath, "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", "--quiet", "--cc", "/usr/bin/clang"]
+        guard try run(hide + ["true"]).status == 0 else {
+            return print("not run: a machine without /dev/shm, which this user may not make")
+        }
+        let command = [
+            lmmcPath, "compile", goldens + "/decoder-tied", "-o", scratch["program"], "--target", "native", "--quiet", "--cc",
+            "/usr/bin/clang",
+        ]
         let compiled = try run(hide + command)
         try #require(compiled.status == 0, "\(compiled.errors)")
         let question = ["--raw-prompt", "x", "--max-tokens", "4", "--json"]

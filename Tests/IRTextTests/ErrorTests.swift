@@ -65,7 +65,9 @@ private let structural: [Fault] = [
     Fault("module \"m\" stage imported { } ^}", "unexpected '}'", expected: "nothing after the module"),
     inModule("weight ^w", "unexpected 'w'", expected: "'@' and the weight's name"),
     inModule("weight @w ^= ", "unexpected '='", expected: "':'"),
-    inModule("weight @w : ^float[4]", "unexpected 'float'", expected: "a type: 'f32', 'f16', 'bf16', 'i32', 'u8', 'q8', 'q8h', 'bf16p', 'q8p' or 'q4p' and '[dimensions]'"),
+    inModule(
+        "weight @w : ^float[4]", "unexpected 'float'",
+        expected: "a type: 'f32', 'f16', 'bf16', 'i32', 'u8', 'q8', 'q8h', 'bf16p', 'q8p' or 'q4p' and '[dimensions]'"),
     inModule("weight @w : f32^(4)", "unexpected '('", expected: "'['"),
     inModule("weight @w : f32[4 ^5]", "unexpected '5'", expected: "',' or ']'"),
     inModule("weight @w : f32[4, ^]", "unexpected ']'", expected: "a dimension"),

@@ -39,7 +39,9 @@ import Testing
 
     @Test func movement() throws {
         #expect(try cost("%x: f32[2, 6]", "%y = reshape %x {shape = [3, 4]} : f32[3, 4]") == Cost())
-        #expect(try cost("%x: f32[8, 6]", "%y = slice %x {axis = 0, start = 1, count = 2} : f32[2, 6]") == Cost(bytesRead: 48, bytesWritten: 48))
+        #expect(
+            try cost("%x: f32[8, 6]", "%y = slice %x {axis = 0, start = 1, count = 2} : f32[2, 6]") == Cost(bytesRead: 48, bytesWritten: 48)
+        )
         #expect(
             try cost("%t: i32[T], %w: f32[99, 3]", "%y = embed %t, %w : f32[T, 3]") == Cost(bytesRead: 40 + 120, bytesWritten: 120))
         #expect(
@@ -63,7 +65,8 @@ import Testing
     @Test func sizesAsText() {
         #expect(flopsText(999) == "999" && flopsText(1000) == "1.0000 k" && flopsText(13_543_210_000_000) == "13.543 T")
         #expect(flopsText(366_920_000_000) == "366.92 G" && flopsText(.max) == "9.2234 E")
-        #expect(flopsText(0, digits: 3) == "0" && flopsText(1000, digits: 3) == "1.00 k" && flopsText(366_920_000_000, digits: 3) == "367 G")
+        #expect(
+            flopsText(0, digits: 3) == "0" && flopsText(1000, digits: 3) == "1.00 k" && flopsText(366_920_000_000, digits: 3) == "367 G")
         #expect(flopsText(99_949, digits: 3) == "99.9 k" && flopsText(99_950, digits: 3) == "100 k")
         #expect(flopsText(999_499, digits: 3) == "999 k" && flopsText(999_500, digits: 3) == "1.00 M")
     }

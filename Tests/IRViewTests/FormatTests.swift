@@ -53,7 +53,8 @@ func installed(_ names: String...) -> String? {
 
     @Test func dot() throws {
         let (module, _) = try function(
-            "%x: f32[2]", "%m.a.u = scale %x {factor = 2.0} : f32[2] %m.a.v = add %m.a.u, %x : f32[2] %m.a.w = add %m.a.v, @b : f32[2] return %m.a.w",
+            "%x: f32[2]",
+            "%m.a.u = scale %x {factor = 2.0} : f32[2] %m.a.v = add %m.a.u, %x : f32[2] %m.a.w = add %m.a.v, @b : f32[2] return %m.a.w",
             declarations: "weight @b : f32[2] = source \"b\" f16[2]")
         #expect(
             module.dot().hasSuffix(

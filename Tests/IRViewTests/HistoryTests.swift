@@ -12,7 +12,9 @@ import Testing
             return StageRecord(name: name, reason: name == "imported" ? "" : "why \(name)", rewrites: 1, milliseconds: 2, module: module)
         }
         return [
-            try record("imported", "%u = scale %x {factor = 2.0} : f32[2] %v = add %u, @a : f32[2] %w = scale %v {factor = 3.0} : f32[2] return %w"),
+            try record(
+                "imported", "%u = scale %x {factor = 2.0} : f32[2] %v = add %u, @a : f32[2] %w = scale %v {factor = 3.0} : f32[2] return %w"
+            ),
             try record("first", "%u = scale %x {factor = 2.0} : f32[2] %w = add %u, @a : f32[2] return %w"),
             try record(
                 "second", "%u = scale %x {factor = 2.0} : f32[2] %n = scale %u {factor = 1.0} : f32[2] %w = add %n, @b : f32[2] return %w",
@@ -55,7 +57,8 @@ import Testing
         #expect(text.components(separatedBy: "</script>").count == 3)
         #expect(text.contains("<title>a &lt;b> &amp; c - IR</title>"))
         let start = try #require(text.range(of: "id=\"data\">")), end = try #require(text.range(of: "</script>"))
-        let data = try #require(try JSONSerialization.jsonObject(with: Data(text[start.upperBound..<end.lowerBound].utf8)) as? [String: Any])
+        let data = try #require(
+            try JSONSerialization.jsonObject(with: Data(text[start.upperBound..<end.lowerBound].utf8)) as? [String: Any])
         // three of the first stage, then u and w, then n and w
         #expect((data["operations"] as? [Any])?.count == 7 && (data["weights"] as? [Any])?.count == 2)
         let stages = try #require(data["stages"] as? [[String: Any]])

@@ -20,16 +20,23 @@ import Testing
         let numbers = text.ranges(of: #/\d+/#)
         var shown = 0
         for range in numbers {
-            for value in ["0", "1", "9223372036854775807", "-9223372036854775808", "4611686018427387904", "1152921504606846976", "00000000000000000000001"] {
+            for value in [
+                "0", "1", "9223372036854775807", "-9223372036854775808", "4611686018427387904", "1152921504606846976",
+                "00000000000000000000001",
+            ] {
                 let mutated = text.replacingCharacters(in: range, with: value)
                 guard let module = try? parseModule(mutated, file: "m.ir") else { continue }
                 shown += 1
-                for form in [module.dot(), module.dot(collapseLayers: true), module.json(sequence: 1024), module.collapsedDescription] { #expect(!form.isEmpty) }
+                for form in [module.dot(), module.dot(collapseLayers: true), module.json(sequence: 1024), module.collapsedDescription] {
+                    #expect(!form.isEmpty)
+                }
             }
         }
         #expect(shown > 100, "\(shown)")
         let names = ["-9223372036854775808", "9223372036854775807", "0"].map { "model.\($0).w" }
-        let weights = names.enumerated().map { "  weight @layer\($0 == 0 ? "9223372036854775807" : "\($0)").w : f32[2] = source \"\($1)\" f32[2]\n" }
+        let weights = names.enumerated().map {
+            "  weight @layer\($0 == 0 ? "9223372036854775807" : "\($0)").w : f32[2] = source \"\($1)\" f32[2]\n"
+        }
         let module = try parseModule("module \"m\" stage imported {\n\(weights.joined())}\n", file: "m.ir")
         #expect(!module.collapsedDescription.isEmpty)
     }
@@ -74,7 +81,10 @@ import Testing
         ("@decoder.layer1.up : f32[T, 8]", "@decoder.layer0.up : f32[T, 8]"),  // the other layer's weight
         ("@decoder.layer1.down, addend %decoder.layer0.down", "@decoder.layer1.down, addend %decoder.tokens"),  // another input
         ("&decoder.layer1.cache, %decoder.layer0.down as", "&decoder.layer0.cache, %decoder.layer0.down as"),  // another cache
-        ("%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down :", "%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down {activation = silu} :"),
+        (
+            "%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down :",
+            "%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down {activation = silu} :"
+        ),
     ])
     func unequalLayers(_ edit: (from: String, to: String)) throws {
         #expect(sampleText.contains(edit.from))

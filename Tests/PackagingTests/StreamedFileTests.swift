@@ -9,6 +9,8 @@ import Testing
         let number = open("/dev/full", O_WRONLY)
         defer { close(number) }
         let file = StreamedFile(number, path: "model.bin")
-        #expect(throws: Diagnostic.system("write", path: "model.bin", code: ENOSPC)) { try file.write([Float](repeating: 1, count: 10), at: 0) }
+        #expect(throws: Diagnostic.system("write", path: "model.bin", code: ENOSPC)) {
+            try file.write([Float](repeating: 1, count: 10), at: 0)
+        }
     }
 }

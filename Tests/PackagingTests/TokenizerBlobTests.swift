@@ -10,7 +10,8 @@ private let goldens = URL(filePath: #filePath).deletingLastPathComponent().delet
     /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/RuntimeC checks that the C reader understands the same form.
     @Test func everySection() throws {
         let pieces: [(String, Float, SentencePieceModel.Piece.Kind)] = [
-            ("<unk>", 0, .unknown), ("<s>", 0, .control), ("</s>", 0, .control), ("\u{2581}a", -1.5, .normal), ("b", 0, .userDefined), ("cd", 0, .normal),
+            ("<unk>", 0, .unknown), ("<s>", 0, .control), ("</s>", 0, .control), ("\u{2581}a", -1.5, .normal), ("b", 0, .userDefined),
+            ("cd", 0, .normal),
         ]
         let model = SentencePieceModel(
             pieces: pieces.map { .init(text: Array($0.0.utf8), score: $0.1, kind: $0.2) }, unknownID: 0, bosID: 1, eosID: 2,
@@ -20,10 +21,10 @@ private let goldens = URL(filePath: #filePath).deletingLastPathComponent().delet
         var expected: [UInt8] = Array("lmmctok2".utf8)
         expected += words(288, 0, 1, 3, 9, 8, 5, 0, 1, 2, 0, 0, 0, 0)
         expected += words(0, 0, 0, Float(-1.5).bitPattern, 0, 0, 0, 0, 0, 0)  // scores
-        expected += words(0, 5, 8, 12, 16, 17, 18, 18, 21, 24)    // offsets
+        expected += words(0, 5, 8, 12, 16, 17, 18, 18, 21, 24)  // offsets
         expected += words(none, 4, none, 3, none, none, none, none)
-        expected += words(2, 1, 7, 4, 5, 0)                       // ids of whole tokens, by their texts; '<s>' once
-        expected += words(0, 4, 7, 10, 11, 12)                    // their offsets
+        expected += words(2, 1, 7, 4, 5, 0)  // ids of whole tokens, by their texts; '<s>' once
+        expected += words(0, 4, 7, 10, 11, 12)  // their offsets
         expected += [1, 1, 1, 8, 2, 0, 0, 0]
         expected += [2, 3, 3, 1, 4, 4, 5, 3, 3] + [UInt8](repeating: 0, count: 7)
         expected += Array("<unk><s></s>\u{2581}abe[A]<s>".utf8)
@@ -54,7 +55,8 @@ private let goldens = URL(filePath: #filePath).deletingLastPathComponent().delet
             number += 1
             if (hash ^ hash >> 32) & mask < 16 { pieces.append(.init(text: text, score: 0, kind: .normal)) }
         }
-        let model = SentencePieceModel(pieces: pieces, unknownID: 0, bosID: nil, eosID: nil, padID: nil, addsDummyPrefix: true, addedTokens: [])
+        let model = SentencePieceModel(
+            pieces: pieces, unknownID: 0, bosID: nil, eosID: nil, padID: nil, addsDummyPrefix: true, addedTokens: [])
         let blob = try tokenizerBlob(model), again = try tokenizerBlob(model)
         #expect(blob[60] == 1 && blob == again)
         // (left << 32 | right) * odd, folded: the same slot for left = 0 and steps of 2^20.

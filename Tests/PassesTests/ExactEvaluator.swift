@@ -86,7 +86,9 @@ struct ExactEvaluator {
                     for channel in 0..<x.columns {
                         var sum = 0.0
                         for row in top..<top + windows.kernel {
-                            for column in left..<left + windows.kernel { sum += x.values[(row * windows.width + column) * x.columns + channel] }
+                            for column in left..<left + windows.kernel {
+                                sum += x.values[(row * windows.width + column) * x.columns + channel]
+                            }
                         }
                         means.append(sum / Double(windows.kernel * windows.kernel))
                     }
@@ -132,9 +134,11 @@ struct ExactEvaluator {
         for row in 0..<q.rows {
             for head in 0..<op.heads {
                 let weights = (0..<k.rows).map { key in
-                    exp(Double(op.scale) * (0..<size).reduce(0.0) {
-                        $0 + q.values[row * q.columns + head * size + $1] * k.values[key * k.columns + head * size + $1]
-                    })
+                    exp(
+                        Double(op.scale)
+                            * (0..<size).reduce(0.0) {
+                                $0 + q.values[row * q.columns + head * size + $1] * k.values[key * k.columns + head * size + $1]
+                            })
                 }
                 let sum = weights.reduce(0, +)
                 for index in 0..<size {

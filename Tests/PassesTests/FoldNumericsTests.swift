@@ -134,13 +134,17 @@ private func elements(_ name: String, _ count: Int) -> [Float] {
     for module in [before, after] {
         var evaluator = Evaluator(module) { tensor throws(Diagnostic) in elements(tensor.name, tensor.type.elementCount()!) }
         let parameters = module.functions[0].parameters
-        let found = try evaluator.call("f", parameters.map { parameter in
-            Tensor(shape: parameter.type.fixedShape!, elements(parameter.name, parameter.type.elementCount()!))
-        })
+        let found = try evaluator.call(
+            "f",
+            parameters.map { parameter in
+                Tensor(shape: parameter.type.fixedShape!, elements(parameter.name, parameter.type.elementCount()!))
+            })
         errors.append(zip(exact, found).map { distance($0.values, floats($1).map(Double.init)) })
     }
     #expect(errors[1].allSatisfy { $0 < foldTolerance }, "\(errors[0]) before, \(errors[1]) after")
-    if ProcessInfo.processInfo.environment["LMMC_FOLD_ERRORS"] != nil { print("\(fold.pass.name): \(errors[0]) before, \(errors[1]) after") }
+    if ProcessInfo.processInfo.environment["LMMC_FOLD_ERRORS"] != nil {
+        print("\(fold.pass.name): \(errors[0]) before, \(errors[1]) after")
+    }
 }
 
 private func distance(_ expected: [Double], _ found: [Double]) -> Double {

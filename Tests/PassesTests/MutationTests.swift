@@ -13,7 +13,9 @@ import Testing
     private static let seeds: [String] = {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases")
         let paths = (FileManager.default.enumerator(atPath: folder.path)?.allObjects as? [String] ?? []).sorted()
-        return paths.filter { $0.hasSuffix(".ir") }.compactMap { try? String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8) }
+        return paths.filter { $0.hasSuffix(".ir") }.compactMap {
+            try? String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8)
+        }
     }()
 
     /// True when the text parsed.
@@ -39,7 +41,9 @@ import Testing
             let numbers = Set(text.matches(of: #/[\[ ,](\d+)(?=[\], ])/#).map { String($0.1) }).sorted()
             for number in numbers {
                 for value in ["1", "3", "4611686018427387904", "1152921504606846976", "4294967296", "1073741824", "65536"] {
-                    let mutated = text.replacing(try! Regex("(?<before>[\\[ ,])\(number)(?=[\\], ])")) { "\($0["before"]!.substring!)\(value)" }
+                    let mutated = text.replacing(try! Regex("(?<before>[\\[ ,])\(number)(?=[\\], ])")) {
+                        "\($0["before"]!.substring!)\(value)"
+                    }
                     if check(mutated, "case \(index), \(number) -> \(value)") { parsed += 1 }
                 }
             }
@@ -61,7 +65,8 @@ import Testing
                 case 2: lines.insert(lines[a], at: b)
                 default:
                     let names = Set(text.matches(of: #/[%@&]([\w.]+)/#).map { String($0.1) }).sorted()
-                    let old = names.randomElement(using: &random)!, new = ["9223372036854775807", "layer9.-9223372036854775808", "x."].randomElement(using: &random)!
+                    let old = names.randomElement(using: &random)!,
+                        new = ["9223372036854775807", "layer9.-9223372036854775808", "x."].randomElement(using: &random)!
                     lines = text.replacing(old, with: new).split(separator: "\n", omittingEmptySubsequences: false).map { Substring($0) }
                 }
                 if check(lines.joined(separator: "\n"), "case \(index), seed \(seed)") { parsed += 1 }
@@ -75,8 +80,10 @@ import Testing
         let readers = (0..<9).map { "    %r\($0) = matmul %x, @w\($0) : f32[T, 1152921504606846976]\n" }
         let weights = (0..<9).map { "  weight @w\($0) : f32[1152921504606846976, 1] = source \"w\($0)\" f32[1152921504606846976, 1]\n" }
         let text =
-            "module \"m\" stage imported {\n  weight @v : f32[1, 4] = source \"v\" f32[1, 4]\n" + weights.joined() + "  func f(%a: f32[T, 4]) {\n"
-            + "    %x = matmul %a, @v : f32[T, 1]\n" + readers.joined() + "    return " + (0..<9).map { "%r\($0)" }.joined(separator: ", ") + "\n  }\n}\n"
+            "module \"m\" stage imported {\n  weight @v : f32[1, 4] = source \"v\" f32[1, 4]\n" + weights.joined()
+            + "  func f(%a: f32[T, 4]) {\n"
+            + "    %x = matmul %a, @v : f32[T, 1]\n" + readers.joined() + "    return " + (0..<9).map { "%r\($0)" }.joined(separator: ", ")
+            + "\n  }\n}\n"
         #expect(check(text, "wide"))
     }
 }

@@ -20,7 +20,8 @@ func checkCases(_ pass: Pass, tolerance: Double = reorderTolerance, sourceLocati
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
     let inputs = files.filter { $0.hasSuffix(".ir") && !$0.hasSuffix(".expected.ir") }
     #expect(inputs.contains { !$0.hasSuffix(".unchanged.ir") }, "no case in which '\(pass.name)' fires", sourceLocation: sourceLocation)
-    #expect(inputs.contains { $0.hasSuffix(".unchanged.ir") }, "no case in which '\(pass.name)' must not fire", sourceLocation: sourceLocation)
+    #expect(
+        inputs.contains { $0.hasSuffix(".unchanged.ir") }, "no case in which '\(pass.name)' must not fire", sourceLocation: sourceLocation)
     for file in inputs {
         let path = folder.appendingPathComponent(file).path
         let before = try parseModule(String(contentsOfFile: path, encoding: .utf8), file: file)
@@ -48,7 +49,8 @@ func checkCases(_ pass: Pass, tolerance: Double = reorderTolerance, sourceLocati
 /// Evaluates every function of both modules on the same inputs; `project` gets what the module's own `vision` made, since a pass may
 /// agree with itself on another order of rows between the two.
 func expectSameNumbers(
-    _ before: Module, _ after: Module, _ label: String, tolerance: Double = reorderTolerance, sourceLocation: SourceLocation = #_sourceLocation
+    _ before: Module, _ after: Module, _ label: String, tolerance: Double = reorderTolerance,
+    sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     let expected = try results(of: before)
     let found = try results(of: after)

@@ -163,7 +163,9 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
                 """, states: states)
         ).entries[0].body
         #expect(!direct.steps.contains { if case .run(.copy, _, _, _) = $0 { true } else { false } })
-        guard case .inside(_, 0, 0, let position) = try buffer("k", of: direct).place else { return #expect(Bool(false), "not in the cache") }
+        guard case .inside(_, 0, 0, let position) = try buffer("k", of: direct).place else {
+            return #expect(Bool(false), "not in the cache")
+        }
         #expect(position == 8)
         // Here the cache is read between the making of k and its store: the old row must still be there.
         let copied = try plan(
@@ -195,17 +197,21 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         #expect(table.name == "layer" && table.layers == ["layer0", "layer1", "layer2"])
         // The shared weight stays a constant.
         #expect(table.fields.map(\.name) == ["scale"])
-        let offsets = ["layer0.scale", "layer1.scale", "layer2.scale"].compactMap { name in result.weights.first { $0.name == name }?.offset }
+        let offsets = ["layer0.scale", "layer1.scale", "layer2.scale"].compactMap { name in result.weights.first { $0.name == name }?.offset
+        }
         #expect(table.rows == offsets.map { [$0] })
         // All three update one buffer.
-        let calls = result.entries[0].body.steps.compactMap { step in if case .call(_, let row, _, let arguments) = step { (row, arguments) } else { nil } }
+        let calls = result.entries[0].body.steps.compactMap { step in
+            if case .call(_, let row, _, let arguments) = step { (row, arguments) } else { nil }
+        }
         #expect(calls.map(\.0) == [0, 1, 2])
         #expect(Set(calls.map(\.1)).count == 1 && calls[0].1[0] == calls[0].1[1])
     }
 
     @Test func aTapIsNotOverwritten() throws {
         let text = decode(
-            Self.layers.joined() + "    %kept = add %layer2.output, %layer0.output : f32[1, 8]\n    %logits = matmul %kept, @head : f32[1, 5]",
+            Self.layers.joined()
+                + "    %kept = add %layer2.output, %layer0.output : f32[1, 8]\n    %logits = matmul %kept, @head : f32[1, 5]",
             weights: Self.scales)
         let calls = try plan(text).entries[0].body.steps.compactMap { step in
             if case .call(_, _, _, let arguments) = step { arguments } else { nil }
@@ -334,13 +340,20 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
                   }
                 }
                 """) == "error: 'project' takes (f32[2, 6]), at operation 'project'; expected the results of 'vision'")
-        let long = decode("    %logits = matmul %x, @head : f32[1, 5]", states: "  state &a : f32[1000000000000000000, 2]\n  state &b : f32[1000000000000000000, 2]\n")
+        let long = decode(
+            "    %logits = matmul %x, @head : f32[1, 5]",
+            states: "  state &a : f32[1000000000000000000, 2]\n  state &b : f32[1000000000000000000, 2]\n")
         #expect(try message(long) == "error: the arena passes 2^63 bytes")
         let prefill = fine.replacing("func decode(%tokens: i32[1])", with: "func prefill(%tokens: i32[T])")
             .replacing("f32[1, 8]", with: "f32[T, 8]")
-            .replacing("%logits = matmul %x", with: "%turned = transpose %x {permutation = [1, 0]} : f32[8, T]\n    %last = last_row %x : f32[1, 8]\n    %logits = matmul %last")
+            .replacing(
+                "%logits = matmul %x",
+                with:
+                    "%turned = transpose %x {permutation = [1, 0]} : f32[8, T]\n    %last = last_row %x : f32[1, 8]\n    %logits = matmul %last"
+            )
         #expect(
             try message(prefill)
-                == "error: f32[8, T] has T in a dimension after the first, at operation 'prefill: %turned'; expected T as the first dimension only")
+                == "error: f32[8, T] has T in a dimension after the first, at operation 'prefill: %turned'; expected T as the first dimension only"
+        )
     }
 }

@@ -105,7 +105,9 @@ struct RandomModule {
         let normed = try builder.append(name("norm"), .layerNorm(LayerNorm(epsilon: 1e-5)), [input, w("norm.scale"), w("norm.bias")])
         let wide = try builder.append(name("wide"), .matmul(Matmul()), [normed, w("wide.weight")])
         var parts: [Operand] = []
-        for part in 0..<3 { parts.append(try builder.append(name("part"), .slice(Slice(axis: 1, start: part * width, count: width)), [wide])) }
+        for part in 0..<3 {
+            parts.append(try builder.append(name("part"), .slice(Slice(axis: 1, start: part * width, count: width)), [wide]))
+        }
         var pool = parts + [normed, input]
         if isCached {
             let rotary = Op.rotary(Rotary(headSize: width / 2, theta: 10000))
@@ -167,7 +169,8 @@ struct RandomModule {
         let classRow = weight("class", [1, width])
         for block in 1...layers { addLayerWeights("vision.block\(block)") }
         let last = weight("project.weight", [width, width])
-        var builder = FunctionBuilder("vision", parameters: [Parameter(name: "image", type: TensorType(.uint8, fixed: [4, 4, 3]))], in: module)
+        var builder = FunctionBuilder(
+            "vision", parameters: [Parameter(name: "image", type: TensorType(.uint8, fixed: [4, 4, 3]))], in: module)
         let pixels = try builder.append("pixels", .normalize(Normalize(mean: [0, 0, 0], std: [1, 1, 1])), [.value("image")])
         let patches = try builder.append("patches", .extractPatches(ExtractPatches(patch: 2)), [pixels])
         let embedded = try builder.append("embedded", .matmul(Matmul()), [patches, patch])

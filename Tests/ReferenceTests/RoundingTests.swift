@@ -39,7 +39,9 @@ import Testing
         #expect(zip(zip(x.floats, y.floats), largest(x)).allSatisfy { abs($0.0) != $1 || abs($0.0 - $0.1) <= $1 * 0x1p-23 })
     }
 
-    @Test func zerosStayZeros() { #expect(quantized(Tensor(shape: [1, 70], [Float](repeating: 0, count: 70)), to: .int8).floats.allSatisfy { $0 == 0 }) }
+    @Test func zerosStayZeros() {
+        #expect(quantized(Tensor(shape: [1, 70], [Float](repeating: 0, count: 70)), to: .int8).floats.allSatisfy { $0 == 0 })
+    }
 
     @Test(arguments: [PanelType.bfloat16, .int8, .int4], [(1, 1), (32, 64), (33, 65), (70, 130)])
     func panelsAreWithinTheirStep(_ type: PanelType, _ shape: (Int, Int)) throws {

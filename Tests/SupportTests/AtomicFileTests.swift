@@ -37,12 +37,13 @@ import Testing
         }
         do { try AtomicFile(path: folder.file("dropped")).write("half") }
         #expect(folder.contents == [])
-        #expect(failure { () throws(Diagnostic) in
-            try AtomicFile.write(path: folder.file("out")) { (file) throws(Diagnostic) in
-                try file.write("half")
-                throw .error("stop")
-            }
-        } == "error: stop")
+        #expect(
+            failure { () throws(Diagnostic) in
+                try AtomicFile.write(path: folder.file("out")) { (file) throws(Diagnostic) in
+                    try file.write("half")
+                    throw .error("stop")
+                }
+            } == "error: stop")
         #expect(folder.contents == [])
     }
 
@@ -71,8 +72,9 @@ import Testing
         // /dev/full fails every write as a full disk does.
         let file = try AtomicFile(path: folder.file("out"))
         #expect(dup2(open("/dev/full", O_WRONLY), file.descriptor) >= 0)
-        #expect(failure { () throws(Diagnostic) in try file.write("x") }
-            == "error: cannot write '\(folder.file("out"))': no space left on device")
+        #expect(
+            failure { () throws(Diagnostic) in try file.write("x") }
+                == "error: cannot write '\(folder.file("out"))': no space left on device")
         file.discard()
         #expect(folder.contents == [])
     }
@@ -117,7 +119,12 @@ import Testing
         await #expect(processExitsWith: .signal(SIGSEGV)) { [path = path as String] in
             let file = try AtomicFile(path: path)
             try file.write("half")
-            func deeper(_ depth: Int) -> Int { withUnsafeTemporaryAllocation(of: Int.self, capacity: 1000) { $0[0] = depth; return deeper(depth + 1) + $0[0] } }
+            func deeper(_ depth: Int) -> Int {
+                withUnsafeTemporaryAllocation(of: Int.self, capacity: 1000) {
+                    $0[0] = depth
+                    return deeper(depth + 1) + $0[0]
+                }
+            }
             print(deeper(0))
         }
         #expect(folder.contents == [])

@@ -6,13 +6,17 @@ import Testing
         let table: [(Diagnostic, String)] = [
             (.error("no weights"), "error: no weights"),
             (.error("no weights", at: .file("a/b")), "error: no weights, at file 'a/b'"),
-            (.error("odd byte", at: .byte(file: "f", offset: 18_446_744_073_709_551_615), expected: "zero"),
-                "error: odd byte, at byte 18446744073709551615 of file 'f'; expected zero"),
+            (
+                .error("odd byte", at: .byte(file: "f", offset: 18_446_744_073_709_551_615), expected: "zero"),
+                "error: odd byte, at byte 18446744073709551615 of file 'f'; expected zero"
+            ),
             (.error("wrong shape", at: .tensor("w", file: "f")), "error: wrong shape, at tensor 'w' of file 'f'"),
             (.error("wrong shape", at: .tensor("w", file: nil)), "error: wrong shape, at tensor 'w'"),
             (.usage("unknown name 'x'", at: .option("--pass")), "error: unknown name 'x', at option '--pass'"),
-            (.error("unknown operation", at: .line(file: "m.ir", line: 3, column: 7)),
-                "error: unknown operation, at line 3, column 7 of file 'm.ir'"),
+            (
+                .error("unknown operation", at: .line(file: "m.ir", line: 3, column: 7)),
+                "error: unknown operation, at line 3, column 7 of file 'm.ir'"
+            ),
             (.warning("slow", at: .operation("%4")), "warning: slow, at operation '%4'"),
             (.note("see there"), "note: see there"),
             (.error("bad", expected: "good", notes: ["one"]).noting("two"), "error: bad; expected good; note: one; note: two"),

@@ -9,9 +9,11 @@ import Testing
     }
 
     @Test func values() throws {
-        #expect(try parse(" {\"a\" : [1, -2.5, true, false, null, \"x\", {}, []]}\n") == .object([
-            "a": .array([.integer(1), .number(-2.5), .bool(true), .bool(false), .null, .string("x"), .object([:]), .array([])])
-        ]))
+        #expect(
+            try parse(" {\"a\" : [1, -2.5, true, false, null, \"x\", {}, []]}\n")
+                == .object([
+                    "a": .array([.integer(1), .number(-2.5), .bool(true), .bool(false), .null, .string("x"), .object([:]), .array([])])
+                ]))
         #expect(try parse("\u{FEFF}1") == .integer(1))
     }
 
@@ -23,8 +25,12 @@ import Testing
         #expect(try parse("-0") == .integer(0))
         #expect(try parse("0.1E+2") == .number(10))
         for text in ["01", "+1", ".5", "1.", "1e", "-", "0x10", "1_000", "--1"] {
-            #expect(failure(text) == "error: not valid JSON: found '\(text.prefix { $0 != "_" })', at byte \(text == "1_000" ? 1 : 0) of file 'f'; expected a value"
-                || failure(text) == "error: not valid JSON: text after the JSON value, at byte 1 of file 'f'; expected the end of the file")
+            #expect(
+                failure(text)
+                    == "error: not valid JSON: found '\(text.prefix { $0 != "_" })', at byte \(text == "1_000" ? 1 : 0) of file 'f'; expected a value"
+                    || failure(text)
+                        == "error: not valid JSON: text after the JSON value, at byte 1 of file 'f'; expected the end of the file"
+            )
         }
     }
 
@@ -35,7 +41,9 @@ import Testing
     /// Swift would sort a letter's marks in quadratic time.
     @Test func manyMarks() throws {
         let marks = String(repeating: "\u{301}\u{316}", count: 1 << 20)
-        for text in ["{\"a\(marks)\": 1}", "{\"a\": \"\(marks)\"}"] { #expect(failure(text).hasPrefix("error: not valid JSON: a letter has more than 64 marks, at byte ")) }
+        for text in ["{\"a\(marks)\": 1}", "{\"a\": \"\(marks)\"}"] {
+            #expect(failure(text).hasPrefix("error: not valid JSON: a letter has more than 64 marks, at byte "))
+        }
         #expect(try parse("\"\(String(repeating: "a\u{301}\u{316}", count: 200))\"").kind == "a string")
     }
 

@@ -35,37 +35,53 @@ import Testing
 
     @Test func refusals() throws {
         let deep = try object.object("inner").object("deep")
-        #expect(failure { () throws(Diagnostic) in try object.integer("text") }
-            == "error: key 'text' is a string, at file 'c.json'; expected an integer")
-        #expect(failure { () throws(Diagnostic) in try object.integer("number") }
-            == "error: key 'number' is a number, at file 'c.json'; expected an integer")
-        #expect(failure { () throws(Diagnostic) in try object.integer("flag") }
-            == "error: key 'flag' is a boolean, at file 'c.json'; expected an integer")
-        #expect(failure { () throws(Diagnostic) in try object.string("list") }
-            == "error: key 'list' is an array, at file 'c.json'; expected a string")
-        #expect(failure { () throws(Diagnostic) in try object.bool("integer") }
-            == "error: key 'integer' is an integer, at file 'c.json'; expected a boolean")
-        #expect(failure { () throws(Diagnostic) in try object.double("inner") }
-            == "error: key 'inner' is an object, at file 'c.json'; expected a number")
-        #expect(failure { () throws(Diagnostic) in try object.integers("mixed") }
-            == "error: key 'mixed[1]' is a string, at file 'c.json'; expected an array of integers")
-        #expect(failure { () throws(Diagnostic) in try object.integers("integer") }
-            == "error: key 'integer' is an integer, at file 'c.json'; expected an array of integers")
-        #expect(failure { () throws(Diagnostic) in try object.object("text") }
-            == "error: key 'text' is a string, at file 'c.json'; expected an object")
-        #expect(failure { () throws(Diagnostic) in try object.integer("absent") } == "error: key 'absent' is missing, at file 'c.json'; expected an integer")
-        #expect(failure { () throws(Diagnostic) in try object.string("none") } == "error: key 'none' is null, at file 'c.json'; expected a string")
-        #expect(failure { () throws(Diagnostic) in try deep.integer("n") }
-            == "error: key 'inner.deep.n' is a string, at file 'c.json'; expected an integer")
-        #expect(failure { () throws(Diagnostic) in try JSONObject(parsing: Array("[]".utf8), file: "c.json") }
-            == "error: the top level is an array, at file 'c.json'; expected an object")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integer("text") }
+                == "error: key 'text' is a string, at file 'c.json'; expected an integer")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integer("number") }
+                == "error: key 'number' is a number, at file 'c.json'; expected an integer")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integer("flag") }
+                == "error: key 'flag' is a boolean, at file 'c.json'; expected an integer")
+        #expect(
+            failure { () throws(Diagnostic) in try object.string("list") }
+                == "error: key 'list' is an array, at file 'c.json'; expected a string")
+        #expect(
+            failure { () throws(Diagnostic) in try object.bool("integer") }
+                == "error: key 'integer' is an integer, at file 'c.json'; expected a boolean")
+        #expect(
+            failure { () throws(Diagnostic) in try object.double("inner") }
+                == "error: key 'inner' is an object, at file 'c.json'; expected a number")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integers("mixed") }
+                == "error: key 'mixed[1]' is a string, at file 'c.json'; expected an array of integers")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integers("integer") }
+                == "error: key 'integer' is an integer, at file 'c.json'; expected an array of integers")
+        #expect(
+            failure { () throws(Diagnostic) in try object.object("text") }
+                == "error: key 'text' is a string, at file 'c.json'; expected an object")
+        #expect(
+            failure { () throws(Diagnostic) in try object.integer("absent") }
+                == "error: key 'absent' is missing, at file 'c.json'; expected an integer")
+        #expect(
+            failure { () throws(Diagnostic) in try object.string("none") }
+                == "error: key 'none' is null, at file 'c.json'; expected a string")
+        #expect(
+            failure { () throws(Diagnostic) in try deep.integer("n") }
+                == "error: key 'inner.deep.n' is a string, at file 'c.json'; expected an integer")
+        #expect(
+            failure { () throws(Diagnostic) in try JSONObject(parsing: Array("[]".utf8), file: "c.json") }
+                == "error: the top level is an array, at file 'c.json'; expected an object")
     }
 
     @Test func reading() throws {
         let folder = TemporaryFolder()
         let path = folder.write("a.json", "{\"a\": 1}")
         #expect(try JSONObject(readingFile: path).integer("a") == 1)
-        #expect(failure { () throws(Diagnostic) in try JSONObject(readingFile: folder.file("b.json")) }
-            == "error: cannot open '\(folder.file("b.json"))': no such file or directory")
+        #expect(
+            failure { () throws(Diagnostic) in try JSONObject(readingFile: folder.file("b.json")) }
+                == "error: cannot open '\(folder.file("b.json"))': no such file or directory")
     }
 }

@@ -10,18 +10,24 @@ import Testing
 
     /// What the C library has with a path in it or a path as its result.
     private static let calls: Set = [
-        "__xstat", "__lxstat", "access", "chdir", "chmod", "chown", "creat", "dlopen", "execv", "execve", "execvp", "faccessat", "fchmodat", "fopen", "fopen64",
-        "freopen", "fstatat", "ftw", "getcwd", "getenv", "glob", "lchown", "link", "linkat", "lstat", "lstat64", "mkdir", "mkdirat", "mkdtemp", "mkfifo",
+        "__xstat", "__lxstat", "access", "chdir", "chmod", "chown", "creat", "dlopen", "execv", "execve", "execvp", "faccessat", "fchmodat",
+        "fopen", "fopen64",
+        "freopen", "fstatat", "ftw", "getcwd", "getenv", "glob", "lchown", "link", "linkat", "lstat", "lstat64", "mkdir", "mkdirat",
+        "mkdtemp", "mkfifo",
         "mkostemp", "mkstemp", "mount", "nftw", "open", "open64", "openat", "opendir", "pathconf", "popen", "posix_spawn",
-        "posix_spawn_file_actions_addopen", "posix_spawnp", "readlink", "readlinkat", "realpath", "remove", "rename", "renameat", "renameat2",
-        "rmdir", "scandir", "secure_getenv", "stat", "stat64", "statfs", "statvfs", "strdup", "symlink", "symlinkat", "system", "tempnam", "truncate",
+        "posix_spawn_file_actions_addopen", "posix_spawnp", "readlink", "readlinkat", "realpath", "remove", "rename", "renameat",
+        "renameat2",
+        "rmdir", "scandir", "secure_getenv", "stat", "stat64", "statfs", "statvfs", "strdup", "symlink", "symlinkat", "system", "tempnam",
+        "truncate",
         "truncate64", "umount", "unlink", "unlinkat", "utime", "utimensat", "utimes",
     ]
     /// Called with a C string that `strdup` made, in a signal's handler.
     private static let allowed = ["AtomicFile.swift.o": ["unlink"], "PathText.swift.o": ["getenv"]]
 
     @Test func noCallPassesByPathCalls() throws {
-        guard FileManager.default.isExecutableFile(atPath: "/usr/bin/nm") else { return print("not run: there is no 'nm' to read object files with") }
+        guard FileManager.default.isExecutableFile(atPath: "/usr/bin/nm") else {
+            return print("not run: there is no 'nm' to read object files with")
+        }
         let modules = try FileManager.default.contentsOfDirectory(atPath: Self.root.path + "/Sources")
         var seen = 0
         for module in modules {
@@ -36,7 +42,8 @@ import Testing
                 for symbol in try undefinedSymbols(folder.appending(path: object)) where !(Self.allowed[object] ?? []).contains(symbol) {
                     // The overlay's `open`, which is Swift
                     let isOpen = symbol.hasPrefix("$s5Glibc4open") || symbol.hasPrefix("$s5Glibc6openat")
-                    #expect(!isOpen && !Self.calls.contains(symbol), "\(module)/\(object.dropLast(2)) calls '\(symbol)' past PathCalls.swift")
+                    #expect(
+                        !isOpen && !Self.calls.contains(symbol), "\(module)/\(object.dropLast(2)) calls '\(symbol)' past PathCalls.swift")
                 }
             }
         }
@@ -47,14 +54,17 @@ import Testing
     /// Bytes to text in another way than `pathText`, and Foundation's ways to files.
     @Test func noTextPassesByPathText() throws {
         let ways = [
-            "CommandLine.arguments", "ProcessInfo", "FileManager", "FileHandle", "contentsOfFile", "utf8CString", "withCString {", "withCString(", "URL(", "Process()",
+            "CommandLine.arguments", "ProcessInfo", "FileManager", "FileHandle", "contentsOfFile", "utf8CString", "withCString {",
+            "withCString(", "URL(", "Process()",
         ]
         let files = try #require(FileManager.default.enumerator(at: Self.root.appending(path: "Sources"), includingPropertiesForKeys: nil))
             .compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
         #expect(files.count > 100)
         for file in files {
             for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
-                for way in ways { #expect(!line.contains(way), "\(file.lastPathComponent) has '\(way)'; expected the functions of PathText.swift") }
+                for way in ways {
+                    #expect(!line.contains(way), "\(file.lastPathComponent) has '\(way)'; expected the functions of PathText.swift")
+                }
             }
         }
     }

@@ -19,9 +19,10 @@ import Testing
             var random = SeededGenerator(seed: seed)
             // Bytes that begin and go on with UTF-8 are frequent, and so is the block of the private scalars.
             let parts: [[UInt8]] = [[0xF4, 0x8F, 0xBB, 0xA9], [0xC3, 0xA9], [0x2F], [0x61], [0xE2], [0x82], [0xAC]]
-            names.append((0..<Int.random(in: 0...8, using: &random)).flatMap { _ in
-                Bool.random(using: &random) ? [UInt8.random(in: 1...255, using: &random)] : parts.randomElement(using: &random)!
-            })
+            names.append(
+                (0..<Int.random(in: 0...8, using: &random)).flatMap { _ in
+                    Bool.random(using: &random) ? [UInt8.random(in: 1...255, using: &random)] : parts.randomElement(using: &random)!
+                })
         }
         var spelled: [[UInt8]: String] = [:]
         for name in names {

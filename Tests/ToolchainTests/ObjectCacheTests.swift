@@ -71,7 +71,9 @@ import Work
         func expect(_ root: String, _ wanted: String?, _ location: SourceLocation = #_sourceLocation) {
             let found = refusal(root)
             if let wanted {
-                #expect(found?.level == .warning && found?.message.contains(wanted) == true, "\(String(describing: found))", sourceLocation: location)
+                #expect(
+                    found?.level == .warning && found?.message.contains(wanted) == true, "\(String(describing: found))",
+                    sourceLocation: location)
             } else {
                 #expect(found == nil, sourceLocation: location)
             }
@@ -123,7 +125,9 @@ import Work
         let scratch = try Scratch()
         let path = try ObjectCache.makeSet(key, root: scratch["new/cache"])
         for folder in [path, parent(path), scratch["new/cache"], scratch["new"]] { #expect(try mode(folder) == 0o700, "\(folder)") }
-        #expect(try String(contentsOfFile: parent(path) + "/CACHEDIR.TAG", encoding: .utf8).hasPrefix("Signature: 8a477f597d28d172789f06886806bc55"))
+        #expect(
+            try String(contentsOfFile: parent(path) + "/CACHEDIR.TAG", encoding: .utf8).hasPrefix(
+                "Signature: 8a477f597d28d172789f06886806bc55"))
     }
 
     /// Objects for other headers, environments and compilers are others.
@@ -137,7 +141,9 @@ import Work
         }
         let first = try key(toolchain)
         #expect(try key(toolchain) == first && first.count == 33)
-        for name in ["CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"] { #expect(try key(toolchain, [name: "/opt/x"]) != first, "\(name)") }
+        for name in ["CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"] {
+            #expect(try key(toolchain, [name: "/opt/x"]) != first, "\(name)")
+        }
 
         // Another version of a library: the same flags, another text behind them.
         try folder(scratch["include"])

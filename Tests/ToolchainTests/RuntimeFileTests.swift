@@ -8,7 +8,8 @@ import Testing
         let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
         var expected: [String: [UInt8]] = [:]
         for (folder, prefix) in [("/Runtime", ""), ("/Sources/Packaging/Attach", "attach/")] {
-            for name in try FileManager.default.subpathsOfDirectory(atPath: repository + folder) where name.hasSuffix(".c") || name.hasSuffix(".h") {
+            for name in try FileManager.default.subpathsOfDirectory(atPath: repository + folder)
+            where name.hasSuffix(".c") || name.hasSuffix(".h") {
                 expected[prefix + name] = [UInt8](try Data(contentsOf: URL(filePath: "\(repository)\(folder)/\(name)")))
             }
         }

@@ -30,7 +30,8 @@ import Work
     @Test func serialCodeIsNoticed() throws {
         let scratch = try Scratch()
         let compiler = try scratch.write(
-            "cc", "#!/bin/sh\nfor a do shift; [ \"$a\" = -fopenmp ] && a=-fopenmp=libgomp; set -- \"$@\" \"$a\"; done\nexec /usr/bin/clang \"$@\"\n",
+            "cc",
+            "#!/bin/sh\nfor a do shift; [ \"$a\" = -fopenmp ] && a=-fopenmp=libgomp; set -- \"$@\" \"$a\"; done\nexec /usr/bin/clang \"$@\"\n",
             executable: true)
         let message = failure(compiler)
         #expect(message.contains("cannot build parallel programs"), "\(message)")
@@ -39,7 +40,8 @@ import Work
 
     /// Whatever is missing, one line names the package that brings it.
     @Test(arguments: [
-        ("stdlib.h", "libc6-dev"), ("omp.h", "gcc"), ("jpeglib.h", "libjpeg-dev"), ("png.h", "libpng-dev"), ("webp/decode.h", "libwebp-dev"),
+        ("stdlib.h", "libc6-dev"), ("omp.h", "gcc"), ("jpeglib.h", "libjpeg-dev"), ("png.h", "libpng-dev"),
+        ("webp/decode.h", "libwebp-dev"),
         ("zlib.h", "zlib1g-dev"), ("cblas.h", "libopenblas-openmp-dev"),
     ])
     func missingHeader(_ header: String, _ package: String) throws {
@@ -72,19 +74,32 @@ import Work
 
     /// A disk, processes, memory that are not there are not a library that is missing.
     @Test(arguments: [
-        ("gcc: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable", "could not start a process or thread: resource temporarily unavailable; expected room for more of them"),
+        (
+            "gcc: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable",
+            "could not start a process or thread: resource temporarily unavailable; expected room for more of them"
+        ),
         ("collect2: fatal error: vfork: Resource temporarily unavailable", "could not start a process or thread"),
-        ("clang: error: unable to execute command: posix_spawn failed: Resource temporarily unavailable", "could not start a process or thread"),
-        ("/usr/bin/ld: cannot find -lc: Too many open files", "could not open all of its files: too many open files; expected room for more of them"),
+        (
+            "clang: error: unable to execute command: posix_spawn failed: Resource temporarily unavailable",
+            "could not start a process or thread"
+        ),
+        (
+            "/usr/bin/ld: cannot find -lc: Too many open files",
+            "could not open all of its files: too many open files; expected room for more of them"
+        ),
         ("cc1: out of memory allocating 65536 bytes", "ran out of memory: cc1: out of memory allocating 65536 bytes; expected more memory"),
         ("gcc: fatal error: Killed signal terminated program cc1", "ran out of memory"),
         ("gcc: fatal error: cannot execute 'as': execvp: No such file or directory", "finds no 'as'; expected package 'binutils'"),
-        ("cc1: internal compiler error: in main", "fails on a program that needs the C library alone: cc1: internal compiler error: in main"),
+        (
+            "cc1: internal compiler error: in main",
+            "fails on a program that needs the C library alone: cc1: internal compiler error: in main"
+        ),
     ])
     func failuresOfTheMachine(_ line: String, _ wanted: String) throws {
         let scratch = try Scratch()
         let compiler = try scratch.write(
-            "cc", "#!/bin/sh\ncase $1 in --version|-dump*|-print*) exec gcc \"$@\";; esac\necho \"\(line)\" >&2\nexit 1\n", executable: true)
+            "cc", "#!/bin/sh\ncase $1 in --version|-dump*|-print*) exec gcc \"$@\";; esac\necho \"\(line)\" >&2\nexit 1\n", executable: true
+        )
         let message = failure(compiler)
         #expect(message.contains(wanted), "\(message)")
         #expect(!message.contains("\n") && !message.contains("libc6-dev"))

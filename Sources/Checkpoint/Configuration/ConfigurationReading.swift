@@ -76,7 +76,8 @@ extension DecoderConfiguration {
         (ropeTheta, ropeScaling) = try Self.rotary(config, positions: maxPositionEmbeddings)
 
         guard headCount % keyValueHeadCount == 0 else {
-            throw config.invalid("num_key_value_heads", "is \(keyValueHeadCount)", expected: "a divisor of the \(headCount) attention heads")
+            throw config.invalid(
+                "num_key_value_heads", "is \(keyValueHeadCount)", expected: "a divisor of the \(headCount) attention heads")
         }
         if config["head_dim"] != nil {
             headSize = try config.dimension("head_dim")
@@ -135,7 +136,9 @@ extension PromptConfiguration {
         bosID = tokenizer.bosID ?? configured
         // A 'tokenizer.json' says itself whether it puts the BOS there, and transformers 5 asks nothing else.
         var wantsBOS: Bool?
-        if case .sentencePiece = tokenizer { wantsBOS = try JSONObject.ifPresent("tokenizer_config.json", in: folder)?.optionalBool("add_bos_token") }
+        if case .sentencePiece = tokenizer {
+            wantsBOS = try JSONObject.ifPresent("tokenizer_config.json", in: folder)?.optionalBool("add_bos_token")
+        }
         addsBOS = bosID != nil && wantsBOS ?? tokenizer.addsBOS
         templateName = tokenizer.templateName
     }

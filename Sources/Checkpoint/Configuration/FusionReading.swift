@@ -15,8 +15,10 @@ struct FusionSource {
 
     /// Read here and elsewhere, or of no meaning once the model is trained.
     private static let knownKeys = [
-        "mm_hidden_size", "mm_newline_position", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type", "mm_token_fusion", "mm_tunable_parts",
-        "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "mm_vision_tower_lr",
+        "mm_hidden_size", "mm_newline_position", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type",
+        "mm_token_fusion", "mm_tunable_parts",
+        "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower",
+        "mm_vision_tower_lr",
     ]
     /// What forks of LLaVA call their ways to other vision tokens.
     private static let otherWays = ["mm_perceiver_", "mm_pooling_", "mm_qformer_", "mm_spatial_pool_", "mm_vision_select_layers"]
@@ -33,7 +35,9 @@ struct FusionSource {
         if config["mm_resampler_type"] != nil {
             throw config.invalid("mm_resampler_type", "is set, which is not supported", expected: "null")
         }
-        if try config.optionalBool("use_mm_proj") == false { throw config.invalid("use_mm_proj", "is false, which is not supported", expected: "true") }
+        if try config.optionalBool("use_mm_proj") == false {
+            throw config.invalid("use_mm_proj", "is false, which is not supported", expected: "true")
+        }
         self.init()
         // Forks of LLaVA keep what they changed in keys of this kind.
         for (key, value) in config.members.sorted(by: { $0.key < $1.key })

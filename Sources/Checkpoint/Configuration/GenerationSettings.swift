@@ -39,7 +39,9 @@ public struct GenerationSetting: Sendable, Equatable {
         Set(settings.map(\.file)).sorted().map { file in
             let own = settings.filter { $0.file == file }
             let list = own.map { "\(quoted($0.key)) \($0.shownValue.text())" }.joined(separator: ", ")
-            return .note("\(list) \(own.count == 1 ? "is" : "are") not followed: the program is greedy unless its options say otherwise", at: .file(file))
+            return .note(
+                "\(list) \(own.count == 1 ? "is" : "are") not followed: the program is greedy unless its options say otherwise",
+                at: .file(file))
         }
     }
 

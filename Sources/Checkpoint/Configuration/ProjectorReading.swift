@@ -27,7 +27,9 @@ struct ImageConfiguration {
 
 extension TensorFolder {
     /// What a projector's names begin with in LLaVA's layout.
-    private static let projectorPrefixes = ["model.mm_projector.", "model.mm_projector_crosslayer.", "model.mbtf.", "model.stf.", "model.qformer"]
+    private static let projectorPrefixes = [
+        "model.mm_projector.", "model.mm_projector_crosslayer.", "model.mbtf.", "model.stf.", "model.qformer",
+    ]
 
     /// Puts the projector of a file in the place of this one's. Its names may lack what stands before `mm_projector`, or have a wrapper's there.
     mutating func overlay(projector path: String) throws(Diagnostic) {
@@ -41,7 +43,9 @@ extension TensorFolder {
         tensors = tensors.filter { name, _ in !Self.isProjector(name) }
         let naming = anyNaming
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
-            let start = ["mm_projector", "multi_modal_projector", "mbtf.", "stf.", "qformer"].compactMap { name.firstRange(of: $0)?.lowerBound }.min()
+            let start = ["mm_projector", "multi_modal_projector", "mbtf.", "stf.", "qformer"].compactMap {
+                name.firstRange(of: $0)?.lowerBound
+            }.min()
             try tensors.add(entry, as: naming("model." + name[(start ?? name.startIndex)...]))
         }
         projectorListing = path

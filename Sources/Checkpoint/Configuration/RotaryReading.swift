@@ -9,7 +9,8 @@ extension DecoderConfiguration {
         let settings = [older, newer].compactMap(\.self).first { !$0.members.isEmpty }
         for (key, value) in settings?.members.sorted(by: { $0.key < $1.key }) ?? [] {
             guard case .object = value else { continue }
-            throw settings!.invalid(key, "has settings of its own for a kind of layer, which is not supported", expected: "one for all layers")
+            throw settings!.invalid(
+                key, "has settings of its own for a kind of layer, which is not supported", expected: "one for all layers")
         }
         for object in [settings, config].compactMap(\.self) {
             if let factor = try object.optionalDouble("partial_rotary_factor"), factor != 1 {
@@ -39,7 +40,8 @@ extension RopeScaling {
             factor: try settings.requiredPositive("factor"), lowFrequencyFactor: try settings.requiredPositive("low_freq_factor"),
             highFrequencyFactor: try settings.requiredPositive("high_freq_factor"), originalPositions: original)
         guard highFrequencyFactor > lowFrequencyFactor else {
-            throw settings.invalid("high_freq_factor", "is \(highFrequencyFactor)", expected: "more than low_freq_factor, \(lowFrequencyFactor)")
+            throw settings.invalid(
+                "high_freq_factor", "is \(highFrequencyFactor)", expected: "more than low_freq_factor, \(lowFrequencyFactor)")
         }
     }
 }

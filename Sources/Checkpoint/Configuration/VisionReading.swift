@@ -72,7 +72,8 @@ extension VisionSource {
 func imageProcessors(of folder: String) throws(Diagnostic) -> [JSONObject] {
     let older = "preprocessor_config.json"
     let found = [
-        try JSONObject.ifPresent("processor_config.json", in: folder)?.optionalObject("image_processor"), try JSONObject.ifPresent(older, in: folder),
+        try JSONObject.ifPresent("processor_config.json", in: folder)?.optionalObject("image_processor"),
+        try JSONObject.ifPresent(older, in: folder),
     ].compactMap(\.self)
     return found.isEmpty ? [JSONObject(file: joinedPath(folder, older), members: [:])] : found
 }

@@ -22,7 +22,8 @@ public enum Calibration {
             let resolved = try ExpectedTensor(canonicalName: name, sourceName: name, shape: [decoder.hiddenSize]).entry(entry)
             let values = resolved.floats()
             guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-                throw .error("the tensor has a value that is not a positive number", at: entry.site, expected: "what 'lmmc calibrate' wrote")
+                throw .error(
+                    "the tensor has a value that is not a positive number", at: entry.site, expected: "what 'lmmc calibrate' wrote")
             }
             entries[norm] = resolved
         }

@@ -1,7 +1,9 @@
 /// The floats of one block of a quantised type, with the roundings of the format's definition: a product, then a sum, in 32 bits.
 /// `block` has `blockBytes`, `out` room for `blockElements`.
 func dequantize(_ type: ElementType, _ block: UnsafeRawPointer, into out: UnsafeMutablePointer<Float>) {
-    func half(_ offset: Int) -> Float { Float(Float16(bitPattern: block.loadUnaligned(fromByteOffset: offset, as: UInt16.self).littleEndian)) }
+    func half(_ offset: Int) -> Float {
+        Float(Float16(bitPattern: block.loadUnaligned(fromByteOffset: offset, as: UInt16.self).littleEndian))
+    }
     func byte(_ offset: Int) -> UInt8 { block.load(fromByteOffset: offset, as: UInt8.self) }
     func signed(_ offset: Int) -> Int8 { block.load(fromByteOffset: offset, as: Int8.self) }
     /// Low nibbles are the first half of a block of 32, high ones the second.

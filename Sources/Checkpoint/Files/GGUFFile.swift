@@ -49,7 +49,9 @@ struct GGUFFile {
             let start = reader.position
             let key = try reader.text()
             let value = try reader.value(type: UInt32(reader.number(4)))
-            if metadata.updateValue(value, forKey: key) != nil { throw reader.fault("key \(quoted(key)) stands twice", at: start, "distinct keys") }
+            if metadata.updateValue(value, forKey: key) != nil {
+                throw reader.fault("key \(quoted(key)) stands twice", at: start, "distinct keys")
+            }
         }
         self.metadata = metadata
         var infos: [(tensor: StoredTensor, size: UInt64)] = []
@@ -68,16 +70,21 @@ struct GGUFFile {
             let offset = info.range.lowerBound
             guard base <= file.size, offset <= file.size - base, size <= file.size - base - offset else {
                 throw .error(
-                    "the tensor takes \(size) bytes at \(offset)", at: site, expected: "at most \(file.size - min(base, file.size)) bytes of data",
+                    "the tensor takes \(size) bytes at \(offset)", at: site,
+                    expected: "at most \(file.size - min(base, file.size)) bytes of data",
                     notes: ["the file seems to be truncated"])
             }
             let tensor = StoredTensor(name: info.name, dtype: info.dtype, shape: info.shape, range: base + offset..<base + offset + size)
-            if tensors.updateValue(tensor, forKey: info.name) != nil { throw .error("the tensor stands twice", at: site, expected: "distinct names") }
+            if tensors.updateValue(tensor, forKey: info.name) != nil {
+                throw .error("the tensor stands twice", at: site, expected: "distinct names")
+            }
         }
         var last: StoredTensor?
-        for tensor in tensors.values.sorted(by: { ($0.range.lowerBound, $0.name) < ($1.range.lowerBound, $1.name) }) where !tensor.range.isEmpty {
+        for tensor in tensors.values.sorted(by: { ($0.range.lowerBound, $0.name) < ($1.range.lowerBound, $1.name) })
+        where !tensor.range.isEmpty {
             if let last, tensor.range.lowerBound < last.range.upperBound {
-                throw .error("the tensor overlaps tensor \(quoted(last.name))", at: .tensor(tensor.name, file: file.path), expected: "ranges apart")
+                throw .error(
+                    "the tensor overlaps tensor \(quoted(last.name))", at: .tensor(tensor.name, file: file.path), expected: "ranges apart")
             }
             last = tensor
         }
@@ -99,7 +106,9 @@ struct GGUFFile {
         let start = reader.position
         let name = try reader.text()
         let rank = try reader.number(4)
-        guard rank <= maximumRank else { throw reader.fault("tensor \(quoted(name)) has \(rank) dimensions", at: start, "at most \(maximumRank)") }
+        guard rank <= maximumRank else {
+            throw reader.fault("tensor \(quoted(name)) has \(rank) dimensions", at: start, "at most \(maximumRank)")
+        }
         var shape: [Int] = []
         for _ in 0..<rank {
             let size = try reader.number(8)
@@ -164,7 +173,9 @@ struct GGUFFile {
 
     func optionalString(_ key: String) throws(Diagnostic) -> String? {
         guard let value = metadata[key] else { return nil }
-        guard case .string(let bytes) = value, let text = String(validating: bytes, as: UTF8.self), hasFewMarks(text) else { throw wrong(key, "text") }
+        guard case .string(let bytes) = value, let text = String(validating: bytes, as: UTF8.self), hasFewMarks(text) else {
+            throw wrong(key, "text")
+        }
         return text
     }
 
@@ -198,7 +209,7 @@ struct GGUFFile {
         var result: [T] = []
         result.reserveCapacity(array.count)
         for _ in 0..<array.count {
-            guard let element = convert(try reader.value(type: array.element)) else { 
+            guard let element = convert(try reader.value(type: array.element)) else {
                 throw reader.fault("a number beyond 63 bits", at: reader.position, "a smaller one")
             }
             result.append(element)
@@ -234,7 +245,9 @@ extension GGUFFile {
 
         mutating func text() throws(Diagnostic) -> String {
             let start = position
-            guard let text = String(validating: try string(), as: UTF8.self), hasFewMarks(text) else { throw fault("a name is no UTF-8 text", at: start, "text") }
+            guard let text = String(validating: try string(), as: UTF8.self), hasFewMarks(text) else {
+                throw fault("a name is no UTF-8 text", at: start, "text")
+            }
             return text
         }
 

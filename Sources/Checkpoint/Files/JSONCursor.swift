@@ -24,7 +24,9 @@ struct JSONCursor {
     }
 
     private mutating func skipSpace() {
-        while offset < bytes.count, bytes[offset] == 0x20 || bytes[offset] == 0x0A || bytes[offset] == 0x0D || bytes[offset] == 0x09 { offset += 1 }
+        while offset < bytes.count, bytes[offset] == 0x20 || bytes[offset] == 0x0A || bytes[offset] == 0x0D || bytes[offset] == 0x09 {
+            offset += 1
+        }
     }
 
     /// The next byte that is no space, 0 at the end.
@@ -89,12 +91,16 @@ struct JSONCursor {
         case UInt8(ascii: "t"): text.append(9)
         case UInt8(ascii: "u"):
             var code = try hexadecimal()
-            if 0xD800..<0xDC00 ~= code, offset + 1 < bytes.count, bytes[offset] == UInt8(ascii: "\\"), bytes[offset + 1] == UInt8(ascii: "u") {
+            if 0xD800..<0xDC00 ~= code, offset + 1 < bytes.count, bytes[offset] == UInt8(ascii: "\\"),
+                bytes[offset + 1] == UInt8(ascii: "u")
+            {
                 offset += 2
                 let low = try hexadecimal()
                 if 0xDC00..<0xE000 ~= low { code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00) }
             }
-            guard let scalar = Unicode.Scalar(code) else { throw fault("not valid JSON: half of a surrogate pair", at: place, expected: "both halves") }
+            guard let scalar = Unicode.Scalar(code) else {
+                throw fault("not valid JSON: half of a surrogate pair", at: place, expected: "both halves")
+            }
             text.append(contentsOf: UTF8.encode(scalar)!)
         default: throw fault("not valid JSON: an unknown escape", at: place, expected: "one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u")
         }

@@ -20,7 +20,9 @@ public final class MappedFile: Sendable {
     public init(path: String) throws(Diagnostic) {
         guard isAbsent(path + ".aria2") else {
             // Its size is right and its bytes are zeros.
-            throw .error("the file's download is not finished", at: .file(path), expected: "a whole file, without \(quoted(path + ".aria2")) beside it")
+            throw .error(
+                "the file's download is not finished", at: .file(path),
+                expected: "a whole file, without \(quoted(path + ".aria2")) beside it")
         }
         let (descriptor, size) = try openRegularFile(path)
         defer { close(descriptor) }
@@ -66,7 +68,9 @@ public final class MappedFile: Sendable {
     /// Whether `range` holds the same bytes as `otherRange` of `other`; both must lie inside their files.
     func hasBytes(_ range: Range<UInt64>, of other: MappedFile, _ otherRange: Range<UInt64>) -> Bool {
         withBytes(range) { own in
-            other.withBytes(otherRange) { own.count == $0.count && (own.isEmpty || memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0) }
+            other.withBytes(otherRange) {
+                own.count == $0.count && (own.isEmpty || memcmp(own.baseAddress!, $0.baseAddress!, own.count) == 0)
+            }
         }
     }
 

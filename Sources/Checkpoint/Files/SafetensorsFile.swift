@@ -73,13 +73,15 @@ public struct SafetensorsFile: Sendable {
         }
         let length = file.withBytes(0..<8) { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard length > 0 else {
-            throw .error("the file begins with zeros", at: .file(path), expected: "a safetensors file", notes: ["the download may not be finished"])
+            throw .error(
+                "the file begins with zeros", at: .file(path), expected: "a safetensors file", notes: ["the download may not be finished"])
         }
         let beginning = file.withBytes(0..<min(file.size, 40)) { Array($0) }
         // A length of eight letters is none; what servers say in place of a file is text.
         guard !beginning[..<8].allSatisfy({ 0x20..<0x7F ~= $0 }) else {
             throw .error(
-                "the file begins with the text \(quoted(String(decoding: beginning, as: UTF8.self)))", at: .file(path), expected: "safetensors or a torch archive")
+                "the file begins with the text \(quoted(String(decoding: beginning, as: UTF8.self)))", at: .file(path),
+                expected: "safetensors or a torch archive")
         }
         guard length <= min(file.size - 8, Self.maximumHeaderLength) else {
             let room = "at most \(min(file.size - 8, Self.maximumHeaderLength))"

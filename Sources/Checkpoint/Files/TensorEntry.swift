@@ -34,7 +34,11 @@ public struct TensorEntry: Sendable, Equatable {
         precondition(elements.lowerBound >= 0 && elements.upperBound <= elementCount && destination.count >= elements.count)
         let destination = UnsafeMutableBufferPointer(rebasing: destination[..<elements.count])
         file.withBytes(bytes(of: elements)) { bytes in
-            if dtype.blockElements == 1 { widen(bytes, dtype, into: destination) } else { dequantizeBlocks(bytes, elements, into: destination) }
+            if dtype.blockElements == 1 {
+                widen(bytes, dtype, into: destination)
+            } else {
+                dequantizeBlocks(bytes, elements, into: destination)
+            }
         }
     }
 
@@ -49,7 +53,8 @@ public struct TensorEntry: Sendable, Equatable {
             readFloats(first..<end, into: values)
             if let place = firstNotFinite(UnsafeBufferPointer(values)) {
                 throw .error(
-                    notFiniteName(values[place]) ?? "", at: .element(elementPlace(first + place, in: shape), of: sourceName, file: file.path),
+                    notFiniteName(values[place]) ?? "",
+                    at: .element(elementPlace(first + place, in: shape), of: sourceName, file: file.path),
                     expected: "finite numbers")
             }
             first = end
@@ -57,7 +62,9 @@ public struct TensorEntry: Sendable, Equatable {
     }
 
     /// `bytes` are the blocks that hold `elements`, of which the first and the last may be needed in part.
-    private func dequantizeBlocks(_ bytes: UnsafeRawBufferPointer, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>) {
+    private func dequantizeBlocks(
+        _ bytes: UnsafeRawBufferPointer, _ elements: Range<Int>, into destination: UnsafeMutableBufferPointer<Float>
+    ) {
         guard let start = bytes.baseAddress, let out = destination.baseAddress else { return }
         let size = dtype.blockElements, first = elements.lowerBound / size
         withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { part in

@@ -18,7 +18,8 @@ struct TensorFolder {
         }
 
         fileprivate func isCopy(of other: Entry) -> Bool {
-            tensor.dtype == other.tensor.dtype && tensor.shape == other.tensor.shape && file.hasBytes(tensor.range, of: other.file, other.tensor.range)
+            tensor.dtype == other.tensor.dtype && tensor.shape == other.tensor.shape
+                && file.hasBytes(tensor.range, of: other.file, other.tensor.range)
         }
     }
 
@@ -111,7 +112,10 @@ struct TensorFolder {
 extension [String: TensorFolder.Entry] {
     /// Refuses a second tensor of one name, unless it is a copy of the first.
     mutating func add(_ entry: TensorFolder.Entry, as name: String) throws(Diagnostic) {
-        guard let other = self[name] else { return self[name] = entry }
+        guard let other = self[name] else {
+            self[name] = entry
+            return
+        }
         guard entry.isCopy(of: other) else { throw entry.sameName(as: other, name) }
     }
 }

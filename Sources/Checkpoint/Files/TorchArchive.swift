@@ -25,7 +25,9 @@ struct TorchArchive {
         }
         let folder = String(pickle.dropLast("data.pkl".count))
         if let order = archive.entries[folder + "byteorder"] {
-            let name = file.withBytes(order.lowerBound..<min(order.upperBound, order.lowerBound + 16)) { String(decoding: $0, as: UTF8.self) }
+            let name = file.withBytes(order.lowerBound..<min(order.upperBound, order.lowerBound + 16)) {
+                String(decoding: $0, as: UTF8.self)
+            }
             guard name == "little" else {
                 throw .error("byte order \(quoted(name))", at: .file(file.path), expected: "'little'")
             }

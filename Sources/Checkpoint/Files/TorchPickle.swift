@@ -17,7 +17,9 @@ struct TorchPickle {
     static func tensors(_ bytes: [UInt8], file: String, origin: UInt64) throws(Diagnostic) -> [String: Tensor] {
         var machine = TorchPickle(bytes: bytes, file: file, origin: origin)
         while let value = try machine.step() {
-            guard case .dictionary(let box) = value else { throw machine.fault("the pickle holds \(value.kind)", "a dictionary of tensors") }
+            guard case .dictionary(let box) = value else {
+                throw machine.fault("the pickle holds \(value.kind)", "a dictionary of tensors")
+            }
             if let (name, kind) = box.other { throw machine.fault("key \(quoted(name)) holds \(kind)", "a tensor") }
             return box.tensors
         }
@@ -86,7 +88,8 @@ struct TorchPickle {
     ]
     private static let elementTypes: [String: StorageType] = [
         "torch.float32": .float32, "torch.float16": .float16, "torch.bfloat16": .bfloat16, "torch.float64": .float64, "torch.int64": .int64,
-        "torch.int32": .int32, "torch.int16": .int16, "torch.int8": .int8, "torch.uint8": .uint8, "torch.bool": .bool, "torch.uint16": .uint16,
+        "torch.int32": .int32, "torch.int16": .int16, "torch.int8": .int8, "torch.uint8": .uint8, "torch.bool": .bool,
+        "torch.uint16": .uint16,
         "torch.uint32": .uint32, "torch.uint64": .uint64, "torch.float8_e4m3fn": .float8E4M3, "torch.float8_e5m2": .float8E5M2,
         "torch.float8_e8m0fnu": .float8E8M0,
     ]
@@ -129,7 +132,9 @@ struct TorchPickle {
     }
 
     private mutating func text(_ count: UInt64) throws(Diagnostic) -> String {
-        guard count <= UInt64(bytes.count - position) else { throw fault("a string of \(count) bytes", "at most \(bytes.count - position)") }
+        guard count <= UInt64(bytes.count - position) else {
+            throw fault("a string of \(count) bytes", "at most \(bytes.count - position)")
+        }
         defer { position += Int(count) }
         guard let text = String(validating: bytes[position..<position + Int(count)], as: UTF8.self) else {
             throw fault("a string is not UTF-8", "text")
@@ -204,7 +209,9 @@ struct TorchPickle {
                 try pushGlobal(module, line())
             case 0x93:
                 let name = try pop(), module = try pop()
-                guard case .string(let name) = name, case .string(let module) = module else { throw fault("a class without a name", "strings") }
+                guard case .string(let name) = name, case .string(let module) = module else {
+                    throw fault("a class without a name", "strings")
+                }
                 try pushGlobal(module, name)
             case UInt8(ascii: "Q"): try push(storage(pop()))
             case UInt8(ascii: "R"):
@@ -212,7 +219,9 @@ struct TorchPickle {
                 try push(apply(function, arguments))
             case UInt8(ascii: "b"):  // BUILD: attributes, such as a state dictionary's versions
                 _ = try pop()
-                guard case .dictionary? = stack.last else { throw fault("attributes of \(stack.last?.kind ?? "nothing")", "a dictionary's") }
+                guard case .dictionary? = stack.last else {
+                    throw fault("attributes of \(stack.last?.kind ?? "nothing")", "a dictionary's")
+                }
             // The items leave the stack before the container on top of it is looked at.
             case UInt8(ascii: "a"):
                 _ = try pop()
@@ -286,7 +295,8 @@ struct TorchPickle {
 
     /// `('storage', class, key, device, elements)`
     private func storage(_ identifier: Value) throws(Diagnostic) -> Value {
-        guard case .tuple(let parts, _) = identifier, parts.count == 5, case .string("storage") = parts[0], case .storageClass(let type) = parts[1],
+        guard case .tuple(let parts, _) = identifier, parts.count == 5, case .string("storage") = parts[0],
+            case .storageClass(let type) = parts[1],
             case .string(let key) = parts[2], case .string = parts[3], case .integer(let count) = parts[4], count >= 0
         else { throw fault("a persistent id that is no storage", "('storage', class, key, device, elements)") }
         return .storage(type, key: key, count: count)
@@ -306,7 +316,8 @@ struct TorchPickle {
             return arguments[0]
         case .rebuildFromType:
             // The attributes come last; the class says no more than that this is a tensor.
-            guard arguments.count == 4, case .function(let inner) = arguments[0], inner != .rebuildFromType, case .tensorClass = arguments[1],
+            guard arguments.count == 4, case .function(let inner) = arguments[0], inner != .rebuildFromType,
+                case .tensorClass = arguments[1],
                 case let value = try apply(arguments[0], arguments[2]), case .tensor = value
             else { throw fault("a tensor of other parts", "a function, a class, arguments and attributes") }
             return value

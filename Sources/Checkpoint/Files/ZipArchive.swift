@@ -41,7 +41,9 @@ struct ZipArchive {
         }
         guard position == limit else { throw reader.fault("the directory goes on", at: position, "its end, at byte \(limit)") }
         var last: UInt64 = 0
-        for (name, range) in entries.sorted(by: { ($0.value.lowerBound, $0.value.upperBound, $0.key) < ($1.value.lowerBound, $1.value.upperBound, $1.key) })
+        for (name, range) in entries.sorted(by: {
+            ($0.value.lowerBound, $0.value.upperBound, $0.key) < ($1.value.lowerBound, $1.value.upperBound, $1.key)
+        })
         where !range.isEmpty {
             guard range.lowerBound >= last else {
                 throw reader.fault("entry \(quoted(name)) overlaps another", at: range.lowerBound, "entries apart")
@@ -79,11 +81,13 @@ struct ZipArchive {
             return (narrow, end)
         }
         let wide = try reader.number(end - locatorLength + 8, 8)
-        guard end - locatorLength >= wideEndLength, wide <= end - locatorLength - wideEndLength, try reader.number(wide, 4) == 0x0606_4b50 else {
+        guard end - locatorLength >= wideEndLength, wide <= end - locatorLength - wideEndLength, try reader.number(wide, 4) == 0x0606_4b50
+        else {
             throw reader.fault("the zip64 directory is not at \(wide)", at: end - locatorLength, "its end record")
         }
         return (
-            Directory(count: try reader.number(wide + 32, 8), size: try reader.number(wide + 40, 8), offset: try reader.number(wide + 48, 8)),
+            Directory(
+                count: try reader.number(wide + 32, 8), size: try reader.number(wide + 40, 8), offset: try reader.number(wide + 48, 8)),
             wide
         )
     }
@@ -97,7 +101,9 @@ struct ZipArchive {
         }
         let nameLength = try reader.number(position + 28, 2), extraLength = try reader.number(position + 30, 2)
         let next = position + entryLength + nameLength + extraLength + (try reader.number(position + 32, 2))
-        guard next <= limit else { throw reader.fault("a directory entry of \(next - position) bytes", at: position, "at most \(limit - position)") }
+        guard next <= limit else {
+            throw reader.fault("a directory entry of \(next - position) bytes", at: position, "at most \(limit - position)")
+        }
         let bytes = reader.file.withBytes(position + entryLength..<position + entryLength + nameLength) { Array($0) }
         guard let name = String(validating: bytes, as: UTF8.self), hasFewMarks(name) else {
             throw reader.fault("an entry's name is no UTF-8 text", at: position, "text")
@@ -111,7 +117,9 @@ struct ZipArchive {
         var local = try reader.number(position + 42, 4)
         // Values that do not fit stand in the extra field, in this order.
         var wide = try wideValues(reader, position + entryLength + nameLength, extraLength)[...]
-        for (isWide, set) in [(size == 0xFFFF_FFFF, { size = $0 }), (packed == 0xFFFF_FFFF, { packed = $0 }), (local == 0xFFFF_FFFF, { local = $0 })]
+        for (isWide, set) in [
+            (size == 0xFFFF_FFFF, { size = $0 }), (packed == 0xFFFF_FFFF, { packed = $0 }), (local == 0xFFFF_FFFF, { local = $0 }),
+        ]
             as [(Bool, (UInt64) -> Void)] where isWide
         {
             guard let value = wide.popFirst() else { throw refuse("lacks its zip64 sizes", "them in its extra field") }

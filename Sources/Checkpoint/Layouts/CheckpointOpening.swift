@@ -93,12 +93,15 @@ struct DecoderPart {
         let kind = try config.string("model_type")
         if kind.hasPrefix("clip") {
             throw config.invalid(
-                "model_type", "is \(quoted(kind)), a vision tower", expected: "a LLaVA as the model, with the option '--vision-tower' for this folder")
+                "model_type", "is \(quoted(kind)), a vision tower",
+                expected: "a LLaVA as the model, with the option '--vision-tower' for this folder")
         }
         guard supported.contains(kind) else {
             throw config.invalid("model_type", "is \(quoted(kind))", expected: quotedList(supported))
         }
-        if try isDecoderOnly(config), let classes = try config.optionalArray("architectures"), !classes.contains(.string("LlamaForCausalLM")) {
+        if try isDecoderOnly(config), let classes = try config.optionalArray("architectures"),
+            !classes.contains(.string("LlamaForCausalLM"))
+        {
             throw config.invalid("architectures", "names another head", expected: "'LlamaForCausalLM'")
         }
     }
@@ -107,13 +110,16 @@ struct DecoderPart {
     private static func refuseQuantized(_ config: JSONObject, folder: String) throws(Diagnostic) {
         try config.refuseQuantization()
         for name in ["quantize_config.json", "quant_config.json"] {
-            guard let file = try JSONObject.ifPresent(name, in: folder), let key = ["bits", "w_bit"].first(where: { file[$0] != nil }) else { continue }
+            guard let file = try JSONObject.ifPresent(name, in: folder), let key = ["bits", "w_bit"].first(where: { file[$0] != nil })
+            else { continue }
             throw file.invalid(key, "says that the weights are quantised, which is not supported", expected: "weights in F32, F16 or BF16")
         }
     }
 
     /// Layout D: a LLaMA decoder without images, as transformers saves `LlamaForCausalLM`.
-    private static func isDecoderOnly(_ config: JSONObject) throws(Diagnostic) -> Bool { try config.optionalString("model_type") == "llama" }
+    private static func isDecoderOnly(_ config: JSONObject) throws(Diagnostic) -> Bool {
+        try config.optionalString("model_type") == "llama"
+    }
 
     /// Whether nothing in the checkpoint speaks of images.
     func isBlind() throws(Diagnostic) -> Bool {
@@ -133,7 +139,8 @@ struct DecoderPart {
         try refuseTokenizerOptions(tokenizer)
         let text = try config["text_config"].map { _ throws(Diagnostic) in try config.transformersText() }
         return try PromptConfiguration(
-            config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer, vocabularySize: decoder.vocabularySize)
+            config: text.map(config.transformersPrompt) ?? config, folder: path, tokenizer: tokenizer,
+            vocabularySize: decoder.vocabularySize)
     }
 }
 
@@ -164,7 +171,8 @@ struct ImagePart {
             }
             guard try base.isBlind() else {
                 throw .usage(
-                    "the checkpoint has a projector of its own", at: .option("--vision-tower"), expected: "a folder, or a checkpoint without images")
+                    "the checkpoint has a projector of its own", at: .option("--vision-tower"),
+                    expected: "a folder, or a checkpoint without images")
             }
             let source = try GGUFVision(GGUFFile(path: visionTower), decoder: base.decoder)
             (tower, fusion, layout, file) = (source.tower, source.fusion, base.layout == .gguf ? .gguf : .llava, source.folder)

@@ -21,7 +21,8 @@ struct ExpectedTensor {
         guard let found = folder.tensors[sourceName] else {
             guard isRequired else { return nil }
             throw .error(
-                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing(of: sourceName)), expected: "shape \(fileShape)\(because)")
+                "tensor \(quoted(folder.spelling(sourceName))) is missing", at: .file(folder.listing(of: sourceName)),
+                expected: "shape \(fileShape)\(because)")
         }
         return try entry(found)
     }

@@ -15,7 +15,9 @@ struct GGUFDecoder {
                 "architecture \(quoted(kind)) is not supported", at: .file(file.file.path), expected: "'llama'", notes: note)
         }
         if let type = try file.optionalString("general.type"), type == "adapter" {
-            throw file.invalid("general.type", "is 'adapter', a LoRA adapter", expected: "a model; an adapter in PEFT's layout goes to the option '--adapter'")
+            throw file.invalid(
+                "general.type", "is 'adapter', a LoRA adapter",
+                expected: "a model; an adapter in PEFT's layout goes to the option '--adapter'")
         }
         if let parts = try file.optionalInteger("split.count"), parts > 1 {
             throw file.invalid("split.count", "is \(parts): the file is one of several", expected: "one file")
@@ -27,12 +29,14 @@ struct GGUFDecoder {
 
     /// (LLaVA's, GGUF's) names within a layer, and outside.
     private static let layerParts = [
-        ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
+        ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm"), ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
         ("mlp.down_proj", "ffn_down"),
     ]
     private static let outerParts = [
-        ("model.embed_tokens.weight", "token_embd.weight"), ("model.norm.weight", "output_norm.weight"), ("lm_head.weight", "output.weight"),
+        ("model.embed_tokens.weight", "token_embd.weight"), ("model.norm.weight", "output_norm.weight"),
+        ("lm_head.weight", "output.weight"),
     ]
 
     private static let naming = GGUFNaming(
@@ -98,13 +102,16 @@ extension DecoderConfiguration {
         }
         for name in ["rope.scaling.type", "rope.scale_linear"] where file.metadata[key(name)] != nil {
             let kind = name.hasSuffix("type") ? try file.optionalString(key(name)) : try file.positive(key(name)) == 1 ? "none" : "linear"
-            if let kind, kind != "none" { throw file.invalid(key(name), "asks for \(quoted(kind)), which is not supported", expected: "'none'") }
+            if let kind, kind != "none" {
+                throw file.invalid(key(name), "asks for \(quoted(kind)), which is not supported", expected: "'none'")
+            }
         }
         let theta = try file.positive(key("rope.freq_base"), default: 10_000)
         self.init(
             hiddenSize: hidden, layerCount: try file.dimension(key("block_count"), limit: JSONObject.maximumLayers), headCount: heads,
             keyValueHeadCount: keys, headSize: size, intermediateSize: try file.dimension(key("feed_forward_length")),
-            vocabularySize: try Self.vocabularySize(file), rmsNormEpsilon: Float(try file.positive(key("attention.layer_norm_rms_epsilon"))),
+            vocabularySize: try Self.vocabularySize(file),
+            rmsNormEpsilon: Float(try file.positive(key("attention.layer_norm_rms_epsilon"))),
             ropeTheta: theta, ropeScaling: try Self.scaling(file, theta: theta, headSize: size),
             maxPositionEmbeddings: try file.dimension(key("context_length")), tiedEmbeddings: tied, interleavedRotary: true)
     }
@@ -120,9 +127,11 @@ extension DecoderConfiguration {
         let name = "rope_freqs.weight"
         guard let tensor = file.tensors[name] else { return nil }
         guard tensor.dtype == .float32, tensor.shape == [headSize / 2] else {
-            throw .error("\(tensor.dtype.rawValue) \(tensor.shape)", at: .tensor(name, file: file.file.path), expected: "F32 [\(headSize / 2)]")
+            throw .error(
+                "\(tensor.dtype.rawValue) \(tensor.shape)", at: .tensor(name, file: file.file.path), expected: "F32 [\(headSize / 2)]")
         }
-        let entry = TensorEntry(canonicalName: name, sourceName: name, dtype: .float32, shape: tensor.shape, file: file.file, range: tensor.range)
+        let entry = TensorEntry(
+            canonicalName: name, sourceName: name, dtype: .float32, shape: tensor.shape, file: file.file, range: tensor.range)
         let factors = entry.floats()
         if factors.allSatisfy({ $0 == 1 }) { return nil }
         let largest = Double(factors.max() ?? 1)

@@ -60,7 +60,9 @@ struct GGUFVision {
     private static func preprocessing(_ file: GGUFFile, _ vision: VisionConfiguration) throws(Diagnostic) -> PreprocessingConfiguration {
         func channels(_ key: String, _ fallback: [Float], _ isValid: (Float) -> Bool) throws(Diagnostic) -> [Float] {
             let values = try file.optionalFloats(key) ?? fallback
-            guard values.count == 3, values.allSatisfy(isValid) else { throw file.invalid(key, "is \(values.prefix(4))", expected: "three numbers") }
+            guard values.count == 3, values.allSatisfy(isValid) else {
+                throw file.invalid(key, "is \(values.prefix(4))", expected: "three numbers")
+            }
             return values
         }
         return PreprocessingConfiguration(
@@ -105,10 +107,12 @@ extension VisionConfiguration {
             layerNormEpsilon: Float(try file.positive("clip.vision.attention.layer_norm_epsilon")),
             activation: try file.optionalBool("clip.use_gelu") == true ? .gelu : .quickGELU)
         guard hiddenSize % headCount == 0 else {
-            throw file.invalid("clip.vision.embedding_length", "is \(hiddenSize)", expected: "a multiple of the \(headCount) attention heads")
+            throw file.invalid(
+                "clip.vision.embedding_length", "is \(hiddenSize)", expected: "a multiple of the \(headCount) attention heads")
         }
         guard imageSize / patchSize <= Self.maximumGrid else {
-            throw file.invalid("clip.vision.patch_size", "is \(patchSize)", expected: "at most \(Self.maximumGrid) patches along \(imageSize) pixels")
+            throw file.invalid(
+                "clip.vision.patch_size", "is \(patchSize)", expected: "at most \(Self.maximumGrid) patches along \(imageSize) pixels")
         }
         guard imageSize % patchSize == 0 else {
             throw file.invalid("clip.vision.image_size", "is \(imageSize)", expected: "a multiple of the patch size \(patchSize)")

@@ -8,16 +8,21 @@ enum Recognition {
     /// option.
     static func refusal(folder: String, adapter: String?) throws(Diagnostic) -> Diagnostic? {
         func has(_ name: String) -> Bool { !isAbsent(joinedPath(folder, name)) }
-        func refusal(_ what: String, expected: String) -> Diagnostic { .error("the folder holds \(what)", at: .file(folder), expected: expected) }
+        func refusal(_ what: String, expected: String) -> Diagnostic {
+            .error("the folder holds \(what)", at: .file(folder), expected: expected)
+        }
         let isModel = has("config.json") && TensorFolder.hasWeights(folder)
         let hasAdapter = has("adapter_config.json")
         if hasAdapter && !isModel {
             return refusal(
                 "an adapter, not a model",
-                expected: "its base\(named(try string("base_model_name_or_path", of: joinedPath(folder, "adapter_config.json")))) as the model, with the option '--adapter' for this folder")
+                expected:
+                    "its base\(named(try string("base_model_name_or_path", of: joinedPath(folder, "adapter_config.json")))) as the model, with the option '--adapter' for this folder"
+            )
         }
         if hasAdapter, adapter == nil, AdapterSource.weightNames.contains(where: has) {
-            return refusal("a model and an adapter", expected: "the option '--adapter', which may name this folder, or no 'adapter_config.json' in it")
+            return refusal(
+                "a model and an adapter", expected: "the option '--adapter', which may name this folder, or no 'adapter_config.json' in it")
         }
         if isModel { return nil }
         let names = try folderContents(folder)
@@ -25,7 +30,8 @@ enum Recognition {
             let decoder = has("config.json") ? try string("_name_or_path", of: joinedPath(folder, "config.json")) : nil
             return refusal(
                 "a projector, not a model",
-                expected: "its decoder\(named(decoder)) as the model, with the option '--projector' for \(quoted(joinedPath(folder, projector)))")
+                expected:
+                    "its decoder\(named(decoder)) as the model, with the option '--projector' for \(quoted(joinedPath(folder, projector)))")
         }
         if let name = names.first(where: { name in unfinished.contains { name.hasSuffix($0) } }) {
             return refusal("a download that is not finished, \(quoted(name))", expected: "the whole files")
@@ -40,7 +46,8 @@ enum Recognition {
             return refusal("weights in Meta's own format", expected: "the same model in transformers' format")
         }
         if has("snapshots"), let snapshot = try folderContents(joinedPath(folder, "snapshots")).first {
-            return refusal("a cache of Hugging Face", expected: "a snapshot in it, as \(quoted(joinedPath(folder, "snapshots/\(snapshot)")))")
+            return refusal(
+                "a cache of Hugging Face", expected: "a snapshot in it, as \(quoted(joinedPath(folder, "snapshots/\(snapshot)")))")
         }
         if let inner = names.last(where: { $0.hasPrefix("checkpoint-") && fileKind(joinedPath(folder, $0)) == .folder }) {
             return refusal("checkpoints in folders of their own", expected: "one of them, as \(quoted(joinedPath(folder, inner)))")
@@ -56,10 +63,14 @@ enum Recognition {
         case .safetensors, .torch:
             let names = try TensorFile(file).tensors.keys
             if names.contains(where: { $0.contains(".lora_A.") }) {
-                return .error("the file is an adapter, not a model", at: .file(path), expected: "its base as the model, with the option '--adapter' for its folder")
+                return .error(
+                    "the file is an adapter, not a model", at: .file(path),
+                    expected: "its base as the model, with the option '--adapter' for its folder")
             }
             if names.contains(where: { $0.contains("mm_projector") }), !names.contains(where: { $0.contains("layers.") }) {
-                return .error("the file is a projector, not a model", at: .file(path), expected: "its decoder as the model, with the option '--projector' for this file")
+                return .error(
+                    "the file is a projector, not a model", at: .file(path),
+                    expected: "its decoder as the model, with the option '--projector' for this file")
             }
             return .error("the file has weights only", at: .file(path), expected: "the folder that it stands in, with 'config.json'")
         case nil: break

@@ -106,7 +106,9 @@ extension PreprocessingConfiguration {
         let pads = try config.optionalBool("do_pad") ?? false
         let kind = try config.optionalString("image_processor_type") ?? "CLIPImageProcessor"
         guard Self.processors.contains(kind) else {
-            throw config.invalid("image_processor_type", "is \(quoted(kind)), which is not supported", expected: "'CLIPImageProcessor' or 'LlavaImageProcessor'")
+            throw config.invalid(
+                "image_processor_type", "is \(quoted(kind)), which is not supported",
+                expected: "'CLIPImageProcessor' or 'LlavaImageProcessor'")
         }
         guard !pads || kind.hasPrefix("Llava") else {
             throw config.invalid("do_pad", "is true for \(quoted(kind))", expected: "'LlavaImageProcessor' or false")
@@ -121,7 +123,11 @@ extension FusionSource {
         self.init()
         let key = "vision_feature_layer"
         var layers = [-2]
-        if case .array? = config[key] { layers = try config.integers(key) } else if let layer = try config.optionalInteger(key) { layers = [layer] }
+        if case .array? = config[key] {
+            layers = try config.integers(key)
+        } else if let layer = try config.optionalInteger(key) {
+            layers = [layer]
+        }
         guard !layers.isEmpty else { throw config.invalid(key, "is empty", expected: "hidden-state indices") }
         for layer in layers { fusion.taps.append(try Self.tap(layer, key, config, vision)) }
 

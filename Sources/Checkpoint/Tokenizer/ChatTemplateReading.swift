@@ -25,7 +25,9 @@ extension Checkpoint {
             }
             return ChatTemplateSource(text: text, file: file, tokens: try specialTokens(names))
         }
-        let others = try ["chat_template.json", "processor_config.json"].map { (name) throws(Diagnostic) in try JSONObject.ifPresent(name, in: path) }
+        let others = try ["chat_template.json", "processor_config.json"].map { (name) throws(Diagnostic) in
+            try JSONObject.ifPresent(name, in: path)
+        }
         for object in others + [names] {
             guard let object, let text = try Self.template(object) else { continue }
             return ChatTemplateSource(text: text, file: object.file, tokens: try specialTokens(names))
@@ -46,7 +48,9 @@ extension Checkpoint {
 
     private func specialTokens(_ names: JSONObject?) throws(Diagnostic) -> [String: String] {
         var tokens: [String: String] = [:]
-        for (key, id) in [("bos_token", configuration.prompt.bosID), ("eos_token", tokenizer.eosID), ("unk_token", nil), ("pad_token", nil)] {
+        for (key, id) in [
+            ("bos_token", configuration.prompt.bosID), ("eos_token", tokenizer.eosID), ("unk_token", nil), ("pad_token", nil),
+        ] {
             if case .object? = names?[key] {
                 tokens[key] = try names?.object(key).string("content")
             } else {

@@ -34,7 +34,8 @@ extension GGUFFile {
             case .normal: try builder.add(text, id: id) { invalid(key, "has \($0)", expected: $1) }
             case .control, .userDefined:
                 let members: [String: JSONValue] = [
-                    "id": .integer(Int64(id)), "content": .string(String(decoding: text, as: UTF8.self)), "special": .bool(kinds[id] == .control),
+                    "id": .integer(Int64(id)), "content": .string(String(decoding: text, as: UTF8.self)),
+                    "special": .bool(kinds[id] == .control),
                 ]
                 try builder.add(JSONObject(file: file.path, path: key, members: members))
             // Rows of the embedding that no text becomes.
@@ -49,13 +50,15 @@ extension GGUFFile {
         for line in lines {
             let parts = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
             guard parts.count == 2 else {
-                throw invalid(mergesKey, "holds \(quoted(String(decoding: line, as: UTF8.self)))", expected: "two tokens and one space between them")
+                throw invalid(
+                    mergesKey, "holds \(quoted(String(decoding: line, as: UTF8.self)))", expected: "two tokens and one space between them")
             }
             try builder.merge(Array(parts[0] + parts[1]), parts[0].count) { invalid(mergesKey, $0, expected: $1) }
         }
         let (text, offsets, pieces) = try builder.pieces()
         return MergeListModel(
-            text: text, offsets: offsets, kinds: pieces, normalizedWords: builder.normalizedWords, merges: builder.merges, splitting: rule.splitting, keepsWholeWords: rule.keepsWholeWords,
+            text: text, offsets: offsets, kinds: pieces, normalizedWords: builder.normalizedWords, merges: builder.merges,
+            splitting: rule.splitting, keepsWholeWords: rule.keepsWholeWords,
             bosID: try tokenID("bos", texts.count), eosID: try tokenID("eos", texts.count), addsBOS: rule.addsBOS)
     }
 
@@ -70,12 +73,15 @@ extension GGUFFile {
         pieces.reserveCapacity(texts.count)
         for index in texts.indices {
             guard !texts[index].isEmpty, String(validating: texts[index], as: UTF8.self) != nil else {
-                throw invalid(Self.prefix + "tokens", "has token \(index) that is \(texts[index].isEmpty ? "empty" : "not UTF-8")", expected: "text")
+                throw invalid(
+                    Self.prefix + "tokens", "has token \(index) that is \(texts[index].isEmpty ? "empty" : "not UTF-8")", expected: "text")
             }
             pieces.append(SentencePieceModel.Piece(text: texts[index], score: scores[index], kind: kinds[index]))
         }
         // llama.cpp's converter marks as control whatever a 'tokenizer_config.json' lists as special, the unknown piece too.
-        if let id = try tokenID("unknown", texts.count), !kinds.contains(.unknown), pieces[id].kind == .control { pieces[id].kind = .unknown }
+        if let id = try tokenID("unknown", texts.count), !kinds.contains(.unknown), pieces[id].kind == .control {
+            pieces[id].kind = .unknown
+        }
         try SentencePieceModel.check(pieces, file: file.path)
         // What is user-defined here are the tokens that files added; llama.cpp looks for them in the text as it was typed.
         let words = pieces.indices.filter { pieces[$0].kind == .userDefined }.map { id in
@@ -103,7 +109,9 @@ extension GGUFFile {
         guard numbers.count == count else { throw invalid(key, "has \(numbers.count) types", expected: "one for each of \(count) tokens") }
         var kinds: [SentencePieceModel.Piece.Kind] = []
         for number in numbers {
-            guard let kind = SentencePieceModel.Piece.Kind(rawValue: number) else { throw invalid(key, "holds \(number)", expected: "1 to 6") }
+            guard let kind = SentencePieceModel.Piece.Kind(rawValue: number) else {
+                throw invalid(key, "holds \(number)", expected: "1 to 6")
+            }
             kinds.append(kind)
         }
         return kinds
@@ -123,6 +131,7 @@ extension GGUFFile {
         if ends.isEmpty, let id = tokenizer.eosID { ends = [id] }
         let wantsBOS = try optionalBool(Self.prefix + "add_bos_token") ?? tokenizer.addsBOS
         return PromptConfiguration(
-            bosID: tokenizer.bosID, addsBOS: tokenizer.bosID != nil && wantsBOS, eosIDs: ends.sorted(), templateName: tokenizer.templateName)
+            bosID: tokenizer.bosID, addsBOS: tokenizer.bosID != nil && wantsBOS, eosIDs: ends.sorted(), templateName: tokenizer.templateName
+        )
     }
 }

@@ -2,7 +2,8 @@
 public struct SentencePieceModel: Sendable, Equatable {
     public struct Piece: Sendable, Equatable {
         public enum Kind: Int, Sendable, Equatable {
-            case normal = 1, unknown, control, userDefined, unused, byte
+            case normal = 1
+            case unknown, control, userDefined, unused, byte
         }
         /// UTF-8; a word boundary is U+2581.
         public var text: [UInt8]

@@ -73,9 +73,12 @@ extension SentencePieceModel {
                 throw .error("pieces \(other) and \(index) are both \(quoted(text))", at: .file(file), expected: "distinct pieces")
             }
             if piece.kind == .byte {
-                guard text.utf8.count == 6, text.hasPrefix("<0x"), text.hasSuffix(">"), text.dropFirst(3).dropLast().allSatisfy(\.isHexDigit),
+                guard text.utf8.count == 6, text.hasPrefix("<0x"), text.hasSuffix(">"),
+                    text.dropFirst(3).dropLast().allSatisfy(\.isHexDigit),
                     let value = UInt8(text.dropFirst(3).dropLast(), radix: 16), byteValues.insert(value).inserted
-                else { throw .error("byte piece \(index) is \(quoted(text))", at: .file(file), expected: "'<0x00>' to '<0xFF>', each once") }
+                else {
+                    throw .error("byte piece \(index) is \(quoted(text))", at: .file(file), expected: "'<0x00>' to '<0xFF>', each once")
+                }
             }
         }
         guard byteValues.count == 256 else {

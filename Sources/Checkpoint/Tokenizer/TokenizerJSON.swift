@@ -32,7 +32,8 @@ extension MergeListModel {
         let isByteLevel = if case .byteLevel = splitting { true } else { false }
         let fallback = try model.optionalBool("byte_fallback") ?? false
         guard fallback != isByteLevel else {
-            throw model.invalid("byte_fallback", "is \(fallback)", expected: isByteLevel ? "false beside 'ByteLevel'" : "true without 'ByteLevel'")
+            throw model.invalid(
+                "byte_fallback", "is \(fallback)", expected: isByteLevel ? "false beside 'ByteLevel'" : "true without 'ByteLevel'")
         }
         keepsWholeWords = try model.optionalBool("ignore_merges") ?? false
         if keepsWholeWords && !isByteLevel {
@@ -44,7 +45,9 @@ extension MergeListModel {
         try builder.readVocabulary(cursor.at(file.vocabulary))
         try builder.readMerges(cursor.at(file.merges))
         for token in try pipeline.optionalArray("added_tokens") ?? [] {
-            guard case .object(let members) = token else { throw pipeline.invalid("added_tokens", "holds \(token.kind)", expected: "objects") }
+            guard case .object(let members) = token else {
+                throw pipeline.invalid("added_tokens", "holds \(token.kind)", expected: "objects")
+            }
             try builder.add(JSONObject(file: cursor.file, path: "added_tokens", members: members))
         }
         for (id, entry) in added.sorted(by: { $0.key < $1.key }) { try builder.add(entry, id: id) }
@@ -63,7 +66,9 @@ extension MergeListModel {
             guard let value = try model.optionalString(key), !value.isEmpty else { continue }
             throw model.invalid(key, "is \(quoted(value)), which is not supported", expected: "null")
         }
-        if let dropout = try model.optionalDouble("dropout"), dropout != 0 { throw model.invalid("dropout", "is \(dropout)", expected: "null") }
+        if let dropout = try model.optionalDouble("dropout"), dropout != 0 {
+            throw model.invalid("dropout", "is \(dropout)", expected: "null")
+        }
     }
 }
 
@@ -218,7 +223,8 @@ struct MergeListBuilder {
         let normalized = try token.optionalBool("normalized") ?? !isSpecial
         let isNormalized = normalized && !isSpecial
         if isNormalized, hasPrefixNormalizer, entry(id) != nil {
-            throw token.invalid("normalized", "is true of \(name), which is in the vocabulary too; that is not supported", expected: "false")
+            throw token.invalid(
+                "normalized", "is true of \(name), which is in the vocabulary too; that is not supported", expected: "false")
         }
         insert(id, text, isSpecial: isSpecial, isNormalized: isNormalized)
     }
@@ -229,13 +235,15 @@ struct MergeListBuilder {
         if let here = added[id]?.text ?? entry(id).map({ Array($0) }) {
             guard here == text else {
                 throw .error(
-                    "token \(id) is \(quoted(String(decoding: here, as: UTF8.self))) in \(quoted(file)) and \(quoted(token.text)) here", at: .file(token.file),
+                    "token \(id) is \(quoted(String(decoding: here, as: UTF8.self))) in \(quoted(file)) and \(quoted(token.text)) here",
+                    at: .file(token.file),
                     expected: "one text per id")
             }
             guard added[id] == nil else { return }
         } else if let other = idOfAdded[text] ?? table.find(text).map({ Int(idOfEntry[$0]) }) {
             throw .error(
-                "token \(quoted(token.text)) is \(other) in \(quoted(file)) and \(id) here", at: .file(token.file), expected: "one id per text")
+                "token \(quoted(token.text)) is \(other) in \(quoted(file)) and \(id) here", at: .file(token.file),
+                expected: "one id per text")
         }
         insert(id, text, isSpecial: token.isSpecial, isNormalized: false)
     }

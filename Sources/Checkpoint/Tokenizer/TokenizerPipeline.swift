@@ -57,7 +57,8 @@ extension MergeListModel {
                 }
                 let usesRegex = try step.optionalBool("use_regex") ?? true
                 guard usesRegex == (pattern == nil) else {
-                    throw step.invalid("use_regex", "is \(usesRegex)", expected: pattern == nil ? "true, or a 'Split' before" : "false after a 'Split'")
+                    throw step.invalid(
+                        "use_regex", "is \(usesRegex)", expected: pattern == nil ? "true, or a 'Split' before" : "false after a 'Split'")
                 }
                 return .byteLevel(pattern ?? .gpt2, digits: digits)
             default: throw try unsupported(step, "'Digits' or 'Split', then 'ByteLevel'")
@@ -74,7 +75,9 @@ extension MergeListModel {
         switch regex {
         case gpt2Pattern: return .gpt2
         case llama3Pattern: return .llama3
-        default: throw step.invalid("pattern", "is \(quoted(regex)), which is not supported", expected: "the regular expression of GPT-2 or of Llama 3")
+        default:
+            throw step.invalid(
+                "pattern", "is \(quoted(regex)), which is not supported", expected: "the regular expression of GPT-2 or of Llama 3")
         }
     }
 
@@ -85,7 +88,9 @@ extension MergeListModel {
     private static func sentencePiece(_ normalizers: [JSONObject], _ steps: [JSONObject], file: String) throws(Diagnostic) -> Splitting {
         if let step = steps.first {
             for normalizer in normalizers { throw try unsupported(normalizer, "no normalizer beside 'Metaspace'") }
-            guard steps.count == 1, try step.string("type") == "Metaspace" else { throw try unsupported(steps.last!, "'ByteLevel' or 'Metaspace'") }
+            guard steps.count == 1, try step.string("type") == "Metaspace" else {
+                throw try unsupported(steps.last!, "'ByteLevel' or 'Metaspace'")
+            }
             return try metaspace(step)
         }
         var prefix = Prefix.none, replaces = false
@@ -136,7 +141,8 @@ extension MergeListModel {
             case "TemplateProcessing":
                 let template = try step.array("single")
                 let names = template.map { element -> String? in
-                    guard case .object(let members) = element, case .object(let token)? = members["SpecialToken"], case .string(let name)? = token["id"]
+                    guard case .object(let members) = element, case .object(let token)? = members["SpecialToken"],
+                        case .string(let name)? = token["id"]
                     else { return nil }
                     return name
                 }
@@ -144,7 +150,8 @@ extension MergeListModel {
                     throw step.invalid("single", "puts tokens after the text, or several before it", expected: "at most a BOS before it")
                 }
                 guard names.count == 2 else { continue }
-                guard let name = names[0], case let ids = try step.object("special_tokens").object(name).integers("ids"), ids.count == 1 else {
+                guard let name = names[0], case let ids = try step.object("special_tokens").object(name).integers("ids"), ids.count == 1
+                else {
                     throw step.invalid("single", "puts no known token before the text", expected: "a BOS")
                 }
                 bos = ids[0]

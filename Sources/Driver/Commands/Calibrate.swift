@@ -39,16 +39,21 @@ extension Lmmc {
         let folder = try TemporaryFolder.forPrograms()
         defer { folder.discard() }
         let program = folder.file("model")
-        let compilation = try Compilation(CompileOptions(model: model, output: program, cc: options.cc, verbosity: options.verbosity), progress)
+        let compilation = try Compilation(
+            CompileOptions(model: model, output: program, cc: options.cc, verbosity: options.verbosity), progress)
         guard compilation.front.checkpoint.configuration.vision != nil || questions.allSatisfy({ $0.image == nil }) else {
             throw .error("the model takes no images, and there are some", at: .file(options.data), expected: "prompts only")
         }
         try compilation.makeExecutable()
         var statistics = try NormStatistics(importModel(compilation.front.checkpoint, context: compilation.front.context))
-        try progress.stage("measure", detail: { (_: Void) in "\(questions.count) prompt(s), \(statistics.measured) norms" }) { () throws(Diagnostic) in
+        try progress.stage("measure", detail: { (_: Void) in "\(questions.count) prompt(s), \(statistics.measured) norms" }) {
+            () throws(Diagnostic) in
             for (index, question) in questions.enumerated() {
                 let dump = folder.file("run\(index)")
-                let arguments = [program] + (question.image.map { ["--image", $0] } ?? []) + ["--prompt", question.prompt, "--max-tokens", "1", "--dump-tensors", dump]
+                let arguments =
+                    [program] + (question.image.map { ["--image", $0] } ?? []) + [
+                        "--prompt", question.prompt, "--max-tokens", "1", "--dump-tensors", dump,
+                    ]
                 let asked = question.image ?? joinedPath(options.data, CalibrationQuestion.promptsName)
                 _ = try runCompiled(arguments, in: folder, site: .file(asked))
                 try statistics.add(folder: dump)
@@ -147,11 +152,14 @@ struct NormStatistics {
                 let root = max((sum / Double(channels.rows)).squareRoot(), Self.least)
                 withUnsafeBytes(of: Float(root).bitPattern.littleEndian) { data += $0 }
             }
-            members.append((
-                Calibration.prefix + name,
-                .object([
-                    ("dtype", "F32"), ("shape", .array([.integer(channels.sums.count)])), ("data_offsets", .array([.integer(begin), .integer(data.count)])),
-                ])))
+            members.append(
+                (
+                    Calibration.prefix + name,
+                    .object([
+                        ("dtype", "F32"), ("shape", .array([.integer(channels.sums.count)])),
+                        ("data_offsets", .array([.integer(begin), .integer(data.count)])),
+                    ])
+                ))
         }
         return safetensorsHeader(members) + data
     }

@@ -22,7 +22,8 @@ public struct CheckOptions: Sendable {
     public var json: Bool
 
     public init(
-        model: ModelOptions, binary: String, image: String?, prompt: String?, golden: String?, until: String?, tolerance: Double?, json: Bool
+        model: ModelOptions, binary: String, image: String?, prompt: String?, golden: String?, until: String?, tolerance: Double?,
+        json: Bool
     ) {
         self.model = model
         self.binary = binary
@@ -105,7 +106,8 @@ struct Check {
             try evaluate(module, front, dump, options)
         }
         guard !gaps.isEmpty else {
-            throw .error("the program and the model have no tensor in common", at: .file(options.binary), expected: "a program of this model")
+            throw .error(
+                "the program and the model have no tensor in common", at: .file(options.binary), expected: "a program of this model")
         }
     }
 
@@ -113,7 +115,8 @@ struct Check {
 
     private static func precision(of binary: String, _ folder: TemporaryFolder) throws(Diagnostic) -> String {
         let text = try runCompiled([binary, "--info"], in: folder)
-        guard case .object(let info) = try JSONValue.parse(Array(text.utf8), file: binary), case .string(let name)? = info["precision"] else {
+        guard case .object(let info) = try JSONValue.parse(Array(text.utf8), file: binary), case .string(let name)? = info["precision"]
+        else {
             throw .error("the program does not tell its precision", at: .file(binary), expected: "a program that lmmc made")
         }
         return name
@@ -152,7 +155,9 @@ struct Check {
         }
         let seen = Seen()
         evaluator.observer = { _, name, tensor in
-            if case .float32(let values) = tensor.elements, fileKind(joinedPath(dump, name + ".npy")) == .regular { seen.tensors.append((name, values)) }
+            if case .float32(let values) = tensor.elements, fileKind(joinedPath(dump, name + ".npy")) == .regular {
+                seen.tensors.append((name, values))
+            }
         }
         func drain() throws(Diagnostic) -> [(String, [Float])] {
             defer { seen.tensors = [] }
@@ -163,7 +168,9 @@ struct Check {
         if fileKind(image) == .regular, let vision = module.function(named: "vision") {
             let shape = vision.parameters[0].type.fixedShape ?? []
             let pixels = try NumPyFile(image).integers(of: UInt8.self)
-            guard pixels.count == shape.reduce(1, *) else { throw .error("the program's image is not the model's", at: .file(options.binary), expected: "\(vision.parameters[0].type)") }
+            guard pixels.count == shape.reduce(1, *) else {
+                throw .error("the program's image is not the model's", at: .file(options.binary), expected: "\(vision.parameters[0].type)")
+            }
             let taps = try evaluator.call("vision", [Tensor(shape: shape, pixels)])
             if module.function(named: "project") != nil { rows = try evaluator.call("project", taps)[0].float32 ?? [] }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
@@ -171,7 +178,9 @@ struct Check {
         guard let prefill = module.function(named: "prefill") else { return }
         let tokens = try NumPyFile(joinedPath(dump, "tokens.npy")).integers(of: Int32.self)
         guard 1...front.context ~= tokens.count else {
-            throw .error("the program's prompt has \(tokens.count) tokens", at: .file(options.binary), expected: "1 to \(front.context), the context")
+            throw .error(
+                "the program's prompt has \(tokens.count) tokens", at: .file(options.binary), expected: "1 to \(front.context), the context"
+            )
         }
         var arguments = [Tensor(shape: [tokens.count], tokens)]
         if prefill.parameters.count > 1, let shape = prefill.parameters[1].type.fixedShape {
@@ -191,7 +200,10 @@ struct Check {
 
     var text: String {
         let rows = gaps.map { gap in
-            [gap.name, figure(gap.relative), figure(gap.largest), !(gap.relative <= tolerance) ? "beyond \(figure(tolerance))" : gap.jumps ? "jumps" : ""]
+            [
+                gap.name, figure(gap.relative), figure(gap.largest),
+                !(gap.relative <= tolerance) ? "beyond \(figure(tolerance))" : gap.jumps ? "jumps" : "",
+            ]
         }
         return markdownTable(["tensor, in order (\(precision) against f32)", "relative l2", "largest", "note"], rows)
     }
@@ -199,13 +211,18 @@ struct Check {
     var json: JSONText {
         .object([
             ("precision", .string(precision)), ("tolerance", .number(tolerance)),
-            ("tensors", .array(gaps.map { gap in
-                .object([
-                    // JSON knows no infinity.
-                    ("name", .string(gap.name)), ("relative", .number(min(gap.relative, 1e300))), ("largest", .number(min(gap.largest, 1e300))),
-                    ("jumps", .bool(gap.jumps)), ("within", .bool(gap.relative <= tolerance)),
-                ])
-            })),
+            (
+                "tensors",
+                .array(
+                    gaps.map { gap in
+                        .object([
+                            // JSON knows no infinity.
+                            ("name", .string(gap.name)), ("relative", .number(min(gap.relative, 1e300))),
+                            ("largest", .number(min(gap.largest, 1e300))),
+                            ("jumps", .bool(gap.jumps)), ("within", .bool(gap.relative <= tolerance)),
+                        ])
+                    })
+            ),
         ])
     }
 }
@@ -243,6 +260,7 @@ extension Module {
             module.stage = .imported  // the rules of the last stage hold for whole models
             return module
         }
-        throw .usage("there is no tensor \(quoted(last))", at: .option("--until"), expected: "a name of 'lmmc ir --stage optimized --precision f32'")
+        throw .usage(
+            "there is no tensor \(quoted(last))", at: .option("--until"), expected: "a name of 'lmmc ir --stage optimized --precision f32'")
     }
 }

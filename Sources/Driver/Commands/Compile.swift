@@ -49,8 +49,11 @@ extension Lmmc {
         if options.model.calibration != nil, options.passes.disabled.contains("split-norm-scale") {
             throw .usage("a calibration is of no use without pass 'split-norm-scale'", at: .option("--calibration"), expected: "the pass")
         }
-        if options.emit == "c", let option = [("--cc", options.cc != nil), ("--link", options.link != nil), ("--jobs", options.jobs != nil)].first(where: \.1) {
-            throw .usage("nothing is compiled with '--emit c'", at: .option(option.0), expected: "'CC' in the environment of its 'build.sh'")
+        if options.emit == "c",
+            let option = [("--cc", options.cc != nil), ("--link", options.link != nil), ("--jobs", options.jobs != nil)].first(where: \.1)
+        {
+            throw .usage(
+                "nothing is compiled with '--emit c'", at: .option(option.0), expected: "'CC' in the environment of its 'build.sh'")
         }
         if let jobs = options.jobs, jobs < 1 {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
@@ -63,7 +66,9 @@ extension Lmmc {
         let compilation = try Compilation(options, progress)
         if asSources { try compilation.makeSources() } else { try compilation.makeExecutable() }
         if options.verbosity != .quiet {
-            writeStandardError("\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(escapingControls(options.output))\n")
+            writeStandardError(
+                "\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(escapingControls(options.output))\n"
+            )
         }
     }
 }

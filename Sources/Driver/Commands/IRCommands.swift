@@ -24,7 +24,8 @@ public struct IROptions: Sendable {
     public var passes: PassOptions
 
     public init(
-        model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, stage: String? = nil, html: String? = nil, summary: Bool = false,
+        model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, stage: String? = nil, html: String? = nil,
+        summary: Bool = false,
         format: String = "text", collapseLayers: Bool = false, passes: PassOptions = PassOptions()
     ) {
         self.model = model
@@ -60,7 +61,8 @@ extension Lmmc {
         if let stage {
             guard names.contains(stage) else {
                 throw .usage(
-                    "unknown stage \(quoted(stage))\(nearestHint(to: stage, among: names))", at: .option("--stage"), expected: quotedList(names))
+                    "unknown stage \(quoted(stage))\(nearestHint(to: stage, among: names))", at: .option("--stage"),
+                    expected: quotedList(names))
             }
             guard !options.passes.disabled.contains(stage) else {
                 throw .usage("pass \(quoted(stage)) is disabled", at: .option("--stage"), expected: "a stage that is reached")
@@ -110,7 +112,8 @@ extension Lmmc {
     private static func checkFormat(_ format: String, collapseLayers: Bool) throws(Diagnostic) {
         guard formats.contains(format) else {
             throw .usage(
-                "unknown value \(quoted(format))\(nearestHint(to: format, among: formats))", at: .option("--format"), expected: quotedList(formats))
+                "unknown value \(quoted(format))\(nearestHint(to: format, among: formats))", at: .option("--format"),
+                expected: quotedList(formats))
         }
         if collapseLayers, format == "json" {
             throw .usage("JSON holds every operation", at: .option("--collapse-layers"), expected: "'text' or 'dot' as format")

@@ -15,7 +15,8 @@ func checkOutput(_ path: String, isFolder: Bool) throws(Diagnostic) {
         }
         if let foreign = try SourceFolder.foreignFile(in: trimmed) {
             throw .error(
-                "output folder \(quoted(path)) holds \(quoted(foreign)), which lmmc did not write", expected: "a new folder, or one that lmmc made")
+                "output folder \(quoted(path)) holds \(quoted(foreign)), which lmmc did not write",
+                expected: "a new folder, or one that lmmc made")
         }
     case .regular where !isFolder: break
     case .regular, .other:
@@ -28,7 +29,8 @@ func checkOutput(_ path: String, isFolder: Bool) throws(Diagnostic) {
     case .regular, .other: throw .error("output folder \(quoted(parent)) is not a folder", expected: "a folder that can be written")
     }
     guard access(parent, W_OK | X_OK) == 0 else {
-        throw .error("output folder \(quoted(parent)) cannot be written: \(systemErrorText(errno))", expected: "a folder that can be written")
+        throw .error(
+            "output folder \(quoted(parent)) cannot be written: \(systemErrorText(errno))", expected: "a folder that can be written")
     }
 }
 

@@ -106,14 +106,16 @@ struct Inspection {
 
     /// Sorts `layers.2` before `layers.10`.
     private func layerFirst(_ name: String) -> String {
-        name.split(separator: ".").map { $0.allSatisfy(\.isNumber) ? padded(String($0), 6, right: true) : String($0) }.joined(separator: ".")
+        name.split(separator: ".").map { $0.allSatisfy(\.isNumber) ? padded(String($0), 6, right: true) : String($0) }.joined(
+            separator: ".")
     }
 
     /// Parameters of the three parts; the fusion is what belongs to neither tower nor decoder.
     var parameters: [(part: String, count: Int)] {
         let checkpoint = front.checkpoint
         let (vision, decoder, all) = (
-            checkpoint.parameterCount(prefix: "vision."), checkpoint.parameterCount(prefix: "decoder."), checkpoint.parameterCount())
+            checkpoint.parameterCount(prefix: "vision."), checkpoint.parameterCount(prefix: "decoder."), checkpoint.parameterCount()
+        )
         return (checkpoint.configuration.vision == nil ? [] : [("vision tower", vision), ("fusion", all - vision - decoder)])
             + [("decoder", decoder), ("all", all)]
     }
@@ -131,49 +133,87 @@ struct Inspection {
         members.append(("decoder", front.decoderInfo(configuration.decoder)))
         if let generation = front.generationInfo { members.append(generation) }
         members.append(("parameters", .object(parameters.map { ($0.part.replacing(" ", with: "_"), .integer($0.count)) })))
-        members.append(("flops", .object([
-            ("vision", .integer(costs.vision)), ("projector", .integer(costs.projector)),
-            ("vision_tokens", .integer(costs.visionTokens)), ("prefill_vision", .integer(costs.prefillVision)),
-            ("text_tokens", .integer(costs.textTokens)), ("prefill_text", .integer(costs.prefillText)), ("decode", .integer(costs.decode)),
-        ])))
-        members.append(("bytes", .object(
-            [("checkpoint", .integer(front.checkpoint.byteCount()))] + sizes.map { size in
-                (size.name, .object([
-                    ("weights", .integer(size.weightBytes)), ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
-                    ("kv_cache_type", .string(size.cacheName)), ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
-                    ("activations", .integer(size.activationBytes)), ("program", .integer(size.programBytes)),
-                    ("untouched", .integer(size.untouched(context: front.context))), ("total", .integer(size.total(context: front.context))),
-                ]))
-            })))
-        if let paper {
-            members.append(("fusion_parameters", .object(paper.parts.map { part in
-                (part.name.lowercased(), .object([("weights", .integer(part.weights)), ("with_biases", .integer(part.withBiases))]))
-            })))
-            members.append(("paper_decoder_flops", .array(paper.rows.map { row in
+        members.append(
+            (
+                "flops",
                 .object([
-                    ("kernel", .integer(row.kernel)), ("tokens_per_window", .integer(row.tokensPerWindow)), ("vision_tokens", .integer(row.tokens)),
-                    ("flops", .integer(row.flops)),
+                    ("vision", .integer(costs.vision)), ("projector", .integer(costs.projector)),
+                    ("vision_tokens", .integer(costs.visionTokens)), ("prefill_vision", .integer(costs.prefillVision)),
+                    ("text_tokens", .integer(costs.textTokens)), ("prefill_text", .integer(costs.prefillText)),
+                    ("decode", .integer(costs.decode)),
                 ])
-            })))
+            ))
+        members.append(
+            (
+                "bytes",
+                .object(
+                    [("checkpoint", .integer(front.checkpoint.byteCount()))]
+                        + sizes.map { size in
+                            (
+                                size.name,
+                                .object([
+                                    ("weights", .integer(size.weightBytes)),
+                                    ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
+                                    ("kv_cache_type", .string(size.cacheName)),
+                                    ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
+                                    ("activations", .integer(size.activationBytes)), ("program", .integer(size.programBytes)),
+                                    ("untouched", .integer(size.untouched(context: front.context))),
+                                    ("total", .integer(size.total(context: front.context))),
+                                ])
+                            )
+                        })
+            ))
+        if let paper {
+            members.append(
+                (
+                    "fusion_parameters",
+                    .object(
+                        paper.parts.map { part in
+                            (
+                                part.name.lowercased(),
+                                .object([("weights", .integer(part.weights)), ("with_biases", .integer(part.withBiases))])
+                            )
+                        })
+                ))
+            members.append(
+                (
+                    "paper_decoder_flops",
+                    .array(
+                        paper.rows.map { row in
+                            .object([
+                                ("kernel", .integer(row.kernel)), ("tokens_per_window", .integer(row.tokensPerWindow)),
+                                ("vision_tokens", .integer(row.tokens)),
+                                ("flops", .integer(row.flops)),
+                            ])
+                        })
+                ))
         }
         if box.isGiven {
-            members.append(("box", .object(estimates.map { estimate in
-                var facts: [(String, JSONText)] = []
-                if let fits = estimate.fits { facts.append(("fits", .bool(fits))) }
-                if let context = estimate.largestContext { facts.append(("largest_context", .integer(context))) }
-                if let seconds = estimate.timeToFirstToken { facts.append(("time_to_first_token", .number(seconds * 1000))) }
-                if let rate = estimate.tokensPerSecond { facts.append(("tokens_per_second", .number(rate))) }
-                return (estimate.precision.name, .object(facts))
-            })))
+            members.append(
+                (
+                    "box",
+                    .object(
+                        estimates.map { estimate in
+                            var facts: [(String, JSONText)] = []
+                            if let fits = estimate.fits { facts.append(("fits", .bool(fits))) }
+                            if let context = estimate.largestContext { facts.append(("largest_context", .integer(context))) }
+                            if let seconds = estimate.timeToFirstToken { facts.append(("time_to_first_token", .number(seconds * 1000))) }
+                            if let rate = estimate.tokensPerSecond { facts.append(("tokens_per_second", .number(rate))) }
+                            return (estimate.precision.name, .object(facts))
+                        })
+                ))
         }
-        members.append((
-            "tensors",
-            .array(roles.map { role in
-                .object([
-                    ("role", .string(role.name)), ("count", .integer(role.count)), ("elements", .integer(role.elements)),
-                    ("shapes", .array(role.shapes.map(JSONText.string))), ("types", .array(role.types.map(JSONText.string))),
-                ])
-            })))
+        members.append(
+            (
+                "tensors",
+                .array(
+                    roles.map { role in
+                        .object([
+                            ("role", .string(role.name)), ("count", .integer(role.count)), ("elements", .integer(role.elements)),
+                            ("shapes", .array(role.shapes.map(JSONText.string))), ("types", .array(role.types.map(JSONText.string))),
+                        ])
+                    })
+            ))
         return .object(members)
     }
 
@@ -182,10 +222,12 @@ struct Inspection {
         let decoder = configuration.decoder
         var lines: [(String, String)] = [("model", "\(escapingControls(configuration.name)), layout '\(configuration.layout.rawValue)'")]
         if let vision = configuration.vision, let fusion = configuration.fusion {
-            lines.append((
-                "vision",
-                "\(vision.imageSize) px in \(vision.grid) x \(vision.grid) patches, \(vision.layerCount) blocks of width \(vision.hiddenSize)"
-                    + ", computed up to block \(fusion.lastTap)"))
+            lines.append(
+                (
+                    "vision",
+                    "\(vision.imageSize) px in \(vision.grid) x \(vision.grid) patches, \(vision.layerCount) blocks of width \(vision.hiddenSize)"
+                        + ", computed up to block \(fusion.lastTap)"
+                ))
             var text = "taps \(fusion.taps.map(String.init).joined(separator: ", "))"
             if !fusion.mbtf.isEmpty { text += "; MBTF" }
             if fusion.kernel > 1 { text += "; \(fusion.averagesWindow ? "means" : "windows") of \(fusion.kernel) x \(fusion.kernel)" }
@@ -195,11 +237,13 @@ struct Inspection {
             lines.append(("fusion", text))
             lines.append(("tokens", "\(fusion.visionTokens(grid: vision.grid)) per image"))
         }
-        lines.append((
-            "decoder",
-            "\(decoder.layerCount) layers of width \(decoder.hiddenSize), \(decoder.headCount) heads"
-                + (decoder.keyValueHeadCount == decoder.headCount ? "" : " over \(decoder.keyValueHeadCount)")
-                + ", inner width \(decoder.intermediateSize), vocabulary \(decoder.vocabularySize)"))
+        lines.append(
+            (
+                "decoder",
+                "\(decoder.layerCount) layers of width \(decoder.hiddenSize), \(decoder.headCount) heads"
+                    + (decoder.keyValueHeadCount == decoder.headCount ? "" : " over \(decoder.keyValueHeadCount)")
+                    + ", inner width \(decoder.intermediateSize), vocabulary \(decoder.vocabularySize)"
+            ))
         let ends = configuration.prompt.eosIDs.map(String.init).joined(separator: ", ")
         let own = front.templateName != PromptTemplate.own && hasTemplate ? " (the checkpoint has a chat template of its own)" : ""
         lines.append(("prompt", "template '\(front.templateName)'\(own), eos \(ends)"))
@@ -218,7 +262,8 @@ struct Inspection {
         let shapeWidth = roles.map { $0.shapes.joined(separator: " ").count }.max() ?? 0
         for role in roles {
             let columns = [
-                padded("\(role.count)", 4, right: true), padded(role.name, nameWidth), padded(role.shapes.joined(separator: " "), shapeWidth),
+                padded("\(role.count)", 4, right: true), padded(role.name, nameWidth),
+                padded(role.shapes.joined(separator: " "), shapeWidth),
                 padded(role.types.joined(separator: " "), 4), padded(grouped(role.elements), 13, right: true),
             ]
             text += columns.joined(separator: "  ") + "\n"

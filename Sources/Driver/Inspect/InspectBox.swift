@@ -82,7 +82,8 @@ struct StageCosts {
     }
 
     var stages: [(name: String, flops: Int)] {
-        (visionTokens == 0 ? [] : [("vision tower", vision), ("projector", projector), ("prefill of \(visionTokens) vision tokens", prefillVision)])
+        (visionTokens == 0
+            ? [] : [("vision tower", vision), ("projector", projector), ("prefill of \(visionTokens) vision tokens", prefillVision)])
             + [("prefill of \(textTokens) text tokens", prefillText), ("decode, one token", decode)]
     }
 }

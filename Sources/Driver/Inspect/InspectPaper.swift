@@ -35,7 +35,8 @@ struct PaperFigures {
         }
         let isSpatial = (fusion.kernel > 1 || fusion.windowConvolution != nil) && !fusion.averagesWindow
         parts = [
-            part("MBTF", fusion.mbtf), part(isSpatial ? "STF" : "projector", [fusion.windowConvolution].compactMap(\.self) + fusion.aligner),
+            part("MBTF", fusion.mbtf),
+            part(isSpatial ? "STF" : "projector", [fusion.windowConvolution].compactMap(\.self) + fusion.aligner),
         ].compactMap(\.self)
     }
 

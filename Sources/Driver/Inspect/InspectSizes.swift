@@ -49,12 +49,13 @@ extension FrontEnd {
             func bytes(_ names: some Sequence<String>) -> Int { names.reduce(0) { $0 + (module.weights[$1]?.type.byteCount() ?? 0) } }
             let plan = try makePlan(module, chunk: chunk), resident = plan.resident
             let caches = module.states.values.reduce(0) { $0 + ($1.byteCount() ?? 0) }
-            sizes.append(PrecisionSizes(
-                name: precision.rawValue, weightBytes: bytes(module.storedWeights),
-                readBytes: Dictionary(uniqueKeysWithValues: module.functions.map { ($0.name, bytes($0.weightsReadWhole)) }),
-                cacheName: policy.cache.rawValue, cacheBytesPerPosition: caches / context,
-                activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
-                programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
+            sizes.append(
+                PrecisionSizes(
+                    name: precision.rawValue, weightBytes: bytes(module.storedWeights),
+                    readBytes: Dictionary(uniqueKeysWithValues: module.functions.map { ($0.name, bytes($0.weightsReadWhole)) }),
+                    cacheName: policy.cache.rawValue, cacheBytesPerPosition: caches / context,
+                    activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
+                    programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
         }
         return sizes
     }

@@ -25,7 +25,8 @@ struct InspectionTables {
         let context = inspection.front.context
         let rows = inspection.sizes.map { size in
             [
-                size.name, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cacheName))", bytes(size.activationBytes),
+                size.name, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cacheName))",
+                bytes(size.activationBytes),
                 bytes(size.total(context: context)),
             ]
         }
@@ -57,12 +58,15 @@ struct InspectionTables {
             if let fits = estimate.fits {
                 row.append(fits ? "yes" : estimate.largestContext.map { "with a context of \($0)" } ?? "no")
             }
-            if let seconds = estimate.timeToFirstToken, let rate = estimate.tokensPerSecond { row += ["\(tenths(seconds * 1000)) ms", tenths(rate)] }
+            if let seconds = estimate.timeToFirstToken, let rate = estimate.tokensPerSecond {
+                row += ["\(tenths(seconds * 1000)) ms", tenths(rate)]
+            }
             return row
         }
         guard let first = rows.first else { return "" }
         let hasMemory = inspection.box.memory != nil
-        let header = ["precision"] + (hasMemory ? ["fits"] : []) + (first.count > (hasMemory ? 2 : 1) ? ["time to first token", "tokens/s"] : [])
+        let header =
+            ["precision"] + (hasMemory ? ["fits"] : []) + (first.count > (hasMemory ? 2 : 1) ? ["time to first token", "tokens/s"] : [])
         return markdownTable(header, rows)
     }
 

@@ -27,10 +27,13 @@ struct Compilation {
         self.progress = progress
         try options.model.validate()
         target = try Target.named(options.model.target, levels: options.model.targetLevels)
-        let front = try progress.stage("open", detail: { (front: FrontEnd) in
-            let checkpoint = front.checkpoint
-            return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
-        }) { () throws(Diagnostic) in try FrontEnd.open(options.model) }
+        let front = try progress.stage(
+            "open",
+            detail: { (front: FrontEnd) in
+                let checkpoint = front.checkpoint
+                return "\(checkpoint.tensors.count) tensors, \(byteCountText(UInt64(checkpoint.byteCount())))"
+            }
+        ) { () throws(Diagnostic) in try FrontEnd.open(options.model) }
         self.front = front
         for note in front.checkpoint.warnings + GenerationSetting.notes(front.checkpoint.generation) { progress.report(note) }
 
@@ -46,9 +49,12 @@ struct Compilation {
         }
         let module = module
         if options.verbosity == .verbose { for line in try front.overrideSummary(module) { progress.verbose(line) } }
-        plan = try progress.stage("plan", detail: { (plan: Plan) in
-            "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
-        }) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }
+        plan = try progress.stage(
+            "plan",
+            detail: { (plan: Plan) in
+                "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
+            }
+        ) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }
         tokenizer = try tokenizerBlob(front.checkpoint.tokenizer)
         layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
     }
@@ -96,9 +102,12 @@ struct Compilation {
     private func buildProgram(_ toolchain: Toolchain, _ program: String, _ folder: TemporaryFolder) throws(Diagnostic) -> DynamicNeeds? {
         var facts = BuildFacts(compilerVersion: toolchain.version, mode: toolchain.mode)
         let runtime = runtimeFiles.filter { !$0.isPackager }
-        let emitted = try progress.stage("emit", detail: { (files: [EmittedFile]) in
-            byteCountText(UInt64(files.reduce(0) { $0 + $1.text.utf8.count })) + " of C"
-        }) { () throws(Diagnostic) in
+        let emitted = try progress.stage(
+            "emit",
+            detail: { (files: [EmittedFile]) in
+                byteCountText(UInt64(files.reduce(0) { $0 + $1.text.utf8.count })) + " of C"
+            }
+        ) { () throws(Diagnostic) in
             let emitted = try emittedFiles(facts)
             try RuntimeFile.write(runtime, to: folder.path)
             for file in emitted { try writeFile(folder.file(file.name), file.text) }
@@ -118,9 +127,12 @@ struct Compilation {
             let objects = units.map { known.contains($0) ? cache.object($0.objectName) ?? "" : folder.file($0.objectName) }
             try toolchain.link(objects, to: program, in: folder, progress: progress)
         }
-        let known = try progress.stage("compile", detail: { (known: [CompiledUnit]) in
-            "\(units.count) files" + (known.isEmpty ? "" : ", \(known.count) of them compiled before")
-        }) { () throws(Diagnostic) in
+        let known = try progress.stage(
+            "compile",
+            detail: { (known: [CompiledUnit]) in
+                "\(units.count) files" + (known.isEmpty ? "" : ", \(known.count) of them compiled before")
+            }
+        ) { () throws(Diagnostic) in
             let known = units.filter { !$0.isEmitted && cache.object($0.objectName) != nil }
             try build(units.filter { !known.contains($0) })
             do throws(Diagnostic) {

@@ -32,7 +32,9 @@ struct FrontEnd {
             throw .usage("context \(context) is larger than the model's", at: .option("--context"), expected: "1 to \(limit) positions")
         }
         var policy = options.precision
-        policy.calibration = checkpoint.calibration.mapValues { SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape)) }
+        policy.calibration = checkpoint.calibration.mapValues {
+            SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape))
+        }
         let templateName = options.template ?? checkpoint.configuration.prompt.templateName
         return FrontEnd(
             checkpoint: checkpoint, context: context, policy: policy, templateName: templateName,
@@ -56,7 +58,9 @@ struct FrontEnd {
     var chunk: Int { min(context, Self.maximumChunk) }
 
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
-    static func stageNames(_ policy: PrecisionPolicy) -> [String] { ["imported"] + Pipeline.passes(for: policy).map(\.name) + ["optimized"] }
+    static func stageNames(_ policy: PrecisionPolicy) -> [String] {
+        ["imported"] + Pipeline.passes(for: policy).map(\.name) + ["optimized"]
+    }
 
     /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
     func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
@@ -89,10 +93,13 @@ struct FrontEnd {
         var live = imported
         try Pipeline.run([Pipeline.pass(named: "dead-code")], on: &live, verifyEach: false)
         var canonical: [String: [String]] = [:]
-        for (name, entry) in checkpoint.tensors where !name.hasPrefix(ModelConfiguration.adapterPrefix) { canonical[entry.sourceName, default: []].append(name) }
+        for (name, entry) in checkpoint.tensors where !name.hasPrefix(ModelConfiguration.adapterPrefix) {
+            canonical[entry.sourceName, default: []].append(name)
+        }
         var names: [String: [String]] = [:]
         for weight in live.productWeights {
-            names[weight] = [weight] + live.sources(of: weight).flatMap { source in canonical[source.name].map { $0.sorted() + [source.name] } ?? [] }
+            names[weight] =
+                [weight] + live.sources(of: weight).flatMap { source in canonical[source.name].map { $0.sorted() + [source.name] } ?? [] }
         }
         return names
     }
@@ -115,10 +122,12 @@ struct FrontEnd {
         let names = try names(importModel(checkpoint, context: context), policy)
         return policy.overrides.map { override in
             let only = PrecisionPolicy(policy.base, overrides: [override])
-            let fitting = names.keys.sorted().filter { only.unfitPattern(among: names[$0]!) == nil }
+            let fitting =
+                names.keys.sorted().filter { only.unfitPattern(among: names[$0]!) == nil }
                 + module.productWeights.filter { names[$0] == nil && only.unfitPattern(among: [$0]) == nil }
             let shown = fitting.prefix(3).map { "@" + $0 }.joined(separator: ", ")
-            return "\(override.precision.rawValue) for \(quoted(override.pattern)): \(shown)\(fitting.count > 3 ? " and \(fitting.count - 3) more" : "")"
+            return
+                "\(override.precision.rawValue) for \(quoted(override.pattern)): \(shown)\(fitting.count > 3 ? " and \(fitting.count - 3) more" : "")"
         }
     }
 

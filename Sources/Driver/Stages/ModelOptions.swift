@@ -30,7 +30,8 @@ public struct ModelOptions: Sendable {
 
     public init(
         model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
-        calibration: String? = nil, template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision), target: String = ModelOptions.defaultTarget,
+        calibration: String? = nil, template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision),
+        target: String = ModelOptions.defaultTarget,
         targetLevels: [String]? = nil
     ) {
         self.model = model
@@ -78,16 +79,19 @@ public struct ModelOptions: Sendable {
         if let cache {
             guard let type = PrecisionPolicy.CacheType(rawValue: cache) else {
                 throw .usage(
-                    "unknown value \(quoted(cache))", at: .option("--kv"), expected: quotedList(PrecisionPolicy.CacheType.allCases.map(\.rawValue)))
+                    "unknown value \(quoted(cache))", at: .option("--kv"),
+                    expected: quotedList(PrecisionPolicy.CacheType.allCases.map(\.rawValue)))
             }
             policy.cache = type
         }
         for text in overrides {
             guard let equals = text.lastIndex(of: "="), equals != text.startIndex else {
-                throw .usage("unknown value \(quoted(text))", at: .option("--precision-for"), expected: "PATTERN=TYPE, as '*.mlp.down.*=int8'")
+                throw .usage(
+                    "unknown value \(quoted(text))", at: .option("--precision-for"), expected: "PATTERN=TYPE, as '*.mlp.down.*=int8'")
             }
             policy.overrides.append(
-                .init(pattern: String(text[..<equals]), precision: try named(String(text[text.index(after: equals)...]), "--precision-for")))
+                .init(pattern: String(text[..<equals]), precision: try named(String(text[text.index(after: equals)...]), "--precision-for"))
+            )
         }
         return policy
     }

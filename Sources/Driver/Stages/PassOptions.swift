@@ -46,7 +46,8 @@ extension PassOptions {
     /// Runs the passes of `passes` that are not disabled, and says on standard error what was asked for. `observe` sees each pass with the
     /// module after it; when it returns false, the rest is left out.
     func run(
-        _ passes: [Pass], on module: inout Module, observe: (PassRun, Module) throws(Diagnostic) -> Bool = { _, _ throws(Diagnostic) in true }
+        _ passes: [Pass], on module: inout Module,
+        observe: (PassRun, Module) throws(Diagnostic) -> Bool = { _, _ throws(Diagnostic) in true }
     ) throws(Diagnostic) {
         var runs: [PassRun] = []
         defer { if timePasses { writeStandardError(Self.table(runs)) } }

@@ -59,7 +59,8 @@ extension FrontEnd {
         let configuration = checkpoint.configuration
         let decoder = configuration.decoder
         var members: [(String, JSONText)] = [
-            ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)), ("precision", .string(policy.base.rawValue)),
+            ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
+            ("precision", .string(policy.base.rawValue)),
             ("target", .string(target.isNative ? "native (\(HostCPU.current.architecture), \(HostCPU.current.name))" : target.name)),
             ("levels", .array(target.levels.map { .string($0.name) })),
             ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
@@ -68,13 +69,15 @@ extension FrontEnd {
             members.append(("vision", visionInfo(vision, fusion)))
         }
         members.append(("decoder", decoderInfo(decoder)))
-        members.append((
-            "sizes",
-            .object([
-                ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
-                ("kv_cache_bytes", .integer(plan.regions.filter { $0.role == .state }.reduce(0) { $0 + $1.byteCount })),
-                ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
-            ])))
+        members.append(
+            (
+                "sizes",
+                .object([
+                    ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
+                    ("kv_cache_bytes", .integer(plan.regions.filter { $0.role == .state }.reduce(0) { $0 + $1.byteCount })),
+                    ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
+                ])
+            ))
         if let generation = generationInfo { members.append(generation) }
         members.append(("compiler", .string("lmmc \(Lmmc.version)")))
         if let build {

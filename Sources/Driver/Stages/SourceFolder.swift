@@ -42,73 +42,75 @@ enum SourceFolder {
         let requirements = ProbeProgram.requirements(
             isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
         let hardening = Toolchain.hardeningFlags(target.architecture).map { flags in
-            "harden '\(flags.joined(separator: " "))'" + (flags.compactMap { flag in
-                Toolchain.lesserFlags[flag].map { " || harden '\(flags.joined(separator: " ").replacing(flag, with: $0))'" }
-            }.joined())
+            "harden '\(flags.joined(separator: " "))'"
+                + (flags.compactMap { flag in
+                    Toolchain.lesserFlags[flag].map { " || harden '\(flags.joined(separator: " ").replacing(flag, with: $0))'" }
+                }.joined())
         }
         let names = requirements.map(\.package)
         let packages = target.isHosts ? names.joined(separator: " ") : target.architecture.installCommand(names)
         return """
-        #!/bin/sh
-        # sh build.sh [OUTPUT]: builds the program from these sources. CC and CFLAGS may be set.
-        # Debian and Ubuntu: \(packages)
-        set -eu
-        output=${1:-\(shellQuoted(program))}
-        case $output in /*) ;; *) output=$PWD/$output ;; esac
-        build=$(mktemp -d)
-        trap 'rm -rf "$build"' EXIT
-        trap 'exit 1' INT TERM HUP
-        # Programs are run from there, which a noexec file system forbids.
-        printf '#!/bin/sh\\n' >"$build/try"
-        chmod +x "$build/try"
-        "$build/try" 2>/dev/null || { rm -rf "$build" && build=$(mktemp -d "$(dirname "$output")/.build-XXXXXX"); }
-        case $build in /*) ;; *) build=$PWD/$build ;; esac
-        # A relative one would mean another folder below.
-        export TMPDIR="$build"
-        cd "$(dirname "$0")"
-        CFLAGS=${CFLAGS:--O3}
-        # Not every compiler has OpenMP: a Swift toolchain's clang may come first in PATH and has none.
-        if [ -z "${CC:-}" ]; then
-          printf '#include <omp.h>\\nint main(void) { return omp_get_max_threads() < 1; }\\n' >"$build/try.c"
-          for CC in \(target.isHosts ? "gcc cc /usr/bin/clang clang" : target.architecture.triple + "-gcc") ''; do
-            [ -z "$CC" ] || ! $CC -fopenmp "$build/try.c" -o "$build/try" 2>/dev/null || break
-          done
-          [ -n "$CC" ] || { echo "error: no C compiler here makes OpenMP programs; expected gcc, or clang with libomp-dev, or CC" >&2; exit 1; }
-        fi
+            #!/bin/sh
+            # sh build.sh [OUTPUT]: builds the program from these sources. CC and CFLAGS may be set.
+            # Debian and Ubuntu: \(packages)
+            set -eu
+            output=${1:-\(shellQuoted(program))}
+            case $output in /*) ;; *) output=$PWD/$output ;; esac
+            build=$(mktemp -d)
+            trap 'rm -rf "$build"' EXIT
+            trap 'exit 1' INT TERM HUP
+            # Programs are run from there, which a noexec file system forbids.
+            printf '#!/bin/sh\\n' >"$build/try"
+            chmod +x "$build/try"
+            "$build/try" 2>/dev/null || { rm -rf "$build" && build=$(mktemp -d "$(dirname "$output")/.build-XXXXXX"); }
+            case $build in /*) ;; *) build=$PWD/$build ;; esac
+            # A relative one would mean another folder below.
+            export TMPDIR="$build"
+            cd "$(dirname "$0")"
+            CFLAGS=${CFLAGS:--O3}
+            # Not every compiler has OpenMP: a Swift toolchain's clang may come first in PATH and has none.
+            if [ -z "${CC:-}" ]; then
+              printf '#include <omp.h>\\nint main(void) { return omp_get_max_threads() < 1; }\\n' >"$build/try.c"
+              for CC in \(target.isHosts ? "gcc cc /usr/bin/clang clang" : target.architecture.triple + "-gcc") ''; do
+                [ -z "$CC" ] || ! $CC -fopenmp "$build/try.c" -o "$build/try" 2>/dev/null || break
+              done
+              [ -n "$CC" ] || { echo "error: no C compiler here makes OpenMP programs; expected gcc, or clang with libomp-dev, or CC" >&2; exit 1; }
+            fi
 
-        # What makes an error of the code end the program rather than run on, as far as the compiler knows it; sanitizers find it themselves.
-        hardening= link_hardening="\(Toolchain.hardeningLinkFlags.joined(separator: " "))"
-        harden() {
-          $CC $CFLAGS -Werror $1 -c "$build/harden.c" -o "$build/harden.o" 2>"$build/log" && hardening="$hardening $1"
-        }
-        printf '#include <stdio.h>\\nint main(void) { return puts("") < 0; }\\n' >"$build/harden.c"
-        case $CFLAGS in *-fsanitize*) ;; *)
-        \(hardening.map { "  " + $0 + " || true" }.joined(separator: "\n"))
-        esac
+            # What makes an error of the code end the program rather than run on, as far as the compiler knows it; sanitizers find it themselves.
+            hardening= link_hardening="\(Toolchain.hardeningLinkFlags.joined(separator: " "))"
+            harden() {
+              $CC $CFLAGS -Werror $1 -c "$build/harden.c" -o "$build/harden.o" 2>"$build/log" && hardening="$hardening $1"
+            }
+            printf '#include <stdio.h>\\nint main(void) { return puts("") < 0; }\\n' >"$build/harden.c"
+            case $CFLAGS in *-fsanitize*) ;; *)
+            \(hardening.map { "  " + $0 + " || true" }.joined(separator: "\n"))
+            esac
 
-        \(needsBLAS ? blas + "\n" : "")mkdir "$build/objects"
-        compile() {  # SOURCE OBJECT FLAGS...
-          source=$1 object=$build/objects/$2
-          shift 2
-          $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
-            -c "$source" -o "$object"
-        }
-        \(lines.joined(separator: "\n"))
+            \(needsBLAS ? blas + "\n" : "")mkdir "$build/objects"
+            compile() {  # SOURCE OBJECT FLAGS...
+              source=$1 object=$build/objects/$2
+              shift 2
+              $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
+                -c "$source" -o "$object"
+            }
+            \(lines.joined(separator: "\n"))
 
-        # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
-        libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
-        case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
-        $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
-          $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
+            # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
+            libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
+            case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
+            $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
+              $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
 
-        \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
-        "$build/attach" "$build/program" \(weightsName) "$output"
-        """ + "\n"
+            \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
+            "$build/attach" "$build/program" \(weightsName) "$output"
+            """ + "\n"
     }
 
     private static func shellQuoted(_ text: String) -> String {
         let safe = text.unicodeScalars.map { scalar in
-            scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil || "._-".unicodeScalars.contains(scalar))
+            scalar.isASCII
+                && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil || "._-".unicodeScalars.contains(scalar))
                 ? Character(scalar) : "_"
         }
         // The folder of the sources holds files of these names.

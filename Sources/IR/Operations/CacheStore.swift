@@ -28,7 +28,9 @@ func cacheWidth(_ cache: TensorType, _ what: String) throws(TypeError) -> Dimens
         return cache.shape[1]
     }
     try expectRank(cache, 3, what)
-    let (heads, size) = (try expectFixed(cache.shape[1], "the heads of \(what)"), try expectFixed(cache.shape[2], "the head size of \(what)"))
+    let (heads, size) = (
+        try expectFixed(cache.shape[1], "the heads of \(what)"), try expectFixed(cache.shape[2], "the head size of \(what)")
+    )
     let (width, overflow) = heads.multipliedReportingOverflow(by: size)
     if overflow { throw TypeError("the rows of \(what) do not fit 64 bits") }
     return .fixed(width)

@@ -58,6 +58,8 @@ public struct Matmul: OperationPayload {
         case .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads:
             throw TypeError("the weight is \(weight); expected f32 or panels")
         }
-        if left.dtype != expected { throw TypeError("the left operand is \(left); expected \(expected.rawValue) for a weight in \(weight.dtype.rawValue)") }
+        if left.dtype != expected {
+            throw TypeError("the left operand is \(left); expected \(expected.rawValue) for a weight in \(weight.dtype.rawValue)")
+        }
     }
 }

@@ -28,8 +28,10 @@ struct AdapterConfiguration {
     /// which its tensors' names say.
     private static let harmless: Set<String> = [
         "auto_mapping", "base_model_name_or_path", "corda_config", "eva_config", "exclude_modules", "inference_mode",
-        "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_dtype", "lora_ga_config", "lorap_emb_lr", "lorap_lr_ratio",
-        "megatron_core", "modules_to_save", "peft_version", "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type", "velora_config",
+        "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_dtype", "lora_ga_config", "lorap_emb_lr",
+        "lorap_lr_ratio",
+        "megatron_core", "modules_to_save", "peft_version", "qalora_group_size", "revision", "runtime_config", "target_modules",
+        "task_type", "velora_config",
     ]
     /// Keys that are read below.
     private static let known: Set<String> = [
@@ -76,7 +78,8 @@ struct AdapterConfiguration {
             let isAnchored = text.first == "^"
             if isAnchored { text.removeFirst() }
             guard !text.isEmpty, text.allSatisfy({ $0 == "." || $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }) else {
-                throw config.invalid(key, "has the regular expression \(quoted(source)), which is not supported", expected: "names of modules")
+                throw config.invalid(
+                    key, "has the regular expression \(quoted(source)), which is not supported", expected: "names of modules")
             }
             let value = key == "rank_pattern" ? Double(try patterns.dimension(source)) : try patterns.positive(source, default: 0)
             result.append(Pattern(text: text, isAnchored: isAnchored, source: source, value: value))

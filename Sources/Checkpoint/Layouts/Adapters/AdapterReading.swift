@@ -86,11 +86,15 @@ struct AdapterSource {
                 continue
             }
             guard let (part, isEmbedding) = Self.part(own[range.upperBound...]) else {
-                throw .error("the tensor is neither A nor B of a low-rank update", at: entry.site, expected: "'lora_A' and 'lora_B' of linear layers and embeddings")
+                throw .error(
+                    "the tensor is neither A nor B of a low-rank update", at: entry.site,
+                    expected: "'lora_A' and 'lora_B' of linear layers and embeddings")
             }
             let module = String(own[..<range.lowerBound])
             let weight = naming(module + ".weight")
-            if let other = pairs[weight]?.entries.values.first, pairs[weight]?.isEmbedding != isEmbedding { throw entry.sameName(as: other, weight) }
+            if let other = pairs[weight]?.entries.values.first, pairs[weight]?.isEmbedding != isEmbedding {
+                throw entry.sameName(as: other, weight)
+            }
             if let other = pairs[weight, default: Pair(module: module, isEmbedding: isEmbedding)].entries.updateValue(entry, forKey: part) {
                 throw entry.sameName(as: other, weight)
             }
@@ -98,12 +102,17 @@ struct AdapterSource {
         for (weight, pair) in pairs.sorted(by: { $0.key < $1.key }) {
             guard let down = pair.entries[.down], let up = pair.entries[.up] else {
                 let isDown = pair.entries[.down] != nil
-                throw .error("'lora_\(isDown ? "A" : "B")' has no 'lora_\(isDown ? "B" : "A")'", at: pair.entries.first!.value.site, expected: "both")
+                throw .error(
+                    "'lora_\(isDown ? "A" : "B")' has no 'lora_\(isDown ? "B" : "A")'", at: pair.entries.first!.value.site, expected: "both"
+                )
             }
             updates[weight] = Update(
-                down: down, up: up, rank: try config.rank(of: pair.module), scale: try config.scale(of: pair.module), isEmbedding: pair.isEmbedding)
+                down: down, up: up, rank: try config.rank(of: pair.module), scale: try config.scale(of: pair.module),
+                isEmbedding: pair.isEmbedding)
         }
-        guard !updates.isEmpty else { throw .error("the adapter changes nothing", at: .file(file.file.path), expected: "tensors '*.lora_A.weight'") }
+        guard !updates.isEmpty else {
+            throw .error("the adapter changes nothing", at: .file(file.file.path), expected: "tensors '*.lora_A.weight'")
+        }
     }
 
     /// The low-rank tensors as entries beside those of `matcher`; gives the scale by canonical name of the weight that changes.
@@ -132,8 +141,11 @@ struct AdapterSource {
 
     /// A tensor of an adapter has its rows as transformers does, so it cannot stand for one whose rows a GGUF file keeps in another order.
     func refuseReplacedHeads() throws(Diagnostic) {
-        for (name, entry) in replacements.sorted(by: { $0.key < $1.key }) where name.hasSuffix(".q_proj.weight") || name.hasSuffix(".k_proj.weight") {
-            throw .error("the adapter replaces a whole query or key weight of a GGUF file", at: entry.site, expected: "a low-rank update, or a base in safetensors")
+        for (name, entry) in replacements.sorted(by: { $0.key < $1.key })
+        where name.hasSuffix(".q_proj.weight") || name.hasSuffix(".k_proj.weight") {
+            throw .error(
+                "the adapter replaces a whole query or key weight of a GGUF file", at: entry.site,
+                expected: "a low-rank update, or a base in safetensors")
         }
     }
 
