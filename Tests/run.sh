@@ -35,9 +35,13 @@ check() {
   fi
 }
 
-install_missing $build_packages clang libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit 1
+install_missing $build_packages clang clang-format libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit 1
 install_foreign arm64 $program_libraries || echo "not run: programs for aarch64; apt cannot install for arm64: $program_libraries"
 command -v swift >/dev/null || { echo "error: there is no 'swift' in PATH; expected Swift 6.1 or later" >&2; exit 1; }
+
+# ---- form
+check "format" bash Tests/format.sh
+grep '^not run: ' "$work/check.log"
 
 # ---- Swift
 # The compiler that the tests run is an optimised one: a debug build streams weights fifty times slower.

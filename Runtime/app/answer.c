@@ -30,10 +30,10 @@ typedef struct {
   lmmc_decoder decoder;
   lmmc_text text;  // the whole answer with --json, else what is not written yet
   lmmc_ids tokens;
-  bool closed;  // the reader of standard output is gone
+  bool closed;    // the reader of standard output is gone
   bool terminal;  // it is a terminal
   const char *finish_reason;
-  int64_t decoded;  // calls of decode()
+  int64_t decoded;                                                               // calls of decode()
   double ready, preprocess, vision, project, prefill, decode, first_token, end;  // seconds
 } run;
 
@@ -80,7 +80,8 @@ static bool close_dump(run *r) {
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
-  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model)))) return lmmc_fail(r->e, 1, "out of memory for %d images", count);
+  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model))))
+    return lmmc_fail(r->e, 1, "out of memory for %d images", count);
   bool done = lmmc_read_pictures(r->model, r->options, r->pictures, count, r->e);
   r->preprocess = lmmc_clock() - begin;
   return done;
@@ -145,8 +146,7 @@ static bool generate(run *r) {
     if (r->options->dump && !lmmc_npy_row(&r->logits, logits, r->e)) return false;
     r->finish_reason = "stop";
     if (is_eos(m, id)) break;
-    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r))
-      return false;
+    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r)) return false;
     r->finish_reason = "length";
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
@@ -162,10 +162,18 @@ static bool generate(run *r) {
 static bool answer_json(run *r) {
   lmmc_text out = {0};
   lmmc_error *e = r->e;
-  const struct { const char *name; double seconds; } times[] = {
-      {"load", r->ready - lmmc_clock_start()}, {"preprocess", r->preprocess}, {"vision", r->vision},
-      {"project", r->project},                 {"prefill", r->prefill},       {"decode", r->decode},
-      {"total", r->end - lmmc_clock_start()},  {"time_to_first_token", r->first_token - r->ready},
+  const struct {
+    const char *name;
+    double seconds;
+  } times[] = {
+      {"load", r->ready - lmmc_clock_start()},
+      {"preprocess", r->preprocess},
+      {"vision", r->vision},
+      {"project", r->project},
+      {"prefill", r->prefill},
+      {"decode", r->decode},
+      {"total", r->end - lmmc_clock_start()},
+      {"time_to_first_token", r->first_token - r->ready},
   };
   double rate = r->decoded > 0 && r->decode > 0 ? (double)r->decoded / r->decode : 0;
   bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, r->text.bytes, r->text.count, e) &&
@@ -176,8 +184,7 @@ static bool answer_json(run *r) {
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
   done = done &&
-         lmmc_text_format(&out, e, "}, \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n", rate,
-                          lmmc_memory_peak()) &&
+         lmmc_text_format(&out, e, "}, \"tokens_per_second\": %.3f, \"peak_rss_bytes\": %" PRId64 "}\n", rate, lmmc_memory_peak()) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
   return done;
@@ -188,16 +195,25 @@ static bool answer(run *r) {
   return lmmc_text_append(&r->text, "\n", 1, r->e) && stream(r);
 }
 
-bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer,
-              const lmmc_options *options, const lmmc_prompt *prompt, lmmc_error *e) {
+bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+              const lmmc_prompt *prompt, lmmc_error *e) {
   static run r;  // open dump files must not move
-  r = (run){.model = model, .memory = memory, .tokenizer = tokenizer, .options = options, .prompt = prompt, .e = e,
-            .pixels.fd = -1, .projected.fd = -1, .logits.fd = -1, .terminal = isatty(STDOUT_FILENO), .ready = lmmc_clock()};
+  r = (run){.model = model,
+            .memory = memory,
+            .tokenizer = tokenizer,
+            .options = options,
+            .prompt = prompt,
+            .e = e,
+            .pixels.fd = -1,
+            .projected.fd = -1,
+            .logits.fd = -1,
+            .terminal = isatty(STDOUT_FILENO),
+            .ready = lmmc_clock()};
   if (options->profile) lmmc_profile_start();
-  bool done = lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p,
-                                options->seed, e) &&
-              read_images(&r) && open_dump(&r) &&
-              (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, prompt, r.pictures, e)) && encode_images(&r);
+  bool done =
+      lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
+      read_images(&r) && open_dump(&r) &&
+      (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, prompt, r.pictures, e)) && encode_images(&r);
   if (done) {
     r.prefill = lmmc_prefill(model, memory, &prompt->tokens);
     done = !options->dump_tensors || lmmc_tensors_end(e);

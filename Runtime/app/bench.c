@@ -14,10 +14,10 @@
 
 // Milliseconds but for the rates, which are tokens a second. A decode step is one token.
 typedef enum { IMAGE, VISION, PROJECT, PREFILL, FIRST_TOKEN, STEP, PREFILL_RATE, RATE, FIGURES } figure;
-static const char *const names[FIGURES] = {"preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step",
-                                           "prefill_tokens_per_second", "tokens_per_second"};
-static const char *const titles[FIGURES] = {"image decoded and resized", "vision tower", "projector", "prefill",
-                                            "time to first token", "decode, one token", "prefill, tokens/s", "decode, tokens/s"};
+static const char *const names[FIGURES] = {
+    "preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step", "prefill_tokens_per_second", "tokens_per_second"};
+static const char *const titles[FIGURES] = {"image decoded and resized", "vision tower",      "projector",         "prefill",
+                                            "time to first token",       "decode, one token", "prefill, tokens/s", "decode, tokens/s"};
 
 typedef struct {
   double median, least, most;
@@ -51,10 +51,13 @@ static bool once(bench *b, double out[FIGURES]) {
   lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
   if (!lmmc_read_pictures(b->model, o, b->pictures, b->prompt->images, b->e)) return false;
-  if (o->image_count > 0) seconds[IMAGE] = lmmc_clock() - begin;
-  else begin = lmmc_clock();
+  if (o->image_count > 0)
+    seconds[IMAGE] = lmmc_clock() - begin;
+  else
+    begin = lmmc_clock();
   for (int i = 0; i < b->prompt->images; i++)
-    lmmc_encode_picture(b->model, b->memory, b->pictures + lmmc_picture_bytes(b->model) * (size_t)i, i, &seconds[VISION], &seconds[PROJECT]);
+    lmmc_encode_picture(b->model, b->memory, b->pictures + lmmc_picture_bytes(b->model) * (size_t)i, i, &seconds[VISION],
+                        &seconds[PROJECT]);
   seconds[PREFILL] = lmmc_prefill(b->model, b->memory, &b->prompt->tokens);
   const float *logits = lmmc_logits(b->model, b->memory);
   int32_t id = lmmc_sample(&b->sampler, logits, b->e);
@@ -91,12 +94,15 @@ static bool report(const bench *b, lmmc_error *e) {
   const int decode_threads = o->decode_threads > 0 && o->decode_threads < t.threads ? (int)o->decode_threads : t.threads;
   int visual = b->prompt->images * b->model->vision_tokens;
   lmmc_text out = {0};
-  bool done = o->json ? lmmc_text_format(&out, e, "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
-                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64, o->runs, t.threads, decode_threads, b->prompt->text_tokens,
-                                         visual, o->max_tokens)
-                      : lmmc_text_format(&out, e, "%zu tokens of prompt, %d of them vision tokens, and %" PRId64 " decoded; %d thread%s, %d decode; %" PRId64
-                                         " run%s after one to warm up\n%-28s %10s %10s %10s\n", b->prompt->tokens.count, visual, o->max_tokens,
-                                         t.threads, t.threads == 1 ? "" : "s", decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+  bool done = o->json ? lmmc_text_format(&out, e,
+                                         "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
+                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64,
+                                         o->runs, t.threads, decode_threads, b->prompt->text_tokens, visual, o->max_tokens)
+                      : lmmc_text_format(&out, e,
+                                         "%zu tokens of prompt, %d of them vision tokens, and %" PRId64
+                                         " decoded; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
+                                         b->prompt->tokens.count, visual, o->max_tokens, t.threads, t.threads == 1 ? "" : "s",
+                                         decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
   for (int f = 0; done && f < FIGURES; f++) {
     spread s = spread_of(b->samples + f * o->runs, o->runs);
     if (o->json)
@@ -104,7 +110,9 @@ static bool report(const bench *b, lmmc_error *e) {
     else if (s.most > 0)
       done = lmmc_text_format(&out, e, "%-28s %10.2f %10.2f %10.2f\n", titles[f], s.median, s.least, s.most);
   }
-  done = done && lmmc_text_format(&out, e, o->json ? ", \"peak_rss_bytes\": %" PRId64 "}\n" : "peak resident memory, bytes  %10" PRId64 "\n", resident) &&
+  done = done &&
+         lmmc_text_format(&out, e, o->json ? ", \"peak_rss_bytes\": %" PRId64 "}\n" : "peak resident memory, bytes  %10" PRId64 "\n",
+                          resident) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
   return done;
@@ -131,8 +139,7 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
-  done = done &&
-         lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) && measure(&b) &&
+  done = done && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) && measure(&b) &&
          report(&b, e);
   if (done && o->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);

@@ -56,15 +56,15 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
   while (length > 0 && strchr(" \n\t\r", info[length - 1])) length--;
   bool empty = length == 0 || info[length - 1] == '{';
   lmmc_text out = {0};
-  bool done = lmmc_text_append(&out, info, length, e) && (length > 0 || lmmc_text_append(&out, "{", 1, e)) &&
-              lmmc_text_format(&out, e,
-                               "%s\"runtime\": {\"attached_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64
-                               ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
-                               empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota,
-                               t.pinned ? "true" : "false") &&
-              (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-              lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) &&
-              print_variants(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+  bool done =
+      lmmc_text_append(&out, info, length, e) && (length > 0 || lmmc_text_append(&out, "{", 1, e)) &&
+      lmmc_text_format(&out, e,
+                       "%s\"runtime\": {\"attached_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64
+                       ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
+                       empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota, t.pinned ? "true" : "false") &&
+      (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
+      lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) && print_variants(&out, e) &&
+      lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
 }
@@ -79,8 +79,7 @@ static bool open_tokenizer(lmmc_tokenizer *t, lmmc_memory *memory, lmmc_error *e
     return lmmc_fail(e, 1, "tokenizer: it does not lie within the %" PRIu64 " attached bytes", m->attachment_bytes);
   if (!lmmc_tokenizer_open(t, memory->weights + m->tokenizer_offset, m->tokenizer_bytes, e)) return false;
   if (t->pieces > (uint32_t)m->vocabulary)
-    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces,
-                     m->vocabulary);
+    return lmmc_fail(e, 1, "tokenizer: it has %" PRIu32 " pieces, more than the model's vocabulary of %" PRId32, t->pieces, m->vocabulary);
   return true;
 }
 
@@ -123,7 +122,8 @@ static bool read_prompt(lmmc_text *t, int32_t context, lmmc_error *e) {
     if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", lmmc_reason(errno));
     if (n == 0) break;
     if (t->count + (size_t)n > most)
-      return lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens", most, context);
+      return lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens",
+                       most, context);
     if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
   }
   if (t->count > 0 && t->bytes[t->count - 1] == '\n') t->count--;
@@ -136,7 +136,8 @@ static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
   *m = lmmc_program;
   if (o->context == 0) return true;
   if (o->context > m->context)
-    return lmmc_fail(e, 2, "option '--context' wants at most the context of this program, %" PRId32 ", not %" PRId64, m->context, o->context);
+    return lmmc_fail(e, 2, "option '--context' wants at most the context of this program, %" PRId32 ", not %" PRId64, m->context,
+                     o->context);
   m->cache_bytes = m->cache_bytes / (uint64_t)m->context * (uint64_t)o->context;
   m->context = (int32_t)o->context;
   if (m->chunk > m->context) m->chunk = m->context;
@@ -198,8 +199,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->help) {
     lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
     fflush(stdout);
-    return !ferror(stdout) || errno == EPIPE ||
-           lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno));
+    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno));
   }
   if (o->version) {
     lmmc_text out = {0};

@@ -24,26 +24,25 @@ typedef struct {
 #define FIELD(f) offsetof(lmmc_options, f)
 
 static const option table[] = {
-    {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0,
-     "a file name"},
-    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970), before it is decoded", WHOLE, FIELD(max_image_pixels), 1, INT32_MAX,
-     "a whole number from 1 to 2147483647"},
-    {"--prompt", "TEXT", "your words, wrapped in the model's conversation template; images without an\n"
-     "<image> place come first; without a prompt option, standard input is the prompt", TEXT, FIELD(prompt), 0, 0, "a text"},
-    {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT,
-     FIELD(raw_prompt), 0, 0, "a text"},
+    {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0, "a file name"},
+    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970), before it is decoded", WHOLE,
+     FIELD(max_image_pixels), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--prompt", "TEXT",
+     "your words, wrapped in the model's conversation template; images without an\n"
+     "<image> place come first; without a prompt option, standard input is the prompt",
+     TEXT, FIELD(prompt), 0, 0, "a text"},
+    {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT, FIELD(raw_prompt), 0,
+     0, "a text"},
     {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
-    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100,
-     "a number from 0 to 100"},
+    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100, "a number from 0 to 100"},
     {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(top_k), 0, INT32_MAX,
      "a whole number from 0 to 2147483647"},
     {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(top_p), DBL_TRUE_MIN, 1,
      "a number above 0 and at most 1"},
     {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(seed), 0, 0,
      "a whole number from 0 to 18446744073709551615"},
-    {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024,
-     "a whole number from 1 to 1024"},
+    {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--decode-threads", "N", "of those, for each token of the answer: all by default, where fewer can keep the memory busy", WHOLE,
      FIELD(decode_threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
@@ -51,21 +50,24 @@ static const option table[] = {
     {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
     {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
-    {"--bench", NULL, "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
-     "end; without prompt and image, those that are built in; --json for one object", FLAG, FIELD(bench), 0, 0, NULL},
+    {"--bench", NULL,
+     "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
+     "end; without prompt and image, those that are built in; --json for one object",
+     FLAG, FIELD(bench), 0, 0, NULL},
     {"--runs", "N", "of --bench (5)", WHOLE, FIELD(runs), 1, 100000, "a whole number from 1 to 100000"},
     {"--prompt-tokens", "N", "of --bench: repeat the prompt's last token until it has N, vision tokens included", WHOLE,
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
-    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0,
-     "the name of a folder"},
-    {"--dump-tensors", "DIR", "write what each product and attention up to the first token gives into DIR, by its name in\n"
-     "the IR; without prompt and image, for those that are built in", PATH, FIELD(dump_tensors), 0, 0, "the name of a folder"},
+    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0, "the name of a folder"},
+    {"--dump-tensors", "DIR",
+     "write what each product and attention up to the first token gives into DIR, by its name in\n"
+     "the IR; without prompt and image, for those that are built in",
+     PATH, FIELD(dump_tensors), 0, 0, "the name of a folder"},
     {"--tokenize", "TEXT", "print the ids of TEXT as a JSON array and end", TEXT, FIELD(tokenize), 0, 0, "a text"},
-    {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0,
-     "a file name"},
-    {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4,
-     INT32_MAX, "a whole number from 4 to 2147483647"},
-    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", FLAG, FIELD(check), 0, 0, NULL},
+    {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0, "a file name"},
+    {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4, INT32_MAX,
+     "a whole number from 4 to 2147483647"},
+    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", FLAG, FIELD(check), 0, 0,
+     NULL},
     {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
     {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
     {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
@@ -158,12 +160,12 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
 
 static bool check_together(const lmmc_options *o, lmmc_error *e) {
   if (o->prompt && o->raw_prompt) return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
-  const char *other = o->prompt        ? "--prompt"
-                      : o->raw_prompt  ? "--raw-prompt"
-                      : o->image_count ? "--image"
-                      : o->dump        ? "--dump"
+  const char *other = o->prompt         ? "--prompt"
+                      : o->raw_prompt   ? "--raw-prompt"
+                      : o->image_count  ? "--image"
+                      : o->dump         ? "--dump"
                       : o->dump_tensors ? "--dump-tensors"
-                                       : NULL;
+                                        : NULL;
   if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
   if (!other && o->tokenize) other = "--tokenize";
   if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
@@ -189,16 +191,14 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
   for (int i = 1; i < argc; i++) {
     const char *word = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
     if (word[0] != '-' || word[1] == 0)
-      return lmmc_fail(e, 2, "unexpected argument '%s', a prompt is given with '--prompt' and an image with '--image'",
-                       word);
+      return lmmc_fail(e, 2, "unexpected argument '%s', a prompt is given with '--prompt' and an image with '--image'", word);
     size_t length = strcspn(word, "=");
     const option *s = NULL;
     for (int k = 0; k < OPTIONS && !s; k++)
       if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
     if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
     const char *value = word[length] ? word + length + 1 : NULL;
-    if (s->kind == FLAG && value)
-      return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
+    if (s->kind == FLAG && value) return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
     if (s->kind != FLAG && !value) {
       if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);
       value = argv[++i];

@@ -71,8 +71,7 @@ static bool score_window(scorer *s, const int32_t *tokens, int64_t window, lmmc_
     count = window - 1 - at < m->score_rows ? window - 1 - at : m->score_rows;
     run(s, lmmc_program_code()->score, tokens, count, at);
 #pragma omp parallel for
-    for (int64_t i = 0; i < count; i++)
-      s->rows[i] = surprise(scores + i * m->vocabulary, m->vocabulary, tokens[at + i + 1]);
+    for (int64_t i = 0; i < count; i++) s->rows[i] = surprise(scores + i * m->vocabulary, m->vocabulary, tokens[at + i + 1]);
     for (int64_t i = 0; i < count; i++) {
       if (!isfinite(s->rows[i])) return lmmc_fail(e, 1, "the logits are not numbers, so there is no perplexity");
       s->sum += s->rows[i];
@@ -88,40 +87,36 @@ static bool report(const scorer *s, int64_t windows, int64_t window, double load
   // Of the mean, were the tokens independent; times the perplexity it is that of the perplexity, to first order.
   double error = s->count > 1 && spread > 0 ? sqrt(spread / (double)(s->count - 1)) : 0;
   lmmc_text out = {0};
-  bool done = json ? lmmc_text_format(&out, e,
-                                      "{\"perplexity\": %.9g, \"standard_error\": %.4g, \"nll\": %.12g, \"tokens\": %" PRId64
-                                      ", \"windows\": %" PRId64 ", \"window\": %" PRId64
-                                      ", \"timings\": {\"load\": %.3f, \"score\": %.3f}, \"tokens_per_second\": %.3f}\n",
-                                      perplexity, error * perplexity, mean, s->count, windows, window, load * 1e3,
-                                      seconds * 1e3,
-                                      (double)(windows * (window - 1)) / seconds)
-                   : lmmc_text_format(&out, e,
-                                      "perplexity %.6g +- %.2g of %" PRId64 " tokens in %" PRId64 " windows of %" PRId64
-                                      ", %.1f s\n",
-                                      perplexity, error * perplexity, s->count, windows, window, seconds);
+  bool done =
+      json ? lmmc_text_format(&out, e,
+                              "{\"perplexity\": %.9g, \"standard_error\": %.4g, \"nll\": %.12g, \"tokens\": %" PRId64
+                              ", \"windows\": %" PRId64 ", \"window\": %" PRId64
+                              ", \"timings\": {\"load\": %.3f, \"score\": %.3f}, \"tokens_per_second\": %.3f}\n",
+                              perplexity, error * perplexity, mean, s->count, windows, window, load * 1e3, seconds * 1e3,
+                              (double)(windows * (window - 1)) / seconds)
+           : lmmc_text_format(&out, e, "perplexity %.6g +- %.2g of %" PRId64 " tokens in %" PRId64 " windows of %" PRId64 ", %.1f s\n",
+                              perplexity, error * perplexity, s->count, windows, window, seconds);
   done = done && lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   lmmc_text_free(&out);
   return done;
 }
 
-bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer,
-                     const lmmc_options *options, lmmc_error *e) {
+bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+                     lmmc_error *e) {
   const int64_t window = options->window;
   lmmc_text text = {0};
   lmmc_ids ids = {0};
   scorer s = {.model = model, .memory = memory};
   double ready = lmmc_clock();
-  bool done = (window <= model->context ||
-               lmmc_fail(e, 2, "option '--window' wants at most the context of this program, %" PRId32 ", not %" PRId64,
-                         model->context, window)) &&
-              read_file(options->perplexity, &text, e) && (!model->adds_bos || lmmc_ids_append(&ids, model->bos, e)) &&
-              lmmc_tokenize(tokenizer, text.bytes, text.count, &ids, e);
+  bool done =
+      (window <= model->context ||
+       lmmc_fail(e, 2, "option '--window' wants at most the context of this program, %" PRId32 ", not %" PRId64, model->context, window)) &&
+      read_file(options->perplexity, &text, e) && (!model->adds_bos || lmmc_ids_append(&ids, model->bos, e)) &&
+      lmmc_tokenize(tokenizer, text.bytes, text.count, &ids, e);
   int64_t windows = (int64_t)ids.count / window;
   if (done && windows == 0)
-    done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count,
-                     window);
-  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows)))
-    done = lmmc_fail(e, 1, "out of memory for a window");
+    done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count, window);
+  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows))) done = lmmc_fail(e, 1, "out of memory for a window");
   double begin = lmmc_clock();
   for (int64_t i = 0; done && i < windows; i++) {
     int32_t *tokens = ids.values + i * window;

@@ -10,7 +10,7 @@
 // what remains at the end. In each, the tokens of the second half but its first are foretold from all before them; BOS takes
 // the place of a window's first token where the model adds one. llama.cpp counts so. Writes a line or a JSON object to
 // standard output. Code 1 on failure, 2 when the window does not suit the model.
-bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer,
-                     const lmmc_options *options, lmmc_error *e);
+bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+                     lmmc_error *e);
 
 #endif

@@ -62,15 +62,19 @@ bool lmmc_json_string(lmmc_text *t, const char *bytes, size_t count, lmmc_error 
   bool done = lmmc_text_append(t, "\"", 1, e);
   for (size_t i = 0, length; done && i < count; i += length) {
     uint32_t c = lmmc_character(bytes + i, count - i, &length);
-    if (c == LMMC_NO_CHARACTER) c = 0xFFFD;
+    if (c == LMMC_NO_CHARACTER)
+      c = 0xFFFD;
     else if (c != '"' && c != '\\' && !lmmc_unprintable(c)) {
       done = lmmc_text_append(t, bytes + i, length, e);
       continue;
     }
     char escape[16] = {'\\', (char)c, 0};
-    if (c >= 8 && c <= 13 && c != 11) escape[1] = names[c - 8];
-    else if (c > 0xFFFF) snprintf(escape, sizeof escape, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
-    else if (c != '"' && c != '\\') snprintf(escape, sizeof escape, "\\u%04x", c);
+    if (c >= 8 && c <= 13 && c != 11)
+      escape[1] = names[c - 8];
+    else if (c > 0xFFFF)
+      snprintf(escape, sizeof escape, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
+    else if (c != '"' && c != '\\')
+      snprintf(escape, sizeof escape, "\\u%04x", c);
     done = lmmc_text_append(t, escape, strlen(escape), e);
   }
   return done && lmmc_text_append(t, "\"", 1, e);
@@ -178,8 +182,7 @@ static bool put(lmmc_npy *f, const void *bytes, size_t count, lmmc_error *e) {
   return r == LMMC_WRITTEN;
 }
 
-bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner,
-                   lmmc_error *e) {
+bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner, lmmc_error *e) {
   f->fd = -1;
   f->rank = inner_rank + 1;
   f->shape[0] = 0;

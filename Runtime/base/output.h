@@ -46,8 +46,7 @@ typedef struct {
 } lmmc_npy;
 
 // Opens DIRECTORY/NAME with axes [rows, inner[0], ..., inner[inner_rank - 1]], inner_rank 1 to 3.
-bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner,
-                   lmmc_error *e);
+bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner, lmmc_error *e);
 // Appends one row: product of the inner axes values.
 bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e);
 // Writes the final header and gives the file its name.

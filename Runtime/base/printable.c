@@ -16,7 +16,8 @@ uint32_t lmmc_character(const char *bytes, size_t count, size_t *length) {
     character = character << 6 | (p[i] & 0x3F);
   }
   // Overlong forms, surrogates, and what lies above U+10FFFF.
-  if (character < (n == 4 ? 0x10000u : n == 3 ? 0x800u : 0x80u) || character >> 11 == 0x1B || character > 0x10FFFF) return LMMC_NO_CHARACTER;
+  if (character < (n == 4 ? 0x10000u : n == 3 ? 0x800u : 0x80u) || character >> 11 == 0x1B || character > 0x10FFFF)
+    return LMMC_NO_CHARACTER;
   *length = n;
   return character;
 }

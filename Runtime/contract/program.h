@@ -30,21 +30,21 @@ typedef struct {
 enum { LMMC_MAX_EOS = 16 };
 
 typedef struct {
-  const char *version;     // of the compiler
-  const char *info;        // JSON object: configuration, precision, sizes, target; `--info` prints it
+  const char *version;  // of the compiler
+  const char *info;     // JSON object: configuration, precision, sizes, target; `--info` prints it
 
   // image; vision_tokens is 0 for a decoder alone, and the rest of this group is then unused
   lmmc_preprocess preprocess;
   float mean[3], std[3];
-  int32_t vision_tokens;   // N: rows that one image becomes
-  int32_t max_images;      // rows that vision_rows has room for, over N
+  int32_t vision_tokens;  // N: rows that one image becomes
+  int32_t max_images;     // rows that vision_rows has room for, over N
 
   // decoder
-  int32_t hidden;          // C3
-  int32_t vocabulary;      // rows of the head
-  int32_t context;         // positions that the KV cache holds
-  int32_t chunk;           // longest sequence that one prefill call takes
-  int32_t score_rows;      // longest sequence that one score call takes; 0 without score()
+  int32_t hidden;      // C3
+  int32_t vocabulary;  // rows of the head
+  int32_t context;     // positions that the KV cache holds
+  int32_t chunk;       // longest sequence that one prefill call takes
+  int32_t score_rows;  // longest sequence that one score call takes; 0 without score()
 
   // prompt
   lmmc_template prompt;
@@ -53,7 +53,7 @@ typedef struct {
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
-  uint64_t sums_offset;    // of the sums of the bytes before (checksum.h); 0 without any
+  uint64_t sums_offset;  // of the sums of the bytes before (checksum.h); 0 without any
 
   // what of the arena comes into use
   uint64_t cache_bytes;    // keys and values of the whole context
@@ -66,12 +66,12 @@ typedef struct {
 
   // arena: byte offsets
   uint64_t arena_bytes;
-  uint64_t image;          // u8 [S, S, 3], input of vision()
-  uint64_t projected;      // f32 [N, hidden], result of project()
-  uint64_t vision_rows;    // f32 [max_images * N, hidden], read by prefill() for negative tokens
-  uint64_t tokens;         // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
-  uint64_t logits;         // f32 [vocabulary], result of prefill() (its last position) and decode()
-  uint64_t scores;         // f32 [score_rows, vocabulary], result of score()
+  uint64_t image;        // u8 [S, S, 3], input of vision()
+  uint64_t projected;    // f32 [N, hidden], result of project()
+  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by prefill() for negative tokens
+  uint64_t tokens;       // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
+  uint64_t logits;       // f32 [vocabulary], result of prefill() (its last position) and decode()
+  uint64_t scores;       // f32 [score_rows, vocabulary], result of score()
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted program.c

@@ -63,15 +63,29 @@ static const char *other_kind(const uint8_t *b, size_t size) {
     int at, count;
     const char *bytes, *kind;
   } table[] = {
-      {0, 4, "GIF8", "a GIF image"},            {0, 4, "II*\0", "a TIFF image"},       {0, 4, "MM\0*", "a TIFF image"},
-      {4, 8, "ftypavif", "an AVIF image"},      {4, 8, "ftypavis", "an AVIF image"},   {4, 7, "ftyphei", "a HEIC image"},
-      {4, 7, "ftyphev", "a HEIC image"},        {4, 8, "ftypmif1", "a HEIC image"},    {4, 4, "ftyp", "an MP4 file"},
-      {0, 2, "\xFF\x0A", "a JPEG XL image"},    {4, 4, "JXL ", "a JPEG XL image"},     {4, 4, "jP  ", "a JPEG 2000 image"},
-      {0, 5, "%PDF-", "a PDF file"},            {0, 4, "PK\3\4", "a ZIP archive"},     {0, 2, "\x1F\x8B", "a gzip file"},
-      {0, 4, "\x7F" "ELF", "a program"},
+      {0, 4, "GIF8", "a GIF image"},
+      {0, 4, "II*\0", "a TIFF image"},
+      {0, 4, "MM\0*", "a TIFF image"},
+      {4, 8, "ftypavif", "an AVIF image"},
+      {4, 8, "ftypavis", "an AVIF image"},
+      {4, 7, "ftyphei", "a HEIC image"},
+      {4, 7, "ftyphev", "a HEIC image"},
+      {4, 8, "ftypmif1", "a HEIC image"},
+      {4, 4, "ftyp", "an MP4 file"},
+      {0, 2, "\xFF\x0A", "a JPEG XL image"},
+      {4, 4, "JXL ", "a JPEG XL image"},
+      {4, 4, "jP  ", "a JPEG 2000 image"},
+      {0, 5, "%PDF-", "a PDF file"},
+      {0, 4, "PK\3\4", "a ZIP archive"},
+      {0, 2, "\x1F\x8B", "a gzip file"},
+      {0, 4,
+       "\x7F"
+       "ELF",
+       "a program"},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-    if (size >= (size_t)(table[i].at + table[i].count) && !memcmp(b + table[i].at, table[i].bytes, (size_t)table[i].count)) return table[i].kind;
+    if (size >= (size_t)(table[i].at + table[i].count) && !memcmp(b + table[i].at, table[i].bytes, (size_t)table[i].count))
+      return table[i].kind;
   if (size >= 26 && !memcmp(b, "BM", 2) && !memcmp(b + 6, "\0\0\0", 4)) return "a BMP image";
   for (size_t i = 0; i < size && i < HEAD_BYTES; i++)
     if (b[i] == 0 || (b[i] < 0x20 && !strchr("\t\n\v\f\r\33", b[i]))) return NULL;
@@ -88,14 +102,13 @@ bool lmmc_image_allocate(uint32_t width, uint32_t height, const char *name, int6
     return lmmc_fail(e, 1, "'%s' is damaged: it declares an image of %u x %u pixels", name, width, height);
   uint64_t pixels = (uint64_t)width * height;
   if (pixels > (uint64_t)most)
-    return lmmc_fail(e, 1, "'%s' declares %u x %u = %llu pixels, over the limit of %lld that '--max-image-pixels' sets", name, width, height,
-                     (unsigned long long)pixels, (long long)most);
+    return lmmc_fail(e, 1, "'%s' declares %u x %u = %llu pixels, over the limit of %lld that '--max-image-pixels' sets", name, width,
+                     height, (unsigned long long)pixels, (long long)most);
   // Before the work: a row costs time however short it is.
   if (width > LMMC_IMAGE_MAX_SIDE || height > LMMC_IMAGE_MAX_SIDE)
     return lmmc_fail(e, 1, "'%s' declares %u x %u pixels, over the limit of %d for a side", name, width, height, LMMC_IMAGE_MAX_SIDE);
   out->rgb = malloc((size_t)pixels * 3);
-  if (!out->rgb)
-    return lmmc_fail(e, 1, "out of memory for '%s': %llu bytes are needed", name, (unsigned long long)pixels * 3);
+  if (!out->rgb) return lmmc_fail(e, 1, "out of memory for '%s': %llu bytes are needed", name, (unsigned long long)pixels * 3);
   out->width = (int)width;
   out->height = (int)height;
   return true;

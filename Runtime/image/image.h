@@ -36,8 +36,7 @@ void lmmc_image_free(lmmc_image *image);
 bool lmmc_preprocess_image(const lmmc_image *in, const lmmc_preprocess *p, uint8_t *out, lmmc_error *e);
 
 // Resizes u8 [height, width, 3] to u8 [out_height, out_width, 3]; fails like lmmc_preprocess_image.
-bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height,
-                         lmmc_error *e);
+bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height, lmmc_error *e);
 
 // u8 [S, S, 3] -> f32 [3, S, S]: v * (1/255) rounded to float32, minus mean, over std, as transformers computes it.
 void lmmc_normalize(const uint8_t *rgb, int size, const float mean[3], const float std[3], float *out);

@@ -18,7 +18,7 @@ typedef struct {
   struct jpeg_progress_mgr progress;
   jmp_buf escape;
   char message[JMSG_LENGTH_MAX];
-  int scans;      // at most
+  int scans;  // at most
   bool has_more;
   uint8_t *cmyk;  // one row, [width, 4]
 } decoder;
@@ -91,16 +91,14 @@ static bool decode(decoder *d, size_t size, const char *name, int64_t most, lmmc
     case 1: c->out_color_space = JCS_GRAYSCALE; break;
     case 3: c->out_color_space = JCS_RGB; break;
     case 4: c->out_color_space = JCS_CMYK; break;
-    default:
-      return lmmc_fail(e, 1, "'%s' is a JPEG image of %d components: 1, 3 or 4 are supported", name, c->num_components);
+    default: return lmmc_fail(e, 1, "'%s' is a JPEG image of %d components: 1, 3 or 4 are supported", name, c->num_components);
   }
   if (!lmmc_image_allocate(c->image_width, c->image_height, name, most, out, e)) return false;
   d->scans = most_scans(d, most);
   if (!jpeg_start_decompress(c)) return fail_truncated(name, size, e);
 
   size_t stride = (size_t)out->width * 3;
-  if (c->num_components == 4 && !(d->cmyk = malloc((size_t)out->width * 4)))
-    return lmmc_fail(e, 1, "out of memory for '%s'", name);
+  if (c->num_components == 4 && !(d->cmyk = malloc((size_t)out->width * 4))) return lmmc_fail(e, 1, "out of memory for '%s'", name);
   while (c->output_scanline < c->output_height) {
     uint8_t *rgb = out->rgb + c->output_scanline * stride;
     JSAMPROW row = d->cmyk ? d->cmyk : rgb;

@@ -41,13 +41,9 @@ static void on_read(png_structp png, png_bytep to, size_t count) {
   d->at += count;
 }
 
-static bool fail_truncated(decoder *d) {
-  return lmmc_fail(d->e, 1, "'%s' is truncated: its PNG data ends at byte %zu", d->name, d->size);
-}
+static bool fail_truncated(decoder *d) { return lmmc_fail(d->e, 1, "'%s' is truncated: its PNG data ends at byte %zu", d->name, d->size); }
 
-static uint32_t big_endian(const uint8_t *b) {
-  return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
+static uint32_t big_endian(const uint8_t *b) { return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]; }
 
 // Walks the chunks as Pillow does: checksums count up to the first IDAT (the pixels have zlib's own), and chunks behind
 // the pixels must be whole, but neither right nor there.
@@ -69,8 +65,8 @@ static bool check_chunks(decoder *d) {
     if (left - 8 - length < 4) return pixels || idat || fail_truncated(d);
     pixels |= idat;
     if (!pixels && crc32(crc32(0, NULL, 0), type, 4 + length) != big_endian(type + 4 + length))
-      return lmmc_fail(d->e, 1, "'%s' is not a valid PNG image: wrong checksum of chunk '%.4s' at byte %zu", d->name,
-                       (const char *)type, at);
+      return lmmc_fail(d->e, 1, "'%s' is not a valid PNG image: wrong checksum of chunk '%.4s' at byte %zu", d->name, (const char *)type,
+                       at);
     at += 12 + (size_t)length;
   }
 }
@@ -89,10 +85,10 @@ static void expand_palette(uint8_t *row, int width, const uint8_t palette[256][3
 static bool decode(decoder *d) {
   png_structp png = d->png;
   png_set_read_fn(png, d, on_read);
-  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // lmmc_image_allocate has ours
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);          // lmmc_image_allocate has ours
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);  // gamma, profiles and text change no pixel
   png_set_benign_errors(png, 1);
-  png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);  // checked above, where they count
+  png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);   // checked above, where they count
   png_set_option(png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);  // some writers declare too small a window
   png_read_info(png, d->info);
 

@@ -176,8 +176,8 @@ static void resize_band(const job *j, int from, int to, int32_t *sums, uint8_t *
     for (size_t k = 0; k < n; k++) j->out[(size_t)i * j->out_stride + k] = clip8(sums[(size_t)(i - from) * n + k]);
 }
 
-static bool resize_canvas(const lmmc_image *image, const uint8_t background[3], const axis_shape *x, const axis_shape *y,
-                          uint8_t *out, size_t out_stride, lmmc_error *e) {
+static bool resize_canvas(const lmmc_image *image, const uint8_t background[3], const axis_shape *x, const axis_shape *y, uint8_t *out,
+                          size_t out_stride, lmmc_error *e) {
   job j = {.image = image, .background = background, .out = out, .out_stride = out_stride};
   size_t n = (size_t)x->outputs * 3, rows = (size_t)y->outputs;
   // A band per thread: bands read some image rows in common, so more of them would be more work.
@@ -218,8 +218,7 @@ static bool check_image(const lmmc_image *in, lmmc_error *e) {
          check_size("an image height", in->height, LMMC_IMAGE_MAX_SIDE, e);
 }
 
-bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height,
-                         lmmc_error *e) {
+bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height, lmmc_error *e) {
   lmmc_image in = {width, height, (uint8_t *)rgb};
   if (!check_image(&in, e) || !check_size("a result width", out_width, LMMC_IMAGE_MAX_SIDE, e) ||
       !check_size("a result height", out_height, LMMC_IMAGE_MAX_SIDE, e))

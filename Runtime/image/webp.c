@@ -11,8 +11,8 @@ static bool decode(WebPDemuxer *demuxer, WebPIterator *frame, const char *name, 
   uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
   if (!lmmc_image_allocate(width, height, name, most, out, e)) return false;
   if (!WebPDemuxGetFrame(demuxer, 1, frame)) return lmmc_fail(e, 1, "'%s' is a WebP file without an image", name);
-  if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
-      frame->width > out->width - frame->x_offset || frame->height > out->height - frame->y_offset)
+  if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 || frame->width > out->width - frame->x_offset ||
+      frame->height > out->height - frame->y_offset)
     return lmmc_fail(e, 1, "'%s' is not a valid WebP image: its first frame exceeds the canvas", name);
 
   size_t stride = (size_t)out->width * 3, all = stride * (size_t)out->height;

@@ -11,7 +11,8 @@ typedef void loop(int64_t turns);
 // Each loop keeps twelve sums, none of which waits for another.
 #if defined(__x86_64__)
 #define TWELVE(op) op("0") op("1") op("2") op("3") op("4") op("5") op("6") op("7") op("8") op("9") op("10") op("11")
-#define ALL "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#define ALL \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 #define AGAIN "dec %0\njnz 1b\n"
 #define ZERO_VEX "vpxor %%xmm12, %%xmm12, %%xmm12\nvpxor %%xmm13, %%xmm13, %%xmm13\nvpxor %%xmm15, %%xmm15, %%xmm15\n"
 #define ZERO_SSE "pxor %%xmm12, %%xmm12\npxor %%xmm13, %%xmm13\npxor %%xmm15, %%xmm15\n"
@@ -65,13 +66,24 @@ static struct {
   double operations, rate;
 } loops[] = {
 #if defined(__x86_64__)
-    {"int8", "avx512vnni", vnni_zmm, 12 * 128, 0}, {"int8", "avx512bf16", vnni_zmm, 12 * 128, 0}, {"int8", "avx512", int8_zmm, 12 * 128, 0},
-    {"int8", "avxvnni", vnni_ymm, 12 * 64, 0},     {"int8", "avx2", int8_ymm, 12 * 64, 0},        {"int8", "sse4.2", int8_xmm, 12 * 32, 0},
-    {"float", "avx512bf16", bf16_zmm, 12 * 64, 0}, {"float", "avx512", fma_zmm, 12 * 32, 0},      {"float", "avx512vnni", fma_zmm, 12 * 32, 0},
-    {"float", "avx2", fma_ymm, 12 * 16, 0},        {"float", "avxvnni", fma_ymm, 12 * 16, 0},     {"float", "sse4.2", fma_xmm, 12 * 8, 0},
+    {"int8", "avx512vnni", vnni_zmm, 12 * 128, 0},
+    {"int8", "avx512bf16", vnni_zmm, 12 * 128, 0},
+    {"int8", "avx512", int8_zmm, 12 * 128, 0},
+    {"int8", "avxvnni", vnni_ymm, 12 * 64, 0},
+    {"int8", "avx2", int8_ymm, 12 * 64, 0},
+    {"int8", "sse4.2", int8_xmm, 12 * 32, 0},
+    {"float", "avx512bf16", bf16_zmm, 12 * 64, 0},
+    {"float", "avx512", fma_zmm, 12 * 32, 0},
+    {"float", "avx512vnni", fma_zmm, 12 * 32, 0},
+    {"float", "avx2", fma_ymm, 12 * 16, 0},
+    {"float", "avxvnni", fma_ymm, 12 * 16, 0},
+    {"float", "sse4.2", fma_xmm, 12 * 8, 0},
 #elif defined(__aarch64__)
-    {"int8", "i8mm", int8_i8mm, 12 * 64, 0},   {"int8", "dotprod", int8_dotprod, 12 * 32, 0}, {"int8", "neon", int8_neon, 12 * 16, 0},
-    {"float", "bf16", bf16_mmla, 12 * 32, 0},  {"float", "neon", fma_neon, 12 * 8, 0},
+    {"int8", "i8mm", int8_i8mm, 12 * 64, 0},
+    {"int8", "dotprod", int8_dotprod, 12 * 32, 0},
+    {"int8", "neon", int8_neon, 12 * 16, 0},
+    {"float", "bf16", bf16_mmla, 12 * 32, 0},
+    {"float", "neon", fma_neon, 12 * 8, 0},
 #endif
     {NULL, NULL, NULL, 0, 0},
 };

@@ -77,8 +77,10 @@ void lmmc_profile_stage(const char *stage, double seconds) {
   row fresh[MAX_ROWS];
   int count = 0;
   for (int i = 0; i < row_count; i++) {
-    if (rows[i].stage) rows[kept++] = rows[i];
-    else fresh[count++] = rows[i];
+    if (rows[i].stage)
+      rows[kept++] = rows[i];
+    else
+      fresh[count++] = rows[i];
   }
   row_count = kept;
   for (int i = 0; i < count; i++) {
@@ -107,7 +109,8 @@ static void print_ceilings(FILE *to, double read) {
   for (int i = 0; i < row_count; i++) {
     bool is_new = true;
     for (int j = 0; j < i; j++)
-      if (strcmp(rows[j].key.operation, rows[i].key.operation) == 0 && strcmp(rows[j].key.variant, rows[i].key.variant) == 0) is_new = false;
+      if (strcmp(rows[j].key.operation, rows[i].key.operation) == 0 && strcmp(rows[j].key.variant, rows[i].key.variant) == 0)
+        is_new = false;
     const double rate = is_new ? lmmc_ceiling_arithmetic(rows[i].key.operation, rows[i].key.variant) : 0;
     if (rate > 0) fprintf(to, "; %s by %s %.0f G/s", rows[i].key.operation, rows[i].key.variant, rate * 1e-9);
   }
@@ -117,7 +120,8 @@ static void print_ceilings(FILE *to, double read) {
 void lmmc_profile_print(FILE *to, const uint8_t *weights, uint64_t count) {
   enum { MOST = 512 << 20 };
   const double read = lmmc_ceiling_read(weights, count < MOST ? count : MOST);
-  fprintf(to, "%-46s %7s %10s %8s %10s %10s %9s %10s  %s\n", "operation", "calls", "ms", "share", "MB", "GFLOP/s", "GB/s", "of ceiling", "kernel");
+  fprintf(to, "%-46s %7s %10s %8s %10s %10s %9s %10s  %s\n", "operation", "calls", "ms", "share", "MB", "GFLOP/s", "GB/s", "of ceiling",
+          "kernel");
   for (int s = 0; s < stage_count; s++) {
     fprintf(to, "%s: %.2f ms\n", stages[s].name, stages[s].seconds * 1e3);
     double known = 0;
@@ -138,8 +142,10 @@ void lmmc_profile_print(FILE *to, const uint8_t *weights, uint64_t count) {
       print_line(to, name, r->calls, r->seconds, stages[s].seconds);
       const double least = least_seconds(r, read), per = r->seconds > 0 ? 1e-9 / r->seconds : 0;
       fprintf(to, " %10.1f %10.1f %9.1f ", r->bytes * 1e-6, r->flops * per, r->bytes * per);
-      if (least > 0 && r->seconds > 0) fprintf(to, "%8.0f %%", 100 * least / r->seconds);
-      else fprintf(to, "%10s", "-");
+      if (least > 0 && r->seconds > 0)
+        fprintf(to, "%8.0f %%", 100 * least / r->seconds);
+      else
+        fprintf(to, "%10s", "-");
       fprintf(to, "  %s\n", r->key.variant);
       known += r->seconds;
     }

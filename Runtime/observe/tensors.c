@@ -56,7 +56,8 @@ bool lmmc_tensors_start(const char *directory, const lmmc_model *m, const lmmc_p
 
 void lmmc_tensors_entry(const char *names) {
   if (watch.next && *watch.next && !watch.failed)
-    watch.failed = !lmmc_fail(&watch.error, 1, "option '--dump-tensors': the program did not make '%.*s'", (int)strcspn(watch.next, "\n"), watch.next);
+    watch.failed =
+        !lmmc_fail(&watch.error, 1, "option '--dump-tensors': the program did not make '%.*s'", (int)strcspn(watch.next, "\n"), watch.next);
   watch.next = watch.is_on ? names : NULL;
 }
 

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 // Volatile: the packager changes these fields after the compiler has seen them.
-static const volatile struct lmmc_attachment_slot slot __attribute__((used, section(".lmmc.slot"), aligned(16))) = {
-    "lmmc attachment", 0, 0};
+static const volatile struct lmmc_attachment_slot slot
+    __attribute__((used, section(".lmmc.slot"), aligned(16))) = {"lmmc attachment", 0, 0};
 
 enum { ALIGNMENT = 64 };  // what the kernels need of the first byte; a packager gives a whole page
 
@@ -83,8 +83,7 @@ const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
     return NULL;
   }
   if ((uintptr_t)start % ALIGNMENT) {
-    lmmc_fail(e, 1, "the attached weights stand at address 0x%" PRIxPTR ", which is not a multiple of %d",
-              (uintptr_t)start, ALIGNMENT);
+    lmmc_fail(e, 1, "the attached weights stand at address 0x%" PRIxPTR ", which is not a multiple of %d", (uintptr_t)start, ALIGNMENT);
     return NULL;
   }
   opened.start = start, opened.bytes = bytes, opened.offset = path ? 0 : segment_offset(start);

@@ -17,13 +17,15 @@ typedef struct {
 
 static bool has_sums(const content *c, lmmc_error *e) {
   if (c->sums <= c->bytes && c->sums % 8 == 0 && c->bytes - c->sums == 8 * lmmc_sum_count(c->sums)) return true;
-  return lmmc_fail(e, 1, "the %" PRIu64 " attached bytes have no room for the sums of %" PRIu64 "; expected the file as it was compiled", c->bytes,
-                   c->sums);
+  return lmmc_fail(e, 1, "the %" PRIu64 " attached bytes have no room for the sums of %" PRIu64 "; expected the file as it was compiled",
+                   c->bytes, c->sums);
 }
 
 // Bytes of block `index`; the block behind the last is that of the sums.
 static uint64_t begin_of(const content *c, uint64_t index) { return index * LMMC_SUM_BLOCK < c->sums ? index * LMMC_SUM_BLOCK : c->sums; }
-static uint64_t end_of(const content *c, uint64_t index) { return index * LMMC_SUM_BLOCK < c->sums ? begin_of(c, index + 1) : c->bytes - 8; }
+static uint64_t end_of(const content *c, uint64_t index) {
+  return index * LMMC_SUM_BLOCK < c->sums ? begin_of(c, index + 1) : c->bytes - 8;
+}
 
 static bool is_whole(const content *c, uint64_t index) {
   uint64_t expected, sum = 0;

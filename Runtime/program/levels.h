@@ -9,7 +9,7 @@
 
 typedef struct {
   const char *name;
-  uint32_t needs;  // of a CPU's features
+  uint32_t needs;         // of a CPU's features
   const lmmc_code *code;  // NULL in a program that was compiled without
 } lmmc_level;
 

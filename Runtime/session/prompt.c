@@ -97,23 +97,20 @@ static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t
 }
 
 static bool check_images(const lmmc_model *m, int64_t places, bool raw, int images, lmmc_error *e) {
-  if (images > 0 && m->vision_tokens == 0)
-    return lmmc_fail(e, 2, "this program has no vision tower, '--image' must be left out");
+  if (images > 0 && m->vision_tokens == 0) return lmmc_fail(e, 2, "this program has no vision tower, '--image' must be left out");
   if (places > images || (raw && places != images))
-    return lmmc_fail(e, 2, "the prompt has %" PRId64 " '<image>' place%s for %d image%s, %s", places, places == 1 ? "" : "s",
-                     images, images == 1 ? "" : "s",
-                     raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
+    return lmmc_fail(e, 2, "the prompt has %" PRId64 " '<image>' place%s for %d image%s, %s", places, places == 1 ? "" : "s", images,
+                     images == 1 ? "" : "s", raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
   if (images > m->max_images)
-    return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images,
-                     m->max_images);
+    return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images, m->max_images);
   return true;
 }
 
 // What Python's str.isspace holds for white space: the bytes of such a character at the start of the text (or, with
 // `last`, at its end), or 0. Sources/ChatTemplate/TemplateText.swift has the same list.
 static size_t space(const char *text, size_t bytes, bool last) {
-  static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9",
-                                     "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+  static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8",
+                                     "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
   if (bytes == 0) return 0;
   unsigned char c = (unsigned char)text[last ? bytes - 1 : 0];
   if ((c >= 9 && c <= 13) || (c >= 28 && c <= 32)) return 1;
@@ -132,8 +129,8 @@ static void cut(const char **text, size_t *bytes, bool start, bool end) {
   while (end && (n = space(*text, *bytes, true)) > 0) *bytes -= n;
 }
 
-bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
-                       size_t bytes, bool raw, int images, lmmc_error *e) {
+bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
+                       int images, lmmc_error *e) {
   builder b = {p, model, tokenizer, false, {0}, e};
   int64_t places = count_places(model, text, bytes);
   if (!check_images(model, places, raw, images, e)) return false;
@@ -154,8 +151,7 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   lmmc_text_free(&b.piece);
   if (!done) return false;
   if (p->tokens.count > (size_t)model->context)
-    return lmmc_fail(e, 1,
-                     "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
+    return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
                      p->tokens.count, p->images * model->vision_tokens, model->context);
   // Memory is taken for the places that were made, and filled with the images that were given.
   if (p->images != images)

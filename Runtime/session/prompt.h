@@ -18,8 +18,8 @@ typedef struct {
 // are put before the words as `<image>\n` each.
 // Code 2 when places and images do not match; code 1 when there are more images than the program has room for or the
 // sequence does not fit its context. `*p` starts as {0}; lmmc_prompt_free ends it in either case.
-bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text,
-                       size_t bytes, bool raw, int images, lmmc_error *e);
+bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
+                       int images, lmmc_error *e);
 void lmmc_prompt_free(lmmc_prompt *p);
 
 #endif

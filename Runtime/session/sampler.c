@@ -31,8 +31,7 @@ double lmmc_sampler_uniform(lmmc_sampler *s) { return (double)(next(s->state) >>
 
 // ---- candidates
 
-bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed,
-                       lmmc_error *e) {
+bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed, lmmc_error *e) {
   *s = (lmmc_sampler){.vocabulary = vocabulary, .top_k = top_k, .temperature = temperature, .top_p = top_p};
   for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
   if (temperature < LEAST_TEMPERATURE) s->temperature = 0;

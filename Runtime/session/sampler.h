@@ -14,14 +14,13 @@ typedef struct {
 } lmmc_candidate;
 
 typedef struct {
-  int32_t vocabulary, top_k;   // top_k 0: no limit
-  double temperature, top_p;   // temperature 0: greedy; top_p 1: no limit
+  int32_t vocabulary, top_k;  // top_k 0: no limit
+  double temperature, top_p;  // temperature 0: greedy; top_p 1: no limit
   uint64_t state[4];
   lmmc_candidate *candidates;  // [vocabulary]; not allocated for greedy
 } lmmc_sampler;
 
-bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed,
-                       lmmc_error *e);
+bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed, lmmc_error *e);
 void lmmc_sampler_close(lmmc_sampler *s);
 
 // The next token for `logits` [vocabulary], which stay as they are; greedy ties go to the lowest id. Allocates nothing.

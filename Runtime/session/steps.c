@@ -15,9 +15,7 @@ const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory) { r
 
 // ---- images
 
-size_t lmmc_picture_bytes(const lmmc_model *model) {
-  return 3 * (size_t)model->preprocess.size * (size_t)model->preprocess.size;
-}
+size_t lmmc_picture_bytes(const lmmc_model *model) { return 3 * (size_t)model->preprocess.size * (size_t)model->preprocess.size; }
 
 const char *const lmmc_question = "Describe what there is to see, from the left to the right, and say what stands out the most.";
 
@@ -54,8 +52,8 @@ static double since(double begin, const char *stage) {
   return seconds;
 }
 
-const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,
-                                 double *vision, double *project) {
+const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index, double *vision,
+                                 double *project) {
   size_t row = (size_t)model->vision_tokens * (size_t)model->hidden;
   float *rows = values(memory, model->vision_rows) + row * (size_t)index;
   double begin = lmmc_clock();

@@ -21,8 +21,8 @@ int lmmc_image_count(const lmmc_model *model, const lmmc_options *options);
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e);
 
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
-const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index,
-                                 double *vision, double *project);
+const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index, double *vision,
+                                 double *project);
 
 // The prompt through prefill, chunk by chunk; returns the seconds.
 double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens);

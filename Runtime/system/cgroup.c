@@ -31,9 +31,7 @@ static bool read_group(const char *root, const char *mount, const char *group, c
 
 // ---- what one group sets; negative: nothing
 
-static double share(long long quota, long long period) {
-  return quota > 0 && period > 0 ? (double)quota / (double)period : -1;
-}
+static double share(long long quota, long long period) { return quota > 0 && period > 0 ? (double)quota / (double)period : -1; }
 
 static double quota_v2(const char *root, const char *group) {
   char text[64];
@@ -121,8 +119,10 @@ static double least_of(const char *root, const char *controller, of_group *of_v2
       char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
       if (!path || strlen(path + 1) >= PATH_MAX) continue;
       size_t length = (size_t)(path - controllers - 1);
-      if (length == 0) strcpy(v2, path + 1);
-      else if (names(controllers + 1, length, controller)) strcpy(v1, path + 1);
+      if (length == 0)
+        strcpy(v2, path + 1);
+      else if (names(controllers + 1, length, controller))
+        strcpy(v1, path + 1);
     }
   }
   return lesser(least_up(of_v2, root, v2), least_up(of_v1, root, v1));

@@ -35,7 +35,8 @@ lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, int64_t positions, int i
   const uint64_t most = m->image_bytes > m->chunk_bytes ? m->image_bytes : m->chunk_bytes;
   return (lmmc_memory_needs){
       .cache = m->cache_bytes / (uint64_t)m->context * (uint64_t)positions,
-      .working = (image + text < most ? image + text : most) + sizeof(float) * (uint64_t)images * (uint64_t)m->vision_tokens * (uint64_t)m->hidden,
+      .working =
+          (image + text < most ? image + text : most) + sizeof(float) * (uint64_t)images * (uint64_t)m->vision_tokens * (uint64_t)m->hidden,
       .weights = m->attachment_bytes,
   };
 }
@@ -62,8 +63,8 @@ int64_t lmmc_memory_peak(void) {
   return (int64_t)usage.ru_maxrss * 1024;
 }
 
-bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, double available, const char *limit, char *warning,
-                       size_t size, lmmc_error *e) {
+bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, double available, const char *limit, char *warning, size_t size,
+                       lmmc_error *e) {
   const lmmc_memory_needs need = lmmc_memory_need(m, positions, images);
   const double own = (double)need.cache + (double)need.working;
   warning[0] = 0;
@@ -74,13 +75,17 @@ bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, doubl
     double per = (double)m->cache_bytes / m->context, fits = per > 0 ? (available - (double)need.working) / per : 0;
     char other[64] = "a smaller '--context'";
     if (fits >= 1) snprintf(other, sizeof other, "'--context %" PRId64 "'", (int64_t)fits);
-    return lmmc_fail(e, 1, "out of memory, %" PRId64 " positions take %s of cache and %s of working memory, and %s are free %s; "
-                     "%s here or%s when compiling would help", positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes, size_text(available).bytes,
+    return lmmc_fail(e, 1,
+                     "out of memory, %" PRId64
+                     " positions take %s of cache and %s of working memory, and %s are free %s; "
+                     "%s here or%s when compiling would help",
+                     positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes, size_text(available).bytes,
                      limit, other, is_int8 ? " a smaller '--context'" : " '--kv int8'");
   }
-  snprintf(warning, size, "warning: %s of weights do not fit beside %s of cache and working memory, %s are free %s: parts will be read "
-           "from the file again and again; '--context' here or a lower '--precision' when compiling would help\n", size_text((double)need.weights).bytes,
-           size_text(own).bytes, size_text(available).bytes, limit);
+  snprintf(warning, size,
+           "warning: %s of weights do not fit beside %s of cache and working memory, %s are free %s: parts will be read "
+           "from the file again and again; '--context' here or a lower '--precision' when compiling would help\n",
+           size_text((double)need.weights).bytes, size_text(own).bytes, size_text(available).bytes, limit);
   return true;
 }
 
@@ -99,7 +104,8 @@ static bool advise(const uint8_t *bytes, uint64_t count, const lmmc_options *o, 
   struct rlimit most = {0};
   getrlimit(RLIMIT_MEMLOCK, &most);
   if ((number == ENOMEM || number == EPERM || number == EAGAIN) && most.rlim_cur < length)
-    return lmmc_fail(e, 1, "option '--mlock': this process may lock %s and the weights take %s, 'ulimit -l %zu' (RLIMIT_MEMLOCK) would allow it",
+    return lmmc_fail(e, 1,
+                     "option '--mlock': this process may lock %s and the weights take %s, 'ulimit -l %zu' (RLIMIT_MEMLOCK) would allow it",
                      size_text((double)most.rlim_cur).bytes, size_text((double)length).bytes, (length + 1023) / 1024);
   return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number));
 }
@@ -117,8 +123,9 @@ bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, const lmmc_optio
     getrlimit(RLIMIT_AS, &most);
     char why[80] = "";
     if (most.rlim_cur != RLIM_INFINITY) snprintf(why, sizeof why, " within the %s of 'ulimit -v'", size_text((double)most.rlim_cur).bytes);
-    return lmmc_fail(e, 1, "out of memory, %s of addresses are needed for the arena%s; a smaller '--context' or '--kv int8' when compiling would help",
-                     size_text((double)m->arena_bytes).bytes, why);
+    return lmmc_fail(
+        e, 1, "out of memory, %s of addresses are needed for the arena%s; a smaller '--context' or '--kv int8' when compiling would help",
+        size_text((double)m->arena_bytes).bytes, why);
   }
   if (advise(memory->weights, m->attachment_bytes, o, e)) return true;
   lmmc_memory_close(memory, m);

@@ -14,7 +14,8 @@
 #endif
 
 // A macro, because the builtin takes nothing but a literal.
-#define NEED(name) if (!missing && !__builtin_cpu_supports(name)) missing = name;
+#define NEED(name) \
+  if (!missing && !__builtin_cpu_supports(name)) missing = name;
 
 // The first instruction set that the compiler may have used and this CPU lacks.
 OLDEST static const char *missing_instructions(void) {

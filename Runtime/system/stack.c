@@ -60,7 +60,8 @@ int lmmc_on_stack(int (*run)(int, char **), int argc, char **argv) {
   char *bytes = mmap(NULL, page + LMMC_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   // A page that cannot be touched ends the stack.
   if (bytes == MAP_FAILED || mprotect(bytes, page, PROT_NONE) != 0 || getcontext(&call.inside) != 0) {
-    fprintf(stderr, "error: out of memory for a stack of %d KiB, 'ulimit -s' allows only %ju\n", LMMC_STACK_BYTES >> 10, (uintmax_t)limit.rlim_cur >> 10);
+    fprintf(stderr, "error: out of memory for a stack of %d KiB, 'ulimit -s' allows only %ju\n", LMMC_STACK_BYTES >> 10,
+            (uintmax_t)limit.rlim_cur >> 10);
     return 1;
   }
   call.run = run, call.argc = argc, call.argv = argv;

@@ -63,8 +63,10 @@ __attribute__((constructor(101))) static void before_libraries(void) {
   start.clock = lmmc_clock();
   mallopt(M_ARENA_MAX, 1);  // the first thread allocates, nearly alone; each further arena would take 64 MiB of addresses
   const char *core = getenv("LMMC_BLAS_CORETYPE");
-  if (core && *core) setenv("OPENBLAS_CORETYPE", core, 1);
-  else unsetenv("OPENBLAS_CORETYPE");
+  if (core && *core)
+    setenv("OPENBLAS_CORETYPE", core, 1);
+  else
+    unsetenv("OPENBLAS_CORETYPE");
   unsetenv("OPENBLAS_L2_SIZE");
   setenv("OPENBLAS_NUM_THREADS", "1", 1);  // more are asked for when it is known that there is room for them
   if (openblas_set_num_threads && !blas_room(2)) {

@@ -22,8 +22,7 @@ static int32_t find(const lmmc_tokenizer *t, const uint8_t *text, uint32_t lengt
   for (uint32_t slot = (uint32_t)(h ^ h >> 32) & (t->slots - 1);; slot = (slot + 1) & (t->slots - 1)) {
     uint32_t id = t->table[slot];
     if (id == LMMC_EMPTY_SLOT) return -1;
-    if (t->offset[id + 1] - t->offset[id] == length && memcmp(t->text + t->offset[id], text, length) == 0)
-      return (int32_t)id;
+    if (t->offset[id + 1] - t->offset[id] == length && memcmp(t->text + t->offset[id], text, length) == 0) return (int32_t)id;
   }
 }
 
@@ -81,17 +80,15 @@ typedef struct {
 
 typedef struct {
   const lmmc_tokenizer *t;
-  uint8_t *text;        // normalised
-  symbol *symbols;      // [capacity]
-  pair *heap;           // [2 * capacity], the best pair first
+  uint8_t *text;    // normalised
+  symbol *symbols;  // [capacity]
+  pair *heap;       // [2 * capacity], the best pair first
   size_t capacity;
   int32_t heap_count;
   uint32_t *left_half;  // per unused piece: bytes of the left half that made it last; NULL when there are none
 } encoder;
 
-static bool better(const pair *a, const pair *b) {
-  return a->score > b->score || (a->score == b->score && a->left < b->left);
-}
+static bool better(const pair *a, const pair *b) { return a->score > b->score || (a->score == b->score && a->left < b->left); }
 
 static void push(encoder *c, pair p) {
   int32_t i = c->heap_count++;
@@ -191,9 +188,7 @@ static bool output_scored(const encoder *c, uint32_t start, uint32_t length, boo
   int32_t id = find(t, c->text + start, length);
   if (id >= 0 && t->type[id] == LMMC_UNUSED) {
     uint32_t left = c->left_half[id];
-    if (left)
-      return output_scored(c, start, left, unknown, ids, e) &&
-             output_scored(c, start + left, length - left, unknown, ids, e);
+    if (left) return output_scored(c, start, left, unknown, ids, e) && output_scored(c, start + left, length - left, unknown, ids, e);
     id = -1;
   }
   bool was_unknown = *unknown;
@@ -268,8 +263,10 @@ static bool encode(encoder *c, const char *text, size_t bytes, bool first, lmmc_
     int32_t id;
     length = (uint32_t)lmmc_tokenizer_whole(c->t, LMMC_INNER, c->text + i, end - i, &id);
     if (length && (!encode_listed(c, from, i, ids, e) || !lmmc_ids_append(ids, id, e))) return false;
-    if (length) from = i + length;
-    else length = 1;
+    if (length)
+      from = i + length;
+    else
+      length = 1;
   }
   return encode_listed(c, from, end, ids, e);
 }
@@ -283,8 +280,10 @@ static bool encode_around(encoder *c, unsigned kind, const char *text, size_t by
     length = lmmc_tokenizer_whole(c->t, kind, (const uint8_t *)text + i, bytes - i, &id);
     if (length && (!encode_around(c, kind << 1, text + from, i - from, first && from == 0, ids, e) || !lmmc_ids_append(ids, id, e)))
       return false;
-    if (length) from = i + length;
-    else length = 1;
+    if (length)
+      from = i + length;
+    else
+      length = 1;
   }
   return encode_around(c, kind << 1, text + from, bytes - from, first && from == 0, ids, e);
 }

@@ -17,8 +17,10 @@ static int class_of(uint32_t code) {
   size_t low = 0, high = sizeof lmmc_unicode / sizeof *lmmc_unicode;  // the entry sought is in [low - 1, high - 1]
   while (low < high) {
     size_t middle = (low + high) / 2;
-    if (lmmc_unicode[middle] >> 2 <= code) low = middle + 1;
-    else high = middle;
+    if (lmmc_unicode[middle] >> 2 <= code)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low ? (int)(lmmc_unicode[low - 1] & 3) : LMMC_OTHER;
 }
@@ -26,9 +28,12 @@ static int class_of(uint32_t code) {
 static character at(const uint8_t *p, size_t bytes) {
   if (bytes == 0) return (character){0};
   character c = {p[0], 0, 1};
-  if (p[0] >= 0xF0) c.code = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u), c.length = 4;
-  else if (p[0] >= 0xE0) c.code = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u), c.length = 3;
-  else if (p[0] >= 0x80) c.code = (p[0] & 31u) << 6 | (p[1] & 63u), c.length = 2;
+  if (p[0] >= 0xF0)
+    c.code = (p[0] & 7u) << 18 | (p[1] & 63u) << 12 | (p[2] & 63u) << 6 | (p[3] & 63u), c.length = 4;
+  else if (p[0] >= 0xE0)
+    c.code = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u), c.length = 3;
+  else if (p[0] >= 0x80)
+    c.code = (p[0] & 31u) << 6 | (p[1] & 63u), c.length = 2;
   c.class = class_of(c.code);
   return c;
 }
@@ -72,8 +77,7 @@ static size_t llama3(const uint8_t *p, size_t bytes) {
   character first = at(p, bytes), second = at(p + first.length, bytes - first.length);
   if (first.class == LMMC_LETTER) return run(p, bytes, 0, LMMC_LETTER, SIZE_MAX);
   if (first.class == LMMC_NUMBER) return run(p, bytes, 0, LMMC_NUMBER, 3);
-  if (!is_newline(&first) && second.length && second.class == LMMC_LETTER)
-    return run(p, bytes, first.length, LMMC_LETTER, SIZE_MAX);
+  if (!is_newline(&first) && second.length && second.class == LMMC_LETTER) return run(p, bytes, first.length, LMMC_LETTER, SIZE_MAX);
   bool other = first.class == LMMC_OTHER || (first.code == ' ' && second.length && second.class == LMMC_OTHER);
   if (other) {
     size_t end = run(p, bytes, first.length, LMMC_OTHER, SIZE_MAX);
@@ -90,8 +94,7 @@ static size_t llama3(const uint8_t *p, size_t bytes) {
 
 // Rust's char::is_numeric, which the tokenizers library asks here, is a Unicode version ahead of the tables.
 static bool is_numeric(const character *c) {
-  return c->class == LMMC_NUMBER || (c->code >= 0x11DE0 && c->code <= 0x11DE9) ||
-         (c->code >= 0x16FF4 && c->code <= 0x16FF6);
+  return c->class == LMMC_NUMBER || (c->code >= 0x11DE0 && c->code <= 0x11DE9) || (c->code >= 0x16FF4 && c->code <= 0x16FF6);
 }
 
 size_t lmmc_split_next(lmmc_splitter *s) {

@@ -63,9 +63,7 @@ static bool ascending(const uint32_t *offset, uint32_t count) {
   return true;
 }
 
-static int hex_digit(uint8_t c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+static int hex_digit(uint8_t c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 // The value of a byte piece '<0xXX>', -1 for another text.
 static int byte_value(const uint8_t *text, uint32_t length) {
@@ -77,8 +75,7 @@ static int byte_value(const uint8_t *text, uint32_t length) {
 static bool check_piece(lmmc_tokenizer *t, uint32_t i, lmmc_error *e) {
   const uint8_t *text = t->text + t->offset[i];
   uint32_t length = t->offset[i + 1] - t->offset[i];
-  if (t->score && !isfinite(t->score[i]))
-    return lmmc_fail(e, 1, "tokenizer: the score of piece %" PRIu32 " is not a number", i);
+  if (t->score && !isfinite(t->score[i])) return lmmc_fail(e, 1, "tokenizer: the score of piece %" PRIu32 " is not a number", i);
   switch (t->type[i]) {
     case LMMC_UNKNOWN:
     case LMMC_CONTROL: return true;
@@ -102,7 +99,8 @@ static bool check_piece(lmmc_tokenizer *t, uint32_t i, lmmc_error *e) {
 static bool check_table(const char *what, const uint32_t *table, uint32_t slots, uint32_t count, lmmc_error *e) {
   uint32_t empty = 0;
   for (uint32_t i = 0; i < slots; i++) {
-    if (table[i] == LMMC_EMPTY_SLOT) empty++;
+    if (table[i] == LMMC_EMPTY_SLOT)
+      empty++;
     else if (table[i] >= count)
       return lmmc_fail(e, 1, "tokenizer: %s slot %" PRIu32 " holds %" PRIu32 " of %" PRIu32, what, i, table[i], count);
   }
@@ -155,21 +153,20 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   *t = (lmmc_tokenizer){0};
   header h;
   if (bytes < sizeof h || (uintptr_t)blob % 8)
-    return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes at address %p, wanted 64 or more at a multiple of 8", bytes,
-                     (const void *)blob);
+    return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes at address %p, wanted 64 or more at a multiple of 8", bytes, (const void *)blob);
   memcpy(&h, blob, sizeof h);
   if (memcmp(h.magic, "lmmctok2", 8) != 0 || (h.kind != LMMC_SCORED_PIECES && h.kind != LMMC_MERGE_LIST))
     return lmmc_fail(e, 1, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1 or 2");
   bool merges = h.kind == LMMC_MERGE_LIST;
   if (h.bytes > bytes || h.bytes < sizeof h) return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes of %" PRIu64, bytes, h.bytes);
   if (h.pieces == 0 || h.pieces > INT32_MAX || h.wholes > INT32_MAX || h.slots == 0 || (h.slots & (h.slots - 1)))
-    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " pieces, %" PRIu32 " special tokens and %" PRIu32 " slots do not make sense",
-                     h.pieces, h.wholes, h.slots);
+    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " pieces, %" PRIu32 " special tokens and %" PRIu32 " slots do not make sense", h.pieces,
+                     h.wholes, h.slots);
   // A rank is a score, and a float counts exactly up to 2^24.
-  if (h.split > LMMC_SPLIT_LLAMA3 || h.merges > 1 << 24 || h.merge_slots & (h.merge_slots - 1) ||
-      (h.merge_slots > 0) != merges || (!merges && (h.merges || h.split)))
-    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " merges, %" PRIu32 " slots for them and splitting %" PRIu32
-                     " do not make sense", h.merges, h.merge_slots, h.split);
+  if (h.split > LMMC_SPLIT_LLAMA3 || h.merges > 1 << 24 || h.merge_slots & (h.merge_slots - 1) || (h.merge_slots > 0) != merges ||
+      (!merges && (h.merges || h.split)))
+    return lmmc_fail(e, 1, "tokenizer: %" PRIu32 " merges, %" PRIu32 " slots for them and splitting %" PRIu32 " do not make sense",
+                     h.merges, h.merge_slots, h.split);
 
   t->merges = h.merges;
   t->merge_slots = h.merge_slots;
@@ -184,17 +181,14 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   t->bos = h.bos;
   t->eos = h.eos;
   uint64_t at = HEADER_BYTES, n = h.pieces, s = h.wholes;
-  bool fits = (merges || (t->score = section(blob, h.bytes, &at, n, 4))) &&
-              (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
-              (t->table = section(blob, h.bytes, &at, h.slots, 4)) &&
-              (t->whole_id = section(blob, h.bytes, &at, s, 4)) &&
-              (t->whole_offset = section(blob, h.bytes, &at, s + 1, 4)) &&
-              (!merges || ((t->merge = section(blob, h.bytes, &at, h.merges, 12)) &&
-                           (t->merge_table = section(blob, h.bytes, &at, h.merge_slots, 4)))) &&
-              (t->whole_kind = section(blob, h.bytes, &at, s, 1)) &&
-              (t->type = section(blob, h.bytes, &at, n, 1)) &&
-              (t->text = section(blob, h.bytes, &at, t->offset[n], 1)) &&
-              (t->whole_text = section(blob, h.bytes, &at, t->whole_offset[s], 1));
+  bool fits =
+      (merges || (t->score = section(blob, h.bytes, &at, n, 4))) && (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
+      (t->table = section(blob, h.bytes, &at, h.slots, 4)) && (t->whole_id = section(blob, h.bytes, &at, s, 4)) &&
+      (t->whole_offset = section(blob, h.bytes, &at, s + 1, 4)) &&
+      (!merges ||
+       ((t->merge = section(blob, h.bytes, &at, h.merges, 12)) && (t->merge_table = section(blob, h.bytes, &at, h.merge_slots, 4)))) &&
+      (t->whole_kind = section(blob, h.bytes, &at, s, 1)) && (t->type = section(blob, h.bytes, &at, n, 1)) &&
+      (t->text = section(blob, h.bytes, &at, t->offset[n], 1)) && (t->whole_text = section(blob, h.bytes, &at, t->whole_offset[s], 1));
   if (!fits || at != h.bytes) return lmmc_fail(e, 1, "tokenizer: its sections do not fill its %" PRIu64 " bytes", h.bytes);
   if (!ascending(t->offset, h.pieces) || !ascending(t->whole_offset, h.wholes))
     return lmmc_fail(e, 1, "tokenizer: text offsets do not rise");
@@ -222,8 +216,10 @@ size_t lmmc_utf8_length(const char *text, size_t bytes) {
 static uint32_t lower_bound(const lmmc_tokenizer *t, uint32_t low, uint32_t high, size_t depth, unsigned byte) {
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    if (t->whole_text[t->whole_offset[middle] + depth] < byte) low = middle + 1;
-    else high = middle;
+    if (t->whole_text[t->whole_offset[middle] + depth] < byte)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }

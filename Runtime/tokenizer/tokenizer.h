@@ -116,10 +116,10 @@ size_t lmmc_utf8_length(const char *text, size_t bytes);
 // Decoding, one id at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids, or for a
 // byte-level tokenizer their bytes as UTF-8, with U+FFFD for each longest sequence that is the start of a character only.
 typedef struct {
-  bool begun;        // the leading space is no longer dropped
+  bool begun;  // the leading space is no longer dropped
   bool byte_level;
-  bool strips;       // the space that is dropped may come from a byte piece
-  uint8_t held[4];   // byte pieces that do not make a character yet
+  bool strips;      // the space that is dropped may come from a byte piece
+  uint8_t held[4];  // byte pieces that do not make a character yet
   uint32_t held_count;
 } lmmc_decoder;
 

@@ -133,8 +133,8 @@ void lmmc_endings_clean(void) {
 
 // From FAULTS on those that the process itself causes: after them it ends whoever else handles them.
 enum { FAULTS = 9, COUNT = 16 };
-static const int signals[COUNT] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2,
-                                   SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+static const int signals[COUNT] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGPIPE, SIGALRM, SIGXCPU, SIGUSR1,
+                                   SIGUSR2, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,  SIGFPE,  SIGSEGV, SIGSYS};
 static struct sigaction before[COUNT];
 
 static void ending(int number, siginfo_t *info, void *context) {

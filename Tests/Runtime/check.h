@@ -7,16 +7,16 @@
 static int check_passed, check_failed;
 
 // CHECK(condition, "printf format", ...): the text says what was seen.
-#define CHECK(condition, ...)                              \
-  do {                                                     \
-    if (condition) {                                       \
-      check_passed++;                                      \
-    } else {                                               \
-      check_failed++;                                      \
+#define CHECK(condition, ...)                                \
+  do {                                                       \
+    if (condition) {                                         \
+      check_passed++;                                        \
+    } else {                                                 \
+      check_failed++;                                        \
       printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-      printf(__VA_ARGS__);                                 \
-      printf("\n");                                        \
-    }                                                      \
+      printf(__VA_ARGS__);                                   \
+      printf("\n");                                          \
+    }                                                        \
   } while (0)
 
 static inline int check_report(void) {

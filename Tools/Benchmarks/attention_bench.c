@@ -115,7 +115,8 @@ static attention_case make_case(shape s, const lmmc_attention_variant *variant) 
   attention_case result = {.s = s, .variant = variant, .layers = allocate((size_t)s.layers * sizeof(lmmc_attention))};
   const int64_t n = s.kv_heads * s.d, size = s.type == LMMC_KV_F32 ? 4 : s.type == LMMC_KV_BF16 ? 2 : 1;
   const int64_t stride = s.type == LMMC_KV_I8 ? lmmc_row_bytes_i8(s.kv_heads, s.d) : n;
-  float *row = allocate((size_t)n * 4), *q = allocate((size_t)(s.queries * s.heads * s.d) * 4), *out = allocate((size_t)(s.queries * s.heads * s.d) * 4);
+  float *row = allocate((size_t)n * 4), *q = allocate((size_t)(s.queries * s.heads * s.d) * 4),
+        *out = allocate((size_t)(s.queries * s.heads * s.d) * 4);
   for (int64_t i = 0; i < s.queries * s.heads * s.d; i++) q[i] = random_float() * 2;
   for (int64_t layer = 0; layer < s.layers; layer++) {
     char *kv[2];
@@ -131,9 +132,22 @@ static attention_case make_case(shape s, const lmmc_attention_variant *variant) 
         }
       }
     }
-    result.layers[layer] = (lmmc_attention){.queries = s.queries, .keys = s.keys, .heads = s.heads, .kv_heads = s.kv_heads, .head_size = s.d,
-        .scale = (float)(1 / sqrt((double)s.d)), .causal = s.causal, .q = q, .q_stride = s.heads * s.d, .kv_type = s.type, .k = kv[0],
-        .v = kv[1], .k_stride = stride, .v_stride = stride, .out = out, .out_stride = s.heads * s.d};
+    result.layers[layer] = (lmmc_attention){.queries = s.queries,
+                                            .keys = s.keys,
+                                            .heads = s.heads,
+                                            .kv_heads = s.kv_heads,
+                                            .head_size = s.d,
+                                            .scale = (float)(1 / sqrt((double)s.d)),
+                                            .causal = s.causal,
+                                            .q = q,
+                                            .q_stride = s.heads * s.d,
+                                            .kv_type = s.type,
+                                            .k = kv[0],
+                                            .v = kv[1],
+                                            .k_stride = stride,
+                                            .v_stride = stride,
+                                            .out = out,
+                                            .out_stride = s.heads * s.d};
   }
   free(row);
   return result;
@@ -182,21 +196,24 @@ int main(int argc, char **argv) {
     }
   }
   qsort(ceiling, RUNS, sizeof *ceiling, by_size), qsort(bandwidth, RUNS, sizeof *bandwidth, by_size);
-  printf("%d threads, medians of %d runs: bf16 ceiling %.0f GFLOP/s, memory read %.1f GB/s\n", omp_get_max_threads(), RUNS, ceiling[RUNS / 2],
-         bandwidth[RUNS / 2]);
-  printf("| attention | keys | variant | ms a layer | best | GFLOP/s | of the ceiling | GB/s | of the read |\n|---|---|---|---|---|---|---|---|---|\n");
+  printf("%d threads, medians of %d runs: bf16 ceiling %.0f GFLOP/s, memory read %.1f GB/s\n", omp_get_max_threads(), RUNS,
+         ceiling[RUNS / 2], bandwidth[RUNS / 2]);
+  printf(
+      "| attention | keys | variant | ms a layer | best | GFLOP/s | of the ceiling | GB/s | of the read "
+      "|\n|---|---|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < count; i++) {
     const attention_case *c = &cases[i];
     qsort(cases[i].seconds, RUNS, sizeof(double), by_size);
     const double seconds = c->seconds[RUNS / 2] / (double)c->s.layers;
     // Of the lower triangle only what is looked at.
-    const double pairs = c->s.causal ? (double)c->s.queries * (double)(2 * c->s.keys - c->s.queries + 1) / 2 : (double)(c->s.queries * c->s.keys);
+    const double pairs =
+        c->s.causal ? (double)c->s.queries * (double)(2 * c->s.keys - c->s.queries + 1) / 2 : (double)(c->s.queries * c->s.keys);
     const double flops = 4 * pairs * (double)(c->s.heads * c->s.d) / seconds / 1e9;
     const int64_t size = c->s.type == LMMC_KV_F32 ? 4 : c->s.type == LMMC_KV_BF16 ? 2 : 1;
     const double bytes = 2.0 * (double)(c->s.keys * c->layers[0].k_stride * size) / seconds / 1e9;
-    printf("| %s | %s | %s | %.3f | %.3f | %.0f | %.0f %% | %.1f | %.0f %% |\n", c->s.name, types[c->s.type], c->variant->name, seconds * 1e3,
-           c->seconds[0] / (double)c->s.layers * 1e3, flops,
-           100 * flops / ceiling[RUNS / 2], bytes, 100 * bytes / bandwidth[RUNS / 2]);
+    printf("| %s | %s | %s | %.3f | %.3f | %.0f | %.0f %% | %.1f | %.0f %% |\n", c->s.name, types[c->s.type], c->variant->name,
+           seconds * 1e3, c->seconds[0] / (double)c->s.layers * 1e3, flops, 100 * flops / ceiling[RUNS / 2], bytes,
+           100 * bytes / bandwidth[RUNS / 2]);
   }
   return 0;
 }

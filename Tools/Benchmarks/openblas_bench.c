@@ -24,7 +24,8 @@ static float *random_floats(size_t count) {
 }
 
 int main(int argc, char **argv) {
-  static const int shapes[][2] = {{12288, 4096}, {4096, 4096}, {22016, 4096}, {4096, 11008}};  // queries, keys and values in one; gate and up in one
+  static const int shapes[][2] = {
+      {12288, 4096}, {4096, 4096}, {22016, 4096}, {4096, 11008}};  // queries, keys and values in one; gate and up in one
   enum { SHAPES = sizeof shapes / sizeof *shapes };
   const int m = argc == 2 ? atoi(argv[1]) : 0;
   if (m <= 0) return fprintf(stderr, "usage: openblas_bench M\n"), 2;

@@ -46,23 +46,22 @@ static void *allocate(size_t bytes) {
 // ---- ceilings
 
 #if defined(__x86_64__)
-#define ALL_ZMM                                                                                                                     \
+#define ALL_ZMM                                                                                                                         \
   "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12", "zmm13", "zmm14", "zmm15", \
       "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27", "zmm28", "zmm29"
 // 24 sums, none of which waits for another.
-#define TWENTY_FOUR(op)                                                                                                               \
-  op " %%zmm28, %%zmm29, %%zmm0\n" op " %%zmm28, %%zmm29, %%zmm1\n" op " %%zmm28, %%zmm29, %%zmm2\n" op " %%zmm28, %%zmm29, %%zmm3\n"     \
-  op " %%zmm28, %%zmm29, %%zmm4\n" op " %%zmm28, %%zmm29, %%zmm5\n" op " %%zmm28, %%zmm29, %%zmm6\n" op " %%zmm28, %%zmm29, %%zmm7\n"     \
-  op " %%zmm28, %%zmm29, %%zmm8\n" op " %%zmm28, %%zmm29, %%zmm9\n" op " %%zmm28, %%zmm29, %%zmm10\n" op " %%zmm28, %%zmm29, %%zmm11\n"   \
-  op " %%zmm28, %%zmm29, %%zmm12\n" op " %%zmm28, %%zmm29, %%zmm13\n" op " %%zmm28, %%zmm29, %%zmm14\n" op " %%zmm28, %%zmm29, %%zmm15\n" \
-  op " %%zmm28, %%zmm29, %%zmm16\n" op " %%zmm28, %%zmm29, %%zmm17\n" op " %%zmm28, %%zmm29, %%zmm18\n" op " %%zmm28, %%zmm29, %%zmm19\n" \
-  op " %%zmm28, %%zmm29, %%zmm20\n" op " %%zmm28, %%zmm29, %%zmm21\n" op " %%zmm28, %%zmm29, %%zmm22\n" op " %%zmm28, %%zmm29, %%zmm23\n"
-#define CEILING(name, op)                                                                          \
-  static void name(int64_t turns) {                                                                \
-    __asm__ volatile(                                                                              \
-        "vpxord %%zmm28, %%zmm28, %%zmm28\nvpxord %%zmm29, %%zmm29, %%zmm29\n1:\n" TWENTY_FOUR(op) \
-        "dec %0\njnz 1b\n"                                                                         \
-        : "+r"(turns)::ALL_ZMM);                                                                   \
+#define TWENTY_FOUR(op)                                                                                                                    \
+  op " %%zmm28, %%zmm29, %%zmm0\n" op " %%zmm28, %%zmm29, %%zmm1\n" op " %%zmm28, %%zmm29, %%zmm2\n" op " %%zmm28, %%zmm29, %%zmm3\n" op   \
+     " %%zmm28, %%zmm29, %%zmm4\n" op " %%zmm28, %%zmm29, %%zmm5\n" op " %%zmm28, %%zmm29, %%zmm6\n" op " %%zmm28, %%zmm29, %%zmm7\n" op   \
+     " %%zmm28, %%zmm29, %%zmm8\n" op " %%zmm28, %%zmm29, %%zmm9\n" op " %%zmm28, %%zmm29, %%zmm10\n" op " %%zmm28, %%zmm29, %%zmm11\n" op \
+     " %%zmm28, %%zmm29, %%zmm12\n" op " %%zmm28, %%zmm29, %%zmm13\n" op " %%zmm28, %%zmm29, %%zmm14\n" op                                 \
+     " %%zmm28, %%zmm29, %%zmm15\n" op " %%zmm28, %%zmm29, %%zmm16\n" op " %%zmm28, %%zmm29, %%zmm17\n" op                                 \
+     " %%zmm28, %%zmm29, %%zmm18\n" op " %%zmm28, %%zmm29, %%zmm19\n" op " %%zmm28, %%zmm29, %%zmm20\n" op                                 \
+     " %%zmm28, %%zmm29, %%zmm21\n" op " %%zmm28, %%zmm29, %%zmm22\n" op " %%zmm28, %%zmm29, %%zmm23\n"
+#define CEILING(name, op)                                                                                                          \
+  static void name(int64_t turns) {                                                                                                \
+    __asm__ volatile("vpxord %%zmm28, %%zmm28, %%zmm28\nvpxord %%zmm29, %%zmm29, %%zmm29\n1:\n" TWENTY_FOUR(op) "dec %0\njnz 1b\n" \
+                     : "+r"(turns)::ALL_ZMM);                                                                                      \
   }
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
 CEILING(loop_int8, "vpdpbusd")
@@ -97,8 +96,10 @@ static moment bandwidth(const uint8_t *buffer, size_t bytes) {
       const uint8_t *p = buffer + (size_t)omp_get_thread_num() * part;
       words a = {0}, b = a, c = a, d = a;
       for (size_t i = 0; i < part; i += 256) {
-        if (way == 1) for (int j = 0; j < 4; j++) __builtin_prefetch(p + i + 2048 + 64 * j);
-        if (way == 2) for (int j = 0; j < 4; j++) __builtin_prefetch(p + i + 8192 + 64 * j);
+        if (way == 1)
+          for (int j = 0; j < 4; j++) __builtin_prefetch(p + i + 2048 + 64 * j);
+        if (way == 2)
+          for (int j = 0; j < 4; j++) __builtin_prefetch(p + i + 8192 + 64 * j);
         a |= *(const words *)(p + i), b |= *(const words *)(p + i + 64);
         c |= *(const words *)(p + i + 128), d |= *(const words *)(p + i + 192);
       }
@@ -114,7 +115,9 @@ static moment bandwidth(const uint8_t *buffer, size_t bytes) {
 
 // ---- products
 
-static int compare(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+static int compare(const void *a, const void *b) {
+  return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
 static double median(double *values, int count) {
   qsort(values, (size_t)count, sizeof *values, compare);
   return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
@@ -138,8 +141,10 @@ static void *activations(lmmc_packed_type type, int64_t m, int64_t k) {
   float *x = allocate((size_t)k * sizeof *x);
   for (int64_t r = 0; r < m; r++) {
     for (int64_t i = 0; i < k; i++) x[i] = (float)((i * 7919 + r * 31) % 2001 - 1000) / 1000;
-    if (type == LMMC_BF16) lmmc_quantize_row_bf16(k, x, rows + r * stride);
-    else lmmc_quantize_row_q8(k, x, rows + r * stride);
+    if (type == LMMC_BF16)
+      lmmc_quantize_row_bf16(k, x, rows + r * stride);
+    else
+      lmmc_quantize_row_q8(k, x, rows + r * stride);
   }
   free(x);
   return rows;
@@ -158,9 +163,14 @@ static lmmc_packed_matmul problem(lmmc_packed_type type, int64_t m, int64_t n, i
     memset(weights + place + lmmc_exponents(type, n, k), exponent, (size_t)(lmmc_panels(n) * LMMC_PANEL));
   float *out = allocate((size_t)(m * n) * sizeof *out);
   memset(out, 0, (size_t)(m * n) * sizeof *out);
-  return (lmmc_packed_matmul){.m = m, .n = n, .k = k, .x = activations(type, m, k),
+  return (lmmc_packed_matmul){.m = m,
+                              .n = n,
+                              .k = k,
+                              .x = activations(type, m, k),
                               .x_stride = type == LMMC_BF16 ? lmmc_bf16_row_bytes(k) : lmmc_q8_row_bytes(k),
-                              .weight = weights, .out = out, .out_stride = n};
+                              .weight = weights,
+                              .out = out,
+                              .out_stride = n};
 }
 
 typedef struct {
@@ -230,17 +240,29 @@ int main(int argc, char **argv) {
   bool only_decode = false, only_prefill = false, only_ceilings = false;
   for (int i = 1; i < argc; i++) {
     const bool value = i + 1 < argc;
-    if (strcmp(argv[i], "--runs") == 0 && value) runs = atoi(argv[++i]);
-    else if (strcmp(argv[i], "--variant") == 0 && value) only_variant = argv[++i];
-    else if (strcmp(argv[i], "--type") == 0 && value) only_type = argv[++i];
-    else if (strcmp(argv[i], "--rows") == 0 && value) rows = atoll(argv[++i]);
-    else if (strcmp(argv[i], "--exponent") == 0 && value) exponent = atoi(argv[++i]);
-    else if (strcmp(argv[i], "--fast") == 0) fast = 1;
-    else if (strcmp(argv[i], "--decode") == 0) only_decode = true;
-    else if (strcmp(argv[i], "--prefill") == 0) only_prefill = true;
-    else if (strcmp(argv[i], "--ceilings") == 0) only_ceilings = true;
+    if (strcmp(argv[i], "--runs") == 0 && value)
+      runs = atoi(argv[++i]);
+    else if (strcmp(argv[i], "--variant") == 0 && value)
+      only_variant = argv[++i];
+    else if (strcmp(argv[i], "--type") == 0 && value)
+      only_type = argv[++i];
+    else if (strcmp(argv[i], "--rows") == 0 && value)
+      rows = atoll(argv[++i]);
+    else if (strcmp(argv[i], "--exponent") == 0 && value)
+      exponent = atoi(argv[++i]);
+    else if (strcmp(argv[i], "--fast") == 0)
+      fast = 1;
+    else if (strcmp(argv[i], "--decode") == 0)
+      only_decode = true;
+    else if (strcmp(argv[i], "--prefill") == 0)
+      only_prefill = true;
+    else if (strcmp(argv[i], "--ceilings") == 0)
+      only_ceilings = true;
     else {
-      fprintf(stderr, "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode, --ceilings or --exponent E\n", argv[i]);
+      fprintf(stderr,
+              "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode, "
+              "--ceilings or --exponent E\n",
+              argv[i]);
       return 2;
     }
   }
@@ -262,8 +284,10 @@ int main(int argc, char **argv) {
   static const int64_t shapes[][2] = {{4096, 4096}, {22016, 4096}, {4096, 11008}}, heights[] = {144, 205, 637};
   for (int part = 0; part < 2; part++) {
     if (part == 0 ? only_decode : only_prefill) continue;
-    printf(part == 0 ? "| type | variant | M x N x K | rate | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n"
-                     : "\n| type | variant | M x N x K | weights read | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n");
+    printf(
+        part == 0
+            ? "| type | variant | M x N x K | rate | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n"
+            : "\n| type | variant | M x N x K | weights read | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n");
     for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
       if (only_type && strcmp(only_type, type_names[t]) != 0) continue;
       for (int i = lmmc_variant_count() - 1; i >= 0; i--) {

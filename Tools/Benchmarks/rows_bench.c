@@ -24,23 +24,23 @@ static int by_size(const void *a, const void *b) {
 static float *a, *b, *c, *d;
 
 // `streams` rows are read or written in all.
-#define MEASURE(rows, n, streams, call)                                                                     \
-  do {                                                                                                      \
-    double seconds[RUNS];                                                                                   \
-    for (int run = 0; run < RUNS; run++) {                                                                  \
-      const double begin = now();                                                                           \
-      for (int repeat = 0; repeat < 4; repeat++)                                                            \
-        for (int64_t i = 0; i < (rows); i++) {                                                              \
-          const float *x = a + i * (n), *y = b + i * (n);                                                   \
-          float *out = c + i * (n);                                                                         \
-          (void)x, (void)y, (void)out;                                                                      \
-          call;                                                                                             \
-        }                                                                                                   \
-      seconds[run] = (now() - begin) / 4;                                                                   \
-    }                                                                                                       \
-    qsort(seconds, RUNS, sizeof *seconds, by_size);                                                         \
-    printf("| %s | %d x %d | %.1f | %.3f |\n", #call, rows, n, (double)(rows) * (n) * 4 * (streams) / seconds[RUNS / 2] / 1e9, \
-           seconds[RUNS / 2] * 1e3);                                                                        \
+#define MEASURE(rows, n, streams, call)                                                                                      \
+  do {                                                                                                                       \
+    double seconds[RUNS];                                                                                                    \
+    for (int run = 0; run < RUNS; run++) {                                                                                   \
+      const double begin = now();                                                                                            \
+      for (int repeat = 0; repeat < 4; repeat++)                                                                             \
+        for (int64_t i = 0; i < (rows); i++) {                                                                               \
+          const float *x = a + i * (n), *y = b + i * (n);                                                                    \
+          float *out = c + i * (n);                                                                                          \
+          (void)x, (void)y, (void)out;                                                                                       \
+          call;                                                                                                              \
+        }                                                                                                                    \
+      seconds[run] = (now() - begin) / 4;                                                                                    \
+    }                                                                                                                        \
+    qsort(seconds, RUNS, sizeof *seconds, by_size);                                                                          \
+    printf("| %s | %d x %d | %.1f | %.3f |\n", #call, rows, n, (double)(rows) * (n)*4 * (streams) / seconds[RUNS / 2] / 1e9, \
+           seconds[RUNS / 2] * 1e3);                                                                                         \
   } while (0)
 
 int main(void) {

@@ -99,8 +99,7 @@ static void by_keys(const lmmc_attention_variant *variant, const lmmc_attention 
 #pragma omp for schedule(static)
     for (int64_t share = 0; share < shares; share++) {
       const int64_t first = a->kv_heads * share / shares, last = a->kv_heads * (share + 1) / shares;
-      join(a, first, last - first, splits, (last - first) * rows * (a->head_size + 2),
-           parts + first * rows * (a->head_size + 2) * splits);
+      join(a, first, last - first, splits, (last - first) * rows * (a->head_size + 2), parts + first * rows * (a->head_size + 2) * splits);
     }
   }
 }

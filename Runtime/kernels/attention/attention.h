@@ -17,7 +17,7 @@ typedef struct {
   int64_t queries, keys;
   int64_t heads, kv_heads, head_size;
   float scale;
-  bool causal;  // query i sees the keys 0 ... keys - queries + i, else all; never more queries than keys then
+  bool causal;     // query i sees the keys 0 ... keys - queries + i, else all; never more queries than keys then
   const float *q;  // [queries, heads * head_size]
   int64_t q_stride;
   lmmc_kv_type kv_type;

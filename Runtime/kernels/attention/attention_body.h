@@ -179,8 +179,6 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
 }
 #endif
 
-static int64_t max_rows(int64_t head_size) {
-  return attention_smaller(MAX_ROWS, TILE_FLOATS / head_size / TILE_ROWS * TILE_ROWS);
-}
+static int64_t max_rows(int64_t head_size) { return attention_smaller(MAX_ROWS, TILE_FLOATS / head_size / TILE_ROWS * TILE_ROWS); }
 
 const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, ATTENTION_NEEDS, false, max_rows, block, ATTENTION_FEW};

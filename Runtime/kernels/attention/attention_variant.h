@@ -15,8 +15,8 @@ typedef struct {
 // No function holds a parallel region: clang compiles those without the instructions of the function around them.
 typedef struct {
   const char *name;
-  uint32_t needs;  // of a CPU's features
-  bool rounds;     // to bf16
+  uint32_t needs;                          // of a CPU's features
+  bool rounds;                             // to bf16
   int64_t (*max_rows)(int64_t head_size);  // of a block; 0: the head is too large
   // The whole of the rows first_row ... first_row + rows - 1 of a key head.
   void (*block)(const lmmc_attention *a, int64_t head, int64_t first_row, int64_t rows);
@@ -40,7 +40,8 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
 
 extern const lmmc_attention_variant lmmc_attention_plain;
 #if defined(__x86_64__)
-extern const lmmc_attention_variant lmmc_attention_avx2 LMMC_OPTIONAL, lmmc_attention_avx512 LMMC_OPTIONAL, lmmc_attention_avx512bf16 LMMC_OPTIONAL;
+extern const lmmc_attention_variant lmmc_attention_avx2 LMMC_OPTIONAL, lmmc_attention_avx512 LMMC_OPTIONAL,
+    lmmc_attention_avx512bf16 LMMC_OPTIONAL;
 #elif defined(__aarch64__)
 extern const lmmc_attention_variant lmmc_attention_neon, lmmc_attention_bfmmla;
 void lmmc_attention_few_neon(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,

@@ -10,11 +10,30 @@
 
 lmmc_cpu lmmc_cpu_of_cpuid(lmmc_cpuid id) {
   enum {
-    SSE3 = 0, SSSE3 = 9, FMA = 12, CX16 = 13, SSE41 = 19, SSE42 = 20, MOVBE = 22, POPCNT = 23, OSXSAVE = 27, AVX = 28, F16C = 29,  // leaf 1, ECX
-    BMI1 = 3, AVX2 = 5, BMI2 = 8, AVX512F = 16, AVX512DQ = 17, AVX512CD = 28, AVX512BW = 30, AVX512VL = 31,                        // leaf 7, EBX
-    AVX512VNNI = 11,              // leaf 7, ECX
-    AVXVNNI = 4, AVX512BF16 = 5,  // leaf 7, 1, EAX
-    LAHF = 0, LZCNT = 5,          // leaf 0x80000001, ECX
+    SSE3 = 0,
+    SSSE3 = 9,
+    FMA = 12,
+    CX16 = 13,
+    SSE41 = 19,
+    SSE42 = 20,
+    MOVBE = 22,
+    POPCNT = 23,
+    OSXSAVE = 27,
+    AVX = 28,
+    F16C = 29,  // leaf 1, ECX
+    BMI1 = 3,
+    AVX2 = 5,
+    BMI2 = 8,
+    AVX512F = 16,
+    AVX512DQ = 17,
+    AVX512CD = 28,
+    AVX512BW = 30,
+    AVX512VL = 31,    // leaf 7, EBX
+    AVX512VNNI = 11,  // leaf 7, ECX
+    AVXVNNI = 4,
+    AVX512BF16 = 5,  // leaf 7, 1, EAX
+    LAHF = 0,
+    LZCNT = 5,  // leaf 0x80000001, ECX
   };
   // XCR0: the registers XMM and YMM; masks, the upper halves of ZMM 0 ... 15, and ZMM 16 ... 31.
   const uint32_t ymm = 0x06, zmm = 0xe6;
@@ -23,7 +42,9 @@ lmmc_cpu lmmc_cpu_of_cpuid(lmmc_cpuid id) {
     lmmc_cpuid needs;
     uint32_t after;  // features that it builds on
   } table[] = {
-      {LMMC_CPU_SSE42, {.leaf1_ecx = BIT(SSE3) | BIT(SSSE3) | BIT(CX16) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT), .extended1_ecx = BIT(LAHF)}, 0},
+      {LMMC_CPU_SSE42,
+       {.leaf1_ecx = BIT(SSE3) | BIT(SSSE3) | BIT(CX16) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT), .extended1_ecx = BIT(LAHF)},
+       0},
       {LMMC_CPU_AVX2,
        {.leaf1_ecx = BIT(FMA) | BIT(MOVBE) | BIT(OSXSAVE) | BIT(AVX) | BIT(F16C),
         .leaf7_ebx = BIT(BMI1) | BIT(AVX2) | BIT(BMI2),

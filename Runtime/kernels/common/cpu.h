@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 typedef enum {
-  LMMC_CPU_SSE42 = 1 << 0,   // all of x86-64-v2
-  LMMC_CPU_AVX2 = 1 << 1,    // all of x86-64-v3: FMA, F16C, BMI 1 and 2, LZCNT, MOVBE
+  LMMC_CPU_SSE42 = 1 << 0,  // all of x86-64-v2
+  LMMC_CPU_AVX2 = 1 << 1,   // all of x86-64-v3: FMA, F16C, BMI 1 and 2, LZCNT, MOVBE
   LMMC_CPU_AVXVNNI = 1 << 2,
   LMMC_CPU_AVX512 = 1 << 3,  // all of x86-64-v4: F, BW, CD, DQ, VL
   LMMC_CPU_AVX512VNNI = 1 << 4,

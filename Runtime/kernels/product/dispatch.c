@@ -29,7 +29,8 @@ static const lmmc_variant variants[] = {
     {"sse4.2", SSE42, &lmmc_bf16_sse42, &lmmc_q8_sse42, &lmmc_q4_sse42, NULL, NULL, NULL},
     {"avx2", AVX2, &lmmc_bf16_avx2, &lmmc_q8_avx2, &lmmc_q4_avx2, lmmc_quantize_q8_avx2, lmmc_quantize_bf16_avx2, lmmc_finish_avx2},
     {"avxvnni", AVXVNNI, NULL, &lmmc_q8_avxvnni, &lmmc_q4_avxvnni, NULL, NULL, NULL},
-    {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512, lmmc_finish_avx512},
+    {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512,
+     lmmc_finish_avx512},
     {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
     {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
 #elif defined(__aarch64__)
@@ -47,10 +48,10 @@ enum { COUNT = sizeof variants / sizeof *variants };
 int lmmc_variant_count(void) { return COUNT; }
 const lmmc_variant *lmmc_variant_at(int index) { return &variants[index]; }
 
-#define CHOOSE(member)                             \
-  if (v->member) {                                 \
-    choice.code.member = v->member;                \
-    choice.member = v->name;                       \
+#define CHOOSE(member)              \
+  if (v->member) {                  \
+    choice.code.member = v->member; \
+    choice.member = v->name;        \
   }
 
 lmmc_choice lmmc_choose(lmmc_cpu cpu) {
@@ -84,7 +85,8 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
       return 0;
     }
     if (!v->bf16 && !v->q8) {
-      snprintf(message, 256, "LMMC_ISA is '%s', which this program was compiled without; expected a lower one, or none for the best", v->name);
+      snprintf(message, 256, "LMMC_ISA is '%s', which this program was compiled without; expected a lower one, or none for the best",
+               v->name);
       return 1;
     }
     if (v->needs & ~cpu->features) {
@@ -120,12 +122,14 @@ static lmmc_choice chosen;
 
 __attribute__((constructor)) static void choose(void) { chosen = lmmc_choose(lmmc_usable_cpu()); }
 
-static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation, const char *variant) {
+static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation,
+                     const char *variant) {
   const double begin = lmmc_profile_begin();
   lmmc_packed_product(p, type, code, chosen.code.finish);
   if (begin > 0) {
     const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
-    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+    lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride},
+                     2.0 * (double)p->m * (double)p->n * (double)p->k,
                      weights + (double)p->m * (double)p->x_stride + 4.0 * (double)p->m * (double)p->n * (p->addend ? 2 : 1));
   }
 }

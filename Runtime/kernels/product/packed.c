@@ -94,8 +94,8 @@ static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t r
     }
     // The next piece comes from memory meanwhile; after the last, the first of the panels behind, which this thread mostly gets too.
     const bool ends = step + 1 == pieces * panels;
-    const lmmc_piece next = ends ? piece_of(w, index + panels, 0, pieces, row)
-                                 : piece_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces, row);
+    const lmmc_piece next =
+        ends ? piece_of(w, index + panels, 0, pieces, row) : piece_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces, row);
     for (int64_t t = 0; t < tiles; t++) {
       ask_for(next.codes, next.blocks * lmmc_code_bytes(w->type), t, tiles);
       ask_for((const uint8_t *)next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);

@@ -27,27 +27,26 @@
 // They are not inlined: clang would merge the ends of several into a loop that is no longer straight.
 #define LMMC_FIXED(name, n) \
   static __attribute__((noinline)) void name##_##n(const lmmc_piece *p) { name(n, p); }
-#define LMMC_BY_ROWS(name, ...)                                          \
-  static void name##_rows(int64_t rows, const lmmc_piece *p) {           \
-    static void (*const fixed[])(const lmmc_piece *) = {__VA_ARGS__};    \
-    fixed[rows - 1](p);                                                  \
+#define LMMC_BY_ROWS(name, ...)                                       \
+  static void name##_rows(int64_t rows, const lmmc_piece *p) {        \
+    static void (*const fixed[])(const lmmc_piece *) = {__VA_ARGS__}; \
+    fixed[rows - 1](p);                                               \
   }
 #define LMMC_FIXED_4(name) LMMC_FIXED(name, 1) LMMC_FIXED(name, 2) LMMC_FIXED(name, 3) LMMC_FIXED(name, 4)
 #define LMMC_FIXED_6(name) LMMC_FIXED_4(name) LMMC_FIXED(name, 5) LMMC_FIXED(name, 6)
 #define LMMC_FIXED_8(name) LMMC_FIXED_6(name) LMMC_FIXED(name, 7) LMMC_FIXED(name, 8)
-#define LMMC_FIXED_12(name) \
-  LMMC_FIXED_8(name) LMMC_FIXED(name, 9) LMMC_FIXED(name, 10) LMMC_FIXED(name, 11) LMMC_FIXED(name, 12)
+#define LMMC_FIXED_12(name) LMMC_FIXED_8(name) LMMC_FIXED(name, 9) LMMC_FIXED(name, 10) LMMC_FIXED(name, 11) LMMC_FIXED(name, 12)
 #define LMMC_FIXED_14(name) LMMC_FIXED_12(name) LMMC_FIXED(name, 13) LMMC_FIXED(name, 14)
 #define LMMC_UP_TO_4(name) LMMC_FIXED_4(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4)
 #define LMMC_UP_TO_6(name) LMMC_FIXED_6(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6)
 #define LMMC_UP_TO_8(name) \
   LMMC_FIXED_8(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8)
-#define LMMC_UP_TO_12(name)                                                                                                     \
-  LMMC_FIXED_12(name)                                                                                                           \
+#define LMMC_UP_TO_12(name)                                                                                                          \
+  LMMC_FIXED_12(name)                                                                                                                \
   LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8, name##_9, name##_10, name##_11, \
                name##_12)
-#define LMMC_UP_TO_14(name)                                                                                                     \
-  LMMC_FIXED_14(name)                                                                                                           \
+#define LMMC_UP_TO_14(name)                                                                                                          \
+  LMMC_FIXED_14(name)                                                                                                                \
   LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8, name##_9, name##_10, name##_11, \
                name##_12, name##_13, name##_14)
 

@@ -9,14 +9,14 @@
 // A few rows of x by one panel, over some consecutive blocks of K.
 typedef struct {
   int64_t blocks;
-  const uint8_t *x;         // the codes of the first row, from the first block on
-  const float *x_scales;    // the same of its scales and sums (q8 rows)
+  const uint8_t *x;       // the codes of the first row, from the first block on
+  const float *x_scales;  // the same of its scales and sums (q8 rows)
   const int32_t *x_sums;
-  int64_t x_stride;         // bytes from row to row, for each of these
-  const uint8_t *codes;     // as packed or, where the product has `unpack`, unpacked
-  const uint16_t *scales;   // f16
-  const uint8_t *offsets;   // as packed
-  float *sums;              // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
+  int64_t x_stride;        // bytes from row to row, for each of these
+  const uint8_t *codes;    // as packed or, where the product has `unpack`, unpacked
+  const uint16_t *scales;  // f16
+  const uint8_t *offsets;  // as packed
+  float *sums;             // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
 } lmmc_piece;
 
 typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
@@ -28,8 +28,8 @@ typedef struct {
   int64_t tile_blocks;  // most blocks of a piece
   lmmc_piece_kernel *tile;
   void (*unpack)(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out);  // or NULL; `out` for tiles only
-  int64_t unpacked_bytes;  // of a block
-  int64_t stream_rows;     // most rows of `stream`, 0 without one
+  int64_t unpacked_bytes;                                                                      // of a block
+  int64_t stream_rows;                                                                         // most rows of `stream`, 0 without one
   lmmc_piece_kernel *stream;
 } lmmc_product;
 

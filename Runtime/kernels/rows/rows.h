@@ -150,14 +150,14 @@ static inline void lmmc_embed_row(int64_t n, int32_t token, const float *table, 
 }
 
 // The same from a table [rows, n] in panels.
-#define LMMC_EMBED_ROW(type)                                                                                                   \
-  static inline void lmmc_embed_row_##type(int64_t rows, int64_t n, int32_t token, const uint8_t *table, const float *vision,  \
-                                           float *out) {                                                                       \
-    if (token < 0) {                                                                                                           \
-      lmmc_copy_row(n, vision + (-1 - (int64_t)token) * n, out);                                                               \
-    } else {                                                                                                                   \
-      lmmc_unpack_row_##type(rows, n, table, token, out);                                                                      \
-    }                                                                                                                          \
+#define LMMC_EMBED_ROW(type)                                                                                                  \
+  static inline void lmmc_embed_row_##type(int64_t rows, int64_t n, int32_t token, const uint8_t *table, const float *vision, \
+                                           float *out) {                                                                      \
+    if (token < 0) {                                                                                                          \
+      lmmc_copy_row(n, vision + (-1 - (int64_t)token) * n, out);                                                              \
+    } else {                                                                                                                  \
+      lmmc_unpack_row_##type(rows, n, table, token, out);                                                                     \
+    }                                                                                                                         \
   }
 LMMC_EMBED_ROW(bf16)
 LMMC_EMBED_ROW(q8)

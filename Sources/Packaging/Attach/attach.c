@@ -38,8 +38,8 @@ static const uint64_t MAX_ADDRESS = UINT64_C(1) << 46;
 
 struct lmmc_attach {
   int output;
-  uint64_t bytes, offset;     // of the attachment
-  uint64_t tail_offset;       // section names, then section headers
+  uint64_t bytes, offset;  // of the attachment
+  uint64_t tail_offset;    // section names, then section headers
   unsigned char *tail;
   size_t tail_bytes;
   Elf64_Ehdr header;
@@ -51,8 +51,8 @@ struct image {
   unsigned char *bytes;
   uint64_t size;
   Elf64_Ehdr header;
-  Elf64_Phdr *segments;       // [header.e_phnum]
-  const Elf64_Shdr *sections; // [header.e_shnum]
+  Elf64_Phdr *segments;        // [header.e_phnum]
+  const Elf64_Shdr *sections;  // [header.e_shnum]
 };
 
 __attribute__((format(printf, 2, 3), cold)) static bool fail(char *error, const char *format, ...) {
@@ -120,11 +120,10 @@ static bool check_header(struct image *image, char *error) {
     wrong = "is not a 64-bit little-endian ELF file";
   else if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
     wrong = "is not a linked executable";
-  else if (h->e_ehsize != sizeof(Elf64_Ehdr) || h->e_phentsize != sizeof(Elf64_Phdr) ||
-           h->e_shentsize != sizeof(Elf64_Shdr))
+  else if (h->e_ehsize != sizeof(Elf64_Ehdr) || h->e_phentsize != sizeof(Elf64_Phdr) || h->e_shentsize != sizeof(Elf64_Shdr))
     wrong = "has table entries of an unknown size";
-  else if (h->e_phnum == 0 || h->e_phnum >= PN_XNUM || h->e_shnum < 2 || h->e_shnum >= SHN_LORESERVE - 1 ||
-           h->e_shstrndx == SHN_UNDEF || h->e_shstrndx >= h->e_shnum)
+  else if (h->e_phnum == 0 || h->e_phnum >= PN_XNUM || h->e_shnum < 2 || h->e_shnum >= SHN_LORESERVE - 1 || h->e_shstrndx == SHN_UNDEF ||
+           h->e_shstrndx >= h->e_shnum)
     wrong = "has no usable program or section headers";
   else if (!inside(h->e_phoff, h->e_phnum * sizeof(Elf64_Phdr), image->size) || h->e_phoff % 8 ||
            !inside(h->e_shoff, h->e_shnum * sizeof(Elf64_Shdr), image->size) || h->e_shoff % 8)
@@ -145,9 +144,8 @@ static bool check_segments(const struct image *image, uint64_t *end, uint64_t *a
     const Elf64_Phdr *p = &image->segments[i];
     if (p->p_type != PT_LOAD) continue;
     uint64_t segment_end, align = p->p_align ? p->p_align : 1;
-    if (!inside(p->p_offset, p->p_filesz, image->size) || p->p_filesz > p->p_memsz || align > MAX_ALIGNMENT ||
-        (align & (align - 1)) || (p->p_offset ^ p->p_vaddr) & (align - 1) ||
-        !add(p->p_vaddr, p->p_memsz, &segment_end) || segment_end > MAX_ADDRESS)
+    if (!inside(p->p_offset, p->p_filesz, image->size) || p->p_filesz > p->p_memsz || align > MAX_ALIGNMENT || (align & (align - 1)) ||
+        (p->p_offset ^ p->p_vaddr) & (align - 1) || !add(p->p_vaddr, p->p_memsz, &segment_end) || segment_end > MAX_ADDRESS)
       return fail(error, "'%s' has a malformed segment %zu", image->name, i);
     if (any && p->p_vaddr < *end) return fail(error, "'%s' has segments out of order", image->name);
     any = true;
@@ -179,27 +177,23 @@ static bool find_slot(const struct image *image, struct slot **slot, uint64_t *a
     if (!name) return fail(error, "'%s' has a section %zu without a name", image->name, i);
     if (strcmp(name, SLOT_SECTION) != 0) continue;
     // The slot stands first; AddressSanitizer pads what follows.
-    if (s->sh_type != SHT_PROGBITS || s->sh_size < sizeof **slot || s->sh_offset % 8 ||
-        !inside(s->sh_offset, s->sh_size, image->size))
+    if (s->sh_type != SHT_PROGBITS || s->sh_size < sizeof **slot || s->sh_offset % 8 || !inside(s->sh_offset, s->sh_size, image->size))
       return fail(error, "section '%s' of '%s' is malformed", SLOT_SECTION, image->name);
     *slot = (struct slot *)(image->bytes + s->sh_offset);
     *address = s->sh_addr;
     if (memcmp((*slot)->magic, MAGIC, sizeof MAGIC) != 0)
       return fail(error, "section '%s' of '%s' does not begin with a slot", SLOT_SECTION, image->name);
-    if ((*slot)->displacement != 0 || (*slot)->bytes != 0)
-      return fail(error, "'%s' has an attachment already", image->name);
+    if ((*slot)->displacement != 0 || (*slot)->bytes != 0) return fail(error, "'%s' has an attachment already", image->name);
     // The address counts only when the slot is really loaded there.
     for (size_t j = 0; j < image->header.e_phnum; j++) {
       const Elf64_Phdr *p = &image->segments[j];
-      if (p->p_type == PT_LOAD && s->sh_offset >= p->p_offset &&
-          inside(s->sh_offset - p->p_offset, s->sh_size, p->p_filesz) &&
+      if (p->p_type == PT_LOAD && s->sh_offset >= p->p_offset && inside(s->sh_offset - p->p_offset, s->sh_size, p->p_filesz) &&
           s->sh_addr - p->p_vaddr == s->sh_offset - p->p_offset)
         return true;
     }
     return fail(error, "section '%s' of '%s' is not loaded", SLOT_SECTION, image->name);
   }
-  return fail(error, "'%s' has no section '%s'; expected a program built from lmmc's sources, not yet stripped",
-              image->name, SLOT_SECTION);
+  return fail(error, "'%s' has no section '%s'; expected a program built from lmmc's sources, not yet stripped", image->name, SLOT_SECTION);
 }
 
 // The note segment to give up: one that PT_GNU_PROPERTY repeats, else the last. Notes stay loaded and keep their
@@ -211,11 +205,12 @@ static bool spare_segment(const struct image *image, size_t *spare, char *error)
     found = true;
     *spare = i;
     for (size_t j = 0; j < image->header.e_phnum; j++)
-      repeated |= image->segments[j].p_type == PT_GNU_PROPERTY &&
-                  image->segments[j].p_offset == image->segments[i].p_offset;
+      repeated |= image->segments[j].p_type == PT_GNU_PROPERTY && image->segments[j].p_offset == image->segments[i].p_offset;
   }
-  return found || fail(error, "'%s' has no note segment to turn into a loaded one; expected a program linked with one, "
-                              "by -Wl,--build-id say", image->name);
+  return found || fail(error,
+                       "'%s' has no note segment to turn into a loaded one; expected a program linked with one, "
+                       "by -Wl,--build-id say",
+                       image->name);
 }
 
 // Puts `load` behind the last PT_LOAD (the loader wants ascending addresses) in place of segment `spare`.
@@ -232,9 +227,8 @@ static bool make_tail(lmmc_attach *a, const struct image *image, uint64_t addres
   const Elf64_Shdr *names = &image->sections[image->header.e_shstrndx];
   size_t names_bytes = names->sh_size + sizeof SECTION;
   uint64_t end, table, file_end;
-  if (!add(a->offset, a->bytes, &end) || !round_up(end, 8, &a->tail_offset) ||
-      !add(a->tail_offset, names_bytes, &table) || !round_up(table, 8, &table) ||
-      !add(table, (count + 1) * sizeof(Elf64_Shdr), &file_end) || file_end > INT64_MAX)
+  if (!add(a->offset, a->bytes, &end) || !round_up(end, 8, &a->tail_offset) || !add(a->tail_offset, names_bytes, &table) ||
+      !round_up(table, 8, &table) || !add(table, (count + 1) * sizeof(Elf64_Shdr), &file_end) || file_end > INT64_MAX)
     return fail(error, "an attachment of %" PRIu64 " bytes does not fit in a file", a->bytes);
   a->tail_bytes = file_end - a->tail_offset;
   a->tail = calloc(1, a->tail_bytes);
@@ -263,8 +257,8 @@ static bool prepare(lmmc_attach *a, struct image *image, const char *executable,
   uint64_t end, alignment, address, address_end, slot_address = 0;
   size_t last = 0, spare = 0;
   struct slot *slot = NULL;
-  if (!map_image(image, executable, error) || !check_header(image, error) ||
-      !check_segments(image, &end, &alignment, &last, error) || !find_slot(image, &slot, &slot_address, error))
+  if (!map_image(image, executable, error) || !check_header(image, error) || !check_segments(image, &end, &alignment, &last, error) ||
+      !find_slot(image, &slot, &slot_address, error))
     return false;
   a->header = image->header;
   a->offset = image->size;
@@ -295,8 +289,7 @@ static bool prepare(lmmc_attach *a, struct image *image, const char *executable,
   return write_all(a->output, image->bytes, image->size, 0, error);
 }
 
-lmmc_attach *lmmc_attach_begin(const char *executable, int output, uint64_t bytes, uint64_t *offset,
-                               char error[LMMC_ATTACH_ERROR]) {
+lmmc_attach *lmmc_attach_begin(const char *executable, int output, uint64_t bytes, uint64_t *offset, char error[LMMC_ATTACH_ERROR]) {
   lmmc_attach *a = calloc(1, sizeof *a);
   if (!a) {
     fail(error, "out of memory");
@@ -319,11 +312,11 @@ bool lmmc_attach_finish(lmmc_attach *a, char error[LMMC_ATTACH_ERROR]) {
   struct stat status;
   bool ok = fstat(a->output, &status) == 0 || fail(error, "cannot read the output: %s", strerror(errno));
   if (ok && (uint64_t)status.st_size != a->offset + a->bytes)
-    ok = fail(error, "the output has %" PRIu64 " bytes; expected %" PRIu64 " with the whole attachment",
-              (uint64_t)status.st_size, a->offset + a->bytes);
+    ok = fail(error, "the output has %" PRIu64 " bytes; expected %" PRIu64 " with the whole attachment", (uint64_t)status.st_size,
+              a->offset + a->bytes);
   if (ok && a->bytes > 0)
-    ok = write_all(a->output, a->tail, a->tail_bytes, a->tail_offset, error) &&
-         write_all(a->output, &a->header, sizeof a->header, 0, error);
+    ok =
+        write_all(a->output, a->tail, a->tail_bytes, a->tail_offset, error) && write_all(a->output, &a->header, sizeof a->header, 0, error);
   lmmc_attach_abandon(a);
   return ok;
 }

@@ -97,7 +97,8 @@ static void *work(void *argument) {
   return NULL;
 }
 
-int lmmc_fold_product(const float *left, ptrdiff_t rows, const float *weight, ptrdiff_t columns, ptrdiff_t depth, double *sums, int threads) {
+int lmmc_fold_product(const float *left, ptrdiff_t rows, const float *weight, ptrdiff_t columns, ptrdiff_t depth, double *sums,
+                      int threads) {
   job j = {.left = left, .weight = weight, .rows = rows, .columns = columns, .depth = depth, .sums = sums};
   enum { MOST = 64 };
   pthread_t others[MOST];

@@ -40,9 +40,7 @@ BODY float round_to_f16(float x) {
 }
 
 // For what round_to_f16 returns.
-BODY uint16_t f16_bits(float x) {
-  return (uint16_t)(x < f16_least_normal ? (uint32_t)(x * 16777216.0f) : (bits_of(x) - 0x38000000) >> 13);
-}
+BODY uint16_t f16_bits(float x) { return (uint16_t)(x < f16_least_normal ? (uint32_t)(x * 16777216.0f) : (bits_of(x) - 0x38000000) >> 13); }
 
 // ---- the range of a row
 
@@ -219,8 +217,8 @@ BODY void refit(const block w, int depth, const columns sum_w, const columns low
 
 BODY void fit_q4(const block w, int depth, fit *best) {
   // The ends of a range as fractions of the least and the greatest weight.
-  static const float ends[][2] = {{1, 1},       {0.95f, 0.95f}, {0.9f, 0.9f}, {0.85f, 0.85f}, {0.79f, 0.79f}, {1, 0.9f},
-                                  {0.9f, 1},    {1, 0.8f},      {0.8f, 1},    {0.93f, 0.8f},  {0.8f, 0.93f},  {1.04f, 1.04f}};
+  static const float ends[][2] = {{1, 1},    {0.95f, 0.95f}, {0.9f, 0.9f}, {0.85f, 0.85f}, {0.79f, 0.79f}, {1, 0.9f},
+                                  {0.9f, 1}, {1, 0.8f},      {0.8f, 1},    {0.93f, 0.8f},  {0.8f, 0.93f},  {1.04f, 1.04f}};
   columns low, high, sum = {0}, scale, offset;
   COLUMNS(c) low[c] = high[c] = 0;  // an offset is not negative: zero lies in every range
   for (int i = 0; i < depth; i++) COLUMNS(c) {
@@ -284,13 +282,15 @@ BODY int64_t panel_q4(int64_t count, int64_t k, const float *rows, uint8_t *out,
 
 // ---- one copy per instruction set, the best that this CPU has
 
-#define COPIES(suffix, target)                                                                                         \
-  target static int64_t bf16_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) { return panel_bf16(count, k, rows, out); } \
-  target static int64_t q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {                         \
-    return panel_q8(count, k, rows, out, exponents);                                                                                        \
-  }                                                                                                                                         \
-  target static int64_t q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) {                         \
-    return panel_q4(count, k, rows, out, exponents);                                                                                        \
+#define COPIES(suffix, target)                                                                                      \
+  target static int64_t bf16_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out) {                  \
+    return panel_bf16(count, k, rows, out);                                                                         \
+  }                                                                                                                 \
+  target static int64_t q8_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) { \
+    return panel_q8(count, k, rows, out, exponents);                                                                \
+  }                                                                                                                 \
+  target static int64_t q4_##suffix(int64_t count, int64_t k, const float *rows, uint8_t *out, int8_t *exponents) { \
+    return panel_q4(count, k, rows, out, exponents);                                                                \
   }
 
 COPIES(plain, )
@@ -302,10 +302,10 @@ COPIES(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_
 #else
 COPIES(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))))
 #endif
-#define CHOOSE(name)                                                                                                       \
+#define CHOOSE(name)                                                                                                              \
   (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? name##_avx512 \
-   : __builtin_cpu_supports("avx2")                                                                                 ? name##_avx2   \
-                                                                                                                    : name##_plain)
+   : __builtin_cpu_supports("avx2")                                                                               ? name##_avx2   \
+                                                                                                                  : name##_plain)
 #else
 #define CHOOSE(name) name##_plain
 #endif

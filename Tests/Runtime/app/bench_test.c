@@ -14,7 +14,8 @@ static double number(const json *v, const char *name) {
 
 // The object of a run, with what must hold of any.
 static json *parse(result r) {
-  static const char *const figures[] = {"preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step", "prefill_tokens_per_second", "tokens_per_second"};
+  static const char *const figures[] = {
+      "preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step", "prefill_tokens_per_second", "tokens_per_second"};
   json *v = json_parse(r.out);
   CHECK(r.code == 0 && v && v->type == 'o' && !r.err[0], "exit %d '%s' '%s'", r.code, r.err, r.out);
   if (!v || v->type != 'o') exit(check_report());
@@ -40,11 +41,13 @@ int main(int argc, char **argv) {
   CHECK(number(v, "visual_tokens") == FAKE_VISION_TOKENS && number(v, "decoded_tokens") == 4 && number(v, "runs") == 3, "%s", "");
   CHECK(number(json_get(v, "preprocess"), "min") > 0 && number(json_get(v, "project"), "min") > 0, "%s", "");
 
-  v = parse(run(program, "--bench", "--json", "--raw-prompt", "x<image>x<image>", "--image", image, "--image", image, "--max-tokens", "1", "--runs", "1"));
+  v = parse(run(program, "--bench", "--json", "--raw-prompt", "x<image>x<image>", "--image", image, "--image", image, "--max-tokens", "1",
+                "--runs", "1"));
   CHECK(number(v, "visual_tokens") == 2 * FAKE_VISION_TOKENS, "%s", "");
 
   v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--prompt-tokens", "60"));
-  CHECK(number(v, "visual_tokens") == 0 && number(v, "prompt_tokens") == 60 && number(v, "decoded_tokens") == 32 && number(v, "runs") == 5, "%s", "");
+  CHECK(number(v, "visual_tokens") == 0 && number(v, "prompt_tokens") == 60 && number(v, "decoded_tokens") == 32 && number(v, "runs") == 5,
+        "%s", "");
   CHECK(number(json_get(v, "vision"), "max") == 0 && number(json_get(v, "preprocess"), "max") == 0, "%s", "");
 
   v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--threads", "3", "--decode-threads", "2", "--runs", "2"));
@@ -66,20 +69,31 @@ int main(int argc, char **argv) {
   r = run(program, "--bench", "--raw-prompt", "a", "--max-tokens", "4", "--runs", "1");
   CHECK(r.code == 1 && !r.out[0] && strstr(r.err, "error: ") == r.err, "exit %d '%s'", r.code, r.err);
   r = run(program, "--bench", "--raw-prompt", "a", "--max-tokens", "3", "--runs", "2");
-  CHECK(r.code == 0 && strstr(r.out, "0 of them vision tokens, and 3 decoded; ") && strstr(r.out, "2 runs after one to warm up"), "'%s' '%s'", r.out, r.err);
+  CHECK(r.code == 0 && strstr(r.out, "0 of them vision tokens, and 3 decoded; ") && strstr(r.out, "2 runs after one to warm up"),
+        "'%s' '%s'", r.out, r.err);
   CHECK(strstr(r.out, "\nprefill, tokens/s ") && strstr(r.out, "\ndecode, one token ") && !strstr(r.out, "vision tower"), "'%s'", r.out);
   unsetenv("FAKE_TOKENS");
   unsetenv("FAKE_LOGIT");
 
-  static const struct { const char *arguments[6]; int code; const char *message; } wrong[] = {
+  static const struct {
+    const char *arguments[6];
+    int code;
+    const char *message;
+  } wrong[] = {
       {{"--bench", "--dump", "d"}, 2, "option '--bench' answers nothing, '--dump' must be left out"},
       {{"--bench", "--tokenize", "d"}, 2, "option '--bench' answers nothing, '--tokenize' must be left out"},
       {{"--bench", "--perplexity", "d"}, 2, "option '--bench' answers nothing, '--perplexity' must be left out"},
       {{"--runs", "2", "--prompt", "d"}, 2, "option '--runs' belongs to '--bench', which is not given"},
       {{"--prompt-tokens=2", "--prompt", "d"}, 2, "option '--prompt-tokens' belongs to '--bench', which is not given"},
-      {{"--bench", "--raw-prompt", "a", "--prompt-tokens", "1"}, 2, "option '--prompt-tokens' wants at least the 2 tokens of the prompt, not 1"},
-      {{"--bench", "--raw-prompt", "a", "--max-tokens", "95"}, 1, "the prompt of 2 tokens and 95 decoded ones do not fit the context of this program, 96"},
-      {{"--raw-prompt=a", "--threads", "2", "--decode-threads=3"}, 2, "option '--decode-threads' wants at most the threads in use, 2, not 3"},
+      {{"--bench", "--raw-prompt", "a", "--prompt-tokens", "1"},
+       2,
+       "option '--prompt-tokens' wants at least the 2 tokens of the prompt, not 1"},
+      {{"--bench", "--raw-prompt", "a", "--max-tokens", "95"},
+       1,
+       "the prompt of 2 tokens and 95 decoded ones do not fit the context of this program, 96"},
+      {{"--raw-prompt=a", "--threads", "2", "--decode-threads=3"},
+       2,
+       "option '--decode-threads' wants at most the threads in use, 2, not 3"},
       {{"--bench", "--image", "/nowhere.png", "--raw-prompt", "<image>"}, 1, "cannot open '/nowhere.png': no such file or directory"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -88,7 +102,8 @@ int main(int argc, char **argv) {
     memcpy(line + 1, wrong[i].arguments, sizeof wrong[i].arguments);
     r = run_list(line);
     snprintf(wanted, sizeof wanted, "error: %s\n", wrong[i].message);
-    CHECK(r.code == wrong[i].code && strcmp(r.err, wanted) == 0 && r.out_size == 0, "exit %d '%s'\n  wanted %d '%s'", r.code, r.err, wrong[i].code, wanted);
+    CHECK(r.code == wrong[i].code && strcmp(r.err, wanted) == 0 && r.out_size == 0, "exit %d '%s'\n  wanted %d '%s'", r.code, r.err,
+          wrong[i].code, wanted);
   }
   return check_report();
 }

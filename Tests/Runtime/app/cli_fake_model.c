@@ -52,8 +52,7 @@ static void prefill(const lmmc_memory *m, int64_t sequence, int64_t position) {
 static void score(const lmmc_memory *m, int64_t sequence, int64_t position) {
   if (sequence > FAKE_SCORE_ROWS) abort();
   advance(m, sequence, position);
-  for (int64_t i = 0; i < sequence; i++)
-    fill_logits(m, SCORES + sizeof(float) * FAKE_VOCABULARY * (uint64_t)i, states(m)[position + i]);
+  for (int64_t i = 0; i < sequence; i++) fill_logits(m, SCORES + sizeof(float) * FAKE_VOCABULARY * (uint64_t)i, states(m)[position + i]);
 }
 
 static void decode(const lmmc_memory *m, int64_t position) {

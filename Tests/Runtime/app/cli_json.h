@@ -19,7 +19,7 @@ typedef struct json {
 
 // Zeroed memory that stays reachable, so that a leak checker passes it over.
 static void *json_keep(size_t bytes) {
-  static struct kept { struct kept *before; } *last;
+  static struct kept { struct kept *before; } * last;
   struct kept *k = calloc(1, sizeof *k + bytes);
   k->before = last;
   last = k;
@@ -33,8 +33,7 @@ static void json_space(const char **p) {
 static size_t json_utf8(uint32_t c, char *out) {
   if (c < 0x80) return out[0] = (char)c, 1;
   if (c < 0x800) return out[0] = (char)(0xC0 | c >> 6), out[1] = (char)(0x80 | (c & 63)), 2;
-  if (c < 0x10000)
-    return out[0] = (char)(0xE0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 63)), out[2] = (char)(0x80 | (c & 63)), 3;
+  if (c < 0x10000) return out[0] = (char)(0xE0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 63)), out[2] = (char)(0x80 | (c & 63)), 3;
   out[0] = (char)(0xF0 | c >> 18), out[1] = (char)(0x80 | (c >> 12 & 63)), out[2] = (char)(0x80 | (c >> 6 & 63));
   return out[3] = (char)(0x80 | (c & 63)), 4;
 }
@@ -115,7 +114,11 @@ static json *json_value(const char **p) {
       if (*(*p)++ != ',') return NULL;
     }
   }
-  static const struct { const char *word; char type; double number; } words[] = {{"null", 'n', 0}, {"true", 'b', 1}, {"false", 'b', 0}};
+  static const struct {
+    const char *word;
+    char type;
+    double number;
+  } words[] = {{"null", 'n', 0}, {"true", 'b', 1}, {"false", 'b', 0}};
   for (int i = 0; i < 3; i++)
     if (strncmp(*p, words[i].word, strlen(words[i].word)) == 0) {
       *p += strlen(words[i].word);

@@ -26,7 +26,7 @@ static struct {
   size_t input_size;           // 0: strlen(input)
   const char *output;          // file for standard output instead of a pipe
   bool close_output;
-  rlim_t file_limit;           // bytes that a file may have; 0: no limit
+  rlim_t file_limit;  // bytes that a file may have; 0: no limit
 } setup;
 
 static void child_setup(int in, int out, int err) {
@@ -52,7 +52,7 @@ const char *__asan_default_options(void) { return "detect_leaks=0"; }
 static void append(char **text, size_t *size, const char *bytes, size_t count) {
   *text = realloc(*text, *size + count + 1);
   memcpy(*text + *size, bytes, count);
-  (*text)[*size += count] = 0;
+  (*text)[ *size += count] = 0;
 }
 
 static result finish(pid_t child, int out, int err) {

@@ -30,11 +30,11 @@ static const char *in_folder(const char *name) {
   return path[next];
 }
 
-#define CHECK_ERROR(r, wanted_code, wanted)                                                                                \
-  do {                                                                                                                     \
-    result r_ = (r);                                                                                                       \
+#define CHECK_ERROR(r, wanted_code, wanted)                                                                                           \
+  do {                                                                                                                                \
+    result r_ = (r);                                                                                                                  \
     CHECK(r_.code == (wanted_code) && strcmp(r_.err, wanted) == 0 && r_.out_size == 0, "exit %d '%s', output '%s'\n  wanted %d '%s'", \
-          r_.code, r_.err, r_.out, wanted_code, wanted);                                                                   \
+          r_.code, r_.err, r_.out, wanted_code, wanted);                                                                              \
   } while (0)
 
 // ---- what the toy model must answer
@@ -54,8 +54,13 @@ static void decode_all(expected *x) {
 }
 
 static expected simulate(const char *text, bool raw, int image_count, int max_tokens) {
-  static const lmmc_model model = {.vocabulary = FAKE_VOCABULARY, .vision_tokens = FAKE_VISION_TOKENS, .max_images = FAKE_MAX_IMAGES, .context = FAKE_CONTEXT,
-                                   .adds_bos = true, .bos = 1, .prompt = TEMPLATE_VICUNA_V1};
+  static const lmmc_model model = {.vocabulary = FAKE_VOCABULARY,
+                                   .vision_tokens = FAKE_VISION_TOKENS,
+                                   .max_images = FAKE_MAX_IMAGES,
+                                   .context = FAKE_CONTEXT,
+                                   .adds_bos = true,
+                                   .bos = 1,
+                                   .prompt = TEMPLATE_VICUNA_V1};
   expected x = {0};
   lmmc_prompt p = {0};
   lmmc_error e = {0};
@@ -64,7 +69,8 @@ static expected simulate(const char *text, bool raw, int image_count, int max_to
     lmmc_image image;
     uint8_t picture[FAKE_SIZE * FAKE_SIZE * 3];
     lmmc_preprocess pad = {.mode = LMMC_RESIZE_PAD, .size = FAKE_SIZE, .background = {122, 116, 104}};
-    CHECK(lmmc_image_read(images[i], LMMC_IMAGE_MAX_PIXELS, &image, &e) && lmmc_preprocess_image(&image, &pad, picture, &e), "%s", e.message);
+    CHECK(lmmc_image_read(images[i], LMMC_IMAGE_MAX_PIXELS, &image, &e) && lmmc_preprocess_image(&image, &pad, picture, &e), "%s",
+          e.message);
     lmmc_image_free(&image);
     for (int r = 0; r < FAKE_VISION_TOKENS; r++)
       for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k);
@@ -137,7 +143,8 @@ static void check_answer(result r, const expected *x) {
 // ---- answers
 
 static void answers(void) {
-  static const char *const raw[] = {"A", "The picture of the", "one two three four five six seven eight nine ten", "USER: hi</s>ASSISTANT:", "", "<s>x"};
+  static const char *const raw[] = {
+      "A", "The picture of the", "one two three four five six seven eight nine ten", "USER: hi</s>ASSISTANT:", "", "<s>x"};
   for (int i = 0; i < 6; i++) {
     expected x = simulate(raw[i], true, 0, 20);
     check_answer(run(program, "--raw-prompt", raw[i], "--max-tokens", "20", "--json"), &x);
@@ -151,13 +158,16 @@ static void answers(void) {
   x = simulate("<image>", true, 1, 9);
   check_answer(run(program, "--raw-prompt=<image>", "--json", "--max-tokens", "9", "--image", images[0]), &x);
   x = simulate("<image>12345<image><image>", true, 3, 9);
-  check_answer(run(program, "--image", images[0], "--image", images[1], "--image", images[2], "--raw-prompt", "<image>12345<image><image>", "--json", "--max-tokens", "9"), &x);
+  check_answer(run(program, "--image", images[0], "--image", images[1], "--image", images[2], "--raw-prompt", "<image>12345<image><image>",
+                   "--json", "--max-tokens", "9"),
+               &x);
   x = simulate("hi", false, 2, 5);
   check_answer(run(program, "--image", images[0], "--image", images[1], "--prompt", "hi", "--json", "--max-tokens", "5"), &x);
   // A special token 'x<image>' takes no place away.
   x = simulate("x<image> x<image>", true, 2, 9);
   CHECK(x.visual_tokens == 2 * FAKE_VISION_TOKENS, "%d", x.visual_tokens);
-  check_answer(run(program, "--image", images[0], "--image", images[1], "--raw-prompt", "x<image> x<image>", "--json", "--max-tokens", "9"), &x);
+  check_answer(run(program, "--image", images[0], "--image", images[1], "--raw-prompt", "x<image> x<image>", "--json", "--max-tokens", "9"),
+               &x);
   // A full context: the token after its last position needs no place in it. BOS and the prefix stand before the lines.
   for (int lines = FAKE_CONTEXT - 4; lines <= FAKE_CONTEXT - 2; lines++) {
     char text[FAKE_CONTEXT] = {0};
@@ -169,9 +179,15 @@ static void answers(void) {
 }
 
 static void endings(void) {
-  static const struct { const char *tokens; int count; const char *reason; } cases[] = {
-      {"FAKE_TOKENS=300 301 302 303", 3, "length"}, {"FAKE_TOKENS=300 301 2", 2, "stop"}, {"FAKE_TOKENS=300 440", 1, "stop"},
-      {"FAKE_TOKENS=2", 0, "stop"}, {"FAKE_TOKENS=300 301 302 2", 3, "length"}};
+  static const struct {
+    const char *tokens;
+    int count;
+    const char *reason;
+  } cases[] = {{"FAKE_TOKENS=300 301 302 303", 3, "length"},
+               {"FAKE_TOKENS=300 301 2", 2, "stop"},
+               {"FAKE_TOKENS=300 440", 1, "stop"},
+               {"FAKE_TOKENS=2", 0, "stop"},
+               {"FAKE_TOKENS=300 301 302 2", 3, "length"}};
   static const int32_t tokens[] = {300, 301, 302};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     setup.environment[0] = cases[i].tokens;
@@ -222,7 +238,8 @@ static const float *read_npy(const char *path, const char *shape, size_t values)
   if (!bytes) return calloc(values, sizeof(float));
   snprintf(wanted, sizeof wanted, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
   size_t header = 10 + (size_t)(uint8_t)bytes[8] + 256 * (size_t)(uint8_t)bytes[9];
-  CHECK(memcmp(bytes, "\x93NUMPY\x01\x00", 8) == 0 && header % 64 == 0 && bytes[header - 1] == '\n', "'%s' has a header of %zu bytes", path, header);
+  CHECK(memcmp(bytes, "\x93NUMPY\x01\x00", 8) == 0 && header % 64 == 0 && bytes[header - 1] == '\n', "'%s' has a header of %zu bytes", path,
+        header);
   CHECK(memcmp(bytes + 10, wanted, strlen(wanted)) == 0, "'%s': %.80s, wanted %s", path, bytes + 10, wanted);
   CHECK(strspn(bytes + 10 + strlen(wanted), " ") == header - 11 - strlen(wanted), "padding of '%s'", path);
   CHECK(size == header + 4 * values, "'%s' has %zu bytes, wanted %zu", path, size, header + 4 * values);
@@ -263,7 +280,9 @@ static void dumps(void) {
   char dump[8192];
   snprintf(dump, sizeof dump, "%s/a/b//c/", folder);
   expected x = simulate("<image> and <image>", true, 2, 6);
-  check_answer(run(program, "--dump", dump, "--image", images[0], "--image", images[1], "--raw-prompt", "<image> and <image>", "--max-tokens", "6", "--json"), &x);
+  check_answer(run(program, "--dump", dump, "--image", images[0], "--image", images[1], "--raw-prompt", "<image> and <image>",
+                   "--max-tokens", "6", "--json"),
+               &x);
   check_logits(dump, &x);
   const float *pixels = read_npy(in_dump(dump, "pixels.npy"), "2, 3, 12, 12", 2 * 3 * FAKE_SIZE * FAKE_SIZE);
   const float *projected = read_npy(in_dump(dump, "projected.npy"), "2, 4, 6", 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN);
@@ -277,7 +296,8 @@ static void dumps(void) {
     lmmc_image_free(&image);
     for (int c = 0; c < 3; c++)
       for (int k = 0; k < FAKE_SIZE * FAKE_SIZE; k++)
-        wrong += fabs((double)pixels[(i * 3 + c) * FAKE_SIZE * FAKE_SIZE + k] - (picture[3 * k + c] / 255.0 - (double)mean[c]) / (double)std[c]) > 1e-6;
+        wrong += fabs((double)pixels[(i * 3 + c) * FAKE_SIZE * FAKE_SIZE + k] -
+                      (picture[3 * k + c] / 255.0 - (double)mean[c]) / (double)std[c]) > 1e-6;
     for (int k = 0; k < FAKE_VISION_TOKENS * FAKE_HIDDEN; k++)
       wrong += projected[i * FAKE_VISION_TOKENS * FAKE_HIDDEN + k] != fake_projected(picture, k / FAKE_HIDDEN, k % FAKE_HIDDEN);
   }
@@ -314,8 +334,10 @@ static void failing_dumps(void) {
   CHECK_ERROR(run(program, "--dump", again, "--prompt", "x"), 1, error);
   // a name that others can foresee: what they put there stays as it is, and is not in the way
   char command[9000];
-  snprintf(command, sizeof command, "cd '%s' && mkdir foreseen && echo mine >mine && ln -s ../mine foreseen/.logits.npy.$$.tmp && exec '%s' --dump foreseen --prompt x",
-           folder, program);
+  snprintf(
+      command, sizeof command,
+      "cd '%s' && mkdir foreseen && echo mine >mine && ln -s ../mine foreseen/.logits.npy.$$.tmp && exec '%s' --dump foreseen --prompt x",
+      folder, program);
   r = run("/bin/sh", "-c", command);
   CHECK(r.code == 0 && entries(in_folder("foreseen")) == 2, "exit %d '%s', %d files", r.code, r.err, entries(in_folder("foreseen")));
   // a failure in the middle
@@ -410,7 +432,8 @@ static void standard_streams(void) {
   static char endless[2 << 20];
   memset(endless, 'a', sizeof endless);
   setup.input = endless, setup.input_size = sizeof endless;
-  CHECK_ERROR(run(program), 1, "error: the prompt on standard input is longer than 1054720 bytes, and the context of this program is 96 tokens\n");
+  CHECK_ERROR(run(program), 1,
+              "error: the prompt on standard input is longer than 1054720 bytes, and the context of this program is 96 tokens\n");
   setup.input = "\n";
   CHECK_ERROR(run(program, "--json"), 2, "error: no prompt, '--prompt' is not given and standard input is empty\n");
 }
@@ -437,13 +460,16 @@ static void on_terminal(void) {
   }
   // Controls in an answer are shown, but for the line's end and the tab; with --json they are JSON's.
   char shown[512];
-  int held = open(ptsname(terminal), O_RDWR | O_NOCTTY);  // what is not read yet stays
+  int held = open(ptsname(terminal), O_RDWR | O_NOCTTY);                                        // what is not read yet stays
   setup.environment[0] = "FAKE_TOKENS=30 94 53 13 12 16 197 158 130 198 172 229 131 177 72 2";  // ESC [ 2 \n \t \r C1 DEL e-acute U+202E H
   setup.output = ptsname(terminal);
   CHECK(run(program, "--prompt", "x").code == 0, "%s", "");
   ssize_t n = read(terminal, shown, sizeof shown - 1);
   shown[n < 0 ? 0 : n] = 0;
-  CHECK(strstr(shown, "\\u{1b}[2\r\n\t\\r\\u{9b}\\u{7f}\xC3\xA9\xE2\x80\xAE" "E\r\n") == shown, "'%s'", shown);
+  CHECK(strstr(shown,
+               "\\u{1b}[2\r\n\t\\r\\u{9b}\\u{7f}\xC3\xA9\xE2\x80\xAE"
+               "E\r\n") == shown,
+        "'%s'", shown);
   close(held);
   close(terminal);
 }
@@ -480,7 +506,8 @@ static void weights(void) {
   stat(blob_path, &s);
   copy_file(blob_path, shorter, (size_t)s.st_size - 1);
   snprintf(variable, sizeof variable, "LMMC_WEIGHTS=%s", shorter);
-  snprintf(error, sizeof error, "error: weights '%s' hold %ld bytes, and this program was compiled for %ld\n", shorter, (long)s.st_size - 1, (long)s.st_size);
+  snprintf(error, sizeof error, "error: weights '%s' hold %ld bytes, and this program was compiled for %ld\n", shorter, (long)s.st_size - 1,
+           (long)s.st_size);
   setup.environment[0] = variable;
   CHECK_ERROR(run(bare, "--prompt", "x"), 1, error);
   // an executable that was cut short in its weights
@@ -504,29 +531,67 @@ static void weights(void) {
 // ---- command line
 
 static void wrong_lines(void) {
-#define NEAR(typed, meant) {{typed}, 2, "unknown option '" typed "', did you mean '" meant "'?"}
-#define FAR(typed) {{typed}, 2, "unknown option '" typed "', '--help' lists those that there are"}
-#define WANTS(option, value, wants) {{option, value}, 2, "option '" option "' wants " wants ", not '" value "'"}
+#define NEAR(typed, meant) \
+  { {typed}, 2, "unknown option '" typed "', did you mean '" meant "'?" }
+#define FAR(typed) \
+  { {typed}, 2, "unknown option '" typed "', '--help' lists those that there are" }
+#define WANTS(option, value, wants) \
+  { {option, value}, 2, "option '" option "' wants " wants ", not '" value "'" }
 #define TOKENS "a whole number from 1 to 2147483647"
 #define THREADS "a whole number from 1 to 1024"
 #define SHARE "a number above 0 and at most 1"
 #define DEGREES "a number from 0 to 100"
 #define SEEDS "a whole number from 0 to 18446744073709551615"
-  static const struct { const char *arguments[8]; int code; const char *message; } cases[] = {
-      NEAR("--promt", "--prompt"), NEAR("--Json", "--json"), NEAR("--max-token", "--max-tokens"), NEAR("--max_tokens", "--max-tokens"), NEAR("--top-q", "--top-k"),
-      NEAR("--imgae", "--image"), NEAR("-help", "--help"), NEAR("--treads", "--threads"), NEAR("--raw-prompts", "--raw-prompt"),
-      FAR("--quantise"), FAR("-x"), FAR("--"), FAR("--frobnicate"),
+  static const struct {
+    const char *arguments[8];
+    int code;
+    const char *message;
+  } cases[] = {
+      NEAR("--promt", "--prompt"),
+      NEAR("--Json", "--json"),
+      NEAR("--max-token", "--max-tokens"),
+      NEAR("--max_tokens", "--max-tokens"),
+      NEAR("--top-q", "--top-k"),
+      NEAR("--imgae", "--image"),
+      NEAR("-help", "--help"),
+      NEAR("--treads", "--threads"),
+      NEAR("--raw-prompts", "--raw-prompt"),
+      FAR("--quantise"),
+      FAR("-x"),
+      FAR("--"),
+      FAR("--frobnicate"),
       {{"--promt=secret"}, 2, "unknown option '--promt', did you mean '--prompt'?"},
-      WANTS("--max-tokens", "0", TOKENS), WANTS("--max-tokens", "-1", TOKENS), WANTS("--max-tokens", "", TOKENS), WANTS("--max-tokens", "1.5", TOKENS), WANTS("--max-tokens", "2147483648", TOKENS),
-      WANTS("--max-tokens", "99999999999999999999999", TOKENS), WANTS("--max-tokens", " 5", TOKENS), WANTS("--max-tokens", "5x", TOKENS), WANTS("--max-tokens", "0x10", TOKENS),
-      WANTS("--max-image-pixels", "0", TOKENS), WANTS("--max-image-pixels", "2147483648", TOKENS),
-      WANTS("--threads", "0", THREADS), WANTS("--threads", "1025", THREADS), WANTS("--threads", "two", THREADS),
-      WANTS("--temperature", "-0.1", DEGREES), WANTS("--temperature", "nan", DEGREES), WANTS("--temperature", "101", DEGREES), WANTS("--temperature", "inf", DEGREES), WANTS("--temperature", "0x1", DEGREES), WANTS("--temperature", "1e", DEGREES),
-      WANTS("--top-p", "0", SHARE), WANTS("--top-p", "1.01", SHARE), WANTS("--top-p", "-1", SHARE), WANTS("--top-p", "", SHARE),
+      WANTS("--max-tokens", "0", TOKENS),
+      WANTS("--max-tokens", "-1", TOKENS),
+      WANTS("--max-tokens", "", TOKENS),
+      WANTS("--max-tokens", "1.5", TOKENS),
+      WANTS("--max-tokens", "2147483648", TOKENS),
+      WANTS("--max-tokens", "99999999999999999999999", TOKENS),
+      WANTS("--max-tokens", " 5", TOKENS),
+      WANTS("--max-tokens", "5x", TOKENS),
+      WANTS("--max-tokens", "0x10", TOKENS),
+      WANTS("--max-image-pixels", "0", TOKENS),
+      WANTS("--max-image-pixels", "2147483648", TOKENS),
+      WANTS("--threads", "0", THREADS),
+      WANTS("--threads", "1025", THREADS),
+      WANTS("--threads", "two", THREADS),
+      WANTS("--temperature", "-0.1", DEGREES),
+      WANTS("--temperature", "nan", DEGREES),
+      WANTS("--temperature", "101", DEGREES),
+      WANTS("--temperature", "inf", DEGREES),
+      WANTS("--temperature", "0x1", DEGREES),
+      WANTS("--temperature", "1e", DEGREES),
+      WANTS("--top-p", "0", SHARE),
+      WANTS("--top-p", "1.01", SHARE),
+      WANTS("--top-p", "-1", SHARE),
+      WANTS("--top-p", "", SHARE),
       WANTS("--top-k", "-1", "a whole number from 0 to 2147483647"),
-      WANTS("--seed", "-1", SEEDS), WANTS("--seed", "18446744073709551616", SEEDS),
-      WANTS("--dump", "", "the name of a folder"), WANTS("--image", "", "a file name"),
-      {{"--max-tokens"}, 2, "option '--max-tokens' wants " TOKENS " after it"}, {{"--prompt"}, 2, "option '--prompt' wants a text after it"},
+      WANTS("--seed", "-1", SEEDS),
+      WANTS("--seed", "18446744073709551616", SEEDS),
+      WANTS("--dump", "", "the name of a folder"),
+      WANTS("--image", "", "a file name"),
+      {{"--max-tokens"}, 2, "option '--max-tokens' wants " TOKENS " after it"},
+      {{"--prompt"}, 2, "option '--prompt' wants a text after it"},
       {{"--json=yes"}, 2, "option '--json' takes no value, 'yes' must be left out"},
       {{"picture.png"}, 2, "unexpected argument 'picture.png', a prompt is given with '--prompt' and an image with '--image'"},
       {{"--prompt", "a", "b"}, 2, "unexpected argument 'b', a prompt is given with '--prompt' and an image with '--image'"},
@@ -541,7 +606,9 @@ static void wrong_lines(void) {
       {{"--perplexity", "/", "--window", "8"}, 1, "text '/' cannot be read: is a directory"},
       {{"--tokenize", "a", "--dump", "b"}, 2, "option '--tokenize' runs no model, '--dump' must be left out"},
       {{"--prompt", "<image>"}, 2, "the prompt has 1 '<image>' place for 0 images, more places than '--image' fills"},
-      {{"--raw-prompt", "a", "--image", "x.png"}, 2, "the prompt has 0 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'"},
+      {{"--raw-prompt", "a", "--image", "x.png"},
+       2,
+       "the prompt has 0 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'"},
       {{"--prompt", "a", "--image", "/nowhere.png"}, 1, NULL},
       {{"--prompt", "a", "--image", "1", "--image", "2", "--image=3"}, 1, NULL},
   };
@@ -565,7 +632,8 @@ static void wrong_lines(void) {
   char text[2048] = "";
   for (int i = 0; i < 100; i++) strcat(text, "word \xE6\x97\xA5 ");
   result r = run(program, "--raw-prompt", text);
-  CHECK(r.code == 1 && strstr(r.err, "tokens long, 0 of them vision tokens, and the context of this program is 96\n") && r.out_size == 0, "'%s'", r.err);
+  CHECK(r.code == 1 && strstr(r.err, "tokens long, 0 of them vision tokens, and the context of this program is 96\n") && r.out_size == 0,
+        "'%s'", r.err);
   r = run(program, "--prompt", "a", "--image", "1", "--image", "2", "--image", "3", "--image", "4");
   CHECK_ERROR(r, 1, "error: 4 images are too many, this program was compiled for at most 3\n");
   r = run(program, "--prompt", "a", "--image", images[0], "--max-image-pixels", "20");
@@ -580,7 +648,25 @@ static void facts(void) {
   CHECK(r.code == 0 && strcmp(r.out, "lmmc 1.2.3\n") == 0, "'%s'", r.out);
   r = run(program, "--prompt", "x", "--help", "--nonsense");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out && !r.err[0], "'%s'", r.err);
-  static const char *const names[] = {"--image FILE", "--max-image-pixels N", "--prompt TEXT", "--raw-prompt TEXT", "--max-tokens N", "--temperature T", "--top-k K", "--top-p P", "--seed N", "--threads N", "--decode-threads N", "--json", "--dump DIR", "--tokenize TEXT", "--perplexity FILE", "--window N", "--info", "--help", "--version"};
+  static const char *const names[] = {"--image FILE",
+                                      "--max-image-pixels N",
+                                      "--prompt TEXT",
+                                      "--raw-prompt TEXT",
+                                      "--max-tokens N",
+                                      "--temperature T",
+                                      "--top-k K",
+                                      "--top-p P",
+                                      "--seed N",
+                                      "--threads N",
+                                      "--decode-threads N",
+                                      "--json",
+                                      "--dump DIR",
+                                      "--tokenize TEXT",
+                                      "--perplexity FILE",
+                                      "--window N",
+                                      "--info",
+                                      "--help",
+                                      "--version"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(strstr(r.out, names[i]), "no '%s' in the help", names[i]);
   r = run(program, "-h");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out, "'%s'", r.err);
@@ -659,7 +745,8 @@ int main(int argc, char **argv) {
   size_t size;
   lmmc_error e = {0};
   char *blob = read_whole(blob_path, &size);
-  if (!mkdtemp(folder) || !blob || !lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob, size, &e)) return fprintf(stderr, "cli_test: %s\n", e.message), 2;
+  if (!mkdtemp(folder) || !blob || !lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob, size, &e))
+    return fprintf(stderr, "cli_test: %s\n", e.message), 2;
   answers();
   endings();
   text_forms();

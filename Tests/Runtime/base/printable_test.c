@@ -9,14 +9,21 @@
 #include "base/output.h"
 
 static void test_shown(void) {
-  static const struct { const char *text, *shown; } cases[] = {
+  static const struct {
+    const char *text, *shown;
+  } cases[] = {
       {"a\033[2Jb", "a\\u{1b}[2Jb"},
       {"line\nend\ttab\r", "line\\nend\\ttab\\r"},
       {"caf\xE9", "caf\\xe9"},
       {"caf\xC3\xA9", "caf\xC3\xA9"},
-      {"\xC2\x9B" "2J\x7F", "\\u{9b}2J\\u{7f}"},                                   // C1's CSI, DEL
-      {"\xE2\x80\xAE" "a\xE2\x81\xA6" "b\xE2\x80\x8E", "\\u{202e}a\\u{2066}b\\u{200e}"},  // right-to-left override, isolate, mark
-      {"\xE2\x80\xA8\xF3\xA0\x81\x81", "\\u{2028}\\u{e0041}"},                     // line separator, a tag
+      {"\xC2\x9B"
+       "2J\x7F",
+       "\\u{9b}2J\\u{7f}"},  // C1's CSI, DEL
+      {"\xE2\x80\xAE"
+       "a\xE2\x81\xA6"
+       "b\xE2\x80\x8E",
+       "\\u{202e}a\\u{2066}b\\u{200e}"},                                                          // right-to-left override, isolate, mark
+      {"\xE2\x80\xA8\xF3\xA0\x81\x81", "\\u{2028}\\u{e0041}"},                                    // line separator, a tag
       {"\xC0\xAF\xED\xA0\x80\xF4\x90\x80\x80", "\\xc0\\xaf\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80"},  // overlong, surrogate, too large
       {"\xF0\x9F\x99\x82\xF4\x8F\xBA\xA9\xE2\x82", "\xF0\x9F\x99\x82\xF4\x8F\xBA\xA9\\xe2\\x82"},
   };
@@ -52,7 +59,9 @@ static void test_cut(void) {
 }
 
 static void test_json(void) {
-  static const struct { const char *text, *json; } cases[] = {
+  static const struct {
+    const char *text, *json;
+  } cases[] = {
       {"", "\"\""},
       {"a\"\\\b\v\x1B", "\"a\\\"\\\\\\b\\u000b\\u001b\""},
       {"caf\xE9 \xC3\xA9", "\"caf\\ufffd \xC3\xA9\""},
@@ -62,7 +71,8 @@ static void test_json(void) {
     lmmc_text text = {0};
     lmmc_error e = {0};
     CHECK(lmmc_json_string(&text, cases[i].text, strlen(cases[i].text), &e), "%s", e.message);
-    CHECK(text.count == strlen(cases[i].json) && !memcmp(text.bytes, cases[i].json, text.count), "%zu: %.*s", i, (int)text.count, text.bytes);
+    CHECK(text.count == strlen(cases[i].json) && !memcmp(text.bytes, cases[i].json, text.count), "%zu: %.*s", i, (int)text.count,
+          text.bytes);
     lmmc_text_free(&text);
   }
 }

@@ -86,7 +86,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
   CHECK(ok && hash_image(&image) == hash, "%s", file);
   lmmc_image_free(&image);
 
-  for (size_t n = 0; n < size; n += size > 800 && n + 60 < size ? 7 : 1) {
+  for (size_t n = 0; n<size; n += size> 800 && n + 60 < size ? 7 : 1) {
     ok = decode_copy(bytes, n, &image, &e);
     CHECK(ok == in_ranges(ranges, n), "%s cut to %zu bytes: %s", file, n, ok ? "accepted" : e.message);
     CHECK(ok ? hash_image(&image) == hash : good_error(&e, &image, "some name"), "%s cut to %zu bytes: %s", file, n, e.message);
@@ -103,8 +103,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
       copy[at] = next_random(&state) & 1 ? (uint8_t)next_random(&state) : copy[at] ^ (uint8_t)(1 << next_random(&state) % 8);
     }
     ok = lmmc_image_decode(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, &image, &e);
-    CHECK(ok ? image.rgb && image.width > 0 && image.height > 0 : good_error(&e, &image, "some name"), "%s damaged: %s", file,
-          e.message);
+    CHECK(ok ? image.rgb && image.width > 0 && image.height > 0 : good_error(&e, &image, "some name"), "%s damaged: %s", file, e.message);
     lmmc_image_free(&image);
     free(copy);
   }
@@ -140,7 +139,11 @@ static void test_scans(void) {
   const int width = image.width, height = image.height;
   lmmc_image_free(&image);
   const int64_t blocks = (int64_t)((width + 31) / 32 * 32) * ((height + 31) / 32 * 32);
-  const struct { int copies; int64_t most; const char *why; } cases[] = {
+  const struct {
+    int copies;
+    int64_t most;
+    const char *why;
+  } cases[] = {
       {900, LMMC_IMAGE_MAX_PIXELS, NULL},
       {1100, LMMC_IMAGE_MAX_PIXELS, "1000 scans of %d x %d pixels"},
       {40, blocks * 50 / LMMC_IMAGE_SCANS, NULL},
@@ -180,8 +183,8 @@ static void test_limit(void) {
     CHECK(lmmc_image_decode(bytes, size, files[i], width * height, &image, &e), "%s", e.message);
     lmmc_image_free(&image);
     CHECK(!lmmc_image_decode(bytes, size, files[i], width * height - 1, &image, &e) && !image.rgb, "%s was read", files[i]);
-    snprintf(expected, sizeof expected, "'%s' declares %d x %d = %d pixels, over the limit of %d that '--max-image-pixels' sets", files[i], width, height,
-             width * height, width * height - 1);
+    snprintf(expected, sizeof expected, "'%s' declares %d x %d = %d pixels, over the limit of %d that '--max-image-pixels' sets", files[i],
+             width, height, width * height, width * height - 1);
     CHECK(!strcmp(e.message, expected), "%s", e.message);
     free(bytes);
   }
@@ -194,7 +197,8 @@ static void test_limit(void) {
   lmmc_image image;
   lmmc_error e = {0};
   CHECK(!lmmc_image_decode(png, sizeof png - 1, "tall", LMMC_IMAGE_MAX_PIXELS, &image, &e) &&
-            !strcmp(e.message, "'tall' declares 1 x 16777217 pixels, over the limit of 16777216 for a side"), "%s", e.message);
+            !strcmp(e.message, "'tall' declares 1 x 16777217 pixels, over the limit of 16777216 for a side"),
+        "%s", e.message);
 }
 
 // A picture that is one pixel wide takes time by its pixels, not by the canvas: once this took minutes, and the alarm would end it.
@@ -217,7 +221,10 @@ static void test_narrow(void) {
 
 // What a file is that people give in an image's place.
 static void test_other_kinds(void) {
-  static const struct { const char *bytes, *kind; size_t size; } cases[] = {
+  static const struct {
+    const char *bytes, *kind;
+    size_t size;
+  } cases[] = {
       {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n", "a Git LFS pointer ('git lfs pull' brings the file), ", 0},
       {"\xEF\xBB\xBF\r\n <!DOCTYPE HTML><title>404</title>", "an HTML page, ", 0},
       {"<html lang=en>", "an HTML page, ", 0},
@@ -228,8 +235,12 @@ static void test_other_kinds(void) {
       {"GIF89a\1\0\1\0", "a GIF image, ", 10},
       {"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\1\0\0\0\1\0\0\0", "a BMP image, ", 26},
       {"II*\0\10\0\0\0", "a TIFF image, ", 8},
-      {"\0\0\0\x18" "ftypheic\0\0\0\0", "a HEIC image, ", 16},
-      {"\0\0\0\x18" "ftypavif\0\0\0\0", "an AVIF image, ", 16},
+      {"\0\0\0\x18"
+       "ftypheic\0\0\0\0",
+       "a HEIC image, ", 16},
+      {"\0\0\0\x18"
+       "ftypavif\0\0\0\0",
+       "an AVIF image, ", 16},
       {"%PDF-1.7\n\1", "a PDF file, ", 0},
       {"\1\2\3\4", "", 4},
       {"text and\0", "", 9},
@@ -265,8 +276,8 @@ static void test_preprocess(int seed, int width, int height, const lmmc_preproce
   memset(out, 0x55, n);
   lmmc_error e = {0};
   bool ok = lmmc_preprocess_image(&image, p, out, &e);
-  CHECK(ok && fnv(out, n) == hash, "%s %d x %d to %d by %d: %s", p->mode == LMMC_RESIZE_PAD ? "pad" : "crop", width, height,
-        p->size, p->resize, e.message);
+  CHECK(ok && fnv(out, n) == hash, "%s %d x %d to %d by %d: %s", p->mode == LMMC_RESIZE_PAD ? "pad" : "crop", width, height, p->size,
+        p->resize, e.message);
   lmmc_image_free(&image);
   free(out);
 }
@@ -343,12 +354,10 @@ static void test_paths(void) {
     if (shift) strcat(path, "t");
     for (int i = 0; i < 200; i++) strcat(path, "\xC3\xA9");
     CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e), "read");
-    CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9': file name too long"), "%s",
-          e.message);
+    CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9': file name too long"), "%s", e.message);
     strcat(path, ".");
     CHECK(!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, &e), "read");
-    CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9.': file name too long"), "%s",
-          e.message);
+    CHECK(!strncmp(e.message, "cannot open '...\xC3\xA9\xC3", 19) && strstr(e.message, "\xC3\xA9.': file name too long"), "%s", e.message);
   }
 
   // A pipe has no length to ask for; it is larger than the first guess.

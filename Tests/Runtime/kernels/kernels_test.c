@@ -89,15 +89,15 @@ static void test_rows(void) {
   for (int64_t n = 1; n <= 70; n++) {
     float *a = fenced(n, 8), *b = fenced(n, 8), *c = fenced(n, 2), *out = fenced(n, 1);
     // An activation's error is absolute and grows with |x|; what it gates multiplies it.
-#define ROW(call, expected)                                                                               \
-  do {                                                                                                    \
-    double worst = 0;                                                                                     \
-    call;                                                                                                 \
-    for (int64_t i = 0; i < n; i++) {                                                                     \
-      const double e = (expected), d = fabs(out[i] - e) / fmax(1, fabs(e));                               \
-      if (!(d <= worst)) worst = d;                                                                       \
-    }                                                                                                     \
-    CHECK(worst < (strstr(#call, "gate") ? 4e-6 : 4e-7), "%s with n = %lld is %.3g off", #call, (long long)n, worst);                      \
+#define ROW(call, expected)                                                                                           \
+  do {                                                                                                                \
+    double worst = 0;                                                                                                 \
+    call;                                                                                                             \
+    for (int64_t i = 0; i < n; i++) {                                                                                 \
+      const double e = (expected), d = fabs(out[i] - e) / fmax(1, fabs(e));                                           \
+      if (!(d <= worst)) worst = d;                                                                                   \
+    }                                                                                                                 \
+    CHECK(worst < (strstr(#call, "gate") ? 4e-6 : 4e-7), "%s with n = %lld is %.3g off", #call, (long long)n, worst); \
   } while (0)
     ROW(lmmc_copy_row(n, a, out), a[i]);
     ROW(lmmc_add_row(n, a, b, out), (double)a[i] + b[i]);
@@ -226,8 +226,19 @@ static void check_matmul(int64_t m, int64_t n, int64_t k, int64_t pad, bool bias
   if (!before) exit(1);
   memcpy(before, out, (size_t)counts[4] * sizeof *before);
   const float *added = addend == 0 ? NULL : addend == 1 ? a : out;
-  lmmc_matmul_f32((lmmc_matmul){.m = m, .n = n, .k = k, .x = x, .x_stride = xs, .weight = w, .weight_stride = ws, .bias = bias ? b : NULL,
-      .addend = added, .addend_stride = as, .activation = activation, .out = out, .out_stride = os});
+  lmmc_matmul_f32((lmmc_matmul){.m = m,
+                                .n = n,
+                                .k = k,
+                                .x = x,
+                                .x_stride = xs,
+                                .weight = w,
+                                .weight_stride = ws,
+                                .bias = bias ? b : NULL,
+                                .addend = added,
+                                .addend_stride = as,
+                                .activation = activation,
+                                .out = out,
+                                .out_stride = os});
   double worst = 0;
   bool untouched = true;
   for (int64_t i = 0; i < m; i++) {
@@ -276,8 +287,21 @@ static void check_attention(int64_t queries, int64_t keys, int64_t heads, int64_
   if (!scores || !before) exit(1);
   memcpy(before, out, (size_t)(queries * os) * sizeof *out);
   const float scale = (float)(1 / sqrt((double)d));
-  lmmc_attention_f32((lmmc_attention){.queries = queries, .keys = keys, .heads = heads, .kv_heads = kv_heads, .head_size = d, .scale = scale,
-      .causal = causal, .q = q, .q_stride = qs, .k = k, .k_stride = ks, .v = v, .v_stride = vs, .out = out, .out_stride = os});
+  lmmc_attention_f32((lmmc_attention){.queries = queries,
+                                      .keys = keys,
+                                      .heads = heads,
+                                      .kv_heads = kv_heads,
+                                      .head_size = d,
+                                      .scale = scale,
+                                      .causal = causal,
+                                      .q = q,
+                                      .q_stride = qs,
+                                      .k = k,
+                                      .k_stride = ks,
+                                      .v = v,
+                                      .v_stride = vs,
+                                      .out = out,
+                                      .out_stride = os});
   double worst = 0;
   bool untouched = true;
   for (int64_t i = 0; i < queries; i++) {
@@ -301,8 +325,9 @@ static void check_attention(int64_t queries, int64_t keys, int64_t heads, int64_
     for (int64_t e = heads * d; e < os; e++) untouched = untouched && out[i * os + e] == before[i * os + e];
   }
   // A score of size s is off by about s / 2^23, and its weight by as much in proportion.
-  CHECK(worst < 2e-6 + 2e-7 * range * range * sqrt((double)d), "attention %lld x %lld, heads %lld / %lld x %lld, causal %d, range %g: %.3g off",
-        (long long)queries, (long long)keys, (long long)heads, (long long)kv_heads, (long long)d, causal, (double)range, worst);
+  CHECK(worst < 2e-6 + 2e-7 * range * range * sqrt((double)d),
+        "attention %lld x %lld, heads %lld / %lld x %lld, causal %d, range %g: %.3g off", (long long)queries, (long long)keys,
+        (long long)heads, (long long)kv_heads, (long long)d, causal, (double)range, worst);
   CHECK(untouched, "attention writes between its rows");
   free(scores);
   free(before);
@@ -322,11 +347,11 @@ static void test_attention(void) {
   for (int64_t queries = 1; queries <= 20; queries++) check_attention(queries, 128 + queries, 6, 3, 16, queries % 2, 1);
   check_attention(250, 250, 2, 2, 64, true, 1);
   check_attention(200, 333, 3, 1, 64, true, 1);
-  check_attention(7, 300, 2, 2, 64, true, 30);   // one key takes all the weight
-  check_attention(1, 1500, 1, 1, 64, true, 1);   // the keys are split where there are threads for it
+  check_attention(7, 300, 2, 2, 64, true, 30);  // one key takes all the weight
+  check_attention(1, 1500, 1, 1, 64, true, 1);  // the keys are split where there are threads for it
   check_attention(1, 2100, 4, 1, 24, true, 8);
   check_attention(1, 2100, 1, 1, 64, true, 100);  // parts whose maxima lie far apart
-  check_attention(1, 130, 193, 1, 2, true, 1);   // more query heads to a key head than a tile has rows
+  check_attention(1, 130, 193, 1, 2, true, 1);    // more query heads to a key head than a tile has rows
 }
 
 int main(void) {

@@ -161,7 +161,8 @@ static void test_refusals(const char *self) {
   CHECK(a && ftruncate(fd, (off_t)offset + 99) == 0, "begin");
   CHECK(a && !lmmc_attach_finish(a, error) && strstr(error, "with the whole attachment"), "%s", error);
   char magic[SELFMAG] = "?";
-  CHECK(pread(fd, magic, sizeof magic, 0) == SELFMAG && memcmp(magic, ELFMAG, SELFMAG) != 0, "an unfinished output must not be an executable");
+  CHECK(pread(fd, magic, sizeof magic, 0) == SELFMAG && memcmp(magic, ELFMAG, SELFMAG) != 0,
+        "an unfinished output must not be an executable");
   close(fd);
 
   fd = open("/dev/full", O_RDWR);

@@ -49,7 +49,8 @@ static void test(uint64_t bytes) {
   for (uint64_t i = 0; i < bytes; i++) content[i] = i % 50000 < 20000 ? 0 : (uint8_t)random_bits();
   uint8_t *all = with_sums(content, bytes, total);
   lmmc_error e = {0};
-  CHECK(lmmc_check_all(all, total, bytes, offset, &e) && lmmc_check_sample(all, total, bytes, offset, &e), "%" PRIu64 " bytes: %s", bytes, e.message);
+  CHECK(lmmc_check_all(all, total, bytes, offset, &e) && lmmc_check_sample(all, total, bytes, offset, &e), "%" PRIu64 " bytes: %s", bytes,
+        e.message);
   const uint64_t blocks = lmmc_sum_count(bytes) - 1;
   for (int i = 0; i < 300; i++) {
     const uint64_t at = i == 0 ? 0 : i == 1 ? total - 1 : i == 2 ? bytes - 1 : i == 3 ? bytes : random_bits() % total;
@@ -57,10 +58,17 @@ static void test(uint64_t bytes) {
     all[at] ^= bit;
     const uint64_t block = at / LMMC_SUM_BLOCK, end = (block + 1) * LMMC_SUM_BLOCK;
     char expected[256];
-    snprintf(expected, sizeof expected, "bytes %" PRIu64 " to %" PRIu64 " of this program's file are damaged; expected the file as it was compiled",
-             offset + (at < bytes ? block * LMMC_SUM_BLOCK : bytes), offset + (at >= bytes ? total : end < bytes ? end : bytes) - 1);
+    snprintf(expected, sizeof expected,
+             "bytes %" PRIu64 " to %" PRIu64 " of this program's file are damaged; expected the file as it was compiled",
+             offset + (at < bytes ? block * LMMC_SUM_BLOCK : bytes),
+             offset +
+                 (at >= bytes   ? total
+                  : end < bytes ? end
+                                : bytes) -
+                 1);
     bool whole = lmmc_check_all(all, total, bytes, offset, &e);
-    CHECK(!whole && e.code == 1 && strcmp(e.message, expected) == 0, "byte %" PRIu64 " of %" PRIu64 ": '%s'", at, bytes, whole ? "" : e.message);
+    CHECK(!whole && e.code == 1 && strcmp(e.message, expected) == 0, "byte %" PRIu64 " of %" PRIu64 ": '%s'", at, bytes,
+          whole ? "" : e.message);
     if (blocks <= 16 && at < bytes) {
       whole = lmmc_check_sample(all, total, bytes, offset, &e);
       CHECK(!whole && strcmp(e.message, expected) == 0, "sample, byte %" PRIu64 ": '%s'", at, whole ? "" : e.message);

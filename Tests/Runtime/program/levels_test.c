@@ -17,14 +17,16 @@ static const struct {
 #define FROM_SSE42 0x3f
 #define FROM_AVX2 0x3e
 #define FROM_AVX512 0x38
-    {"sse3", LEAF1, 0, FROM_SSE42},      {"ssse3", LEAF1, 9, FROM_SSE42},      {"cx16", LEAF1, 13, FROM_SSE42},    {"sse4.1", LEAF1, 19, FROM_SSE42},
-    {"sse4.2", LEAF1, 20, FROM_SSE42},   {"popcnt", LEAF1, 23, FROM_SSE42},    {"lahf", EXTENDED, 0, FROM_SSE42},  {"fma", LEAF1, 12, FROM_AVX2},
-    {"movbe", LEAF1, 22, FROM_AVX2},     {"osxsave", LEAF1, 27, FROM_AVX2},    {"avx", LEAF1, 28, FROM_AVX2},      {"f16c", LEAF1, 29, FROM_AVX2},
-    {"bmi1", LEAF7B, 3, FROM_AVX2},      {"avx2", LEAF7B, 5, FROM_AVX2},       {"bmi2", LEAF7B, 8, FROM_AVX2},     {"lzcnt", EXTENDED, 5, FROM_AVX2},
-    {"xmm", XCR0, 1, FROM_AVX2},         {"ymm", XCR0, 2, FROM_AVX2},          {"avxvnni", LEAF71, 4, 0x04},       {"avx512f", LEAF7B, 16, FROM_AVX512},
-    {"avx512dq", LEAF7B, 17, FROM_AVX512}, {"avx512cd", LEAF7B, 28, FROM_AVX512}, {"avx512bw", LEAF7B, 30, FROM_AVX512},
-    {"avx512vl", LEAF7B, 31, FROM_AVX512}, {"masks", XCR0, 5, FROM_AVX512},    {"zmm low", XCR0, 6, FROM_AVX512},  {"zmm high", XCR0, 7, FROM_AVX512},
-    {"avx512vnni", LEAF7C, 11, 0x10},    {"avx512bf16", LEAF71, 5, 0x20},
+    {"sse3", LEAF1, 0, FROM_SSE42},        {"ssse3", LEAF1, 9, FROM_SSE42},       {"cx16", LEAF1, 13, FROM_SSE42},
+    {"sse4.1", LEAF1, 19, FROM_SSE42},     {"sse4.2", LEAF1, 20, FROM_SSE42},     {"popcnt", LEAF1, 23, FROM_SSE42},
+    {"lahf", EXTENDED, 0, FROM_SSE42},     {"fma", LEAF1, 12, FROM_AVX2},         {"movbe", LEAF1, 22, FROM_AVX2},
+    {"osxsave", LEAF1, 27, FROM_AVX2},     {"avx", LEAF1, 28, FROM_AVX2},         {"f16c", LEAF1, 29, FROM_AVX2},
+    {"bmi1", LEAF7B, 3, FROM_AVX2},        {"avx2", LEAF7B, 5, FROM_AVX2},        {"bmi2", LEAF7B, 8, FROM_AVX2},
+    {"lzcnt", EXTENDED, 5, FROM_AVX2},     {"xmm", XCR0, 1, FROM_AVX2},           {"ymm", XCR0, 2, FROM_AVX2},
+    {"avxvnni", LEAF71, 4, 0x04},          {"avx512f", LEAF7B, 16, FROM_AVX512},  {"avx512dq", LEAF7B, 17, FROM_AVX512},
+    {"avx512cd", LEAF7B, 28, FROM_AVX512}, {"avx512bw", LEAF7B, 30, FROM_AVX512}, {"avx512vl", LEAF7B, 31, FROM_AVX512},
+    {"masks", XCR0, 5, FROM_AVX512},       {"zmm low", XCR0, 6, FROM_AVX512},     {"zmm high", XCR0, 7, FROM_AVX512},
+    {"avx512vnni", LEAF7C, 11, 0x10},      {"avx512bf16", LEAF71, 5, 0x20},
 };
 enum { BITS = sizeof bits / sizeof *bits };
 
@@ -64,7 +66,8 @@ static void test_hwcap(void) {
   for (int i = 0; i < 8; i++) {
     const uint64_t first = (uint64_t)(i & 1) << 20, second = (uint64_t)(i >> 1 & 1) << 13 | (uint64_t)(i >> 2 & 1) << 14;
     const uint32_t expected = LMMC_CPU_NEON | (i & 1 ? LMMC_CPU_DOTPROD : 0) | (i & 2 ? LMMC_CPU_I8MM : 0) | (i & 4 ? LMMC_CPU_BF16 : 0);
-    CHECK(lmmc_cpu_of_hwcap(first, second).features == expected, "AT_HWCAP %#llx, %#llx", (unsigned long long)first, (unsigned long long)second);
+    CHECK(lmmc_cpu_of_hwcap(first, second).features == expected, "AT_HWCAP %#llx, %#llx", (unsigned long long)first,
+          (unsigned long long)second);
   }
 }
 
@@ -78,7 +81,8 @@ static void test_levels(void) {
   uint32_t every = 0;
   for (int i = 0; i < count; i++) {
     every |= table[i].needs;
-    CHECK(i < 2 || (table[i].needs & table[i - 1].needs) == table[i - 1].needs, "'%s' does not build on the level before it", table[i].name);
+    CHECK(i < 2 || (table[i].needs & table[i - 1].needs) == table[i - 1].needs, "'%s' does not build on the level before it",
+          table[i].name);
   }
   for (int set = 0; set < 1 << count; set++) {
     memcpy(levels, table, (size_t)count * sizeof *levels);
@@ -91,8 +95,7 @@ static void test_levels(void) {
         for (int i = 0; i < count && !expected; i++)
           if ((set >> i & 1) && (levels[i].needs & all) == levels[i].needs) expected = &levels[i];
         const lmmc_level *found = lmmc_choose_level(levels, count, usable, all);
-        if (found != expected)
-          CHECK(false, "levels %#x, features %#x of %#x: '%s'", set, usable, all, found ? found->name : "none");
+        if (found != expected) CHECK(false, "levels %#x, features %#x of %#x: '%s'", set, usable, all, found ? found->name : "none");
         if (usable == 0) break;
       }
   }

@@ -30,8 +30,10 @@ static const char *show(const lmmc_prompt *p) {
       continue;
     }
     int32_t row = -1 - v, n = model.vision_tokens;
-    if (row % n == 0) lmmc_text_format(&out, NULL, "I%d ", row / n);
-    else if (p->tokens.values[i - 1] != v + 1) lmmc_text_format(&out, NULL, "row %d out of order ", row);
+    if (row % n == 0)
+      lmmc_text_format(&out, NULL, "I%d ", row / n);
+    else if (p->tokens.values[i - 1] != v + 1)
+      lmmc_text_format(&out, NULL, "row %d out of order ", row);
   }
   if (out.count) out.count--;
   lmmc_text_append(&out, "", 1, NULL);
@@ -73,7 +75,8 @@ static void golden(const char *folder) {
       lmmc_error e = {0};
       CHECK(lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), raw, images, &e), "%s", e.message);
       CHECK(strcmp(show(&p), wanted.bytes) == 0, "'%s':\n  %s\n  wanted %s", text, show(&p), wanted.bytes);
-      CHECK(p.text_tokens == json_get(expected, "prompt_tokens")->number && p.images == images, "'%s': %d text tokens", text, p.text_tokens);
+      CHECK(p.text_tokens == json_get(expected, "prompt_tokens")->number && p.images == images, "'%s': %d text tokens", text,
+            p.text_tokens);
       lmmc_prompt_free(&p);
       lmmc_text_free(&wanted);
       cases++;
@@ -87,8 +90,13 @@ enum { UNK, BOS, EOS, EOT, START, END, SPACE, FIRST };  // FIRST + c - 32: the c
 
 static lmmc_text characters(const blob_piece *more, uint32_t count) {
   static char text[96];
-  static blob_piece pieces[FIRST + 96] = {{"<unk>", 5, 0, 2}, {"<s>", 3, 0, 3}, {"</s>", 4, 0, 3}, {"<|eot_id|>", 10, 0, 3},
-                                          {"<|start_header_id|>", 19, 0, 3}, {"<|end_header_id|>", 17, 0, 3}, {"\xE2\x96\x81", 3, 0, 1}};
+  static blob_piece pieces[FIRST + 96] = {{"<unk>", 5, 0, 2},
+                                          {"<s>", 3, 0, 3},
+                                          {"</s>", 4, 0, 3},
+                                          {"<|eot_id|>", 10, 0, 3},
+                                          {"<|start_header_id|>", 19, 0, 3},
+                                          {"<|end_header_id|>", 17, 0, 3},
+                                          {"\xE2\x96\x81", 3, 0, 1}};
   for (int i = 0; i < 96; i++) {
     text[i] = i == 95 ? '\n' : (char)(i + 32);
     pieces[FIRST + i] = (blob_piece){&text[i], 1, 0, 1};
@@ -104,10 +112,14 @@ static const char *spell(const lmmc_prompt *p) {
   out.count = 0;
   for (size_t i = 0; i < p->tokens.count; i++) {
     int32_t v = p->tokens.values[i];
-    if (v < 0 && (-1 - v) % model.vision_tokens == 0) lmmc_text_format(&out, NULL, "[%d]", (-1 - v) / model.vision_tokens);
-    else if (v == FIRST + 96) lmmc_text_format(&out, NULL, "<BOT>");
-    else if (v >= FIRST) lmmc_text_format(&out, NULL, "%c", v == FIRST + 95 ? '\n' : v - FIRST + 32);
-    else if (v >= 0) lmmc_text_format(&out, NULL, "%s", names[v]);
+    if (v < 0 && (-1 - v) % model.vision_tokens == 0)
+      lmmc_text_format(&out, NULL, "[%d]", (-1 - v) / model.vision_tokens);
+    else if (v == FIRST + 96)
+      lmmc_text_format(&out, NULL, "<BOT>");
+    else if (v >= FIRST)
+      lmmc_text_format(&out, NULL, "%c", v == FIRST + 95 ? '\n' : v - FIRST + 32);
+    else if (v >= 0)
+      lmmc_text_format(&out, NULL, "%s", names[v]);
   }
   lmmc_text_append(&out, "", 1, NULL);
   return out.bytes;
@@ -127,9 +139,15 @@ static void rule(lmmc_template template, bool raw, int images, const char *text,
   lmmc_prompt_free(&p);
 }
 
-#define V "^A^chat^between^a^curious^user^and^an^artificial^intelligence^assistant.^The^assistant^gives^helpful,^detailed,^and^polite^answers^to^the^user's^questions.^USER:^"
-#define L "^A^chat^between^a^curious^human^and^an^artificial^intelligence^assistant.^The^assistant^gives^helpful,^detailed,^and^polite^answers^to^the^human's^questions.^USER:^"
-#define S "<BOT><SH>^system<EH>^\n\nYou^are^a^helpful^language^and^vision^assistant.^You^are^able^to^understand^the^visual^content^that^the^user^provides,^and^assist^the^user^with^a^variety^of^tasks^using^natural^language.<EOT><SH>^user<EH>^\n\n"
+#define V                                                                                                                                  \
+  "^A^chat^between^a^curious^user^and^an^artificial^intelligence^assistant.^The^assistant^gives^helpful,^detailed,^and^polite^answers^to^" \
+  "the^user's^questions.^USER:^"
+#define L                                                                                                                                \
+  "^A^chat^between^a^curious^human^and^an^artificial^intelligence^assistant.^The^assistant^gives^helpful,^detailed,^and^polite^answers^" \
+  "to^the^human's^questions.^USER:^"
+#define S                                                                                                                                  \
+  "<BOT><SH>^system<EH>^\n\nYou^are^a^helpful^language^and^vision^assistant.^You^are^able^to^understand^the^visual^content^that^the^user^" \
+  "provides,^and^assist^the^user^with^a^variety^of^tasks^using^natural^language.<EOT><SH>^user<EH>^\n\n"
 #define T "<EOT><SH>^assistant<EH>^\n\n"
 
 static void rules(void) {
@@ -159,8 +177,11 @@ static void rules(void) {
   rule(parts, false, 1, "<image> b", 0, "<s>^W:^[0]^^b</s>");
   parts.image = "</s><image>";
   rule(parts, false, 1, "Hi", 0, "<s>^U:^</s>[0]^|Hi</s>");
-  parts = (lmmc_template){.alone = "", .before = "", .image = "<image>\n", .between = "", .after = "!", .cuts_start = true, .cuts_end = true};
-#define SPACES "\t\n\x0b\f\r\x1c\x1d\x1e\x1f \xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x85\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80"
+  parts =
+      (lmmc_template){.alone = "", .before = "", .image = "<image>\n", .between = "", .after = "!", .cuts_start = true, .cuts_end = true};
+#define SPACES                    \
+  "\t\n\x0b\f\r\x1c\x1d\x1e\x1f " \
+  "\xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x85\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80"
   rule(parts, false, 0, SPACES "a b" SPACES, 0, "<s>^a^b!");
   rule(parts, false, 0, SPACES, 0, "<s>^!");
   rule(parts, false, 0, "", 0, "<s>^!");
@@ -182,7 +203,8 @@ static void rules(void) {
   rule(VICUNA, true, 0, "<unk>", 0, "<s>^<unk>");
   // as many places as images
   rule(VICUNA, true, 1, "Hi", 2, "the prompt has 0 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'");
-  rule(VICUNA, true, 1, "<image><image>", 2, "the prompt has 2 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'");
+  rule(VICUNA, true, 1, "<image><image>", 2,
+       "the prompt has 2 '<image>' places for 1 image, '--raw-prompt' wants as many places as '--image'");
   rule(VICUNA, false, 0, "<image>", 2, "the prompt has 1 '<image>' place for 0 images, more places than '--image' fills");
   // a template that writes a place where none is asked for
   parts = (lmmc_template){.alone = "<image>", .before = "", .image = "<image>", .between = "", .after = ""};
@@ -223,18 +245,22 @@ static void rules(void) {
 
 // Special tokens, and added words where there are some, that overlap with a place in every way: a place is always an image.
 static void overlaps(void) {
-  static const char *const specials[] = {"x<image>", "<image>y", "<image>", "x<image>y", "<ima", "<image", "image>", "ge>", "><", ">x<", "<image><image>", "x<", "<s><image>"};
-  static const char *const texts[] = {"x<image>", "<image>y", "x<image>y", "<image>", "<ima<image>ge>", "<image<image>", "<image><image>", "x<image><image>y",
-                                      "<image>x<image>", "<<image>>", "<s><image>", "<s><image>x<image>", "a x<image>y b", "</s><image></s>"};
+  static const char *const specials[] = {"x<image>", "<image>y", "<image>", "x<image>y",      "<ima", "<image",    "image>",
+                                         "ge>",      "><",       ">x<",     "<image><image>", "x<",   "<s><image>"};
+  static const char *const texts[] = {"x<image>",      "<image>y",           "x<image>y",        "<image>",         "<ima<image>ge>",
+                                      "<image<image>", "<image><image>",     "x<image><image>y", "<image>x<image>", "<<image>>",
+                                      "<s><image>",    "<s><image>x<image>", "a x<image>y b",    "</s><image></s>"};
   enum { SPECIALS = sizeof specials / sizeof *specials, TEXTS = sizeof texts / sizeof *texts };
-  static const lmmc_template templates[] = {TEMPLATE_NONE, TEMPLATE_VICUNA_V1,
+  static const lmmc_template templates[] = {TEMPLATE_NONE,
+                                            TEMPLATE_VICUNA_V1,
                                             {.alone = "x", .before = "x", .image = "x<image>y", .between = "<ima", .after = "ge>"},
                                             {.alone = "<", .before = "<image", .image = "<image>", .between = "<image", .after = ">"}};
   for (unsigned mask = 0; mask < 1u << SPECIALS; mask = mask < 16 ? mask + 1 : mask * 3 / 2) {
     blob_piece added[SPECIALS];
     uint32_t count = 0;
     for (unsigned i = 0; i < SPECIALS; i++)
-      if (mask >> i & 1) added[count++] = (blob_piece){specials[i], strlen(specials[i]), 0, mask >> (i + 1) & 1 ? LMMC_USER_DEFINED : LMMC_CONTROL};
+      if (mask >> i & 1)
+        added[count++] = (blob_piece){specials[i], strlen(specials[i]), 0, mask >> (i + 1) & 1 ? LMMC_USER_DEFINED : LMMC_CONTROL};
     lmmc_text blob = characters(added, count);
     lmmc_error e = {0};
     CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
@@ -251,7 +277,9 @@ static void overlaps(void) {
           CHECK(done == (raw ? places == given : places <= given), "'%s' with %d images: %s", texts[t], given, e.message);
           int64_t rows = 0;
           for (size_t i = 0; i < p.tokens.count; i++) rows += p.tokens.values[i] < 0;
-          if (done) CHECK(p.images == given && rows == (int64_t)given * model.vision_tokens, "'%s': %d places for %d images", texts[t], p.images, given);
+          if (done)
+            CHECK(p.images == given && rows == (int64_t)given * model.vision_tokens, "'%s': %d places for %d images", texts[t], p.images,
+                  given);
           lmmc_prompt_free(&p);
         }
     lmmc_text_free(&blob);
@@ -263,7 +291,8 @@ int main(int argc, char **argv) {
   char path[4096];
   snprintf(path, sizeof path, "%s/llava-mlp/tokenizer.model", argv[1]);
   lmmc_error e = {0};
-  model = (lmmc_model){.vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt = VICUNA};
+  model = (lmmc_model){
+      .vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt = VICUNA};
   lmmc_text blob = tokenizer_blob_of(path, NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   golden(argv[1]);

@@ -43,12 +43,17 @@ static void generator(void) {
   }
   // splitmix64's own known first outputs for seed 0 fix the constants above.
   lmmc_sampler s = open_sampler(1, 0, 0, 1, 0);
-  CHECK(s.state[0] == 0xE220A8397B1DCDAFull && s.state[1] == 0x6E789E6AA1B965F4ull && s.state[2] == 0x06C45D188009454Full, "%" PRIx64, s.state[0]);
+  CHECK(s.state[0] == 0xE220A8397B1DCDAFull && s.state[1] == 0x6E789E6AA1B965F4ull && s.state[2] == 0x06C45D188009454Full, "%" PRIx64,
+        s.state[0]);
 }
 
 static void greedy(void) {
-  static const struct { float logits[5]; int32_t wanted; } cases[] = {
-      {{0, 1, 2, 1, 0}, 2}, {{3, 1, 3, 3, 0}, 0}, {{-5, -4, -4, -9, -4}, 1}, {{-INFINITY, -INFINITY, -1e30f, -INFINITY, -INFINITY}, 2}, {{0, -0.0f, 0, 0, 0}, 0}, {{0, 0, 0, 0, 1e-30f}, 4}};
+  static const struct {
+    float logits[5];
+    int32_t wanted;
+  } cases[] = {{{0, 1, 2, 1, 0}, 2},      {{3, 1, 3, 3, 0}, 0},
+               {{-5, -4, -4, -9, -4}, 1}, {{-INFINITY, -INFINITY, -1e30f, -INFINITY, -INFINITY}, 2},
+               {{0, -0.0f, 0, 0, 0}, 0},  {{0, 0, 0, 0, 1e-30f}, 4}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lmmc_sampler s = open_sampler(5, 0, 1, 0.1, 7);
     int32_t id = lmmc_sample(&s, cases[i].logits, &error);
@@ -70,16 +75,19 @@ static void greedy(void) {
 }
 
 static void broken(void) {
-  static const struct { float logits[3]; const char *message; } cases[] = {
-      {{0, NAN, 1}, "the model gave a NaN as the logit of token 1"},
-      {{-NAN, 0, 0}, "the model gave a NaN as the logit of token 0"},
-      {{0, 1, INFINITY}, "the model gave an infinity as the logit of token 2"},
-      {{-INFINITY, -INFINITY, -INFINITY}, "the model gave -infinity as the logit of every token"}};
+  static const struct {
+    float logits[3];
+    const char *message;
+  } cases[] = {{{0, NAN, 1}, "the model gave a NaN as the logit of token 1"},
+               {{-NAN, 0, 0}, "the model gave a NaN as the logit of token 0"},
+               {{0, 1, INFINITY}, "the model gave an infinity as the logit of token 2"},
+               {{-INFINITY, -INFINITY, -INFINITY}, "the model gave -infinity as the logit of every token"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     for (int temperature = 0; temperature < 2; temperature++) {
       lmmc_sampler s = open_sampler(3, temperature, 0, 1, 0);
       lmmc_error e = {0};
-      CHECK(lmmc_sample(&s, cases[i].logits, &e) == -1 && e.code == 1 && strcmp(e.message, cases[i].message) == 0, "%zu: '%s'", i, e.message);
+      CHECK(lmmc_sample(&s, cases[i].logits, &e) == -1 && e.code == 1 && strcmp(e.message, cases[i].message) == 0, "%zu: '%s'", i,
+            e.message);
       lmmc_sampler_close(&s);
     }
 }
@@ -89,19 +97,25 @@ static void frequencies(void) {
   enum { N = 7 };
   static const float logits[N] = {0.5f, 2, -1, 2.5f, 0, 1.25f, -INFINITY};
   static const int32_t order[N] = {3, 1, 5, 0, 4, 2, 6};  // by logit
-  static const struct { double temperature; int32_t k; double p; } settings[] = {
-      {1, 0, 1}, {0.5, 0, 1}, {3, 0, 1}, {1, 3, 1}, {1, 7, 1}, {1, 100, 1}, {1, 0, 0.5}, {1, 0, 0.8}, {1, 0, 0.999}, {2, 4, 0.6}, {1, 2, 0.3}, {0.7, 5, 0.95}};
+  static const struct {
+    double temperature;
+    int32_t k;
+    double p;
+  } settings[] = {{1, 0, 1},   {0.5, 0, 1}, {3, 0, 1},     {1, 3, 1},   {1, 7, 1},   {1, 100, 1},
+                  {1, 0, 0.5}, {1, 0, 0.8}, {1, 0, 0.999}, {2, 4, 0.6}, {1, 2, 0.3}, {0.7, 5, 0.95}};
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     double p[N] = {0}, sum = 0, kept = 0;
     int32_t k = settings[i].k > 0 && settings[i].k < N ? settings[i].k : N;
     for (int32_t j = 0; j < k; j++) sum += exp((double)logits[order[j]] / settings[i].temperature);
-    for (int32_t j = 0; j < k && kept < settings[i].p; j++) kept += p[order[j]] = exp((double)logits[order[j]] / settings[i].temperature) / sum;
+    for (int32_t j = 0; j < k && kept < settings[i].p; j++)
+      kept += p[order[j]] = exp((double)logits[order[j]] / settings[i].temperature) / sum;
     lmmc_sampler s = open_sampler(N, settings[i].temperature, settings[i].k, settings[i].p, 1234 + i);
     int count[N] = {0};
     for (int draw = 0; draw < DRAWS; draw++) count[lmmc_sample(&s, logits, &error)]++;
     for (int j = 0; j < N; j++) {
       double wanted = p[j] / kept, deviation = sqrt(wanted * (1 - wanted) / DRAWS);
-      CHECK(fabs((double)count[j] / DRAWS - wanted) <= 4.5 * deviation, "setting %zu, token %d: %d of %d, wanted %.4f", i, j, count[j], DRAWS, wanted);
+      CHECK(fabs((double)count[j] / DRAWS - wanted) <= 4.5 * deviation, "setting %zu, token %d: %d of %d, wanted %.4f", i, j, count[j],
+            DRAWS, wanted);
     }
     lmmc_sampler_close(&s);
   }
@@ -127,7 +141,8 @@ static void seeds(void) {
   static float logits[300];
   for (int i = 0; i < 300; i++) logits[i] = (float)sin(i);
   for (int limited = 0; limited < 2; limited++) {
-    lmmc_sampler a = open_sampler(300, 1, limited ? 50 : 0, 1, 99), b = open_sampler(300, 1, limited ? 50 : 0, 1, 99), c = open_sampler(300, 1, limited ? 50 : 0, 1, 100);
+    lmmc_sampler a = open_sampler(300, 1, limited ? 50 : 0, 1, 99), b = open_sampler(300, 1, limited ? 50 : 0, 1, 99),
+                 c = open_sampler(300, 1, limited ? 50 : 0, 1, 100);
     int same = 0, other = 0;
     for (int i = 0; i < 200; i++) {
       int32_t id = lmmc_sample(&a, logits, &error);

@@ -31,11 +31,11 @@ static void clear(void) {
 
 static void available(void) {
   const char *limit, *group = "/proc/self/cgroup";
-#define AVAILABLE(wanted, by)                                                                          \
-  do {                                                                                                 \
-    double got_ = lmmc_memory_available(folder, &limit);                                               \
+#define AVAILABLE(wanted, by)                                                                              \
+  do {                                                                                                     \
+    double got_ = lmmc_memory_available(folder, &limit);                                                   \
     CHECK(got_ == (wanted) && strstr(limit, by), "%.17g %s, wanted %.17g", got_, limit, (double)(wanted)); \
-    clear();                                                                                           \
+    clear();                                                                                               \
   } while (0)
   AVAILABLE(-1, "of memory");
   put("/proc/meminfo", "MemTotal:  2000 kB\nMemFree: 10 kB\nMemAvailable:    1000 kB\n");
@@ -54,7 +54,8 @@ static void available(void) {
   put(group, "5:cpu:/y\n4:memory:/x\n"), put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "9223372036854771712\n");
   put("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "1\n");
   AVAILABLE(-1, "of memory");
-  put(group, "4:memory:/x\n"), put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "70000\n"), put("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "60000\n");
+  put(group, "4:memory:/x\n"), put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "70000\n"),
+      put("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "60000\n");
   put("/sys/fs/cgroup/memory/x/memory.stat", "cache 1\nactive_file 9\ntotal_inactive_file 10000\ntotal_active_file 20000\n");
   AVAILABLE(40000, "control group");
   static const char *const garbage[] = {"nan\n", "-5\n", "", "\xFF\n", "1e999\n"};
@@ -67,23 +68,40 @@ static void available(void) {
 }
 
 static void checks(void) {
-  const lmmc_model m = {.context = 1000, .cache_bytes = 4000ull << 20, .cache_type = "bf16", .chunk = 50, .chunk_bytes = 1ull << 30, .image_bytes = 512 << 20, .attachment_bytes = 5ull << 30,
-                        .vision_tokens = 256, .hidden = 1024};
-  const struct { double gib; int64_t positions; int images; const char *cache, *warning, *error; } cases[] = {
+  const lmmc_model m = {.context = 1000,
+                        .cache_bytes = 4000ull << 20,
+                        .cache_type = "bf16",
+                        .chunk = 50,
+                        .chunk_bytes = 1ull << 30,
+                        .image_bytes = 512 << 20,
+                        .attachment_bytes = 5ull << 30,
+                        .vision_tokens = 256,
+                        .hidden = 1024};
+  const struct {
+    double gib;
+    int64_t positions;
+    int images;
+    const char *cache, *warning, *error;
+  } cases[] = {
       {-1, 1000, 0, "bf16", "", NULL},
       {9.91, 1000, 0, "bf16", "", NULL},  // 3.906 + 1 + 5
-      {9.90, 1000, 0, "bf16", "warning: 5 GiB of weights do not fit beside 4.91 GiB of cache and working memory, 9.9 GiB are free of memory: parts will be read "
-       "from the file again and again; '--context' here or a lower '--precision' when compiling would help\n", NULL},
+      {9.90, 1000, 0, "bf16",
+       "warning: 5 GiB of weights do not fit beside 4.91 GiB of cache and working memory, 9.9 GiB are free of memory: parts will be read "
+       "from the file again and again; '--context' here or a lower '--precision' when compiling would help\n",
+       NULL},
       {6.2, 50, 0, "bf16", "", NULL},  // as many positions as are in use
       {2.0, 100, 0, "bf16", "warning: ", NULL},
-      {1.2, 100, 0, "bf16", "", "out of memory, 100 positions take 400 MiB of cache and 1 GiB of working memory, and 1.2 GiB are free of memory; "
+      {1.2, 100, 0, "bf16", "",
+       "out of memory, 100 positions take 400 MiB of cache and 1 GiB of working memory, and 1.2 GiB are free of memory; "
        "'--context 51' here or '--kv int8' when compiling would help"},
       {1.2, 51, 0, "bf16", "warning: ", NULL},
-      {0.5, 9999, 0, "int8", "", "out of memory, 9999 positions take 3.91 GiB of cache and 1 GiB of working memory, and 512 MiB are free of memory; "
+      {0.5, 9999, 0, "int8", "",
+       "out of memory, 9999 positions take 3.91 GiB of cache and 1 GiB of working memory, and 512 MiB are free of memory; "
        "a smaller '--context' here or a smaller '--context' when compiling would help"},
       // Half a chunk, and with it the tower's memory and the image's vision tokens, 1 MiB.
       {0.6, 25, 0, "bf16", "warning: ", NULL},
-      {1.09, 25, 1, "bf16", "", "out of memory, 25 positions take 100 MiB of cache and 1 GiB of working memory, and 1.09 GiB are free of memory; "
+      {1.09, 25, 1, "bf16", "",
+       "out of memory, 25 positions take 100 MiB of cache and 1 GiB of working memory, and 1.09 GiB are free of memory; "
        "'--context 22' here or '--kv int8' when compiling would help"},
       {1.1, 25, 1, "bf16", "warning: ", NULL},
   };
@@ -92,15 +110,18 @@ static void checks(void) {
     model.cache_type = cases[i].cache;
     lmmc_error e = {0};
     char warning[512];
-    bool done = lmmc_memory_check(&model, cases[i].positions, cases[i].images, cases[i].gib * (1 << 30), "of memory", warning, sizeof warning, &e);
-    CHECK(done == !cases[i].error && strcmp(e.message, cases[i].error ? cases[i].error : "") == 0 && e.code == !done, "%zu: '%s'", i, e.message);
+    bool done =
+        lmmc_memory_check(&model, cases[i].positions, cases[i].images, cases[i].gib * (1 << 30), "of memory", warning, sizeof warning, &e);
+    CHECK(done == !cases[i].error && strcmp(e.message, cases[i].error ? cases[i].error : "") == 0 && e.code == !done, "%zu: '%s'", i,
+          e.message);
     CHECK(cases[i].warning[0] ? strncmp(warning, cases[i].warning, strlen(cases[i].warning)) == 0 : !warning[0], "%zu: '%s'", i, warning);
   }
 }
 
 static void options(const char *program) {
   result r = run(program, "--raw-prompt", "a", "--context", "97");
-  CHECK(r.code == 2 && strcmp(r.err, "error: option '--context' wants at most the context of this program, 96, not 97\n") == 0, "'%s'", r.err);
+  CHECK(r.code == 2 && strcmp(r.err, "error: option '--context' wants at most the context of this program, 96, not 97\n") == 0, "'%s'",
+        r.err);
   r = run(program, "--raw-prompt", "a b c", "--context", "2");
   CHECK(r.code == 1 && strstr(r.err, "and the context of this program is 2\n"), "'%s'", r.err);
   // Fewer positions than a chunk has: the prompt goes in the same way, and its answer ends with the cache.
@@ -120,7 +141,8 @@ static void options(const char *program) {
   const char *drop = getuid() == 0 ? "setpriv --reuid 65534 --clear-groups" : "";
   snprintf(command, sizeof command, "cp '%s' %s/p && prlimit --memlock=4096 %s %s/p --raw-prompt a --mlock", program, folder, drop, folder);
   r = run("/bin/sh", "-c", command);
-  CHECK(r.code == 1 && strstr(r.err, "error: option '--mlock': this process may lock 4 KiB and the weights take ") == r.err && strstr(r.err, "(RLIMIT_MEMLOCK)"),
+  CHECK(r.code == 1 && strstr(r.err, "error: option '--mlock': this process may lock 4 KiB and the weights take ") == r.err &&
+            strstr(r.err, "(RLIMIT_MEMLOCK)"),
         "exit %d '%s'", r.code, r.err);
 #endif
   r = run(program, "--raw-prompt", "a", "--mlock", "--max-tokens", "2");  // less than any system's limit

@@ -70,8 +70,23 @@ static void attention(lmmc_cpu cpu) {
       for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
         for (int64_t queries = 1; queries <= QUERIES; queries += QUERIES - 1) {
           const int64_t d = heads[h], stride = types[t] == LMMC_KV_I8 ? lmmc_row_bytes_i8(1, d) : d;
-          attention_work w = {variants[v], {.queries = queries, .keys = KEYS, .heads = 1, .kv_heads = 1, .head_size = d, .scale = 1, .causal = true, .q = q,
-                                            .q_stride = d, .kv_type = types[t], .k = kv, .v = kv, .k_stride = stride, .v_stride = stride, .out = out, .out_stride = d}};
+          attention_work w = {variants[v],
+                              {.queries = queries,
+                               .keys = KEYS,
+                               .heads = 1,
+                               .kv_heads = 1,
+                               .head_size = d,
+                               .scale = 1,
+                               .causal = true,
+                               .q = q,
+                               .q_stride = d,
+                               .kv_type = types[t],
+                               .k = kv,
+                               .v = kv,
+                               .k_stride = stride,
+                               .v_stride = stride,
+                               .out = out,
+                               .out_stride = d}};
           char which[64];
           snprintf(which, sizeof which, "%s, %s cache, head of %d, %d queries", variants[v]->name, names[t], (int)d, (int)queries);
           measure("attention", which, attend, &w);
@@ -90,7 +105,11 @@ typedef struct {
 static void *multiply(void *argument) {
   const product_work *w = argument;
   omp_set_num_threads(1);
-  lmmc_packed_product(&w->p, w->type, w->type == LMMC_BF16 ? w->choice.code.bf16 : w->type == LMMC_Q8 ? w->choice.code.q8 : w->choice.code.q4, w->choice.code.finish);
+  lmmc_packed_product(&w->p, w->type,
+                      w->type == LMMC_BF16 ? w->choice.code.bf16
+                      : w->type == LMMC_Q8 ? w->choice.code.q8
+                                           : w->choice.code.q4,
+                      w->choice.code.finish);
   return NULL;
 }
 
@@ -104,7 +123,8 @@ static void products(lmmc_cpu cpu) {
         const int64_t stride = activation_bytes(type, K);
         uint8_t *weight = random_weight(type, RANDOM, N, K), *x = random_activations(type, RANDOM, m, K, stride);
         float *out = allocate((size_t)(m * N) * sizeof *out);
-        product_work w = {{.m = m, .n = N, .k = K, .x = x, .x_stride = stride, .weight = weight, .out = out, .out_stride = N}, type,
+        product_work w = {{.m = m, .n = N, .k = K, .x = x, .x_stride = stride, .weight = weight, .out = out, .out_stride = N},
+                          type,
                           lmmc_choose((lmmc_cpu){.features = variant->needs})};
         char which[64];
         snprintf(which, sizeof which, "%s, %s, %d rows", variant->name, type_names[type], (int)m);
@@ -160,12 +180,15 @@ int main(int argc, char **argv) {
   attention(cpu);
   products(cpu);
   products_f32();
-  static const char *const files[] = {"progressive-422.jpg", "rgb-420.jpg", "cmyk.jpg", "palette8-adam7.png", "grey16-adam7.png", "lossless-alpha.webp", "lossy-alpha.webp"};
+  static const char *const files[] = {"progressive-422.jpg", "rgb-420.jpg",         "cmyk.jpg",        "palette8-adam7.png",
+                                      "grey16-adam7.png",    "lossless-alpha.webp", "lossy-alpha.webp"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     char path[4400];
     snprintf(path, sizeof path, "%.*s/../image/image_golden/%s", (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__, files[i]);
     measure("image", files[i], picture, path);
   }
-  if (prints) printf("%7.1f KiB  the deepest, of %d KiB, and %.1f KiB without any work\n", (double)deepest / 1024, LMMC_STACK_BYTES >> 10, (double)none / 1024);
+  if (prints)
+    printf("%7.1f KiB  the deepest, of %d KiB, and %.1f KiB without any work\n", (double)deepest / 1024, LMMC_STACK_BYTES >> 10,
+           (double)none / 1024);
   return check_report();
 }

@@ -38,11 +38,11 @@ static void clear(void) {
 
 static void quotas(void) {
   const char *group = "/proc/self/cgroup";
-#define QUOTA(wanted)                                                             \
-  do {                                                                            \
-    double got_ = lmmc_cgroup_quota(folder);                                      \
+#define QUOTA(wanted)                                                                               \
+  do {                                                                                              \
+    double got_ = lmmc_cgroup_quota(folder);                                                        \
     CHECK(got_ > (wanted)-1e-9 && got_ < (wanted) + 1e-9, "%g, wanted %g", got_, (double)(wanted)); \
-    clear();                                                                      \
+    clear();                                                                                        \
   } while (0)
   QUOTA(0);  // nothing there
   put("/sys/fs/cgroup/cpu.max", "150000 100000\n");
@@ -57,13 +57,16 @@ static void quotas(void) {
   QUOTA(1);
   put(group, "0::/docker/0123\n"), put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
   QUOTA(2);  // the host's path, which is not mounted here
-  put(group, "5:cpu,cpuacct:/x\n3:memory:/y\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+  put(group, "5:cpu,cpuacct:/x\n3:memory:/y\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n"),
+      put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
   QUOTA(3);
-  put(group, "5:cpu,cpuacct:/x\n"), put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "300000\n"), put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "200000\n");
+  put(group, "5:cpu,cpuacct:/x\n"), put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "300000\n"),
+      put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "200000\n");
   QUOTA(1.5);
   put(group, "5:cpu:/x\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
   QUOTA(0);
-  put(group, "4:cpuset:/x\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+  put(group, "4:cpuset:/x\n"), put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"),
+      put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
   QUOTA(0);  // cpuset is not cpu
   put(group, "nonsense\n::\n0:\n"), put("/sys/fs/cgroup/cpu.max", "x y\n");
   QUOTA(0);
@@ -106,7 +109,8 @@ static void room(void) {
   limit_memory((rlim_t)2 << 30);
   CHECK(lmmc_threads_room(2, &e) && e.code == 0, "%d", e.code);
   CHECK(!lmmc_threads_room(64, &e) && e.code == 1, "%d", e.code);
-  CHECK(strcmp(e.message, "out of memory, OpenBLAS takes 128 MiB of address space for each of 64 threads, '--threads' sets their number") == 0,
+  CHECK(strcmp(e.message, "out of memory, OpenBLAS takes 128 MiB of address space for each of 64 threads, '--threads' sets their number") ==
+            0,
         "%s", e.message);
 }
 #endif
@@ -118,7 +122,8 @@ static void few(int most) {
   int team = 0;
 #pragma omp parallel reduction(+ : team)
   team++;
-  CHECK(wanted == 1000 && got >= 1 && got <= most && team == got && lmmc_threads_started().threads == got, "%d threads, a team of %d", got, team);
+  CHECK(wanted == 1000 && got >= 1 && got <= most && team == got && lmmc_threads_started().threads == got, "%d threads, a team of %d", got,
+        team);
   lmmc_threads_use(1), lmmc_threads_use(1000);
   CHECK(omp_get_max_threads() == got, "%d", omp_get_max_threads());
 }
@@ -172,7 +177,8 @@ static int child(const char *what) {
 #endif
   int cpus = started_cpus(), wanted = atoi(what);
   lmmc_threads plan = lmmc_threads_plan(wanted), t = lmmc_threads_start(wanted);
-  CHECK(t.cpus == cpus && t.threads == plan.threads && t.pinned == plan.pinned, "%d CPUs, %d and %d threads", t.cpus, t.threads, plan.threads);
+  CHECK(t.cpus == cpus && t.threads == plan.threads && t.pinned == plan.pinned, "%d CPUs, %d and %d threads", t.cpus, t.threads,
+        plan.threads);
   if (wanted) CHECK(t.threads == wanted, "%d threads, wanted %d", t.threads, wanted);
   CHECK(t.pinned == (t.threads == cpus && cpus <= 2), "%d threads on %d CPUs, pinned: %d", t.threads, cpus, t.pinned);
   CHECK(omp_get_max_threads() == t.threads, "%d", omp_get_max_threads());
@@ -187,7 +193,8 @@ static int child(const char *what) {
     CHECK(team == use, "%d", team);
     lmmc_threads_use(0);
     CHECK(omp_get_max_threads() == t.threads, "%d", omp_get_max_threads());
-    CHECK(binding(cpus) == (t.pinned ? 1 : -1) || cpus == 1, "%d threads on %d CPUs after %d, bound: %d", t.threads, cpus, use, binding(cpus));
+    CHECK(binding(cpus) == (t.pinned ? 1 : -1) || cpus == 1, "%d threads on %d CPUs after %d, bound: %d", t.threads, cpus, use,
+          binding(cpus));
   }
   return check_report();
 }
@@ -236,8 +243,10 @@ int main(int argc, char **argv) {
   if (!mkdtemp(folder)) return 2;
   quotas();
   rmdir(folder);
-  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "OPENBLAS_L2_SIZE=512") == 0 && strcmp(output, "unset") == 0, "'%s'", output);
-  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "LMMC_BLAS_CORETYPE=Zen") == 0 && strcmp(output, "Zen") == 0, "'%s'", output);
+  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "OPENBLAS_L2_SIZE=512") == 0 && strcmp(output, "unset") == 0, "'%s'",
+        output);
+  CHECK(rerun(argv[0], "environment", 0, "OPENBLAS_CORETYPE=Haswell", "LMMC_BLAS_CORETYPE=Zen") == 0 && strcmp(output, "Zen") == 0, "'%s'",
+        output);
   unsetenv("OMP_PROC_BIND"), unsetenv("OMP_NUM_THREADS"), unsetenv("OMP_THREAD_LIMIT");
   int cpus = started_cpus();
   static const char *const wanted[] = {"0", "1", "2", "3"};
@@ -249,7 +258,8 @@ int main(int argc, char **argv) {
   CHECK(rerun(argv[0], "room", 0, NULL, NULL) == 0, "%s", output);
   limit = (rlim_t)200 << 20;
   CHECK(rerun(argv[0], "room", 0, NULL, NULL) == 1 &&
-            strcmp(output, "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n") == 0, "'%s'", output);
+            strcmp(output, "error: out of memory, the process may not have the 256 MiB of address space that OpenBLAS takes\n") == 0,
+        "'%s'", output);
 #endif
 #ifndef __SANITIZE_ADDRESS__
   limit = (rlim_t)800 << 20;

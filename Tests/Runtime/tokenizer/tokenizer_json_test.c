@@ -32,7 +32,8 @@ static void encode(const lmmc_tokenizer *t, const json *tokenizer) {
   for (const json *wanted = tokenizer->child; wanted; wanted = wanted->next, text = text->next) {
     lmmc_ids ids = {0};
     lmmc_error e = {0};
-    CHECK(lmmc_tokenize(t, text->text, text->length, &ids, &e) && same_ids(&ids, wanted), "%s: '%.60s': %s", tokenizer->key, text->text, e.message);
+    CHECK(lmmc_tokenize(t, text->text, text->length, &ids, &e) && same_ids(&ids, wanted), "%s: '%.60s': %s", tokenizer->key, text->text,
+          e.message);
     lmmc_ids_free(&ids);
   }
   CHECK(!text, "%s: not every text is encoded", tokenizer->key);
@@ -46,8 +47,8 @@ static void decode(const lmmc_tokenizer *t, const json *lists) {
     for (json *id = c->child->child; id; id = id->next) CHECK(lmmc_decode(t, &d, (int32_t)id->number, &text, &e), "%s", e.message);
     CHECK(lmmc_decode_end(&d, &text, &e), "%s", e.message);
     const json *wanted = c->child->next;
-    CHECK(text.count == wanted->length && memcmp(text.count ? text.bytes : "", wanted->text, text.count) == 0, "%s: '%.*s', wanted '%s'", lists->key,
-          (int)text.count, text.count ? text.bytes : "", wanted->text);
+    CHECK(text.count == wanted->length && memcmp(text.count ? text.bytes : "", wanted->text, text.count) == 0, "%s: '%.*s', wanted '%s'",
+          lists->key, (int)text.count, text.count ? text.bytes : "", wanted->text);
     lmmc_text_free(&text);
   }
 }
@@ -56,10 +57,12 @@ static void words(const json *split) {
   lmmc_split how = strcmp(split->key, "llama3") == 0 ? LMMC_SPLIT_LLAMA3 : LMMC_SPLIT_GPT2;
   const json *text = json_get(all, "texts")->child;
   for (const json *wanted = split->child; wanted; wanted = wanted->next, text = text->next) {
-    lmmc_splitter s = {.text = (const uint8_t *)text->text, .bytes = text->length, .how = how, .digits = strcmp(split->key, "gpt2-digits") == 0};
+    lmmc_splitter s = {
+        .text = (const uint8_t *)text->text, .bytes = text->length, .how = how, .digits = strcmp(split->key, "gpt2-digits") == 0};
     const json *word = wanted->child;
     bool same = true;
-    for (size_t length; (length = lmmc_split_next(&s)); word = word ? word->next : NULL) same = same && word && length == (size_t)word->number;
+    for (size_t length; (length = lmmc_split_next(&s)); word = word ? word->next : NULL)
+      same = same && word && length == (size_t)word->number;
     CHECK(same && !word, "%s: '%.60s'", split->key, text->text);
   }
 }
@@ -73,7 +76,8 @@ static void parts(const lmmc_tokenizer *t, const char *name) {
   lmmc_ids first = {0}, later = {0}, plain = {0};
   lmmc_error e = {0};
   CHECK(lmmc_tokenize_part(t, "the", 3, true, &first, &e) && lmmc_tokenize_part(t, "the", 3, false, &later, &e) &&
-            lmmc_tokenize(t, special, strlen(special) - 1, &plain, &e), "%s", e.message);
+            lmmc_tokenize(t, special, strlen(special) - 1, &plain, &e),
+        "%s", e.message);
   CHECK((first.count == later.count && memcmp(first.values, later.values, 4 * first.count) == 0) == !strstr(name, "first"), "%s", name);
   CHECK(plain.count > 1, "%s: '%s' in plain text is one token", name, special);
   lmmc_ids_free(&first);
@@ -85,19 +89,32 @@ static void parts(const lmmc_tokenizer *t, const char *name) {
 static void invalid(const lmmc_tokenizer *t) {
   lmmc_ids bad = {0}, good = {0};
   lmmc_error e = {0};
-  CHECK(lmmc_tokenize(t, "a\xFF\xE6\x97z", 5, &bad, &e) && lmmc_tokenize(t, "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz", 11, &good, &e), "%s", e.message);
+  CHECK(lmmc_tokenize(t, "a\xFF\xE6\x97z", 5, &bad, &e) && lmmc_tokenize(t, "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz", 11, &good, &e), "%s",
+        e.message);
   CHECK(bad.count == good.count && memcmp(bad.values, good.values, 4 * bad.count) == 0, "%zu ids, wanted %zu", bad.count, good.count);
   lmmc_ids_free(&bad);
   lmmc_ids_free(&good);
   lmmc_text text = {0};
   lmmc_decoder d = {0};
-  static const struct { uint8_t byte; const char *so_far; } steps[] = {
-      {0xE6, ""}, {0x97, ""}, {0xA5, "\u65e5"}, {0xF0, "\u65e5"}, {0x9F, "\u65e5"}, {'a', "\u65e5\uFFFDa"}, {0x80, "\u65e5\uFFFDa\uFFFD"}, {0xE0, "\u65e5\uFFFDa\uFFFD"},
-      {0x80, "\u65e5\uFFFDa\uFFFD\uFFFD\uFFFD"}, {0xC3, "\u65e5\uFFFDa\uFFFD\uFFFD\uFFFD"},
+  static const struct {
+    uint8_t byte;
+    const char *so_far;
+  } steps[] = {
+      {0xE6, ""},
+      {0x97, ""},
+      {0xA5, "\u65e5"},
+      {0xF0, "\u65e5"},
+      {0x9F, "\u65e5"},
+      {'a', "\u65e5\uFFFDa"},
+      {0x80, "\u65e5\uFFFDa\uFFFD"},
+      {0xE0, "\u65e5\uFFFDa\uFFFD"},
+      {0x80, "\u65e5\uFFFDa\uFFFD\uFFFD\uFFFD"},
+      {0xC3, "\u65e5\uFFFDa\uFFFD\uFFFD\uFFFD"},
   };
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     CHECK(lmmc_decode(t, &d, t->byte_id[steps[i].byte], &text, &e), "%s", e.message);
-    CHECK(text.count == strlen(steps[i].so_far) && (!text.count || memcmp(text.bytes, steps[i].so_far, text.count) == 0), "step %zu: '%.*s'", i, (int)text.count, text.bytes);
+    CHECK(text.count == strlen(steps[i].so_far) && (!text.count || memcmp(text.bytes, steps[i].so_far, text.count) == 0),
+          "step %zu: '%.*s'", i, (int)text.count, text.bytes);
   }
   CHECK(lmmc_decode_end(&d, &text, &e) && text.count == 19 && memcmp(text.bytes + 16, "\uFFFD", 3) == 0, "%zu bytes", text.count);
   lmmc_text_free(&text);

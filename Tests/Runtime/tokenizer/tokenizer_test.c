@@ -69,8 +69,8 @@ static void decode_case(const lmmc_tokenizer *t, const json *c) {
   }
   lmmc_decode_end(&d, &out, NULL);
   CHECK(whole, "a part of a character was given out for %s", show(ids, count));
-  CHECK(out.count == text->length && (out.count == 0 || memcmp(out.bytes, text->text, out.count) == 0),
-        "%s: '%.*s', wanted '%s'", show(ids, count), (int)out.count, out.bytes, text->text);
+  CHECK(out.count == text->length && (out.count == 0 || memcmp(out.bytes, text->text, out.count) == 0), "%s: '%.*s', wanted '%s'",
+        show(ids, count), (int)out.count, out.bytes, text->text);
   lmmc_text_free(&out);
   free(ids);
 }
@@ -141,7 +141,11 @@ static void refusals(const lmmc_text *blob) {
   memcpy(&n, blob->bytes + 24, 4);
   memcpy(&slots, blob->bytes + 28, 4);
   size_t score = 64, offset = score + (4 * n + 7) / 8 * 8, table = offset + (4 * (n + 1) + 7) / 8 * 8;
-  const struct { size_t at; uint32_t value; const char *message; } cases[] = {
+  const struct {
+    size_t at;
+    uint32_t value;
+    const char *message;
+  } cases[] = {
       {0, 0, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1"},
       {16, 3, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1 or 2"},
       // A length below the header's would let every later bound wrap.
@@ -193,8 +197,12 @@ static void specials(void) {
   lmmc_tokenizer t;
   lmmc_error e = {0};
   CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
-  const struct { const char *text; size_t bytes, length; int32_t id; } cases[] = {
-      {"<s>", 3, 3, 1}, {"</s>", 4, 4, 2}, {"</s>x", 5, 5, 4}, {"</s>x", 4, 4, 2}, {"[A]B", 4, 3, 5}, {"<unk>", 5, 0, -1}, {"</s", 3, 3, 6}, {"</", 2, 0, -1}, {"", 0, 0, -1}, {"x", 1, 0, -1}};
+  const struct {
+    const char *text;
+    size_t bytes, length;
+    int32_t id;
+  } cases[] = {{"<s>", 3, 3, 1},    {"</s>", 4, 4, 2}, {"</s>x", 5, 5, 4}, {"</s>x", 4, 4, 2}, {"[A]B", 4, 3, 5},
+               {"<unk>", 5, 0, -1}, {"</s", 3, 3, 6},  {"</", 2, 0, -1},   {"", 0, 0, -1},     {"x", 1, 0, -1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int32_t id = -1;
     size_t length = lmmc_tokenizer_special(&t, cases[i].text, cases[i].bytes, &id);
@@ -211,24 +219,48 @@ static void specials(void) {
 // Words are found in any text as it was typed, the longest of those that begin first; they are printed, special tokens are not.
 static void words(void) {
   enum { UNKNOWN, MARK, A, B, INNER, ZEBRA, ZEB, SPACED, HIDDEN };
-  static const blob_piece pieces[] = {{"<unk>", 5, 0, 2}, {"\xE2\x96\x81", 3, -1, 1}, {"a", 1, -2, 1}, {"b", 1, -2, 1}, {"\xE2\x96\x81" "b", 4, 0, 4}};
+  static const blob_piece pieces[] = {{"<unk>", 5, 0, 2},
+                                      {"\xE2\x96\x81", 3, -1, 1},
+                                      {"a", 1, -2, 1},
+                                      {"b", 1, -2, 1},
+                                      {"\xE2\x96\x81"
+                                       "b",
+                                       4, 0, 4}};
   static const blob_piece added[] = {{"zebra", 5, 0, 4}, {"zeb", 3, 0, 4}, {" x ", 3, 0, 4}, {"[H]", 3, 0, 3}};
   lmmc_text blob = tokenizer_blob(pieces, 5, LMMC_TOKENIZER_DUMMY_PREFIX, added, 4);
   lmmc_tokenizer t;
   lmmc_error e = {0};
   CHECK(lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
-  const struct { const char *text; int32_t ids[12]; int count; const char *printed; } cases[] = {
-      {"zebra", {ZEBRA}, 1, "zebra"}, {"a zebra", {MARK, A, MARK, ZEBRA}, 4, "a zebra"}, {"azebraa", {MARK, A, ZEBRA, MARK, A}, 5, "azebra a"},
-      {"zebrazeb", {ZEBRA, ZEB}, 2, "zebrazeb"}, {"zebzebra", {ZEB, ZEBRA}, 2, "zebzebra"}, {"zebr", {ZEB, MARK, UNKNOWN}, 3, "zeb  \xE2\x81\x87 "},
-      {"a x a", {MARK, A, SPACED, MARK, A}, 5, "a x  a"}, {"a x", {MARK, A, MARK, UNKNOWN}, 4, "a  \xE2\x81\x87 "}, {"a b", {MARK, A, INNER}, 3, "a b"},
-      {"zebrab", {ZEBRA, INNER}, 2, "zebra b"}, {"a[H]", {MARK, A, UNKNOWN}, 3, "a \xE2\x81\x87 "}, {"\xE2\x96\x81" "b", {MARK, INNER}, 2, " b"},
+  const struct {
+    const char *text;
+    int32_t ids[12];
+    int count;
+    const char *printed;
+  } cases[] = {
+      {"zebra", {ZEBRA}, 1, "zebra"},
+      {"a zebra", {MARK, A, MARK, ZEBRA}, 4, "a zebra"},
+      {"azebraa", {MARK, A, ZEBRA, MARK, A}, 5, "azebra a"},
+      {"zebrazeb", {ZEBRA, ZEB}, 2, "zebrazeb"},
+      {"zebzebra", {ZEB, ZEBRA}, 2, "zebzebra"},
+      {"zebr", {ZEB, MARK, UNKNOWN}, 3, "zeb  \xE2\x81\x87 "},
+      {"a x a", {MARK, A, SPACED, MARK, A}, 5, "a x  a"},
+      {"a x", {MARK, A, MARK, UNKNOWN}, 4, "a  \xE2\x81\x87 "},
+      {"a b", {MARK, A, INNER}, 3, "a b"},
+      {"zebrab", {ZEBRA, INNER}, 2, "zebra b"},
+      {"a[H]", {MARK, A, UNKNOWN}, 3, "a \xE2\x81\x87 "},
+      {"\xE2\x96\x81"
+       "b",
+       {MARK, INNER},
+       2,
+       " b"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lmmc_ids ids = {0};
     lmmc_text out = {0};
     lmmc_decoder d = {0};
     lmmc_tokenize(&t, cases[i].text, strlen(cases[i].text), &ids, &e);
-    CHECK((int)ids.count == cases[i].count && memcmp(ids.values, cases[i].ids, ids.count * 4) == 0, "'%s': %s", cases[i].text, show(ids.values, ids.count));
+    CHECK((int)ids.count == cases[i].count && memcmp(ids.values, cases[i].ids, ids.count * 4) == 0, "'%s': %s", cases[i].text,
+          show(ids.values, ids.count));
     for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &out, &e);
     lmmc_decode(&t, &d, HIDDEN, &out, &e);
     lmmc_decode_end(&d, &out, &e);
@@ -238,7 +270,8 @@ static void words(void) {
     lmmc_text_free(&out);
   }
   int32_t id = -1;
-  CHECK(lmmc_tokenizer_special(&t, "zebra", 5, &id) == 5 && id == ZEBRA && lmmc_tokenizer_special(&t, "[H]", 3, &id) == 3 && id == HIDDEN, "%d", id);
+  CHECK(lmmc_tokenizer_special(&t, "zebra", 5, &id) == 5 && id == ZEBRA && lmmc_tokenizer_special(&t, "[H]", 3, &id) == 3 && id == HIDDEN,
+        "%d", id);
   lmmc_text_free(&blob);
 }
 
@@ -257,7 +290,8 @@ static void whole_ids(void) {
       memcpy(c + id_at, &ids[i], sizeof *ids);
       c[kind_at] = kind;
       bool right = ids[i] >= 0 && (kind == LMMC_SPECIAL || ids[i] < 3), done = lmmc_tokenizer_open(&t, c, blob.count, &e);
-      CHECK(done == right && (done || strstr(e.message, "tokenizer: special token 0 is id ")), "kind %d, id %d: '%s'", kind, ids[i], e.message);
+      CHECK(done == right && (done || strstr(e.message, "tokenizer: special token 0 is id ")), "kind %d, id %d: '%s'", kind, ids[i],
+            e.message);
       free(c);
     }
   lmmc_text_free(&blob);
@@ -297,7 +331,13 @@ static void inner_characters(void) {
     lmmc_ids ids = {0};
     bool done = lmmc_tokenizer_open(&t, (uint8_t *)blob.bytes, blob.count, &e);
     CHECK(done == (i == 0) && (done || strstr(e.message, "tokenizer: special token 0 is not UTF-8")), "%zu: '%s'", i, e.message);
-    if (done) CHECK(lmmc_tokenize(&t, "a\xE6\x97\xA5" "a", 5, &ids, &e) && ids.count == 3, "%zu ids", ids.count);
+    if (done)
+      CHECK(lmmc_tokenize(&t,
+                          "a\xE6\x97\xA5"
+                          "a",
+                          5, &ids, &e) &&
+                ids.count == 3,
+            "%zu ids", ids.count);
     lmmc_ids_free(&ids);
     lmmc_text_free(&blob);
   }
@@ -323,7 +363,8 @@ static void many_wholes(void) {
   // One after the other this would be 10^11 comparisons, or a hash of each length at each place.
   while (text.count < 1 << 20) lmmc_text_append(&text, "<99999><<0000", 13, NULL);
   lmmc_ids ids = {0};
-  CHECK(lmmc_tokenize(&t, text.bytes, text.count, &ids, &e) && ids.values[0] == 2 + LONG + 99999 && ids.count < text.count, "%s", e.message);
+  CHECK(lmmc_tokenize(&t, text.bytes, text.count, &ids, &e) && ids.values[0] == 2 + LONG + 99999 && ids.count < text.count, "%s",
+        e.message);
   int32_t id = 0;
   size_t found = 0;
   for (size_t i = 0; i < text.count; i++) found += lmmc_tokenizer_special(&t, text.bytes + i, text.count - i, &id) == 7;

@@ -200,14 +200,16 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t first, int6
     const int64_t here = attention_smaller(PANEL, last_key - key);
     const bfloat16_t *keys = p->keys + (key - first_key) * wide, *values = p->values + (key - first_key) * wide;
     for (int64_t t = 0; t < count; t += TILE) {
-      const int64_t some = attention_smaller(TILE, count - t), seen = attention_smaller(here, attention_visible(a, first + t + some - 1) - key);
+      const int64_t some = attention_smaller(TILE, count - t),
+                    seen = attention_smaller(here, attention_visible(a, first + t + some - 1) - key);
       if (seen <= 0) continue;
       score_rows(seen, wide, q + t * wide, keys, scores);
       for (int64_t r = t; r < t + some; r++) {
         const int64_t mine = attention_smaller(here, attention_visible(a, first + r) - key);
         bfloat16_t *half = weights + r / 2 * 2 * PANEL + r % 2 * 4;
         if (mine > 0) {
-          weigh(mine, p->units + (key - first_key), scores + (r - t) * PANEL, wide, out + r / 2 * 2 * wide + r % 2 * 2, max + r, sum + r, half);
+          weigh(mine, p->units + (key - first_key), scores + (r - t) * PANEL, wide, out + r / 2 * 2 * wide + r % 2 * 2, max + r, sum + r,
+                half);
         } else {
           for (int64_t i = 0; i < PANEL; i += 4) vst1_bf16(half + 2 * i, vcreate_bf16(0));
         }
@@ -301,7 +303,6 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
   }
 }
 
-const lmmc_attention_variant lmmc_attention_bfmmla = {
-    "bf16", LMMC_CPU_NEON | LMMC_CPU_BF16, true, max_rows, block, few};
+const lmmc_attention_variant lmmc_attention_bfmmla = {"bf16", LMMC_CPU_NEON | LMMC_CPU_BF16, true, max_rows, block, few};
 LMMC_END_TARGET
 #endif

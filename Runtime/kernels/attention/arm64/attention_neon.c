@@ -69,10 +69,12 @@ INLINE void score_four(int rows, lmmc_kv_type type, int64_t d, const float *q, c
     vst1q_f32(scores + r * FEW_KEYS, vpaddq_f32(vpaddq_f32(sums[r][0], sums[r][1]), vpaddq_f32(sums[r][2], sums[r][3])));
   for (; e < d; e++)
     for (int i = 0; i < 4; i++)
-      for (int r = 0; r < rows; r++) scores[r * FEW_KEYS + i] += q[r * d + e] * load_1(type, (const char *)keys[i] + e * element_bytes(type));
+      for (int r = 0; r < rows; r++)
+        scores[r * FEW_KEYS + i] += q[r * d + e] * load_1(type, (const char *)keys[i] + e * element_bytes(type));
 }
 
-INLINE void add_values(int rows, lmmc_kv_type type, int64_t d, int64_t count, const float *weights, const char *values, int64_t stride, float *out) {
+INLINE void add_values(int rows, lmmc_kv_type type, int64_t d, int64_t count, const float *weights, const char *values, int64_t stride,
+                       float *out) {
   int64_t e = 0;
   for (; e + 8 <= d; e += 8) {
     float32x4_t sums[4][2];

@@ -58,15 +58,15 @@ INLINE void few_weights(int64_t seen, int64_t d, float *scores, operand *weights
 }
 
 // Calls `name(rows, ...)` with constants for all `count` rows; `at` is the first of each call.
-#define BY_ROWS(count, call)                       \
-  do {                                             \
-    int64_t at = 0;                                \
-    for (; at + 4 <= (count); at += 4) call(4);    \
-    if (at + 2 <= (count)) {                       \
-      call(2);                                     \
-      at += 2;                                     \
-    }                                              \
-    if (at < (count)) call(1);                     \
+#define BY_ROWS(count, call)                    \
+  do {                                          \
+    int64_t at = 0;                             \
+    for (; at + 4 <= (count); at += 4) call(4); \
+    if (at + 2 <= (count)) {                    \
+      call(2);                                  \
+      at += 2;                                  \
+    }                                           \
+    if (at < (count)) call(1);                  \
   } while (0)
 
 INLINE void few_of(lmmc_kv_type type, const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,

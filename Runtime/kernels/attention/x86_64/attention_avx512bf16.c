@@ -16,13 +16,13 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_avx512bf16.h"
 
 enum {
-  PANEL = 64,                        // keys of a panel
-  ROWS = 6,                          // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
-  BLOCK_ROWS = 24,                   // that go over a panel while it is in the first cache
-  MAX_ROWS = 1008,                   // of a task
-  CHUNK = 65536,                     // elements of keys, or of values, that are packed at a time
+  PANEL = 64,       // keys of a panel
+  ROWS = 6,         // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
+  BLOCK_ROWS = 24,  // that go over a panel while it is in the first cache
+  MAX_ROWS = 1008,  // of a task
+  CHUNK = 65536,    // elements of keys, or of values, that are packed at a time
   MAX_KEYS = CHUNK / 32,
-  AHEAD = 32,                        // keys, of what is packed
+  AHEAD = 32,  // keys, of what is packed
 };
 
 static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
@@ -66,7 +66,8 @@ INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, 
   }
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
   for (int64_t key = 0; key < up(count, PANEL); key += 16) {
-    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 16, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
+    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 16, count); i++)
+      prefetch_head(type, a, a->k, a->k_stride, first + i, head);
     for (int64_t e = 0; e < wide; e += 32) {
       __m512i x[16];
 #pragma GCC unroll 16
@@ -92,7 +93,8 @@ INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 2) {
     const bool two = key + 1 < count;
-    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 2, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
+    for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 2, count); i++)
+      prefetch_head(type, a, a->v, a->v_stride, first + i, head);
     const float scale = type == LMMC_KV_I8 ? row_scale(a, a->v, a->v_stride, first + key, head) : 1;
     const float next = type == LMMC_KV_I8 && two ? row_scale(a, a->v, a->v_stride, first + key + 1, head) : 1;
     for (int64_t e = 0; e < wide; e += 32) {
@@ -252,8 +254,8 @@ typedef struct {
 
 // Rows first ... first + count - 1 (at most BLOCK_ROWS) of the task that begins at `task_row`, over the packed keys first_key ...
 // last_key - 1.
-static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t task_end, int64_t first, int64_t count, int64_t first_key,
-                      int64_t last_key, const packed *p, row_state *state) {
+static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t task_end, int64_t first, int64_t count,
+                      int64_t first_key, int64_t last_key, const packed *p, row_state *state) {
   const int64_t d = a->head_size, wide = up(d, 16), wider = up(d, 32), end = attention_visible(a, first + count - 1);
   if (first_key >= end) return;
   _Alignas(64) uint16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL];

@@ -7,7 +7,7 @@
 enum {
   FEW_KEYS = 16,     // at a time
   FEW_QUERIES = 64,  // that stand ready
-  FEW_AHEAD = 12,     // steps between asking memory and reading
+  FEW_AHEAD = 12,    // steps between asking memory and reading
 };
 
 typedef lmmc_attention_partial few_state;

@@ -15,7 +15,8 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 INLINE __m128 sum_four(__m512 a, __m512 b, __m512 c, __m512 d) {
   const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
   const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-  const __m512 all = _mm512_add_ps((__m512)_mm512_unpacklo_pd((__m512d)ab, (__m512d)cd), (__m512)_mm512_unpackhi_pd((__m512d)ab, (__m512d)cd));
+  const __m512 all =
+      _mm512_add_ps((__m512)_mm512_unpacklo_pd((__m512d)ab, (__m512d)cd), (__m512)_mm512_unpackhi_pd((__m512d)ab, (__m512d)cd));
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
@@ -96,7 +97,8 @@ INLINE bf16_rows few_rows(lmmc_kv_type type, const lmmc_attention *a, const void
 }
 
 // The weights of `rows` rows of scores, rounded. Their sum is that of what they are rounded to.
-INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t key, int64_t count, const float *scores, few_state at, uint16_t *weights) {
+INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t key, int64_t count, const float *scores, few_state at,
+                      uint16_t *weights) {
   const __m512 units = _mm512_set1_ps(score_unit(a));
   for (int64_t r = 0; r < rows; r++) {
     const __m512 weight = few_weights(attention_smaller(count, attention_visible(a, r) - key), _mm512_load_ps(scores + r * FEW_KEYS), units,
@@ -108,8 +110,8 @@ INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t key, int64_
   }
 }
 
-INLINE void few_of(lmmc_kv_type type, int64_t d, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t first_key, int64_t last_key,
-                   few_state state) {
+INLINE void few_of(lmmc_kv_type type, int64_t d, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t first_key,
+                   int64_t last_key, few_state state) {
   const int64_t rows = a->queries * attention_group(a);
   _Alignas(64) uint16_t q[FEW_QUERIES * MAX_HEAD], weights[FEW_QUERIES * FEW_KEYS], room[4 * MAX_HEAD];
   _Alignas(64) float scores[FEW_QUERIES * FEW_KEYS];

@@ -116,7 +116,8 @@ INLINE void value_few(int rows, int64_t d, const weight_digits *weights, const i
       const __m512i a = _mm512_unpacklo_epi8(x[0], x[1]), b = _mm512_unpackhi_epi8(x[0], x[1]);
       const __m512i c = _mm512_unpacklo_epi8(x[2], x[3]), f = _mm512_unpackhi_epi8(x[2], x[3]);
       // Quarter q of quads[i] holds the elements 16 q + 4 i ... 16 q + 4 i + 3, of four keys each.
-      const __m512i quads[4] = {_mm512_unpacklo_epi16(a, c), _mm512_unpackhi_epi16(a, c), _mm512_unpacklo_epi16(b, f), _mm512_unpackhi_epi16(b, f)};
+      const __m512i quads[4] = {_mm512_unpacklo_epi16(a, c), _mm512_unpackhi_epi16(a, c), _mm512_unpacklo_epi16(b, f),
+                                _mm512_unpackhi_epi16(b, f)};
 #pragma GCC unroll 2
       for (int r = 0; r < rows; r++) {
         const __m512i above = quad_at(weights[r].high + key), below = quad_at(weights[r].low + key);
@@ -146,7 +147,8 @@ INLINE void value_few(int rows, int64_t d, const weight_digits *weights, const i
 
 INLINE __m512 scales_of(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count) {
   const char *at = (const char *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof(float);
-  const __m512i step = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int32_t)stride));
+  const __m512i step =
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int32_t)stride));
   return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), (__mmask16)((1u << count) - 1), step, at, 1);
 }
 

@@ -71,8 +71,7 @@ static void few_rows(const lmmc_matmul *p) {
 
 static void many_rows(const lmmc_matmul *p) {
   if (p->addend && p->addend != p->out)
-    for (int64_t i = 0; i < p->m; i++)
-      memcpy(p->out + i * p->out_stride, p->addend + i * p->addend_stride, (size_t)p->n * sizeof *p->out);
+    for (int64_t i = 0; i < p->m; i++) memcpy(p->out + i * p->out_stride, p->addend + i * p->addend_stride, (size_t)p->n * sizeof *p->out);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)p->m, (blasint)p->n, (blasint)p->k, 1, p->x, (blasint)p->x_stride,
               p->weight, (blasint)p->weight_stride, p->addend ? 1 : 0, p->out, (blasint)p->out_stride);
   if (!p->bias && p->activation == LMMC_IDENTITY) return;
@@ -89,6 +88,8 @@ void lmmc_matmul_f32(lmmc_matmul product) {
     many_rows(&product);
   }
   const double m = (double)product.m, n = (double)product.n, k = (double)product.k;
-  lmmc_profile_end(begin, (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k, product.out, product.n, product.out_stride}, 2 * m * n * k,
-                   4 * (n * k + m * k + m * n * (product.addend ? 2 : 1)));
+  lmmc_profile_end(begin,
+                   (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k, product.out, product.n,
+                                      product.out_stride},
+                   2 * m * n * k, 4 * (n * k + m * k + m * n * (product.addend ? 2 : 1)));
 }

@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) void tile(const int rows, const lmm
   }
   for (int64_t j = 0; j < p->blocks * (LMMC_BLOCK / 2); j++, x += 4, w += 4 * LMMC_PANEL) {
     const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
-  LMMC_UNROLL
+    LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
       const __m512bh pair = pair_at(x + r * stride);
       sums[r][0] = _mm512_dpbf16_ps(sums[r][0], w0, pair);
@@ -72,8 +72,7 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
 
 LMMC_UP_TO_4(stream)
 
-const lmmc_product lmmc_bf16_avx512bf16 = {
-    .tile_rows = 14, .tile_blocks = 6, .tile = tile_rows, .stream_rows = 4, .stream = stream_rows};
+const lmmc_product lmmc_bf16_avx512bf16 = {.tile_rows = 14, .tile_blocks = 6, .tile = tile_rows, .stream_rows = 4, .stream = stream_rows};
 
 LMMC_END_TARGET
 #endif

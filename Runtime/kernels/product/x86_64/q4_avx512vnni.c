@@ -16,14 +16,13 @@ static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets,
   const __m512i mask = _mm512_set1_epi8(0x78);  // eight times a code of 4 bits
   for (int64_t b = 0; b < blocks; b++, offsets += LMMC_PANEL) {
     const __m512i base[2] = {bases(offsets), bases(offsets + 16)};
-    for (int j = 0; j < LMMC_BLOCK / 8; j++, codes += 4 * LMMC_PANEL, out += 8 * LMMC_PANEL)
-LMMC_UNROLL
-      for (int v = 0; v < 2; v++) {
-        const __m512i pair = _mm512_loadu_si512(codes + 64 * v);
-        const __m512i low = _mm512_and_si512(_mm512_slli_epi16(pair, 3), mask), high = _mm512_and_si512(_mm512_srli_epi16(pair, 1), mask);
-        _mm512_store_si512(out + 64 * v, _mm512_add_epi8(low, base[v]));
-        _mm512_store_si512(out + 4 * LMMC_PANEL + 64 * v, _mm512_add_epi8(high, base[v]));
-      }
+    for (int j = 0; j < LMMC_BLOCK / 8; j++, codes += 4 * LMMC_PANEL, out += 8 * LMMC_PANEL) LMMC_UNROLL
+    for (int v = 0; v < 2; v++) {
+      const __m512i pair = _mm512_loadu_si512(codes + 64 * v);
+      const __m512i low = _mm512_and_si512(_mm512_slli_epi16(pair, 3), mask), high = _mm512_and_si512(_mm512_srli_epi16(pair, 1), mask);
+      _mm512_store_si512(out + 64 * v, _mm512_add_epi8(low, base[v]));
+      _mm512_store_si512(out + 4 * LMMC_PANEL + 64 * v, _mm512_add_epi8(high, base[v]));
+    }
   }
 }
 

@@ -28,7 +28,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q8, p, b);
     if (ahead) _mm_prefetch(next.scales, _MM_HINT_T0);
     // Weight codes are 128 too great: 128 times the sum of the activations is taken off from the start.
-  LMMC_UNROLL
+    LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
       const __m512i sum = four_codes((const uint8_t *)(p->x_sums + b) + r * stride);
       dots[r][0] = dots[r][1] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sum, 7));
@@ -40,7 +40,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
         _mm_prefetch(next.codes + 128 * g + 64, _MM_HINT_T0);
       }
       const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
-  LMMC_UNROLL
+      LMMC_UNROLL
       for (int r = 0; r < rows; r++) {
         const __m512i four = four_codes(x + r * stride);
         dots[r][0] = _mm512_dpbusd_epi32(dots[r][0], w0, four);
@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
     }
     const __m512 s0 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p->scales + b * LMMC_PANEL)));
     const __m512 s1 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p->scales + b * LMMC_PANEL + 16)));
-  LMMC_UNROLL
+    LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
       const __m512 scale = _mm512_castsi512_ps(four_codes((const uint8_t *)(p->x_scales + b) + r * stride));
       sums[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r][0]), _mm512_mul_ps(scale, s0), sums[r][0]);

@@ -24,7 +24,7 @@ void lmmc_quantize_q8_avx512(int64_t k, const float *x, void *out) {
   for (int64_t b = 0; b < lmmc_blocks(k); b++, codes += LMMC_BLOCK) {
     __m512 part[4];
     __m512i top = _mm512_setzero_si512(), sum = top;
-LMMC_UNROLL
+    LMMC_UNROLL
     for (int i = 0; i < 4; i++) {
       part[i] = load_part(k, b * LMMC_BLOCK + 16 * i, x);
       // Magnitudes compare as integers do, with infinity and NaN above all.
@@ -40,7 +40,7 @@ LMMC_UNROLL
       continue;
     }
     const __m512 inverse = _mm512_set1_ps(127 / greatest);
-LMMC_UNROLL
+    LMMC_UNROLL
     for (int i = 0; i < 4; i++) {
       const __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(part[i], inverse));
       sum = _mm512_add_epi32(sum, code);

@@ -16,8 +16,7 @@ typedef struct lmmc_attach lmmc_attach;
 // writes it, prepared for `bytes` more, to the regular file `output`, which must be empty. The caller then writes the
 // attachment at `*offset` and ends with lmmc_attach_finish or lmmc_attach_abandon. With `bytes` 0 the executable stays
 // as it is. NULL with one line in `error` on failure.
-lmmc_attach *lmmc_attach_begin(const char *executable, int output, uint64_t bytes, uint64_t *offset,
-                               char error[LMMC_ATTACH_ERROR]);
+lmmc_attach *lmmc_attach_begin(const char *executable, int output, uint64_t bytes, uint64_t *offset, char error[LMMC_ATTACH_ERROR]);
 
 // Writes the tables that stand after the attachment, then the header. Frees `a` in either case. Not synced to the disk.
 bool lmmc_attach_finish(lmmc_attach *a, char error[LMMC_ATTACH_ERROR]);

@@ -29,8 +29,8 @@ static void *allocate(size_t bytes) {
 typedef struct {
   int64_t queries, keys, heads, kv_heads, d;
   bool causal;
-  float range;       // of queries and keys
-  bool exact;        // they have so few bits that rounding them to bf16 changes nothing
+  float range;  // of queries and keys
+  bool exact;   // they have so few bits that rounding them to bf16 changes nothing
 } shape;
 
 static float value(const shape *s, float range) { return s->exact ? nearbyintf(random_float() * 8) / 8 * range : random_float() * range; }
@@ -61,12 +61,11 @@ static kv make_kv(const shape *s, lmmc_kv_type type, int64_t pad, float range) {
     char *out = (char *)result.rows + key * result.stride * size;
     float *meaning = result.meaning + key * n;
     switch (type) {
-      case LMMC_KV_F32:
-        memcpy(out, row, (size_t)n * 4), memcpy(meaning, row, (size_t)n * 4);
-        break;
+      case LMMC_KV_F32: memcpy(out, row, (size_t)n * 4), memcpy(meaning, row, (size_t)n * 4); break;
       case LMMC_KV_BF16:
         lmmc_store_row_bf16(n, row, (uint16_t *)out);
-        for (int64_t i = 0; i < n; i++) meaning[i] = ldexpf(nearbyintf(ldexpf(frexpf(row[i], &(int){0}), 8)), ilogbf(row[i] == 0 ? 1 : row[i]) + 1 - 8);
+        for (int64_t i = 0; i < n; i++)
+          meaning[i] = ldexpf(nearbyintf(ldexpf(frexpf(row[i], &(int){0}), 8)), ilogbf(row[i] == 0 ? 1 : row[i]) + 1 - 8);
         break;
       case LMMC_KV_I8:
         // By way of a row of the full length, of which the last lacks its padding here.
@@ -142,9 +141,22 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   double *expected = allocate((size_t)outs * sizeof *expected), *bound = allocate((size_t)outs * sizeof *bound);
   for (int64_t i = 0; i < s.queries * qs - 3; i++) q[i] = i % qs < qs - 3 ? value(&s, s.range) : NAN;
   for (int64_t i = 0; i < s.queries * os; i++) out[i] = 123;
-  lmmc_attention_run(variant, &(lmmc_attention){.queries = s.queries, .keys = s.keys, .heads = s.heads, .kv_heads = s.kv_heads,
-      .head_size = s.d, .scale = scale, .causal = s.causal, .q = q, .q_stride = qs, .kv_type = type, .k = k.rows, .v = v.rows,
-      .k_stride = k.stride, .v_stride = v.stride, .out = out, .out_stride = os});
+  lmmc_attention_run(variant, &(lmmc_attention){.queries = s.queries,
+                                                .keys = s.keys,
+                                                .heads = s.heads,
+                                                .kv_heads = s.kv_heads,
+                                                .head_size = s.d,
+                                                .scale = scale,
+                                                .causal = s.causal,
+                                                .q = q,
+                                                .q_stride = qs,
+                                                .kv_type = type,
+                                                .k = k.rows,
+                                                .v = v.rows,
+                                                .k_stride = k.stride,
+                                                .v_stride = v.stride,
+                                                .out = out,
+                                                .out_stride = os});
   // Few queries read int8 as integers, with queries of 15 bits and weights of 16: a sixteenth of what bf16 rounds.
   const bool digits = type == LMMC_KV_I8 && s.queries * (s.heads / s.kv_heads) <= LMMC_ATTENTION_FEW_ROWS && s.d <= LMMC_ATTENTION_MAX_HEAD;
   if (digits) s.exact = false;
@@ -156,15 +168,17 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   for (int64_t i = 0; i < s.queries; i++) {
     for (int64_t e = 0; e < s.heads * s.d; e++) {
       const int64_t at = i * s.heads * s.d + e;
-      const double difference = fabs(out[i * os + e] - expected[at]), allowed = in_float + (variant->rounds ? (digits ? 0.0625 : 1.02) * bound[at] : 0);
+      const double difference = fabs(out[i * os + e] - expected[at]),
+                   allowed = in_float + (variant->rounds ? (digits ? 0.0625 : 1.02) * bound[at] : 0);
       if (!(difference / allowed <= worst)) worst = difference / allowed;
       squares += expected[at] * expected[at], errors += difference * difference;
     }
     untouched = untouched && out[i * os + os - 2] == 123 && out[i * os + os - 1] == 123;
   }
 #define WHERE "%s, %s: %lld x %lld, heads %lld / %lld x %lld, causal %d, range %g"
-#define PLACE variant->name, type_names[type], (long long)s.queries, (long long)s.keys, (long long)s.heads, (long long)s.kv_heads, \
-    (long long)s.d, s.causal, (double)s.range
+#define PLACE                                                                                                                          \
+  variant->name, type_names[type], (long long)s.queries, (long long)s.keys, (long long)s.heads, (long long)s.kv_heads, (long long)s.d, \
+      s.causal, (double)s.range
   CHECK(untouched, WHERE ": writes between the rows", PLACE);
   CHECK(worst <= 1, WHERE ": %.3g of the allowed error", PLACE, worst);
   if (variant->rounds && s.d >= 16) {
@@ -207,7 +221,7 @@ static void check_shapes(const lmmc_attention_variant *variant, lmmc_kv_type typ
   check(variant, type, (shape){250, 250, 2, 2, 64, true, 1, false});
   check(variant, type, (shape){200, 333, 3, 1, 64, true, 1, false});
   check(variant, type, (shape){577, 577, 1, 1, 64, false, 1, false});
-  check(variant, type, (shape){70, 1200, 1, 1, 64, true, 1, false});   // more keys than are packed at a time
+  check(variant, type, (shape){70, 1200, 1, 1, 64, true, 1, false});  // more keys than are packed at a time
   check(variant, type, (shape){20, 700, 1, 1, 256, true, 1, false});
   check(variant, type, (shape){1100, 60, 1, 1, 16, false, 1, false});  // more queries than a task takes
   check(variant, type, (shape){1, 130, 193, 1, 2, true, 1, false});    // a query head group as large as a tile
@@ -235,8 +249,20 @@ static void check_ramps(const lmmc_attention_variant *variant) {
       for (int i = 0; i < queries * D; i++) q[i] = 32;
       for (int key = 0; key < KEYS; key++)
         for (int e = 0; e < D; e++) k[key * D + e] = (float)(down ? -key : key - KEYS), v[key * D + e] = (float)(key + 1);
-      lmmc_attention_run(variant, &(lmmc_attention){.queries = queries, .keys = KEYS, .heads = 1, .kv_heads = 1, .head_size = D, .scale = 1,
-          .q = q, .q_stride = D, .k = k, .v = v, .k_stride = D, .v_stride = D, .out = out, .out_stride = D});
+      lmmc_attention_run(variant, &(lmmc_attention){.queries = queries,
+                                                    .keys = KEYS,
+                                                    .heads = 1,
+                                                    .kv_heads = 1,
+                                                    .head_size = D,
+                                                    .scale = 1,
+                                                    .q = q,
+                                                    .q_stride = D,
+                                                    .k = k,
+                                                    .v = v,
+                                                    .k_stride = D,
+                                                    .v_stride = D,
+                                                    .out = out,
+                                                    .out_stride = D});
       bool right = true;
       for (int i = 0; i < queries * D; i++) right = right && fabsf(out[i] - (down ? 1 : KEYS)) <= 1e-6f * KEYS;
       CHECK(right, "%s: a %s ramp gives %g", variant->name, down ? "falling" : "rising", (double)out[0]);
@@ -248,10 +274,23 @@ static void check_negative_scale(const lmmc_attention_variant *variant) {
   float q[12], k[2] = {1, -1}, v[2] = {5, 7}, out[12];
   for (int i = 0; i < 12; i++) q[i] = 100;
   for (int queries = 1; queries <= 12; queries += 11) {
-    lmmc_attention_run(variant, &(lmmc_attention){.queries = queries, .keys = 2, .heads = 1, .kv_heads = 1, .head_size = 1, .scale = -1,
-        .q = q, .q_stride = 1, .k = k, .v = v, .k_stride = 1, .v_stride = 1, .out = out, .out_stride = 1});
+    lmmc_attention_run(variant, &(lmmc_attention){.queries = queries,
+                                                  .keys = 2,
+                                                  .heads = 1,
+                                                  .kv_heads = 1,
+                                                  .head_size = 1,
+                                                  .scale = -1,
+                                                  .q = q,
+                                                  .q_stride = 1,
+                                                  .k = k,
+                                                  .v = v,
+                                                  .k_stride = 1,
+                                                  .v_stride = 1,
+                                                  .out = out,
+                                                  .out_stride = 1});
     // ARM's products of bf16 round a sum that is not exact to an odd number.
-    CHECK(fabsf(out[0] - 7) <= 1e-6f && fabsf(out[queries - 1] - 7) <= 1e-6f, "%s: a negative scale gives %g", variant->name, (double)out[0]);
+    CHECK(fabsf(out[0] - 7) <= 1e-6f && fabsf(out[queries - 1] - 7) <= 1e-6f, "%s: a negative scale gives %g", variant->name,
+          (double)out[0]);
   }
 }
 
@@ -308,7 +347,8 @@ static void test_choice(void) {
   const char *best = "plain";
   for (int i = 0; i < count; i++) {
     const lmmc_cpu cpu = {variants[i]->needs};
-    CHECK(lmmc_attention_choose(cpu, true) == variants[i], "for '%s' it is '%s'", variants[i]->name, lmmc_attention_choose(cpu, true)->name);
+    CHECK(lmmc_attention_choose(cpu, true) == variants[i], "for '%s' it is '%s'", variants[i]->name,
+          lmmc_attention_choose(cpu, true)->name);
     if (!variants[i]->rounds) best = variants[i]->name;
     CHECK(strcmp(lmmc_attention_choose(cpu, false)->name, best) == 0, "for f32 on '%s' it is '%s'", variants[i]->name,
           lmmc_attention_choose(cpu, false)->name);
@@ -320,8 +360,21 @@ static void test_choice(void) {
           lmmc_attention_f32_variant());
   }
   float q = 1, k = 2, v[] = {3}, out[2] = {0};
-  const lmmc_attention one = {.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .scale = 1, .causal = true, .q = &q,
-      .q_stride = 1, .k = &k, .v = v, .k_stride = 1, .v_stride = 1, .out = out, .out_stride = 1};
+  const lmmc_attention one = {.queries = 1,
+                              .keys = 1,
+                              .heads = 1,
+                              .kv_heads = 1,
+                              .head_size = 1,
+                              .scale = 1,
+                              .causal = true,
+                              .q = &q,
+                              .q_stride = 1,
+                              .k = &k,
+                              .v = v,
+                              .k_stride = 1,
+                              .v_stride = 1,
+                              .out = out,
+                              .out_stride = 1};
   lmmc_attention_f32(one);
   CHECK(out[0] == 3 && out[1] == 0, "one key of one element gives %g", (double)out[0]);
   lmmc_attention_bf16(one);

@@ -114,8 +114,8 @@ static void test_forced(void) {
       snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s %s\n", purposes[p], name_of(&choice, p));
     if (code != 0) snprintf(expected, sizeof expected, "error: %s\n", message);
     const int found = run_again(level, text, sizeof text);
-    CHECK(found == code && strcmp(text, expected) == 0, "LMMC_ISA '%s': exit code %d, '%s' where %d, '%s' is right", level, found, text, code,
-          expected);
+    CHECK(found == code && strcmp(text, expected) == 0, "LMMC_ISA '%s': exit code %d, '%s' where %d, '%s' is right", level, found, text,
+          code, expected);
   }
   const int found = run_again("avx3", text, sizeof text);
   CHECK(found == 2 && strncmp(text, "error: LMMC_ISA is 'avx3'; expected plain", 41) == 0 && strchr(text, '\n') == text + strlen(text) - 1,

@@ -68,8 +68,9 @@ static inline uint8_t *random_weight(lmmc_packed_type type, operand_kind kind, i
     for (int64_t b = 0; b < blocks && type != LMMC_BF16; b++) {
       scales[b * LMMC_PANEL + column] = random_scale();
       if (type == LMMC_Q4)
-        offsets[b * LMMC_PANEL + column] =
-            (uint8_t)(kind == ALIKE ? 0 : kind == CORNERS ? (random_bits() & 1 ? 0 : 127) : random_between(0, 127));
+        offsets[b * LMMC_PANEL + column] = (uint8_t)(kind == ALIKE     ? 0
+                                                     : kind == CORNERS ? (random_bits() & 1 ? 0 : 127)
+                                                                       : random_between(0, 127));
     }
   }
   return packed;

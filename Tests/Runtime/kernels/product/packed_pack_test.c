@@ -82,7 +82,11 @@ static void test_quality(void) {
     double errors[3] = {0};
     for (int i = 0; i < N * K; i++) {
       const float x = normal();
-      w[i] = 0.02f * (kind == 0 ? x : kind == 1 ? x * fabsf(x) : kind == 2 ? random_float() : kind == 3 ? (i % 64 == 5 ? 8 * x : x) : x + 0.5f);
+      w[i] = 0.02f * (kind == 0   ? x
+                      : kind == 1 ? x * fabsf(x)
+                      : kind == 2 ? random_float()
+                      : kind == 3 ? (i % 64 == 5 ? 8 * x : x)
+                                  : x + 0.5f);
     }
     for (int r = 0; r < N; r++) nearest_errors(K, w + r * K, errors);
     const double q8 = packed_error(LMMC_Q8, N, K, w), q4 = packed_error(LMMC_Q4, N, K, w);
@@ -128,7 +132,8 @@ static void test_bounds(void) {
               if (type == LMMC_BF16) CHECK(relative <= 0x1p-8, "bf16, k %lld: %.3g off", (long long)k, relative);
               if (type == LMMC_Q8) CHECK(worst <= half8, "q8, k %lld, shape %d: %.3g off, of %.3g", (long long)k, shape, worst, top);
               if (type == LMMC_Q4)
-                CHECK(error <= squared(half4) * (double)(last - first), "q4, k %lld, shape %d: squared error %.3g", (long long)k, shape, error);
+                CHECK(error <= squared(half4) * (double)(last - first), "q4, k %lld, shape %d: squared error %.3g", (long long)k, shape,
+                      error);
             }
           }
           free(packed);
@@ -173,9 +178,10 @@ static void test_special(void) {
     float x;
     bool in_bf16, in_blocks;
   } cases[] = {
-      {NAN, false, false}, {-NAN, false, false}, {INFINITY, false, false}, {-INFINITY, false, false}, {FLT_MAX, false, false},
-      {0x1.ffp127f, false, false}, {-below_bf16, true, false}, {0x1p127f, true, false}, {below_2_127, true, true},
-      {-below_2_127, true, true}, {1e30f, true, true}, {FLT_TRUE_MIN, true, true}, {-FLT_MIN, true, true}, {-0.0f, true, true}, {1e-9f, true, true},
+      {NAN, false, false},       {-NAN, false, false},        {INFINITY, false, false},   {-INFINITY, false, false},
+      {FLT_MAX, false, false},   {0x1.ffp127f, false, false}, {-below_bf16, true, false}, {0x1p127f, true, false},
+      {below_2_127, true, true}, {-below_2_127, true, true},  {1e30f, true, true},        {FLT_TRUE_MIN, true, true},
+      {-FLT_MIN, true, true},    {-0.0f, true, true},         {1e-9f, true, true},
   };
   for (size_t s = 0; s < sizeof cases / sizeof *cases; s++)
     for (int all = 0; all <= 1; all++)
@@ -185,8 +191,8 @@ static void test_special(void) {
         uint8_t packed[2 * 4096 + 64];
         for (int i = 0; i < 200; i++) w[i] = all || i == 131 ? cases[s].x : random_float();
         const int64_t result = lmmc_pack_panel(type, 2, 100, w, packed, (int8_t *)packed + lmmc_exponents(type, 2, 100));
-        CHECK((result >= 0) == (type == LMMC_BF16 ? cases[s].in_bf16 : cases[s].in_blocks), "%s: %g gives %lld", type_names[t], (double)cases[s].x,
-              (long long)result);
+        CHECK((result >= 0) == (type == LMMC_BF16 ? cases[s].in_bf16 : cases[s].in_blocks), "%s: %g gives %lld", type_names[t],
+              (double)cases[s].x, (long long)result);
         for (int64_t r = 0; r < 2 && result >= 0; r++) {
           unpack_row(type, 2, 100, packed, r, row);
           for (int i = 0; i < 100; i++)
@@ -217,8 +223,8 @@ static void test_range(void) {
             const double top = r != 2 ? 1 : ldexp(1, row_exponent - (i / LMMC_BLOCK == 1 ? below : 0));
             // q4: the line of the least squares may trade the ends of a range of 2 for its middle.
             const double bound = top * (type == LMMC_Q8 ? 1.01 / 254 : 3.0 / 15) + ldexp(1, row_exponent - 38 + 1);
-            CHECK(fabs((double)row[i] - (double)w[r * K + i]) <= bound, "%s, row %lld, 2^%d, 2^%d below: %g for %g", type_names[t], (long long)r,
-                  row_exponent, below, (double)row[i], (double)w[r * K + i]);
+            CHECK(fabs((double)row[i] - (double)w[r * K + i]) <= bound, "%s, row %lld, 2^%d, 2^%d below: %g for %g", type_names[t],
+                  (long long)r, row_exponent, below, (double)row[i], (double)w[r * K + i]);
           }
         }
         free(w), free(packed);
@@ -233,7 +239,8 @@ static void test_scaling(void) {
   for (int t = LMMC_Q8; t <= LMMC_Q4; t++) {
     const lmmc_packed_type type = (lmmc_packed_type)t;
     uint8_t *packed = pack(type, 3, K, w);
-    for (int64_t i = lmmc_exponents(type, 3, K); i < lmmc_matrix_bytes(type, 3, K); i++) CHECK(packed[i] == 0, "%s: ordinary weights have exponents", type_names[t]);
+    for (int64_t i = lmmc_exponents(type, 3, K); i < lmmc_matrix_bytes(type, 3, K); i++)
+      CHECK(packed[i] == 0, "%s: ordinary weights have exponents", type_names[t]);
     for (int exponent = -120; exponent <= 120; exponent += 8) {
       for (int i = 0; i < 3 * K; i++) scaled[i] = ldexpf(w[i], exponent);
       uint8_t *other = pack(type, 3, K, scaled);
@@ -243,7 +250,8 @@ static void test_scaling(void) {
         float a[K], b[K];
         unpack_row(type, 3, K, packed, r, a), unpack_row(type, 3, K, other, r, b);
         for (int i = 0; i < K; i++)
-          CHECK(exponent < -110 || ldexpf(a[i], exponent) == b[i], "%s: 2^%d times %g is %g", type_names[t], exponent, (double)a[i], (double)b[i]);
+          CHECK(exponent < -110 || ldexpf(a[i], exponent) == b[i], "%s: 2^%d times %g is %g", type_names[t], exponent, (double)a[i],
+                (double)b[i]);
       }
       free(other);
     }
@@ -256,10 +264,12 @@ static void test_sizes(void) {
   CHECK(lmmc_packed_bytes(LMMC_Q4, 33, 65) == 2 * 2240 + 64, "%zu", lmmc_packed_bytes(LMMC_Q4, 33, 65));
   CHECK(lmmc_packed_bytes(LMMC_Q4, 1, 1) == 1152 + 64, "%zu", lmmc_packed_bytes(LMMC_Q4, 1, 1));
   CHECK(lmmc_packed_bytes(LMMC_BF16, 32, 128) == 8192, "%zu", lmmc_packed_bytes(LMMC_BF16, 32, 128));
-  static const int64_t wrong[][2] = {{0, 5}, {5, 0}, {-1, 5}, {5, -64}, {INT64_MAX, INT64_MAX}, {1, INT64_MAX}, {INT64_MAX, 1}, {1ll << 40, 1ll << 30}};
+  static const int64_t wrong[][2] = {
+      {0, 5}, {5, 0}, {-1, 5}, {5, -64}, {INT64_MAX, INT64_MAX}, {1, INT64_MAX}, {INT64_MAX, 1}, {1ll << 40, 1ll << 30}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     for (int t = LMMC_BF16; t <= LMMC_Q4; t++)
-      CHECK(lmmc_packed_bytes((lmmc_packed_type)t, wrong[i][0], wrong[i][1]) == 0, "%lld x %lld", (long long)wrong[i][0], (long long)wrong[i][1]);
+      CHECK(lmmc_packed_bytes((lmmc_packed_type)t, wrong[i][0], wrong[i][1]) == 0, "%lld x %lld", (long long)wrong[i][0],
+            (long long)wrong[i][1]);
 }
 
 int main(void) {

@@ -69,12 +69,22 @@ static void run(problem q) {
     if (!code) continue;
     float *out = allocate((size_t)(m * stride + CANARY) * 4);
     for (int64_t i = 0; i < m * stride + CANARY; i++) out[i] = canary;
-    for (int64_t r = 0; r < m && q.in_place; r++)
-      memcpy(out + CANARY + r * stride, addend + r * (n + 3), (size_t)n * 4);
+    for (int64_t r = 0; r < m && q.in_place; r++) memcpy(out + CANARY + r * stride, addend + r * (n + 3), (size_t)n * 4);
     const lmmc_packed_matmul p = {
-        .m = m, .n = n, .k = k, .x = x, .x_stride = x_stride, .weight = weight, .bias = q.bias ? bias : NULL,
-        .addend = !q.addend ? NULL : q.in_place ? out + CANARY : addend, .addend_stride = q.in_place ? stride : n + 3,
-        .activation = q.activation, .out = out + CANARY, .out_stride = stride,
+        .m = m,
+        .n = n,
+        .k = k,
+        .x = x,
+        .x_stride = x_stride,
+        .weight = weight,
+        .bias = q.bias ? bias : NULL,
+        .addend = !q.addend    ? NULL
+                  : q.in_place ? out + CANARY
+                               : addend,
+        .addend_stride = q.in_place ? stride : n + 3,
+        .activation = q.activation,
+        .out = out + CANARY,
+        .out_stride = stride,
     };
     lmmc_packed_product(&p, q.type, code, lmmc_choose((lmmc_cpu){variants[v]->needs}).code.finish);
     double worst = 0, seen = 0, wanted = 0;
@@ -88,7 +98,8 @@ static void run(problem q) {
       const double excess = fabs((double)out[i] - expected[r * n + c]) / tolerance[r * n + c];
       if (!(excess <= worst)) worst = excess, seen = (double)out[i], wanted = expected[r * n + c];
     }
-    CHECK(worst <= 1, "%s, variant %s, m %lld n %lld k %lld, operands %d, activation %d: %.9g where %.9g is right, %.3g times the tolerance",
+    CHECK(worst <= 1,
+          "%s, variant %s, m %lld n %lld k %lld, operands %d, activation %d: %.9g where %.9g is right, %.3g times the tolerance",
           type_names[q.type], variants[v]->name, (long long)m, (long long)n, (long long)k, q.kind, q.activation, seen, wanted, worst);
     CHECK(whole, "%s, variant %s, m %lld n %lld k %lld: something is written beside the rows", type_names[q.type], variants[v]->name,
           (long long)m, (long long)n, (long long)k);
@@ -103,8 +114,10 @@ static void test_nan(lmmc_packed_type type) {
   uint8_t *weight = random_weight(type, RANDOM, n, k), *x = random_activations(type, RANDOM, m, k, x_stride);
   for (int64_t r = 2; r < m; r += 5) {
     float row[200] = {[150] = NAN, [151] = 1};
-    if (type == LMMC_BF16) lmmc_quantize_row_bf16(k, row, x + r * x_stride);
-    else lmmc_quantize_row_q8(k, row, x + r * x_stride);
+    if (type == LMMC_BF16)
+      lmmc_quantize_row_bf16(k, row, x + r * x_stride);
+    else
+      lmmc_quantize_row_q8(k, row, x + r * x_stride);
   }
   for (int v = 0; v < variant_count; v++)
     for (int64_t rows = 1; rows <= m; rows++) {
@@ -144,8 +157,8 @@ static void test_magnitudes(lmmc_packed_type type) {
         lmmc_packed_product(&p, type, code, lmmc_choose((lmmc_cpu){variants[v]->needs}).code.finish);
         int wrong = 0;
         for (int64_t i = 0; i < rows * N && e >= 0; i++) wrong += out[i] != ldexpf(first[i], exponents[e]);
-        CHECK(wrong == 0, "%s, variant %s, weights times 2^%d: %d of %lld products", type_names[type], variants[v]->name, exponents[e < 0 ? 0 : e],
-              wrong, (long long)(rows * N));
+        CHECK(wrong == 0, "%s, variant %s, weights times 2^%d: %d of %lld products", type_names[type], variants[v]->name,
+              exponents[e < 0 ? 0 : e], wrong, (long long)(rows * N));
       }
     }
   free(x), free(packed), free(w), free(scaled);
@@ -182,7 +195,8 @@ int main(void) {
           run((problem){ms[l], ns[j], ks[i], type, (operand_kind)(turn % 11 == 0 ? CORNERS : RANDOM), (lmmc_activation)(turn % 4),
                         turn % 3 == 0, turn % 5 < 2, turn % 5 == 1});
     for (int64_t m = 1; m <= 20; m++)
-      for (int kind = CORNERS; kind <= ALIKE; kind++) run((problem){m, 70, 320, type, (operand_kind)kind, LMMC_IDENTITY, false, false, false});
+      for (int kind = CORNERS; kind <= ALIKE; kind++)
+        run((problem){m, 70, 320, type, (operand_kind)kind, LMMC_IDENTITY, false, false, false});
     run((problem){300, 70, 130, type, RANDOM, LMMC_SILU, true, true, true});
     run((problem){637, 3, 1100, type, RANDOM, LMMC_IDENTITY, false, true, false});
     // Rows that several panels read at a time, the last group without its last panel.

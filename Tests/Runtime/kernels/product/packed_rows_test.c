@@ -119,8 +119,9 @@ static void test_quantize(void) {
     check_all(k, x);
     free(block);
   }
-  static const float special[] = {0, -0.0f, FLT_MAX, -FLT_MAX, FLT_MIN, FLT_TRUE_MIN, -FLT_TRUE_MIN, 0x1p-100f, 0x1.8p-101f, 3e-39f,
-                                  1e30f, INFINITY, -INFINITY, NAN, 0x1.ffp127f, 0x1.fefffep127f, 1, 0x1.01p0f, 0x1.03p0f, 0x1.010002p0f};
+  static const float special[] = {0,           -0.0f,           FLT_MAX, -FLT_MAX,  FLT_MIN,   FLT_TRUE_MIN, -FLT_TRUE_MIN,
+                                  0x1p-100f,   0x1.8p-101f,     3e-39f,  1e30f,     INFINITY,  -INFINITY,    NAN,
+                                  0x1.ffp127f, 0x1.fefffep127f, 1,       0x1.01p0f, 0x1.03p0f, 0x1.010002p0f};
   enum { SPECIAL = sizeof special / sizeof *special };
   for (int i = 0; i < SPECIAL; i++)
     for (int j = 0; j < SPECIAL; j++) {
@@ -182,8 +183,10 @@ static void test_f16(void) {
 int main(void) {
   for (int i = 0; i < lmmc_variant_count(); i++) {
     const lmmc_variant *v = lmmc_variant_at(i);
-    if (v->needs & ~lmmc_this_cpu().features) printf("not run: variant '%s', this CPU lacks it\n", v->name);
-    else variants[variant_count++] = v;
+    if (v->needs & ~lmmc_this_cpu().features)
+      printf("not run: variant '%s', this CPU lacks it\n", v->name);
+    else
+      variants[variant_count++] = v;
   }
   test_f16();
   test_quantize();
