@@ -5,7 +5,7 @@ for tokenizer.json.
     LMMC=path/to/lmmc Tools/tokenizers.py [--count N] [--seed S] FILE...
 
 For each FILE a tiny decoder with that tokenizer goes through `lmmc compile --emit c`; the bytes that its program would hold are read by the
-runtime's own code in Tests/RuntimeC/tokenizer*_test.c, which encodes and decodes N (10,000) texts: pieces of the vocabulary glued, many scripts, runs
+runtime's own code in Tests/Runtime/tokenizer/*_test.c, which encodes and decodes N (10,000) texts: pieces of the vocabulary glued, many scripts, runs
 of spaces, and for tokenizer.model broken UTF-8. A subset of such cases stands in Tests/Golden and is part of the tests. Exits 1 when a token differs.
 Needs numpy, sentencepiece and tokenizers; a C compiler."""
 import argparse

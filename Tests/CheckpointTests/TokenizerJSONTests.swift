@@ -5,7 +5,7 @@ import Testing
 
 @testable import Checkpoint
 
-/// Reading `tokenizer.json`; that programs encode as the original does is Tests/RuntimeC's to say.
+/// Reading `tokenizer.json`; that programs encode as the original does is Tests/Runtime's to say.
 @Suite struct TokenizerJSONTests {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden/tokenizers"
 

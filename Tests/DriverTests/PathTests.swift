@@ -36,7 +36,7 @@ import Testing
             test -z "$(ls -A "$n/tmp")"
             test -x "$n/program$n"
             test -e "$n/ir$n/00-imported.ir"
-            test -n "$(find "$n/cache" -name 'main.c.o' -o -name 'main.o')"
+            test -n "$(find "$n/cache" -name 'app-main.c.o')"
             "$n/program$n" --info
             cat log$n >&2
             """, in: scratch)

@@ -7,7 +7,7 @@ import Testing
 private let goldens = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
 
 @Suite struct TokenizerBlobTests {
-    /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/RuntimeC checks that the C reader understands the same form.
+    /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/Runtime checks that the C reader understands the same form.
     @Test func everySection() throws {
         let pieces: [(String, Float, SentencePieceModel.Piece.Kind)] = [
             ("<unk>", 0, .unknown), ("<s>", 0, .control), ("</s>", 0, .control), ("\u{2581}a", -1.5, .normal), ("b", 0, .userDefined),
@@ -70,7 +70,7 @@ private let goldens = URL(filePath: #filePath).deletingLastPathComponent().delet
         #expect(try tokenizerBlob(list)[60] > 0)
     }
 
-    /// Tests/Golden/tokenizer_json.py writes the same form, which Tests/RuntimeC reads.
+    /// Tests/Golden/tokenizer_json.py writes the same form, which Tests/Runtime reads.
     @Test(arguments: ["llama3", "smollm2", "prepend", "first", "words", "added", "added-first"])
     func mergeLists(_ name: String) throws {
         let folder = "\(goldens)/tokenizers"
