@@ -45,8 +45,8 @@ let package = Package(
         .target(name: "Attach", path: "Sources/Packaging/Attach", cSettings: hardened),
         .target(name: "Contract", path: "Runtime/contract", publicHeadersPath: ".", cSettings: hardened),
         .target(name: "Pack", dependencies: ["Contract"], path: "Sources/Weights/Pack", cSettings: hardened),
-        .executableTarget(name: "EmbedFiles", path: "Plugins/EmbedFiles"),
-        .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"]),
+        .executableTarget(name: "EmbedFiles", path: "Tools/EmbedFiles"),
+        .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"], path: "Tools/EmbedRuntime"),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(
             name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Weights", "Work"],

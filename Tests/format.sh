@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 swift_pinned=6.3.1 clang_pinned=14.0.6
-swift_paths="Package.swift Plugins Sources Tests"
+swift_paths="Package.swift Sources Tests Tools"
 # The tables of unicode.h are as their script prints them.
 c_files=$(find Runtime Sources Tests Tools \( -name '*.c' -o -name '*.h' \) ! -name unicode.h | sort)
 status=0

@@ -23,13 +23,13 @@ import Testing
         }
         return found
     }
-    private static let tops: Set = ["Sources", "Runtime", "Tests", "Tools", "Docs", "Plugins", "examples"]
+    private static let tops: Set = ["Sources", "Runtime", "Tests", "Tools", "Docs", "examples"]
 
     @Test func everyPathIsThere() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
         let own = "Tests/ArchitectureTests/"
         var count = 0
-        for top in ["README.md", "Package.swift", "Docs", "Sources", "Runtime", "Tests", "Tools", "Plugins"] {
+        for top in ["README.md", "Package.swift", "Docs", "Sources", "Runtime", "Tests", "Tools"] {
             let inner = (try? FileManager.default.subpathsOfDirectory(atPath: "\(root)/\(top)"))?.map { "\(top)/\($0)" } ?? [top]
             for name in inner where [".md", ".swift", ".c", ".h", ".sh", ".py"].contains(where: name.hasSuffix) && !name.hasPrefix(own) {
                 let text = try String(contentsOfFile: "\(root)/\(name)", encoding: .utf8)
