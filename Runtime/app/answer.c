@@ -27,7 +27,7 @@ typedef struct {
   uint8_t *pictures;  // u8 [images, S, S, 3]
   lmmc_npy pixels, projected, logits;
   lmmc_sampler sampler;
-  lmmc_decoder decoder;
+  lmmc_detokenizer detokenizer;
   lmmc_text text;  // the whole answer with --json, else what is not written yet
   lmmc_ids tokens;
   bool closed;    // the reader of standard output is gone
@@ -146,7 +146,8 @@ static bool generate(run *r) {
     if (r->options->dump && !lmmc_npy_row(&r->logits, logits, r->e)) return false;
     r->finish_reason = "stop";
     if (is_eos(m, id)) break;
-    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_decode(r->tokenizer, &r->decoder, id, &r->text, r->e) || !stream(r)) return false;
+    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_detokenize(r->tokenizer, &r->detokenizer, id, &r->text, r->e) || !stream(r))
+      return false;
     r->finish_reason = "length";
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
@@ -154,7 +155,7 @@ static bool generate(run *r) {
     r->decoded++;
   }
   r->decode = lmmc_clock() - begin;
-  return lmmc_decode_end(&r->decoder, &r->text, r->e);
+  return lmmc_detokenize_end(&r->detokenizer, &r->text, r->e);
 }
 
 // ---- answer

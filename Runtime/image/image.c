@@ -119,15 +119,15 @@ void lmmc_image_free(lmmc_image *image) {
   *image = (lmmc_image){0};
 }
 
-bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+bool lmmc_image_parse(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   *out = (lmmc_image){0};
   short_name s = shorten(name);
   bool ok = false;
   switch (identify(bytes, size)) {
     case KIND_NONE: return fail_kind(s.text, bytes, size, e);
-    case KIND_JPEG: ok = lmmc_decode_jpeg(bytes, size, s.text, most, out, e); break;
-    case KIND_PNG: ok = lmmc_decode_png(bytes, size, s.text, most, out, e); break;
-    case KIND_WEBP: ok = lmmc_decode_webp(bytes, size, s.text, most, out, e); break;
+    case KIND_JPEG: ok = lmmc_read_jpeg(bytes, size, s.text, most, out, e); break;
+    case KIND_PNG: ok = lmmc_read_png(bytes, size, s.text, most, out, e); break;
+    case KIND_WEBP: ok = lmmc_read_webp(bytes, size, s.text, most, out, e); break;
   }
   if (!ok) lmmc_image_free(out);
   return ok;
@@ -181,7 +181,7 @@ bool lmmc_image_read(const char *path, int64_t most, lmmc_image *out, lmmc_error
     ok = lmmc_fail(e, 1, "'%s' is a directory, not a JPEG, PNG or WebP image", s.text);
   } else {
     size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 && info.st_size < INT_MAX ? (size_t)info.st_size : 1 << 16;
-    ok = read_all(fd, expected, &buffer, &size, s.text, e) && lmmc_image_decode(buffer, size, path, most, out, e);
+    ok = read_all(fd, expected, &buffer, &size, s.text, e) && lmmc_image_parse(buffer, size, path, most, out, e);
   }
   free(buffer);
   close(fd);

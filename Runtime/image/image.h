@@ -22,12 +22,12 @@ typedef struct {
 } lmmc_image;
 
 // Reads a JPEG, PNG or WebP file, told apart by content, not by name. EXIF orientation and colour profiles are ignored,
-// alpha is dropped, the first frame of an animation is taken. A file that declares more than `most` pixels is refused before any is decoded,
+// alpha is dropped, the first frame of an animation is taken. A file that declares more than `most` pixels is refused before any is read,
 // and a progressive JPEG that passes over more than LMMC_IMAGE_SCANS times as many. On failure `*out` is empty, and the error names the file.
 bool lmmc_image_read(const char *path, int64_t most, lmmc_image *out, lmmc_error *e);
 
 // The same for bytes in memory; `name` is what errors call them.
-bool lmmc_image_decode(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e);
+bool lmmc_image_parse(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e);
 
 // Frees the pixels and empties the image; an empty image is fine.
 void lmmc_image_free(lmmc_image *image);

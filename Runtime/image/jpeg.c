@@ -21,10 +21,10 @@ typedef struct {
   int scans;  // at most
   bool has_more;
   uint8_t *cmyk;  // one row, [width, 4]
-} decoder;
+} reader;
 
 static void on_error(j_common_ptr c) {
-  decoder *d = c->client_data;
+  reader *d = c->client_data;
   c->err->format_message(c, d->message);
   d->message[0] = (char)tolower((unsigned char)d->message[0]);
   longjmp(d->escape, 1);
@@ -49,7 +49,7 @@ static void on_skip(j_decompress_ptr c, long count) {
 }
 
 static void on_progress(j_common_ptr c) {
-  decoder *d = c->client_data;
+  reader *d = c->client_data;
   if (d->codec.input_scan_number <= d->scans) return;
   d->has_more = true;
   longjmp(d->escape, 1);
@@ -69,7 +69,7 @@ static void cmyk_row(const uint8_t *cmyk, int width, uint8_t *rgb) {
 }
 
 // Scans that the limit of pixels allows. Blocks are whole, and a component may be given four times as wide and high as the others.
-static int most_scans(const decoder *d, int64_t most) {
+static int most_scans(const reader *d, int64_t most) {
   const int64_t pixels = ((int64_t)d->codec.image_width + 31) / 32 * 32 * (((int64_t)d->codec.image_height + 31) / 32 * 32);
   const int64_t scans = LMMC_IMAGE_SCANS * most / pixels;
   return scans > MAX_SCANS ? MAX_SCANS : scans > 1 ? (int)scans : 1;
@@ -80,7 +80,7 @@ static bool fail_truncated(const char *name, size_t size, lmmc_error *e) {
 }
 
 // Everything that may longjmp. No local is read after a jump, so none needs to be volatile.
-static bool decode(decoder *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+static bool read_image(reader *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   j_decompress_ptr c = &d->codec;
   int status;
   do status = jpeg_read_header(c, FALSE);
@@ -111,7 +111,7 @@ static bool decode(decoder *d, size_t size, const char *name, int64_t most, lmmc
   return true;
 }
 
-static bool decode_or_escape(decoder *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+static bool read_or_escape(reader *d, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   if (setjmp(d->escape)) {
     if (d->has_more)
       return lmmc_fail(e, 1, "'%s' has more than %d scans of %u x %u pixels%s", name, d->scans, d->codec.image_width, d->codec.image_height,
@@ -121,11 +121,11 @@ static bool decode_or_escape(decoder *d, size_t size, const char *name, int64_t 
   jpeg_create_decompress(&d->codec);
   d->codec.src = &d->source;
   d->codec.progress = &d->progress;
-  return decode(d, size, name, most, out, e);
+  return read_image(d, size, name, most, out, e);
 }
 
-bool lmmc_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
-  decoder *d = calloc(1, sizeof *d);
+bool lmmc_read_jpeg(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+  reader *d = calloc(1, sizeof *d);
   if (!d) return lmmc_fail(e, 1, "out of memory for '%s'", name);
   d->codec.err = jpeg_std_error(&d->errors);
   d->codec.client_data = d;
@@ -140,7 +140,7 @@ bool lmmc_decode_jpeg(const uint8_t *bytes, size_t size, const char *name, int64
                                        .term_source = on_source};
   d->progress.progress_monitor = on_progress;
   d->scans = MAX_SCANS;
-  bool ok = decode_or_escape(d, size, name, most, out, e);
+  bool ok = read_or_escape(d, size, name, most, out, e);
   jpeg_destroy_decompress(&d->codec);
   free(d->cmyk);
   free(d);

@@ -20,10 +20,10 @@ typedef struct {
   png_infop info;
   bool truncated;
   char message[160];
-} decoder;
+} reader;
 
 static void on_error(png_structp png, png_const_charp message) {
-  decoder *d = png_get_error_ptr(png);
+  reader *d = png_get_error_ptr(png);
   snprintf(d->message, sizeof d->message, "%s", message);
   if (islower((unsigned char)d->message[1])) d->message[0] = (char)tolower((unsigned char)d->message[0]);
   png_longjmp(png, 1);
@@ -32,7 +32,7 @@ static void on_error(png_structp png, png_const_charp message) {
 static void on_warning(png_structp png, png_const_charp message) { (void)png, (void)message; }
 
 static void on_read(png_structp png, png_bytep to, size_t count) {
-  decoder *d = png_get_io_ptr(png);
+  reader *d = png_get_io_ptr(png);
   if (count > d->size - d->at) {
     d->truncated = true;
     png_error(png, "truncated");
@@ -41,13 +41,13 @@ static void on_read(png_structp png, png_bytep to, size_t count) {
   d->at += count;
 }
 
-static bool fail_truncated(decoder *d) { return lmmc_fail(d->e, 1, "'%s' is truncated: its PNG data ends at byte %zu", d->name, d->size); }
+static bool fail_truncated(reader *d) { return lmmc_fail(d->e, 1, "'%s' is truncated: its PNG data ends at byte %zu", d->name, d->size); }
 
 static uint32_t big_endian(const uint8_t *b) { return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]; }
 
 // Walks the chunks as Pillow does: checksums count up to the first IDAT (the pixels have zlib's own), and chunks behind
 // the pixels must be whole, but neither right nor there.
-static bool check_chunks(decoder *d) {
+static bool check_chunks(reader *d) {
   const uint8_t *b = d->bytes;
   bool pixels = false;
   for (size_t at = 8;;) {
@@ -82,7 +82,7 @@ static void expand_palette(uint8_t *row, int width, const uint8_t palette[256][3
 }
 
 // Everything that may longjmp. No local is read after a jump, so none needs to be volatile.
-static bool decode(decoder *d) {
+static bool read_image(reader *d) {
   png_structp png = d->png;
   png_set_read_fn(png, d, on_read);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);          // lmmc_image_allocate has ours
@@ -128,21 +128,21 @@ static bool decode(decoder *d) {
   return true;
 }
 
-static bool decode_or_escape(decoder *d) {
+static bool read_or_escape(reader *d) {
   if (setjmp(png_jmpbuf(d->png))) {
     if (d->truncated) return fail_truncated(d);
     return lmmc_fail(d->e, 1, "'%s' is not a valid PNG image: %s", d->name, d->message);
   }
-  return decode(d);
+  return read_image(d);
 }
 
-bool lmmc_decode_png(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
-  decoder d = {.bytes = bytes, .size = size, .name = name, .most = most, .out = out, .e = e};
+bool lmmc_read_png(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+  reader d = {.bytes = bytes, .size = size, .name = name, .most = most, .out = out, .e = e};
   if (!check_chunks(&d)) return false;
   d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
   if (!d.png) return lmmc_fail(e, 1, "out of memory for '%s'", name);
   d.info = png_create_info_struct(d.png);
-  bool ok = d.info ? decode_or_escape(&d) : lmmc_fail(e, 1, "out of memory for '%s'", name);
+  bool ok = d.info ? read_or_escape(&d) : lmmc_fail(e, 1, "out of memory for '%s'", name);
   png_destroy_read_struct(&d.png, &d.info, NULL);
   return ok;
 }

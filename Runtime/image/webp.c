@@ -7,7 +7,7 @@
 
 // The demuxer serves simple and animated files alike and refuses incomplete ones. A first frame smaller than the canvas
 // stands on black: transparent, whose colour is what is left when alpha is dropped.
-static bool decode(WebPDemuxer *demuxer, WebPIterator *frame, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+static bool read_image(WebPDemuxer *demuxer, WebPIterator *frame, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
   if (!lmmc_image_allocate(width, height, name, most, out, e)) return false;
   if (!WebPDemuxGetFrame(demuxer, 1, frame)) return lmmc_fail(e, 1, "'%s' is a WebP file without an image", name);
@@ -31,7 +31,7 @@ static bool decode(WebPDemuxer *demuxer, WebPIterator *frame, const char *name, 
                    status == VP8_STATUS_NOT_ENOUGH_DATA || status == VP8_STATUS_SUSPENDED ? "truncated" : "damaged");
 }
 
-bool lmmc_decode_webp(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
+bool lmmc_read_webp(const uint8_t *bytes, size_t size, const char *name, int64_t most, lmmc_image *out, lmmc_error *e) {
   WebPData data = {bytes, size};
   WebPDemuxer *demuxer = WebPDemux(&data);
   if (!demuxer) {
@@ -43,7 +43,7 @@ bool lmmc_decode_webp(const uint8_t *bytes, size_t size, const char *name, int64
   }
   WebPIterator frame;
   memset(&frame, 0, sizeof frame);
-  bool ok = decode(demuxer, &frame, name, most, out, e);
+  bool ok = read_image(demuxer, &frame, name, most, out, e);
   WebPDemuxReleaseIterator(&frame);
   WebPDemuxDelete(demuxer);
   return ok;

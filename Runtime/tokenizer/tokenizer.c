@@ -245,7 +245,7 @@ size_t lmmc_tokenizer_special(const lmmc_tokenizer *t, const char *text, size_t 
   return lmmc_tokenizer_whole(t, LMMC_SPECIAL | LMMC_WORD, (const uint8_t *)text, bytes, id);
 }
 
-// ---- decoding
+// ---- ids to text
 
 // Whether up to 3 bytes can still become a character.
 static bool unfinished(const uint8_t *p, uint32_t count) {
@@ -260,7 +260,7 @@ static bool unfinished(const uint8_t *p, uint32_t count) {
 }
 
 // Writes held characters, and U+FFFD for bytes that begin none; with `all`, also for those that still might.
-static bool release(lmmc_decoder *d, bool all, lmmc_text *text, lmmc_error *e) {
+static bool release(lmmc_detokenizer *d, bool all, lmmc_text *text, lmmc_error *e) {
   while (d->held_count > 0 && (all || !unfinished(d->held, d->held_count))) {
     uint32_t length = (uint32_t)lmmc_utf8_length((char *)d->held, d->held_count), used = length ? length : 1;
     bool dropped = d->strips && !d->begun && *d->held == ' ';
@@ -273,13 +273,13 @@ static bool release(lmmc_decoder *d, bool all, lmmc_text *text, lmmc_error *e) {
   return true;
 }
 
-static bool replace_held(lmmc_decoder *d, lmmc_text *text, lmmc_error *e) {
+static bool replace_held(lmmc_detokenizer *d, lmmc_text *text, lmmc_error *e) {
   d->held_count = 0;
   return lmmc_text_append(text, lmmc_replacement, 3, e);
 }
 
 // One byte more: a whole character is written, bytes that cannot become one are U+FFFD once.
-static bool add_byte(lmmc_decoder *d, uint8_t byte, lmmc_text *text, lmmc_error *e) {
+static bool add_byte(lmmc_detokenizer *d, uint8_t byte, lmmc_text *text, lmmc_error *e) {
   d->held[d->held_count++] = byte;
   if (lmmc_utf8_length((char *)d->held, d->held_count) == d->held_count) {
     uint32_t count = d->held_count;
@@ -292,7 +292,7 @@ static bool add_byte(lmmc_decoder *d, uint8_t byte, lmmc_text *text, lmmc_error 
   return replace_held(d, text, e) && (alone || add_byte(d, byte, text, e));
 }
 
-bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e) {
+bool lmmc_detokenize(const lmmc_tokenizer *t, lmmc_detokenizer *d, int32_t id, lmmc_text *text, lmmc_error *e) {
   if (id < 0 || (uint32_t)id >= t->pieces) return true;
   uint8_t type = t->type[id];
   if (t->flags & LMMC_TOKENIZER_BYTE_LEVEL) {
@@ -321,7 +321,7 @@ bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text
   return true;
 }
 
-bool lmmc_decode_end(lmmc_decoder *d, lmmc_text *text, lmmc_error *e) {
+bool lmmc_detokenize_end(lmmc_detokenizer *d, lmmc_text *text, lmmc_error *e) {
   if (d->byte_level) return d->held_count == 0 || replace_held(d, text, e);
   return release(d, true, text, e);
 }

@@ -113,7 +113,7 @@ size_t lmmc_tokenizer_special(const lmmc_tokenizer *t, const char *text, size_t 
 // Length in bytes of the UTF-8 character at `text`; 0 when there is none.
 size_t lmmc_utf8_length(const char *text, size_t bytes);
 
-// Decoding, one id at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids, or for a
+// Ids back to text, one at a time. Start from {0}. The texts of all calls, joined, are sentencepiece's Decode of all ids, or for a
 // byte-level tokenizer their bytes as UTF-8, with U+FFFD for each longest sequence that is the start of a character only.
 typedef struct {
   bool begun;  // the leading space is no longer dropped
@@ -121,12 +121,12 @@ typedef struct {
   bool strips;      // the space that is dropped may come from a byte piece
   uint8_t held[4];  // byte pieces that do not make a character yet
   uint32_t held_count;
-} lmmc_decoder;
+} lmmc_detokenizer;
 
 // Appends the text that id adds, whole characters only. Ids beyond the pieces (spare rows of the head) are passed over.
-bool lmmc_decode(const lmmc_tokenizer *t, lmmc_decoder *d, int32_t id, lmmc_text *text, lmmc_error *e);
+bool lmmc_detokenize(const lmmc_tokenizer *t, lmmc_detokenizer *d, int32_t id, lmmc_text *text, lmmc_error *e);
 
 // Appends what is still held at the end: U+FFFD for an unfinished character, or with scored pieces for each of its bytes.
-bool lmmc_decode_end(lmmc_decoder *d, lmmc_text *text, lmmc_error *e);
+bool lmmc_detokenize_end(lmmc_detokenizer *d, lmmc_text *text, lmmc_error *e);
 
 #endif

@@ -47,10 +47,10 @@ typedef struct {
   lmmc_text text;
 } expected;
 
-static void decode_all(expected *x) {
-  lmmc_decoder d = {0};
-  for (int i = 0; i < x->count; i++) lmmc_decode(&tokenizer, &d, x->tokens[i], &x->text, NULL);
-  lmmc_decode_end(&d, &x->text, NULL);
+static void detokenize_all(expected *x) {
+  lmmc_detokenizer d = {0};
+  for (int i = 0; i < x->count; i++) lmmc_detokenize(&tokenizer, &d, x->tokens[i], &x->text, NULL);
+  lmmc_detokenize_end(&d, &x->text, NULL);
 }
 
 static expected simulate(const char *text, bool raw, int image_count, int max_tokens) {
@@ -95,7 +95,7 @@ static expected simulate(const char *text, bool raw, int image_count, int max_to
     state = fake_token(state, best);
   }
   lmmc_prompt_free(&p);
-  decode_all(&x);
+  detokenize_all(&x);
   lmmc_text_append(&x.text, "", 1, NULL);
   return x;
 }

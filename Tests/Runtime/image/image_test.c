@@ -64,17 +64,17 @@ static bool in_ranges(const char *ranges, size_t n) {
 }
 
 // Decodes a copy of exactly this size, so that a sanitizer sees each byte read too many.
-static bool decode_copy(const uint8_t *bytes, size_t size, lmmc_image *image, lmmc_error *e) {
+static bool parse_copy(const uint8_t *bytes, size_t size, lmmc_image *image, lmmc_error *e) {
   uint8_t *copy = malloc(size ? size : 1);
   memcpy(copy, bytes, size);
-  bool ok = lmmc_image_decode(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, image, e);
+  bool ok = lmmc_image_parse(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, image, e);
   free(copy);
   return ok;
 }
 
 static uint64_t hash_image(const lmmc_image *i) { return fnv(i->rgb, (size_t)i->width * (size_t)i->height * 3); }
 
-static void test_decode(const char *file, int width, int height, uint64_t hash, const char *ranges) {
+static void test_parse(const char *file, int width, int height, uint64_t hash, const char *ranges) {
   char path[4400];
   size_t size;
   uint8_t *bytes = load(file, &size, path);
@@ -87,7 +87,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
   lmmc_image_free(&image);
 
   for (size_t n = 0; n<size; n += size> 800 && n + 60 < size ? 7 : 1) {
-    ok = decode_copy(bytes, n, &image, &e);
+    ok = parse_copy(bytes, n, &image, &e);
     CHECK(ok == in_ranges(ranges, n), "%s cut to %zu bytes: %s", file, n, ok ? "accepted" : e.message);
     CHECK(ok ? hash_image(&image) == hash : good_error(&e, &image, "some name"), "%s cut to %zu bytes: %s", file, n, e.message);
     lmmc_image_free(&image);
@@ -102,7 +102,7 @@ static void test_decode(const char *file, int width, int height, uint64_t hash, 
       uint32_t at = next_random(&state) % (uint32_t)size;
       copy[at] = next_random(&state) & 1 ? (uint8_t)next_random(&state) : copy[at] ^ (uint8_t)(1 << next_random(&state) % 8);
     }
-    ok = lmmc_image_decode(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, &image, &e);
+    ok = lmmc_image_parse(copy, size, "some name", LMMC_IMAGE_MAX_PIXELS, &image, &e);
     CHECK(ok ? image.rgb && image.width > 0 && image.height > 0 : good_error(&e, &image, "some name"), "%s damaged: %s", file, e.message);
     lmmc_image_free(&image);
     free(copy);
@@ -116,7 +116,7 @@ static void test_refuse(const char *file, const char *expected) {
   uint8_t *bytes = load(file, &size, path);
   lmmc_image image;
   lmmc_error e = {0};
-  bool ok = lmmc_image_decode(bytes, size, file, LMMC_IMAGE_MAX_PIXELS, &image, &e);
+  bool ok = lmmc_image_parse(bytes, size, file, LMMC_IMAGE_MAX_PIXELS, &image, &e);
   CHECK(!ok && good_error(&e, &image, file), "%s: %s", file, ok ? "accepted" : e.message);
   bool open_end = n > 0 && expected[n - 1] == '*';
   CHECK(open_end ? !strncmp(e.message, expected, n - 1) && strlen(e.message) > n : !strcmp(e.message, expected), "%s", e.message);
@@ -135,7 +135,7 @@ static void test_scans(void) {
   size_t length = size - 2 - scan;
   lmmc_image image;
   lmmc_error e = {0};
-  CHECK(lmmc_image_decode(bytes, size, "scans", LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
+  CHECK(lmmc_image_parse(bytes, size, "scans", LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
   const int width = image.width, height = image.height;
   lmmc_image_free(&image);
   const int64_t blocks = (int64_t)((width + 31) / 32 * 32) * ((height + 31) / 32 * 32);
@@ -157,7 +157,7 @@ static void test_scans(void) {
     memcpy(longer, bytes, size - 2);
     for (int i = 0; i < copies; i++) memcpy(longer + size - 2 + (size_t)i * length, bytes + scan, length);
     memcpy(longer + size - 2 + (size_t)copies * length, bytes + size - 2, 2);
-    bool ok = lmmc_image_decode(longer, size + (size_t)copies * length, "scans", cases[c].most, &image, &e);
+    bool ok = lmmc_image_parse(longer, size + (size_t)copies * length, "scans", cases[c].most, &image, &e);
     CHECK(ok == !cases[c].why, "%d copies: %s", copies, e.message);
     int n = snprintf(expected, sizeof expected, "'scans' has more than ");
     if (cases[c].why) snprintf(expected + n, sizeof expected - (size_t)n, cases[c].why, width, height);
@@ -168,7 +168,7 @@ static void test_scans(void) {
   free(bytes);
 }
 
-// The limit of pixels holds before anything is decoded, in each format.
+// The limit of pixels holds before any pixel is read, in each format.
 static void test_limit(void) {
   static const char *const files[] = {"rgb-420.jpg", "progressive.jpg", "rgb8.png", "lossy.webp"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -177,12 +177,12 @@ static void test_limit(void) {
     uint8_t *bytes = load(files[i], &size, path);
     lmmc_image image;
     lmmc_error e = {0};
-    CHECK(lmmc_image_decode(bytes, size, files[i], LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
+    CHECK(lmmc_image_parse(bytes, size, files[i], LMMC_IMAGE_MAX_PIXELS, &image, &e), "%s", e.message);
     const int width = image.width, height = image.height;
     lmmc_image_free(&image);
-    CHECK(lmmc_image_decode(bytes, size, files[i], width * height, &image, &e), "%s", e.message);
+    CHECK(lmmc_image_parse(bytes, size, files[i], width * height, &image, &e), "%s", e.message);
     lmmc_image_free(&image);
-    CHECK(!lmmc_image_decode(bytes, size, files[i], width * height - 1, &image, &e) && !image.rgb, "%s was read", files[i]);
+    CHECK(!lmmc_image_parse(bytes, size, files[i], width * height - 1, &image, &e) && !image.rgb, "%s was read", files[i]);
     snprintf(expected, sizeof expected, "'%s' declares %d x %d = %d pixels, over the limit of %d that '--max-image-pixels' sets", files[i],
              width, height, width * height, width * height - 1);
     CHECK(!strcmp(e.message, expected), "%s", e.message);
@@ -196,7 +196,7 @@ static void test_limit(void) {
   }
   lmmc_image image;
   lmmc_error e = {0};
-  CHECK(!lmmc_image_decode(png, sizeof png - 1, "tall", LMMC_IMAGE_MAX_PIXELS, &image, &e) &&
+  CHECK(!lmmc_image_parse(png, sizeof png - 1, "tall", LMMC_IMAGE_MAX_PIXELS, &image, &e) &&
             !strcmp(e.message, "'tall' declares 1 x 16777217 pixels, over the limit of 16777216 for a side"),
         "%s", e.message);
 }
@@ -252,7 +252,7 @@ static void test_other_kinds(void) {
     const size_t size = cases[i].size ? cases[i].size : strlen(cases[i].bytes);
     uint8_t *copy = malloc(size);
     memcpy(copy, cases[i].bytes, size);
-    CHECK(!lmmc_image_decode(copy, size, "name", LMMC_IMAGE_MAX_PIXELS, &image, &e), "case %zu", i);
+    CHECK(!lmmc_image_parse(copy, size, "name", LMMC_IMAGE_MAX_PIXELS, &image, &e), "case %zu", i);
     snprintf(expected, sizeof expected, "'name' is %snot a JPEG, PNG or WebP image", cases[i].kind);
     CHECK(!strcmp(e.message, expected), "%s", e.message);
     free(copy);
@@ -300,7 +300,7 @@ static bool test_line(char *line) {
   unsigned long long hash;
   if (line[0] == '#' || line[0] == 0) return true;
   if (sscanf(line, "decode %127s %d %d %llx %127s", file, v, v + 1, &hash, ranges) == 5)
-    return test_decode(file, v[0], v[1], hash, ranges), true;
+    return test_parse(file, v[0], v[1], hash, ranges), true;
   if (sscanf(line, "refuse %127s %n", file, &used) == 1 && used) return test_refuse(file, line + used), true;
   if (sscanf(line, "resize %d %d %d %d %d %llx", v, v + 1, v + 2, v + 3, v + 4, &hash) == 6)
     return test_resize(v[0], v[1], v[2], v[3], v[4], hash), true;

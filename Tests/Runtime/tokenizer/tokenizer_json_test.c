@@ -39,13 +39,13 @@ static void encode(const lmmc_tokenizer *t, const json *tokenizer) {
   CHECK(!text, "%s: not every text is encoded", tokenizer->key);
 }
 
-static void decode(const lmmc_tokenizer *t, const json *lists) {
+static void detokenize(const lmmc_tokenizer *t, const json *lists) {
   for (const json *c = lists->child; c; c = c->next) {
     lmmc_text text = {0};
-    lmmc_decoder d = {0};
+    lmmc_detokenizer d = {0};
     lmmc_error e = {0};
-    for (json *id = c->child->child; id; id = id->next) CHECK(lmmc_decode(t, &d, (int32_t)id->number, &text, &e), "%s", e.message);
-    CHECK(lmmc_decode_end(&d, &text, &e), "%s", e.message);
+    for (json *id = c->child->child; id; id = id->next) CHECK(lmmc_detokenize(t, &d, (int32_t)id->number, &text, &e), "%s", e.message);
+    CHECK(lmmc_detokenize_end(&d, &text, &e), "%s", e.message);
     const json *wanted = c->child->next;
     CHECK(text.count == wanted->length && memcmp(text.count ? text.bytes : "", wanted->text, text.count) == 0, "%s: '%.*s', wanted '%s'",
           lists->key, (int)text.count, text.count ? text.bytes : "", wanted->text);
@@ -95,7 +95,7 @@ static void invalid(const lmmc_tokenizer *t) {
   lmmc_ids_free(&bad);
   lmmc_ids_free(&good);
   lmmc_text text = {0};
-  lmmc_decoder d = {0};
+  lmmc_detokenizer d = {0};
   static const struct {
     uint8_t byte;
     const char *so_far;
@@ -112,11 +112,11 @@ static void invalid(const lmmc_tokenizer *t) {
       {0xC3, "\u65e5\uFFFDa\uFFFD\uFFFD\uFFFD"},
   };
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-    CHECK(lmmc_decode(t, &d, t->byte_id[steps[i].byte], &text, &e), "%s", e.message);
+    CHECK(lmmc_detokenize(t, &d, t->byte_id[steps[i].byte], &text, &e), "%s", e.message);
     CHECK(text.count == strlen(steps[i].so_far) && (!text.count || memcmp(text.bytes, steps[i].so_far, text.count) == 0),
           "step %zu: '%.*s'", i, (int)text.count, text.bytes);
   }
-  CHECK(lmmc_decode_end(&d, &text, &e) && text.count == 19 && memcmp(text.bytes + 16, "\uFFFD", 3) == 0, "%zu bytes", text.count);
+  CHECK(lmmc_detokenize_end(&d, &text, &e) && text.count == 19 && memcmp(text.bytes + 16, "\uFFFD", 3) == 0, "%zu bytes", text.count);
   lmmc_text_free(&text);
 }
 
@@ -137,12 +137,12 @@ static void damaged(const uint8_t *blob, size_t size) {
     if (lmmc_tokenizer_open(&t, copy, size - (i % 7 == 0 ? random % size : 0), &e)) {
       lmmc_ids ids = {0};
       lmmc_text text = {0};
-      lmmc_decoder d = {0};
+      lmmc_detokenizer d = {0};
       static const char words[] = "The picture, 123 don't \xE6\x97\xA5\xFF   horses\n\n";
       lmmc_tokenize(&t, words, sizeof words, &ids, &e);
-      for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &text, &e);
-      for (int32_t id = -1; id <= (int32_t)t.pieces; id += 7) lmmc_decode(&t, &d, id, &text, &e);
-      lmmc_decode_end(&d, &text, &e);
+      for (size_t k = 0; k < ids.count; k++) lmmc_detokenize(&t, &d, ids.values[k], &text, &e);
+      for (int32_t id = -1; id <= (int32_t)t.pieces; id += 7) lmmc_detokenize(&t, &d, id, &text, &e);
+      lmmc_detokenize_end(&d, &text, &e);
       lmmc_ids_free(&ids);
       lmmc_text_free(&text);
     } else {
@@ -170,7 +170,7 @@ int main(int argc, char **argv) {
     lmmc_error e = {0};
     CHECK(lmmc_tokenizer_open(&t, blob, size, &e), "%s: %s", tokenizer->key, e.message);
     encode(&t, tokenizer);
-    decode(&t, json_get(json_get(all, "decode"), tokenizer->key));
+    detokenize(&t, json_get(json_get(all, "decode"), tokenizer->key));
     if (argc == 3) return check_report();
     parts(&t, tokenizer->key);
     if (strcmp(tokenizer->key, "llama3") == 0) invalid(&t);

@@ -52,22 +52,22 @@ static void encode_case(const lmmc_tokenizer *t, const json *c) {
   if (coded) free(bytes);
 }
 
-static void decode_case(const lmmc_tokenizer *t, const json *c) {
+static void detokenize_case(const lmmc_tokenizer *t, const json *c) {
   size_t count, begun = 0;
   const json *text = json_get(c, "text");
   int32_t *ids = id_array(json_get(c, "ids"), &count);
-  lmmc_decoder d = {0};
+  lmmc_detokenizer d = {0};
   lmmc_text out = {0};
   bool whole = true;
   for (size_t i = 0; i < count; i++) {
-    lmmc_decode(t, &d, ids[i], &out, NULL);
+    lmmc_detokenize(t, &d, ids[i], &out, NULL);
     for (size_t n; begun < out.count; begun += n)  // what has been let go must be whole characters
       if (!(n = lmmc_utf8_length(out.bytes + begun, out.count - begun))) {
         whole = false;
         break;
       }
   }
-  lmmc_decode_end(&d, &out, NULL);
+  lmmc_detokenize_end(&d, &out, NULL);
   CHECK(whole, "a part of a character was given out for %s", show(ids, count));
   CHECK(out.count == text->length && (out.count == 0 || memcmp(out.bytes, text->text, out.count) == 0), "%s: '%.*s', wanted '%s'",
         show(ids, count), (int)out.count, out.bytes, text->text);
@@ -77,7 +77,7 @@ static void decode_case(const lmmc_tokenizer *t, const json *c) {
 
 static void all_cases(const lmmc_tokenizer *t, const json *cases) {
   for (const json *c = json_get(cases, "encode")->child; c; c = c->next) encode_case(t, c);
-  for (const json *c = json_get(cases, "decode")->child; c; c = c->next) decode_case(t, c);
+  for (const json *c = json_get(cases, "decode")->child; c; c = c->next) detokenize_case(t, c);
 }
 
 static json *load(const char *path) {
@@ -119,10 +119,10 @@ static void damaged(const lmmc_text *blob) {
     if (lmmc_tokenizer_open(&t, c, blob->count, &e)) {
       lmmc_ids ids = {0};
       lmmc_text out = {0};
-      lmmc_decoder d = {0};
+      lmmc_detokenizer d = {0};
       lmmc_tokenize(&t, text, sizeof text, &ids, &e);
-      for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &out, &e);
-      lmmc_decode_end(&d, &out, &e);
+      for (size_t k = 0; k < ids.count; k++) lmmc_detokenize(&t, &d, ids.values[k], &out, &e);
+      lmmc_detokenize_end(&d, &out, &e);
       int32_t id;
       lmmc_tokenizer_special(&t, "</s", 3, &id);
       lmmc_ids_free(&ids);
@@ -257,13 +257,13 @@ static void words(void) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lmmc_ids ids = {0};
     lmmc_text out = {0};
-    lmmc_decoder d = {0};
+    lmmc_detokenizer d = {0};
     lmmc_tokenize(&t, cases[i].text, strlen(cases[i].text), &ids, &e);
     CHECK((int)ids.count == cases[i].count && memcmp(ids.values, cases[i].ids, ids.count * 4) == 0, "'%s': %s", cases[i].text,
           show(ids.values, ids.count));
-    for (size_t k = 0; k < ids.count; k++) lmmc_decode(&t, &d, ids.values[k], &out, &e);
-    lmmc_decode(&t, &d, HIDDEN, &out, &e);
-    lmmc_decode_end(&d, &out, &e);
+    for (size_t k = 0; k < ids.count; k++) lmmc_detokenize(&t, &d, ids.values[k], &out, &e);
+    lmmc_detokenize(&t, &d, HIDDEN, &out, &e);
+    lmmc_detokenize_end(&d, &out, &e);
     lmmc_text_append(&out, "", 1, NULL);
     CHECK(strcmp(out.bytes, cases[i].printed) == 0, "'%s': '%s', wanted '%s'", cases[i].text, out.bytes, cases[i].printed);
     lmmc_ids_free(&ids);
@@ -413,7 +413,7 @@ static int stream(const char *model) {
     json *c = json_parse(line);
     const json *first = c ? c->child : NULL;  // an encode case begins with its text, a decode case with its ids
     CHECK(first != NULL, "not a case: %s", line);
-    if (first) (strcmp(first->key, "ids") == 0 ? decode_case : encode_case)(&t, c);
+    if (first) (strcmp(first->key, "ids") == 0 ? detokenize_case : encode_case)(&t, c);
   }
   return check_report();
 }
