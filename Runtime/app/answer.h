@@ -1,6 +1,6 @@
 // One answer: images through the vision tower, the prompt through prefill, then tokens one by one.
-#ifndef LMMC_RUN_H
-#define LMMC_RUN_H
+#ifndef LMMC_APP_ANSWER_H
+#define LMMC_APP_ANSWER_H
 
 #include "contract/program.h"
 #include "options.h"

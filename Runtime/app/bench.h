@@ -1,6 +1,6 @@
 // `--bench`: the speed of a program, stage by stage, measured in one process: the weights are in memory and the threads awake.
-#ifndef LMMC_BENCH_H
-#define LMMC_BENCH_H
+#ifndef LMMC_APP_BENCH_H
+#define LMMC_APP_BENCH_H
 
 #include "contract/program.h"
 #include "options.h"

@@ -1,6 +1,6 @@
 // The command line of every compiled program.
-#ifndef LMMC_OPTIONS_H
-#define LMMC_OPTIONS_H
+#ifndef LMMC_APP_OPTIONS_H
+#define LMMC_APP_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

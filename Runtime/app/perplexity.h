@@ -1,6 +1,6 @@
 // Perplexity of a text: how well the decoder foretells each token from those before it.
-#ifndef LMMC_PERPLEXITY_H
-#define LMMC_PERPLEXITY_H
+#ifndef LMMC_APP_PERPLEXITY_H
+#define LMMC_APP_PERPLEXITY_H
 
 #include "contract/program.h"
 #include "options.h"

@@ -1,6 +1,6 @@
 // One error as a value: an exit code (contract: 1 the work failed, 2 the command line is wrong) and one line of text.
-#ifndef LMMC_ERROR_H
-#define LMMC_ERROR_H
+#ifndef LMMC_BASE_ERROR_H
+#define LMMC_BASE_ERROR_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 // What the program writes: text in memory, JSON, standard output, and NumPy files that appear whole or not at all.
-#ifndef LMMC_OUTPUT_H
-#define LMMC_OUTPUT_H
+#ifndef LMMC_BASE_OUTPUT_H
+#define LMMC_BASE_OUTPUT_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 // What every file with OpenMP pragmas needs. The code is right without OpenMP too; gcc need not warn of the pragmas then.
-#ifndef LMMC_PARALLEL_H
-#define LMMC_PARALLEL_H
+#ifndef LMMC_BASE_PARALLEL_H
+#define LMMC_BASE_PARALLEL_H
 #ifdef _OPENMP
 #include <omp.h>
 #else

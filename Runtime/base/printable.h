@@ -1,6 +1,6 @@
 // What may reach a terminal as it is, and how the rest is shown: `\u{1b}`, and `\xe9` for a byte that is no UTF-8.
-#ifndef LMMC_PRINTABLE_H
-#define LMMC_PRINTABLE_H
+#ifndef LMMC_BASE_PRINTABLE_H
+#define LMMC_BASE_PRINTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

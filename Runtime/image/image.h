@@ -1,8 +1,8 @@
 // From an image file to the normalised pixels that the vision tower reads.
 // Decoded pixels equal Pillow's `Image.open(path).convert("RGB")`, resized ones its BICUBIC, bit for bit.
 // Link with -ljpeg -lpng -lwebpdemux -lwebp -lz -lm (in this order when static).
-#ifndef LMMC_IMAGE_H
-#define LMMC_IMAGE_H
+#ifndef LMMC_IMAGE_IMAGE_H
+#define LMMC_IMAGE_IMAGE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

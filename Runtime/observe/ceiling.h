@@ -1,6 +1,6 @@
 // What this machine can do at most, measured now on all threads: short loops of the instructions that the kernels are made of.
-#ifndef LMMC_CEILING_H
-#define LMMC_CEILING_H
+#ifndef LMMC_OBSERVE_CEILING_H
+#define LMMC_OBSERVE_CEILING_H
 
 #include <stddef.h>
 #include <stdint.h>

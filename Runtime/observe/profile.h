@@ -1,6 +1,6 @@
 // The table of `--profile`.
-#ifndef LMMC_PROFILE_TABLE_H
-#define LMMC_PROFILE_TABLE_H
+#ifndef LMMC_OBSERVE_PROFILE_H
+#define LMMC_OBSERVE_PROFILE_H
 #include <stdint.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 // `--dump-tensors`: the result of every product and attention of tower, projector and prefill, as NumPy files named as in the IR.
-#ifndef LMMC_TENSORS_H
-#define LMMC_TENSORS_H
+#ifndef LMMC_OBSERVE_TENSORS_H
+#define LMMC_OBSERVE_TENSORS_H
 
 #include "contract/program.h"
 #include "session/prompt.h"

@@ -1,8 +1,8 @@
 // The attached bytes: weights and tokenizer, a page-aligned read-only PT_LOAD segment that the packager adds to the
 // linked executable. The program finds it without a path to itself, a section table or /proc: the packager writes into
 // the slot below how far away the segment is mapped, which holds for position-independent executables as well.
-#ifndef LMMC_ATTACHMENT_H
-#define LMMC_ATTACHMENT_H
+#ifndef LMMC_PROGRAM_ATTACHMENT_H
+#define LMMC_PROGRAM_ATTACHMENT_H
 
 #include <stdint.h>
 

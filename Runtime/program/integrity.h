@@ -1,6 +1,6 @@
 // Whether the attached bytes are those that the program was compiled with.
-#ifndef LMMC_INTEGRITY_H
-#define LMMC_INTEGRITY_H
+#ifndef LMMC_PROGRAM_INTEGRITY_H
+#define LMMC_PROGRAM_INTEGRITY_H
 #include <stdbool.h>
 #include <stdint.h>
 

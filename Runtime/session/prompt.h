@@ -1,6 +1,6 @@
 // From the user's words or a raw prompt to the token sequence that prefill takes.
-#ifndef LMMC_PROMPT_H
-#define LMMC_PROMPT_H
+#ifndef LMMC_SESSION_PROMPT_H
+#define LMMC_SESSION_PROMPT_H
 
 #include "base/error.h"
 #include "contract/program.h"

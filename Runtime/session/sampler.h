@@ -1,7 +1,7 @@
 // Choice of the next token from raw logits: temperature, then top-k, then top-p, then one draw. The generator is
 // xoshiro256** seeded through splitmix64, so that a seed gives the same draws on every machine.
-#ifndef LMMC_SAMPLER_H
-#define LMMC_SAMPLER_H
+#ifndef LMMC_SESSION_SAMPLER_H
+#define LMMC_SESSION_SAMPLER_H
 
 #include <stdbool.h>
 #include <stdint.h>

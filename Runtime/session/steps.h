@@ -1,6 +1,6 @@
 // The steps that every use of a model is made of; each stage is told to the profile.
-#ifndef LMMC_STEPS_H
-#define LMMC_STEPS_H
+#ifndef LMMC_SESSION_STEPS_H
+#define LMMC_SESSION_STEPS_H
 
 #include "contract/program.h"
 #include "app/options.h"

@@ -1,7 +1,7 @@
 // What the control groups of this process grant it, version 2 or 1. `root` stands before "/proc" and "/sys" ("" outside tests); files
 // that are missing set no limit.
-#ifndef LMMC_CGROUP_H
-#define LMMC_CGROUP_H
+#ifndef LMMC_SYSTEM_CGROUP_H
+#define LMMC_SYSTEM_CGROUP_H
 
 #include <stdbool.h>
 #include <stddef.h>

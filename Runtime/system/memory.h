@@ -1,6 +1,6 @@
 // The memory that a program takes: whether there is enough, before the work starts, and the arena and weights as the kernel is to keep them.
-#ifndef LMMC_MEMORY_H
-#define LMMC_MEMORY_H
+#ifndef LMMC_SYSTEM_MEMORY_H
+#define LMMC_SYSTEM_MEMORY_H
 
 #include "contract/program.h"
 #include "app/options.h"

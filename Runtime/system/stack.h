@@ -1,6 +1,6 @@
 // The stacks that the program's work runs on: of a size that it knows to be enough, whatever the environment or a limit says.
-#ifndef LMMC_STACK_H
-#define LMMC_STACK_H
+#ifndef LMMC_SYSTEM_STACK_H
+#define LMMC_SYSTEM_STACK_H
 
 // Bytes of stack of each thread of the team, and of the first one where its own may not grow as far. The deepest use is attention's: its
 // frame holds a tile, 453 KiB by gcc and 712 by clang (Tests/Runtime/system/stack_test.c holds everything against half of this). Below 2 MiB, so

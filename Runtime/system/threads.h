@@ -1,6 +1,6 @@
 // How many threads, and where they run.
-#ifndef LMMC_THREADS_H
-#define LMMC_THREADS_H
+#ifndef LMMC_SYSTEM_THREADS_H
+#define LMMC_SYSTEM_THREADS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -32,8 +32,8 @@
 // slots is full, so that no vocabulary makes looking up slow.
 // Whole tokens are found in a text before the rest becomes pieces: the control pieces, the tokens that files add, and user-defined
 // pieces.
-#ifndef LMMC_TOKENIZER_H
-#define LMMC_TOKENIZER_H
+#ifndef LMMC_TOKENIZER_TOKENIZER_H
+#define LMMC_TOKENIZER_TOKENIZER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // What the parts of the tokenizer share.
-#ifndef LMMC_TOKENIZER_INTERNAL_H
-#define LMMC_TOKENIZER_INTERNAL_H
+#ifndef LMMC_TOKENIZER_TOKENIZER_INTERNAL_H
+#define LMMC_TOKENIZER_TOKENIZER_INTERNAL_H
 
 #include "tokenizer.h"
 

@@ -1,7 +1,7 @@
 // Character classes of Unicode 16.0 (UnicodeData's general categories L and N, and White_Space), beyond ASCII.
 // Written by Tools/unicode_tables.py.
-#ifndef LMMC_UNICODE_H
-#define LMMC_UNICODE_H
+#ifndef LMMC_TOKENIZER_UNICODE_H
+#define LMMC_TOKENIZER_UNICODE_H
 #include <stdint.h>
 
 enum { LMMC_OTHER, LMMC_LETTER, LMMC_NUMBER, LMMC_SPACE };
