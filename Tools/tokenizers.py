@@ -62,7 +62,7 @@ def blob(file, lmmc, scratch):
 
 def program(name, scratch):
     path = os.path.join(scratch, name)
-    parts = [os.path.join(RUNTIME, part + ".c") for part in ("tokenizer/tokenizer", "tokenizer/encode", "tokenizer/split", "base/output", "base/error", "base/printable")]
+    parts = [os.path.join(RUNTIME, part + ".c") for part in ("tokenizer/tokenizer", "tokenizer/encode", "tokenizer/split", "base/error", "base/json", "base/printable", "base/text")]
     subprocess.run(["cc", "-std=gnu11", "-O2", "-I" + RUNTIME, os.path.join(HERE, "..", "Tests", "Runtime", "tokenizer", name + ".c"), *parts, "-o", path], check=True)
     return path
 

@@ -8,7 +8,10 @@
 
 #include "image/image.h"
 #include "system/memory.h"
-#include "base/output.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/npy.h"
+#include "base/text.h"
 #include "base/printable.h"
 #include "observe/profile.h"
 #include "session/sampler.h"

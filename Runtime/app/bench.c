@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "system/memory.h"
-#include "base/output.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "observe/profile.h"
 #include "session/sampler.h"
 #include "session/steps.h"

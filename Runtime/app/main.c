@@ -14,7 +14,10 @@
 #include "contract/program.h"
 #include "system/memory.h"
 #include "options.h"
-#include "base/output.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/npy.h"
+#include "base/text.h"
 #include "perplexity.h"
 #include "session/prompt.h"
 #include "answer.h"
@@ -115,17 +118,11 @@ enum { PROMPT_BYTES = 1 << 20, POSITION_BYTES = 64 };
 // All of standard input, without the newline that ends its last line.
 static bool read_prompt(lmmc_text *t, int32_t context, lmmc_error *e) {
   const size_t most = PROMPT_BYTES + POSITION_BYTES * (size_t)context;
-  char buffer[65536];
-  for (;;) {
-    ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return lmmc_fail(e, 1, "standard input cannot be read: %s", lmmc_reason(errno));
-    if (n == 0) break;
-    if (t->count + (size_t)n > most)
-      return lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens",
-                       most, context);
-    if (!lmmc_text_append(t, buffer, (size_t)n, e)) return false;
-  }
+  const lmmc_read_result r = lmmc_read_all(STDIN_FILENO, most, t, "standard input", e);
+  if (r == LMMC_TOO_LONG)
+    lmmc_fail(e, 1, "the prompt on standard input is longer than %zu bytes, and the context of this program is %" PRId32 " tokens", most,
+              context);
+  if (r != LMMC_READ) return false;
   if (t->count > 0 && t->bytes[t->count - 1] == '\n') t->count--;
   if (t->count > 0 && t->bytes[t->count - 1] == '\r') t->count--;
   return t->count > 0 || lmmc_fail(e, 2, "no prompt, '--prompt' is not given and standard input is empty");

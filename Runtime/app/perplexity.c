@@ -3,34 +3,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "program/levels.h"
-#include "base/output.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "system/threads.h"
 
 enum { MOST_BYTES = 1 << 28 };  // of a text; its tokens take twenty times as much
 
 static bool read_file(const char *path, lmmc_text *text, lmmc_error *e) {
-  char buffer[65536];
+  char what[PATH_MAX + 16];
+  snprintf(what, sizeof what, "text '%s'", path);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t n = fd < 0 ? -1 : 0;
+  if (fd < 0) return lmmc_fail(e, 1, "%s cannot be read: %s", what, lmmc_reason(errno));
   struct stat s;
-  bool done = fd >= 0;
-  if (done && fstat(fd, &s) == 0 && s.st_size > MOST_BYTES) done = lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
-  while (done && (n = read(fd, buffer, sizeof buffer)) != 0) {
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) break;
-    done = text->count + (size_t)n <= MOST_BYTES ? lmmc_text_append(text, buffer, (size_t)n, e)
-                                                 : lmmc_fail(e, 1, "text '%s' is longer than %d bytes", path, MOST_BYTES);
-  }
-  if (n < 0) done = lmmc_fail(e, 1, "text '%s' cannot be read: %s", path, lmmc_reason(errno));
-  if (fd >= 0) close(fd);
-  return done;
+  const bool is_long = fstat(fd, &s) == 0 && s.st_size > MOST_BYTES;
+  const lmmc_read_result r = is_long ? LMMC_TOO_LONG : lmmc_read_all(fd, MOST_BYTES, text, what, e);
+  close(fd);
+  if (r == LMMC_TOO_LONG) lmmc_fail(e, 1, "%s is longer than %d bytes", what, MOST_BYTES);
+  return r == LMMC_READ;
 }
 
 // -log softmax(logits)[id]; not finite when a logit is not.

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/output.h"
+#include "base/file.h"
+#include "base/npy.h"
 #include "profile.h"
 
 static struct {

@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/output.h"
+#include "base/text.h"
 #include "split.h"
 
 enum lmmc_tokenizer_kind { LMMC_SCORED_PIECES = 1, LMMC_MERGE_LIST };

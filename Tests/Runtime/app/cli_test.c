@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/json.h"
 #include "image/image.h"
 #include "session/prompt.h"
 #include "../check.h"

@@ -6,7 +6,8 @@
 
 #include "../check.h"
 #include "base/error.h"
-#include "base/output.h"
+#include "base/json.h"
+#include "base/text.h"
 
 static void test_shown(void) {
   static const struct {

@@ -1,133 +1,21 @@
 #define _GNU_SOURCE  // getrandom
-#include "output.h"
+#include "npy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "printable.h"
-
-// ---- text
-
-static bool reserve(lmmc_text *t, size_t more, lmmc_error *e) {
-  if (t->capacity - t->count >= more) return true;
-  size_t wanted = t->count + more, capacity = t->capacity ? t->capacity : 256;
-  while (wanted > t->count && capacity < wanted && capacity <= SIZE_MAX / 2) capacity *= 2;
-  char *bytes = capacity < wanted || wanted < more ? NULL : realloc(t->bytes, capacity);
-  if (!bytes) return lmmc_fail(e, 1, "out of memory for a text of %zu bytes", wanted);
-  t->bytes = bytes;
-  t->capacity = capacity;
-  return true;
-}
-
-bool lmmc_text_append(lmmc_text *t, const void *bytes, size_t count, lmmc_error *e) {
-  if (count == 0) return true;
-  if (!reserve(t, count, e)) return false;
-  memcpy(t->bytes + t->count, bytes, count);
-  t->count += count;
-  return true;
-}
-
-bool lmmc_text_format(lmmc_text *t, lmmc_error *e, const char *format, ...) {
-  va_list args, again;
-  va_start(args, format);
-  va_copy(again, args);
-  int n = vsnprintf(NULL, 0, format, args);
-  va_end(args);
-  bool done = n >= 0 && reserve(t, (size_t)n + 1, e);
-  if (done) {
-    vsnprintf(t->bytes + t->count, (size_t)n + 1, format, again);
-    t->count += (size_t)n;
-  }
-  va_end(again);
-  return done;
-}
-
-void lmmc_text_free(lmmc_text *t) {
-  free(t->bytes);
-  *t = (lmmc_text){0};
-}
-
-bool lmmc_json_string(lmmc_text *t, const char *bytes, size_t count, lmmc_error *e) {
-  static const char names[] = "btnvfr";  // of 0x08 to 0x0D; JSON has no \v
-  bool done = lmmc_text_append(t, "\"", 1, e);
-  for (size_t i = 0, length; done && i < count; i += length) {
-    uint32_t c = lmmc_character(bytes + i, count - i, &length);
-    if (c == LMMC_NO_CHARACTER)
-      c = 0xFFFD;
-    else if (c != '"' && c != '\\' && !lmmc_unprintable(c)) {
-      done = lmmc_text_append(t, bytes + i, length, e);
-      continue;
-    }
-    char escape[16] = {'\\', (char)c, 0};
-    if (c >= 8 && c <= 13 && c != 11)
-      escape[1] = names[c - 8];
-    else if (c > 0xFFFF)
-      snprintf(escape, sizeof escape, "\\u%04x\\u%04x", 0xD7C0 + (c >> 10), 0xDC00 + (c & 0x3FF));
-    else if (c != '"' && c != '\\')
-      snprintf(escape, sizeof escape, "\\u%04x", c);
-    done = lmmc_text_append(t, escape, strlen(escape), e);
-  }
-  return done && lmmc_text_append(t, "\"", 1, e);
-}
-
-bool lmmc_json_ids(lmmc_text *t, const int32_t *ids, size_t count, lmmc_error *e) {
-  bool done = lmmc_text_append(t, "[", 1, e);
-  for (size_t i = 0; done && i < count; i++) done = lmmc_text_format(t, e, i ? ", %" PRId32 : "%" PRId32, ids[i]);
-  return done && lmmc_text_append(t, "]", 1, e);
-}
-
-// ---- files
-
-lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char *what, lmmc_error *e) {
-  for (const char *p = bytes; count > 0;) {
-    ssize_t n = write(fd, p, count);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EPIPE) return LMMC_CLOSED;
-    if (n <= 0) {
-      lmmc_fail(e, 1, "%s cannot be written: %s", what, lmmc_reason(n < 0 ? errno : EIO));
-      return LMMC_WRITE_FAILED;
-    }
-    p += n;
-    count -= (size_t)n;
-  }
-  return LMMC_WRITTEN;
-}
-
-bool lmmc_make_directories(const char *path, lmmc_error *e) {
-  char prefix[PATH_MAX];
-  size_t length = strlen(path);
-  if (length == 0 || length >= sizeof prefix)
-    return lmmc_fail(e, 1, "folder name of %zu bytes, wanted 1 to %zu", length, sizeof prefix - 1);
-  int error = 0;
-  for (size_t i = 1; i <= length; i++) {
-    if (i < length && path[i] != '/') continue;
-    memcpy(prefix, path, i);
-    prefix[i] = 0;
-    error = mkdir(prefix, 0777) == 0 ? 0 : errno;  // a parent's failure shows in the last one's
-  }
-  struct stat s;
-  if (stat(path, &s) == 0) {
-    if (S_ISDIR(s.st_mode)) return true;
-    error = ENOTDIR;
-  }
-  return lmmc_fail(e, 1, "folder '%s' cannot be created: %s", path, lmmc_reason(error));
-}
-
-// ---- NumPy files
+#include "file.h"
 
 enum { NPY_HEADER = 192, OPEN_FILES = 8 };  // room for four 19-digit axes, a multiple of 64
 
-// Temporary files to remove when a signal ends the program.
+// Temporary files to remove when a signal ends the program. The process has them and no run, since a signal is the process's.
 static char *volatile pending[OPEN_FILES];
 
 void lmmc_npy_remove_pending(void) {
