@@ -196,7 +196,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->help) {
     lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
     fflush(stdout);
-    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno));
+    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno).text);
   }
   if (o->version) {
     lmmc_text out = {0};

@@ -22,7 +22,7 @@ static bool read_file(const char *path, lmmc_text *text, lmmc_error *e) {
   char what[PATH_MAX + 16];
   snprintf(what, sizeof what, "text '%s'", path);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return lmmc_fail(e, 1, "%s cannot be read: %s", what, lmmc_reason(errno));
+  if (fd < 0) return lmmc_fail(e, 1, "%s cannot be read: %s", what, lmmc_reason(errno).text);
   struct stat s;
   const bool is_long = fstat(fd, &s) == 0 && s.st_size > MOST_BYTES;
   const lmmc_read_result r = is_long ? LMMC_TOO_LONG : lmmc_read_all(fd, MOST_BYTES, text, what, e);

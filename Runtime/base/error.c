@@ -1,3 +1,4 @@
+#define _GNU_SOURCE  // strerror_r that returns the text
 #include "error.h"
 
 #include <ctype.h>
@@ -21,9 +22,10 @@ bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) {
   return false;
 }
 
-const char *lmmc_reason(int number) {
-  static char text[128];
-  snprintf(text, sizeof text, "%s", strerror(number));
-  text[0] = (char)tolower((unsigned char)text[0]);
-  return text;
+lmmc_reason_text lmmc_reason(int number) {
+  char buffer[sizeof(lmmc_reason_text)];
+  lmmc_reason_text reason;
+  snprintf(reason.text, sizeof reason.text, "%s", strerror_r(number, buffer, sizeof buffer));
+  reason.text[0] = (char)tolower((unsigned char)reason.text[0]);
+  return reason;
 }

@@ -13,7 +13,11 @@ typedef struct {
 // What in the text cannot be shown (a file name may hold a newline, ESC, or bytes that are no UTF-8) is escaped, so that the message is one line.
 bool lmmc_fail(lmmc_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
-// strerror(number) with a small first letter; valid until the next call.
-const char *lmmc_reason(int number);
+typedef struct {
+  char text[128];
+} lmmc_reason_text;
+
+// strerror(number) with a small first letter.
+lmmc_reason_text lmmc_reason(int number);
 
 #endif

@@ -12,7 +12,7 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE) return LMMC_CLOSED;
     if (n <= 0) {
-      lmmc_fail(e, 1, "%s cannot be written: %s", what, lmmc_reason(n < 0 ? errno : EIO));
+      lmmc_fail(e, 1, "%s cannot be written: %s", what, lmmc_reason(n < 0 ? errno : EIO).text);
       return LMMC_WRITE_FAILED;
     }
     p += n;
@@ -27,7 +27,7 @@ lmmc_read_result lmmc_read_all(int fd, size_t most, lmmc_text *out, const char *
   while ((n = read(fd, buffer, sizeof buffer)) != 0) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      lmmc_fail(e, 1, "%s cannot be read: %s", what, lmmc_reason(errno));
+      lmmc_fail(e, 1, "%s cannot be read: %s", what, lmmc_reason(errno).text);
       return LMMC_READ_FAILED;
     }
     if (out->count + (size_t)n > most) return LMMC_TOO_LONG;
@@ -53,5 +53,5 @@ bool lmmc_make_directories(const char *path, lmmc_error *e) {
     if (S_ISDIR(s.st_mode)) return true;
     error = ENOTDIR;
   }
-  return lmmc_fail(e, 1, "folder '%s' cannot be created: %s", path, lmmc_reason(error));
+  return lmmc_fail(e, 1, "folder '%s' cannot be created: %s", path, lmmc_reason(error).text);
 }

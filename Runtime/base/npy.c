@@ -89,7 +89,7 @@ bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inn
     f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f->fd < 0 && errno != EEXIST) break;
   }
-  if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, lmmc_reason(errno));
+  if (f->fd < 0) return lmmc_fail(e, 1, "file '%s' cannot be created: %s", f->path, lmmc_reason(errno).text);
   remember(f->temporary);
   char header[NPY_HEADER + 1];
   make_header(f, header);
@@ -107,13 +107,13 @@ bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e) {
 bool lmmc_npy_close(lmmc_npy *f, lmmc_error *e) {
   char header[NPY_HEADER + 1];
   make_header(f, header);
-  if (lseek(f->fd, 0, SEEK_SET) != 0) return lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno));
+  if (lseek(f->fd, 0, SEEK_SET) != 0) return lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno).text);
   if (!put(f, header, NPY_HEADER, e)) return false;
   int fd = f->fd;
   f->fd = -1;
   // Some file systems speak of a full disk only here.
   if (close(fd) != 0 || rename(f->temporary, f->path) != 0) {
-    lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno));
+    lmmc_fail(e, 1, "file '%s' cannot be written: %s", f->path, lmmc_reason(errno).text);
     unlink(f->temporary);
     forget(f->temporary);
     return false;

@@ -134,7 +134,7 @@ bool lmmc_image_parse(const uint8_t *bytes, size_t size, const char *name, int64
 }
 
 static bool fail_errno(const char *what, const char *name, int error, lmmc_error *e) {
-  return lmmc_fail(e, 1, "cannot %s '%s': %s", what, name, lmmc_reason(error));
+  return lmmc_fail(e, 1, "cannot %s '%s': %s", what, name, lmmc_reason(error).text);
 }
 
 // Reads until `*size` reaches `limit` or the file ends. Pipes and /proc have no usable length, so none is asked for.

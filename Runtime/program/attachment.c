@@ -26,7 +26,7 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct stat s;
   if (fd < 0 || fstat(fd, &s) != 0) {
-    lmmc_fail(e, 1, "weights '%s' cannot be opened: %s", path, lmmc_reason(errno));
+    lmmc_fail(e, 1, "weights '%s' cannot be opened: %s", path, lmmc_reason(errno).text);
     if (fd >= 0) close(fd);
     return NULL;
   }
@@ -34,7 +34,7 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
   if (!S_ISREG(s.st_mode) || s.st_size <= 0)
     lmmc_fail(e, 1, "weights '%s' must be a file that is not empty", path);
   else if ((map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-    lmmc_fail(e, 1, "weights '%s' cannot be mapped: %s", path, lmmc_reason(errno));
+    lmmc_fail(e, 1, "weights '%s' cannot be mapped: %s", path, lmmc_reason(errno).text);
   close(fd);
   *bytes = (uint64_t)s.st_size;
   return map == MAP_FAILED ? NULL : map;

@@ -107,7 +107,7 @@ static bool advise(const uint8_t *bytes, uint64_t count, const lmmc_options *o, 
     return lmmc_fail(e, 1,
                      "option '--mlock': this process may lock %s and the weights take %s, 'ulimit -l %zu' (RLIMIT_MEMLOCK) would allow it",
                      size_text((double)most.rlim_cur).bytes, size_text((double)length).bytes, (length + 1023) / 1024);
-  return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number));
+  return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number).text);
 }
 
 bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {

@@ -153,7 +153,8 @@ static int obtainable(int wanted) {
   struct rlimit most;
   if (count < wanted && getrlimit(RLIMIT_AS, &most) == 0 && most.rlim_cur != RLIM_INFINITY) count = (count + 1) / 2;
   if (count < wanted)
-    fprintf(stderr, "warning: only %d of %d threads can be had: %s; '--threads' sets their number\n", count, wanted, lmmc_reason(error));
+    fprintf(stderr, "warning: only %d of %d threads can be had: %s; '--threads' sets their number\n", count, wanted,
+            lmmc_reason(error).text);
   return count;
 }
 
