@@ -15,7 +15,6 @@
 #include "base/printable.h"
 #include "observe/profile.h"
 #include "session/sampler.h"
-#include "session/steps.h"
 #include "observe/tensors.h"
 #include "system/threads.h"
 
@@ -24,6 +23,7 @@ typedef struct {
   const lmmc_memory *memory;
   const lmmc_tokenizer *tokenizer;
   const lmmc_options *options;
+  const lmmc_image_source *images;
   const lmmc_prompt *prompt;
   lmmc_error *e;
 
@@ -85,7 +85,7 @@ static bool read_images(run *r) {
   int count = r->prompt->images;
   if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model))))
     return lmmc_fail(r->e, 1, "out of memory for %d images", count);
-  bool done = lmmc_read_pictures(r->model, r->options, r->pictures, count, r->e);
+  bool done = lmmc_read_pictures(r->model, r->images, r->pictures, count, r->e);
   r->preprocess = lmmc_clock() - begin;
   return done;
 }
@@ -200,12 +200,13 @@ static bool answer(run *r) {
 }
 
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-              const lmmc_prompt *prompt, lmmc_error *e) {
+              const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
   static run r;  // open dump files must not move
   r = (run){.model = model,
             .memory = memory,
             .tokenizer = tokenizer,
             .options = options,
+            .images = images,
             .prompt = prompt,
             .e = e,
             .pixels.fd = -1,
@@ -217,7 +218,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   bool done =
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && open_dump(&r) &&
-      (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, prompt, r.pictures, e)) && encode_images(&r);
+      (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, &prompt->tokens, prompt->images, r.pictures, e)) &&
+      encode_images(&r);
   if (done) {
     r.prefill = lmmc_prefill(model, memory, &prompt->tokens);
     done = !options->dump_tensors || lmmc_tensors_end(e);

@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "observe/profile.h"
 #include "session/sampler.h"
-#include "session/steps.h"
 #include "system/threads.h"
 
 // Milliseconds but for the rates, which are tokens a second. A decode step is one token.
@@ -28,6 +27,7 @@ typedef struct {
   const lmmc_model *model;
   const lmmc_memory *memory;
   const lmmc_options *options;
+  const lmmc_image_source *images;
   const lmmc_prompt *prompt;
   uint8_t *pictures;  // u8 [images, S, S, 3]
   lmmc_sampler sampler;
@@ -51,8 +51,8 @@ static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
   lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
-  if (!lmmc_read_pictures(b->model, o, b->pictures, b->prompt->images, b->e)) return false;
-  if (o->image_count > 0)
+  if (!lmmc_read_pictures(b->model, b->images, b->pictures, b->prompt->images, b->e)) return false;
+  if (b->images->file_count > 0)
     seconds[IMAGE] = lmmc_clock() - begin;
   else
     begin = lmmc_clock();
@@ -131,8 +131,9 @@ static bool measure(bench *b) {
   return true;
 }
 
-bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, lmmc_prompt *prompt, lmmc_error *e) {
-  bench b = {.model = model, .memory = memory, .options = o, .prompt = prompt, .e = e};
+bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, const lmmc_image_source *images,
+                lmmc_prompt *prompt, lmmc_error *e) {
+  bench b = {.model = model, .memory = memory, .options = o, .images = images, .prompt = prompt, .e = e};
   if (o->prompt_tokens > 0 && !lengthen(prompt, o->prompt_tokens, e)) return false;
   if ((int64_t)prompt->tokens.count + o->max_tokens > model->context)
     return lmmc_fail(e, 1, "the prompt of %zu tokens and %" PRId64 " decoded ones do not fit the context of this program, %" PRId32,

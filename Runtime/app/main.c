@@ -146,7 +146,7 @@ static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *
   const int threads = lmmc_threads_plan((int)o->threads).threads;
   if (o->decode_threads > threads)
     return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
-  if (!lmmc_memory_open(memory, m, o, positions, images, e)) return false;
+  if (!lmmc_memory_open(memory, m, o->mlock, positions, images, e)) return false;
   if (!lmmc_threads_room(threads, e)) {
     lmmc_memory_close(memory, m);
     return false;
@@ -154,6 +154,12 @@ static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *
   lmmc_threads_start((int)o->threads);
   return true;
 }
+
+// What is asked where a measurement is given no prompt.
+static const char question[] = "Describe what there is to see, from the left to the right, and say what stands out the most.";
+
+// Whether an image and a prompt that are not given are those that are built in.
+static bool has_built_in(const lmmc_options *o) { return o->bench || o->dump_tensors; }
 
 static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
@@ -163,18 +169,21 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_text typed = {0};
   const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
   if (!shorten(&model, o, e)) return false;
-  if ((o->bench || o->dump_tensors) && !text) text = lmmc_question;
-  int images = lmmc_image_count(&model, o);
+  lmmc_image_source images = {.files = o->images,
+                              .file_count = o->image_count,
+                              .has_built_in = !text && has_built_in(o) && model.vision_tokens > 0,
+                              .max_pixels = o->max_image_pixels};
+  if (!text && has_built_in(o)) text = question;
   bool done = text || read_prompt(&typed, model.context, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
-    done = open_tokenizer(&tokenizer, &memory, e) &&
-           lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes, o->raw_prompt != NULL, images, e);
+    done = open_tokenizer(&tokenizer, &memory, e) && lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes,
+                                                                       o->raw_prompt != NULL, lmmc_image_count(&images), e);
   }
   int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
   if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
   if (done && (done = start(&memory, &model, o, positions, prompt.images, e))) {
-    done = o->bench ? lmmc_bench(&model, &memory, o, &prompt, e) : lmmc_run(&model, &memory, &tokenizer, o, &prompt, e);
+    done = o->bench ? lmmc_bench(&model, &memory, o, &images, &prompt, e) : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
     lmmc_memory_close(&memory, &model);
   }
   lmmc_prompt_free(&prompt);
@@ -209,7 +218,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
   if (o->check) return print_check(o, e);
   if (o->tokenize) return print_ids(o->tokenize, e);
   if (o->perplexity) return print_perplexity(o, e);
-  if (!o->bench && !o->dump_tensors && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
+  if (!has_built_in(o) && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
   }

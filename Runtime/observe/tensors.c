@@ -35,17 +35,18 @@ static void see(const float *rows, int64_t count, int64_t columns, int64_t strid
   watch.failed = !write_rows(name, rows, count, columns, stride, &watch.error);
 }
 
-bool lmmc_tensors_start(const char *directory, const lmmc_model *m, const lmmc_prompt *prompt, const uint8_t *picture, lmmc_error *e) {
-  const int64_t count = (int64_t)prompt->tokens.count;
-  if (prompt->images > 1) return lmmc_fail(e, 2, "option '--dump-tensors' wants at most one image, not %" PRId32, prompt->images);
+bool lmmc_tensors_start(const char *directory, const lmmc_model *m, const lmmc_ids *tokens, int32_t images, const uint8_t *picture,
+                        lmmc_error *e) {
+  const int64_t count = (int64_t)tokens->count;
+  if (images > 1) return lmmc_fail(e, 2, "option '--dump-tensors' wants at most one image, not %" PRId32, images);
   if (count > m->chunk)
     return lmmc_fail(e, 2, "option '--dump-tensors' wants a prompt of at most %" PRId32 " tokens, not %" PRId64, m->chunk, count);
   if (!lmmc_make_directories(directory, e)) return false;
   watch.directory = directory;
-  const int64_t size = prompt->images > 0 ? m->preprocess.size : 0;
+  const int64_t size = images > 0 ? m->preprocess.size : 0;
   float *values = malloc(sizeof *values * (size_t)(count > 3 * size * size ? count : 3 * size * size));
   if (!values) return lmmc_fail(e, 1, "out of memory for an image of %" PRId64 " x %" PRId64, size, size);
-  for (int64_t i = 0; i < count; i++) values[i] = (float)prompt->tokens.values[i];
+  for (int64_t i = 0; i < count; i++) values[i] = (float)tokens->values[i];
   bool done = write_rows("tokens.npy", values, count, 1, 1, e);
   for (int64_t i = 0; i < 3 * size * size; i++) values[i] = picture[i];
   done = done && (size == 0 || write_rows("image.npy", values, size * size, 3, 3, e));

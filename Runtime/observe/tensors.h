@@ -2,13 +2,15 @@
 #ifndef LMMC_OBSERVE_TENSORS_H
 #define LMMC_OBSERVE_TENSORS_H
 
+#include "base/error.h"
 #include "contract/program.h"
-#include "session/prompt.h"
+#include "tokenizer/tokenizer.h"
 
-// Makes the folder and begins to watch the kernels; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has an image
+// Makes the folder and begins to watch the kernels; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has one of `images`
 // `image.npy` f32 [S, S, 3] of `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone
 // could be written, 1 when a file cannot be written.
-bool lmmc_tensors_start(const char *directory, const lmmc_model *model, const lmmc_prompt *prompt, const uint8_t *picture, lmmc_error *e);
+bool lmmc_tensors_start(const char *directory, const lmmc_model *model, const lmmc_ids *tokens, int32_t images, const uint8_t *picture,
+                        lmmc_error *e);
 
 // The kernels that run now make the tensors of `names`, one after the other, each name followed by a newline; NULL: what is not written.
 // Nothing without lmmc_tensors_start.

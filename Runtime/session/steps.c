@@ -17,12 +17,7 @@ const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory) { r
 
 size_t lmmc_picture_bytes(const lmmc_model *model) { return 3 * (size_t)model->preprocess.size * (size_t)model->preprocess.size; }
 
-const char *const lmmc_question = "Describe what there is to see, from the left to the right, and say what stands out the most.";
-
-int lmmc_image_count(const lmmc_model *model, const lmmc_options *o) {
-  if (o->image_count > 0) return o->image_count;
-  return (o->bench || o->dump_tensors) && !o->prompt && !o->raw_prompt && model->vision_tokens > 0;
-}
+int lmmc_image_count(const lmmc_image_source *source) { return source->file_count > 0 ? source->file_count : source->has_built_in; }
 
 // Waves of three colours: any values would do, but a black image would let attention look at equal rows.
 static void paint(uint8_t *picture, int size) {
@@ -32,13 +27,13 @@ static void paint(uint8_t *picture, int size) {
   }
 }
 
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e) {
-  if (count != lmmc_image_count(model, options))
-    return lmmc_fail(e, 1, "the prompt has places for %d images, and %d are given", count, lmmc_image_count(model, options));
-  if (count > 0 && options->image_count == 0) paint(pictures, model->preprocess.size);
-  for (int i = 0; i < options->image_count; i++) {
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e) {
+  if (count != lmmc_image_count(source))
+    return lmmc_fail(e, 1, "the prompt has places for %d images, and %d are given", count, lmmc_image_count(source));
+  if (count > 0 && source->file_count == 0) paint(pictures, model->preprocess.size);
+  for (int i = 0; i < source->file_count; i++) {
     lmmc_image image;
-    if (!lmmc_image_read(options->images[i], options->max_image_pixels, &image, e)) return false;
+    if (!lmmc_image_read(source->files[i], source->max_pixels, &image, e)) return false;
     bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures + lmmc_picture_bytes(model) * (size_t)i, e);
     lmmc_image_free(&image);
     if (!done) return false;

@@ -2,23 +2,26 @@
 #ifndef LMMC_SESSION_STEPS_H
 #define LMMC_SESSION_STEPS_H
 
+#include "base/error.h"
 #include "contract/program.h"
-#include "app/options.h"
 #include "tokenizer/tokenizer.h"
 
 // Bytes of a picture, u8 [S, S, 3].
 size_t lmmc_picture_bytes(const lmmc_model *model);
 
-// What is asked where a measurement is given no prompt.
-extern const char *const lmmc_question;
+// Where the images of a prompt come from.
+typedef struct {
+  const char *const *files;  // [file_count], in the order of the places
+  int file_count;
+  bool has_built_in;   // without files there is one that is painted
+  int64_t max_pixels;  // that a file may declare
+} lmmc_image_source;
 
-// Images of the prompt: those of the options, or one that is built in, for a measurement of a program with a vision tower that is given neither
-// image nor prompt.
-int lmmc_image_count(const lmmc_model *model, const lmmc_options *options);
+int lmmc_image_count(const lmmc_image_source *source);
 
-// Reads all of `--image`, or paints the image that is built in, into `pictures` u8 [count, S, S, 3]: a bad file is known before the
-// first goes through the tower. Code 1 when the options have another number of images.
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_options *options, uint8_t *pictures, int count, lmmc_error *e);
+// Reads all files, or paints the image that is built in, into `pictures` u8 [count, S, S, 3]: a bad file is known before the first goes
+// through the tower. Code 1 when the source has another number of images.
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e);
 
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
 const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index, double *vision,

@@ -94,12 +94,12 @@ bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, doubl
 // Both are congruent to the file's pages, so that a page that is already there can be mapped as it is.
 enum { HUGE = 2 << 20 };
 
-static bool advise(const uint8_t *bytes, uint64_t count, const lmmc_options *o, lmmc_error *e) {
+static bool advise(const uint8_t *bytes, uint64_t count, bool locks, lmmc_error *e) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes & ~(page - 1);
   const size_t length = (uintptr_t)bytes + count - start;
   // The kernel then reads and maps 2 MiB at a time. Where it cannot, nothing is lost.
   if (length >= HUGE) madvise((void *)start, length, MADV_HUGEPAGE);
-  if (!o->mlock || mlock((void *)start, length) == 0) return true;
+  if (!locks || mlock((void *)start, length) == 0) return true;
   const int number = errno;
   struct rlimit most = {0};
   getrlimit(RLIMIT_MEMLOCK, &most);
@@ -110,7 +110,7 @@ static bool advise(const uint8_t *bytes, uint64_t count, const lmmc_options *o, 
   return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number).text);
 }
 
-bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {
+bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, bool locks, int64_t positions, int images, lmmc_error *e) {
   const char *limit;
   char warning[512];
   double available = lmmc_memory_available("", &limit);
@@ -127,7 +127,7 @@ bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, const lmmc_optio
         e, 1, "out of memory, %s of addresses are needed for the arena%s; a smaller '--context' or '--kv int8' when compiling would help",
         size_text((double)m->arena_bytes).bytes, why);
   }
-  if (advise(memory->weights, m->attachment_bytes, o, e)) return true;
+  if (advise(memory->weights, m->attachment_bytes, locks, e)) return true;
   lmmc_memory_close(memory, m);
   return false;
 }

@@ -2,8 +2,10 @@
 #ifndef LMMC_SYSTEM_MEMORY_H
 #define LMMC_SYSTEM_MEMORY_H
 
+#include <stddef.h>
+
+#include "base/error.h"
 #include "contract/program.h"
-#include "app/options.h"
 
 // Bytes that a run needs.
 typedef struct {
@@ -27,10 +29,9 @@ int64_t lmmc_memory_peak(void);
 bool lmmc_memory_check(const lmmc_model *model, int64_t positions, int images, double available, const char *limit, char *warning,
                        size_t size, lmmc_error *e);
 
-// Checks, with a warning on standard error, and maps the arena; asks for huge pages under the weights, and for locked ones where
-// `--mlock` is given. `positions` of the cache will be in use.
-bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, const lmmc_options *options, int64_t positions, int images,
-                      lmmc_error *e);
+// Checks, with a warning on standard error, and maps the arena; asks for huge pages under the weights, and for locked ones (`--mlock`)
+// where `locks` says so. `positions` of the cache will be in use.
+bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, int64_t positions, int images, lmmc_error *e);
 void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
 
 #endif
