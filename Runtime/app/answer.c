@@ -13,14 +13,12 @@
 #include "base/npy.h"
 #include "base/text.h"
 #include "base/printable.h"
-#include "observe/profile.h"
 #include "session/sampler.h"
-#include "observe/tensors.h"
 #include "system/threads.h"
 
 typedef struct {
   const lmmc_model *model;
-  const lmmc_memory *memory;
+  lmmc_session session;
   const lmmc_tokenizer *tokenizer;
   const lmmc_options *options;
   const lmmc_image_source *images;
@@ -93,7 +91,7 @@ static bool read_images(run *r) {
 static bool encode_images(run *r) {
   for (int i = 0; i < r->prompt->images; i++) {
     const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->model) * (size_t)i;
-    const float *rows = lmmc_encode_picture(r->model, r->memory, picture, i, &r->vision, &r->project);
+    const float *rows = lmmc_encode_picture(&r->session, picture, i, &r->vision, &r->project);
     if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
   }
   return true;
@@ -136,7 +134,7 @@ static bool is_eos(const lmmc_model *m, int32_t id) {
 
 static bool generate(run *r) {
   const lmmc_model *m = r->model;
-  const float *logits = lmmc_logits(m, r->memory);
+  const float *logits = lmmc_logits(&r->session);
   int64_t position = (int64_t)r->prompt->tokens.count;
   // One more token than the positions that are left: the last one is not decoded.
   int64_t most = m->context - position + 1;
@@ -154,7 +152,7 @@ static bool generate(run *r) {
     r->finish_reason = "length";
     if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
     if (r->closed && !r->options->dump) break;  // nobody is left to answer
-    lmmc_decode_step(m, r->memory, id, position++);
+    lmmc_decode_step(&r->session, id, position++);
     r->decoded++;
   }
   r->decode = lmmc_clock() - begin;
@@ -201,28 +199,31 @@ static bool answer(run *r) {
 
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
               const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
-  static run r;  // open dump files must not move
-  r = (run){.model = model,
-            .memory = memory,
-            .tokenizer = tokenizer,
-            .options = options,
-            .images = images,
-            .prompt = prompt,
-            .e = e,
-            .pixels.fd = -1,
-            .projected.fd = -1,
-            .logits.fd = -1,
-            .terminal = isatty(STDOUT_FILENO),
-            .ready = lmmc_clock()};
-  if (options->profile) lmmc_profile_start();
+  lmmc_profile profile = {0};
+  lmmc_tensors tensors;
+  run r = {.model = model,
+           .session = {.model = model, .memory = memory, .observer.profile = options->profile ? &profile : NULL},
+           .tokenizer = tokenizer,
+           .options = options,
+           .images = images,
+           .prompt = prompt,
+           .e = e,
+           .pixels.fd = -1,
+           .projected.fd = -1,
+           .logits.fd = -1,
+           .terminal = isatty(STDOUT_FILENO),
+           .ready = lmmc_clock()};
   bool done =
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && open_dump(&r) &&
-      (!options->dump_tensors || lmmc_tensors_start(options->dump_tensors, model, &prompt->tokens, prompt->images, r.pictures, e)) &&
-      encode_images(&r);
+      (!options->dump_tensors ||
+       lmmc_tensors_start(&tensors, options->dump_tensors, model, &prompt->tokens, prompt->images, r.pictures, e));
+  if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
+  done = done && encode_images(&r);
   if (done) {
-    r.prefill = lmmc_prefill(model, memory, &prompt->tokens);
-    done = !options->dump_tensors || lmmc_tensors_end(e);
+    r.prefill = lmmc_prefill(&r.session, &prompt->tokens);
+    r.session.observer.tensors = NULL;
+    done = !options->dump_tensors || lmmc_tensors_end(&tensors, e);
   }
   if (done) {
     lmmc_threads_use((int)options->decode_threads);
@@ -232,7 +233,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   done = done && close_dump(&r) && answer(&r);
   if (done && options->profile) {
     lmmc_threads_use(0);  // for the ceilings
-    lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
+    lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   }
   lmmc_npy_discard(&r.pixels);
   lmmc_npy_discard(&r.projected);

@@ -8,7 +8,6 @@
 #include "system/memory.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "observe/profile.h"
 #include "session/sampler.h"
 #include "system/threads.h"
 
@@ -24,8 +23,7 @@ typedef struct {
 } spread;
 
 typedef struct {
-  const lmmc_model *model;
-  const lmmc_memory *memory;
+  lmmc_session session;
   const lmmc_options *options;
   const lmmc_image_source *images;
   const lmmc_prompt *prompt;
@@ -51,23 +49,23 @@ static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
   lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
-  if (!lmmc_read_pictures(b->model, b->images, b->pictures, b->prompt->images, b->e)) return false;
+  if (!lmmc_read_pictures(b->session.model, b->images, b->pictures, b->prompt->images, b->e)) return false;
   if (b->images->file_count > 0)
     seconds[IMAGE] = lmmc_clock() - begin;
   else
     begin = lmmc_clock();
   for (int i = 0; i < b->prompt->images; i++)
-    lmmc_encode_picture(b->model, b->memory, b->pictures + lmmc_picture_bytes(b->model) * (size_t)i, i, &seconds[VISION],
+    lmmc_encode_picture(&b->session, b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i, i, &seconds[VISION],
                         &seconds[PROJECT]);
-  seconds[PREFILL] = lmmc_prefill(b->model, b->memory, &b->prompt->tokens);
-  const float *logits = lmmc_logits(b->model, b->memory);
+  seconds[PREFILL] = lmmc_prefill(&b->session, &b->prompt->tokens);
+  const float *logits = lmmc_logits(&b->session);
   int32_t id = lmmc_sample(&b->sampler, logits, b->e);
   double first = lmmc_clock();
   seconds[FIRST_TOKEN] = first - begin;
   int64_t position = (int64_t)b->prompt->tokens.count;
   lmmc_threads_use((int)o->decode_threads);
   for (int64_t i = 0; i < o->max_tokens && id >= 0; i++) {
-    lmmc_decode_step(b->model, b->memory, id, position++);
+    lmmc_decode_step(&b->session, id, position++);
     id = lmmc_sample(&b->sampler, logits, b->e);
   }
   if (id < 0) return false;
@@ -93,7 +91,7 @@ static bool report(const bench *b, lmmc_error *e) {
   int64_t resident = lmmc_memory_peak();
   lmmc_threads t = lmmc_threads_started();
   const int decode_threads = o->decode_threads > 0 && o->decode_threads < t.threads ? (int)o->decode_threads : t.threads;
-  int visual = b->prompt->images * b->model->vision_tokens;
+  int visual = b->prompt->images * b->session.model->vision_tokens;
   lmmc_text out = {0};
   bool done = o->json ? lmmc_text_format(&out, e,
                                          "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
@@ -119,11 +117,11 @@ static bool report(const bench *b, lmmc_error *e) {
   return done;
 }
 
-static bool measure(bench *b) {
+static bool measure(bench *b, lmmc_profile *profile) {
   const lmmc_options *o = b->options;
   double values[FIGURES];
   if (!once(b, values)) return false;  // weights come into memory, threads awake
-  if (o->profile) lmmc_profile_start();
+  b->session.observer.profile = profile;
   for (int64_t run = 0; run < o->runs; run++) {
     if (!once(b, values)) return false;
     for (int f = 0; f < FIGURES; f++) b->samples[f * o->runs + run] = values[f];
@@ -133,7 +131,8 @@ static bool measure(bench *b) {
 
 bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, const lmmc_image_source *images,
                 lmmc_prompt *prompt, lmmc_error *e) {
-  bench b = {.model = model, .memory = memory, .options = o, .images = images, .prompt = prompt, .e = e};
+  lmmc_profile profile = {0};
+  bench b = {.session = {.model = model, .memory = memory}, .options = o, .images = images, .prompt = prompt, .e = e};
   if (o->prompt_tokens > 0 && !lengthen(prompt, o->prompt_tokens, e)) return false;
   if ((int64_t)prompt->tokens.count + o->max_tokens > model->context)
     return lmmc_fail(e, 1, "the prompt of %zu tokens and %" PRId64 " decoded ones do not fit the context of this program, %" PRId32,
@@ -141,9 +140,9 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
-  done = done && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) && measure(&b) &&
-         report(&b, e);
-  if (done && o->profile) lmmc_profile_print(stderr, memory->weights, model->attachment_bytes);
+  done = done && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
+         measure(&b, o->profile ? &profile : NULL) && report(&b, e);
+  if (done && o->profile) lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);
   free(b.pictures);
   free(b.samples);

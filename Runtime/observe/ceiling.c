@@ -60,33 +60,34 @@ LOOP(bf16_mmla, ".arch armv8.2-a+bf16\n" ZERO_NEON, BFMMLA, "")
 #endif
 
 // Operations of one turn of twelve. Sets without a bf16 instruction widen and multiply as f32.
-static struct {
+static const struct {
   const char *kind, *variant;
   loop *run;
-  double operations, rate;
+  double operations;
 } loops[] = {
 #if defined(__x86_64__)
-    {"int8", "avx512vnni", vnni_zmm, 12 * 128, 0},
-    {"int8", "avx512bf16", vnni_zmm, 12 * 128, 0},
-    {"int8", "avx512", int8_zmm, 12 * 128, 0},
-    {"int8", "avxvnni", vnni_ymm, 12 * 64, 0},
-    {"int8", "avx2", int8_ymm, 12 * 64, 0},
-    {"int8", "sse4.2", int8_xmm, 12 * 32, 0},
-    {"float", "avx512bf16", bf16_zmm, 12 * 64, 0},
-    {"float", "avx512", fma_zmm, 12 * 32, 0},
-    {"float", "avx512vnni", fma_zmm, 12 * 32, 0},
-    {"float", "avx2", fma_ymm, 12 * 16, 0},
-    {"float", "avxvnni", fma_ymm, 12 * 16, 0},
-    {"float", "sse4.2", fma_xmm, 12 * 8, 0},
+    {"int8", "avx512vnni", vnni_zmm, 12 * 128},
+    {"int8", "avx512bf16", vnni_zmm, 12 * 128},
+    {"int8", "avx512", int8_zmm, 12 * 128},
+    {"int8", "avxvnni", vnni_ymm, 12 * 64},
+    {"int8", "avx2", int8_ymm, 12 * 64},
+    {"int8", "sse4.2", int8_xmm, 12 * 32},
+    {"float", "avx512bf16", bf16_zmm, 12 * 64},
+    {"float", "avx512", fma_zmm, 12 * 32},
+    {"float", "avx512vnni", fma_zmm, 12 * 32},
+    {"float", "avx2", fma_ymm, 12 * 16},
+    {"float", "avxvnni", fma_ymm, 12 * 16},
+    {"float", "sse4.2", fma_xmm, 12 * 8},
 #elif defined(__aarch64__)
-    {"int8", "i8mm", int8_i8mm, 12 * 64, 0},
-    {"int8", "dotprod", int8_dotprod, 12 * 32, 0},
-    {"int8", "neon", int8_neon, 12 * 16, 0},
-    {"float", "bf16", bf16_mmla, 12 * 32, 0},
-    {"float", "neon", fma_neon, 12 * 8, 0},
+    {"int8", "i8mm", int8_i8mm, 12 * 64},
+    {"int8", "dotprod", int8_dotprod, 12 * 32},
+    {"int8", "neon", int8_neon, 12 * 16},
+    {"float", "bf16", bf16_mmla, 12 * 32},
+    {"float", "neon", fma_neon, 12 * 8},
 #endif
-    {NULL, NULL, NULL, 0, 0},
+    {NULL, NULL, NULL, 0},
 };
+_Static_assert(sizeof loops / sizeof *loops <= LMMC_CEILING_LOOPS + 1, "each loop has a rate");
 
 static double measure(loop *run, double operations) {
   double best = 0;
@@ -119,14 +120,14 @@ static const char *widest(void) {
 #endif
 }
 
-double lmmc_ceiling_arithmetic(const char *operation, const char *variant) {
+double lmmc_ceiling_arithmetic(lmmc_ceilings *known, const char *operation, const char *variant) {
   const char *type = strrchr(operation, ' ');
   const bool is_int8 = type && (strcmp(type, " q8") == 0 || strcmp(type, " q4") == 0), is_f32 = type && strcmp(type, " f32") == 0;
   if (is_f32) variant = widest();
   for (size_t i = 0; loops[i].kind; i++) {
     if (strcmp(loops[i].kind, is_int8 ? "int8" : "float") != 0 || strcmp(loops[i].variant, variant) != 0) continue;
-    if (loops[i].rate == 0) loops[i].rate = measure(loops[i].run, loops[i].operations);
-    return loops[i].rate;
+    if (known->rates[i] == 0) known->rates[i] = measure(loops[i].run, loops[i].operations);
+    return known->rates[i];
   }
   return 0;
 }

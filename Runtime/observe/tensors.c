@@ -1,72 +1,62 @@
 #include "tensors.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/npy.h"
-#include "profile.h"
 
-static struct {
-  const char *directory, *next;  // name of the next result; NULL: none is awaited
-  lmmc_error error;
-  bool is_on, failed;
-} watch;
-
-static bool write_rows(const char *name, const float *rows, int64_t count, int64_t columns, int64_t stride, lmmc_error *e) {
-  static lmmc_npy file;  // an open one must not move
-  bool done = lmmc_npy_open(&file, watch.directory, name, 1, &columns, e);
+static bool write_rows(const char *directory, const char *name, const float *rows, int64_t count, int64_t columns, int64_t stride,
+                       lmmc_error *e) {
+  lmmc_npy file;
+  bool done = lmmc_npy_open(&file, directory, name, 1, &columns, e);
   for (int64_t i = 0; done && i < count; i++) done = lmmc_npy_row(&file, rows + i * stride, e);
   done = done && lmmc_npy_close(&file, e);
   lmmc_npy_discard(&file);
   return done;
 }
 
-static void see(const float *rows, int64_t count, int64_t columns, int64_t stride) {
-  if (!watch.next || watch.failed) return;
-  const char *end = strchr(watch.next, '\n');
+void lmmc_tensors_take(lmmc_tensors *t, const float *values, int64_t rows, int64_t columns, int64_t stride) {
+  if (!t->next || t->failed) return;
+  const char *end = strchr(t->next, '\n');
   char name[256];
-  if (!end || snprintf(name, sizeof name, "%.*s.npy", (int)(end - watch.next), watch.next) >= (int)sizeof name) {
-    watch.failed = !lmmc_fail(&watch.error, 1, "option '--dump-tensors': the program makes more tensors than it has names for");
+  if (!end || snprintf(name, sizeof name, "%.*s.npy", (int)(end - t->next), t->next) >= (int)sizeof name) {
+    t->failed = !lmmc_fail(&t->error, 1, "option '--dump-tensors': the program makes more tensors than it has names for");
     return;
   }
-  watch.next = end + 1;
-  watch.failed = !write_rows(name, rows, count, columns, stride, &watch.error);
+  t->next = end + 1;
+  t->failed = !write_rows(t->directory, name, values, rows, columns, stride, &t->error);
 }
 
-bool lmmc_tensors_start(const char *directory, const lmmc_model *m, const lmmc_ids *tokens, int32_t images, const uint8_t *picture,
-                        lmmc_error *e) {
+bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *m, const lmmc_ids *tokens, int32_t images,
+                        const uint8_t *picture, lmmc_error *e) {
   const int64_t count = (int64_t)tokens->count;
   if (images > 1) return lmmc_fail(e, 2, "option '--dump-tensors' wants at most one image, not %" PRId32, images);
   if (count > m->chunk)
     return lmmc_fail(e, 2, "option '--dump-tensors' wants a prompt of at most %" PRId32 " tokens, not %" PRId64, m->chunk, count);
   if (!lmmc_make_directories(directory, e)) return false;
-  watch.directory = directory;
+  *t = (lmmc_tensors){.directory = directory};
   const int64_t size = images > 0 ? m->preprocess.size : 0;
   float *values = malloc(sizeof *values * (size_t)(count > 3 * size * size ? count : 3 * size * size));
   if (!values) return lmmc_fail(e, 1, "out of memory for an image of %" PRId64 " x %" PRId64, size, size);
   for (int64_t i = 0; i < count; i++) values[i] = (float)tokens->values[i];
-  bool done = write_rows("tokens.npy", values, count, 1, 1, e);
+  bool done = write_rows(directory, "tokens.npy", values, count, 1, 1, e);
   for (int64_t i = 0; i < 3 * size * size; i++) values[i] = picture[i];
-  done = done && (size == 0 || write_rows("image.npy", values, size * size, 3, 3, e));
+  done = done && (size == 0 || write_rows(directory, "image.npy", values, size * size, 3, 3, e));
   free(values);
-  watch.is_on = done;
-  if (done) lmmc_profile_observe(see);
   return done;
 }
 
-void lmmc_tensors_entry(const char *names) {
-  if (watch.next && *watch.next && !watch.failed)
-    watch.failed =
-        !lmmc_fail(&watch.error, 1, "option '--dump-tensors': the program did not make '%.*s'", (int)strcspn(watch.next, "\n"), watch.next);
-  watch.next = watch.is_on ? names : NULL;
+void lmmc_tensors_entry(lmmc_tensors *t, const char *names) {
+  if (t->next && *t->next && !t->failed)
+    t->failed = !lmmc_fail(&t->error, 1, "option '--dump-tensors': the program did not make '%.*s'", (int)strcspn(t->next, "\n"), t->next);
+  t->next = names;
 }
 
-bool lmmc_tensors_end(lmmc_error *e) {
-  lmmc_tensors_entry(NULL);
-  lmmc_profile_observe(NULL);
-  watch.is_on = false;
-  if (watch.failed) *e = watch.error;
-  return !watch.failed;
+bool lmmc_tensors_end(lmmc_tensors *t, lmmc_error *e) {
+  lmmc_tensors_entry(t, NULL);
+  if (t->failed) *e = t->error;
+  return !t->failed;
 }

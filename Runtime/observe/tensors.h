@@ -6,17 +6,25 @@
 #include "contract/program.h"
 #include "tokenizer/tokenizer.h"
 
-// Makes the folder and begins to watch the kernels; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has one of `images`
-// `image.npy` f32 [S, S, 3] of `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone
-// could be written, 1 when a file cannot be written.
-bool lmmc_tensors_start(const char *directory, const lmmc_model *model, const lmmc_ids *tokens, int32_t images, const uint8_t *picture,
-                        lmmc_error *e);
+typedef struct {
+  const char *directory, *next;  // name of the next result; NULL: none is awaited
+  lmmc_error error;              // the first, with `failed`
+  bool failed;
+} lmmc_tensors;
+
+// Makes the folder; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has one of `images` `image.npy` f32 [S, S, 3] of
+// `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone could be written, 1 when a file cannot be
+// written.
+bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *model, const lmmc_ids *tokens, int32_t images,
+                        const uint8_t *picture, lmmc_error *e);
 
 // The kernels that run now make the tensors of `names`, one after the other, each name followed by a newline; NULL: what is not written.
-// Nothing without lmmc_tensors_start.
-void lmmc_tensors_entry(const char *names);
+void lmmc_tensors_entry(lmmc_tensors *t, const char *names);
 
-// Ends the watching. False when a file could not be written, or when there were more or fewer results than names.
-bool lmmc_tensors_end(lmmc_error *e);
+// The next result, f32 [rows, columns], rows `stride` floats apart.
+void lmmc_tensors_take(lmmc_tensors *t, const float *values, int64_t rows, int64_t columns, int64_t stride);
+
+// False when a file could not be written, or when there were more or fewer results than names.
+bool lmmc_tensors_end(lmmc_tensors *t, lmmc_error *e);
 
 #endif

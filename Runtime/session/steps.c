@@ -5,13 +5,11 @@
 
 #include "image/image.h"
 #include "program/levels.h"
-#include "observe/profile.h"
-#include "observe/tensors.h"
 #include "system/threads.h"
 
-static float *values(const lmmc_memory *memory, uint64_t offset) { return (float *)(void *)(memory->arena + offset); }
+static float *values(const lmmc_session *s, uint64_t offset) { return (float *)(void *)(s->memory->arena + offset); }
 
-const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory) { return values(memory, model->logits); }
+const float *lmmc_logits(const lmmc_session *s) { return values(s, s->model->logits); }
 
 // ---- images
 
@@ -41,45 +39,59 @@ bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source
   return true;
 }
 
-static double since(double begin, const char *stage) {
-  double seconds = lmmc_clock() - begin;
-  lmmc_profile_stage(stage, seconds);
+// ---- the program's code
+
+// A stage begins, of which the observer hears until it ends; the time.
+static double begin(const lmmc_session *s) {
+  lmmc_observe(&s->observer);
+  return lmmc_clock();
+}
+
+// Its seconds.
+static double end(const lmmc_session *s, double began, const char *stage) {
+  double seconds = lmmc_clock() - began;
+  lmmc_observe(NULL);
+  if (s->observer.profile) lmmc_profile_stage(s->observer.profile, stage, seconds);
   return seconds;
 }
 
-const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index, double *vision,
-                                 double *project) {
-  size_t row = (size_t)model->vision_tokens * (size_t)model->hidden;
-  float *rows = values(memory, model->vision_rows) + row * (size_t)index;
-  double begin = lmmc_clock();
-  memcpy(memory->arena + model->image, picture, lmmc_picture_bytes(model));
-  lmmc_tensors_entry(model->vision_products);
-  lmmc_program_code()->vision(memory);
-  *vision += since(begin, "vision");
-  begin = lmmc_clock();
-  lmmc_tensors_entry(model->project_products);
-  lmmc_program_code()->project(memory);
-  memcpy(rows, values(memory, model->projected), row * sizeof *rows);
-  *project += since(begin, "project");
+// What runs next makes the tensors of `names`.
+static void name_tensors(const lmmc_session *s, const char *names) {
+  if (s->observer.tensors) lmmc_tensors_entry(s->observer.tensors, names);
+}
+
+const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project) {
+  const lmmc_model *m = s->model;
+  size_t row = (size_t)m->vision_tokens * (size_t)m->hidden;
+  float *rows = values(s, m->vision_rows) + row * (size_t)index;
+  double began = begin(s);
+  memcpy(s->memory->arena + m->image, picture, lmmc_picture_bytes(m));
+  name_tensors(s, m->vision_products);
+  lmmc_program_code()->vision(s->memory);
+  *vision += end(s, began, "vision");
+  began = begin(s);
+  name_tensors(s, m->project_products);
+  lmmc_program_code()->project(s->memory);
+  memcpy(rows, values(s, m->projected), row * sizeof *rows);
+  *project += end(s, began, "project");
   return rows;
 }
 
-// ---- text
-
-double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens) {
-  double begin = lmmc_clock();
+double lmmc_prefill(const lmmc_session *s, const lmmc_ids *tokens) {
+  const lmmc_model *m = s->model;
+  double began = begin(s);
   for (size_t at = 0, count; at < tokens->count; at += count) {
-    count = tokens->count - at < (size_t)model->chunk ? tokens->count - at : (size_t)model->chunk;
-    memcpy(memory->arena + model->tokens, tokens->values + at, count * sizeof *tokens->values);
-    lmmc_tensors_entry(model->prefill_products);
-    lmmc_program_code()->prefill(memory, (int64_t)count, (int64_t)at);
+    count = tokens->count - at < (size_t)m->chunk ? tokens->count - at : (size_t)m->chunk;
+    memcpy(s->memory->arena + m->tokens, tokens->values + at, count * sizeof *tokens->values);
+    name_tensors(s, m->prefill_products);
+    lmmc_program_code()->prefill(s->memory, (int64_t)count, (int64_t)at);
   }
-  return since(begin, "prefill");
+  return end(s, began, "prefill");
 }
 
-double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position) {
-  double begin = lmmc_clock();
-  memcpy(memory->arena + model->tokens, &token, sizeof token);
-  lmmc_program_code()->decode(memory, position);
-  return since(begin, "decode");
+double lmmc_decode_step(const lmmc_session *s, int32_t token, int64_t position) {
+  double began = begin(s);
+  memcpy(s->memory->arena + s->model->tokens, &token, sizeof token);
+  lmmc_program_code()->decode(s->memory, position);
+  return end(s, began, "decode");
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "contract/program.h"
+#include "observe/observer.h"
 #include "tokenizer/tokenizer.h"
 
 // Bytes of a picture, u8 [S, S, 3].
@@ -23,17 +24,23 @@ int lmmc_image_count(const lmmc_image_source *source);
 // through the tower. Code 1 when the source has another number of images.
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e);
 
+// What the steps of one conversation work on.
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_memory *memory;
+  lmmc_observer observer;  // hears of what each step computes, while it runs
+} lmmc_session;
+
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
-const float *lmmc_encode_picture(const lmmc_model *model, const lmmc_memory *memory, const uint8_t *picture, int index, double *vision,
-                                 double *project);
+const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
 
 // The prompt through prefill, chunk by chunk; returns the seconds.
-double lmmc_prefill(const lmmc_model *model, const lmmc_memory *memory, const lmmc_ids *tokens);
+double lmmc_prefill(const lmmc_session *s, const lmmc_ids *tokens);
 
 // One token at its position; returns the seconds.
-double lmmc_decode_step(const lmmc_model *model, const lmmc_memory *memory, int32_t token, int64_t position);
+double lmmc_decode_step(const lmmc_session *s, int32_t token, int64_t position);
 
 // f32 [vocabulary], what the last prefill or decode step left.
-const float *lmmc_logits(const lmmc_model *model, const lmmc_memory *memory);
+const float *lmmc_logits(const lmmc_session *s);
 
 #endif

@@ -27,7 +27,7 @@ for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blo
 
 # What calls the model is left out.
 for part in main answer bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
-rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-observe-tensors.c.o"
+rm "$build/objects/Runtime-session-steps.c.o"
 for test in tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli app/bench system/memory; do
   $cc "$tests/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done
