@@ -39,8 +39,8 @@ static void child_setup(int in, int out, int err) {
     if (!getenv("FAKE_WAIT") || fd != atoi(getenv("FAKE_WAIT"))) close(fd);
   for (int i = 0; i < 8 && setup.environment[i]; i++) putenv((char *)setup.environment[i]);
   // What is started in the background inherits that some are ignored.
-  static const int signals[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
-  for (int i = 0; i < 4; i++) signal(signals[i], SIG_DFL);
+  static const int signals[] = {SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGTERM};
+  for (int i = 0; i < 5; i++) signal(signals[i], SIG_DFL);
   signal(SIGXFSZ, SIG_DFL);
   if (setup.file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){setup.file_limit, setup.file_limit});
 }
