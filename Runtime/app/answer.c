@@ -13,11 +13,19 @@
 #include "base/npy.h"
 #include "base/text.h"
 #include "base/printable.h"
+#include "session/generation.h"
 #include "session/sampler.h"
 #include "system/threads.h"
 
+// Where the answer goes: what a sink is given of it.
 typedef struct {
-  const lmmc_model *model;
+  lmmc_npy *logits;  // of the dump; NULL without one
+  bool closed;       // the reader of standard output is gone
+  lmmc_text text;    // the whole answer with --json, else what is not written yet
+  lmmc_ids tokens;   // with --json
+} output;
+
+typedef struct {
   lmmc_session session;
   const lmmc_tokenizer *tokenizer;
   const lmmc_options *options;
@@ -25,23 +33,18 @@ typedef struct {
   const lmmc_prompt *prompt;
   lmmc_error *e;
 
-  uint8_t *pictures;  // u8 [images, S, S, 3]
-  lmmc_npy pixels, projected, logits;
+  uint8_t *pictures;                   // u8 [images, S, S, 3]
+  lmmc_npy pixels, projected, logits;  // open ones must not move
   lmmc_sampler sampler;
-  lmmc_detokenizer detokenizer;
-  lmmc_text text;  // the whole answer with --json, else what is not written yet
-  lmmc_ids tokens;
-  bool closed;    // the reader of standard output is gone
-  bool terminal;  // it is a terminal
-  const char *finish_reason;
-  int64_t decoded;                                                               // calls of decode()
-  double ready, preprocess, vision, project, prefill, decode, first_token, end;  // seconds
+  output output;
+  lmmc_generation generation;
+  double ready, preprocess, vision, project, prefill, end;  // seconds
 } run;
 
 // ---- dump
 
 static bool open_dump(run *r) {
-  const lmmc_model *m = r->model;
+  const lmmc_model *m = r->session.model;
   const char *directory = r->options->dump;
   const int64_t pixels[] = {3, m->preprocess.size, m->preprocess.size}, projected[] = {m->vision_tokens, m->hidden};
   if (!directory) return true;
@@ -49,11 +52,12 @@ static bool open_dump(run *r) {
   if (r->prompt->images > 0 && (!lmmc_npy_open(&r->pixels, directory, "pixels.npy", 3, pixels, r->e) ||
                                 !lmmc_npy_open(&r->projected, directory, "projected.npy", 2, projected, r->e)))
     return false;
+  r->output.logits = &r->logits;
   return lmmc_npy_open(&r->logits, directory, "logits.npy", 1, (int64_t[]){m->vocabulary}, r->e);
 }
 
 static bool dump_pixels(run *r, const uint8_t *picture) {
-  const lmmc_model *m = r->model;
+  const lmmc_model *m = r->session.model;
   int size = m->preprocess.size;
   float *pixels = malloc(3 * sizeof(float) * (size_t)size * (size_t)size);
   if (!pixels) return lmmc_fail(r->e, 1, "out of memory for an image of %d x %d", size, size);
@@ -81,82 +85,66 @@ static bool close_dump(run *r) {
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
-  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->model))))
+  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->session.model))))
     return lmmc_fail(r->e, 1, "out of memory for %d images", count);
-  bool done = lmmc_read_pictures(r->model, r->images, r->pictures, count, r->e);
+  bool done = lmmc_read_pictures(r->session.model, r->images, r->pictures, count, r->e);
   r->preprocess = lmmc_clock() - begin;
   return done;
 }
 
 static bool encode_images(run *r) {
   for (int i = 0; i < r->prompt->images; i++) {
-    const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->model) * (size_t)i;
+    const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->session.model) * (size_t)i;
     const float *rows = lmmc_encode_picture(&r->session, picture, i, &r->vision, &r->project);
     if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
   }
   return true;
 }
 
-// ---- text
+// ---- sinks
+
+static bool dump_logits(void *context, const float *logits, lmmc_error *e) { return lmmc_npy_row(((output *)context)->logits, logits, e); }
+
+static bool keep_text(void *context, const char *text, size_t bytes, lmmc_error *e) {
+  return lmmc_text_append(&((output *)context)->text, text, bytes, e);
+}
+
+static lmmc_write_result write_text(output *o, const char *text, size_t bytes, lmmc_error *e) {
+  if (!o->closed) {
+    lmmc_write_result w = lmmc_write(STDOUT_FILENO, text, bytes, "standard output", e);
+    if (w == LMMC_WRITE_FAILED) return w;
+    o->closed = w == LMMC_CLOSED;
+  }
+  // A dump goes on for whoever reads it later.
+  return o->closed && !o->logits ? LMMC_CLOSED : LMMC_WRITTEN;
+}
+
+// A file or another program gets the answer as it is.
+static lmmc_write_result to_stream(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  (void)id;
+  return write_text(context, text, bytes, e);
+}
 
 // A terminal acts on controls, and what the model says may come from a picture: there they are shown, all but the line's end and the tab.
-// A file or another program gets the answer as it is.
-static bool show_controls(lmmc_text *text, lmmc_error *e) {
+static lmmc_write_result to_terminal(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  (void)id;
   lmmc_text shown = {0};
   bool done = true;
-  for (size_t i = 0, length; done && i < text->count; i += length) {
-    uint32_t c = lmmc_character(text->bytes + i, text->count - i, &length);
+  for (size_t i = 0, length; done && i < bytes; i += length) {
+    uint32_t c = lmmc_character(text + i, bytes - i, &length);
     char escape[LMMC_ESCAPE];
     bool escaped = c == LMMC_NO_CHARACTER || (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
-    done = escaped ? lmmc_text_append(&shown, escape, lmmc_escape(escape, c, (unsigned char)text->bytes[i]), e)
-                   : lmmc_text_append(&shown, text->bytes + i, length, e);
+    done = escaped ? lmmc_text_append(&shown, escape, lmmc_escape(escape, c, (unsigned char)text[i]), e)
+                   : lmmc_text_append(&shown, text + i, length, e);
   }
-  lmmc_text_free(text);
-  *text = shown;
-  return done;
+  lmmc_write_result w = done ? write_text(context, shown.bytes, shown.count, e) : LMMC_WRITE_FAILED;
+  lmmc_text_free(&shown);
+  return w;
 }
 
-// Writes the text that is ready; it ends with a whole character.
-static bool stream(run *r) {
-  if (r->options->json || r->closed) return true;
-  if (r->terminal && !show_controls(&r->text, r->e)) return false;
-  lmmc_write_result w = lmmc_write(STDOUT_FILENO, r->text.bytes, r->text.count, "standard output", r->e);
-  r->text.count = 0;
-  r->closed = w == LMMC_CLOSED;
-  return w != LMMC_WRITE_FAILED;
-}
-
-static bool is_eos(const lmmc_model *m, int32_t id) {
-  for (int i = 0; i < m->eos_count; i++)
-    if (m->eos[i] == id) return true;
-  return false;
-}
-
-static bool generate(run *r) {
-  const lmmc_model *m = r->model;
-  const float *logits = lmmc_logits(&r->session);
-  int64_t position = (int64_t)r->prompt->tokens.count;
-  // One more token than the positions that are left: the last one is not decoded.
-  int64_t most = m->context - position + 1;
-  if (!lmmc_ids_reserve(&r->tokens, (size_t)(r->options->max_tokens < most ? r->options->max_tokens : most), r->e)) return false;
-  double begin = 0;
-  for (;;) {
-    int32_t id = lmmc_sample(&r->sampler, logits, r->e);
-    if (id < 0) return false;
-    if (!begin) begin = r->first_token = lmmc_clock();
-    if (r->options->dump && !lmmc_npy_row(&r->logits, logits, r->e)) return false;
-    r->finish_reason = "stop";
-    if (is_eos(m, id)) break;
-    if (!lmmc_ids_append(&r->tokens, id, r->e) || !lmmc_detokenize(r->tokenizer, &r->detokenizer, id, &r->text, r->e) || !stream(r))
-      return false;
-    r->finish_reason = "length";
-    if ((int64_t)r->tokens.count == r->options->max_tokens || position == m->context) break;
-    if (r->closed && !r->options->dump) break;  // nobody is left to answer
-    lmmc_decode_step(&r->session, id, position++);
-    r->decoded++;
-  }
-  r->decode = lmmc_clock() - begin;
-  return lmmc_detokenize_end(&r->detokenizer, &r->text, r->e);
+static lmmc_write_result to_json(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  output *o = context;
+  return lmmc_ids_append(&o->tokens, id, e) && keep_text(o, text, bytes, e) ? LMMC_WRITTEN : LMMC_WRITE_FAILED;
 }
 
 // ---- answer
@@ -164,6 +152,8 @@ static bool generate(run *r) {
 static bool answer_json(run *r) {
   lmmc_text out = {0};
   lmmc_error *e = r->e;
+  const lmmc_generation *g = &r->generation;
+  const output *o = &r->output;
   const struct {
     const char *name;
     double seconds;
@@ -173,16 +163,16 @@ static bool answer_json(run *r) {
       {"vision", r->vision},
       {"project", r->project},
       {"prefill", r->prefill},
-      {"decode", r->decode},
+      {"decode", g->seconds},
       {"total", r->end - lmmc_clock_start()},
-      {"time_to_first_token", r->first_token - r->ready},
+      {"time_to_first_token", g->first_token - r->ready},
   };
-  double rate = r->decoded > 0 && r->decode > 0 ? (double)r->decoded / r->decode : 0;
-  bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, r->text.bytes, r->text.count, e) &&
-              lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, r->tokens.values, r->tokens.count, e) &&
+  double rate = g->steps > 0 && g->seconds > 0 ? (double)g->steps / g->seconds : 0;
+  bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, o->text.bytes, o->text.count, e) &&
+              lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, o->tokens.values, o->tokens.count, e) &&
               lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32, r->prompt->text_tokens,
-                               r->prompt->images * r->model->vision_tokens) &&
-              lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", r->finish_reason);
+                               r->prompt->images * r->session.model->vision_tokens) &&
+              lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", g->stopped ? "stop" : "length");
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
   done = done &&
@@ -192,17 +182,18 @@ static bool answer_json(run *r) {
   return done;
 }
 
-static bool answer(run *r) {
+// The rest of the answer.
+static bool finish(run *r, const lmmc_sink *sink) {
+  output *o = &r->output;
   if (r->options->json) return answer_json(r);
-  return lmmc_text_append(&r->text, "\n", 1, r->e) && stream(r);
+  return lmmc_text_append(&o->text, "\n", 1, r->e) && sink->token(o, -1, o->text.bytes, o->text.count, r->e) != LMMC_WRITE_FAILED;
 }
 
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
               const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
   lmmc_tensors tensors;
-  run r = {.model = model,
-           .session = {.model = model, .memory = memory, .observer.profile = options->profile ? &profile : NULL},
+  run r = {.session = {.model = model, .memory = memory, .observer.profile = options->profile ? &profile : NULL},
            .tokenizer = tokenizer,
            .options = options,
            .images = images,
@@ -211,8 +202,13 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
            .pixels.fd = -1,
            .projected.fd = -1,
            .logits.fd = -1,
-           .terminal = isatty(STDOUT_FILENO),
            .ready = lmmc_clock()};
+  const lmmc_sink sink = {.context = &r.output,
+                          .logits = options->dump ? dump_logits : NULL,
+                          .token = options->json           ? to_json
+                                   : isatty(STDOUT_FILENO) ? to_terminal
+                                                           : to_stream,
+                          .end = keep_text};
   bool done =
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && open_dump(&r) &&
@@ -227,10 +223,10 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   }
   if (done) {
     lmmc_threads_use((int)options->decode_threads);
-    done = generate(&r);
+    done = lmmc_generate(&r.session, tokenizer, &r.sampler, (int64_t)prompt->tokens.count, options->max_tokens, &sink, &r.generation, e);
     r.end = lmmc_clock();
   }
-  done = done && close_dump(&r) && answer(&r);
+  done = done && close_dump(&r) && finish(&r, &sink);
   if (done && options->profile) {
     lmmc_threads_use(0);  // for the ceilings
     lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
@@ -239,8 +235,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_npy_discard(&r.projected);
   lmmc_npy_discard(&r.logits);
   lmmc_sampler_close(&r.sampler);
-  lmmc_ids_free(&r.tokens);
-  lmmc_text_free(&r.text);
+  lmmc_ids_free(&r.output.tokens);
+  lmmc_text_free(&r.output.text);
   free(r.pictures);
   return done;
 }

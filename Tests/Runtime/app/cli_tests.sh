@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs the C tests of the tokenizer, prompts, sampler, threads and command line.
+# Builds and runs the C tests of the tokenizer, session, threads and command line.
 #   CC=gcc CFLAGS="-O2" LDFLAGS="" cli_tests.sh [FOLDER]     FOLDER: for the builds, else a temporary one
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
@@ -25,9 +25,13 @@ attach=$root/Sources/Packaging/Attach
 $cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
 for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
+# shellcheck disable=SC2046
+$cc -DBYTES="$bytes" "$tests/session/generation_test.c" "$tests/app/cli_fake_model.c" $(ls "$build"/objects/*.o | grep -v Runtime-app) \
+  -o "$build/generation_test" $libraries
+
 # What calls the model is left out.
 for part in main answer bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
-rm "$build/objects/Runtime-session-steps.c.o"
+rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o"
 for test in tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli app/bench system/memory; do
   $cc "$tests/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done
@@ -41,6 +45,7 @@ check "$build/tokenizer_test" "$golden" "$tests/tokenizer/tokenizer_odd_symbols.
 check "$build/tokenizer_json_test" "$golden"
 check "$build/prompt_test" "$golden"
 check "$build/sampler_test"
+check "$build/generation_test" "$build/blob"
 check "$build/threads_test"
 # The packager writes beside its output under a new name, whatever stands under others, and leaves nothing else.
 packager() {

@@ -1,0 +1,37 @@
+// The loop of an answer: a token is sampled and told to a sink with the text that it makes, until the model, a limit or the sink ends it.
+#ifndef LMMC_SESSION_GENERATION_H
+#define LMMC_SESSION_GENERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "sampler.h"
+#include "steps.h"
+#include "tokenizer/tokenizer.h"
+
+// Who an answer is told to. A false, and LMMC_WRITE_FAILED, come with `*e` filled and end the answer as a failure.
+typedef struct {
+  void *context;
+  // f32 [vocabulary], of which each token was sampled, also one that ends the text; NULL where nobody asks.
+  bool (*logits)(void *context, const float *logits, lmmc_error *e);
+  // A token, and the text that is ready with it: whole characters, or nothing yet. LMMC_CLOSED: nobody listens any more.
+  lmmc_write_result (*token)(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e);
+  // The answer ends with what was still held of a character.
+  bool (*end)(void *context, const char *text, size_t bytes, lmmc_error *e);
+} lmmc_sink;
+
+typedef struct {
+  bool stopped;           // by a token that ends the text, and not by a limit or the sink
+  int64_t tokens, steps;  // without such a token; calls of decode()
+  double first_token;     // when the first was sampled (lmmc_clock)
+  double seconds;         // from then on
+} lmmc_generation;
+
+// At most `max_tokens` > 0, while the context has room, behind `position` tokens that prefill has read. Code 1 on failure.
+bool lmmc_generate(const lmmc_session *session, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t position,
+                   int64_t max_tokens, const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e);
+
+#endif
