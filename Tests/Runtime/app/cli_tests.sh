@@ -32,7 +32,8 @@ $cc -DBYTES="$bytes" "$tests/session/generation_test.c" "$tests/app/cli_fake_mod
 # What calls the model is left out.
 for part in main answer bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
 rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o"
-for test in tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli app/bench system/memory; do
+for test in tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump \
+  app/cli_options app/cli_perplexity app/cli_streams app/cli_weights app/bench system/memory; do
   $cc "$tests/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done
 failed=0
@@ -60,7 +61,9 @@ packager() {
     [ "$(grep -c '^error: .*File too large$' "$build/log")" = 1 ] && [ "$(ls -A "$build/packed" | wc -l)" = 3 ]
 }
 if packager; then echo "packager: 1 passed, 0 failed"; else echo "packager: 0 passed, 1 failed"; failed=1; fi
-check "$build/cli_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
+for test in answer dump options perplexity streams weights; do
+  check "$build/cli_${test}_test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
+done
 check "$build/bench_test" "$build/program" "$build/program-DFAKE_DECODER" "$golden"
 check "$build/memory_test" "$build/program"
 exit $failed
