@@ -159,7 +159,7 @@ static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *
 static const char question[] = "Describe what there is to see, from the left to the right, and say what stands out the most.";
 
 // Whether an image and a prompt that are not given are those that are built in.
-static bool has_built_in(const lmmc_options *o) { return o->bench || o->dump_tensors; }
+static bool has_built_in(const lmmc_options *o) { return o->mode == LMMC_MODE_BENCH || o->dump_tensors; }
 
 static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
@@ -183,7 +183,8 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
   if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
   if (done && (done = start(&memory, &model, o, positions, prompt.images, e))) {
-    done = o->bench ? lmmc_bench(&model, &memory, o, &images, &prompt, e) : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
+    done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
+                                      : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
     lmmc_memory_close(&memory, &model);
   }
   lmmc_prompt_free(&prompt);
@@ -201,23 +202,33 @@ static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
+static bool print_help(int argc, char **argv, lmmc_error *e) {
+  lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
+  fflush(stdout);
+  return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno).text);
+}
+
+static bool print_version(lmmc_error *e) {
+  lmmc_text out = {0};
+  bool done = lmmc_text_format(&out, e, "lmmc %s\n", lmmc_program.version) && print(&out, e);
+  lmmc_text_free(&out);
+  return done;
+}
+
 static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  if (o->help) {
-    lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
-    fflush(stdout);
-    return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno).text);
-  }
-  if (o->version) {
-    lmmc_text out = {0};
-    bool done = lmmc_text_format(&out, e, "lmmc %s\n", lmmc_program.version) && print(&out, e);
-    lmmc_text_free(&out);
-    return done;
-  }
+  if (o->mode == LMMC_MODE_HELP) return print_help(argc, argv, e);
+  if (o->mode == LMMC_MODE_VERSION) return print_version(e);
   if (!lmmc_levels_start(e)) return false;
-  if (o->info) return print_info(o, e);
-  if (o->check) return print_check(o, e);
-  if (o->tokenize) return print_ids(o->tokenize, e);
-  if (o->perplexity) return print_perplexity(o, e);
+  switch (o->mode) {
+    case LMMC_MODE_INFO: return print_info(o, e);
+    case LMMC_MODE_CHECK: return print_check(o, e);
+    case LMMC_MODE_TOKENIZE: return print_ids(o->tokenize, e);
+    case LMMC_MODE_PERPLEXITY: return print_perplexity(o, e);
+    case LMMC_MODE_BENCH: return answer(o, e);
+    case LMMC_MODE_HELP:
+    case LMMC_MODE_VERSION:
+    case LMMC_MODE_ANSWER: break;
+  }
   if (!has_built_in(o) && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
     if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");

@@ -11,14 +11,14 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
 
 typedef struct {
   const char *name, *value, *help;
   kind kind;
   size_t field;
   double least, most;  // WHOLE and REAL
-  const char *wanted;  // what a value must be; NULL for FLAG
+  const char *wanted;  // what a value must be; NULL where there is none
 } option;
 
 #define FIELD(f) offsetof(lmmc_options, f)
@@ -53,7 +53,7 @@ static const option table[] = {
     {"--bench", NULL,
      "print the time of each stage, median, least and most of some runs after one to warm up, and\n"
      "end; without prompt and image, those that are built in; --json for one object",
-     FLAG, FIELD(bench), 0, 0, NULL},
+     MODE, 0, 0, 0, NULL},
     {"--runs", "N", "of --bench (5)", WHOLE, FIELD(runs), 1, 100000, "a whole number from 1 to 100000"},
     {"--prompt-tokens", "N", "of --bench: repeat the prompt's last token until it has N, vision tokens included", WHOLE,
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
@@ -66,11 +66,10 @@ static const option table[] = {
     {"--perplexity", "FILE", "print the perplexity of a text file under the decoder and end", PATH, FIELD(perplexity), 0, 0, "a file name"},
     {"--window", "N", "of --perplexity (512): tokens that are read at a time, the second half scored", WHOLE, FIELD(window), 4, INT32_MAX,
      "a whole number from 4 to 2147483647"},
-    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", FLAG, FIELD(check), 0, 0,
-     NULL},
-    {"--info", NULL, "print what this program is as JSON and end", FLAG, FIELD(info), 0, 0, NULL},
-    {"--help", NULL, "print this and end", FLAG, FIELD(help), 0, 0, NULL},
-    {"--version", NULL, "print the version and end", FLAG, FIELD(version), 0, 0, NULL},
+    {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", MODE, 0, 0, 0, NULL},
+    {"--info", NULL, "print what this program is as JSON and end", MODE, 0, 0, 0, NULL},
+    {"--help", NULL, "print this and end", MODE, 0, 0, 0, NULL},
+    {"--version", NULL, "print the version and end", MODE, 0, 0, 0, NULL},
 };
 enum { OPTIONS = sizeof table / sizeof *table, NAME_MAX_LENGTH = 32 };
 
@@ -133,6 +132,7 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
   bool good = true;
   switch (s->kind) {
     case FLAG: *(bool *)field = true; break;
+    case MODE: break;
     case TEXT: *(const char **)field = value; break;
     case PATH:
       good = *value;
@@ -158,29 +158,56 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
   return good || lmmc_fail(e, 2, "option '%s' wants %s, not '%s'", s->name, s->wanted, value);
 }
 
-static bool check_together(const lmmc_options *o, lmmc_error *e) {
-  if (o->prompt && o->raw_prompt) return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
-  const char *other = o->prompt         ? "--prompt"
-                      : o->raw_prompt   ? "--raw-prompt"
-                      : o->image_count  ? "--image"
-                      : o->dump         ? "--dump"
-                      : o->dump_tensors ? "--dump-tensors"
-                                        : NULL;
-  if (o->tokenize && other) return lmmc_fail(e, 2, "option '--tokenize' runs no model, '%s' must be left out", other);
-  if (!other && o->tokenize) other = "--tokenize";
-  if (o->perplexity && other) return lmmc_fail(e, 2, "option '--perplexity' answers nothing, '%s' must be left out", other);
-  other = o->tokenize ? "--tokenize" : o->perplexity ? "--perplexity" : o->dump ? "--dump" : o->dump_tensors ? "--dump-tensors" : NULL;
-  if (o->bench && other) return lmmc_fail(e, 2, "option '--bench' answers nothing, '%s' must be left out", other);
-  if (!other) other = o->bench ? "--bench" : o->prompt ? "--prompt" : o->raw_prompt ? "--raw-prompt" : o->image_count ? "--image" : NULL;
-  if (o->check && other) return lmmc_fail(e, 2, "option '--check' answers nothing, '%s' must be left out", other);
-  if (!o->bench && (o->runs || o->prompt_tokens))
-    return lmmc_fail(e, 2, "option '%s' belongs to '--bench', which is not given", o->runs ? "--runs" : "--prompt-tokens");
+// What chooses a mode, and the options that it does not take, of which the first that is given is named. The modes are checked in this
+// order, and where several may stand together the run has the last.
+static const struct {
+  lmmc_mode mode;
+  const char *chosen_by, *reason;
+  const char *refused[8];
+} modes[] = {
+    {LMMC_MODE_TOKENIZE, "--tokenize", "runs no model", {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors"}},
+    {LMMC_MODE_PERPLEXITY,
+     "--perplexity",
+     "answers nothing",
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--tokenize"}},
+    {LMMC_MODE_BENCH, "--bench", "answers nothing", {"--tokenize", "--perplexity", "--dump", "--dump-tensors"}},
+    {LMMC_MODE_CHECK,
+     "--check",
+     "answers nothing",
+     {"--tokenize", "--perplexity", "--dump", "--dump-tensors", "--bench", "--prompt", "--raw-prompt", "--image"}},
+    {LMMC_MODE_INFO, "--info", NULL, {NULL}},
+};
+
+// Options that one mode alone takes.
+static const struct { const char *name, *belongs_to; } belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}};
+
+static bool is_given(const bool given[OPTIONS], const char *name) {
+  for (int i = 0; i < OPTIONS; i++)
+    if (strcmp(table[i].name, name) == 0) return given[i];
+  return false;
+}
+
+// The mode of the options that were given, and whether it takes the others.
+static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *e) {
+  if (is_given(given, "--prompt") && is_given(given, "--raw-prompt"))
+    return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
+  *mode = LMMC_MODE_ANSWER;
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    if (!is_given(given, modes[i].chosen_by)) continue;
+    *mode = modes[i].mode;
+    for (int k = 0; k < 8 && modes[i].refused[k]; k++)
+      if (is_given(given, modes[i].refused[k]))
+        return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, modes[i].refused[k]);
+  }
+  for (size_t i = 0; i < sizeof belonging / sizeof *belonging; i++)
+    if (is_given(given, belonging[i].name) && !is_given(given, belonging[i].belongs_to))
+      return lmmc_fail(e, 2, "option '%s' belongs to '%s', which is not given", belonging[i].name, belonging[i].belongs_to);
   return true;
 }
 
 // What options mean that are not given, where it depends on others.
 static void complete(lmmc_options *o) {
-  if (o->max_tokens == 0) o->max_tokens = o->bench ? LMMC_BENCH_TOKENS : 512;
+  if (o->max_tokens == 0) o->max_tokens = o->mode == LMMC_MODE_BENCH ? LMMC_BENCH_TOKENS : 512;
   if (o->runs == 0) o->runs = 5;
 }
 
@@ -188,6 +215,7 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
   *o = (lmmc_options){.top_p = 1, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
   o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
   if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
+  bool given[OPTIONS] = {false};
   for (int i = 1; i < argc; i++) {
     const char *word = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
     if (word[0] != '-' || word[1] == 0)
@@ -198,15 +226,18 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
       if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
     if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
     const char *value = word[length] ? word + length + 1 : NULL;
-    if (s->kind == FLAG && value) return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
-    if (s->kind != FLAG && !value) {
+    const bool takes_value = s->kind != FLAG && s->kind != MODE;
+    if (!takes_value && value) return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
+    if (takes_value && !value) {
       if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);
       value = argv[++i];
     }
     if (!assign(o, s, value, e)) return false;
-    if (o->help || o->version) return true;
+    given[s - table] = true;
+    if (is_given(given, "--help")) return o->mode = LMMC_MODE_HELP, true;
+    if (is_given(given, "--version")) return o->mode = LMMC_MODE_VERSION, true;
   }
-  if (!check_together(o, e)) return false;
+  if (!choose_mode(given, &o->mode, e)) return false;
   complete(o);
   return true;
 }

@@ -8,7 +8,20 @@
 
 #include "base/error.h"
 
+// What a run does. One option chooses each but the first.
+typedef enum {
+  LMMC_MODE_ANSWER,
+  LMMC_MODE_TOKENIZE,
+  LMMC_MODE_PERPLEXITY,
+  LMMC_MODE_BENCH,
+  LMMC_MODE_CHECK,
+  LMMC_MODE_INFO,
+  LMMC_MODE_HELP,
+  LMMC_MODE_VERSION,
+} lmmc_mode;
+
 typedef struct {
+  lmmc_mode mode;
   const char **images;  // [image_count], in order
   int image_count;
   const char *prompt, *raw_prompt, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
@@ -17,7 +30,7 @@ typedef struct {
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
   double temperature, top_p;
   uint64_t seed;
-  bool json, profile, bench, mlock, check, info, help, version;
+  bool json, profile, mlock;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

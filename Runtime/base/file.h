@@ -16,8 +16,8 @@ lmmc_write_result lmmc_write(int fd, const void *bytes, size_t count, const char
 
 typedef enum { LMMC_READ, LMMC_TOO_LONG, LMMC_READ_FAILED } lmmc_read_result;
 
-// Appends all that a file descriptor still gives. LMMC_TOO_LONG, with `*e` as it was: `out` would have more than `most` bytes. `what` names the
-// source in the error.
+// Appends all that a file descriptor still gives. LMMC_TOO_LONG, with `*e` as it was: `out` would have more than `most` bytes. `what` names
+// the source in the error.
 lmmc_read_result lmmc_read_all(int fd, size_t most, lmmc_text *out, const char *what, lmmc_error *e);
 
 // Creates a directory and its parents; code 1 when that is not possible.
