@@ -82,7 +82,7 @@ static bool score_window(scorer *s, const int32_t *tokens, int64_t window, lmmc_
 
 static bool report(const scorer *s, int64_t windows, int64_t window, double load, double seconds, bool json, lmmc_error *e) {
   double mean = s->sum / (double)s->count, spread = s->squares / (double)s->count - mean * mean, perplexity = exp(mean);
-  // Of the mean, were the tokens independent; times the perplexity it is that of the perplexity, to first order.
+  // The standard error of the mean, were the tokens independent; times the perplexity it is that of the perplexity, to first order.
   double error = s->count > 1 && spread > 0 ? sqrt(spread / (double)(s->count - 1)) : 0;
   lmmc_text out = {0};
   bool done =

@@ -151,7 +151,7 @@ typedef struct {
 
 // Output rows [from, to), with `sums` [to - from, width * 3] and `row` [width * 3] as scratch.
 static void resize_band(const job *j, int from, int to, int32_t *sums, uint8_t *row) {
-  // Beside these values of a row all are as in a row without an image.
+  // The values of a row left and right of these are as in a row that holds no image.
   size_t n = (size_t)j->x.outputs * 3, left = (size_t)j->x.low * 3, right = (size_t)j->x.high * 3;
   int begin = INT_MAX, end = 0;
   for (int i = from; i < to; i++) {
@@ -191,7 +191,7 @@ static bool resize_canvas(const lmmc_image *image, const uint8_t background[3], 
     uint8_t *empty_row = scratch + rows * n * sizeof(int32_t), *band_rows = empty_row + n;
     filter_background(&j.x, background, empty_row);
     j.empty_row = empty_row;
-    // By all threads, though some may get no band: libgomp ends those that a region leaves out.
+    // All threads run, though some may get no band: libgomp ends those that a region leaves out.
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static)
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-// The sums of `attached` (pack/include/checksum.h) begin at `sums`; the attachment has `bytes` bytes and begins at byte `file_offset` of its
+// The sums of `attached` (contract/checksum.h) begin at `sums`; the attachment has `bytes` bytes and begins at byte `file_offset` of its
 // file, by which damage is named. `*e` is filled (code 1) for the first damage.
 
 // The size, and a few blocks from the first to the last: about a mebibyte is read.

@@ -19,7 +19,7 @@ int shm_open(const char *name, int flags, mode_t mode) {
     return -1;
   }
   int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode);
-  // Only for who makes it: who looks for another's must see that there is none.
+  // Only the one that creates it gets this memory: one that opens another's must see that there is none.
   return fd < 0 && errno != EEXIST && (flags & O_CREAT) ? memfd_create(name, MFD_CLOEXEC) : fd;
 }
 #else

@@ -104,7 +104,7 @@ static int nth_cpu(int n) {
 }
 
 bool lmmc_threads_room(int threads, lmmc_error *e) {
-  // One a thread, and one for the caller of a product, of which it has two since its start; one more for the stacks.
+  // OpenBLAS takes a buffer for each thread and one for the caller of a product; two of them it has had since its start. The stacks take one more.
   return !openblas_set_num_threads || blas_room(threads) ||
          lmmc_fail(e, 1, "out of memory, OpenBLAS takes 128 MiB of address space for each of %d threads, '--threads' sets their number",
                    threads);
@@ -144,7 +144,7 @@ static int others(int wanted, int *error) {
   return count;
 }
 
-// Of `wanted` threads those that can be had, this one included; fewer with a line on standard error.
+// How many of `wanted` threads can be had, this one included; fewer come with a line on standard error.
 static int obtainable(int wanted) {
   // Where OpenMP ends threads between regions, their successors may begin before they are gone.
   const int lives = openblas_set_num_threads && wanted > 2 ? 2 : 1;

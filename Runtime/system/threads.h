@@ -19,7 +19,7 @@ typedef struct {
 // processes or addresses), those are used, and a line on standard error says so.
 lmmc_threads lmmc_threads_start(int wanted);
 
-// What it gave.
+// What lmmc_threads_start gave.
 lmmc_threads lmmc_threads_started(void);
 
 // From here on `threads` of those that were started work; 0: all.

@@ -128,10 +128,10 @@ static bool check_wholes(lmmc_tokenizer *t, lmmc_error *e) {
     unsigned kind = t->whole_kind[i];
     if (kind == 0 || kind > LMMC_INNER || kind & (kind - 1))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is of kind %u, known are 1, 2, 4 and 8", i, kind);
-    // Those of text become ids of the model as they are; a prompt compares a special one's with the vocabulary.
+    // Tokens that any text may hold become ids of the model unchecked; a special one's id is compared with the vocabulary by the prompt.
     if (t->whole_id[i] < 0 || (kind != LMMC_SPECIAL && (uint32_t)t->whole_id[i] >= t->pieces))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is id %" PRId32 " of %" PRIu32, i, t->whole_id[i], t->pieces);
-    // What such a one leaves of a text is split and looked up as characters.
+    // What an inner token leaves of a text is split and looked up as characters, so it must not end within one.
     if (t->merge && kind == LMMC_INNER && !are_characters(t->whole_text + at[0], length))
       return lmmc_fail(e, 1, "tokenizer: special token %" PRIu32 " is not UTF-8", i);
     int order = before ? memcmp(t->whole_text + at[-1], t->whole_text + at[0], before < length ? before : length) : -1;
