@@ -80,7 +80,7 @@ public struct Toolchain: Sendable {
 
     static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
 
-    /// What the target leaves out is not linked (Runtime/kernels/product/product_variant.h).
+    /// What the target leaves out is not linked (Runtime/kernels/common/target.h).
     public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
 
     private struct Key: Hashable {

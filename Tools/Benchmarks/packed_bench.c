@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 #include "kernels/product/product_variant.h"
 
 // Seconds by the clock, and of processor time per thread.

@@ -4,7 +4,7 @@
 
 #include "attention_variant.h"
 #include "kernels/rows/cache_rows.h"
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 #include "base/parallel.h"
 #include "kernels/common/measure.h"
 #include "kernels/common/vector_math.h"

@@ -2,7 +2,8 @@
 #ifndef LMMC_ATTENTION_VARIANT_H
 #define LMMC_ATTENTION_VARIANT_H
 #include "attention.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/common/cpu.h"
+#include "kernels/common/target.h"
 
 // The part of a softmax that is known so far, for heads x rows: out = sum of weights * values, over the maximum seen.
 typedef struct {

@@ -4,8 +4,7 @@
 #include <stdint.h>
 
 #include "contract/level.h"
-
-typedef enum { LMMC_IDENTITY, LMMC_GELU, LMMC_QUICK_GELU, LMMC_SILU } lmmc_activation;
+#include "kernels/common/activation.h"
 
 // out = activation(x . transpose(weight) + bias + addend). Rows are consecutive floats; a stride counts floats from row to row.
 typedef struct {

@@ -9,7 +9,7 @@
 //   void store_floats(p, x)
 #ifndef LMMC_PACKED_BF16_TILE_H
 #define LMMC_PACKED_BF16_TILE_H
-#include "packed_target.h"
+#include "piece.h"
 
 enum { PART = LANES * VECTORS, FLOAT_BLOCKS = 3 };
 

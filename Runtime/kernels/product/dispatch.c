@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "packed_target.h"
 #include "product_variant.h"
 #include "kernels/common/measure.h"
 

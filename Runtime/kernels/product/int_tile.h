@@ -13,7 +13,7 @@
 //   ints pairs(ints sum16, ints w, ints x)       sums of pairs of products in 16 bits, added; ints widen(ints sum16)
 #ifndef LMMC_PACKED_TILE_H
 #define LMMC_PACKED_TILE_H
-#include "packed_target.h"
+#include "piece.h"
 
 enum { PART = LANES * VECTORS };
 

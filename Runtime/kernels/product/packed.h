@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "contract/packed_layout.h"
-#include "kernels/float32/matmul.h"
+#include "kernels/common/activation.h"
 
 // out = activation(x . transpose(weight) + bias + addend)
 typedef struct {
@@ -29,11 +29,6 @@ void lmmc_matmul_q4(lmmc_packed_matmul product);  // x: q8 rows
 // values are all below 2^-100 becomes zeros. bf16: to nearest, ties to even, NaN stays NaN.
 void lmmc_quantize_row_q8(int64_t k, const float *x, void *out);
 void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out);
-
-// Row `row` of a packed [n, k] matrix as floats.
-void lmmc_unpack_row_bf16(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
-void lmmc_unpack_row_q8(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
-void lmmc_unpack_row_q4(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
 
 // The instruction set whose code runs for 'bf16', 'q8' or 'q4' (products), 'quantize_q8' or 'quantize_bf16'; NULL for any other name.
 // The environment variable LMMC_ISA takes a lower one than the best that the CPU has.

@@ -31,22 +31,15 @@ static void unpack_q4(int64_t blocks, const uint8_t *codes, const uint8_t *offse
         }
 }
 
-static float bf16(uint16_t bits) {
-  const uint32_t wide = (uint32_t)bits << 16;
-  float x;
-  memcpy(&x, &wide, sizeof x);
-  return x;
-}
-
 static void tile_bf16(int64_t rows, const lmmc_piece *p) {
   const uint16_t *w = (const uint16_t *)p->codes;
   for (int64_t r = 0; r < rows; r++) {
     const uint16_t *x = (const uint16_t *)(p->x + r * p->x_stride);
     float *sums = p->sums + r * LMMC_PANEL;
     for (int64_t j = 0; j < p->blocks * LMMC_BLOCK / 2; j++) {
-      const float even = bf16(x[2 * j]), odd = bf16(x[2 * j + 1]);
+      const float even = lmmc_float_of_bf16(x[2 * j]), odd = lmmc_float_of_bf16(x[2 * j + 1]);
       const uint16_t *pair = w + j * 2 * LMMC_PANEL;
-      for (int c = 0; c < LMMC_PANEL; c++) sums[c] += even * bf16(pair[2 * c]) + odd * bf16(pair[2 * c + 1]);
+      for (int c = 0; c < LMMC_PANEL; c++) sums[c] += even * lmmc_float_of_bf16(pair[2 * c]) + odd * lmmc_float_of_bf16(pair[2 * c + 1]);
     }
   }
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "kernels/common/cpu.h"
+#include "kernels/common/half_floats.h"
+#include "kernels/common/target.h"
 #include "packed.h"
 
 // A few rows of x by one panel, over some consecutive blocks of K.
@@ -61,10 +63,6 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } lmmc_variant;
 
-// A program need not have the code of every instruction set: what its target leaves out is NULL.
-#ifndef LMMC_OPTIONAL
-#define LMMC_OPTIONAL
-#endif
 #define LMMC_PRODUCT extern const lmmc_product LMMC_OPTIONAL
 extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
 LMMC_PRODUCT lmmc_bf16_sse42, lmmc_q8_sse42, lmmc_q4_sse42;
@@ -97,18 +95,5 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 
 // The product with code and threads of its caller's choice, for tests and benchmarks.
 void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish);
-
-// The value of a finite f16.
-static inline float lmmc_f16(uint16_t bits) {
-  const uint32_t magnitude = (bits & 0x7fffu) << 13, sign = (uint32_t)(bits & 0x8000u) << 16;
-  float x;
-  memcpy(&x, &magnitude, sizeof x);
-  x *= 0x1p112f;  // from the exponent's bias 15 to 127, subnormal numbers too
-  uint32_t wide;
-  memcpy(&wide, &x, sizeof wide);
-  wide |= sign;
-  memcpy(&x, &wide, sizeof x);
-  return x;
-}
 
 #endif

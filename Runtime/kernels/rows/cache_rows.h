@@ -5,21 +5,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
-
-// The nearest bf16, ties to even; a NaN stays one.
-static inline uint16_t lmmc_bf16(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
-  return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
-
-static inline float lmmc_float_of_bf16(uint16_t x) {
-  const uint32_t bits = (uint32_t)x << 16;
-  float result;
-  memcpy(&result, &bits, sizeof result);
-  return result;
-}
+#include "kernels/common/half_floats.h"
 
 static inline void lmmc_store_row_bf16(int64_t n, const float *x, uint16_t *out) {
 #pragma omp simd

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/product/packed.h"
 #include "base/parallel.h"
 #include "kernels/common/vector_math.h"
 
@@ -148,20 +147,5 @@ static inline void lmmc_embed_row(int64_t n, int32_t token, const float *table, 
   const float *row = token < 0 ? vision + (-1 - (int64_t)token) * n : table + token * n;
   lmmc_copy_row(n, row, out);
 }
-
-// The same from a table [rows, n] in panels.
-#define LMMC_EMBED_ROW(type)                                                                                                  \
-  static inline void lmmc_embed_row_##type(int64_t rows, int64_t n, int32_t token, const uint8_t *table, const float *vision, \
-                                           float *out) {                                                                      \
-    if (token < 0) {                                                                                                          \
-      lmmc_copy_row(n, vision + (-1 - (int64_t)token) * n, out);                                                              \
-    } else {                                                                                                                  \
-      lmmc_unpack_row_##type(rows, n, table, token, out);                                                                     \
-    }                                                                                                                         \
-  }
-LMMC_EMBED_ROW(bf16)
-LMMC_EMBED_ROW(q8)
-LMMC_EMBED_ROW(q4)
-#undef LMMC_EMBED_ROW
 
 #endif

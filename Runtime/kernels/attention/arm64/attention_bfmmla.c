@@ -5,7 +5,7 @@
 //   values:         [keys / 4][pairs of elements][2][4]
 //   sums:           [pairs of rows][pairs of elements][2][2]
 // and then goes over its rows, 24 at a time. Few queries read keys and values in bf16 as they are.
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
 #include <arm_neon.h>

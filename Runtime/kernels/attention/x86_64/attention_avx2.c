@@ -1,5 +1,5 @@
 // Attention in f32 for AVX2 with FMA.
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 
 #if defined(__x86_64__)
 #include <math.h>

@@ -3,7 +3,7 @@
 //   keys:    panels of 64: [pairs of elements][64 keys][2]
 //   values:  [pairs of keys][elements, up to a multiple of 16][2]
 // and then goes over its rows, 24 at a time, with scores and sums in the first cache.
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,5 +1,5 @@
 // Attention of few queries for AVX-512 BF16, over keys and values in bf16 or f32: reading these is the work.
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,7 +1,7 @@
 // Attention of few queries for AVX-512 VNNI, over keys and values in int8. Converting these would take longer than reading them, so that
 // queries and weights become integers instead, of two digits for 15 and 16 bits: more than bf16 has. Digits are multiplied four at a
 // time by VPDPBUSD.
-#include "kernels/product/packed_target.h"
+#include "kernels/common/target.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,6 +1,5 @@
 // bf16 products with BFDOT: pairs of K for 4 columns by a pair of activations.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
 #include "neon.h"

@@ -1,6 +1,5 @@
 // 8-bit and 4-bit products with USMMLA: two columns by two rows, eight of K at a time.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
 #include "neon.h"

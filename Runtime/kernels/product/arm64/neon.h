@@ -3,7 +3,7 @@
 #define LMMC_PACKED_NEON_H
 #include <arm_neon.h>
 
-#include "kernels/product/packed_target.h"
+#include "kernels/product/piece.h"
 
 enum { LANES = 4 };
 typedef int32x4_t ints;

@@ -3,7 +3,7 @@
 #define LMMC_PACKED_AVX2_H
 #include <immintrin.h>
 
-#include "kernels/product/packed_target.h"
+#include "kernels/product/piece.h"
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
 

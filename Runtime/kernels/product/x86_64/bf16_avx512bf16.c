@@ -1,6 +1,5 @@
 // bf16 products with VDPBF16PS on 512 bits: pairs of K for 16 columns by a pair of activations.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,6 +1,5 @@
 // 4-bit weights for VPDPBUSD on 512 bits: unpacked to 8-bit codes for many rows.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

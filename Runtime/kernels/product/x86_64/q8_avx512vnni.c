@@ -1,6 +1,5 @@
 // 8-bit products with VPDPBUSD on 512 bits: unsigned weights, four of K for each of 16 columns, by four signed activations.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,6 +1,5 @@
 // Quantised activation rows and epilogues with AVX-512.
-#include "kernels/product/packed_target.h"
-#include "kernels/product/product_variant.h"
+#include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -8,6 +8,7 @@
 
 #include "../../check.h"
 #include "kernels/product/product_variant.h"
+#include "kernels/rows/packed_rows.h"
 
 static uint64_t random_state = 88172645463325252u;
 static inline uint32_t random_bits(void) {

@@ -1,27 +1,8 @@
-// LMMC_BEGIN_TARGET(features) ... LMMC_END_TARGET compiles the functions between for an instruction set whatever the command line
-// allows, so that one executable holds every set. Headers of the system come before.
-#ifndef LMMC_PACKED_TARGET_H
-#define LMMC_PACKED_TARGET_H
+// What the kernels of pieces share: a function for each number of rows, and how far ahead they ask memory.
+#ifndef LMMC_KERNELS_PRODUCT_PIECE_H
+#define LMMC_KERNELS_PRODUCT_PIECE_H
+#include "kernels/common/target.h"
 #include "product_variant.h"
-
-#define LMMC_PRAGMA(text) _Pragma(#text)
-#if defined(__clang__)
-#define LMMC_BEGIN_TARGET(features) LMMC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
-#define LMMC_END_TARGET LMMC_PRAGMA(clang attribute pop)
-#else
-#define LMMC_BEGIN_TARGET(features) LMMC_PRAGMA(GCC push_options) LMMC_PRAGMA(GCC target(features))
-#define LMMC_END_TARGET LMMC_PRAGMA(GCC pop_options)
-#endif
-
-// Before a loop with constant bounds that must become straight code, so that its arrays live in registers.
-#if defined(__clang__)
-#define LMMC_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define LMMC_UNROLL _Pragma("GCC unroll 16")
-#endif
-
-// Keeps gcc from computing a pointer's sums with all offsets ahead of a loop, more than there are registers for.
-#define LMMC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 // LMMC_UP_TO_6(name) makes name_rows(rows, p), for 1 ... 6 rows, of an inline function name(rows, p) that is compiled for each number.
 // They are not inlined: clang would merge the ends of several into a loop that is no longer straight.
@@ -65,26 +46,5 @@ static inline __attribute__((always_inline)) lmmc_ahead lmmc_look_ahead(lmmc_pac
   const char *scales = panel + p->blocks * code;
   return (lmmc_ahead){panel + b * code, scales + b * scale, scales + p->blocks * scale + b * offset};
 }
-
-// clang has the intrinsics of ARM's extensions inside functions for them from version 16 on.
-#if defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16)
-#define LMMC_ARM_EXTENSIONS
-#endif
-#if defined(__clang__)
-#define LMMC_TARGET_DOTPROD "dotprod"
-#define LMMC_TARGET_I8MM "dotprod,i8mm"
-#define LMMC_TARGET_BF16 "bf16"
-#else
-#define LMMC_TARGET_DOTPROD "arch=armv8.2-a+dotprod"
-#define LMMC_TARGET_I8MM "arch=armv8.2-a+dotprod+i8mm"
-#define LMMC_TARGET_BF16 "arch=armv8.2-a+bf16"
-#endif
-
-#define LMMC_TARGET_SSE42 "sse4.2"
-#define LMMC_TARGET_AVX2 "avx2,fma,f16c"
-#define LMMC_TARGET_AVXVNNI "avx2,fma,f16c,avxvnni"
-#define LMMC_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"
-#define LMMC_TARGET_AVX512VNNI "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
-#define LMMC_TARGET_AVX512BF16 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 
 #endif

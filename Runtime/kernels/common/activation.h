@@ -1,0 +1,7 @@
+// The functions that a product applies to its results.
+#ifndef LMMC_KERNELS_COMMON_ACTIVATION_H
+#define LMMC_KERNELS_COMMON_ACTIVATION_H
+
+typedef enum { LMMC_IDENTITY, LMMC_GELU, LMMC_QUICK_GELU, LMMC_SILU } lmmc_activation;
+
+#endif
