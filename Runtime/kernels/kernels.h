@@ -1,6 +1,6 @@
 // What emitted code calls.
-#ifndef LMMC_KERNELS_H
-#define LMMC_KERNELS_H
+#ifndef LMMC_KERNELS_KERNELS_H
+#define LMMC_KERNELS_KERNELS_H
 
 #include "kernels/attention/attention.h"
 #include "kernels/rows/cache_rows.h"

@@ -1,6 +1,6 @@
 // Attention over f32 queries, with keys and values in f32, bf16 or int8.
-#ifndef LMMC_ATTENTION_H
-#define LMMC_ATTENTION_H
+#ifndef LMMC_KERNELS_ATTENTION_ATTENTION_H
+#define LMMC_KERNELS_ATTENTION_ATTENTION_H
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,6 +1,8 @@
 // Attention in f32 arithmetic on vectors of LANES floats. Each file that includes this names its variant:
 //   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_NEEDS: the CPU's features;
 //   ATTENTION_FEW, if it is defined: its own function for few queries.
+#ifndef LMMC_KERNELS_ATTENTION_ATTENTION_BODY_H
+#define LMMC_KERNELS_ATTENTION_ATTENTION_BODY_H
 #include <math.h>
 #include <string.h>
 
@@ -182,3 +184,5 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
 static int64_t max_rows(int64_t head_size) { return attention_smaller(MAX_ROWS, TILE_FLOATS / head_size / TILE_ROWS * TILE_ROWS); }
 
 const lmmc_attention_variant ATTENTION_NAME = {ATTENTION_ISA, ATTENTION_NEEDS, false, max_rows, block, ATTENTION_FEW};
+
+#endif

@@ -1,6 +1,6 @@
 // What attention is made of: an implementation per instruction set, under one way of sharing the work out.
-#ifndef LMMC_ATTENTION_VARIANT_H
-#define LMMC_ATTENTION_VARIANT_H
+#ifndef LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
+#define LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #include "attention.h"
 #include "kernels/common/cpu.h"
 #include "kernels/common/target.h"

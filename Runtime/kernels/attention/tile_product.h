@@ -1,6 +1,6 @@
 // A small matrix product whose sums stay in vector registers.
-#ifndef LMMC_TILE_PRODUCT_H
-#define LMMC_TILE_PRODUCT_H
+#ifndef LMMC_KERNELS_ATTENTION_TILE_PRODUCT_H
+#define LMMC_KERNELS_ATTENTION_TILE_PRODUCT_H
 #include <stdint.h>
 
 #include "kernels/common/lanes.h"

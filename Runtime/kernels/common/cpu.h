@@ -1,6 +1,6 @@
 // What a CPU and its operating system can do, as far as code is chosen by it.
-#ifndef LMMC_CPU_H
-#define LMMC_CPU_H
+#ifndef LMMC_KERNELS_COMMON_CPU_H
+#define LMMC_KERNELS_COMMON_CPU_H
 #include <stdint.h>
 
 typedef enum {

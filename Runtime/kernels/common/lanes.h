@@ -1,6 +1,6 @@
 // Vectors as GNU C writes them, as wide as a register, and sums that use several of them.
-#ifndef LMMC_LANES_H
-#define LMMC_LANES_H
+#ifndef LMMC_KERNELS_COMMON_LANES_H
+#define LMMC_KERNELS_COMMON_LANES_H
 #include <stdint.h>
 
 #if defined(LMMC_LANES)  // a file for one instruction set says it itself

@@ -1,6 +1,6 @@
 // What `--profile` measures: time, work and bytes of each kind and shape of product and attention.
-#ifndef LMMC_PROFILE_H
-#define LMMC_PROFILE_H
+#ifndef LMMC_KERNELS_COMMON_MEASURE_H
+#define LMMC_KERNELS_COMMON_MEASURE_H
 #include <stdint.h>
 
 // One kind of operation at one shape. `columns` and `depth` are 0 where there are none.

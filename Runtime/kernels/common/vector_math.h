@@ -1,6 +1,6 @@
 // Elementary functions of one float without branches or tables, so that a compiler turns a loop over them into vector code.
-#ifndef LMMC_VECTOR_MATH_H
-#define LMMC_VECTOR_MATH_H
+#ifndef LMMC_KERNELS_COMMON_VECTOR_MATH_H
+#define LMMC_KERNELS_COMMON_VECTOR_MATH_H
 #include <stdint.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // Products of f32 activations with f32 weights.
-#ifndef LMMC_MATMUL_H
-#define LMMC_MATMUL_H
+#ifndef LMMC_KERNELS_FLOAT32_MATMUL_H
+#define LMMC_KERNELS_FLOAT32_MATMUL_H
 #include <stdint.h>
 
 #include "contract/level.h"

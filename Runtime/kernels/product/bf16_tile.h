@@ -7,8 +7,8 @@
 //   floats load_floats(p), spread(p)     LANES floats; one in every lane
 //   floats fused(a, b, c)                a * b + c
 //   void store_floats(p, x)
-#ifndef LMMC_PACKED_BF16_TILE_H
-#define LMMC_PACKED_BF16_TILE_H
+#ifndef LMMC_KERNELS_PRODUCT_BF16_TILE_H
+#define LMMC_KERNELS_PRODUCT_BF16_TILE_H
 #include "piece.h"
 
 enum { PART = LANES * VECTORS, FLOAT_BLOCKS = 3 };

@@ -1,6 +1,6 @@
 // The epilogue of a tile, compiled once per instruction set.
-#ifndef LMMC_PACKED_FINISH_H
-#define LMMC_PACKED_FINISH_H
+#ifndef LMMC_KERNELS_PRODUCT_FINISH_H
+#define LMMC_KERNELS_PRODUCT_FINISH_H
 #include "product_variant.h"
 #include "kernels/rows/rows.h"
 

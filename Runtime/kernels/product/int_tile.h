@@ -11,8 +11,8 @@
 //   weights weights_at(p), ints dot(ints sum, weights, ints x); DOT_UNSIGNED: 1 when weights keep their 128
 // and, with the macro TILE_Q4,
 //   ints pairs(ints sum16, ints w, ints x)       sums of pairs of products in 16 bits, added; ints widen(ints sum16)
-#ifndef LMMC_PACKED_TILE_H
-#define LMMC_PACKED_TILE_H
+#ifndef LMMC_KERNELS_PRODUCT_INT_TILE_H
+#define LMMC_KERNELS_PRODUCT_INT_TILE_H
 #include "piece.h"
 
 enum { PART = LANES * VECTORS };

@@ -1,7 +1,7 @@
 // Products of bf16 or 8-bit activations with packed bf16, 8-bit or 4-bit weights; results are floats. The layouts are those of
 // contract/packed_layout.h.
-#ifndef LMMC_PACKED_H
-#define LMMC_PACKED_H
+#ifndef LMMC_KERNELS_PRODUCT_PACKED_H
+#define LMMC_KERNELS_PRODUCT_PACKED_H
 #include <stdint.h>
 
 #include "contract/packed_layout.h"

@@ -1,6 +1,6 @@
 // What an instruction set provides for the packed products, and how one is chosen.
-#ifndef LMMC_PACKED_VARIANT_H
-#define LMMC_PACKED_VARIANT_H
+#ifndef LMMC_KERNELS_PRODUCT_PRODUCT_VARIANT_H
+#define LMMC_KERNELS_PRODUCT_PRODUCT_VARIANT_H
 #include <string.h>
 
 #include "kernels/common/cpu.h"

@@ -1,6 +1,6 @@
 // Rows of a cache of keys or values in fewer bits: written here, read by attention.
-#ifndef LMMC_CACHE_ROWS_H
-#define LMMC_CACHE_ROWS_H
+#ifndef LMMC_KERNELS_ROWS_CACHE_ROWS_H
+#define LMMC_KERNELS_ROWS_CACHE_ROWS_H
 #include <stdint.h>
 #include <string.h>
 

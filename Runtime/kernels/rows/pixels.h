@@ -1,6 +1,6 @@
 // From the image to rows of patches, and from tokens to rows of windows.
-#ifndef LMMC_PIXELS_H
-#define LMMC_PIXELS_H
+#ifndef LMMC_KERNELS_ROWS_PIXELS_H
+#define LMMC_KERNELS_ROWS_PIXELS_H
 #include <stdint.h>
 #include <string.h>
 

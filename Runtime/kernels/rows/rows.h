@@ -1,7 +1,7 @@
 // One row of n floats at a time. The emitted loops call these with constants, and the compiler makes a copy for each.
 // `out` may be the row that is read; apart from that rows do not overlap.
-#ifndef LMMC_ROWS_H
-#define LMMC_ROWS_H
+#ifndef LMMC_KERNELS_ROWS_ROWS_H
+#define LMMC_KERNELS_ROWS_ROWS_H
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

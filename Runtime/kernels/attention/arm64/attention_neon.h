@@ -6,8 +6,8 @@
 //   score_four    scores[r * FEW_KEYS + i] = q[r * d ...] . keys[i]
 //   add_values    out[r * d ...] += weights[r * FEW_KEYS + key] * value of each of `count` keys, `stride` bytes from one to the next
 // of the latter after this, where `rows`, 1, 2 or 4, and the type are constants once inlined.
-#ifndef LMMC_ATTENTION_NEON_H
-#define LMMC_ATTENTION_NEON_H
+#ifndef LMMC_KERNELS_ATTENTION_ARM64_ATTENTION_NEON_H
+#define LMMC_KERNELS_ATTENTION_ARM64_ATTENTION_NEON_H
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // What both halves of attention with AVX-512 BF16 share. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
-#ifndef LMMC_ATTENTION_AVX512BF16_H
-#define LMMC_ATTENTION_AVX512BF16_H
+#ifndef LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_AVX512BF16_H
+#define LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_AVX512BF16_H
 #include "kernels/attention/attention_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))

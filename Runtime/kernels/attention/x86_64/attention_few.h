@@ -1,7 +1,7 @@
 // What attention of few queries with AVX-512 BF16 and VNNI shares. Keys are taken FEW_KEYS at a time, of all heads before the next ones,
 // so that memory is read in long runs. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
-#ifndef LMMC_ATTENTION_FEW_H
-#define LMMC_ATTENTION_FEW_H
+#ifndef LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_FEW_H
+#define LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_FEW_H
 #include "attention_avx512bf16.h"
 
 enum {

@@ -1,6 +1,6 @@
 // Vectors of 128 bits as packed_tile.h and packed_bf16_tile.h want them, for 64-bit ARM.
-#ifndef LMMC_PACKED_NEON_H
-#define LMMC_PACKED_NEON_H
+#ifndef LMMC_KERNELS_PRODUCT_ARM64_NEON_H
+#define LMMC_KERNELS_PRODUCT_ARM64_NEON_H
 #include <arm_neon.h>
 
 #include "kernels/product/piece.h"

@@ -1,6 +1,6 @@
 // Vectors of 256 bits as packed_tile.h wants them.
-#ifndef LMMC_PACKED_AVX2_H
-#define LMMC_PACKED_AVX2_H
+#ifndef LMMC_KERNELS_PRODUCT_X86_64_AVX2_H
+#define LMMC_KERNELS_PRODUCT_X86_64_AVX2_H
 #include <immintrin.h>
 
 #include "kernels/product/piece.h"

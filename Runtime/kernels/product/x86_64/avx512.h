@@ -1,6 +1,6 @@
 // Vectors of 512 bits as packed_tile.h wants them.
-#ifndef LMMC_PACKED_AVX512_H
-#define LMMC_PACKED_AVX512_H
+#ifndef LMMC_KERNELS_PRODUCT_X86_64_AVX512_H
+#define LMMC_KERNELS_PRODUCT_X86_64_AVX512_H
 #include <immintrin.h>
 
 #include "kernels/product/piece.h"

@@ -1,6 +1,6 @@
 // Vectors of 128 bits as packed_tile.h and packed_bf16_tile.h want them.
-#ifndef LMMC_PACKED_SSE42_H
-#define LMMC_PACKED_SSE42_H
+#ifndef LMMC_KERNELS_PRODUCT_X86_64_SSE42_H
+#define LMMC_KERNELS_PRODUCT_X86_64_SSE42_H
 #include <immintrin.h>
 
 #include "kernels/product/piece.h"
