@@ -125,10 +125,6 @@ static double median(double *values, int count) {
 
 static const char *const type_names[] = {"bf16", "q8", "q4"};
 
-static const lmmc_product *product_of(const lmmc_variant *v, lmmc_packed_type type) {
-  return type == LMMC_BF16 ? v->bf16 : type == LMMC_Q8 ? v->q8 : v->q4;
-}
-
 // Bytes that are neither subnormal nor infinite as f16 or bf16, without the cost of packing gigabytes.
 static void fill(uint8_t *p, size_t bytes) {
 #pragma omp parallel for
@@ -194,7 +190,7 @@ static void report(series *s, lmmc_packed_type type, const lmmc_variant *v, lmmc
 }
 
 static void prefill(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int64_t n, int64_t k) {
-  const lmmc_product *code = product_of(v, type);
+  const lmmc_product *code = lmmc_product_of(v, type);
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
   const size_t bytes = (size_t)lmmc_matrix_bytes(type, n, k);
@@ -217,7 +213,7 @@ static void prefill(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int
 
 // Few rows by a gibibyte of weights in matrices of [n, k], against reading that much.
 static void decode(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int64_t n, int64_t k) {
-  const lmmc_product *code = product_of(v, type);
+  const lmmc_product *code = lmmc_product_of(v, type);
   lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
   lmmc_packed_matmul p = problem(type, m, n, k);
   const size_t bytes = (size_t)lmmc_matrix_bytes(type, n, k), count = weight_bytes / bytes;
@@ -292,7 +288,7 @@ int main(int argc, char **argv) {
       if (only_type && strcmp(only_type, type_names[t]) != 0) continue;
       for (int i = lmmc_variant_count() - 1; i >= 0; i--) {
         const lmmc_variant *v = lmmc_variant_at(i);
-        if (!product_of(v, (lmmc_packed_type)t) || (only_variant && strcmp(only_variant, v->name) != 0)) continue;
+        if (!lmmc_product_of(v, (lmmc_packed_type)t) || (only_variant && strcmp(only_variant, v->name) != 0)) continue;
         if (v->needs & ~lmmc_this_cpu().features) {
           printf("| %s | %s | not run: this CPU lacks it | | | | |\n", type_names[t], v->name);
           continue;

@@ -4,7 +4,6 @@
 
 #include "attention_variant.h"
 #include "kernels/rows/cache_rows.h"
-#include "kernels/common/target.h"
 #include "base/parallel.h"
 #include "kernels/common/measure.h"
 #include "kernels/common/vector_math.h"
@@ -15,19 +14,8 @@ enum {
   ENOUGH_ROWS = 96,      // of a block, to be worth the work on the keys that comes before the products
 };
 
-static const lmmc_attention_variant *const variants[] = {
-    &lmmc_attention_plain,
-#if defined(__x86_64__)
-    &lmmc_attention_avx2,
-    &lmmc_attention_avx512,
-    &lmmc_attention_avx512bf16,
-#elif defined(__aarch64__)
-    &lmmc_attention_neon,
-#if defined(LMMC_ARM_EXTENSIONS)
-    &lmmc_attention_bfmmla,
-#endif
-#endif
-};
+#define VARIANT(symbol) &lmmc_attention_##symbol,
+static const lmmc_attention_variant *const variants[] = {LMMC_ATTENTION_SETS(VARIANT)};
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 const lmmc_attention_variant *const *lmmc_attention_variants(int *count) {

@@ -2,8 +2,8 @@
 #ifndef LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #define LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #include "attention.h"
+#include "attention_sets.h"
 #include "kernels/common/cpu.h"
-#include "kernels/common/target.h"
 
 // The part of a softmax that is known so far, for heads x rows: out = sum of weights * values, over the maximum seen.
 typedef struct {
@@ -39,12 +39,11 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
 
 void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attention *a);
 
-extern const lmmc_attention_variant lmmc_attention_plain;
-#if defined(__x86_64__)
-extern const lmmc_attention_variant lmmc_attention_avx2 LMMC_OPTIONAL, lmmc_attention_avx512 LMMC_OPTIONAL,
-    lmmc_attention_avx512bf16 LMMC_OPTIONAL;
-#elif defined(__aarch64__)
-extern const lmmc_attention_variant lmmc_attention_neon, lmmc_attention_bfmmla;
+#define LMMC_DECLARE_SET(symbol) extern const lmmc_attention_variant lmmc_attention_##symbol LMMC_OPTIONAL;
+LMMC_ATTENTION_SETS(LMMC_DECLARE_SET)
+#undef LMMC_DECLARE_SET
+
+#if defined(__aarch64__)
 void lmmc_attention_few_neon(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                              lmmc_attention_partial p);
 #endif

@@ -8,40 +8,18 @@
 #include "product_variant.h"
 #include "kernels/common/measure.h"
 
-enum {
-  SSE42 = LMMC_CPU_SSE42,
-  AVX2 = SSE42 | LMMC_CPU_AVX2,
-  AVXVNNI = AVX2 | LMMC_CPU_AVXVNNI,
-  AVX512 = AVX2 | LMMC_CPU_AVX512,
-  AVX512VNNI = AVX512 | LMMC_CPU_AVX512VNNI,
-  AVX512BF16 = AVX512VNNI | LMMC_CPU_AVX512BF16,
-  NEON = LMMC_CPU_NEON,
-  DOTPROD = NEON | LMMC_CPU_DOTPROD,
-  I8MM = DOTPROD | LMMC_CPU_I8MM,
-  BF16 = NEON | LMMC_CPU_BF16,
-};
-
-// Better ones later. Each needs what it builds on.
-static const lmmc_variant variants[] = {
-    {"plain", 0, &lmmc_bf16_plain, &lmmc_q8_plain, &lmmc_q4_plain, lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain, lmmc_finish_plain},
-#if defined(__x86_64__)
-    {"sse4.2", SSE42, &lmmc_bf16_sse42, &lmmc_q8_sse42, &lmmc_q4_sse42, NULL, NULL, NULL},
-    {"avx2", AVX2, &lmmc_bf16_avx2, &lmmc_q8_avx2, &lmmc_q4_avx2, lmmc_quantize_q8_avx2, lmmc_quantize_bf16_avx2, lmmc_finish_avx2},
-    {"avxvnni", AVXVNNI, NULL, &lmmc_q8_avxvnni, &lmmc_q4_avxvnni, NULL, NULL, NULL},
-    {"avx512", AVX512, &lmmc_bf16_avx512, &lmmc_q8_avx512, &lmmc_q4_avx512, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx512,
-     lmmc_finish_avx512},
-    {"avx512vnni", AVX512VNNI, NULL, &lmmc_q8_avx512vnni, &lmmc_q4_avx512vnni, NULL, NULL, NULL},
-    {"avx512bf16", AVX512BF16, &lmmc_bf16_avx512bf16, NULL, NULL, NULL, NULL, NULL},
-#elif defined(__aarch64__)
-    // Row functions in plain C are as good: every such CPU has NEON, and compilers use it.
-    {"neon", NEON, &lmmc_bf16_neon, &lmmc_q8_neon, &lmmc_q4_neon, NULL, NULL, NULL},
-#if defined(LMMC_ARM_EXTENSIONS)
-    {"dotprod", DOTPROD, NULL, &lmmc_q8_dotprod, &lmmc_q4_dotprod, NULL, NULL, NULL},
-    {"i8mm", I8MM, NULL, &lmmc_q8_i8mm, &lmmc_q4_i8mm, NULL, NULL, NULL},
-    {"bf16", BF16, &lmmc_bf16_bfdot, NULL, NULL, NULL, NULL, NULL},
-#endif
-#endif
-};
+#define CODE_HAS(code) code
+#define CODE_LACKS(code) NULL
+#define VARIANT(symbol, name, needs, bf16, q8, q4, quantize_q8, quantize_bf16, finish) \
+  {name,                                                                               \
+   needs,                                                                              \
+   CODE_##bf16(&lmmc_bf16_##symbol),                                                   \
+   CODE_##q8(&lmmc_q8_##symbol),                                                       \
+   CODE_##q4(&lmmc_q4_##symbol),                                                       \
+   CODE_##quantize_q8(lmmc_quantize_q8_##symbol),                                      \
+   CODE_##quantize_bf16(lmmc_quantize_bf16_##symbol),                                  \
+   CODE_##finish(lmmc_finish_##symbol)},
+static const lmmc_variant variants[] = {LMMC_PRODUCT_SETS(VARIANT)};
 enum { COUNT = sizeof variants / sizeof *variants };
 
 int lmmc_variant_count(void) { return COUNT; }

@@ -3,10 +3,9 @@
 #define LMMC_KERNELS_PRODUCT_PRODUCT_VARIANT_H
 #include <string.h>
 
-#include "kernels/common/cpu.h"
 #include "kernels/common/half_floats.h"
-#include "kernels/common/target.h"
 #include "packed.h"
+#include "product_sets.h"
 
 // A few rows of x by one panel, over some consecutive blocks of K.
 typedef struct {
@@ -63,23 +62,30 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } lmmc_variant;
 
-#define LMMC_PRODUCT extern const lmmc_product LMMC_OPTIONAL
-extern const lmmc_product lmmc_bf16_plain, lmmc_q8_plain, lmmc_q4_plain;
-LMMC_PRODUCT lmmc_bf16_sse42, lmmc_q8_sse42, lmmc_q4_sse42;
-LMMC_PRODUCT lmmc_bf16_avx2, lmmc_q8_avx2, lmmc_q4_avx2, lmmc_q8_avxvnni, lmmc_q4_avxvnni;
-LMMC_PRODUCT lmmc_bf16_avx512, lmmc_q8_avx512, lmmc_q4_avx512, lmmc_q8_avx512vnni, lmmc_q4_avx512vnni, lmmc_bf16_avx512bf16;
-LMMC_PRODUCT lmmc_bf16_neon, lmmc_q8_neon, lmmc_q4_neon, lmmc_q8_dotprod, lmmc_q4_dotprod, lmmc_q8_i8mm, lmmc_q4_i8mm;
-LMMC_PRODUCT lmmc_bf16_bfdot;
-#undef LMMC_PRODUCT
-lmmc_quantize_kernel lmmc_quantize_q8_plain, lmmc_quantize_bf16_plain;
-LMMC_OPTIONAL lmmc_quantize_kernel lmmc_quantize_q8_avx2, lmmc_quantize_q8_avx512, lmmc_quantize_bf16_avx2, lmmc_quantize_bf16_avx512;
-lmmc_finish_kernel lmmc_finish_plain;
-LMMC_OPTIONAL lmmc_finish_kernel lmmc_finish_avx2, lmmc_finish_avx512;
-lmmc_piece_kernel lmmc_tile_q8_avx512vnni;
+// What each row of the table of sets declares.
+#define LMMC_DECLARE_HAS(type, name) extern type LMMC_OPTIONAL name;
+#define LMMC_DECLARE_LACKS(type, name)
+// clang-format off
+#define LMMC_DECLARE_SET(symbol, name, needs, bf16, q8, q4, quantize_q8, quantize_bf16, finish) \
+  LMMC_DECLARE_##bf16(const lmmc_product, lmmc_bf16_##symbol) \
+  LMMC_DECLARE_##q8(const lmmc_product, lmmc_q8_##symbol) \
+  LMMC_DECLARE_##q4(const lmmc_product, lmmc_q4_##symbol) \
+  LMMC_DECLARE_##quantize_q8(lmmc_quantize_kernel, lmmc_quantize_q8_##symbol) \
+  LMMC_DECLARE_##quantize_bf16(lmmc_quantize_kernel, lmmc_quantize_bf16_##symbol) \
+  LMMC_DECLARE_##finish(lmmc_finish_kernel, lmmc_finish_##symbol)
+// clang-format on
+LMMC_PRODUCT_SETS(LMMC_DECLARE_SET)
+#undef LMMC_DECLARE_SET
+#undef LMMC_DECLARE_LACKS
+#undef LMMC_DECLARE_HAS
 
-// The table: better ones later; the first needs nothing and is complete.
+// The variants, one for each row of the table of sets, in its order. In a program that was compiled without a set, its code is NULL.
 int lmmc_variant_count(void);
 const lmmc_variant *lmmc_variant_at(int index);
+
+static inline const lmmc_product *lmmc_product_of(const lmmc_variant *v, lmmc_packed_type type) {
+  return type == LMMC_BF16 ? v->bf16 : type == LMMC_Q8 ? v->q8 : v->q4;
+}
 
 // The best code for each purpose, and the names of the variants that it comes from.
 typedef struct {

@@ -2,7 +2,7 @@
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "avx512vnni.h"
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
 // Offsets of 16 columns as 128 - z in each of a column's four bytes.
@@ -23,12 +23,6 @@ static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets,
       _mm512_store_si512(out + 4 * LMMC_PANEL + 64 * v, _mm512_add_epi8(high, base[v]));
     }
   }
-}
-
-static inline __m512i four_codes(const uint8_t *x) {
-  int32_t four;
-  memcpy(&four, x, sizeof four);
-  return _mm512_set1_epi32(four);
 }
 
 // Few rows: the codes q stay as they are, the sum over a block is 8 times theirs less the offset times the sum of the activations.

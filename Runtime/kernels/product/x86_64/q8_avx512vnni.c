@@ -2,15 +2,10 @@
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 #include <stdbool.h>
-LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
-static inline __m512i four_codes(const uint8_t *x) {
-  int32_t four;
-  memcpy(&four, x, sizeof four);
-  return _mm512_set1_epi32(four);
-}
+#include "avx512vnni.h"
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
 // 6 rows by 32 columns: 12 vectors of integer sums and as many of floats, two of weights, one of activations.
 static inline __attribute__((always_inline)) void product(const int rows, const bool ahead, const lmmc_piece *p) {

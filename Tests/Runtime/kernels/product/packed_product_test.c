@@ -65,7 +65,7 @@ static void run(problem q) {
     }
   }
   for (int v = 0; v < variant_count; v++) {
-    const lmmc_product *code = q.type == LMMC_BF16 ? variants[v]->bf16 : q.type == LMMC_Q8 ? variants[v]->q8 : variants[v]->q4;
+    const lmmc_product *code = lmmc_product_of(variants[v], q.type);
     if (!code) continue;
     float *out = allocate((size_t)(m * stride + CANARY) * 4);
     for (int64_t i = 0; i < m * stride + CANARY; i++) out[i] = canary;
@@ -121,7 +121,7 @@ static void test_nan(lmmc_packed_type type) {
   }
   for (int v = 0; v < variant_count; v++)
     for (int64_t rows = 1; rows <= m; rows++) {
-      const lmmc_product *code = type == LMMC_BF16 ? variants[v]->bf16 : type == LMMC_Q8 ? variants[v]->q8 : variants[v]->q4;
+      const lmmc_product *code = lmmc_product_of(variants[v], type);
       if (!code) continue;
       float out[9 * 40];
       const lmmc_packed_matmul p = {.m = rows, .n = n, .k = k, .x = x, .x_stride = x_stride, .weight = weight, .out = out, .out_stride = n};
@@ -144,7 +144,7 @@ static void test_magnitudes(lmmc_packed_type type) {
   for (int i = 0; i < N * K; i++) w[i] = random_float();
   for (int v = 0; v < variant_count; v++)
     for (int64_t rows = 1; rows <= M; rows += 4) {
-      const lmmc_product *code = type == LMMC_BF16 ? variants[v]->bf16 : type == LMMC_Q8 ? variants[v]->q8 : variants[v]->q4;
+      const lmmc_product *code = lmmc_product_of(variants[v], type);
       if (!code) continue;
       float first[M * N], out[M * N];
       for (int e = -1; e < (int)(sizeof exponents / sizeof *exponents); e++) {
