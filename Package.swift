@@ -28,7 +28,8 @@ let package = Package(
         .target(name: "Widen", path: "Sources/Weights/Widen", cSettings: hardened),
         .target(name: "Checkpoint", dependencies: ["Endings", "Widen", "Support"]),
         .target(name: "ChatTemplate", dependencies: ["Support"]),
-        .target(name: "IR", dependencies: ["Support", collections]),
+        .target(name: "Contract", path: "Runtime/contract", publicHeadersPath: ".", cSettings: hardened),
+        .target(name: "IR", dependencies: ["Contract", "Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
@@ -39,17 +40,16 @@ let package = Package(
         .target(name: "Plan", dependencies: ["IR", "Support"]),
         .target(name: "IRPage", exclude: ["page.css", "page.html", "page.js", "tree.js", "diff.js", "selftest.js"]),
         .target(name: "IRView", dependencies: ["IRPage", "Plan", "IR", "Support", collections]),
-        .target(name: "CEmit", dependencies: ["ChatTemplate", "Plan", "IR", "Support"]),
+        .target(name: "CEmit", dependencies: ["ChatTemplate", "Contract", "Plan", "IR", "Support"]),
         .target(name: "Toolchain", dependencies: ["RuntimeSources", "Support", "Work"]),
         // Plain C, because an emitted C folder carries it too and builds without Swift.
-        .target(name: "Attach", path: "Sources/Packaging/Attach", cSettings: hardened),
-        .target(name: "Contract", path: "Runtime/contract", publicHeadersPath: ".", cSettings: hardened),
+        .target(name: "Attach", dependencies: ["Contract"], path: "Sources/Packaging/Attach", cSettings: hardened),
         .target(name: "Pack", dependencies: ["Contract"], path: "Sources/Weights/Pack", cSettings: hardened),
         .executableTarget(name: "EmbedFiles", path: "Tools/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"], path: "Tools/EmbedRuntime"),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(
-            name: "Packaging", dependencies: ["Attach", "Checkpoint", "IR", "Pack", "Plan", "Reference", "Support", "Weights", "Work"],
+            name: "Packaging", dependencies: ["Attach", "Checkpoint", "Contract", "IR", "Pack", "Plan", "Support", "Weights", "Work"],
             exclude: ["Attach"]),
         .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(

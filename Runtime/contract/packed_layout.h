@@ -37,10 +37,15 @@ static inline int64_t lmmc_panel_bytes(lmmc_packed_type type, int64_t k) {
   return (lmmc_blocks(k) * (lmmc_code_bytes(type) + lmmc_scale_bytes(type) + lmmc_offset_bytes(type)) + 63) / 64 * 64;
 }
 
+// Bytes of the exponents of that many panels.
+static inline int64_t lmmc_exponent_bytes(lmmc_packed_type type, int64_t panels) {
+  return type == LMMC_BF16 ? 0 : (panels * LMMC_PANEL + 63) / 64 * 64;
+}
+
 // Where the exponents of a matrix [n, k] stand in it, and its size.
 static inline int64_t lmmc_exponents(lmmc_packed_type type, int64_t n, int64_t k) { return lmmc_panels(n) * lmmc_panel_bytes(type, k); }
 static inline int64_t lmmc_matrix_bytes(lmmc_packed_type type, int64_t n, int64_t k) {
-  return lmmc_exponents(type, n, k) + (type == LMMC_BF16 ? 0 : (lmmc_panels(n) * LMMC_PANEL + 63) / 64 * 64);
+  return lmmc_exponents(type, n, k) + lmmc_exponent_bytes(type, lmmc_panels(n));
 }
 
 // 2^exponent, for -126 ... 127.
@@ -58,5 +63,8 @@ static inline int64_t lmmc_q8_sums(int64_t k) { return lmmc_blocks(k) * (LMMC_BL
 static inline int64_t lmmc_q8_row_bytes(int64_t k) { return (lmmc_blocks(k) * (LMMC_BLOCK + 8) + 63) / 64 * 64; }
 // bf16 rows: zeros after k.
 static inline int64_t lmmc_bf16_row_bytes(int64_t k) { return lmmc_blocks(k) * LMMC_BLOCK * 2; }
+
+// From row to row of an int8 cache, up to a cache line: int8 codes [heads, head_size], then a float scale per head. x = scale * code.
+static inline int64_t lmmc_row_bytes_i8(int64_t heads, int64_t head_size) { return (heads * head_size + heads * 4 + 63) / 64 * 64; }
 
 #endif

@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "contract/attachment_slot.h"
+
 // Volatile: the packager changes these fields after the compiler has seen them.
 static const volatile struct lmmc_attachment_slot slot
-    __attribute__((used, section(".lmmc.slot"), aligned(16))) = {"lmmc attachment", 0, 0};
+    __attribute__((used, section(LMMC_SLOT_SECTION), aligned(16))) = {LMMC_SLOT_MAGIC, 0, 0};
 
 enum { ALIGNMENT = 64 };  // what the kernels need of the first byte; a packager gives a whole page
 

@@ -1,20 +1,12 @@
 // The attached bytes: weights and tokenizer, a page-aligned read-only PT_LOAD segment that the packager adds to the
-// linked executable. The program finds it without a path to itself, a section table or /proc: the packager writes into
-// the slot below how far away the segment is mapped, which holds for position-independent executables as well.
+// linked executable. The program finds it without a path to itself, a section table or /proc: by the slot of
+// contract/attachment_slot.h.
 #ifndef LMMC_PROGRAM_ATTACHMENT_H
 #define LMMC_PROGRAM_ATTACHMENT_H
 
 #include <stdint.h>
 
 #include "base/error.h"
-
-// 32 bytes in section .lmmc.slot, little-endian. `displacement` is the segment's address less the slot's own address;
-// 0, as linked, means that nothing is attached.
-struct lmmc_attachment_slot {
-  char magic[16];  // "lmmc attachment" and a NUL; these 16 bytes occur once in the file
-  int64_t displacement;
-  uint64_t bytes;
-};
 
 // The attached bytes, or NULL when there are none. `*bytes` receives their number, 0 for none.
 const uint8_t *lmmc_attachment(uint64_t *bytes);

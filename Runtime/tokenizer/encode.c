@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "split.h"
 #include "tokenizer_internal.h"
 
 enum {
@@ -10,15 +11,10 @@ enum {
   MAX_SYMBOLS = INT32_MAX / 2,  // of one word; there may be twice as many pairs
 };
 
-static uint64_t fnv1a(uint64_t h, const uint8_t *bytes, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-  return h;
-}
-
 // The id of a normal, user-defined or unused piece; -1 for none.
 static int32_t find(const lmmc_tokenizer *t, const uint8_t *text, uint32_t length) {
   if (length > t->longest) return -1;
-  uint64_t h = fnv1a(t->piece_basis, text, length);
+  uint64_t h = lmmc_piece_hash(t->piece_basis, text, length);
   for (uint32_t slot = (uint32_t)(h ^ h >> 32) & (t->slots - 1);; slot = (slot + 1) & (t->slots - 1)) {
     uint32_t id = t->table[slot];
     if (id == LMMC_EMPTY_SLOT) return -1;

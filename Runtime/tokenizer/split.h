@@ -6,13 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum {
-  LMMC_SPLIT_NONE,
-  // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-  LMMC_SPLIT_GPT2,
-  // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-  LMMC_SPLIT_LLAMA3,
-} lmmc_split;
+#include "contract/tokenizer_blob.h"
 
 // Starts with `text` (UTF-8), `bytes`, `how` and `digits` set and the rest zero. `digits`: each numeric character is cut out
 // first, and what stands between two is split as a text of its own.

@@ -12,16 +12,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the attached bytes are read in place");
 
-enum { HEADER_BYTES = 64 };
-
-typedef struct {
-  char magic[8];
-  uint64_t bytes;
-  uint32_t kind, flags, pieces, slots, wholes;
-  int32_t unk, bos, eos;
-  uint32_t split, merges, merge_slots, seed;
-} header;
-_Static_assert(sizeof(header) == HEADER_BYTES, "the header is 64 bytes");
+_Static_assert(sizeof(lmmc_tokenizer_header) == 64, "the header has no gaps");
 
 // ---- growing lists
 
@@ -151,12 +142,12 @@ static bool check_bytes(const lmmc_tokenizer *t, lmmc_error *e) {
 
 bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes, lmmc_error *e) {
   *t = (lmmc_tokenizer){0};
-  header h;
+  lmmc_tokenizer_header h;
   if (bytes < sizeof h || (uintptr_t)blob % 8)
     return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes at address %p, wanted 64 or more at a multiple of 8", bytes, (const void *)blob);
   memcpy(&h, blob, sizeof h);
-  if (memcmp(h.magic, "lmmctok2", 8) != 0 || (h.kind != LMMC_SCORED_PIECES && h.kind != LMMC_MERGE_LIST))
-    return lmmc_fail(e, 1, "tokenizer: the attached bytes do not begin with 'lmmctok2' and kind 1 or 2");
+  if (memcmp(h.magic, LMMC_TOKENIZER_MAGIC, sizeof h.magic) != 0 || (h.kind != LMMC_SCORED_PIECES && h.kind != LMMC_MERGE_LIST))
+    return lmmc_fail(e, 1, "tokenizer: the attached bytes do not begin with '" LMMC_TOKENIZER_MAGIC "' and kind 1 or 2");
   bool merges = h.kind == LMMC_MERGE_LIST;
   if (h.bytes > bytes || h.bytes < sizeof h) return lmmc_fail(e, 1, "tokenizer: %" PRIu64 " bytes of %" PRIu64, bytes, h.bytes);
   if (h.pieces == 0 || h.pieces > INT32_MAX || h.wholes > INT32_MAX || h.slots == 0 || (h.slots & (h.slots - 1)))
@@ -175,12 +166,12 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   t->pieces = h.pieces;
   t->slots = h.slots;
   t->wholes = h.wholes;
-  t->piece_basis = UINT64_C(0xcbf29ce484222325) + h.seed * UINT64_C(0x9E3779B97F4A7C15);
-  t->merge_factor = UINT64_C(0x9E3779B97F4A7C15) + 2 * h.seed * UINT64_C(0xD1B54A32D192ED03);
+  t->piece_basis = lmmc_piece_basis(h.seed);
+  t->merge_factor = lmmc_merge_factor(h.seed);
   t->unk = h.unk;
   t->bos = h.bos;
   t->eos = h.eos;
-  uint64_t at = HEADER_BYTES, n = h.pieces, s = h.wholes;
+  uint64_t at = sizeof h, n = h.pieces, s = h.wholes;
   bool fits =
       (merges || (t->score = section(blob, h.bytes, &at, n, 4))) && (t->offset = section(blob, h.bytes, &at, n + 1, 4)) &&
       (t->table = section(blob, h.bytes, &at, h.slots, 4)) && (t->whole_id = section(blob, h.bytes, &at, s, 4)) &&

@@ -3,35 +3,7 @@
 //      U+2581, extra whitespace kept. Control and byte pieces never match text.
 //   2, merge list: the BPE of a `tokenizer.json`. Byte-level (the text is cut into words, a word begins as bytes), or after
 //      SentencePiece (characters, U+2581 for a space, bytes for characters that there are none for).
-//
-// The data is read in place from the attached bytes. Blob, little-endian; sections in this order, each padded with
-// zeros to a multiple of 8 bytes; the blob itself starts at a multiple of 8:
-//
-//   header, 64 bytes: char magic[8] "lmmctok2", u64 bytes of the whole blob, u32 kind (lmmc_tokenizer_kind),
-//                     u32 flags (lmmc_tokenizer_flags), u32 n pieces, u32 m slots, u32 s whole tokens,
-//                     i32 unk, i32 bos, i32 eos (-1: none), u32 split (lmmc_split), u32 r merges, u32 q slots of merges,
-//                     u32 seed of both tables
-//   f32 score[n]               kind 1 only
-//   u32 offset[n + 1]          piece i is text[offset[i] .. offset[i + 1]); offset[0] = 0. UTF-8; of a byte-level
-//                              tokenizer raw bytes; empty for an id without a token
-//   u32 table[m]               open addressing over the pieces that match text, of kind 1 the normal, unused and, as they come
-//                              with it, user-defined ones, of kind 2 the normal ones: an id, or 0xFFFFFFFF for an empty slot;
-//                              m is a power of two, at least one slot is empty
-//   i32 whole_id[s]
-//   u32 whole_offset[s + 1]    whole token i is whole_text[whole_offset[i] .. whole_offset[i + 1]); ascending, as bytes
-//   i32 merge[r][3]            kind 2 only: left id, right id, id of both; the rank is the index
-//   u32 merge_table[q]         kind 2 only: as table, over the pairs of left and right
-//   u8  whole_kind[s]          lmmc_whole_kind
-//   u8  type[n]                sentencepiece's ModelProto.SentencePiece.Type
-//   u8  text[offset[n]]
-//   u8  whole_text[whole_offset[s]]
-//
-// Hash of a piece: 64-bit FNV-1a over its bytes (offset basis 0xcbf29ce484222325 + seed * 0x9E3779B97F4A7C15, prime
-// 0x100000001b3), h; of a merge (left << 32 | right) * (0x9E3779B97F4A7C15 + 2 * seed * 0xD1B54A32D192ED03). Its first slot
-// is (h ^ h >> 32) & (slots - 1), then the next slot, cyclically. The compiler takes the first seed with which no long run of
-// slots is full, so that no vocabulary makes looking up slow.
-// Whole tokens are found in a text before the rest becomes pieces: the control pieces, the tokens that files add, and user-defined
-// pieces.
+// Where their data stands says contract/tokenizer_blob.h.
 #ifndef LMMC_TOKENIZER_TOKENIZER_H
 #define LMMC_TOKENIZER_TOKENIZER_H
 
@@ -41,30 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "split.h"
-
-enum lmmc_tokenizer_kind { LMMC_SCORED_PIECES = 1, LMMC_MERGE_LIST };
-
-enum lmmc_tokenizer_flags {
-  LMMC_TOKENIZER_DUMMY_PREFIX = 1,   // a space is put before every text
-  LMMC_TOKENIZER_BYTE_FALLBACK = 2,  // unknown characters become the byte pieces '<0x00>' to '<0xFF>', not 'unk'
-  // The rest is of merge lists.
-  LMMC_TOKENIZER_BYTE_LEVEL = 4,
-  LMMC_TOKENIZER_PREFIX_ONCE = 8,          // no dummy prefix but at the very start of a prompt
-  LMMC_TOKENIZER_PREFIX_UNLESS_MARK = 16,  // none before a text that begins with a space
-  LMMC_TOKENIZER_SPLIT_MARKS = 32,         // a word ends before each U+2581
-  LMMC_TOKENIZER_WHOLE_WORDS = 64,         // a word that is a piece is not built by merges
-  LMMC_TOKENIZER_DIGITS = 128,             // each numeric character is a word
-};
-
-enum lmmc_whole_kind {
-  LMMC_SPECIAL = 1,  // in templates and raw prompts only; prints nothing
-  LMMC_WORD = 2,     // in any text as it was typed
-  LMMC_LATE = 4,     // in what words leave of it
-  LMMC_INNER = 8,    // in any text whose spaces are U+2581, the dummy prefix included
-};
-
-enum lmmc_piece_type { LMMC_NORMAL = 1, LMMC_UNKNOWN, LMMC_CONTROL, LMMC_USER_DEFINED, LMMC_UNUSED, LMMC_BYTE };
+#include "contract/tokenizer_blob.h"
 
 typedef struct {
   uint32_t flags, pieces, slots, wholes;

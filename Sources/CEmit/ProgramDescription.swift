@@ -1,4 +1,5 @@
 import ChatTemplate
+import Contract
 import Support
 
 /// What `lmmc_model` (Runtime/contract/program.h) says about a program beyond its plan.
@@ -55,8 +56,7 @@ public struct ProgramDescription: Sendable {
     public var sumsOffset: Int
     public var attachmentBytes: Int
 
-    /// LMMC_MAX_EOS of Runtime/contract/program.h.
-    public static let maxEOSCount = 16
+    public static let maxEOSCount = LMMC_MAX_EOS
 
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(

@@ -1,50 +1,38 @@
+import Contract
 import Support
 
-/// The memory of the block formats, as `Sources/Weights/Pack/include/pack.h` and `Runtime/kernels/product/packed.h` lay them out.
+/// The memory of the block formats, which Runtime/contract/packed_layout.h lays out.
 public enum BlockFormat {
     /// Consecutive elements of a row that share a scale; every row is filled up to a multiple of it with zeros.
-    public static let block = 64
+    public static let block = LMMC_BLOCK
     /// Rows of a weight matrix that stand together.
-    public static let panel = 32
+    public static let panel = LMMC_PANEL
 
     /// `columns` filled up to whole blocks; nil on overflow.
     public static func paddedColumns(_ columns: Int) -> Int? { roundedUp(columns, to: block) }
 
-    /// Bytes from one row of `q8` to the next: the codes, then a float32 scale and an int32 sum per block, up to a multiple of 64.
-    public static func int8RowBytes(_ columns: Int) -> Int? {
-        guard let padded = paddedColumns(columns), let bytes = checkedSum([padded, padded / block * 8]) else { return nil }
-        return roundedUp(bytes, to: 64)
+    /// A size that C computes without a look at overflow, from factors whose product stays far enough below 2^63.
+    private static func size(_ factors: Int..., bytes: () -> Int64) -> Int? {
+        // The largest format has 64 bytes per column of a panel; a block, and what fills up to 64 bytes, come on top.
+        checkedProduct(factors.map { max($0, 1) } + [256]) == nil ? nil : Int(bytes())
     }
 
-    /// Bytes of a block of one panel: codes, scales and offsets of 32 rows.
-    private static func blockBytes(_ dtype: DType) -> Int? {
-        switch dtype {
-        case .bfloat16Panels: panel * block * 2
-        case .int8Panels: panel * (block + 2)
-        case .int4Panels: panel * (block / 2 + 2 + 1)
-        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: nil
-        }
-    }
+    /// Bytes from one row of `q8` to the next.
+    public static func int8RowBytes(_ columns: Int) -> Int? { size(columns) { lmmc_q8_row_bytes(Int64(columns)) } }
 
     /// Bytes of a panel of rows of `columns` elements.
     public static func panelBytes(_ dtype: DType, columns: Int) -> Int? {
-        guard let bytes = blockBytes(dtype), let padded = paddedColumns(columns), let total = checkedProduct([padded / block, bytes]) else {
-            return nil
-        }
-        return roundedUp(total, to: 64)
+        dtype.panelType.flatMap { type in size(columns) { lmmc_panel_bytes(type.layout, Int64(columns)) } }
     }
 
     /// Bytes of the exponents of a matrix's rows, one a row and 32 a panel, which stand behind its panels.
     public static func exponentBytes(_ dtype: DType, panels: Int) -> Int? {
-        dtype == .bfloat16Panels ? 0 : checkedProduct([panels, panel]).flatMap { roundedUp($0, to: 64) }
+        dtype.panelType.flatMap { type in size(panels) { lmmc_exponent_bytes(type.layout, Int64(panels)) } }
     }
 
-    /// Bytes from one row of `q8h` to the next: the codes of all heads, then their float32 scales, up to a multiple of 64.
+    /// Bytes from one row of `q8h` to the next.
     public static func int8HeadBytes(heads: Int, size: Int) -> Int? {
-        guard let codes = checkedProduct(heads, size), let scales = checkedProduct(heads, 4), let bytes = checkedSum([codes, scales]) else {
-            return nil
-        }
-        return roundedUp(bytes, to: 64)
+        self.size(heads, size) { lmmc_row_bytes_i8(Int64(heads), Int64(size)) }
     }
 
     /// The bytes of a tensor in a block format; nil where its dimensions do not fit the format, and on overflow.

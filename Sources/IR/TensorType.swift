@@ -26,10 +26,15 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     }
 
     /// A weight as products by it stream it.
-    public var isPanels: Bool {
+    public var isPanels: Bool { panelType != nil }
+
+    /// The form of a weight in panels; nil of other types.
+    public var panelType: PanelType? {
         switch self {
-        case .bfloat16Panels, .int8Panels, .int4Panels: true
-        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: false
+        case .bfloat16Panels: .bfloat16
+        case .int8Panels: .int8
+        case .int4Panels: .int4
+        case .float32, .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads: nil
         }
     }
 }

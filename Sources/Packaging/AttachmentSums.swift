@@ -1,4 +1,4 @@
-import Pack
+import Contract
 import Support
 import Synchronization
 

@@ -1,7 +1,8 @@
 import Checkpoint
+import Contract
 import Support
 
-/// The tokenizer as compiled programs read it in place; the layout is documented in Runtime/tokenizer/tokenizer.h.
+/// The tokenizer as compiled programs read it in place; the layout is that of Runtime/contract/tokenizer_blob.h.
 ///
 /// The count is a multiple of 8. The readers bound lengths and numbers, so that all fits into 32 bits.
 public func tokenizerBlob(_ tokenizer: Tokenizer) throws(Diagnostic) -> [UInt8] {
@@ -15,70 +16,62 @@ func tokenizerBlob(_ model: SentencePieceModel) throws(Diagnostic) -> [UInt8] {
     let (pieces, added) = model.whole
     let wholes = pieces.indices.compactMap { id -> Whole? in
         switch pieces[id].kind {
-        case .control: Whole(id: id, kind: .special, text: pieces[id].text[...])
-        case .userDefined: Whole(id: id, kind: added.contains(id) ? .word : .inner, text: pieces[id].text[...])
+        case .control: Whole(id: id, kind: LMMC_SPECIAL, text: pieces[id].text[...])
+        case .userDefined: Whole(id: id, kind: added.contains(id) ? LMMC_WORD : LMMC_INNER, text: pieces[id].text[...])
         case .normal, .unknown, .unused, .byte: nil
         }
     }
-    let dummyPrefix: UInt32 = 1, byteFallback: UInt32 = 2
     let found = pieces.indices.lazy.map { id -> ArraySlice<UInt8>? in
         let isFound = [.normal, .userDefined, .unused].contains(pieces[id].kind) && !added.contains(id) && !pieces[id].text.isEmpty
         return isFound ? pieces[id].text[...] : nil
     }
     return try blob(
-        Header(
-            kind: 1, flags: byteFallback | (model.addsDummyPrefix ? dummyPrefix : 0), unknownID: model.unknownID, bosID: model.bosID,
-            eosID: model.eosID),
+        header(
+            LMMC_SCORED_PIECES, [LMMC_TOKENIZER_BYTE_FALLBACK] + (model.addsDummyPrefix ? [LMMC_TOKENIZER_DUMMY_PREFIX] : []),
+            unknownID: model.unknownID, bosID: model.bosID, eosID: model.eosID),
         scores: pieces.map(\.score.bitPattern), offsets: offsets(pieces.lazy.map(\.text.count)), found: found, wholes: wholes, merges: [],
         kinds: pieces.map(\.kind), text: Array(pieces.lazy.map(\.text).joined()))
 }
 
 func tokenizerBlob(_ model: MergeListModel) throws(Diagnostic) -> [UInt8] {
-    let normalized: Whole.Kind = if case .sentencePiece(.always, _) = model.splitting { .inner } else { .late }
+    let normalized = if case .sentencePiece(.always, _) = model.splitting { LMMC_INNER } else { LMMC_LATE }
     let wholes = model.kinds.indices.compactMap { id -> Whole? in
         switch model.kinds[id] {
-        case .control: Whole(id: id, kind: .special, text: model.bytes(of: id))
+        case .control: Whole(id: id, kind: LMMC_SPECIAL, text: model.bytes(of: id))
         case .userDefined where model.normalizedWords.contains(id): Whole(id: id, kind: normalized, text: model.bytes(of: id))
-        case .userDefined: Whole(id: id, kind: .word, text: model.bytes(of: id))
+        case .userDefined: Whole(id: id, kind: LMMC_WORD, text: model.bytes(of: id))
         case .normal, .unknown, .unused, .byte: nil
         }
     }
-    var header = Header(kind: 2, flags: 0, unknownID: nil, bosID: model.bosID, eosID: model.eosID)
-    if model.keepsWholeWords { header.flags |= 64 }
+    var flags = model.keepsWholeWords ? [LMMC_TOKENIZER_WHOLE_WORDS] : []
+    var split = LMMC_SPLIT_NONE
     switch model.splitting {
     case .byteLevel(let pattern, let digits):
-        header.flags |= 4 | (digits ? 128 : 0)
+        flags += [LMMC_TOKENIZER_BYTE_LEVEL] + (digits ? [LMMC_TOKENIZER_DIGITS] : [])
         switch pattern {
-        case .gpt2: header.split = 1
-        case .llama3: header.split = 2
+        case .gpt2: split = LMMC_SPLIT_GPT2
+        case .llama3: split = LMMC_SPLIT_LLAMA3
         }
     case .sentencePiece(let prefix, let splitsWords):
-        header.flags |= 2 | (splitsWords ? 32 : 0)
+        flags += [LMMC_TOKENIZER_BYTE_FALLBACK] + (splitsWords ? [LMMC_TOKENIZER_SPLIT_MARKS] : [])
         switch prefix {
         case .none: break
-        case .always: header.flags |= 1
-        case .unlessSpaced: header.flags |= 1 | 16
-        case .onceUnlessSpaced: header.flags |= 1 | 16 | 8
+        case .always: flags += [LMMC_TOKENIZER_DUMMY_PREFIX]
+        case .unlessSpaced: flags += [LMMC_TOKENIZER_DUMMY_PREFIX, LMMC_TOKENIZER_PREFIX_UNLESS_MARK]
+        case .onceUnlessSpaced: flags += [LMMC_TOKENIZER_DUMMY_PREFIX, LMMC_TOKENIZER_PREFIX_UNLESS_MARK, LMMC_TOKENIZER_PREFIX_ONCE]
         }
     }
     return try blob(
-        header, scores: [], offsets: model.offsets,
+        header(LMMC_MERGE_LIST, flags, split: split, unknownID: nil, bosID: model.bosID, eosID: model.eosID), scores: [],
+        offsets: model.offsets,
         found: model.kinds.indices.lazy.map { id in model.kinds[id] == .normal ? model.bytes(of: id) : nil },
         wholes: wholes, merges: model.merges, kinds: model.kinds, text: model.text)
 }
 
 /// A token that is found whole, before the rest of a text becomes pieces.
 private struct Whole {
-    /// lmmc_whole_kind
-    enum Kind: UInt8 {
-        case special = 1
-        case word = 2
-        case late = 4
-        case inner = 8
-    }
-
     var id: Int
-    var kind: Kind
+    var kind: lmmc_whole_kind
     var text: ArraySlice<UInt8>
 
     /// Ascending, and each text once: the first of its ids.
@@ -92,29 +85,40 @@ private struct Whole {
     }
 }
 
-private let headerBytes = 64
-
-private struct Header {
-    var kind: UInt32
-    var flags: UInt32
-    var unknownID, bosID, eosID: Int?
-    /// lmmc_split
-    var split: UInt32 = 0
-    /// The seed of the hash tables
-    var seed: UInt32 = 0
-
-    init(kind: UInt32, flags: UInt32, unknownID: Int?, bosID: Int?, eosID: Int?) {
-        (self.kind, self.flags, self.unknownID, self.bosID, self.eosID) = (kind, flags, unknownID, bosID, eosID)
+extension SentencePieceModel.Piece.Kind {
+    fileprivate var type: lmmc_piece_type {
+        switch self {
+        case .normal: LMMC_NORMAL
+        case .unknown: LMMC_UNKNOWN
+        case .control: LMMC_CONTROL
+        case .userDefined: LMMC_USER_DEFINED
+        case .unused: LMMC_UNUSED
+        case .byte: LMMC_BYTE
+        }
     }
 }
 
+/// Without what the sections decide.
+private func header(
+    _ kind: lmmc_tokenizer_kind, _ flags: [lmmc_tokenizer_flags], split: lmmc_split = LMMC_SPLIT_NONE, unknownID: Int?, bosID: Int?,
+    eosID: Int?
+) -> lmmc_tokenizer_header {
+    var header = lmmc_tokenizer_header()
+    withUnsafeMutableBytes(of: &header.magic) { $0.copyBytes(from: LMMC_TOKENIZER_MAGIC.utf8) }
+    header.kind = kind.rawValue
+    header.flags = flags.reduce(0) { $0 | $1.rawValue }
+    (header.unk, header.bos, header.eos) = (Int32(unknownID ?? -1), Int32(bosID ?? -1), Int32(eosID ?? -1))
+    header.split = split.rawValue
+    return header
+}
+
 private func blob(
-    _ given: Header, scores: [UInt32], offsets: [UInt32], found: some Collection<ArraySlice<UInt8>?>, wholes: [Whole],
+    _ given: lmmc_tokenizer_header, scores: [UInt32], offsets: [UInt32], found: some Collection<ArraySlice<UInt8>?>, wholes: [Whole],
     merges: [MergeListModel.Merge], kinds: [SentencePieceModel.Piece.Kind], text: [UInt8]
 ) throws(Diagnostic) -> [UInt8] {
     var header = given
     let table: [UInt32], mergeTable: [UInt32]
-    (header.seed, table, mergeTable) = try tables(found, header.kind == 2 ? merges : nil)
+    (header.seed, table, mergeTable) = try tables(found, header.kind == LMMC_MERGE_LIST.rawValue ? merges : nil)
     let wholes = Whole.sorted(wholes)
     var sections = Sections()
     sections.append(scores)
@@ -124,20 +128,15 @@ private func blob(
     sections.append(Packaging.offsets(wholes.lazy.map(\.text.count)))
     sections.append(merges.flatMap { [$0.left, $0.right, $0.result] })
     sections.append(mergeTable)
-    sections.append(wholes.map(\.kind.rawValue))
-    sections.append(kinds.map { UInt8($0.rawValue) })
+    sections.append(wholes.map { UInt8($0.kind.rawValue) })
+    sections.append(kinds.map { UInt8($0.type.rawValue) })
     sections.append(text)
     sections.append(Array(wholes.lazy.map(\.text).joined()))
 
-    var result = Sections()
-    result.bytes = Array("lmmctok2".utf8)
-    result.append([UInt64(headerBytes + sections.bytes.count)])
-    result.append(
-        [header.kind, header.flags, UInt32(kinds.count), UInt32(table.count), UInt32(wholes.count)]
-            + [header.unknownID, header.bosID, header.eosID].map { UInt32(bitPattern: Int32($0 ?? -1)) })
-    result.append([header.split, UInt32(merges.count), UInt32(mergeTable.count), header.seed])
-    precondition(result.bytes.count == headerBytes)
-    return result.bytes + sections.bytes
+    (header.pieces, header.slots, header.wholes) = (UInt32(kinds.count), UInt32(table.count), UInt32(wholes.count))
+    (header.merges, header.merge_slots) = (UInt32(merges.count), UInt32(mergeTable.count))
+    header.bytes = UInt64(MemoryLayout.size(ofValue: header) + sections.bytes.count)
+    return withUnsafeBytes(of: header, Array.init) + sections.bytes
 }
 
 /// Little-endian values, each section padded with zeros to 8 bytes.
@@ -161,27 +160,20 @@ private func tables(
     _ pieces: some Collection<ArraySlice<UInt8>?>, _ merges: [MergeListModel.Merge]?
 ) throws(Diagnostic) -> (seed: UInt32, pieces: [UInt32], merges: [UInt32]) {
     let count = pieces.count { $0 != nil }
-    for seed in UInt64(0)..<32 {
-        let basis = 0xcbf2_9ce4_8422_2325 &+ seed &* 0x9E37_79B9_7F4A_7C15
-        let factor = 0x9E37_79B9_7F4A_7C15 &+ 2 &* seed &* 0xD1B5_4A32_D192_ED03
-        guard let table = openAddressing(pieces.lazy.map { $0.map { fnv1a($0, basis) } }, count: count) else { continue }
-        guard let merges else { return (UInt32(seed), table, []) }
+    for seed in UInt32(0)..<32 {
+        let (basis, factor) = (lmmc_piece_basis(seed), lmmc_merge_factor(seed))
+        func hash(_ piece: ArraySlice<UInt8>) -> UInt64 {
+            piece.withUnsafeBufferPointer { lmmc_piece_hash(basis, $0.baseAddress, UInt32($0.count)) }
+        }
+        guard let table = openAddressing(pieces.lazy.map { $0.map(hash) }, count: count) else { continue }
+        guard let merges else { return (seed, table, []) }
         let pairs = merges.lazy.map { merge -> UInt64? in
             (UInt64(UInt32(bitPattern: merge.left)) << 32 | UInt64(UInt32(bitPattern: merge.right))) &* factor
         }
-        if let mergeTable = openAddressing(pairs, count: merges.count) { return (UInt32(seed), table, mergeTable) }
+        if let mergeTable = openAddressing(pairs, count: merges.count) { return (seed, table, mergeTable) }
     }
     throw .error(
         "the tokenizer's tokens or merges all fall on the same places of a hash table", expected: "a vocabulary that was not made for it")
-}
-
-/// 64-bit FNV-1a.
-private func fnv1a(_ bytes: ArraySlice<UInt8>, _ basis: UInt64) -> UInt64 {
-    bytes.withUnsafeBufferPointer { bytes in
-        var hash = basis
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return hash
-    }
 }
 
 /// Slots in a row that may be full: a good hash comes to fewer than 100 for any vocabulary.

@@ -1,7 +1,7 @@
 import Checkpoint
 import IR
+import Pack
 import Plan
-import Reference
 import Support
 import Weights
 import Work
@@ -111,6 +111,7 @@ public struct WeightWriter: Sendable {
         var (held, filled, written) = (0, 0, 0)
         var (panels, subnormal) = (0, 0)
         var exponents: [Int8] = []
+        var panelExponents = [Int8](repeating: 0, count: BlockFormat.panel)
         func flush() throws(Diagnostic) {
             guard written + filled <= weight.byteCount else {
                 throw .error("weight '@\(weight.name)' has more panels than its \(weight.byteCount) bytes hold")
@@ -120,14 +121,14 @@ public struct WeightWriter: Sendable {
             (written, filled) = (written + filled, 0)
         }
         func append(_ values: UnsafePointer<Float>, rows count: Int) throws(Diagnostic) {
-            guard
-                let lossy = packPanel(
-                    type, count: count, columns: columns, rows: values, into: packed.baseAddress! + filled, exponents: &exponents)
-            else {
+            let lossy = lmmc_pack_panel(
+                type.layout, Int64(count), Int64(columns), values, packed.baseAddress! + filled, &panelExponents)
+            guard lossy >= 0 else {
                 let index = (0..<count * columns).first { !type.holds(values[$0]) } ?? 0
                 throw refusal(source, values[index], at: panels * panelCount + index, expected: type.range)
             }
-            (panels, subnormal) = (panels + 1, subnormal + lossy)
+            if type != .bfloat16 { exponents += panelExponents }
+            (panels, subnormal) = (panels + 1, subnormal + Int(lossy))
             filled += panelBytes
             if filled == packed.count { try flush() }
         }

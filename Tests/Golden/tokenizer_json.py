@@ -7,7 +7,7 @@
 
 `cases.json`: "encode" has for each tokenizer the ids of each of "texts", plain (special tokens are text, but user-defined ones are found); "decode" id
 lists with their text; "words" for each regular expression the words of each text, by their lengths in bytes. All as the tokenizers library gives them.
-`NAME.blob`: the layout of Runtime/tokenizer/tokenizer.h, written here a second time, for the tests of those who write and read it."""
+`NAME.blob`: the layout of Runtime/contract/tokenizer_blob.h, written here a second time, for the tests of those who write and read it."""
 import argparse
 import json
 import os
@@ -144,7 +144,7 @@ NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
 
 
 def blob(document):
-    """The bytes of Runtime/tokenizer/tokenizer.h from a tokenizer.json object."""
+    """The bytes of Runtime/contract/tokenizer_blob.h from a tokenizer.json object."""
     text = json.dumps(document)
     level, codes = "ByteLevel" in json.dumps(document["pre_tokenizer"]), byte_codes()
     vocab, added = document["model"]["vocab"], {token["id"]: token for token in document["added_tokens"]}

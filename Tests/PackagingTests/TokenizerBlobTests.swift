@@ -7,7 +7,7 @@ import Testing
 private let goldens = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
 
 @Suite struct TokenizerBlobTests {
-    /// Every section by hand from Runtime/tokenizer/tokenizer.h; Tests/Runtime checks that the C reader understands the same form.
+    /// Every section by hand from Runtime/contract/tokenizer_blob.h; Tests/Runtime/tokenizer checks that the C reader understands the same form.
     @Test func everySection() throws {
         let pieces: [(String, Float, SentencePieceModel.Piece.Kind)] = [
             ("<unk>", 0, .unknown), ("<s>", 0, .control), ("</s>", 0, .control), ("\u{2581}a", -1.5, .normal), ("b", 0, .userDefined),

@@ -5,16 +5,12 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "contract/packed_layout.h"
 #include "kernels/common/half_floats.h"
 
 static inline void lmmc_store_row_bf16(int64_t n, const float *x, uint16_t *out) {
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_bf16(x[i]);
-}
-
-// Bytes from row to row of an int8 cache: codes and scales, up to a cache line.
-static inline int64_t lmmc_row_bytes_i8(int64_t heads, int64_t head_size) {
-  return (heads * head_size + heads * (int64_t)sizeof(float) + 63) / 64 * 64;
 }
 
 // x -> [heads * head_size] int8 in -127 ... 127, then [heads] float scales: x ~ scale * code, the greatest magnitude of a head is 127.

@@ -102,7 +102,7 @@ enum SourceFolder {
             $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
               $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
 
-            \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include attach/attach.c attach/program.c -o "$build/attach"
+            \(target.isHosts ? "$CC" : "${HOSTCC:-gcc}") -std=gnu11 -O2 -fstack-protector-strong -Iattach/include -Icontract attach/attach.c attach/program.c -o "$build/attach"
             "$build/attach" "$build/program" \(weightsName) "$output"
             """ + "\n"
     }

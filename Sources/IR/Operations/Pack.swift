@@ -1,3 +1,5 @@
+import Contract
+
 /// The forms in which a product takes its weight.
 public enum PanelType: String, Sendable, Hashable, CaseIterable {
     case bfloat16 = "bf16"
@@ -11,6 +13,24 @@ public enum PanelType: String, Sendable, Hashable, CaseIterable {
         case .int4: .int4Panels
         }
     }
+
+    /// As the packer and the kernels know it.
+    public var layout: lmmc_packed_type {
+        switch self {
+        case .bfloat16: LMMC_BF16
+        case .int8: LMMC_Q8
+        case .int4: LMMC_Q4
+        }
+    }
+
+    /// Magnitudes from here on are no weights of the type: bf16 rounds them to infinity, and the scales of blocks may be rounded up.
+    private var limit: Float { self == .bfloat16 ? 0x1.ffp127 : 0x1p127 }
+
+    /// Whether the type has a number near to `x`.
+    public func holds(_ x: Float) -> Bool { abs(x) < limit }
+
+    /// The numbers that it holds, for diagnostics.
+    public var range: String { "finite numbers below \(limit)" }
 }
 
 /// `pack @w {type = q8}` : f32[N, K] -> q8p[N, K]; likewise bf16 -> bf16p and q4 -> q4p

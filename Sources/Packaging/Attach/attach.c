@@ -12,21 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attachment_slot.h"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the tables are read and written in place, so a little-endian host is needed"
 #endif
 
 static const char SECTION[] = ".lmmc.weights";
-static const char SLOT_SECTION[] = ".lmmc.slot";
-
-// As in Runtime/program/attachment.h; 32 bytes.
-struct slot {
-  char magic[16];
-  int64_t displacement;
-  uint64_t bytes;
-};
-static const char MAGIC[16] = "lmmc attachment";
-
 enum {
   PAGE = 4096,
   HUGE_PAGE = 2 << 20,
@@ -166,7 +158,7 @@ static const char *section_name(const struct image *image, const Elf64_Shdr *sec
 }
 
 // Finds the slot and its address; false when there is none or it is in use.
-static bool find_slot(const struct image *image, struct slot **slot, uint64_t *address, char *error) {
+static bool find_slot(const struct image *image, struct lmmc_attachment_slot **slot, uint64_t *address, char *error) {
   const Elf64_Shdr *names = &image->sections[image->header.e_shstrndx];
   if (names->sh_type != SHT_STRTAB || !inside(names->sh_offset, names->sh_size, image->size) ||
       names->sh_size > UINT32_MAX - sizeof SECTION)
@@ -175,14 +167,14 @@ static bool find_slot(const struct image *image, struct slot **slot, uint64_t *a
     const Elf64_Shdr *s = &image->sections[i];
     const char *name = section_name(image, s);
     if (!name) return fail(error, "'%s' has a section %zu without a name", image->name, i);
-    if (strcmp(name, SLOT_SECTION) != 0) continue;
+    if (strcmp(name, LMMC_SLOT_SECTION) != 0) continue;
     // The slot stands first; AddressSanitizer pads what follows.
     if (s->sh_type != SHT_PROGBITS || s->sh_size < sizeof **slot || s->sh_offset % 8 || !inside(s->sh_offset, s->sh_size, image->size))
-      return fail(error, "section '%s' of '%s' is malformed", SLOT_SECTION, image->name);
-    *slot = (struct slot *)(image->bytes + s->sh_offset);
+      return fail(error, "section '%s' of '%s' is malformed", LMMC_SLOT_SECTION, image->name);
+    *slot = (struct lmmc_attachment_slot *)(image->bytes + s->sh_offset);
     *address = s->sh_addr;
-    if (memcmp((*slot)->magic, MAGIC, sizeof MAGIC) != 0)
-      return fail(error, "section '%s' of '%s' does not begin with a slot", SLOT_SECTION, image->name);
+    if (memcmp((*slot)->magic, LMMC_SLOT_MAGIC, sizeof LMMC_SLOT_MAGIC) != 0)
+      return fail(error, "section '%s' of '%s' does not begin with a slot", LMMC_SLOT_SECTION, image->name);
     if ((*slot)->displacement != 0 || (*slot)->bytes != 0) return fail(error, "'%s' has an attachment already", image->name);
     // The address counts only when the slot is really loaded there.
     for (size_t j = 0; j < image->header.e_phnum; j++) {
@@ -191,9 +183,10 @@ static bool find_slot(const struct image *image, struct slot **slot, uint64_t *a
           s->sh_addr - p->p_vaddr == s->sh_offset - p->p_offset)
         return true;
     }
-    return fail(error, "section '%s' of '%s' is not loaded", SLOT_SECTION, image->name);
+    return fail(error, "section '%s' of '%s' is not loaded", LMMC_SLOT_SECTION, image->name);
   }
-  return fail(error, "'%s' has no section '%s'; expected a program built from lmmc's sources, not yet stripped", image->name, SLOT_SECTION);
+  return fail(error, "'%s' has no section '%s'; expected a program built from lmmc's sources, not yet stripped", image->name,
+              LMMC_SLOT_SECTION);
 }
 
 // The note segment to give up: one that PT_GNU_PROPERTY repeats, else the last. Notes stay loaded and keep their
@@ -256,7 +249,7 @@ static bool make_tail(lmmc_attach *a, const struct image *image, uint64_t addres
 static bool prepare(lmmc_attach *a, struct image *image, const char *executable, char *error) {
   uint64_t end, alignment, address, address_end, slot_address = 0;
   size_t last = 0, spare = 0;
-  struct slot *slot = NULL;
+  struct lmmc_attachment_slot *slot = NULL;
   if (!map_image(image, executable, error) || !check_header(image, error) || !check_segments(image, &end, &alignment, &last, error) ||
       !find_slot(image, &slot, &slot_address, error))
     return false;

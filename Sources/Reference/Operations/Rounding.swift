@@ -42,49 +42,16 @@ func pack(_ op: Pack, _ operand: Tensor) throws(Diagnostic) -> Tensor {
     var panel = [UInt8](repeating: 0, count: BlockFormat.panelBytes(op.type.dtype, columns: columns) ?? 0)
     for first in stride(from: 0, to: rows, by: BlockFormat.panel) {
         let count = min(BlockFormat.panel, rows - first)
-        var exponents: [Int8] = []
+        var exponents = [Int8](repeating: 0, count: BlockFormat.panel)
         let subnormal = values.withUnsafeBufferPointer { values in
-            panel.withUnsafeMutableBytes {
-                packPanel(
-                    op.type, count: count, columns: columns, rows: values.baseAddress! + first * columns, into: $0.baseAddress!,
-                    exponents: &exponents)
-            }
+            lmmc_pack_panel(op.type.layout, Int64(count), Int64(columns), values.baseAddress! + first * columns, &panel, &exponents)
         }
-        guard subnormal != nil else { throw .error("a weight is no number that \(op.type.rawValue) has", expected: op.type.range) }
+        guard subnormal >= 0 else { throw .error("a weight is no number that \(op.type.rawValue) has", expected: op.type.range) }
         for row in 0..<count {
             for column in 0..<columns { result.append(element(op.type, panel, exponents, columns: columns, row: row, column: column)) }
         }
     }
     return Tensor(shape: operand.shape, elements: .rounded(op.type.dtype, result))
-}
-
-extension PanelType {
-    /// Magnitudes from here on are no weights of the type: bf16 rounds them to infinity, and the scales of blocks may be rounded up.
-    var limit: Float { self == .bfloat16 ? 0x1.ffp127 : 0x1p127 }
-
-    /// Whether the type has a number near to `x`.
-    public func holds(_ x: Float) -> Bool { abs(x) < limit }
-
-    /// The numbers that it holds, for diagnostics.
-    public var range: String { "finite numbers below \(limit)" }
-}
-
-/// `rows` holds `count` rows of `columns` floats, at most `BlockFormat.panel`; `out` has room for one panel; the exponents of
-/// its rows are appended to `exponents` (bf16 has none). Gives the number of blocks whose scales are of less than 11 bits, or nil, with nothing
-/// written, where there is an element that `type` does not hold.
-public func packPanel(
-    _ type: PanelType, count: Int, columns: Int, rows: UnsafePointer<Float>, into out: UnsafeMutableRawPointer, exponents: inout [Int8]
-) -> Int? {
-    var own = [Int8](repeating: 0, count: BlockFormat.panel)
-    let subnormal =
-        switch type {
-        case .bfloat16: lmmc_pack_panel_bf16(Int64(count), Int64(columns), rows, out)
-        case .int8: lmmc_pack_panel_q8(Int64(count), Int64(columns), rows, out, &own)
-        case .int4: lmmc_pack_panel_q4(Int64(count), Int64(columns), rows, out, &own)
-        }
-    guard subnormal >= 0 else { return nil }
-    if type != .bfloat16 { exponents += own }
-    return Int(subnormal)
 }
 
 /// One element of a panel, from the layout that `BlockFormat` describes.

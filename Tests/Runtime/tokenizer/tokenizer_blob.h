@@ -1,4 +1,4 @@
-// The blob of Runtime/tokenizer/tokenizer.h from a SentencePiece model file, for the tests: what Sources/Packaging/TokenizerBlob.swift
+// The blob of Runtime/contract/tokenizer_blob.h from a SentencePiece model file, for the tests: what Sources/Packaging/TokenizerBlob.swift
 // writes, from the protobuf's fields (ModelProto: pieces 1, trainer_spec 2, normalizer_spec 3).
 #ifndef TOKENIZER_BLOB_H
 #define TOKENIZER_BLOB_H

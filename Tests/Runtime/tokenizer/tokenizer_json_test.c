@@ -1,6 +1,7 @@
 // Merge lists against the tokenizers library (Tests/Golden/tokenizer_json.py), and blobs that are damaged.
 //   tokenizer_json_test GOLDEN
 //   tokenizer_json_test FOLDER CASES     one tokenizer's cases (Tools/tokenizers.py), its blob in FOLDER under the cases' name
+#include "tokenizer/split.h"
 #include "tokenizer/tokenizer.h"
 
 #include "../check.h"

@@ -4,6 +4,7 @@
 //   tokenizer_test --stream MODEL     cases as JSON lines on standard input (Tools/tokenizers.py); MODEL may be a blob, NAME.blob
 #include "../check.h"
 #include "base/json.h"
+#include "tokenizer/split.h"
 #include "tokenizer_blob.h"
 
 static int32_t *id_array(const json *array, size_t *count) {

@@ -1,6 +1,6 @@
 // Attaches bytes to a linked ELF64 executable without a linker: they become a read-only segment of their own, aligned to a page or,
 // large ones, to a huge page, mapped above everything else, with a section `.lmmc.weights` so that `strip` keeps it. The program finds
-// them through the slot that Runtime/program/attachment.h declares, whose section `.lmmc.slot` is patched here.
+// them through the slot of Runtime/contract/attachment_slot.h, which is patched here.
 // The bytes are streamed by the caller, so they may be larger than memory.
 #ifndef LMMC_ATTACH_H
 #define LMMC_ATTACH_H

@@ -2,7 +2,6 @@
 // The bytes depend on the weights alone, not on the CPU.
 #ifndef LMMC_PACK_H
 #define LMMC_PACK_H
-#include "checksum.h"
 #include "packed_layout.h"
 
 // Bytes of an [n, k] matrix; 0 when a size is not positive or the product does not fit.
