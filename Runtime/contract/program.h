@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kv_type.h"
 #include "level.h"
 #include "preprocess.h"
 
@@ -56,10 +57,10 @@ typedef struct {
   uint64_t sums_offset;  // of the sums of the bytes before (checksum.h); 0 without any
 
   // what of the arena comes into use
-  uint64_t cache_bytes;    // keys and values of the whole context
-  const char *cache_type;  // what they are held in: "f32", "bf16", "int8"
-  uint64_t image_bytes;    // tower and projector at work: activations, image and projected
-  uint64_t chunk_bytes;    // a whole chunk at work: activations, tokens and logits, without score()'s; in part the same memory
+  uint64_t cache_bytes;  // keys and values of the whole context
+  lmmc_kv_type cache_type;
+  uint64_t image_bytes;  // tower and projector at work: activations, image and projected
+  uint64_t chunk_bytes;  // a whole chunk at work: activations, tokens and logits, without score()'s; in part the same memory
 
   // names in the IR of what products and attentions give, in the order in which they run, each followed by a newline
   const char *vision_products, *project_products, *prefill_products;

@@ -69,7 +69,6 @@ bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, doubl
   const double own = (double)need.cache + (double)need.working;
   warning[0] = 0;
   if (available < 0 || own + (double)need.weights <= available) return true;
-  const bool is_int8 = m->cache_type && strcmp(m->cache_type, "int8") == 0;
   if (own > available) {
     // What fits when only the cache shrinks.
     double per = (double)m->cache_bytes / m->context, fits = per > 0 ? (available - (double)need.working) / per : 0;
@@ -80,7 +79,7 @@ bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, doubl
                      " positions take %s of cache and %s of working memory, and %s are free %s; "
                      "%s here or%s when compiling would help",
                      positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes, size_text(available).bytes,
-                     limit, other, is_int8 ? " a smaller '--context'" : " '--kv int8'");
+                     limit, other, m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
   }
   snprintf(warning, size,
            "warning: %s of weights do not fit beside %s of cache and working memory, %s are free %s: parts will be read "

@@ -296,12 +296,7 @@ struct BodyPrinter {
         }
         if let bias = matmul.biasIndex { fields.append(".bias = \(names[inputs[bias]])") }
         if let addend = matmul.addendIndex { fields.append(matrix("addend", inputs[addend])) }
-        switch matmul.activation {
-        case nil: break
-        case .gelu: fields.append(".activation = LMMC_GELU")
-        case .quickGELU: fields.append(".activation = LMMC_QUICK_GELU")
-        case .silu: fields.append(".activation = LMMC_SILU")
-        }
+        if let activation = matmul.activation { fields.append(".activation = \(activation.enumerator)") }
         fields.append(matrix("out", output))
         print(structCall: "lmmc_matmul\(Self.suffix(weight))", weight.isPanels ? "lmmc_packed_matmul" : "lmmc_matmul", fields)
     }
@@ -309,12 +304,8 @@ struct BodyPrinter {
     private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
         let (q, k) = (layout(inputs[0]), layout(inputs[1]))
         let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
-        let type: [String]
-        switch body.buffers[inputs[1]].type.dtype {
-        case .bfloat16: type = [".kv_type = LMMC_KV_BF16"]
-        case .int8Heads: type = [".kv_type = LMMC_KV_I8"]
-        case .float32, .float16, .int32, .uint8, .int8Rows, .bfloat16Panels, .int8Panels, .int4Panels: type = []
-        }
+        let held = KeyValueType(body.buffers[inputs[1]].type.dtype) ?? .float32
+        let type = held == .float32 ? [] : [".kv_type = \(held.enumerator)"]
         print(
             structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
             [

@@ -196,7 +196,7 @@ private struct DescriptionPrinter {
             let background = vision.background.map { "\($0)" }.joined(separator: ", ")
             field(
                 "preprocess",
-                "{.mode = \(vision.mode == .pad ? "LMMC_RESIZE_PAD" : "LMMC_RESIZE_CROP"), .resize = \(vision.resize), .size = \(vision.size), "
+                "{.mode = \(vision.mode.enumerator), .resize = \(vision.resize), .size = \(vision.size), "
                     + ".background = {\(background)}}")
             field("mean", "{\(vision.mean.map(literal).joined(separator: ", "))}")
             field("std", "{\(vision.std.map(literal).joined(separator: ", "))}")
@@ -221,7 +221,7 @@ private struct DescriptionPrinter {
         field("arena_bytes", "\(plan.arenaBytes)")
         let resident = plan.resident
         field("cache_bytes", "\(resident.cache)")
-        if let type = plan.cacheType { field("cache_type", literal(type)) }
+        if let type = plan.cacheType { field("cache_type", type.enumerator) }
         field("image_bytes", "\(resident.image)")
         field("chunk_bytes", "\(resident.chunk)")
         for (_, region) in symbols.regions where region.role != .scratch { field(region.name, "\(region.offset)") }

@@ -24,11 +24,7 @@ public struct PrecisionPolicy: Sendable, Hashable {
     }
 
     /// What a cache of keys or values holds.
-    public enum CacheType: String, Sendable, Hashable, CaseIterable {
-        case float32 = "f32"
-        case bfloat16 = "bf16"
-        case int8
-    }
+    public typealias CacheType = KeyValueType
 
     public var base: Precision
     public var cache: CacheType

@@ -63,12 +63,8 @@ extension Plan {
         return result
     }
 
-    /// What keys and values are held in, as `--kv` calls it; nil without a cache.
-    public var cacheType: String? {
-        switch regions.first(where: { $0.role == .state })?.type?.dtype {
-        case .int8Heads: "int8"
-        case let type?: type.rawValue
-        case nil: nil
-        }
+    /// nil without a cache.
+    public var cacheType: KeyValueType? {
+        regions.first { $0.role == .state }?.type.flatMap { KeyValueType($0.dtype) }
     }
 }

@@ -4,12 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// What a row of keys or values holds. The rows of a cache are made by cache_rows.h.
-typedef enum {
-  LMMC_KV_F32,
-  LMMC_KV_BF16,
-  LMMC_KV_I8,  // [kv_heads * head_size] int8, then [kv_heads] float scales at any address
-} lmmc_kv_type;
+#include "contract/kv_type.h"
 
 // For each head: out = softmax(scale * q . k) . v. Query head h reads key head h / (heads / kv_heads). Strides count elements from row
 // to row: floats, bf16 values, or bytes for int8.

@@ -70,7 +70,7 @@ static void available(void) {
 static void checks(void) {
   const lmmc_model m = {.context = 1000,
                         .cache_bytes = 4000ull << 20,
-                        .cache_type = "bf16",
+                        .cache_type = LMMC_KV_BF16,
                         .chunk = 50,
                         .chunk_bytes = 1ull << 30,
                         .image_bytes = 512 << 20,
@@ -81,29 +81,30 @@ static void checks(void) {
     double gib;
     int64_t positions;
     int images;
-    const char *cache, *warning, *error;
+    lmmc_kv_type cache;
+    const char *warning, *error;
   } cases[] = {
-      {-1, 1000, 0, "bf16", "", NULL},
-      {9.91, 1000, 0, "bf16", "", NULL},  // 3.906 + 1 + 5
-      {9.90, 1000, 0, "bf16",
+      {-1, 1000, 0, LMMC_KV_BF16, "", NULL},
+      {9.91, 1000, 0, LMMC_KV_BF16, "", NULL},  // 3.906 + 1 + 5
+      {9.90, 1000, 0, LMMC_KV_BF16,
        "warning: 5 GiB of weights do not fit beside 4.91 GiB of cache and working memory, 9.9 GiB are free of memory: parts will be read "
        "from the file again and again; '--context' here or a lower '--precision' when compiling would help\n",
        NULL},
-      {6.2, 50, 0, "bf16", "", NULL},  // as many positions as are in use
-      {2.0, 100, 0, "bf16", "warning: ", NULL},
-      {1.2, 100, 0, "bf16", "",
+      {6.2, 50, 0, LMMC_KV_BF16, "", NULL},  // as many positions as are in use
+      {2.0, 100, 0, LMMC_KV_BF16, "warning: ", NULL},
+      {1.2, 100, 0, LMMC_KV_BF16, "",
        "out of memory, 100 positions take 400 MiB of cache and 1 GiB of working memory, and 1.2 GiB are free of memory; "
        "'--context 51' here or '--kv int8' when compiling would help"},
-      {1.2, 51, 0, "bf16", "warning: ", NULL},
-      {0.5, 9999, 0, "int8", "",
+      {1.2, 51, 0, LMMC_KV_BF16, "warning: ", NULL},
+      {0.5, 9999, 0, LMMC_KV_I8, "",
        "out of memory, 9999 positions take 3.91 GiB of cache and 1 GiB of working memory, and 512 MiB are free of memory; "
        "a smaller '--context' here or a smaller '--context' when compiling would help"},
       // Half a chunk, and with it the tower's memory and the image's vision tokens, 1 MiB.
-      {0.6, 25, 0, "bf16", "warning: ", NULL},
-      {1.09, 25, 1, "bf16", "",
+      {0.6, 25, 0, LMMC_KV_BF16, "warning: ", NULL},
+      {1.09, 25, 1, LMMC_KV_BF16, "",
        "out of memory, 25 positions take 100 MiB of cache and 1 GiB of working memory, and 1.09 GiB are free of memory; "
        "'--context 22' here or '--kv int8' when compiling would help"},
-      {1.1, 25, 1, "bf16", "warning: ", NULL},
+      {1.1, 25, 1, LMMC_KV_BF16, "warning: ", NULL},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lmmc_model model = m;
