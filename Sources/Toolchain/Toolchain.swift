@@ -147,10 +147,7 @@ public struct Toolchain: Sendable {
     ) throws(Diagnostic) {
         let name = lastPathComponent(source)
         let arguments = [compiler] + compileFlags + (level?.allFlags ?? []) + include.map { "-I\($0)" } + ["-c", source, "-o", object]
-        progress.verbose(escapingControls(arguments.joined(separator: " ")))
-        let result = try runSubprocess(arguments, temporary: folder.path, log: object + ".log")
-        if !result.output.isEmpty { progress.verbose(result.output) }
-        if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
+        let result = try runTool(arguments, in: folder, log: object + ".log", progress: progress)
         guard result.status == 0 else {
             throw .error("compiler '\(compiler)' failed on '\(name)': \(firstError(result, folder: folder.path))")
         }
@@ -160,8 +157,8 @@ public struct Toolchain: Sendable {
     func headerText(in folder: TemporaryFolder) throws(Diagnostic) -> [UInt8] {
         let (source, output) = (folder.file("headers.c"), folder.file("headers.i"))
         try writeFile(source, ProbeProgram.headers)
-        let result = try runSubprocess(
-            [compiler] + compileFlags + ["-E", "-P", "-dD", source, "-o", output], temporary: folder.path, log: folder.file("headers.log"))
+        let result = try runTool(
+            [compiler] + compileFlags + ["-E", "-P", "-dD", source, "-o", output], in: folder, log: folder.file("headers.log"))
         guard result.status == 0 else {
             throw .error("compiler '\(compiler)' cannot read the headers: \(firstError(result, folder: folder.path))")
         }
@@ -171,18 +168,28 @@ public struct Toolchain: Sendable {
     /// Links `objects` to `executable`.
     public func link(_ objects: [String], to executable: String, in folder: TemporaryFolder, progress: Progress) throws(Diagnostic) {
         let arguments = [compiler] + mode.flags + Self.hardeningLinkFlags + ["-fopenmp"] + objects + ["-o", executable] + linkFlags
-        progress.verbose(escapingControls(arguments.joined(separator: " ")))
-        let result = try runSubprocess(arguments, temporary: folder.path, log: executable + ".log")
-        if !result.output.isEmpty { progress.verbose(result.output) }
-        if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
+        let result = try runTool(arguments, in: folder, log: executable + ".log", progress: progress)
         guard result.status == 0 else {
             throw .error("compiler '\(compiler)' failed to link: \(firstError(result, folder: folder.path))")
         }
     }
 }
 
-/// What a program that failed lacked of the machine, which is no answer to what it was asked; nil when it was something else.
-func machineFailure(_ program: String, _ result: SubprocessResult, folder: String) -> Diagnostic? {
+/// Runs a compiler, or a program that it made, to its end. Throws where the machine lacked something, which is no answer to what was asked:
+/// whatever else went wrong, the result says. `program` is the name for messages. With `progress` the command and its output are told.
+func runTool(
+    _ arguments: [String], program: String? = nil, environment: [String: String] = [:], in folder: TemporaryFolder, log: String,
+    progress: Progress? = nil
+) throws(Diagnostic) -> SubprocessResult {
+    progress?.verbose(escapingControls(arguments.joined(separator: " ")))
+    let result = try runSubprocess(arguments, environment: environment, temporary: folder.path, log: log)
+    if !result.output.isEmpty { progress?.verbose(result.output) }
+    if let failure = machineFailure(program ?? arguments[0], result, folder: folder.path) { throw failure }
+    return result
+}
+
+/// What a program that failed lacked of the machine; nil when it was something else.
+private func machineFailure(_ program: String, _ result: SubprocessResult, folder: String) -> Diagnostic? {
     guard result.status != 0 else { return nil }
     if result.output.contains("No space left on device") {
         return .error(
@@ -230,8 +237,7 @@ private struct Probe {
     func run() throws(Diagnostic) -> Toolchain {
         let folder = try TemporaryFolder.forPrograms(prefix: "lmmc-probe-")
         defer { folder.discard() }
-        let version = try runSubprocess([compiler, "--version"], temporary: folder.path, log: folder.file("version.log"))
-        if let failure = machineFailure(compiler, version, folder: folder.path) { throw failure }
+        let version = try runTool([compiler, "--version"], in: folder, log: folder.file("version.log"))
         guard version.status == 0 else {
             throw .error("compiler '\(compiler)' does not answer '--version'", expected: "gcc or clang")
         }
@@ -253,10 +259,9 @@ private struct Probe {
                 + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
             try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
-            let compiled = try runSubprocess(
-                [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], temporary: folder.path, log: folder.file("compile.log"))
+            let compiled = try runTool(
+                [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], in: folder, log: folder.file("compile.log"))
             guard compiled.status == 0 else {
-                if let failure = machineFailure(compiler, compiled, folder: folder.path) { throw failure }
                 reason = firstError(compiled, folder: folder.path)
                 continue
             }
@@ -288,7 +293,7 @@ private struct Probe {
 
     /// What the compiler says to a question of one word.
     private func answer(_ question: String, _ folder: TemporaryFolder) throws(Diagnostic) -> String {
-        let result = try runSubprocess([compiler, question], temporary: folder.path, log: folder.file("answer.log"))
+        let result = try runTool([compiler, question], in: folder, log: folder.file("answer.log"))
         return result.status == 0 ? String(result.output.prefix { !$0.isWhitespace }) : ""
     }
 
@@ -297,22 +302,19 @@ private struct Probe {
         -> String?
     {
         let program = folder.file("probe")
-        let linked = try runSubprocess(
-            [compiler] + mode.flags + Toolchain.hardeningLinkFlags + ["-fopenmp", object, "-o", program] + libraries,
-            temporary: folder.path, log: folder.file("link.log"))
-        // Another way of linking is no answer to a full disk, however small its program is.
-        if let failure = machineFailure(compiler, linked, folder: folder.path) { throw failure }
+        let linked = try runTool(
+            [compiler] + mode.flags + Toolchain.hardeningLinkFlags + ["-fopenmp", object, "-o", program] + libraries, in: folder,
+            log: folder.file("link.log"))
         guard linked.status == 0 else { return firstError(linked, folder: folder.path) }
         guard let runner else { return nil }
         if isMountedWithoutPrograms(folder.path) {
             progress.verbose("the probe was not run, since programs cannot be run in \(quoted(folder.path)), which is mounted noexec")
             return nil
         }
-        let ran = try runSubprocess(
-            runner + [program], environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"],
-            temporary: folder.path,
+        let ran = try runTool(
+            runner + [program], program: program,
+            environment: ["OMP_NUM_THREADS": "2", "OMP_DYNAMIC": "false", "OMP_THREAD_LIMIT": "8"], in: folder,
             log: folder.file("run.log"))
-        if let failure = machineFailure(program, ran, folder: folder.path) { throw failure }
         guard ran.status == 0 else { return "the probe ended with status \(ran.status): \(ran.output.prefix(200))" }
         let threads = ran.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
         return threads > 1 ? nil : "a parallel region has \(threads) thread(s)"
@@ -322,9 +324,8 @@ private struct Probe {
     private func hardeningFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
         try writeFile(folder.file("harden.c"), "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n")
         func takes(_ flags: [String]) throws(Diagnostic) -> Bool {
-            let result = try runSubprocess(
-                [compiler, "-O2", "-Werror"] + flags + ["-c", folder.file("harden.c"), "-o", folder.file("harden.o")],
-                temporary: folder.path,
+            let result = try runTool(
+                [compiler, "-O2", "-Werror"] + flags + ["-c", folder.file("harden.c"), "-o", folder.file("harden.o")], in: folder,
                 log: folder.file("harden.log"))
             return result.status == 0
         }
@@ -344,9 +345,8 @@ private struct Probe {
     private func nativeFlags(_ folder: TemporaryFolder) throws(Diagnostic) -> [String] {
         try writeFile(folder.file("empty.c"), "int main(void) { return 0; }\n")
         for flag in ["-march=native", "-mcpu=native"] {
-            let result = try runSubprocess(
-                [compiler, flag, "-c", folder.file("empty.c"), "-o", folder.file("empty.o")], temporary: folder.path,
-                log: folder.file("flag.log"))
+            let result = try runTool(
+                [compiler, flag, "-c", folder.file("empty.c"), "-o", folder.file("empty.o")], in: folder, log: folder.file("flag.log"))
             if result.status == 0 { return [flag] }
         }
         return []
@@ -357,11 +357,9 @@ private struct Probe {
         var lacking: [ProbeProgram.Requirement] = []
         for requirement in ProbeProgram.requirements(isClang: isClang, target: target, blas: blas) {
             try writeFile(folder.file("part.c"), requirement.program)
-            let result = try runSubprocess(
-                [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, temporary: folder.path,
-                log: folder.file("part.log"))
+            let result = try runTool(
+                [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, in: folder, log: folder.file("part.log"))
             guard result.status != 0 else { continue }
-            if let failure = machineFailure(compiler, result, folder: folder.path) { throw failure }
             let problem = firstError(result, folder: folder.path)
             if let tool = ["as", "ld"].first(where: {
                 problem.contains("cannot execute '\($0)'") || problem.contains("cannot find '\($0)'")

@@ -105,6 +105,19 @@ import Work
         #expect(!message.contains("\n") && !message.contains("libc6-dev"))
     }
 
+    /// A compiler that ran out of memory has not said that it knows no hardening: without this its programs would be built without any.
+    @Test(arguments: ["-Werror", "-march=native", "-print-multiarch"])
+    func failureOfTheMachineIsNoAnswer(_ question: String) throws {
+        let scratch = try Scratch()
+        let script = """
+            #!/bin/sh
+            for a do case $a in \(question)) echo 'cc1: out of memory allocating 65536 bytes' >&2; exit 1;; esac; done
+            exec gcc "$@"
+            """
+        let message = failure(try scratch.write("cc", script + "\n", executable: true))
+        #expect(message.contains("ran out of memory: cc1: out of memory allocating 65536 bytes; expected more memory"), "\(message)")
+    }
+
     /// What a linker wrote is read within its bounds, whatever its numbers say.
     @Test func damagedExecutable() throws {
         let scratch = try Scratch()
