@@ -24,18 +24,21 @@ public struct BLAS: Sendable, Equatable {
     }
 }
 
+/// What the value of `--link` asks for.
+public enum LinkChoice: String, Sendable, CaseIterable { case `static`, dynamic }
+
 public enum LinkMode: String, Sendable, CaseIterable {
     /// Needs nothing of the machine that it runs on, and is loaded at random addresses.
     case staticPIE = "static-pie"
     case `static`
     case dynamic
 
-    /// In the order to try them; `link` is the value of `--link`.
-    public static func chosen(by link: String?) -> [LinkMode] {
+    /// In the order to try them; without a choice, static where the compiler can.
+    public static func chosen(by link: LinkChoice?) -> [LinkMode] {
         switch link {
-        case "static": [.staticPIE, .static]
-        case "dynamic": [.dynamic]
-        default: allCases
+        case .static: [.staticPIE, .static]
+        case .dynamic: [.dynamic]
+        case nil: allCases
         }
     }
 
@@ -87,14 +90,14 @@ public struct Toolchain: Sendable {
         var cc: String?
         /// Levels make no difference here.
         var target: String
-        var link: String?
+        var link: LinkChoice?
         var blas: Bool
     }
     private static let cache = Mutex<[Key: Toolchain]>([:])
 
     /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
     /// Throws one line that names what is missing and the package that brings it.
-    public static func find(cc: String?, target: Target, link: String? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic)
+    public static func find(cc: String?, target: Target, link: LinkChoice? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic)
         -> Toolchain
     {
         let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)

@@ -130,7 +130,8 @@ struct Compile: ParsableCommand {
     func run() throws {
         try Lmmc.compile(
             CompileOptions(
-                model: try arguments.options(model), output: output, emit: emit, cc: cc, link: link, dumpIR: dumpIR, passes: passes.options,
+                model: try arguments.options(model), output: output, emit: choice(emit, option: "--emit"), cc: cc,
+                link: choice(link, option: "--link"), dumpIR: dumpIR, passes: passes.options,
                 jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
@@ -323,7 +324,8 @@ struct IR: ParsableCommand {
             IROptions(
                 model: try model.map(arguments.options), preset: preset.choice(context: arguments.context),
                 precision: try arguments.policy(),
-                stage: stage, html: html, summary: summary, format: format, collapseLayers: collapseLayers, passes: passes.options))
+                stage: stage, html: html, summary: summary, format: choice(format, option: "--format", suggesting: true),
+                collapseLayers: collapseLayers, passes: passes.options))
     }
 }
 
@@ -345,7 +347,9 @@ struct Opt: ParsableCommand {
     @OptionGroup var passArguments: PassArguments
 
     func run() throws {
-        try Lmmc.opt(file: file, passes: passes, options: passArguments.options, format: format, collapseLayers: collapseLayers)
+        try Lmmc.opt(
+            file: file, passes: passes, options: passArguments.options, format: choice(format, option: "--format", suggesting: true),
+            collapseLayers: collapseLayers)
     }
 }
 

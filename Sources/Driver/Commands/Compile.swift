@@ -1,22 +1,30 @@
 import Passes
 import Support
+import Toolchain
 import Work
+
+/// What the value of `--emit` asks for.
+public enum EmitChoice: String, Sendable, CaseIterable {
+    case executable
+    /// A folder of sources, weights and a build script
+    case c
+}
 
 public struct CompileOptions: Sendable {
     public var model: ModelOptions
     public var output: String
-    /// `executable` or `c`
-    public var emit: String
+    public var emit: EmitChoice
     public var cc: String?
-    /// `static` or `dynamic`; nil: static where the compiler can
-    public var link: String?
+    /// nil: static where the compiler can
+    public var link: LinkChoice?
     public var dumpIR: String?
     public var passes: PassOptions
     public var jobs: Int?
     public var verbosity: Verbosity
 
     public init(
-        model: ModelOptions, output: String, emit: String = "executable", cc: String? = nil, link: String? = nil, dumpIR: String? = nil,
+        model: ModelOptions, output: String, emit: EmitChoice = .executable, cc: String? = nil, link: LinkChoice? = nil,
+        dumpIR: String? = nil,
         passes: PassOptions = PassOptions(), jobs: Int? = nil, verbosity: Verbosity = .normal
     ) {
         self.model = model
@@ -32,14 +40,8 @@ public struct CompileOptions: Sendable {
 }
 
 extension Lmmc {
-    /// `lmmc compile`: a checkpoint folder becomes an executable, or with `emit` "c" a folder of sources. The output appears whole or not at all.
+    /// `lmmc compile`: a checkpoint folder becomes an executable, or with `emit` c a folder of sources. The output appears whole or not at all.
     public static func compile(_ options: CompileOptions) throws(Diagnostic) {
-        guard ["executable", "c"].contains(options.emit) else {
-            throw .usage("unknown value \(quoted(options.emit))", at: .option("--emit"), expected: "'executable' or 'c'")
-        }
-        if let link = options.link, !["static", "dynamic"].contains(link) {
-            throw .usage("unknown value \(quoted(link))", at: .option("--link"), expected: "'static' or 'dynamic'")
-        }
         let precision = options.model.precision
         if options.model.calibration != nil, !precision.roundsRows {
             throw .usage(
@@ -49,7 +51,7 @@ extension Lmmc {
         if options.model.calibration != nil, options.passes.disabled.contains("split-norm-scale") {
             throw .usage("a calibration is of no use without pass 'split-norm-scale'", at: .option("--calibration"), expected: "the pass")
         }
-        if options.emit == "c",
+        if options.emit == .c,
             let option = [("--cc", options.cc != nil), ("--link", options.link != nil), ("--jobs", options.jobs != nil)].first(where: \.1)
         {
             throw .usage(
@@ -59,12 +61,14 @@ extension Lmmc {
             throw .usage("\(jobs) jobs are too few", at: .option("--jobs"), expected: "at least 1")
         }
         _ = try options.passes.chosen(from: Pipeline.passes(for: options.model.precision))
-        let asSources = options.emit == "c"
-        try checkOutput(options.output, isFolder: asSources)
+        try checkOutput(options.output, isFolder: options.emit == .c)
         let progress = Progress(options.verbosity)
         let began = monotonicSeconds()
         let compilation = try Compilation(options, progress)
-        if asSources { try compilation.makeSources() } else { try compilation.makeExecutable() }
+        switch options.emit {
+        case .executable: try compilation.makeExecutable()
+        case .c: try compilation.makeSources()
+        }
         if options.verbosity != .quiet {
             writeStandardError(
                 "\(padded("done", 10)) \(padded(secondsText(monotonicSeconds() - began), 8, right: true))  \(escapingControls(options.output))\n"

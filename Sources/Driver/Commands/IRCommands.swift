@@ -8,6 +8,9 @@ import Support
 import Synth
 import Work
 
+/// What the value of `--format` asks for.
+public enum IRFormat: String, Sendable, CaseIterable { case text, dot, json }
+
 public struct IROptions: Sendable {
     /// A checkpoint folder, or nil with `preset`.
     public var model: ModelOptions?
@@ -18,15 +21,14 @@ public struct IROptions: Sendable {
     public var stage: String?
     public var html: String?
     public var summary: Bool
-    /// `text`, `dot` or `json`
-    public var format: String
+    public var format: IRFormat
     public var collapseLayers: Bool
     public var passes: PassOptions
 
     public init(
         model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, stage: String? = nil, html: String? = nil,
         summary: Bool = false,
-        format: String = "text", collapseLayers: Bool = false, passes: PassOptions = PassOptions()
+        format: IRFormat = .text, collapseLayers: Bool = false, passes: PassOptions = PassOptions()
     ) {
         self.model = model
         self.preset = preset
@@ -50,14 +52,14 @@ extension Lmmc {
                 modes == 0 ? "nothing to show is named" : "more than one thing to show is named",
                 expected: "'--stage NAME', '--html FILE' or '--summary'")
         }
-        if options.stage == nil, options.format != "text" || options.collapseLayers {
+        if options.stage == nil, options.format != .text || options.collapseLayers {
             let option = options.collapseLayers ? "--collapse-layers" : "--format"
             throw .usage("there is no stage to print", at: .option(option), expected: "'--stage NAME' beside it")
         }
         let policy = options.precision
         let names = FrontEnd.stageNames(policy)
         if options.stage == "list" { return try writeStandardOutput(names.map { $0 + "\n" }.joined()) }
-        let stage = options.stage == "final" ? "optimized" : options.stage
+        let stage = options.stage == "final" ? Stage.optimized.rawValue : options.stage
         if let stage {
             guard names.contains(stage) else {
                 throw .usage(
@@ -107,30 +109,23 @@ extension Lmmc {
         }
     }
 
-    static let formats = ["text", "dot", "json"]
-
-    private static func checkFormat(_ format: String, collapseLayers: Bool) throws(Diagnostic) {
-        guard formats.contains(format) else {
-            throw .usage(
-                "unknown value \(quoted(format))\(nearestHint(to: format, among: formats))", at: .option("--format"),
-                expected: quotedList(formats))
-        }
-        if collapseLayers, format == "json" {
+    private static func checkFormat(_ format: IRFormat, collapseLayers: Bool) throws(Diagnostic) {
+        if collapseLayers, format == .json {
             throw .usage("JSON holds every operation", at: .option("--collapse-layers"), expected: "'text' or 'dot' as format")
         }
     }
 
-    private static func text(of module: Module, format: String, collapseLayers: Bool, sequence: Int) -> String {
+    private static func text(of module: Module, format: IRFormat, collapseLayers: Bool, sequence: Int) -> String {
         switch format {
-        case "dot": module.dot(collapseLayers: collapseLayers)
-        case "json": module.json(sequence: sequence)
-        default: collapseLayers ? module.collapsedDescription : module.description
+        case .text: collapseLayers ? module.collapsedDescription : module.description
+        case .dot: module.dot(collapseLayers: collapseLayers)
+        case .json: module.json(sequence: sequence)
         }
     }
 
     /// `lmmc opt FILE.ir --passes a,b,c`: exactly those passes over IR text; `list` names them, `-` is standard input.
     public static func opt(
-        file: String?, passes: String, options: PassOptions = PassOptions(), format: String = "text", collapseLayers: Bool = false
+        file: String?, passes: String, options: PassOptions = PassOptions(), format: IRFormat = .text, collapseLayers: Bool = false
     ) throws(Diagnostic) {
         try checkFormat(format, collapseLayers: collapseLayers)
         if passes == "list" {

@@ -39,16 +39,20 @@ struct Compilation {
 
         var dump = if let folder = options.dumpIR { try StageDump(folder: folder) } else { StageDump?.none }
         var summary = ""
+        var imported: Module?
         module = try progress.stage("optimize", detail: { (_: Module) in summary }) { () throws(Diagnostic) in
             try front.run(options.passes) { record throws(Diagnostic) in
                 try dump?.write(record.name, record.module)
+                if record.name == Stage.imported.rawValue { imported = record.module }
                 summary = record.summary
                 progress.verbose("\(record.name): \(record.summary)")
                 return true
             }
         }
         let module = module
-        if options.verbosity == .verbose { for line in try front.overrideSummary(module) { progress.verbose(line) } }
+        if options.verbosity == .verbose, let imported {
+            for line in try front.overrideSummary(imported: imported, optimized: module) { progress.verbose(line) }
+        }
         plan = try progress.stage(
             "plan",
             detail: { (plan: Plan) in

@@ -59,7 +59,7 @@ struct FrontEnd {
 
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
     static func stageNames(_ policy: PrecisionPolicy) -> [String] {
-        ["imported"] + Pipeline.passes(for: policy).map(\.name) + ["optimized"]
+        [Stage.imported.rawValue] + Pipeline.passes(for: policy).map(\.name) + [Stage.optimized.rawValue]
     }
 
     /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
@@ -67,7 +67,7 @@ struct FrontEnd {
         let began = monotonicSeconds()
         var module = try importModel(checkpoint, context: context)
         let seconds = monotonicSeconds() - began
-        guard try observe(StageRecord(name: "imported", milliseconds: seconds * 1000, module: module)) else { return module }
+        guard try observe(StageRecord(name: Stage.imported.rawValue, milliseconds: seconds * 1000, module: module)) else { return module }
         var goesOn = true
         var policy = policy
         policy.names = try names(module, policy)
@@ -81,8 +81,8 @@ struct FrontEnd {
         try refuseUnfitPatterns(policy, module)
         // What a pass that is left out would have removed may break the rules of the stage.
         if options.disabled.isEmpty { module.stage = .optimized }
-        try module.verify(after: "optimized")
-        _ = try observe(StageRecord(name: "optimized", module: module))
+        try module.verify(after: Stage.optimized.rawValue)
+        _ = try observe(StageRecord(name: Stage.optimized.rawValue, module: module))
         return module
     }
 
@@ -116,10 +116,9 @@ struct FrontEnd {
             expected: "a name that 'lmmc inspect' or 'lmmc ir' shows, or the file's own")
     }
 
-    /// How many products' weights each override means, for `--verbose`.
-    func overrideSummary(_ module: Module) throws(Diagnostic) -> [String] {
-        guard !policy.overrides.isEmpty else { return [] }
-        let names = try names(importModel(checkpoint, context: context), policy)
+    /// Which weights of products each override means, for `--verbose`: by their names in the imported and in the optimised module.
+    func overrideSummary(imported: Module, optimized module: Module) throws(Diagnostic) -> [String] {
+        let names = try names(imported, policy)
         return policy.overrides.map { override in
             let only = PrecisionPolicy(policy.base, overrides: [override])
             let fitting =
@@ -137,7 +136,8 @@ struct FrontEnd {
         _ = try run(options) { record throws(Diagnostic) in
             var record = record
             // Nothing but the stage's name differs from the last pass.
-            record.memory = record.name == "optimized" ? records.last?.memory : try makePlan(record.module, chunk: chunk).memory
+            record.memory =
+                record.name == Stage.optimized.rawValue ? records.last?.memory : try makePlan(record.module, chunk: chunk).memory
             records.append(record)
             return true
         }

@@ -1,11 +1,32 @@
 import ChatTemplate
 import Glibc
+import IR
 import Passes
 import Support
 import Toolchain
 
 public enum Lmmc {
     public static let version = lmmcVersion
+}
+
+/// The choice that the value of an option names. `suggesting`: the message for an unknown value names the nearest that there is.
+public func choice<Choice: RawRepresentable & CaseIterable>(
+    _ value: some StringProtocol, option: String, suggesting: Bool = false
+) throws(Diagnostic) -> Choice where Choice.RawValue == String {
+    let value = String(value)
+    if let choice = Choice(rawValue: value) { return choice }
+    let names = Choice.allCases.map(\.rawValue)
+    throw .usage(
+        "unknown value \(quoted(value))\(suggesting ? nearestHint(to: value, among: names) : "")", at: .option(option),
+        expected: quotedList(names))
+}
+
+/// The same for an option that may be absent.
+public func choice<Choice: RawRepresentable & CaseIterable>(
+    _ value: String?, option: String, suggesting: Bool = false
+) throws(Diagnostic) -> Choice? where Choice.RawValue == String {
+    guard let value else { return nil }
+    return try choice(value, option: option, suggesting: suggesting) as Choice
 }
 
 /// What `compile`, `inspect` and `ir` have in common.
@@ -68,30 +89,15 @@ public struct ModelOptions: Sendable {
 
     /// The policy that `--precision` and the `PATTERN=TYPE`s of `--precision-for` name.
     public static func policy(_ precision: String?, cache: String?, overrides: [String]) throws(Diagnostic) -> PrecisionPolicy {
-        func named(_ name: String, _ option: String) throws(Diagnostic) -> Precision {
-            if let precision = Precision(rawValue: name) { return precision }
-            let names = Precision.allCases.map(\.rawValue)
-            throw .usage(
-                "unknown value \(quoted(name))\(nearestHint(to: name, among: names))", at: .option(option), expected: quotedList(names))
-        }
-        let base = try precision.map { name throws(Diagnostic) in try named(name, "--precision") } ?? defaultPrecision
-        var policy = PrecisionPolicy(base)
-        if let cache {
-            guard let type = PrecisionPolicy.CacheType(rawValue: cache) else {
-                throw .usage(
-                    "unknown value \(quoted(cache))", at: .option("--kv"),
-                    expected: quotedList(PrecisionPolicy.CacheType.allCases.map(\.rawValue)))
-            }
-            policy.cache = type
-        }
+        let base = try choice(precision, option: "--precision", suggesting: true) ?? defaultPrecision
+        var policy = PrecisionPolicy(base, cache: try choice(cache, option: "--kv"))
         for text in overrides {
             guard let equals = text.lastIndex(of: "="), equals != text.startIndex else {
                 throw .usage(
                     "unknown value \(quoted(text))", at: .option("--precision-for"), expected: "PATTERN=TYPE, as '*.mlp.down.*=int8'")
             }
-            policy.overrides.append(
-                .init(pattern: String(text[..<equals]), precision: try named(String(text[text.index(after: equals)...]), "--precision-for"))
-            )
+            let precision: Precision = try choice(text[text.index(after: equals)...], option: "--precision-for", suggesting: true)
+            policy.overrides.append(.init(pattern: String(text[..<equals]), precision: precision))
         }
         return policy
     }
