@@ -113,8 +113,7 @@ struct BodyPrinter {
     private mutating func print(call layer: Int, rows: ClosedRange<Int>, name: String, _ arguments: [Int]) {
         let function = plan.layers[layer]
         var list = ["memory"]
-        if symbols.usesSequence(function.body, plan) { list.append("T") }
-        if symbols.usesPosition(function.body) { list.append("P") }
+        list += EntryPoint.Symbol.allCases.filter(function.body.uses).map(\.rawValue)
         if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
         list += arguments.map { names[$0] }
         let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"

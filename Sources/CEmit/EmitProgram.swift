@@ -42,7 +42,7 @@ private struct ModelPrinter {
         printEntries()
         section("the program")
         line("\nconst lmmc_code LMMC_LEVELED(lmmc_code) = {")
-        for entry in plan.entries { line("    .\(entry.name) = \(entry.name),") }
+        for entry in plan.entries.map(\.entry.rawValue) { line("    .\(entry) = \(entry),") }
         line("};")
     }
 
@@ -136,8 +136,7 @@ private struct ModelPrinter {
             if index == 0 { section("repeated layers") }
             var printer = BodyPrinter(plan, symbols, layer.body, table: layer.table)
             var parameters = ["const lmmc_memory *memory"]
-            if symbols.usesSequence(layer.body, plan) { parameters.append("int64_t T") }
-            if symbols.usesPosition(layer.body) { parameters.append("int64_t P") }
+            parameters += EntryPoint.Symbol.allCases.filter(layer.body.uses).map { "int64_t \($0.rawValue)" }
             if let table = layer.table { parameters.append("const \(symbols.tableTypes[table]) *layer") }
             let buffers = layer.arguments.map { "\(printer.name($0)): \(BodyPrinter.shapeText(layer.body.buffers[$0]))" }
             line(index == 0 ? "" : "")
@@ -160,17 +159,13 @@ private struct ModelPrinter {
 
     private mutating func printEntries() {
         section("entry points")
-        for entry in plan.entries {
-            var parameters = ["const lmmc_memory *memory"]
-            if entry.hasSequence { parameters.append("int64_t T") }
-            if ["prefill", "decode", "score"].contains(entry.name) { parameters.append("int64_t P") }
+        for (entry, body) in plan.entries.map({ ($0.entry, $0.body) }) {
             line()
-            function(entry.name, parameters)
-            let calls = entry.body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
-            let bodies = [entry.body] + calls.map { plan.layers[$0].body }
-            if entry.hasSequence, !bodies.contains(where: { symbols.usesSequence($0, plan) }) { line("  (void)T;") }
-            if parameters.last == "int64_t P", !bodies.contains(where: symbols.usesPosition) { line("  (void)P;") }
-            var printer = BodyPrinter(plan, symbols, entry.body)
+            function(entry.rawValue, ["const lmmc_memory *memory"] + entry.symbols.map { "int64_t \($0.rawValue)" })
+            let calls = body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
+            let bodies = [body] + calls.map { plan.layers[$0].body }
+            for symbol in entry.symbols where !bodies.contains(where: { $0.uses(symbol) }) { line("  (void)\(symbol.rawValue);") }
+            var printer = BodyPrinter(plan, symbols, body)
             printer.printBuffers()
             printer.printSteps()
             if printer.lines.isEmpty { line("  (void)memory;") }
@@ -224,10 +219,12 @@ private struct DescriptionPrinter {
         if let type = plan.cacheType { field("cache_type", type.enumerator) }
         field("image_bytes", "\(resident.image)")
         field("chunk_bytes", "\(resident.chunk)")
-        for (_, region) in symbols.regions where region.role != .scratch { field(region.name, "\(region.offset)") }
-        for entry in plan.entries where ["vision", "project", "prefill"].contains(entry.name) {
-            line("    .\(entry.name)_products =")
-            let names = plan.productNames(of: entry).map { $0 + "\n" }
+        for (_, region) in symbols.regions {
+            if case .entry(let entry) = region.role { field(entry.rawValue, "\(region.offset)") }
+        }
+        for function in plan.entries where EntryPoint.ofQuestion.contains(function.entry) {
+            line("    .\(function.entry.rawValue)_products =")
+            let names = plan.productNames(of: function).map { $0 + "\n" }
             // As many names to a line as it has room for; a literal without any ends the list.
             var row = ""
             for name in names {

@@ -20,7 +20,7 @@ struct Symbols {
     private(set) var regions: [(name: String, region: Region)] = []
 
     init(_ plan: Plan) {
-        var scope = NameScope(reserved: ["vision", "project", "prefill", "decode", "score", "lmmc_program"])
+        var scope = NameScope(reserved: Set(EntryPoint.allCases.map(\.rawValue) + ["lmmc_program"]))
         for table in plan.tables {
             tables.append(scope.unique(table.name + "s"))
             tableTypes.append(scope.unique(table.name))
@@ -78,28 +78,4 @@ struct Symbols {
     func weight(_ name: String) -> String { weightNames[name] ?? "0" }
 
     func frequencies(_ values: [Float]) -> String { rotary.first { $0.values == values }?.name ?? "NULL" }
-
-    /// Whether the steps or buffers of a body mention T.
-    func usesSequence(_ body: Body, _ plan: Plan) -> Bool {
-        body.buffers.contains { buffer in
-            if buffer.type.shape.contains(.sequence) { return true }
-            if case .inside(_, _, let lastRow, _) = buffer.place { return lastRow != 0 }
-            return false
-        }
-    }
-
-    /// Whether they mention P.
-    func usesPosition(_ body: Body) -> Bool {
-        body.buffers.contains { buffer in
-            if case .inside(_, _, _, let position) = buffer.place { return position != 0 }
-            return false
-        }
-            || body.steps.contains { step in
-                switch step {
-                case .run(.rotaryTable, _, _, _): true
-                case .run(.attention(_, let isCached), _, _, _): isCached
-                case .run, .call: false
-                }
-            }
-    }
 }

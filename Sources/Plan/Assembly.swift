@@ -4,18 +4,27 @@ import Support
 /// Turns planned timelines into the entry points, layer functions and tables of the plan.
 struct Assembly {
     private let weightOffsets: [String: Int]
-    private let regionOffsets: [String: Int]
+    private let stateOffsets: [String: Int]
+    private let entryOffsets: [EntryPoint.Region: Int]
     private let scratch: Int
     private(set) var tables: [LayerTable] = []
     private(set) var layers: [LayerFunction] = []
 
     init(weights: [PlacedWeight], regions: [Region], scratch: Int) {
         weightOffsets = Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.offset) })
-        regionOffsets = Dictionary(regions.map { ($0.name, $0.offset) }) { first, _ in first }
+        var (states, entries) = ([String: Int](), [EntryPoint.Region: Int]())
+        for region in regions {
+            switch region.role {
+            case .state: states[region.name] = region.offset
+            case .entry(let entry): entries[entry] = region.offset
+            case .scratch: break
+            }
+        }
+        (stateOffsets, entryOffsets) = (states, entries)
         self.scratch = scratch
     }
 
-    mutating func entries(of timeline: TimelinePlan) throws(Diagnostic) -> [EntryPoint] {
+    mutating func entries(of timeline: TimelinePlan) throws(Diagnostic) -> [EntryFunction] {
         let first = layers.count
         for layer in timeline.layers.indices { try addLayer(layer, of: timeline) }
         let assembly = self
@@ -34,10 +43,7 @@ struct Assembly {
                 case .node, .call: break
                 }
             }
-            return EntryPoint(
-                name: section.function.name, hasSequence: ["prefill", "score"].contains(section.function.name),
-                hasPosition: section.function.hasPosition,
-                body: builder.finish())
+            return EntryFunction(entry: section.entry, body: builder.finish())
         }
     }
 
@@ -45,7 +51,8 @@ struct Assembly {
         switch timeline.draft.storages[storage].kind {
         case .scratch: .arena(scratch + (timeline.offsets[storage] ?? 0))
         case .weight(let name): .weight(name)
-        case .state(let name), .region(let name): .arena(regionOffsets[name] ?? 0)
+        case .state(let name): .arena(stateOffsets[name] ?? 0)
+        case .region(let region): .arena(entryOffsets[region] ?? 0)
         }
     }
 
@@ -76,7 +83,7 @@ struct Assembly {
             }
         }
         addColumns(binding.weights, .weight, \.weights, weightOffsets)
-        addColumns(binding.states, .state, \.states, regionOffsets)
+        addColumns(binding.states, .state, \.states, stateOffsets)
         var table: Int?
         if !columns.isEmpty {
             let rows = layer.runs.indices.map { row in columns.map { $0.offsets[row] } }
@@ -109,7 +116,8 @@ struct Assembly {
         for node in run.nodes { builder.append(draft.nodes[node]) }
         layers.append(
             LayerFunction(
-                name: unique("\(section).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)),
+                name: unique(
+                    "\(section.rawValue).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)),
                 table: table, arguments: arguments,
                 resultCount: order.count - inputs.count, body: builder.finish()))
     }

@@ -6,8 +6,8 @@ struct Storage {
         case scratch
         case weight(String)
         case state(String)
-        /// A part of the arena that the runtime reads or writes, by name.
-        case region(String)
+        /// A part of the arena that the runtime reads or writes
+        case region(EntryPoint.Region)
     }
 
     /// Where a storage lives that shares the memory of another: from element `offset + position * P` of it on.
@@ -49,10 +49,10 @@ struct Node {
     var output: View
 }
 
-/// The functions that run one after another on the same values: `vision` and `project`, `prefill`, or `decode`.
+/// Entry points that run one after another on the same values: `vision` and `project`, `prefill`, `decode`, or `score`.
 struct Draft {
     struct Section {
-        var function: Function
+        var entry: EntryPoint
         var nodes: Range<Int>
     }
 

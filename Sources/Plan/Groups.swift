@@ -1,3 +1,5 @@
+import IR
+
 /// A name's prefix up to its first numbered component: `decoder.layer3.mlp.down` -> stem `decoder.layer`, prefix `decoder.layer3`.
 package struct LayerPrefix: Hashable {
     package var stem: String
@@ -85,7 +87,7 @@ struct RunShape: Hashable {
         var operands: [OperandShape]
     }
 
-    var section: String
+    var section: EntryPoint
     var stem: String
     var nodes: [NodeShape] = []
 }
@@ -109,7 +111,7 @@ struct RunBinding {
     var arguments: [View] = []
     var isWritten: [Bool] = []
 
-    init(_ run: Run, in draft: Draft, section: String, locals localStorages: Set<Int>) {
+    init(_ run: Run, in draft: Draft, section: EntryPoint, locals localStorages: Set<Int>) {
         shape = RunShape(section: section, stem: run.prefix.stem)
         var argumentIndex: [View: Int] = [:]
         for index in run.nodes {

@@ -37,3 +37,16 @@ public enum Kernel: Hashable, Sendable {
     /// f32 [M, heads * size] -> rows of a q8h cache
     case storeHeads(heads: Int, size: Int)
 }
+
+extension Kernel {
+    /// Whether what it computes depends on P.
+    var usesPosition: Bool {
+        switch self {
+        case .rotaryTable: true
+        case .attention(_, let isCached): isCached
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .matmul, .add, .multiply, .scale, .activation,
+            .gate, .layerNorm, .rmsNorm, .rotary, .copy, .storeHeads:
+            false
+        }
+    }
+}

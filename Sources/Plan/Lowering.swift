@@ -13,52 +13,59 @@ struct Lowering {
     private var tables: [RotaryKey: View] = [:]
     private var prologue: [Node] = []
     private var function: Function
+    private var entry: EntryPoint
 
     private struct RotaryKey: Hashable {
         var rows: Dimension
         var rotary: Rotary
     }
 
-    init(name: String, module: Module, chunk: Int) {
+    /// For a timeline that begins with `entry`.
+    init(name: String, entry: EntryPoint, module: Module, chunk: Int) {
         draft = Draft(name: name)
         self.module = module
         self.chunk = chunk
         function = Function(name: name, parameters: [])
+        self.entry = entry
     }
 
-    /// Appends a function whose parameters are the given views, and returns the views of its results.
-    mutating func append(_ function: Function, parameters: [View]) throws(Diagnostic) -> [View] {
+    /// Appends the function of an entry point and returns the views of its results. Its parameters are `values`, the results of the function
+    /// before, where it has no regions of its own.
+    mutating func append(_ function: Function, of entry: EntryPoint, reading values: [View] = []) throws(Diagnostic) -> [View] {
         self.function = function
-        values = [:]
+        self.entry = entry
+        var parameters = values
+        for (region, parameter) in zip(entry.inputs, function.parameters) {
+            parameters.append(try view(of: .region(region), region.rawValue, parameter.type))
+        }
+        self.values = [:]
         copies = [:]
         tables = [:]
         prologue = []
         let start = draft.nodes.count
-        for (parameter, view) in zip(function.parameters, parameters) { values[parameter.name] = view }
+        for (parameter, view) in zip(function.parameters, parameters) { self.values[parameter.name] = view }
         for operation in function.operations { try lower(operation) }
         var results: [View] = []
         for result in function.results { results.append(try view(result, at: "\(function.name): return")) }
         draft.nodes.insert(contentsOf: prologue, at: start)
-        draft.sections.append(Draft.Section(function: function, nodes: start..<draft.nodes.count))
+        draft.sections.append(Draft.Section(entry: entry, nodes: start..<draft.nodes.count))
         return results
     }
 
-    /// Makes `value` lie in the region from its start on: in place where it has a storage of its own, else by a copy at the end of the last function.
-    mutating func place(_ value: View, in region: String, type: TensorType) throws(Diagnostic) {
-        let target = try storage(.region(region), type: type, name: region)
+    /// Makes `value` lie in the region of the entry point's result from its start on: in place where it has a storage of its own, else by a
+    /// copy at the end of the last function.
+    mutating func place(_ value: View, of entry: EntryPoint, type: TensorType) throws(Diagnostic) {
+        guard let region = entry.result else { return }
+        let name = region.rawValue
+        let target = try storage(.region(region), type: type, name: name)
         if draft.isWhole(value, chunk: chunk), draft.storages[value.storage].kind == .scratch, draft.storages[value.storage].home == nil {
             draft.storages[value.storage].home = Storage.Home(storage: target, offset: 0, position: 0)
         } else {
             draft.nodes.append(
-                Node(name: region, kernel: .copy, inputs: [value], output: whole(target, name: region, type: value.type)))
+                Node(name: name, kernel: .copy, inputs: [value], output: whole(target, name: name, type: value.type)))
             let last = draft.sections.count - 1
             draft.sections[last].nodes = draft.sections[last].nodes.lowerBound..<draft.nodes.count
         }
-    }
-
-    /// A view of a region that the runtime fills.
-    mutating func region(_ name: String, type: TensorType) throws(Diagnostic) -> View {
-        try view(of: .region(name), name, type)
     }
 
     // MARK: - storages and views
@@ -164,7 +171,7 @@ struct Lowering {
         for type in inputs.map(\.type) + [operation.type].compactMap(\.self) where type.shape.dropFirst().contains(.sequence) {
             throw .error("\(type) has T in a dimension after the first", at: .operation(place), expected: "T as the first dimension only")
         }
-        if !inputs.allSatisfy({ $0.type.isStatic }), !["prefill", "score"].contains(function.name) {
+        if !inputs.allSatisfy({ $0.type.isStatic }), !entry.symbols.contains(.sequence) {
             throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'prefill' only")
         }
         guard let type = operation.type else {

@@ -15,14 +15,14 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
     if scoring, let score = try module.scoreFunction() {
         let rows = scoreRowCount(vocabulary: signature.vocabulary, chunk: chunk)
         let type = TensorType(.float32, fixed: [rows, signature.vocabulary])
-        timelines.append(try TimelinePlan(makeDraft(score, result: "scores", type, module, chunk: rows), chunk: rows))
+        timelines.append(try TimelinePlan(makeDraft(score, of: .score, type, module, chunk: rows), chunk: rows))
         scores = type
     }
 
     var arena = Arena()
     for (name, type) in module.states { try arena.append(name, .state, type, chunk: chunk) }
-    for (name, role, type) in signature.regions { try arena.append(name, role, type, chunk: chunk) }
-    if let scores { try arena.append("scores", .result, scores, chunk: chunk) }
+    for (region, type) in signature.regions { try arena.append(region.rawValue, .entry(region), type, chunk: chunk) }
+    if let scores { try arena.append(EntryPoint.Region.scores.rawValue, .entry(.scores), scores, chunk: chunk) }
     let activationBytes = timelines.map(\.byteCount).max() ?? 0
     let scratch = try arena.append("scratch", bytes: activationBytes)
 
@@ -39,12 +39,13 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
     }
 
     var assembly = Assembly(weights: weights, regions: arena.regions, scratch: scratch)
-    var entries: [EntryPoint] = []
+    var entries: [EntryFunction] = []
     for timeline in timelines { entries += try assembly.entries(of: timeline) }
     return Plan(
         moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions,
         arenaBytes: arena.byteCount,
-        activationBytes: activationBytes, timelines: timelines.map { Timeline(name: $0.draft.name, byteCount: $0.byteCount) },
+        activationBytes: activationBytes,
+        timelines: timelines.map { Timeline(name: $0.draft.name, entries: $0.draft.sections.map(\.entry), byteCount: $0.byteCount) },
         tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary,
         scoreRows: scores?.shape[0].fixedValue ?? 0)
 }
@@ -79,33 +80,28 @@ private struct Arena {
 
 private func makeDrafts(_ module: Module, _ signature: Signature, chunk: Int) throws(Diagnostic) -> [Draft] {
     var drafts: [Draft] = []
-    if let vision = module.function(named: "vision") {
-        var lowering = Lowering(name: "image", module: module, chunk: chunk)
-        let image = try lowering.region("image", type: vision.parameters[0].type)
-        let taps = try lowering.append(vision, parameters: [image])
-        if let project = module.function(named: "project"), let type = signature.projected {
-            let result = try lowering.append(project, parameters: taps)
-            try lowering.place(result[0], in: "projected", type: type)
+    if let vision = module.function(.vision) {
+        var lowering = Lowering(name: "image", entry: .vision, module: module, chunk: chunk)
+        let taps = try lowering.append(vision, of: .vision)
+        if let project = module.function(.project), let type = signature.projected {
+            let result = try lowering.append(project, of: .project, reading: taps)
+            try lowering.place(result[0], of: .project, type: type)
         }
         drafts.append(lowering.draft)
     }
-    for name in ["prefill", "decode"] {
-        guard let function = module.function(named: name), let logits = signature.logits else { continue }
-        drafts.append(try makeDraft(function, result: "logits", logits, module, chunk: chunk))
+    for entry in [EntryPoint.prefill, .decode] {
+        guard let function = module.function(entry), let logits = signature.logits else { continue }
+        drafts.append(try makeDraft(function, of: entry, logits, module, chunk: chunk))
     }
     return drafts
 }
 
-/// `prefill`, `decode` or `score`, with its result in the region of the given name and type.
+/// `prefill`, `decode` or `score`, with its result in a region of the given type.
 private func makeDraft(
-    _ function: Function, result region: String, _ type: TensorType, _ module: Module, chunk: Int
+    _ function: Function, of entry: EntryPoint, _ type: TensorType, _ module: Module, chunk: Int
 ) throws(Diagnostic) -> Draft {
-    var lowering = Lowering(name: function.name, module: module, chunk: chunk)
-    var parameters: [View] = []
-    for (name, parameter) in zip(["tokens", "vision_rows"], function.parameters) {
-        parameters.append(try lowering.region(name, type: parameter.type))
-    }
-    let result = try lowering.append(function, parameters: parameters)
-    try lowering.place(result[0], in: region, type: type)
+    var lowering = Lowering(name: entry.rawValue, entry: entry, module: module, chunk: chunk)
+    let result = try lowering.append(function, of: entry)
+    try lowering.place(result[0], of: entry, type: type)
     return lowering.draft
 }

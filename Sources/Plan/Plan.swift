@@ -15,14 +15,14 @@ public struct Plan: Sendable {
     public var arenaBytes: Int
     /// Bytes of the scratch region: the peak of all timelines.
     public var activationBytes: Int
-    /// Scratch bytes of each timeline, in call order: image (vision and project), prefill, decode, score.
+    /// Scratch bytes of each timeline, in call order: image (`vision` and `project`), prefill, decode, score.
     public var timelines: [Timeline]
     /// Offsets of the weights and states of each layer of a repeated group.
     public var tables: [LayerTable]
     /// One per repeated group.
     public var layers: [LayerFunction]
     /// Those that the module has, in the order vision, project, prefill, decode, and `score` where it was asked for.
-    public var entries: [EntryPoint]
+    public var entries: [EntryFunction]
     /// Columns of the decoder's residual stream; 0 without a decoder.
     public var hidden: Int
     /// Columns of the logits; 0 without a decoder.
@@ -39,7 +39,7 @@ public struct Plan: Sendable {
         }
     }
 
-    public func region(named name: String) -> Region? { regions.first { $0.name == name } }
+    public func region(_ region: EntryPoint.Region) -> Region? { regions.first { $0.role == .entry(region) } }
 }
 
 /// A stored weight: f32, row-major, at a multiple of 64 bytes from the start of the attached weights.
@@ -52,7 +52,13 @@ public struct PlacedWeight: Hashable, Sendable {
 
 /// A part of the arena at a constant offset (bytes, a multiple of 64).
 public struct Region: Hashable, Sendable {
-    public enum Role: Hashable, Sendable { case state, input, result, scratch }
+    public enum Role: Hashable, Sendable {
+        case state
+        /// An input or a result of entry points
+        case entry(EntryPoint.Region)
+        case scratch
+    }
+
     public var name: String
     public var role: Role
     /// nil for the scratch region.
@@ -61,8 +67,11 @@ public struct Region: Hashable, Sendable {
     public var byteCount: Int
 }
 
+/// Entry points that run one after another on the same values, and the scratch bytes that they take.
 public struct Timeline: Hashable, Sendable {
+    /// image, prefill, decode or score
     public var name: String
+    public var entries: [EntryPoint]
     public var byteCount: Int
 }
 
@@ -97,11 +106,9 @@ public struct LayerFunction: Sendable {
     public var body: Body
 }
 
-/// `vision`, `project`, `prefill`, `decode` or `score`.
-public struct EntryPoint: Sendable {
-    public var name: String
-    public var hasSequence: Bool
-    public var hasPosition: Bool
+/// What a program runs when an entry point is called.
+public struct EntryFunction: Sendable {
+    public var entry: EntryPoint
     public var body: Body
 }
 
@@ -109,6 +116,27 @@ public struct Body: Sendable {
     /// In the order of their first use; a buffer inside another comes after it.
     public var buffers: [Buffer]
     public var steps: [Step]
+}
+
+extension Body {
+    /// Whether the buffers or the steps mention T or P.
+    public func uses(_ symbol: EntryPoint.Symbol) -> Bool {
+        buffers.contains { buffer in
+            if case .inside(_, _, let lastRow, let position) = buffer.place {
+                switch symbol {
+                case .sequence: if lastRow != 0 { return true }
+                case .position: if position != 0 { return true }
+                }
+            }
+            return symbol == .sequence && buffer.type.shape.contains(.sequence)
+        }
+            || steps.contains { step in
+                switch step {
+                case .run(let kernel, _, _, _): symbol == .position && kernel.usesPosition
+                case .call: false
+                }
+            }
+    }
 }
 
 /// A named tensor of a body. Strides count elements; the last is 1 except in the source of a copy.

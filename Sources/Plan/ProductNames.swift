@@ -1,6 +1,6 @@
 extension Plan {
     /// Names of the results of products and attentions of an entry point, as in the IR and in the order in which they are made.
-    public func productNames(of entry: EntryPoint) -> [String] {
+    public func productNames(of entry: EntryFunction) -> [String] {
         entry.body.steps.flatMap { step -> [String] in
             switch step {
             case .run(let kernel, let name, _, _): kernel.isProduct ? [name] : []
@@ -17,7 +17,9 @@ extension Kernel {
     fileprivate var isProduct: Bool {
         switch self {
         case .matmul, .attention: true
-        default: false
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .add, .multiply, .scale, .activation, .gate,
+            .layerNorm, .rmsNorm, .rotaryTable, .rotary, .copy, .storeHeads:
+            false
         }
     }
 }

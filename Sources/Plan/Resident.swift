@@ -51,15 +51,17 @@ extension Plan {
             }
         }
         for region in regions {
-            switch region.name {
-            case _ where region.role == .state: result.cache += region.byteCount
-            case "image", "projected": result.image += region.byteCount
-            case "tokens", "logits": result.chunk += region.byteCount
-            default: break
+            switch region.role {
+            case .state: result.cache += region.byteCount
+            case .entry(.image), .entry(.projected): result.image += region.byteCount
+            case .entry(.tokens), .entry(.logits): result.chunk += region.byteCount
+            // As many vision rows as a question has images, and scores with `--perplexity` alone.
+            case .entry(.visionRows), .entry(.scores), .scratch: break
             }
         }
-        for timeline in timelines where timeline.name == "image" { result.image += timeline.byteCount }
-        result.chunk += timelines.filter { $0.name != "image" && $0.name != "score" }.map(\.byteCount).max() ?? 0
+        for timeline in timelines where timeline.entries.contains(.vision) { result.image += timeline.byteCount }
+        let chunk = timelines.filter { $0.entries.contains(.prefill) || $0.entries.contains(.decode) }
+        result.chunk += chunk.map(\.byteCount).max() ?? 0
         return result
     }
 

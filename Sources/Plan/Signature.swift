@@ -11,15 +11,18 @@ struct Signature {
 
     init(_ module: Module, chunk: Int) throws(Diagnostic) {
         self.chunk = chunk
-        for function in module.functions where !["vision", "project", "prefill", "decode"].contains(function.name) {
+        let names = EntryPoint.ofModule.map(\.rawValue)
+        for function in module.functions where !names.contains(function.name) {
             throw .error(
                 "function '\(function.name)' is not an entry point", at: .operation(function.name),
-                expected: "vision, project, prefill or decode")
+                expected: names.dropLast().joined(separator: ", ") + " or " + names[names.count - 1])
         }
-        if let vision = module.function(named: "vision") { try check(vision) }
-        if let project = module.function(named: "project") { try check(project, module) }
-        if let prefill = module.function(named: "prefill") { try check(decoder: prefill, module, tokens: .sequence) }
-        if let decode = module.function(named: "decode") { try check(decoder: decode, module, tokens: 1) }
+        if let vision = module.function(.vision) { try check(vision) }
+        if let project = module.function(.project) { try check(project, module) }
+        for entry in [EntryPoint.prefill, .decode] {
+            guard let function = module.function(entry) else { continue }
+            try check(decoder: function, module, tokens: entry.symbols.contains(.sequence) ? .sequence : 1)
+        }
     }
 
     var hidden: Int { (projected ?? visionRows)?.shape[1].fixedValue ?? embeddingWidth }
@@ -27,15 +30,12 @@ struct Signature {
     private var embeddingWidth = 0
 
     /// Inputs and results in the order in which they stand in the arena.
-    var regions: [(name: String, role: Region.Role, type: TensorType)] {
-        var regions: [(String, Region.Role, TensorType)] = []
-        if let image { regions.append(("image", .input, image)) }
-        if let projected { regions.append(("projected", .result, projected)) }
-        if let visionRows { regions.append(("vision_rows", .input, visionRows)) }
-        if let logits {
-            regions.append(("tokens", .input, TensorType(.int32, fixed: [chunk])))
-            regions.append(("logits", .result, logits))
-        }
+    var regions: [(region: EntryPoint.Region, type: TensorType)] {
+        var regions: [(EntryPoint.Region, TensorType)] = []
+        if let image { regions.append((.image, image)) }
+        if let projected { regions.append((.projected, projected)) }
+        if let visionRows { regions.append((.visionRows, visionRows)) }
+        if let logits { regions += [(.tokens, TensorType(.int32, fixed: [chunk])), (.logits, logits)] }
         return regions
     }
 
@@ -62,7 +62,7 @@ struct Signature {
     }
 
     private mutating func check(_ project: Function, _ module: Module) throws(Diagnostic) {
-        guard let vision = module.function(named: "vision") else {
+        guard let vision = module.function(.vision) else {
             throw .error("'project' stands without 'vision'", at: .operation("project"))
         }
         let taps = vision.results.map { resultType(vision, module, $0) }

@@ -42,10 +42,6 @@ struct TimelinePlan {
         try allocateScratch()
     }
 
-    private func sectionName(of run: Run) -> String {
-        draft.sections.first { $0.nodes.contains(run.nodes.lowerBound) }?.function.name ?? draft.name
-    }
-
     /// Such a run has a function of its own even where no other is like it, as the last layer of a prefill may be.
     private func isTransformerLayer(_ run: Run) -> Bool {
         run.nodes.contains { if case .attention = draft.nodes[$0].kernel { true } else { false } }
@@ -54,7 +50,8 @@ struct TimelinePlan {
     private mutating func findLayers() throws(Diagnostic) {
         let lifetimes = draft.lifetimes()
         for (index, run) in draft.runs.enumerated() {
-            bindings[index] = RunBinding(run, in: draft, section: sectionName(of: run), locals: draft.localStorages(of: run, lifetimes))
+            guard let section = draft.sections.first(where: { $0.nodes.contains(run.nodes.lowerBound) }) else { continue }
+            bindings[index] = RunBinding(run, in: draft, section: section.entry, locals: draft.localStorages(of: run, lifetimes))
         }
         var groups: [RunShape: [Int]] = [:]
         for index in draft.runs.indices {

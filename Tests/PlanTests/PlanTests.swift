@@ -71,7 +71,7 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         #expect(stride == 8)
         #expect(result.timelines.map(\.name) == ["prefill", "decode"])
         #expect(result.timelines[0].byteCount == 6 * 8 * 4 && result.activationBytes == 6 * 8 * 4)
-        #expect(result.region(named: "tokens")?.byteCount == 24)
+        #expect(result.region(.tokens)?.byteCount == 24)
     }
 
     @Test func aTransposedViewIsCopiedOnceForItsReaders() throws {
@@ -276,10 +276,10 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
         let without = try makePlan(module, chunk: 1024)
         let plan = try makePlan(module, chunk: 1024, scoring: true)
         #expect(plan.weights == without.weights && without.scoreRows == 0)
-        #expect(plan.scoreRows == 256 && plan.entries.map(\.name) == ["prefill", "decode", "score"])
-        #expect(plan.region(named: "scores")?.type == TensorType(.float32, fixed: [256, 5]))
+        #expect(plan.scoreRows == 256 && plan.entries.map(\.entry) == [.prefill, .decode, .score])
+        #expect(plan.region(.scores)?.type == TensorType(.float32, fixed: [256, 5]))
         let score = plan.entries[2]
-        #expect(score.hasSequence && score.hasPosition)
+        #expect(score.body.uses(.sequence))
         #expect(score.body.buffers.first { $0.name == "l" }?.type == TensorType(.float32, [.sequence, .fixed(5)]))
         #expect(!score.body.buffers.contains { if case .inside(_, _, let lastRow, _) = $0.place { lastRow != 0 } else { false } })
         #expect(scoreRowCount(vocabulary: 128_256, chunk: 1024) == 32 && scoreRowCount(vocabulary: 32_000, chunk: 64) == 64)

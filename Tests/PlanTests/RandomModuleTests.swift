@@ -22,7 +22,7 @@ import Testing
             found.call("project", sequence: 1, position: 0)
             #expect(found.contents("projected") == projected[0])
         }
-        let rows = plan.region(named: "vision_rows").map { results("rows", [], count: $0.byteCount / 4) }
+        let rows = plan.region(.visionRows).map { results("rows", [], count: $0.byteCount / 4) }
         if let rows { found.fill("vision_rows", rows) }
         var position = 0
         for (name, length) in [("prefill", 4), ("prefill", 1), ("decode", 1), ("decode", 1), ("prefill", 3)] {

@@ -148,12 +148,12 @@ struct SymbolicPlan {
     }
 
     mutating func fill(_ region: String, _ elements: [Symbol]) {
-        guard let region = plan.region(named: region), let size = region.type?.dtype.byteCount else { return }
+        guard let region = plan.regions.first(where: { $0.name == region }), let size = region.type?.dtype.byteCount else { return }
         for (index, element) in elements.enumerated() { write(element, at: region.offset + index * size, size: size) }
     }
 
     func contents(_ region: String) -> [Symbol?] {
-        guard let region = plan.region(named: region), let size = region.type?.dtype.byteCount else { return [] }
+        guard let region = plan.regions.first(where: { $0.name == region }), let size = region.type?.dtype.byteCount else { return [] }
         return stride(from: region.offset, to: region.offset + region.byteCount, by: size).map { arena[$0] }
     }
 
@@ -176,7 +176,7 @@ struct SymbolicPlan {
     }
 
     mutating func call(_ name: String, sequence: Int, position: Int) {
-        guard let entry = plan.entries.first(where: { $0.name == name }) else { return }
+        guard let entry = plan.entries.first(where: { $0.entry.rawValue == name }) else { return }
         run(entry.body, arguments: [], function: nil, row: 0, sequence, position)
     }
 

@@ -111,7 +111,7 @@ struct NormStatistics {
     var measured: Int { norms.values.count { $0.rows > 0 } }
 
     init(_ module: Module) {
-        for operation in module.function(named: "prefill")?.operations ?? [] {
+        for operation in module.function(.prefill)?.operations ?? [] {
             guard case .rmsNorm = operation.op, case .value(let value) = operation.operands[0], operation.operands.count == 2,
                 let width = operation.type?.shape.last?.fixedValue
             else { continue }

@@ -93,7 +93,7 @@ struct Check {
 
         let module = try front.run { _ throws(Diagnostic) in true }
         if let golden = options.golden {
-            for name in ["tokens", "image"] where fileKind(joinedPath(dump, name + ".npy")) == .regular {
+            for name in [EntryPoint.Region.tokens, .image].map(\.rawValue) where fileKind(joinedPath(dump, name + ".npy")) == .regular {
                 guard try NumPyFile(joinedPath(dump, name + ".npy")).values == NumPyFile(joinedPath(golden, name + ".npy")).values else {
                     throw .error("the golden run had other \(name)", at: .file(golden), expected: "the same prompt and image")
                 }
@@ -164,19 +164,19 @@ struct Check {
             return seen.tensors
         }
         var rows: [Float] = []
-        let image = joinedPath(dump, "image.npy")
-        if fileKind(image) == .regular, let vision = module.function(named: "vision") {
+        let image = joinedPath(dump, EntryPoint.Region.image.rawValue + ".npy")
+        if fileKind(image) == .regular, let vision = module.function(.vision) {
             let shape = vision.parameters[0].type.fixedShape ?? []
             let pixels = try NumPyFile(image).integers(of: UInt8.self)
             guard pixels.count == shape.reduce(1, *) else {
                 throw .error("the program's image is not the model's", at: .file(options.binary), expected: "\(vision.parameters[0].type)")
             }
-            let taps = try evaluator.call("vision", [Tensor(shape: shape, pixels)])
-            if module.function(named: "project") != nil { rows = try evaluator.call("project", taps)[0].float32 ?? [] }
+            let taps = try evaluator.call(vision.name, [Tensor(shape: shape, pixels)])
+            if let project = module.function(.project) { rows = try evaluator.call(project.name, taps)[0].float32 ?? [] }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
         }
-        guard let prefill = module.function(named: "prefill") else { return }
-        let tokens = try NumPyFile(joinedPath(dump, "tokens.npy")).integers(of: Int32.self)
+        guard let prefill = module.function(.prefill) else { return }
+        let tokens = try NumPyFile(joinedPath(dump, EntryPoint.Region.tokens.rawValue + ".npy")).integers(of: Int32.self)
         guard 1...front.context ~= tokens.count else {
             throw .error(
                 "the program's prompt has \(tokens.count) tokens", at: .file(options.binary), expected: "1 to \(front.context), the context"
@@ -188,7 +188,7 @@ struct Check {
             guard rows.count <= count else { throw .error("an image does not fit the context of \(shape[0])", at: .option("--context")) }
             arguments.append(Tensor(shape: shape, rows + Array(repeating: 0, count: count - rows.count)))
         }
-        _ = try evaluator.call("prefill", arguments)
+        _ = try evaluator.call(prefill.name, arguments)
         for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
     }
 
@@ -233,26 +233,31 @@ func figure(_ value: Double) -> String {
     return String(format: "%.2e", value)
 }
 
+extension Op {
+    /// A program dumps what these give.
+    fileprivate var isProduct: Bool {
+        switch self {
+        case .matmul, .attention: true
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
+            .add,
+            .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
+            false
+        }
+    }
+}
+
 extension Module {
     /// Results of products and attentions, in order.
     fileprivate func productNames(until last: String?) throws(Diagnostic) -> [String] {
-        var names: [String] = []
-        for function in try truncated(after: last).functions where function.name != "decode" {
-            for operation in function.operations {
-                switch operation.op.mnemonic {
-                case Matmul.mnemonic, Attention.mnemonic: names.append(operation.name)
-                default: break
-                }
-            }
-        }
-        return names
+        let module = try truncated(after: last)
+        return EntryPoint.ofQuestion.compactMap(module.function).flatMap(\.operations).filter(\.op.isProduct).map(\.name)
     }
 
     /// Without what comes after the operation of this name.
     fileprivate func truncated(after last: String?) throws(Diagnostic) -> Module {
         guard let last else { return self }
         var module = self
-        for (index, function) in functions.enumerated() where ["vision", "project", "prefill"].contains(function.name) {
+        for (index, function) in functions.enumerated() where EntryPoint.ofQuestion.map(\.rawValue).contains(function.name) {
             guard let end = function.operations.firstIndex(where: { $0.name == last && $0.type != nil }) else { continue }
             module.functions = Array(functions[...index])
             module.functions[index].operations = Array(function.operations[...end])

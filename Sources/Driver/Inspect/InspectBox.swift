@@ -69,16 +69,16 @@ struct StageCosts {
     let decode: Int
 
     init(_ module: Module, visionTokens: Int, textTokens: Int) {
-        func flops(_ name: String, _ sequence: Int) -> Int {
-            guard sequence > 0, let function = module.function(named: name) else { return 0 }
+        func flops(_ entry: EntryPoint, _ sequence: Int) -> Int {
+            guard sequence > 0, let function = module.function(entry) else { return 0 }
             return module.cost(of: function, sequence: sequence).flops
         }
         (self.visionTokens, self.textTokens) = (visionTokens, textTokens)
-        vision = flops("vision", 1)
-        projector = flops("project", 1)
-        prefillVision = flops("prefill", visionTokens)
-        prefillText = flops("prefill", visionTokens + textTokens) - prefillVision
-        decode = flops("decode", visionTokens + textTokens + 1)
+        vision = flops(.vision, 1)
+        projector = flops(.project, 1)
+        prefillVision = flops(.prefill, visionTokens)
+        prefillText = flops(.prefill, visionTokens + textTokens) - prefillVision
+        decode = flops(.decode, visionTokens + textTokens + 1)
     }
 
     var stages: [(name: String, flops: Int)] {
@@ -117,12 +117,12 @@ struct BoxEstimate {
         let prompt = costs.visionTokens + costs.textTokens
         let chunks = (prompt + chunk - 1) / chunk
         let cache = Double(prompt) * Double(precision.cacheBytesPerPosition)
-        func read(_ function: String) -> Double { Double(precision.readBytes[function] ?? 0) }
-        var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read("prefill") + cache)
+        func read(_ entry: EntryPoint) -> Double { Double(precision.readBytes[entry] ?? 0) }
+        var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read(.prefill) + cache)
         if costs.visionTokens > 0 {
-            first += seconds(Double(costs.vision), read("vision")) + seconds(Double(costs.projector), read("project"))
+            first += seconds(Double(costs.vision), read(.vision)) + seconds(Double(costs.projector), read(.project))
         }
         timeToFirstToken = first
-        tokensPerSecond = 1 / seconds(Double(costs.decode), read("decode") + cache)
+        tokensPerSecond = 1 / seconds(Double(costs.decode), read(.decode) + cache)
     }
 }

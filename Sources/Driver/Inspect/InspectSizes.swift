@@ -7,8 +7,8 @@ import Support
 struct PrecisionSizes {
     var name: String
     var weightBytes: Int
-    /// By function: the weights that a call reads. A table that is only looked up in gives single rows, which do not count.
-    var readBytes: [String: Int]
+    /// The weights that a call reads. A table that is only looked up in gives single rows, which do not count.
+    var readBytes: [EntryPoint: Int]
     /// Keys and values of one position, in what the caches hold.
     var cacheName: String
     var cacheBytesPerPosition: Int
@@ -52,7 +52,10 @@ extension FrontEnd {
             sizes.append(
                 PrecisionSizes(
                     name: precision.rawValue, weightBytes: bytes(module.storedWeights),
-                    readBytes: Dictionary(uniqueKeysWithValues: module.functions.map { ($0.name, bytes($0.weightsReadWhole)) }),
+                    readBytes: Dictionary(
+                        uniqueKeysWithValues: EntryPoint.ofModule.compactMap { entry in
+                            module.function(entry).map { (entry, bytes($0.weightsReadWhole)) }
+                        }),
                     cacheName: policy.cache.rawValue, cacheBytesPerPosition: caches / context,
                     activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
                     programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))

@@ -1,0 +1,56 @@
+import Foundation
+import IR
+import Testing
+
+@testable import CEmit
+
+/// What emitted C says is what the runtime's headers have.
+@Suite struct ContractTests {
+    /// The text of a header without comments, its white space single spaces.
+    private func header(_ path: String) throws -> String {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let lines = try String(contentsOf: root.appending(path: "Runtime/\(path)"), encoding: .utf8).split(separator: "\n")
+        return lines.map { $0.prefix(upTo: $0.range(of: "//")?.lowerBound ?? $0.endIndex) }.joined(separator: " ")
+            .split(separator: " ").joined(separator: " ")
+    }
+
+    /// `lmmc_code` has the entry points and nothing else, each with T and P where the IR says so.
+    @Test func entryPoints() throws {
+        let text = try header("contract/program.h")
+        let code = try #require(text.range(of: "typedef struct { void (*vision)")).lowerBound
+        let members = text[code...].prefix { $0 != "}" }.split(separator: "{")[1].split(separator: ";").map(String.init)
+        let spelled = EntryPoint.allCases.map { entry in
+            let numbers = entry.symbols.map { symbol in
+                switch symbol {
+                case .sequence: ", int64_t sequence"
+                case .position: ", int64_t position"
+                }
+            }
+            return "void (*\(entry.rawValue))(const lmmc_memory *\(numbers.joined()))"
+        }
+        #expect(members.map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty } == spelled)
+    }
+
+    /// `lmmc_model` ends with the arena's regions.
+    @Test func regions() throws {
+        let text = try header("contract/program.h")
+        let offsets = try #require(text.range(of: "uint64_t arena_bytes; ")).upperBound
+        let members = text[offsets...].prefix { $0 != "}" }.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+        #expect(members.filter { !$0.isEmpty } == EntryPoint.Region.allCases.map { "uint64_t \($0.rawValue)" })
+    }
+
+    @Test func enumerators() throws {
+        func list(_ path: String, _ type: String) throws -> [String] {
+            let text = try header(path)
+            let end = try #require(text.range(of: "} \(type);")).lowerBound
+            let start = try #require(text.range(of: "typedef enum {", options: .backwards, range: text.startIndex..<end)).upperBound
+            return text[start..<end].split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        }
+        #expect(try list("contract/kv_type.h", "lmmc_kv_type") == KeyValueType.allCases.map(\.enumerator))
+        #expect(
+            try list("contract/preprocess.h", "lmmc_resize_mode")
+                == [.pad, .crop].map { (mode: ProgramDescription.Resize) in mode.enumerator })
+        let activations = try list("kernels/float32/matmul.h", "lmmc_activation")
+        #expect(activations == ["LMMC_IDENTITY"] + ActivationFunction.allCases.map(\.enumerator))
+    }
+}
