@@ -8,6 +8,7 @@
 
 #include "image/image.h"
 #include "kernels/attention/attention_variant.h"
+#include "kernels/float32/matmul.h"
 #include "kernels/rows/cache_rows.h"
 #include "../kernels/product/packed_operands.h"
 
