@@ -23,7 +23,7 @@ static const float *read_npy(const char *path, const char *shape, size_t values)
 }
 
 static const char *in_dump(const char *dump, const char *name) {
-  static char path[2][8192];
+  static char path[2][8300];
   static int next;
   next = !next;
   snprintf(path[next], sizeof *path, "%s/%s", dump, name);
