@@ -13,6 +13,7 @@
 #include "base/npy.h"
 #include "base/text.h"
 #include "base/printable.h"
+#include "observe/observer.h"
 #include "session/generation.h"
 #include "session/sampler.h"
 #include "system/threads.h"

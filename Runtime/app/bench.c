@@ -8,6 +8,7 @@
 #include "system/memory.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "observe/observer.h"
 #include "session/sampler.h"
 #include "system/threads.h"
 

@@ -13,6 +13,7 @@
 
 #include "program/levels.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "system/threads.h"
 
