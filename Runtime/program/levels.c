@@ -1,8 +1,9 @@
 #include "levels.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
-#include "kernels/common/cpu.h"
+#include "kernels/start.h"
 
 #define LEVEL(symbol) extern const lmmc_code lmmc_code_##symbol __attribute__((weak))
 LEVEL(native);
@@ -28,7 +29,8 @@ enum { COUNT = sizeof table / sizeof *table };
 
 // Absent where no kernels are linked, in tests.
 extern lmmc_cpu lmmc_this_cpu(void) __attribute__((weak));
-extern lmmc_cpu lmmc_usable_cpu(void) __attribute__((weak));
+extern int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) __attribute__((weak));
+extern void lmmc_kernels_start(lmmc_cpu usable) __attribute__((weak));
 
 const lmmc_level *lmmc_levels(int *count) {
   *count = COUNT;
@@ -49,7 +51,14 @@ const lmmc_level *lmmc_choose_level(const lmmc_level *levels, int count, uint32_
 static const lmmc_level *chosen;
 
 bool lmmc_levels_start(lmmc_error *e) {
-  chosen = lmmc_choose_level(table, COUNT, lmmc_usable_cpu ? lmmc_usable_cpu().features : 0, lmmc_this_cpu ? lmmc_this_cpu().features : 0);
+  const lmmc_cpu all = lmmc_this_cpu ? lmmc_this_cpu() : (lmmc_cpu){0};
+  lmmc_cpu usable = all;
+  const char *limit = getenv("LMMC_ISA");
+  char message[256];
+  const int code = limit && *limit && lmmc_limit_cpu ? lmmc_limit_cpu(&usable, limit, message) : 0;
+  if (code != 0) return lmmc_fail(e, code, "%s", message);
+  if (lmmc_kernels_start) lmmc_kernels_start(usable);
+  chosen = lmmc_choose_level(table, COUNT, usable.features, all.features);
   if (chosen) return true;
   const char *lowest = "none";
   for (int i = COUNT; i-- > 0;)

@@ -20,7 +20,8 @@ const lmmc_level *lmmc_levels(int *count);
 // `all` of the CPU's. NULL when none does.
 const lmmc_level *lmmc_choose_level(const lmmc_level *levels, int count, uint32_t usable, uint32_t all);
 
-// Chooses for this process; `*e` is filled (code 1) when the CPU lacks what every level needs.
+// Chooses the level and the kernels for this process, from what the environment variable LMMC_ISA leaves of this CPU. `*e` is filled where
+// LMMC_ISA has an unknown name (code 2), or one that the CPU or the program lacks, and where the CPU lacks what every level needs (code 1).
 bool lmmc_levels_start(lmmc_error *e);
 
 // The level that was chosen.

@@ -271,6 +271,7 @@ int main(int argc, char **argv) {
     CPU_SET((size_t)omp_get_thread_num(), &one);
     sched_setaffinity(0, sizeof one, &one);
   }
+  lmmc_products_start(lmmc_this_cpu());
   weights = allocate(weight_bytes);
   fill(weights, weight_bytes);
 

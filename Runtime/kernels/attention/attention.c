@@ -158,14 +158,12 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
   return best;
 }
 
-// ---- the choice of this process, made before main
+// ---- the choice of this process
 
-static const lmmc_attention_variant *exact, *rounding;
+// Until it is made, plain C.
+static const lmmc_attention_variant *exact = &lmmc_attention_plain, *rounding = &lmmc_attention_plain;
 
-__attribute__((constructor)) static void choose(void) {
-  const lmmc_cpu cpu = lmmc_usable_cpu();
-  exact = lmmc_attention_choose(cpu, false), rounding = lmmc_attention_choose(cpu, true);
-}
+void lmmc_attention_start(lmmc_cpu usable) { exact = lmmc_attention_choose(usable, false), rounding = lmmc_attention_choose(usable, true); }
 
 static void attend(const lmmc_attention_variant *variant, const lmmc_attention *a, const char *operation) {
   const double begin = lmmc_profile_begin();

@@ -37,6 +37,9 @@ const lmmc_attention_variant *const *lmmc_attention_variants(int *count);
 // The best one for `cpu`, among those that do not round or among all.
 const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round);
 
+// Attention's part of lmmc_kernels_start().
+void lmmc_attention_start(lmmc_cpu usable);
+
 void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attention *a);
 
 #define LMMC_DECLARE_SET(symbol) extern const lmmc_attention_variant lmmc_attention_##symbol LMMC_OPTIONAL;

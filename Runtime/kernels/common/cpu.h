@@ -34,7 +34,4 @@ lmmc_cpu lmmc_cpu_of_hwcap(uint64_t first, uint64_t second);
 
 lmmc_cpu lmmc_this_cpu(void);
 
-// This CPU as the environment variable LMMC_ISA limits it. A value that is wrong ends the process with one line.
-lmmc_cpu lmmc_usable_cpu(void);
-
 #endif

@@ -1,9 +1,7 @@
 // Which variant of the packed kernels runs.
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "product_variant.h"
 #include "kernels/common/measure.h"
@@ -81,23 +79,27 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
   return 2;
 }
 
-// ---- the choice of this process, made before main
+// ---- the choice of this process
 
-lmmc_cpu lmmc_usable_cpu(void) {
-  lmmc_cpu cpu = lmmc_this_cpu();
-  const char *level = getenv("LMMC_ISA");
-  char message[256];
-  const int code = level && *level ? lmmc_limit_cpu(&cpu, level, message) : 0;
-  if (code != 0) {
-    fprintf(stderr, "error: %s\n", message);
-    _exit(code);
-  }
-  return cpu;
-}
+// Until it is made, plain C.
+static lmmc_choice chosen = {
+    .code =
+        {
+            .bf16 = &lmmc_bf16_plain,
+            .q8 = &lmmc_q8_plain,
+            .q4 = &lmmc_q4_plain,
+            .quantize_q8 = lmmc_quantize_q8_plain,
+            .quantize_bf16 = lmmc_quantize_bf16_plain,
+            .finish = lmmc_finish_plain,
+        },
+    .bf16 = "plain",
+    .q8 = "plain",
+    .q4 = "plain",
+    .quantize_q8 = "plain",
+    .quantize_bf16 = "plain",
+};
 
-static lmmc_choice chosen;
-
-__attribute__((constructor)) static void choose(void) { chosen = lmmc_choose(lmmc_usable_cpu()); }
+void lmmc_products_start(lmmc_cpu usable) { chosen = lmmc_choose(usable); }
 
 static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation,
                      const char *variant) {

@@ -31,7 +31,6 @@ void lmmc_quantize_row_q8(int64_t k, const float *x, void *out);
 void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out);
 
 // The instruction set whose code runs for 'bf16', 'q8' or 'q4' (products), 'quantize_q8' or 'quantize_bf16'; NULL for any other name.
-// The environment variable LMMC_ISA takes a lower one than the best that the CPU has.
 const char *lmmc_kernel_variant(const char *kernel);
 
 #endif

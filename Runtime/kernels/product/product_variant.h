@@ -95,6 +95,9 @@ typedef struct {
 
 lmmc_choice lmmc_choose(lmmc_cpu cpu);
 
+// The products' part of lmmc_kernels_start().
+void lmmc_products_start(lmmc_cpu usable);
+
 // Takes from `cpu` what neither the variant named `level` nor those before it need or, with a '-' before the name, what that variant needs
 // beyond them. 0, or the exit code with one line in `message`: 2 for an unknown name, 1 for a variant that `cpu` or the program lacks.
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);

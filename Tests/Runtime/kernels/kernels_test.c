@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../check.h"
+#include "kernels/start.h"
 
 static uint64_t state = 88172645463325252u;
 
@@ -355,6 +356,7 @@ static void test_attention(void) {
 }
 
 int main(void) {
+  lmmc_kernels_start(lmmc_this_cpu());
   test_functions();
   test_rows();
   test_rotary();

@@ -1,10 +1,12 @@
-// From a CPU's description to features, and from features to the level of emitted code, for every combination.
+// From a CPU's description to features, and from features to the level of emitted code, for every combination; and what LMMC_ISA leaves.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../check.h"
-#include "kernels/common/cpu.h"
+#include "kernels/attention/attention_variant.h"
+#include "kernels/product/product_variant.h"
+#include "kernels/start.h"
 #include "program/levels.h"
 
 // What each feature needs, written down a second time, one bit a row: leaf 1 ECX, leaf 7 EBX, leaf 7 ECX, leaf 7.1 EAX, 0x80000001 ECX, XCR0.
@@ -102,7 +104,50 @@ static void test_levels(void) {
   CHECK(lmmc_choose_level(table, 0, every, every) == NULL, "a level of none");
 }
 
+// The code of the one level that this program has.
+const lmmc_code lmmc_code_native = {0};
+
+// Starts with LMMC_ISA set to `value`; the exit code, 0 where there is none.
+static int start_with(const char *value, lmmc_error *e) {
+  *e = (lmmc_error){0};
+  setenv("LMMC_ISA", value, 1);
+  lmmc_kernels_start((lmmc_cpu){0});
+  return lmmc_levels_start(e) ? 0 : e->code;
+}
+
+static void test_environment(void) {
+  static const char *const purposes[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
+  lmmc_error e;
+  for (int i = -1; i < lmmc_variant_count(); i++) {
+    const char *value = i < 0 ? "" : lmmc_variant_at(i)->name;
+    lmmc_cpu cpu = lmmc_this_cpu();
+    char message[256] = "";
+    const int expected = i < 0 ? 0 : lmmc_limit_cpu(&cpu, value, message), found = start_with(value, &e);
+    CHECK(found == expected && strcmp(e.message, message) == 0, "LMMC_ISA '%s': exit code %d, '%s' where %d, '%s' is right", value, found,
+          e.message, expected, message);
+    if (expected != 0) cpu = (lmmc_cpu){0};  // nothing was started
+    const lmmc_choice choice = lmmc_choose(cpu);
+    const char *names[] = {choice.bf16, choice.q8, choice.q4, choice.quantize_q8, choice.quantize_bf16};
+    for (int p = 0; p < 5; p++)
+      CHECK(strcmp(lmmc_kernel_variant(purposes[p]), names[p]) == 0, "LMMC_ISA '%s': '%s' runs on '%s' and not on '%s'", value, purposes[p],
+            lmmc_kernel_variant(purposes[p]), names[p]);
+    CHECK(strcmp(lmmc_attention_bf16_variant(), lmmc_attention_choose(cpu, true)->name) == 0 &&
+              strcmp(lmmc_attention_f32_variant(), lmmc_attention_choose(cpu, false)->name) == 0,
+          "LMMC_ISA '%s': attention runs on '%s' and '%s'", value, lmmc_attention_f32_variant(), lmmc_attention_bf16_variant());
+    CHECK(expected != 0 || strcmp(lmmc_level_in_use()->name, "native") == 0, "LMMC_ISA '%s': level '%s'", value, lmmc_level_in_use()->name);
+  }
+  CHECK(start_with("avx3", &e) == 2 && strncmp(e.message, "LMMC_ISA is 'avx3'; expected plain", 34) == 0, "exit code %d, '%s'", e.code,
+        e.message);
+  // What a terminal would obey is not repeated.
+  CHECK(start_with("\33[31m\xC2\x9B", &e) == 2 && strncmp(e.message, "LMMC_ISA is '?[31m\?\?'; expected", 31) == 0, "exit code %d, '%s'",
+        e.code, e.message);
+  unsetenv("LMMC_ISA");
+  CHECK(lmmc_levels_start(&e) && strcmp(lmmc_kernel_variant("q8"), lmmc_choose(lmmc_this_cpu()).q8) == 0, "without LMMC_ISA: '%s'",
+        lmmc_kernel_variant("q8"));
+}
+
 int main(void) {
+  test_environment();
   test_cpuid();
   test_hwcap();
   test_levels();

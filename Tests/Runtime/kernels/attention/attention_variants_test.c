@@ -353,12 +353,13 @@ static void test_choice(void) {
     CHECK(strcmp(lmmc_attention_choose(cpu, false)->name, best) == 0, "for f32 on '%s' it is '%s'", variants[i]->name,
           lmmc_attention_choose(cpu, false)->name);
   }
-  if (!getenv("LMMC_ISA")) {
-    const char *chosen = lmmc_attention_bf16_variant();
-    CHECK(strcmp(chosen, lmmc_attention_choose(lmmc_this_cpu(), true)->name) == 0, "'%s' is chosen", chosen);
-    CHECK(strcmp(lmmc_attention_f32_variant(), lmmc_attention_choose(lmmc_this_cpu(), false)->name) == 0, "'%s' is chosen for f32",
-          lmmc_attention_f32_variant());
-  }
+  CHECK(strcmp(lmmc_attention_bf16_variant(), "plain") == 0 && strcmp(lmmc_attention_f32_variant(), "plain") == 0,
+        "before the start attention runs on '%s' and '%s'", lmmc_attention_f32_variant(), lmmc_attention_bf16_variant());
+  lmmc_attention_start(lmmc_this_cpu());
+  const char *chosen = lmmc_attention_bf16_variant();
+  CHECK(strcmp(chosen, lmmc_attention_choose(lmmc_this_cpu(), true)->name) == 0, "'%s' is chosen", chosen);
+  CHECK(strcmp(lmmc_attention_f32_variant(), lmmc_attention_choose(lmmc_this_cpu(), false)->name) == 0, "'%s' is chosen for f32",
+        lmmc_attention_f32_variant());
   float q = 1, k = 2, v[] = {3}, out[2] = {0};
   const lmmc_attention one = {.queries = 1,
                               .keys = 1,

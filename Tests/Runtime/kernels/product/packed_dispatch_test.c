@@ -1,7 +1,4 @@
-// Which variant of the packed kernels runs: for every combination of CPU features, and as LMMC_ISA forces.
-#include <sys/wait.h>
-#include <unistd.h>
-
+// Which variant of the packed kernels runs: for every combination of CPU features, and for every limit.
 #include "packed_operands.h"
 
 enum { PURPOSES = 5 };
@@ -73,66 +70,30 @@ static void test_limits(void) {
   CHECK(lmmc_limit_cpu(&cpu, "avx3", message) == 2 && strcmp(message, expected) == 0, "'%s'", message);
 }
 
-// Runs this program again with LMMC_ISA set; its exit code, and what it writes on both outputs.
-static int run_again(const char *level, char *text, size_t room) {
-  int ends[2];
-  if (pipe(ends) != 0) exit(1);
-  const pid_t child = fork();
-  if (child == 0) {
-    setenv("LMMC_ISA", level, 1);
-    dup2(ends[1], 1), dup2(ends[1], 2);
-    close(ends[0]), close(ends[1]);
-    execl("/proc/self/exe", "packed_dispatch_test", "names", (char *)NULL);
-    _exit(127);
-  }
-  close(ends[1]);
-  size_t length = 0;
-  ssize_t got;
-  while (length + 1 < room && (got = read(ends[0], text + length, room - 1 - length)) > 0) length += (size_t)got;
-  text[length] = 0;
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void test_forced(void) {
-  char text[1024], expected[1024];
-  if (run_again("", text, sizeof text) == 127) {
-    printf("not run: LMMC_ISA in the environment; this program cannot start itself (it runs in an emulator)\n");
-    return;
-  }
-  const lmmc_cpu this_cpu = lmmc_this_cpu();
-  for (int i = -1; i < lmmc_variant_count(); i++) {
-    const char *level = i < 0 ? "" : lmmc_variant_at(i)->name;
-    lmmc_cpu cpu = this_cpu;
+// Plain C before the first start; then what is chosen for the features that each limit leaves of this CPU.
+static void test_start(void) {
+  for (int p = 0; p < PURPOSES; p++)
+    CHECK(strcmp(lmmc_kernel_variant(purposes[p]), "plain") == 0, "before the start '%s' runs on '%s'", purposes[p],
+          lmmc_kernel_variant(purposes[p]));
+  for (int i = lmmc_variant_count(); i-- > 0;) {
+    lmmc_cpu cpu = lmmc_this_cpu();
     char message[256];
-    const int code = i < 0 ? 0 : lmmc_limit_cpu(&cpu, level, message);
-    expected[0] = 0;
+    if (lmmc_limit_cpu(&cpu, lmmc_variant_at(i)->name, message) != 0) {
+      printf("not run: a start with '%s', which this CPU lacks\n", lmmc_variant_at(i)->name);
+      continue;
+    }
     const lmmc_choice choice = lmmc_choose(cpu);
-    for (int p = 0; p < PURPOSES && code == 0; p++)
-      snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s %s\n", purposes[p], name_of(&choice, p));
-    if (code != 0) snprintf(expected, sizeof expected, "error: %s\n", message);
-    const int found = run_again(level, text, sizeof text);
-    CHECK(found == code && strcmp(text, expected) == 0, "LMMC_ISA '%s': exit code %d, '%s' where %d, '%s' is right", level, found, text,
-          code, expected);
+    lmmc_products_start(cpu);
+    for (int p = 0; p < PURPOSES; p++)
+      CHECK(strcmp(lmmc_kernel_variant(purposes[p]), name_of(&choice, p)) == 0, "limited to '%s', '%s' runs on '%s' and not on '%s'",
+            lmmc_variant_at(i)->name, purposes[p], lmmc_kernel_variant(purposes[p]), name_of(&choice, p));
   }
-  const int found = run_again("avx3", text, sizeof text);
-  CHECK(found == 2 && strncmp(text, "error: LMMC_ISA is 'avx3'; expected plain", 41) == 0 && strchr(text, '\n') == text + strlen(text) - 1,
-        "LMMC_ISA 'avx3': exit code %d, '%s'", found, text);
-  // What a terminal would obey is not repeated.
-  const int control = run_again("\33[31m\xC2\x9B", text, sizeof text);
-  CHECK(control == 2 && strncmp(text, "error: LMMC_ISA is '?[31m\?\?'; expected", 37) == 0, "exit code %d, '%s'", control, text);
 }
 
-int main(int argc, char **argv) {
-  if (argc > 1 && strcmp(argv[1], "names") == 0) {
-    for (int p = 0; p < PURPOSES; p++) printf("%s %s\n", purposes[p], lmmc_kernel_variant(purposes[p]));
-    return 0;
-  }
+int main(void) {
   CHECK(lmmc_kernel_variant("f64") == NULL, "there is a variant for 'f64'");
+  test_start();
   test_combinations();
   test_limits();
-  test_forced();
   return check_report();
 }

@@ -169,6 +169,7 @@ int main(void) {
   omp_set_num_threads(2);
 #endif
   const lmmc_cpu cpu = lmmc_this_cpu();
+  lmmc_products_start(cpu);
   for (int i = 0; i < lmmc_variant_count(); i++) {
     const lmmc_variant *v = lmmc_variant_at(i);
     if (v->needs & ~cpu.features) {
