@@ -1,4 +1,4 @@
-// What emitted code calls.
+// Everything that emitted code calls.
 #ifndef LMMC_KERNELS_KERNELS_H
 #define LMMC_KERNELS_KERNELS_H
 

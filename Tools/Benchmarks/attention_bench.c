@@ -1,6 +1,6 @@
 // How fast attention and the rows around it are, beside what the machine can do in the same minute. Not a test: prints a table.
-//   gcc -std=gnu11 -O3 -march=native -fopenmp -IRuntime -I.../openblas-openmp Tools/Benchmarks/attention_bench.c
-//       $(find Runtime/kernels -name "*.c") -lm -o attention_bench
+//   gcc -std=gnu11 -O3 -march=native -fopenmp -IRuntime Tools/Benchmarks/attention_bench.c
+//       $(find Runtime/kernels/common Runtime/kernels/attention -name '*.c') -lm -o attention_bench
 //   OMP_PROC_BIND=true OMP_PLACES=cores attention_bench [VARIANT [PART OF A NAME]]
 #include <math.h>
 #include <omp.h>

@@ -1,4 +1,4 @@
-// How attention is shared out among the threads, and which variant does it.
+// How attention is shared among the threads, and which variant computes it.
 #include <math.h>
 #include <string.h>
 
@@ -9,9 +9,9 @@
 #include "kernels/common/vector_math.h"
 
 enum {
-  SPLIT_KEYS = 64,       // keys that are worth a task of their own
-  SPLIT_FLOATS = 65536,  // of partial results, at most
-  ENOUGH_ROWS = 96,      // of a block, to be worth the work on the keys that comes before the products
+  SPLIT_KEYS = 64,       // least keys of a task of its own
+  SPLIT_FLOATS = 65536,  // most floats of partial results
+  ENOUGH_ROWS = 96,      // so many rows of a block repay packing its keys before the products
 };
 
 #define VARIANT(symbol) &lmmc_attention_##symbol,
@@ -23,12 +23,12 @@ const lmmc_attention_variant *const *lmmc_attention_variants(int *count) {
   return variants;
 }
 
-// Rows of a task: as many as fit, or fewer where the threads would otherwise not all have work.
+// Rows of a block: as many as fit, or fewer where otherwise some threads would have no work.
 static int64_t block_rows(const lmmc_attention *a, int64_t total, int64_t fit) {
   const int64_t wanted = (8 * lmmc_thread_count() + a->kv_heads - 1) / a->kv_heads, useful = (total + ENOUGH_ROWS - 1) / ENOUGH_ROWS;
   int64_t blocks = (total + fit - 1) / fit;
   if (blocks < wanted) blocks = wanted < useful ? wanted : blocks > useful ? blocks : useful;
-  // A multiple of what the variants' tiles hold.
+  // Rounded up to a multiple of 6, the rows of most variants' tiles.
   const int64_t even = (total + blocks - 1) / blocks;
   return attention_smaller(fit, (even + 5) / 6 * 6);
 }
@@ -36,7 +36,7 @@ static int64_t block_rows(const lmmc_attention *a, int64_t total, int64_t fit) {
 static void by_blocks(const lmmc_attention_variant *variant, const lmmc_attention *a) {
   const int64_t total = a->queries * attention_group(a), rows = block_rows(a, total, variant->max_rows(a->head_size));
   const int64_t blocks = (total + rows - 1) / rows;
-  // The longest tasks first: causal blocks see more keys towards the end.
+  // The last blocks come first: causal ones see the most keys, and long tasks at the end would leave threads idle.
 #pragma omp parallel for schedule(dynamic)
   for (int64_t task = 0; task < blocks * a->kv_heads; task++) {
     const int64_t first = (blocks - 1 - task / a->kv_heads) * rows;
@@ -44,7 +44,7 @@ static void by_blocks(const lmmc_attention_variant *variant, const lmmc_attentio
   }
 }
 
-// Joins what `splits` tasks know of `count` rows, `part` floats from task to task, and writes the quotient.
+// Joins the partial results of `splits` tasks for the rows of some heads, `part` floats from task to task, and writes out / sum.
 static void join(const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t splits, int64_t part, const float *parts) {
   const int64_t d = a->head_size, rows = a->queries * attention_group(a), count = heads * rows;
   for (int64_t i = 0; i < count; i++) {
@@ -65,7 +65,7 @@ static void join(const lmmc_attention *a, int64_t first_head, int64_t heads, int
 
 static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
 
-// Few queries: each task has some of the key heads and, where these do not go round evenly, some of the keys.
+// Few queries: each task takes some of the key heads and, where the heads do not divide evenly among the threads, some of the keys.
 static void by_keys(const lmmc_attention_variant *variant, const lmmc_attention *a) {
   const int64_t threads = lmmc_thread_count(), rows = a->queries * attention_group(a), whole = a->kv_heads * rows * (a->head_size + 2);
   int64_t shares = common_divisor(a->kv_heads, threads), splits = threads / shares;
@@ -92,7 +92,7 @@ static void by_keys(const lmmc_attention_variant *variant, const lmmc_attention 
   }
 }
 
-// ---- a row at a time, with the sums in `out`: for heads that no tile holds
+// ---- a row at a time, with the sums in `out`, for heads that are too large for a tile
 
 static float element(const lmmc_attention *a, const void *rows, int64_t at) {
   switch (a->kv_type) {
@@ -158,9 +158,7 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
   return best;
 }
 
-// ---- the choice of this process
-
-// Until it is made, plain C.
+// ---- the choice of this process, plain C until lmmc_attention_start()
 static const lmmc_attention_variant *exact = &lmmc_attention_plain, *rounding = &lmmc_attention_plain;
 
 void lmmc_attention_start(lmmc_cpu usable) { exact = lmmc_attention_choose(usable, false), rounding = lmmc_attention_choose(usable, true); }
@@ -169,7 +167,7 @@ static void attend(const lmmc_attention_variant *variant, const lmmc_attention *
   const double begin = lmmc_profile_begin();
   lmmc_attention_run(variant, a);
   if (begin > 0) {
-    // Query i of a causal block sees keys - queries + i + 1 of the keys.
+    // Query i of causal attention sees keys - queries + i + 1 of the keys.
     const double n = (double)a->queries, seen = a->causal ? (double)a->keys - (n - 1) / 2 : (double)a->keys;
     const double element = a->kv_type == LMMC_KV_F32 ? 4 : a->kv_type == LMMC_KV_BF16 ? 2 : 1;
     lmmc_profile_end(begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0, a->out, a->heads * a->head_size, a->out_stride},

@@ -1,4 +1,4 @@
-// Attention over f32 queries, with keys and values in f32, bf16 or int8.
+// Attention of f32 queries to keys and values in f32, bf16 or int8.
 #ifndef LMMC_KERNELS_ATTENTION_ATTENTION_H
 #define LMMC_KERNELS_ATTENTION_ATTENTION_H
 #include <stdbool.h>
@@ -22,13 +22,13 @@ typedef struct {
   int64_t out_stride;
 } lmmc_attention;
 
-// One streaming pass over the keys with a running maximum; scores exist for one tile only. All arithmetic is in f32.
+// Goes over the keys once, with a running maximum, so that only the scores of a tile exist at a time. All arithmetic is in f32.
 void lmmc_attention_f32(lmmc_attention attention);
 
-// The same, with queries, keys, values and weights rounded to bf16 where the CPU multiplies those faster; sums stay in f32.
+// The same, but with queries, keys, values and softmax weights rounded to bf16 where the CPU multiplies those faster. Sums stay in f32.
 void lmmc_attention_bf16(lmmc_attention attention);
 
-// The instruction sets that the two run on here: "avx512", "avx512bf16".
+// The instruction set whose code each of the two runs, "avx512bf16" say.
 const char *lmmc_attention_f32_variant(void);
 const char *lmmc_attention_bf16_variant(void);
 

@@ -1,6 +1,8 @@
-// Attention in f32 arithmetic on vectors of LANES floats. Each file that includes this names its variant:
-//   ATTENTION_NAME: the structure, ATTENTION_ISA: its name, ATTENTION_NEEDS: the CPU's features;
-//   ATTENTION_FEW, if it is defined: its own function for few queries.
+// Attention in f32 arithmetic on vectors of LANES floats. A file that includes this defines
+//   ATTENTION_NAME    the lmmc_attention_variant that is made
+//   ATTENTION_ISA     its name
+//   ATTENTION_NEEDS   the features of a CPU that it needs
+//   ATTENTION_FEW     its own function for few queries, or nothing
 #ifndef LMMC_KERNELS_ATTENTION_ATTENTION_BODY_H
 #define LMMC_KERNELS_ATTENTION_ATTENTION_BODY_H
 #include <math.h>
@@ -12,17 +14,16 @@
 #include "tile_product.h"
 #include "kernels/common/vector_math.h"
 
-// A tile is what one task holds on its stack: rows of queries (one for each query head of a key head), against KEYS keys at a time.
+// A task holds its rows on the stack and takes them against KEYS keys at a time.
 enum {
   KEYS = 128,
   MAX_ROWS = 192,
   MAX_HEAD_SIZE = LMMC_ATTENTION_MAX_HEAD,
-  TILE_FLOATS = 24576,  // rows * head size, at most
-  TURN_ROWS = 4,        // above, turning the keys around beats dot products
-  FEW_KEYS = 16,        // that few rows take at a time: their conversion to floats stays in the first cache
+  TILE_FLOATS = 24576,  // most rows * head size of a task
+  FEW_KEYS = 16,        // keys that few rows take at a time: converted to floats they stay in the L1 cache
 };
 
-// `count` elements of the row `row` of keys or values, from `first` of head `head` on, as floats.
+// `count` elements of head `head` in row `row` of keys or values, as floats.
 static void load_row(const lmmc_attention *a, const void *rows, int64_t stride, int64_t row, int64_t head, int64_t count, float *out) {
   const int64_t from = row * stride + head * a->head_size;
   switch (a->kv_type) {
@@ -49,7 +50,7 @@ typedef struct {
   int64_t stride;
 } float_rows;
 
-// Rows key ... key + count - 1 of a head as floats: in their place where they are, else in `room`.
+// Rows key ... key + count - 1 of a head as floats: f32 rows where they stand, others converted into `room`.
 static float_rows as_floats(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count,
                             float *room) {
   const int64_t d = a->head_size;
@@ -58,7 +59,7 @@ static float_rows as_floats(const lmmc_attention *a, const void *rows, int64_t s
   return (float_rows){room, d};
 }
 
-// Turns `count` keys around: out[e][key], zeros past the last.
+// Transposes `count` keys: out[e][key], zeros past the last key.
 static void transpose_keys(int64_t count, int64_t d, const float *keys, int64_t stride, float *out) {
   if (count < KEYS) memset(out, 0, (size_t)(d * KEYS) * sizeof *out);
   int64_t e = 0;
@@ -69,7 +70,7 @@ static void transpose_keys(int64_t count, int64_t d, const float *keys, int64_t 
     for (int64_t key = 0; key < count; key++) out[e * KEYS + key] = keys[key * stride + e];
 }
 
-// Turns the scores of one row into weights over the new maximum, zeros past `count`, and brings what is there to the same scale.
+// Turns the scores of one row into weights e^(score - max), zeros past `count`. Where the maximum grows, `out` and `sum` are scaled to it.
 static inline __attribute__((always_inline)) void softmax_step(int64_t width, int64_t count, int64_t d, float *scores, float *out,
                                                                float *max, float *sum) {
   for (int64_t i = count; i < width; i++) scores[i] = -INFINITY;
@@ -100,7 +101,7 @@ static void clear(int64_t rows, int64_t d, lmmc_attention_partial p) {
   for (int64_t r = 0; r < rows; r++) p.max[r] = -INFINITY;
 }
 
-// One pass of rows, whose scaled queries are `q`, over the keys that they see.
+// Takes rows, whose scaled queries are `q`, over all keys that they see.
 static void stream(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows, const float *q, lmmc_attention_partial p) {
   const int64_t d = a->head_size, last_key = attention_visible(a, first + rows - 1);
   float turned[MAX_HEAD_SIZE * KEYS], room[MAX_HEAD_SIZE * KEYS], scores[TILE_ROWS * KEYS];
@@ -143,7 +144,7 @@ static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t 
 
 #if !defined(ATTENTION_FEW)
 #define ATTENTION_FEW few
-// scores[row][key] = q[row] . k[key], where few rows are not worth a transposition.
+// scores[row][key] = q[row] . k[key], for so few rows that transposing the keys would not pay.
 static void dot_scores(int64_t rows, int64_t count, int64_t d, const float *q, float_rows k, int64_t width, float *scores) {
   int64_t key = 0;
   for (; key + 4 <= count; key += 4)
@@ -152,7 +153,7 @@ static void dot_scores(int64_t rows, int64_t count, int64_t d, const float *q, f
     for (int64_t r = 0; r < rows; r++) scores[r * width + key] = dot_one(d, q + r * d, k.first + key * k.stride);
 }
 
-// A few keys of all heads at a time, so that memory is read in long runs.
+// Takes a few keys of all heads at a time, so that memory is read in long runs.
 static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                 lmmc_attention_partial p) {
   const int64_t d = a->head_size, rows = a->queries * attention_group(a);

@@ -1,4 +1,4 @@
-// Attention in f32 for any machine: what the compiler makes of it.
+// Attention in f32 for every CPU, with the vectors that the command line allows.
 #define ATTENTION_NAME lmmc_attention_plain
 #define ATTENTION_ISA "plain"
 #define ATTENTION_NEEDS 0

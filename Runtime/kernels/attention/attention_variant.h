@@ -1,40 +1,43 @@
-// What attention is made of: an implementation per instruction set, under one way of sharing the work out.
+// What an instruction set provides for attention. attention.c shares the work among threads, in the same way for all.
 #ifndef LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #define LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #include "attention.h"
 #include "attention_sets.h"
 #include "kernels/common/cpu.h"
 
-// The part of a softmax that is known so far, for heads x rows: out = sum of weights * values, over the maximum seen.
+// A softmax over some of the keys, for heads x rows: weights are e^(score - max) with the greatest score seen, out is the sum of weights *
+// values, and sum that of the weights.
 typedef struct {
   float *out;  // [heads, rows, head_size]
   float *max;  // [heads, rows]
   float *sum;  // [heads, rows]
 } lmmc_attention_partial;
 
-// Row r of a key head is query r / group of query head head * group + r % group, where group = heads / kv_heads.
-// No function holds a parallel region: clang compiles those without the instructions of the function around them.
+// The rows of a key head are the queries of all query heads that read it: row r is query r / group of query head head * group + r % group,
+// where group = heads / kv_heads.
+// No function here may hold a parallel region: clang compiles those without the instruction set of the function around them.
 typedef struct {
   const char *name;
-  uint32_t needs;                          // of a CPU's features
-  bool rounds;                             // to bf16
-  int64_t (*max_rows)(int64_t head_size);  // of a block; 0: the head is too large
-  // The whole of the rows first_row ... first_row + rows - 1 of a key head.
+  uint32_t needs;                          // features of a CPU
+  bool rounds;                             // operands are rounded to bf16
+  int64_t (*max_rows)(int64_t head_size);  // most rows of a block; 0 where the head is too large
+  // Computes the rows first_row ... first_row + rows - 1 of a key head.
   void (*block)(const lmmc_attention *a, int64_t head, int64_t first_row, int64_t rows);
-  // All rows of a few queries, for the heads first_head ... last_head - 1 over the keys first_key ... last_key - 1.
+  // Computes the part that the keys first_key ... last_key - 1 have in all rows of the key heads first_head ... last_head - 1, which are
+  // few.
   void (*few)(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
               lmmc_attention_partial p);
 } lmmc_attention_variant;
 
 enum {
-  LMMC_ATTENTION_MAX_HEAD = 256,  // above, only the way row by row
-  LMMC_ATTENTION_FEW_ROWS = 8,    // of a key head, up to which reading the keys is the work
+  LMMC_ATTENTION_MAX_HEAD = 256,  // larger heads are computed row by row
+  LMMC_ATTENTION_FEW_ROWS = 8,    // up to so many rows of a key head, the time goes into reading the keys
 };
 
-// Every variant, the plainest first; NULL for one that the program was compiled without.
+// The variants, one for each row of the table of sets, in its order; NULL for a set that the program was compiled without.
 const lmmc_attention_variant *const *lmmc_attention_variants(int *count);
 
-// The best one for `cpu`, among those that do not round or among all.
+// The best variant for `cpu`: among all with `may_round`, else among those that do not round.
 const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round);
 
 // Attention's part of lmmc_kernels_start().
@@ -55,12 +58,12 @@ static inline int64_t attention_smaller(int64_t a, int64_t b) { return a < b ? a
 
 static inline int64_t attention_group(const lmmc_attention *a) { return a->heads / a->kv_heads; }
 
-// Keys that a row sees.
+// The number of keys that a row sees.
 static inline int64_t attention_visible(const lmmc_attention *a, int64_t row) {
   return a->causal ? a->keys - a->queries + row / attention_group(a) + 1 : a->keys;
 }
 
-// Element offset of a row's head in q or out.
+// Where a row begins in q or out, in elements.
 static inline int64_t attention_offset(const lmmc_attention *a, int64_t head, int64_t row, int64_t stride) {
   const int64_t group = attention_group(a);
   return row / group * stride + (head * group + row % group) * a->head_size;

@@ -5,7 +5,7 @@
 
 #include "kernels/common/lanes.h"
 
-// Rows and vectors of sums that fit into the registers beside the operands.
+// Rows, and vectors of columns, whose sums fit into the registers beside the operands.
 #if defined(__aarch64__)
 enum { TILE_ROWS = 6, TILE_VECTORS = 4 };
 #else

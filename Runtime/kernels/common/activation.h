@@ -1,4 +1,4 @@
-// The functions that a product applies to its results.
+// The function that a product applies to each of its results.
 #ifndef LMMC_KERNELS_COMMON_ACTIVATION_H
 #define LMMC_KERNELS_COMMON_ACTIVATION_H
 

@@ -35,12 +35,12 @@ lmmc_cpu lmmc_cpu_of_cpuid(lmmc_cpuid id) {
     LAHF = 0,
     LZCNT = 5,  // leaf 0x80000001, ECX
   };
-  // XCR0: the registers XMM and YMM; masks, the upper halves of ZMM 0 ... 15, and ZMM 16 ... 31.
+  // Bits of XCR0: the registers XMM and YMM; with them the mask registers, the upper halves of ZMM 0 ... 15, and ZMM 16 ... 31.
   const uint32_t ymm = 0x06, zmm = 0xe6;
   const struct {
     uint32_t feature;
     lmmc_cpuid needs;
-    uint32_t after;  // features that it builds on
+    uint32_t after;  // features that must have been found before it
   } table[] = {
       {LMMC_CPU_SSE42,
        {.leaf1_ecx = BIT(SSE3) | BIT(SSSE3) | BIT(CX16) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT), .extended1_ecx = BIT(LAHF)},
@@ -69,7 +69,7 @@ lmmc_cpu lmmc_cpu_of_cpuid(lmmc_cpuid id) {
   return cpu;
 }
 
-// The bits are the kernel's; older C libraries name only some.
+// The bit numbers are those of the Linux kernel's hwcap.h, since older C libraries name only some of them.
 lmmc_cpu lmmc_cpu_of_hwcap(uint64_t first, uint64_t second) {
   lmmc_cpu cpu = {LMMC_CPU_NEON};
   if (first >> 20 & 1) cpu.features |= LMMC_CPU_DOTPROD;
@@ -79,7 +79,8 @@ lmmc_cpu lmmc_cpu_of_hwcap(uint64_t first, uint64_t second) {
 }
 
 #if defined(__x86_64__)
-// CPUID by hand: clang 14 cannot name AVX-VNNI, and an operating system must save the registers.
+// Not by __builtin_cpu_supports: clang 14 does not know AVX-VNNI there, and it must be asked whether the operating system saves the
+// registers.
 lmmc_cpu lmmc_this_cpu(void) {
   lmmc_cpuid id = {0};
   unsigned a, b, c, d;

@@ -1,4 +1,4 @@
-// What a CPU and its operating system can do, as far as code is chosen by it.
+// Which instruction sets a CPU and its operating system support, as far as code is chosen by them.
 #ifndef LMMC_KERNELS_COMMON_CPU_H
 #define LMMC_KERNELS_COMMON_CPU_H
 #include <stdint.h>
@@ -20,18 +20,20 @@ typedef struct {
   uint32_t features;
 } lmmc_cpu;
 
-// What CPUID says, and which registers the operating system saves; a leaf that the CPU does not have is 0.
+// The registers that CPUID fills, by leaf, and which vector registers the operating system saves. A leaf that the CPU does not have is 0.
 typedef struct {
   uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax, extended1_ecx;
   uint32_t xcr0;  // 0 without OSXSAVE
 } lmmc_cpuid;
 
-// The features that may be used: all of what each stands for is there and its registers are saved, as those of the features below it.
+// The features that may be used. A feature counts where the CPU has all instructions that it stands for and those of the features that it
+// builds on, and the operating system saves the registers of both.
 lmmc_cpu lmmc_cpu_of_cpuid(lmmc_cpuid id);
 
-// The same of ARM Linux's AT_HWCAP and AT_HWCAP2.
+// The same for 64-bit ARM, from the values of AT_HWCAP and AT_HWCAP2 that Linux gives a process.
 lmmc_cpu lmmc_cpu_of_hwcap(uint64_t first, uint64_t second);
 
+// The features of the CPU that this process runs on.
 lmmc_cpu lmmc_this_cpu(void);
 
 #endif

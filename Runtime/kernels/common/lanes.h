@@ -1,9 +1,9 @@
-// Vectors as GNU C writes them, as wide as a register, and sums that use several of them.
+// Vectors in the notation of GNU C, as wide as a register, and dot products that keep several of them.
 #ifndef LMMC_KERNELS_COMMON_LANES_H
 #define LMMC_KERNELS_COMMON_LANES_H
 #include <stdint.h>
 
-#if defined(LMMC_LANES)  // a file for one instruction set says it itself
+#if defined(LMMC_LANES)  // defined by a file that is compiled for one instruction set
 enum { LANES = LMMC_LANES };
 #elif defined(__AVX512F__)
 enum { LANES = 16 };
@@ -12,7 +12,7 @@ enum { LANES = 8 };
 #else
 enum { LANES = 4 };
 #endif
-// For any float address.
+// They may be loaded from and stored to the address of any float.
 typedef float lanes __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t masks __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
@@ -30,7 +30,7 @@ static inline float sum_of_tile(int64_t count, const float *x) {
   return sum_of_lanes(&sums);
 }
 
-// The greatest of `count` floats, a multiple of LANES; not a NaN.
+// The greatest of `count` floats, a multiple of LANES, none of which may be a NaN.
 static inline float max_of_tile(int64_t count, const float *x) {
   lanes top = *(const lanes *)x;
   for (int64_t i = LANES; i < count; i += LANES) {
@@ -43,7 +43,7 @@ static inline float max_of_tile(int64_t count, const float *x) {
   return result;
 }
 
-// x . w for four rows w: x is read once, and eight sums are under way.
+// out[i] = x . w[i] for four rows w[i] of k floats. x is read once, and eight independent sums hide the latency of additions.
 static inline void dot_four(int64_t k, const float *x, const float *w, int64_t w_stride, float out[4]) {
   const float *w0 = w, *w1 = w + w_stride, *w2 = w + 2 * w_stride, *w3 = w + 3 * w_stride;
   lanes a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0};
@@ -69,6 +69,7 @@ static inline void dot_four(int64_t k, const float *x, const float *w, int64_t w
   }
 }
 
+// x . w for one row w of k floats.
 static inline float dot_one(int64_t k, const float *x, const float *w) {
   lanes a = {0}, b = {0};
   int64_t i = 0;

@@ -1,19 +1,19 @@
-// What `--profile` measures: time, work and bytes of each kind and shape of product and attention.
+// How products and attention report to `--profile`: the time, the work and the bytes of each kind and shape.
 #ifndef LMMC_KERNELS_COMMON_MEASURE_H
 #define LMMC_KERNELS_COMMON_MEASURE_H
 #include <stdint.h>
 
 // One kind of operation at one shape. `columns` and `depth` are 0 where there are none.
 typedef struct {
-  const char *operation, *variant;  // constants: compared by what they say
+  const char *operation, *variant;  // string constants, compared by their text
   int64_t rows, columns, depth;
-  // What it gave: f32 [rows, width], rows `stride` floats apart; not part of the key
+  // The result: f32 [rows, width], rows `stride` floats apart; not part of the key
   const float *out;
   int64_t width, stride;
 } lmmc_profile_key;
 
-// Both are weak, so that kernels link without them. The clock gives seconds, 0 while nothing is measured; it is read by the thread that
-// starts parallel regions, outside of them.
+// Both are weak, so that kernels link without the room that measures. The clock gives seconds, or 0 while nothing is measured. Only the
+// thread that starts parallel regions reads it, outside of them.
 extern double lmmc_profile_clock(void) __attribute__((weak));
 extern void lmmc_profile_add(double begin, lmmc_profile_key key, double flops, double bytes) __attribute__((weak));
 

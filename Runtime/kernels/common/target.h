@@ -1,9 +1,10 @@
-// LMMC_BEGIN_TARGET(features) ... LMMC_END_TARGET compiles the functions between for an instruction set whatever the command line
-// allows, so that one executable holds every set. Headers of the system come before.
+// LMMC_BEGIN_TARGET(features) ... LMMC_END_TARGET compiles the functions between them for an instruction set, which the command line need
+// not allow, so that one executable holds the code of every set. Headers of the system must be included before.
 #ifndef LMMC_KERNELS_COMMON_TARGET_H
 #define LMMC_KERNELS_COMMON_TARGET_H
 
-// A program need not have the code of every instruction set: the address of what its target leaves out is NULL.
+// A program need not have the code of every instruction set. lmmc defines LMMC_OPTIONAL as the attribute `weak`, which makes the address of
+// code that is not linked NULL.
 #ifndef LMMC_OPTIONAL
 #define LMMC_OPTIONAL
 #endif
@@ -17,14 +18,14 @@
 #define LMMC_END_TARGET LMMC_PRAGMA(GCC pop_options)
 #endif
 
-// Before a loop with constant bounds that must become straight code, so that its arrays live in registers.
+// Stands before a loop with constant bounds that must be unrolled completely, so that the arrays it indexes live in registers.
 #if defined(__clang__)
 #define LMMC_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define LMMC_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-// Keeps gcc from computing a pointer's sums with all offsets ahead of a loop, more than there are registers for.
+// Keeps gcc from computing a pointer plus each offset ahead of a loop, which takes more registers than there are.
 #define LMMC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 // clang has the intrinsics of ARM's extensions inside functions for them from version 16 on.

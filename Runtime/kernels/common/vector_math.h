@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-// e^x, at most 2 ulp off for |x| <= 87.33, the range of normal floats. Past it the result is that of the border: 1.2e-38 or 8.4e37, no
-// zero, no infinity. NaN and the infinities give NaN.
+// e^x, at most 2 ulp off for |x| <= 87.33, where the result is a normal float. For a greater |x| the result is that at the end of this
+// range, 1.2e-38 or 8.4e37: never zero or infinity. NaN and the infinities give NaN.
 static inline float lmmc_exp(float value) {
   // The magnitude is limited as an integer: a comparison of floats would become a branch around everything below.
   uint32_t bits;
@@ -31,9 +31,9 @@ static inline float lmmc_exp(float value) {
   return p * scale + (value - value);
 }
 
-// erf(x), at most 1.5e-7 off. erfc(t) = e^(-t Q(t)) on 0 <= t <= 4 with Q fitted to the least absolute error.
+// erf(x), at most 1.5e-7 off: erfc(t) = e^(-t Q(t)) on 0 <= t <= 4, with a polynomial Q that was fitted to the least absolute error.
 static inline float lmmc_erf(float x) {
-  // As integers, for the reason that lmmc_exp has. NaN becomes 1, which no caller takes for the result.
+  // The magnitude is limited as an integer, as in lmmc_exp. NaN gives 1 here; every caller multiplies by x, which brings the NaN back.
   uint32_t bits;
   float t, erf;
   memcpy(&bits, &x, sizeof bits);
@@ -58,8 +58,8 @@ static inline float lmmc_erf(float x) {
 
 static inline float lmmc_gelu(float x) { return 0.5f * x * (1.0f + lmmc_erf(x * 0.70710678f)); }
 
-// x / (1 + 2^(factor * x)), for a denominator in which no more than the order of magnitude of a large power counts: the exponent is off
-// by |factor * x| / 2^24, against which lmmc_exp splits ln 2. NaN and the infinities pass through x.
+// x / (1 + 2^(factor * x)). The exponent is off by up to |factor * x| / 2^24, which lmmc_exp avoids by splitting ln 2; here a large power
+// makes the result nearly 0, so that only its order of magnitude counts. NaN and the infinities come back through the numerator x.
 static inline float lmmc_sigmoid_weighted(float x, float factor) {
   const float value = factor * x;
   uint32_t bits;
@@ -70,7 +70,7 @@ static inline float lmmc_sigmoid_weighted(float x, float factor) {
   memcpy(&y, &bits, sizeof y);
   const float shifted = y + 12582912.0f;
   const float r = y - (shifted - 12582912.0f);
-  // 2^r for |r| <= 1/2, 1.1e-7 off.
+  // 2^r for |r| <= 1/2, at most 1.1e-7 off.
   float p = 0.0013224463f;
   p = p * r + 0.0096719256f;
   p = p * r + 0.055508852f;

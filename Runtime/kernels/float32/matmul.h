@@ -21,11 +21,11 @@ typedef struct {
   int64_t out_stride;
 } lmmc_matmul;
 
-// OpenBLAS for many rows; for few, where reading the weights is the work, a kernel that reads them once.
+// Many rows go to OpenBLAS; for few, where the time goes into reading the weights, a kernel of our own reads them once.
 #define lmmc_matmul_f32 LMMC_LEVELED(lmmc_matmul_f32)
 void lmmc_matmul_f32(lmmc_matmul product);
 
-// The core type whose kernels OpenBLAS runs.
+// The name of the CPU core that OpenBLAS has chosen its kernels for.
 const char *lmmc_blas_core(void);
 
 #endif

@@ -1,10 +1,10 @@
-// bf16 products where no instruction takes bf16: weights and activations become floats, the weights once per piece.
-// Who includes it defines, within the functions of an instruction set,
-//   LANES, VECTORS, ints, floats         as for packed_tile.h
+// bf16 products for sets without bf16 instructions: weights and activations are converted to floats, the weights once per piece.
+// A file that includes this defines, in code for its instruction set,
+//   LANES, VECTORS, ints, floats         as for int_tile.h
 //   ints load(p); void store_ints(p, x)
 //   ints shift_left(x, n), upper_halves(x)
 //   ints widen_bf16(p)                   LANES bf16 as the upper halves of integers
-//   floats load_floats(p), spread(p)     LANES floats; one in every lane
+//   floats load_floats(p), spread(p)     LANES floats; one float in every lane
 //   floats fused(a, b, c)                a * b + c
 //   void store_floats(p, x)
 #ifndef LMMC_KERNELS_PRODUCT_BF16_TILE_H
@@ -13,7 +13,7 @@
 
 enum { PART = LANES * VECTORS, FLOAT_BLOCKS = 3 };
 
-// [64 of K][32 columns] floats per block.
+// Converts codes to floats: [64 of K][32 columns] for each block.
 static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out) {
   (void)offsets;
   for (int64_t i = 0; i < blocks * (LMMC_BLOCK / 2); i++, codes += 4 * LMMC_PANEL, out += 8 * LMMC_PANEL)

@@ -1,4 +1,4 @@
-// Which variant of the packed kernels runs.
+// Which variant of the packed products runs.
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,14 +74,12 @@ int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]) {
   char shown[21];
   snprintf(shown, sizeof shown, "%s", level);
   for (char *c = shown; *c; c++)
-    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F) *c = '?';  // beyond ASCII too: it may be cut inside a character
+    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F) *c = '?';  // bytes beyond ASCII too, since a character may have been cut
   snprintf(message, 256, "LMMC_ISA is '%s'; expected %s, or one of them behind '-' to do without", shown, names);
   return 2;
 }
 
-// ---- the choice of this process
-
-// Until it is made, plain C.
+// ---- the choice of this process, plain C until lmmc_products_start()
 static lmmc_choice chosen = {
     .code =
         {

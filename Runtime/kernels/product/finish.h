@@ -14,7 +14,8 @@ static inline __attribute__((always_inline)) void finish_rows(int64_t rows, int6
   if (f->bias)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] += f->bias[c];
-  // All of it before the first result is written: rows are often a multiple of 4 KiB apart, and a load waits for stores that look alike.
+  // The whole addend is read before the first result is written. Rows are often a multiple of 4 KiB apart, and a load waits for an earlier
+  // store whose address has the same low 12 bits.
   if (f->addend)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t c = 0; c < columns; c++) sums[r * LMMC_PANEL + c] += f->addend[r * f->addend_stride + c];
@@ -29,7 +30,7 @@ static inline __attribute__((always_inline)) void finish_rows(int64_t rows, int6
   }
 }
 
-// Whole panels with constant bounds.
+// finish_rows, with constant bounds for whole panels.
 static inline __attribute__((always_inline)) void finish_tile(int64_t rows, int64_t columns, float *sums, const lmmc_finish *f) {
   if (columns == LMMC_PANEL) {
     finish_rows(rows, LMMC_PANEL, sums, f);

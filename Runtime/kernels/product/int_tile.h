@@ -1,16 +1,18 @@
-// Tiles of 8-bit and 4-bit products for any vector width: a part of the panel as wide as VECTORS vectors at a time, integer sums in
-// registers, float sums in memory. Who includes it defines, within the functions of an instruction set,
-//   LANES, VECTORS      32-bit lanes of a vector, vectors of a part
+// Tiles of 8-bit and 4-bit products for any vector width. They take VECTORS vectors of columns at a time, with integer sums in registers
+// and float sums in memory. A file that includes this defines, in code for its instruction set,
+//   LANES, VECTORS      32-bit lanes of a vector, vectors of columns that are taken at a time
 //   ints, floats        the vectors
-//   ints zero(void), load(p), four_codes(p)    the last: the same four bytes in every lane
+//   ints zero(void), load(p), four_codes(p)    four_codes: the same four bytes in every lane
 //   ints shift_left(x, n), add(a, b), subtract(a, b), multiply(a, b)
 //   ints offsets_at(p)                  LANES bytes as integers
 //   floats scales_at(p)                 LANES f16
 //   void add_scaled(float *sums, ints dots, floats scale)    sums += dots * scale
-//   floats times(floats scale, ints x)  where the lanes of x are floats
-//   weights weights_at(p), ints dot(ints sum, weights, ints x); DOT_UNSIGNED: 1 when weights keep their 128
+//   floats times(floats scale, ints x)  scale times x, whose lanes hold the bits of floats
+//   weights weights_at(p), ints dot(ints sum, weights, ints x)    dot: adds four products to each lane
+//   DOT_UNSIGNED        1 where dot takes weight codes as they are stored, 128 too great, else 0
 // and, with the macro TILE_Q4,
-//   ints pairs(ints sum16, ints w, ints x)       sums of pairs of products in 16 bits, added; ints widen(ints sum16)
+//   ints pairs(ints sum16, ints w, ints x)       adds sums of two products to each 16 bits
+//   ints widen(ints sum16)                       adds neighbouring 16 bits to 32
 #ifndef LMMC_KERNELS_PRODUCT_INT_TILE_H
 #define LMMC_KERNELS_PRODUCT_INT_TILE_H
 #include "piece.h"
@@ -57,7 +59,7 @@ static inline __attribute__((always_inline)) void tile_q8(const int rows, const 
 }
 
 #ifdef TILE_Q4
-// Codes 0 ... 15, unpacked to bytes: 16 bits hold the sums of half a block, 8 * 2 * 15 * 127. A weight is 8 q - z.
+// Codes q in 0 ... 15, unpacked to bytes. 16 bits hold the sums of half a block, at most 8 * 2 * 15 * 127. A weight is 8 q - z.
 static inline __attribute__((always_inline)) void tile_q4(const int rows, const lmmc_piece *p) {
   const int64_t stride = p->x_stride;
   for (int64_t b = 0; b < p->blocks; b++) {

@@ -6,7 +6,8 @@
 #include "product_variant.h"
 #include "base/parallel.h"
 
-// Rows and panels whose sums are under way at a time, 128 KiB of the second cache. A quarter of it for rows, and they stay whatever passes.
+// A thread keeps the sums of at most CHUNK_ROWS rows by GROUP panels, 128 KiB of its L2 cache. Activation rows of at most RESIDENT bytes, a
+// quarter of an L2 cache of 1 MiB, are taken to stay there while panels pass through.
 enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10 };
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
@@ -19,7 +20,7 @@ typedef struct {
   lmmc_finish_kernel *finish;
 } work;
 
-// Piece `i` of the `pieces` that panel `index` is cut in along K, and the rows from `row` on.
+// Piece `i` of the `pieces` that panel `index` is cut into along K, for the rows from `row` on.
 static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t pieces, int64_t row) {
   const int64_t k = w->p->k, blocks = lmmc_blocks(k), first = blocks * i / pieces;
   const int64_t code_bytes = lmmc_code_bytes(w->type), scale_bytes = lmmc_scale_bytes(w->type);
@@ -38,7 +39,7 @@ static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t piec
   };
 }
 
-// The exponents of panel `index`; NULL where there are none but zeros.
+// The exponents of panel `index`, or NULL where all of them are zero.
 static const int8_t *exponents_of(const work *w, int64_t index) {
   static const int8_t zeros[LMMC_PANEL];
   if (w->type == LMMC_BF16) return NULL;
@@ -70,13 +71,13 @@ static void stream_panel(const work *w, int64_t index) {
   finish_sums(w, index, 0, w->p->m, sums[0]);
 }
 
-// Asks memory for part `part` of `parts` of `bytes` bytes, for the second cache.
+// Prefetches part `part` of `parts` of the `bytes` bytes at `p` into the L2 cache.
 static void ask_for(const uint8_t *p, int64_t bytes, int64_t part, int64_t parts) {
   for (int64_t line = bytes / 64 * part / parts; line < bytes / 64 * (part + 1) / parts; line++) __builtin_prefetch(p + 64 * line, 0, 2);
 }
 
-// Pieces are the outer loop, so that what they read of the rows is in the second cache while panels pass, and the piece of a panel in the
-// first while tiles of rows pass.
+// Pieces are the outer loop: the part of the rows that a piece reads stays in the L2 cache while panels pass, and the piece of a panel
+// stays in the L1 cache while tiles of rows pass.
 static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t row, int64_t rows) {
   float sums[GROUP][CHUNK_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
   uint8_t unpacked[LMMC_UNPACKED_BYTES] __attribute__((aligned(64)));
@@ -92,14 +93,14 @@ static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t r
       code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
       piece.codes = unpacked;
     }
-    // The next piece comes from memory meanwhile; after the last, the first of the panels behind, which this thread mostly gets too.
+    // The next piece is prefetched meanwhile. After the last that is the first piece of the next panels, which this thread mostly gets too.
     const bool ends = step + 1 == pieces * panels;
     const lmmc_piece next =
         ends ? piece_of(w, index + panels, 0, pieces, row) : piece_of(w, index + (step + 1) % panels, (step + 1) / panels, pieces, row);
     for (int64_t t = 0; t < tiles; t++) {
       ask_for(next.codes, next.blocks * lmmc_code_bytes(w->type), t, tiles);
       ask_for((const uint8_t *)next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
-      // Tiles of nearly equal height: one of a single row would take as long as a whole one.
+      // Tiles have nearly the same height, since one of a single row would take as long as a full one.
       const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
       piece.x = whole.x + skip;
       piece.x_scales = (const float *)((const char *)whole.x_scales + skip);
@@ -117,21 +118,22 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   if (p->m <= 0) return;
   const int threads = lmmc_thread_count();
   if (p->m <= code->stream_rows) {
-    // Stretches of panels, as long as they can be while a thread that is held up leaves its share to others.
+    // Eight stretches of panels for each thread: long ones read memory in order, and a thread that is held up leaves its others to the
+    // rest.
     const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);
-    (void)stretch;  // the pragma's alone
+    (void)stretch;  // only the pragma uses it
 #pragma omp parallel for schedule(dynamic, stretch) if (panels > 1)
     for (int64_t i = 0; i < panels; i++) stream_panel(&w, i);
     return;
   }
-  // Chunks of equal height, small enough that every thread gets several units of work.
+  // Chunks have nearly the same height, small enough that every thread gets several units of work.
   int64_t chunks = divide_up(p->m, CHUNK_ROWS);
   const int64_t wanted = divide_up(4 * (int64_t)threads, panels), most = divide_up(p->m, 4 * code->tile_rows);
   if (threads > 1 && chunks < wanted) chunks = least(wanted, most > chunks ? most : chunks);
-  // Rows that do not stay in the second cache from panel to panel are read by several of them at a time.
+  // Where the rows of a chunk do not stay in the L2 cache from panel to panel, several panels go over them at a time.
   int64_t group = divide_up(p->m, chunks) * p->x_stride > RESIDENT ? least(GROUP, chunks * panels / (8 * threads)) : 1;
   if (group < 1) group = 1;
-  // All panels for one chunk, then for the next: its activations stay in a cache.
+  // All panels for one chunk of rows, then for the next, so that a chunk's activations stay in a cache.
   const int64_t groups = divide_up(panels, group), stretch = divide_up(chunks * groups, 16 * (int64_t)threads);
   (void)stretch;
 #pragma omp parallel for schedule(dynamic, stretch) if (chunks * groups > 1)

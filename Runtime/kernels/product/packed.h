@@ -1,5 +1,5 @@
-// Products of bf16 or 8-bit activations with packed bf16, 8-bit or 4-bit weights; results are floats. The layouts are those of
-// contract/packed_layout.h.
+// Products of bf16 or 8-bit activations with packed bf16, 8-bit or 4-bit weights. Results are floats. contract/packed_layout.h states how
+// the bytes of weights and activations lie.
 #ifndef LMMC_KERNELS_PRODUCT_PACKED_H
 #define LMMC_KERNELS_PRODUCT_PACKED_H
 #include <stdint.h>
@@ -25,8 +25,8 @@ void lmmc_matmul_bf16(lmmc_packed_matmul product);
 void lmmc_matmul_q8(lmmc_packed_matmul product);  // x: q8 rows
 void lmmc_matmul_q4(lmmc_packed_matmul product);  // x: q8 rows
 
-// One activation row of k floats. A block with a NaN or an infinity gets the scale NaN, and so do all results of its row; one whose
-// values are all below 2^-100 becomes zeros. bf16: to nearest, ties to even, NaN stays NaN.
+// Quantises one activation row of k floats. q8: a block with a NaN or an infinity gets the scale NaN, which makes all results of its row
+// NaN; a block whose magnitudes are all below 2^-100 becomes zeros. bf16: rounded to nearest, ties to even, and NaN stays NaN.
 void lmmc_quantize_row_q8(int64_t k, const float *x, void *out);
 void lmmc_quantize_row_bf16(int64_t k, const float *x, void *out);
 

@@ -1,11 +1,11 @@
-// What the kernels of pieces share: a function for each number of rows, and how far ahead they ask memory.
+// What kernels of pieces share: a function for each number of rows, and how far ahead they prefetch.
 #ifndef LMMC_KERNELS_PRODUCT_PIECE_H
 #define LMMC_KERNELS_PRODUCT_PIECE_H
 #include "kernels/common/target.h"
 #include "product_variant.h"
 
-// LMMC_UP_TO_6(name) makes name_rows(rows, p), for 1 ... 6 rows, of an inline function name(rows, p) that is compiled for each number.
-// They are not inlined: clang would merge the ends of several into a loop that is no longer straight.
+// LMMC_UP_TO_6(name) defines name_rows(rows, p) for 1 ... 6 rows, from an inline function name(rows, p) that is compiled once for each
+// number. The copies are not inlined: clang would merge the ends of several into one loop, which it does not unroll.
 #define LMMC_FIXED(name, n) \
   static __attribute__((noinline)) void name##_##n(const lmmc_piece *p) { name(n, p); }
 #define LMMC_BY_ROWS(name, ...)                                       \
@@ -31,8 +31,8 @@
   LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8, name##_9, name##_10, name##_11, \
                name##_12, name##_13, name##_14)
 
-// Where a stream that reads block b asks memory for what it will need, LMMC_AHEAD bytes of codes later: codes, scales and offsets of a
-// block of this panel, or of the next one, which follows it. Past the end of the weights that does no harm.
+// What a stream prefetches while it reads block b: the codes, scales and offsets that lie LMMC_AHEAD bytes of codes further on, in this
+// panel or in the next one, which follows it in memory. A prefetch past the end of the weights does no harm.
 enum { LMMC_AHEAD = 4096 };
 typedef struct {
   const char *codes, *scales, *offsets;

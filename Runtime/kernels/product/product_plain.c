@@ -1,4 +1,4 @@
-// The packed products in plain C: for every CPU, and what the other variants are tested against.
+// The packed products in plain C. They run on every CPU, and the other variants are tested against them.
 #include "finish.h"
 #include "product_variant.h"
 
@@ -50,7 +50,7 @@ void lmmc_quantize_q8_plain(int64_t k, const float *x, void *out) {
   int32_t *sums = (int32_t *)((char *)out + lmmc_q8_sums(k));
   for (int64_t b = 0; b < lmmc_blocks(k); b++, codes += LMMC_BLOCK) {
     const int64_t first = b * LMMC_BLOCK, depth = k - first < LMMC_BLOCK ? k - first : LMMC_BLOCK;
-    uint32_t top = 0;  // magnitudes compare as integers do, with infinity and NaN above all
+    uint32_t top = 0;  // the bits of magnitudes compare as the magnitudes do, with infinity and NaN on top
     for (int64_t i = 0; i < depth; i++) {
       uint32_t bits;
       memcpy(&bits, x + first + i, sizeof bits);
@@ -67,7 +67,7 @@ void lmmc_quantize_q8_plain(int64_t k, const float *x, void *out) {
     }
     const float inverse = 127 / greatest;
     scales[b] = greatest / 127;
-    // By way of int32_t, without which compilers find no vector code.
+    // A variable of int32_t comes first, since compilers do not vectorise the conversion from float to int8_t.
     int32_t sum = 0;
     for (int64_t i = 0; i < depth; i++) {
       const int32_t code = (int32_t)__builtin_rintf(x[first + i] * inverse);

@@ -1,4 +1,4 @@
-// What an instruction set provides for the packed products, and how one is chosen.
+// What an instruction set provides for the packed products, and how the best one is chosen.
 #ifndef LMMC_KERNELS_PRODUCT_PRODUCT_VARIANT_H
 #define LMMC_KERNELS_PRODUCT_PRODUCT_VARIANT_H
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "packed.h"
 #include "product_sets.h"
 
-// A few rows of x by one panel, over some consecutive blocks of K.
+// The operands of one call of a kernel: a few rows of x by one panel, over some consecutive blocks of K.
 typedef struct {
   int64_t blocks;
-  const uint8_t *x;       // the codes of the first row, from the first block on
-  const float *x_scales;  // the same of its scales and sums (q8 rows)
+  const uint8_t *x;       // codes of the first row, from the first block on
+  const float *x_scales;  // its scales and, below, its sums, from the first block on (q8 rows)
   const int32_t *x_sums;
   int64_t x_stride;        // bytes from row to row, for each of these
   const uint8_t *codes;    // as packed or, where the product has `unpack`, unpacked
@@ -22,8 +22,8 @@ typedef struct {
 
 typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
 
-// The code of one product. `tile` serves many rows: a piece of the panel stays in the first cache while tiles of rows pass.
-// `stream` serves few rows: it reads the panel once, as fast as memory gives it.
+// The code of one product. `tile` serves many rows: a piece of the panel stays in the L1 cache while tiles of rows pass.
+// `stream` serves few rows: it reads the panel once, as fast as memory delivers it.
 typedef struct {
   int64_t tile_rows;    // most rows of a tile
   int64_t tile_blocks;  // most blocks of a piece
@@ -39,8 +39,8 @@ enum {
   LMMC_STREAM_ROWS = 8,         // room for rows to stream
 };
 
-// out = activation(2^exponent * sums + bias + addend) of a tile, `columns` <= LMMC_PANEL of it; exponents [LMMC_PANEL], bias and addend may
-// be NULL. The sums are overwritten.
+// The epilogue of a tile: out = activation(2^exponent * sums + bias + addend) for the first `columns` <= LMMC_PANEL columns. exponents
+// [LMMC_PANEL], bias [columns] and addend may be NULL. The sums are overwritten.
 typedef struct {
   const int8_t *exponents;
   const float *bias, *addend;
@@ -53,7 +53,7 @@ typedef void lmmc_finish_kernel(int64_t rows, int64_t columns, float *sums, cons
 
 typedef void lmmc_quantize_kernel(int64_t k, const float *x, void *out);
 
-// One instruction set: what it needs, and its code; NULL where it has nothing better than those before it.
+// One instruction set: what it needs of a CPU, and its code, NULL where it has nothing better than the sets before it.
 typedef struct {
   const char *name;
   uint32_t needs;
@@ -83,11 +83,12 @@ LMMC_PRODUCT_SETS(LMMC_DECLARE_SET)
 int lmmc_variant_count(void);
 const lmmc_variant *lmmc_variant_at(int index);
 
+// The variant's code for products of `type`, or NULL.
 static inline const lmmc_product *lmmc_product_of(const lmmc_variant *v, lmmc_packed_type type) {
   return type == LMMC_BF16 ? v->bf16 : type == LMMC_Q8 ? v->q8 : v->q4;
 }
 
-// The best code for each purpose, and the names of the variants that it comes from.
+// The best code for each purpose, and the names of the sets that it comes from.
 typedef struct {
   lmmc_variant code;
   const char *bf16, *q8, *q4, *quantize_q8, *quantize_bf16;
@@ -98,11 +99,12 @@ lmmc_choice lmmc_choose(lmmc_cpu cpu);
 // The products' part of lmmc_kernels_start().
 void lmmc_products_start(lmmc_cpu usable);
 
-// Takes from `cpu` what neither the variant named `level` nor those before it need or, with a '-' before the name, what that variant needs
-// beyond them. 0, or the exit code with one line in `message`: 2 for an unknown name, 1 for a variant that `cpu` or the program lacks.
+// Leaves in `cpu` only what the set named `level` and the sets before it need or, with a '-' before the name, removes what that set needs
+// and those before it do not. Returns 0, or an exit code with one line in `message`: 2 for an unknown name, 1 for a set that `cpu` or the
+// program lacks.
 int lmmc_limit_cpu(lmmc_cpu *cpu, const char *level, char message[256]);
 
-// The product with code and threads of its caller's choice, for tests and benchmarks.
+// The product with code and epilogue of the caller's choice.
 void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, lmmc_finish_kernel *finish);
 
 #endif

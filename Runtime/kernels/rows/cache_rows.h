@@ -1,4 +1,4 @@
-// Rows of a cache of keys or values in fewer bits: written here, read by attention.
+// Rows of a cache of keys or values in bf16 or int8. They are written here and read by attention.
 #ifndef LMMC_KERNELS_ROWS_CACHE_ROWS_H
 #define LMMC_KERNELS_ROWS_CACHE_ROWS_H
 #include <stdint.h>
@@ -13,12 +13,12 @@ static inline void lmmc_store_row_bf16(int64_t n, const float *x, uint16_t *out)
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_bf16(x[i]);
 }
 
-// x -> [heads * head_size] int8 in -127 ... 127, then [heads] float scales: x ~ scale * code, the greatest magnitude of a head is 127.
-// A head with a NaN or an infinity has a scale that is none of the finite numbers, so that all of it reads as such.
+// x -> [heads * head_size] int8 codes in -127 ... 127, then [heads] float scales: x ~ scale * code, and the greatest magnitude of a head
+// has the code 127 or -127. A head with a NaN or an infinity gets that as its scale, so that none of its values reads as finite.
 static inline void lmmc_store_row_i8(int64_t heads, int64_t head_size, const float *x, void *out) {
   int8_t *codes = out;
   for (int64_t h = 0; h < heads; h++, x += head_size, codes += head_size) {
-    // As integers the magnitudes have the same order, with NaN on top.
+    // The bits of magnitudes, compared as integers, have the order of the magnitudes, with NaN above infinity.
     int32_t most = 0;
 #pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < head_size; i++) {

@@ -10,7 +10,7 @@ void lmmc_unpack_row_bf16(int64_t n, int64_t k, const void *packed, int64_t row,
 void lmmc_unpack_row_q8(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
 void lmmc_unpack_row_q4(int64_t n, int64_t k, const void *packed, int64_t row, float *out);
 
-// As lmmc_embed_row, from a table [rows, n] in panels.
+// lmmc_embed_row for a table [rows, n] that is packed.
 #define LMMC_EMBED_ROW(type)                                                                                                  \
   static inline void lmmc_embed_row_##type(int64_t rows, int64_t n, int32_t token, const uint8_t *table, const float *vision, \
                                            float *out) {                                                                      \

@@ -1,4 +1,4 @@
-// From the image to rows of patches, and from tokens to rows of windows.
+// From the pixels of an image to rows of patches, and from tokens to rows of windows.
 #ifndef LMMC_KERNELS_ROWS_PIXELS_H
 #define LMMC_KERNELS_ROWS_PIXELS_H
 #include <stdint.h>
@@ -6,20 +6,21 @@
 
 #include "base/parallel.h"
 
-// One row of one channel: u8 [width, channels] (the channel's first element) -> f32 [width], (v / 255 - mean) / std.
+// Normalises one channel of a row of pixels: u8 [width, channels], from the channel's first element on -> f32 [width], (v / 255 - mean) /
+// std.
 static inline void lmmc_normalize_row(int64_t width, int64_t channels, float mean, float std, const uint8_t *pixels, float *out) {
   for (int64_t i = 0; i < width; i++) out[i] = ((float)(pixels[i * channels] * (1.0 / 255)) - mean) / std;
 }
 
-// Where on the image the patch of row `index` begins, on a grid that is `columns` patches wide: windows of `window` x `window`
-// patches follow each other in raster order, and so do the patches inside one.
+// The pixel at which patch number `index` begins, on a grid that is `columns` patches wide. Windows of `window` x `window` patches follow
+// one another in raster order, and so do the patches inside a window.
 static inline void lmmc_patch_origin(int64_t columns, int64_t patch, int64_t window, int64_t index, int64_t *top, int64_t *left) {
   const int64_t windows = columns / window, inside = index % (window * window), outside = index / (window * window);
   *top = (outside / windows * window + inside / window) * patch;
   *left = (outside % windows * window + inside % window) * patch;
 }
 
-// The patch of result row `index`: f32 [channels, height, width] -> f32 [channels, patch, patch].
+// Copies patch number `index`: f32 [channels, height, width] -> f32 [channels, patch, patch].
 static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t width, int64_t patch, int64_t window, int64_t index,
                                       const float *pixels, float *out) {
   int64_t top, left;
@@ -29,7 +30,8 @@ static inline void lmmc_extract_patch(int64_t channels, int64_t height, int64_t 
       memcpy(out, pixels + (c * height + top + y) * width + left, (size_t)patch * sizeof *out);
 }
 
-// The same from bytes as a decoder gives them: u8 [height, width, channels] -> f32 [channels, patch, patch], less center[channel].
+// Copies patch number `index` of a decoded image and subtracts center[channel]: u8 [height, width, channels] -> f32 [channels, patch,
+// patch].
 static inline void lmmc_center_patch(int64_t width, int64_t channels, int64_t patch, int64_t window, int64_t index, const float *center,
                                      const uint8_t *pixels, float *out) {
   int64_t top, left;
@@ -41,7 +43,8 @@ static inline void lmmc_center_patch(int64_t width, int64_t channels, int64_t pa
     }
 }
 
-// Window `index` of a grid that is `width` tokens wide: f32 [_, channels] with a row stride -> f32 [channels, kernel, kernel].
+// Copies window number `index` of a grid that is `width` tokens wide, f32 [_, channels] with `stride` floats from token to token ->
+// f32 [channels, kernel, kernel].
 static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
                                       float *out) {
   const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;
@@ -52,7 +55,7 @@ static inline void lmmc_gather_window(int64_t width, int64_t channels, int64_t k
     }
 }
 
-// The mean of the tokens of window `index` on the same grid: f32 [_, channels] with a row stride -> f32 [channels].
+// The mean of the tokens of window number `index` of the same grid -> f32 [channels].
 static inline void lmmc_average_window(int64_t width, int64_t channels, int64_t kernel, int64_t index, const float *tokens, int64_t stride,
                                        float *out) {
   const int64_t top = index / (width / kernel) * kernel, left = index % (width / kernel) * kernel;

@@ -1,4 +1,4 @@
-// One row of n floats at a time. The emitted loops call these with constants, and the compiler makes a copy for each.
+// Functions of one row of n floats. Emitted loops call them with constants, for which the compiler makes copies of its own.
 // `out` may be the row that is read; apart from that rows do not overlap.
 #ifndef LMMC_KERNELS_ROWS_ROWS_H
 #define LMMC_KERNELS_ROWS_ROWS_H
@@ -57,7 +57,8 @@ static inline void lmmc_gate_silu_row(int64_t n, const float *a, const float *b,
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_silu(a[i]) * b[i];
 }
 
-// The sum of a row, and of the squares of x - center, in double. Four sums are under way, of a quarter of the row each: one would wait for itself.
+// The sum of a row, and the sum of the squares of x - center, in double. Each quarter of the row has a sum of its own, since each addition
+// to a single sum would wait for the one before.
 static inline double lmmc_sum_row(int64_t n, const float *x) {
   const int64_t quarter = n / 4;
   double a = 0, b = 0, c = 0, d = 0;
@@ -79,7 +80,7 @@ static inline double lmmc_sum_squares_row(int64_t n, float center, const float *
   return a + b + (c + d);
 }
 
-// Mean and 1 / sqrt(variance + epsilon) of a row. Sums are in double: the error is that of the float steps after them.
+// Mean and 1 / sqrt(variance + epsilon) of a row. Sums are in double, so that only the rounding of both results to float is an error.
 static inline void lmmc_moments(int64_t n, float epsilon, const float *x, float *mean_out, float *inverse_out) {
   const float mean = (float)(lmmc_sum_row(n, x) / (double)n);
   *mean_out = mean;

@@ -1,10 +1,10 @@
-// Attention for 64-bit ARM with BF16: queries, keys, values and weights are rounded to bf16 and multiplied by BFMMLA, two rows by two
-// columns and four of depth at a time, whose sums are f32. A block packs its keys and values once, as pairs of rows and of columns:
+// Attention for 64-bit ARM with BF16. Queries, keys, values and weights are rounded to bf16 and multiplied by BFMMLA, which takes two rows
+// by two columns over a depth of four and has sums in f32. A block packs its keys and values once, as pairs of rows and of columns:
 //   keys, queries:  [pairs of rows][elements / 4][2][4]
 //   weights:        [pairs of rows][keys / 4][2][4]
 //   values:         [keys / 4][pairs of elements][2][4]
 //   sums:           [pairs of rows][pairs of elements][2][2]
-// and then goes over its rows, 24 at a time. Few queries read keys and values in bf16 as they are.
+// and then goes over its rows, 24 at a time. Few queries read keys and values in bf16 as they are stored.
 #include "kernels/common/target.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
@@ -22,11 +22,11 @@ static inline float as_float(operand x) { return vcvtah_f32_bf16(x); }
 #include "kernels/common/lanes.h"
 
 enum {
-  PANEL = 64,       // keys that rows go over at a time
-  TILE = 8,         // rows and columns: 16 vectors of sums, 4 of each side
-  BLOCK_ROWS = 24,  // that go over a panel
-  MAX_ROWS = 480,   // of a task
-  CHUNK = 65536,    // elements of keys, or of values, that are packed at a time
+  PANEL = 64,       // keys of a panel, which rows go over at a time
+  TILE = 8,         // rows and columns of a tile: 16 registers of sums, 4 of each operand
+  BLOCK_ROWS = 24,  // rows that go over a panel
+  MAX_ROWS = 480,   // most rows of a task
+  CHUNK = 65536,    // most elements of keys, and of values, that are packed at a time
   MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
 };
 
@@ -40,7 +40,8 @@ static void round_row(int64_t n, float factor, const float *x, bfloat16_t *out) 
   for (; e < n; e++) out[e] = vcvth_bf16_f32(x[e] * factor);
 }
 
-// The elements of a head, times its scale where `scaled`, with zeros up to a multiple of 8. Codes of int8 alone are exact.
+// The elements of a head's row as bf16, with zeros up to a multiple of 8. Codes of int8 are multiplied by their scale where `scaled`;
+// without it they are exact.
 static void load_row(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, bool scaled, bfloat16_t *out) {
   const int64_t d = a->head_size;
   const void *from = head_of_row(a->kv_type, a, rows, stride, key, head);
@@ -57,13 +58,13 @@ static void load_row(const lmmc_attention *a, const void *rows, int64_t stride, 
   memset(out + d, 0, (size_t)(up(d, 8) - d) * sizeof *out);
 }
 
-// Row `row` of pairs over `depth`, a multiple of 4.
+// Stores a row of `depth` elements, a multiple of 4, as row `row` of [pairs of rows][depth / 4][2][4].
 static void store_in_pairs(int64_t row, int64_t depth, const bfloat16_t *x, bfloat16_t *pairs) {
   bfloat16_t *out = pairs + row / 2 * 2 * depth + row % 2 * 4;
   for (int64_t e = 0; e < depth; e += 4) vst1_bf16(out + 2 * e, vld1_bf16(x + e));
 }
 
-// The keys and values of a chunk, and what a score is to be multiplied by.
+// The keys and values of a chunk, and what the scores of each key are multiplied by.
 typedef struct {
   bfloat16_t keys[CHUNK], values[CHUNK];
   float units[CHUNK / 8];
@@ -100,8 +101,8 @@ static void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t c
 
 typedef float32x4_t tile_sums[TILE / 2][TILE / 2];
 
-// sums += a . b, where row pair i of a is at a + i * a_stride and column pair j of b at b + j * b_stride, `depth` steps of four apart by 8
-// in a and b_step in b.
+// sums += a . b over `depth` steps of four. Row pair i of a is at a + i * a_stride and column pair j of b at b + j * b_stride; from step to
+// step they are 8 elements apart in a, and b_step in b.
 INLINE void multiply_tile(int64_t depth, const bfloat16_t *a, int64_t a_stride, const bfloat16_t *b, int64_t b_stride, int64_t b_step,
                           tile_sums sums) {
   for (int64_t p = 0; p < depth; p++, a += 8, b += b_step) {
@@ -115,7 +116,7 @@ INLINE void multiply_tile(int64_t depth, const bfloat16_t *a, int64_t a_stride, 
   }
 }
 
-// scores[TILE][PANEL], as many columns as `seen` needs.
+// scores[TILE][PANEL] of the first `seen` keys, rounded up to whole tiles.
 static void score_rows(int64_t seen, int64_t wide, const bfloat16_t *q, const bfloat16_t *keys, float *scores) {
   for (int64_t key = 0; key < seen; key += TILE) {
     tile_sums sums = {0};
@@ -147,7 +148,8 @@ static void value_rows(int64_t seen, int64_t wide, const bfloat16_t *weights, co
   }
 }
 
-// One row of scores, of which `seen` count, becomes rounded weights, zeros for the rest of the panel. `out` is the row's half of its pair.
+// Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel. `out` and `weights` are
+// the row's half of its pair.
 static void weigh(int64_t seen, const float *units, float *scores, int64_t wide, float *out, float *max, float *sum, bfloat16_t *weights) {
   const int64_t width = up(seen, 4);
   for (int64_t i = 0; i < width; i++) scores[i] *= units[i];
@@ -171,7 +173,7 @@ static void weigh(int64_t seen, const float *units, float *scores, int64_t wide,
   *sum += vaddvq_f32(total);
 }
 
-// What a task knows of its rows between chunks of keys; the sums of values are in the output.
+// The state of a task's rows between chunks of keys; their sums of values are in the output.
 typedef struct {
   float max[MAX_ROWS], sum[MAX_ROWS];
 } row_state;

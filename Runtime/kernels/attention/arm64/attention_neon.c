@@ -15,7 +15,7 @@ static inline float as_operand(float x) { return x; }
 static inline float as_float(operand x) { return x; }
 #include "attention_neon.h"
 
-// Eight elements as floats; an int8 row's scale is left out.
+// Eight elements as floats, without the scale of an int8 row.
 INLINE void load_8(lmmc_kv_type type, const char *p, float32x4_t out[2]) {
   switch (type) {
     case LMMC_KV_F32: out[0] = vld1q_f32((const float *)p), out[1] = vld1q_f32((const float *)p + 4); break;

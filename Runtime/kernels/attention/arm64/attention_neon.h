@@ -1,11 +1,11 @@
-// Attention of few queries on 64-bit ARM: FEW_KEYS keys of all heads before the next ones, so that memory is read in long runs. Keys and
-// values are read as they are stored; the scale of an int8 row goes to its score, or to its weight. Who includes this defines, within
-// the functions of an instruction set,
-//   FEW_KEYS
+// Attention of few queries on 64-bit ARM. Each FEW_KEYS keys are taken for all heads before the next keys, so that memory is read in long
+// runs. Keys and values are read as they are stored; the scale of an int8 row multiplies its score or its weight. A file that includes this
+// defines before it
+//   FEW_KEYS      keys that are taken at a time
 //   operand       what queries and weights are rounded to: operand as_operand(float), float as_float(operand)
+// and after it, with `rows`, which is 1, 2 or 4, and the type as constants once inlined,
 //   score_four    scores[r * FEW_KEYS + i] = q[r * d ...] . keys[i]
 //   add_values    out[r * d ...] += weights[r * FEW_KEYS + key] * value of each of `count` keys, `stride` bytes from one to the next
-// of the latter after this, where `rows`, 1, 2 or 4, and the type are constants once inlined.
 #ifndef LMMC_KERNELS_ATTENTION_ARM64_ATTENTION_NEON_H
 #define LMMC_KERNELS_ATTENTION_ARM64_ATTENTION_NEON_H
 #include <math.h>
@@ -30,12 +30,12 @@ INLINE float head_scale(lmmc_kv_type type, const lmmc_attention *a, const void *
   return scale;
 }
 
-// Where the elements of a head stand in a row.
+// The address of a head's elements in a row.
 INLINE const char *head_of_row(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
   return (const char *)rows + (key * stride + head * a->head_size) * element_bytes(type);
 }
 
-// A row's scores over `seen` of FEW_KEYS keys become weights, whose sum is that of what they are rounded to.
+// Turns a row's scores of FEW_KEYS keys, of which the first `seen` count, into rounded weights, and adds those to `sum`.
 INLINE void few_weights(int64_t seen, int64_t d, float *scores, operand *weights, float *out, float *max, float *sum) {
   if (seen <= 0) {
     memset(weights, 0, FEW_KEYS * sizeof *weights);
@@ -57,7 +57,7 @@ INLINE void few_weights(int64_t seen, int64_t d, float *scores, operand *weights
   *sum += total;
 }
 
-// Calls `name(rows, ...)` with constants for all `count` rows; `at` is the first of each call.
+// Covers `count` rows by calls with the constants 4, 2 and 1; `at` is the first row of each call.
 #define BY_ROWS(count, call)                    \
   do {                                          \
     int64_t at = 0;                             \

@@ -2,7 +2,7 @@
 // are f32. A block packs its keys and values once, as pairs:
 //   keys:    panels of 64: [pairs of elements][64 keys][2]
 //   values:  [pairs of keys][elements, up to a multiple of 16][2]
-// and then goes over its rows, 24 at a time, with scores and sums in the first cache.
+// and then goes over its rows, 24 at a time, with scores and sums in the L1 cache.
 #include "kernels/common/target.h"
 
 #if defined(__x86_64__)
@@ -17,12 +17,12 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 
 enum {
   PANEL = 64,       // keys of a panel
-  ROWS = 6,         // of a tile: 6 x 4 vectors of sums, 4 of keys or values, one of a query or weight
-  BLOCK_ROWS = 24,  // that go over a panel while it is in the first cache
-  MAX_ROWS = 1008,  // of a task
-  CHUNK = 65536,    // elements of keys, or of values, that are packed at a time
+  ROWS = 6,         // rows of a tile: 6 x 4 registers of sums, 4 of keys or values, one of a query or weight
+  BLOCK_ROWS = 24,  // rows that go over a panel while it is in the L1 cache
+  MAX_ROWS = 1008,  // most rows of a task
+  CHUNK = 65536,    // most elements of keys, and of values, that are packed at a time
   MAX_KEYS = CHUNK / 32,
-  AHEAD = 32,  // keys, of what is packed
+  AHEAD = 32,  // keys between prefetching and packing
 };
 
 static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
@@ -56,7 +56,8 @@ INLINE void transpose_16(__m512i x[16]) {
   for (int i = 0; i < 16; i++) x[i] = y[i];
 }
 
-// Keys in int8 are exact in bf16; their scales, times the unit of scores, are what all types have in `units`.
+// Keys become bf16, in which int8 codes are exact. `units` gets what each key's scores are multiplied by: score_unit(), times the scale of
+// an int8 key.
 INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out, float *units) {
   const int64_t wide = up(a->head_size, 32);
   const float unit = score_unit(a);
@@ -81,7 +82,7 @@ INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, 
   }
 }
 
-// Words i of both, in turn: for the first 16 words and for the last.
+// Interleaves words: word i of a, then word i of b, for the first 16 words and for the last.
 INLINE void interleave(__m512i a, __m512i b, __m512i *first, __m512i *last) {
   const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
   const __m512i from_first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), from_last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
@@ -193,7 +194,7 @@ INLINE void value_tile(int vectors, int64_t pairs, const uint16_t *weights, cons
 
 static void value_rows(int64_t pairs, const uint16_t *weights, const uint16_t *values, int64_t wide, float *out) {
   for (int64_t e = 0; e < wide;) {
-    // 80 and 96 elements are 48 + 32 and 48 + 48: a single vector would wait for its own sums.
+    // 80 elements are taken as 48 + 32, and 96 as 48 + 48: a single vector of columns has too few sums to hide the latency.
     const int64_t left = (wide - e) / 16, take = left == 5 || left == 6 ? 3 : left < 4 ? left : 4;
     switch (take) {
       case 4: value_tile(4, pairs, weights, values + e * 2, wide, out + e); break;
@@ -205,7 +206,7 @@ static void value_rows(int64_t pairs, const uint16_t *weights, const uint16_t *v
   }
 }
 
-// A new maximum for a row: what is there is brought to its scale.
+// Scales what a row has so far from the maximum `max` to the new maximum `top`, which it returns.
 static __attribute__((noinline)) float rescale(float top, float max, int64_t wide, float *out, float *sums) {
   const float shrink = max == -INFINITY ? 0 : _mm512_cvtss_f32(exp2_lanes(_mm512_set1_ps(max - top)));
   for (int64_t e = 0; e < wide; e += 16) _mm512_store_ps(out + e, _mm512_mul_ps(_mm512_load_ps(out + e), _mm512_set1_ps(shrink)));
@@ -213,8 +214,8 @@ static __attribute__((noinline)) float rescale(float top, float max, int64_t wid
   return top;
 }
 
-// The weights of one row of scores, of which the first `seen` count; zeros for the rest of the panel. `sums` are 16 parts of the weights'
-// sum, which is that of the rounded weights.
+// Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel. `sums` are 16 partial
+// sums of the rounded weights.
 INLINE void weigh(int vectors, int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums,
                   uint16_t *weights) {
   __m512 s[4], most = _mm512_set1_ps(-INFINITY);
@@ -247,7 +248,7 @@ INLINE void weigh_row(int64_t seen, const float *units, const float *scores, int
   }
 }
 
-// What a block knows of its rows between chunks of keys; the sums of values are in the output.
+// The state of a task's rows between chunks of keys; their sums of values are in the output.
 typedef struct {
   float max[MAX_ROWS], sum[MAX_ROWS];
 } row_state;
@@ -264,7 +265,7 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, i
   for (int64_t r = 0; r < tiles * ROWS; r++) {
     float *sum_out = out + r * wide;
     if (r >= count) {
-      // The rows that fill the last tile.
+      // Rows of zeros fill the last tile.
       memset(q + r * MAX_HEAD, 0, (size_t)wider * sizeof *q), memset(sum_out, 0, (size_t)wide * sizeof *out);
       memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
       continue;
@@ -287,7 +288,7 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, i
   for (int64_t key = first_key; key < last_key; key += PANEL) {
     const int64_t here = attention_smaller(PANEL, last_key - key);
     const uint16_t *panel = p->keys + (key - first_key) * wider, *rows = p->values + (key - first_key) * wide;
-    // What the last row of each tile sees of the panel.
+    // Keys of the panel that the last row of each tile sees.
     int64_t seen[BLOCK_ROWS / ROWS];
     for (int64_t t = 0; t < tiles; t++) {
       seen[t] = attention_smaller(here, attention_visible(a, first + attention_smaller(t * ROWS + ROWS, count) - 1) - key);

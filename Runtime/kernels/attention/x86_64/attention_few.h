@@ -1,18 +1,18 @@
-// What attention of few queries with AVX-512 BF16 and VNNI shares. Keys are taken FEW_KEYS at a time, of all heads before the next ones,
-// so that memory is read in long runs. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
+// What attention of few queries with AVX-512 BF16 and VNNI shares. Each FEW_KEYS keys are taken for all heads before the next keys, so that
+// memory is read in long runs. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
 #ifndef LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_FEW_H
 #define LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_FEW_H
 #include "attention_avx512bf16.h"
 
 enum {
-  FEW_KEYS = 16,     // at a time
-  FEW_QUERIES = 64,  // that stand ready
-  FEW_AHEAD = 12,    // steps between asking memory and reading
+  FEW_KEYS = 16,     // keys that are taken at a time
+  FEW_QUERIES = 64,  // rows whose converted queries are kept
+  FEW_AHEAD = 12,    // steps between prefetching and reading
 };
 
 typedef lmmc_attention_partial few_state;
 
-// What belongs to the rows from `row` on.
+// The state of the rows from `row` on.
 INLINE few_state few_at(few_state p, int64_t row, int64_t d) { return (few_state){p.out + row * d, p.max + row, p.sum + row}; }
 
 INLINE void clear_few(const lmmc_attention *a, int64_t heads, few_state p) {
@@ -21,18 +21,19 @@ INLINE void clear_few(const lmmc_attention *a, int64_t heads, few_state p) {
   for (int64_t i = 0; i < rows; i++) p.max[i] = -INFINITY;
 }
 
-// Maxima are exponents of 2 here, and of e outside.
+// Weights are powers of 2 here and of e outside, so that maxima are multiplied by ln 2.
 INLINE void to_natural(const lmmc_attention *a, int64_t heads, few_state p) {
   for (int64_t i = 0; i < heads * a->queries * attention_group(a); i++) p.max[i] *= 0.693147181f;
 }
 
-// Runs ahead over what is read: of each FEW_KEYS keys first the keys, four at a time, then the values, `value_rows` at a time, head after
-// head.
+// The place of the next prefetch, in the order of reading: for each FEW_KEYS keys first the keys, four at a time, then the values,
+// `value_rows` at a time, each time for one head after another.
 typedef struct {
   int64_t first_head, heads, last_key, value_rows, block, key, head;
   bool values;
 } cursor;
 
+// Prefetches one step and moves on.
 INLINE void ask(lmmc_kv_type type, const lmmc_attention *a, cursor *c) {
   if (c->block >= c->last_key) return;
   const int64_t end = attention_smaller(c->block + FEW_KEYS, c->last_key), rows = c->values ? c->value_rows : 4;
@@ -52,7 +53,7 @@ INLINE cursor start(lmmc_kv_type type, int64_t value_rows, const lmmc_attention 
   return result;
 }
 
-// The weights of one row of scores, of which the first `seen` count, and the row brought to a new maximum where that must be.
+// The weights of one row of scores, of which the first `seen` count. Where the maximum must grow, `out` and `sum` are scaled to it.
 INLINE __m512 few_weights(int64_t seen, __m512 scores, __m512 units, int64_t d, float *out, float *max, float *sum) {
   if (seen <= 0) return _mm512_setzero_ps();
   const __mmask16 mask = seen >= 16 ? 0xffff : (__mmask16)((1u << seen) - 1);

@@ -1,4 +1,4 @@
-// Attention of few queries for AVX-512 BF16, over keys and values in bf16 or f32: reading these is the work.
+// Attention of few queries for AVX-512 BF16, over keys and values in bf16 or f32. Its time goes into reading these.
 #include "kernels/common/target.h"
 
 #if defined(__x86_64__)
@@ -11,7 +11,7 @@
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_few.h"
 
-// The sums of four vectors.
+// The sum of the lanes of each of four vectors.
 INLINE __m128 sum_four(__m512 a, __m512 b, __m512 c, __m512 d) {
   const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
   const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
@@ -27,7 +27,7 @@ typedef struct {
   int64_t stride;
 } bf16_rows;
 
-// Scores of four keys, of which those from `count` on are any.
+// Scores of four keys, of which only the first `count` have a meaning.
 INLINE void score_few(int rows, int64_t d, const uint16_t *q, bf16_rows k, int64_t count, float *scores) {
   const uint16_t *x[4];
 #pragma GCC unroll 4
@@ -52,9 +52,9 @@ INLINE void score_few(int rows, int64_t d, const uint16_t *q, bf16_rows k, int64
   for (int r = 0; r < rows; r++) _mm_store_ps(scores + r * FEW_KEYS, sum_four(sums[r][0], sums[r][1], sums[r][2], sums[r][3]));
 }
 
-// out[rows][d] += weights . values, where the weights past `count` are 0.
+// out[rows][d] += weights . values of `count` keys; the weights past them are 0.
 INLINE void value_few(int rows, int64_t d, const uint16_t *weights, bf16_rows v, int64_t count, float *out) {
-  // The quarters of sums stand in the order in which unpacking leaves the values.
+  // Unpacking interleaves the values of two keys within each 128 bits, so that sums are kept in the order which that leaves.
   const __m512i to_low = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13), to_high = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
   const __m512i to_first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), to_last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
   for (int64_t e = 0; e < d; e += 32) {
@@ -96,7 +96,7 @@ INLINE bf16_rows few_rows(lmmc_kv_type type, const lmmc_attention *a, const void
   return (bf16_rows){room, MAX_HEAD};
 }
 
-// The weights of `rows` rows of scores, rounded. Their sum is that of what they are rounded to.
+// Turns `rows` rows of scores into rounded weights, and adds those to the sums.
 INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t key, int64_t count, const float *scores, few_state at,
                       uint16_t *weights) {
   const __m512 units = _mm512_set1_ps(score_unit(a));
@@ -155,7 +155,7 @@ void lmmc_attention_few_avx512bf16(const lmmc_attention *a, int64_t first_head, 
   for (int64_t head = first_head; head < last_head; head += fit) {
     const int64_t heads = attention_smaller(fit, last_head - head);
     const few_state state = few_at(p, (head - first_head) * rows, a->head_size);
-    // The usual sizes as constants.
+    // The usual head sizes are constants, so that loops over a head are unrolled.
     if (a->kv_type == LMMC_KV_F32) {
       few_of(LMMC_KV_F32, a->head_size, a, head, heads, first_key, last_key, state);
     } else if (a->head_size == 64) {

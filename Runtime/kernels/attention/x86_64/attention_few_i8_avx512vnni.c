@@ -1,6 +1,6 @@
-// Attention of few queries for AVX-512 VNNI, over keys and values in int8. Converting these would take longer than reading them, so that
-// queries and weights become integers instead, of two digits for 15 and 16 bits: more than bf16 has. Digits are multiplied four at a
-// time by VPDPBUSD.
+// Attention of few queries for AVX-512 VNNI, over keys and values in int8. Converting these would take longer than reading them. So queries
+// and weights become integers of 15 and 16 bits, more than bf16 has, each split into two digits of a byte, which VPDPBUSD multiplies four
+// at a time.
 #include "kernels/common/target.h"
 
 #if defined(__x86_64__)
@@ -16,7 +16,7 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 // A query: scale * (128 * high + low).
 typedef struct {
   _Alignas(64) int8_t high[MAX_HEAD], low[MAX_HEAD];
-  int32_t excess;  // what its product with keys that are 128 too large is too large
+  int32_t excess;  // 128 times the sum of the integers: by so much its product with keys that are 128 too large is too large
   float scale;
 } query;
 
@@ -29,7 +29,7 @@ typedef struct {
 static void load_digits(const lmmc_attention *a, int64_t head, int64_t row, query *out) {
   const float *q = a->q + attention_offset(a, head, row, a->q_stride);
   __m512i most = _mm512_setzero_si512(), total = most;
-  // As integers magnitudes have the same order, with infinity and NaN on top.
+  // The bits of magnitudes, compared as integers, have the order of the magnitudes, with infinity and NaN on top.
   for (int64_t e = 0; e < a->head_size; e += 16) {
     const __m512i bits = _mm512_castps_si512(_mm512_maskz_loadu_ps((__mmask16)mask_of(a->head_size - e), q + e));
     most = _mm512_max_epi32(most, _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
@@ -51,7 +51,7 @@ static void load_digits(const lmmc_attention *a, int64_t head, int64_t row, quer
   out->excess = 128 * _mm512_reduce_add_epi32(total);
 }
 
-// The sums of four vectors.
+// The sum of the lanes of each of four vectors.
 INLINE __m128i sum_four(__m512i a, __m512i b, __m512i c, __m512i d) {
   const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
   const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
@@ -68,7 +68,7 @@ INLINE __m512i quad_at(const uint8_t *x) {
   return _mm512_set1_epi32(quad);
 }
 
-// Scores of four keys, of which those from `count` on are any, in steps of the query's scale and the key's.
+// Scores of four keys, of which only the first `count` have a meaning, in units of the query's scale times the key's.
 INLINE void score_few(int rows, int64_t d, const query *q, const int8_t *k, int64_t stride, int64_t count, float *scores) {
   const int8_t *x[4];
 #pragma GCC unroll 4
@@ -80,7 +80,7 @@ INLINE void score_few(int rows, int64_t d, const query *q, const int8_t *k, int6
     for (int i = 0; i < 4; i++) high[r][i] = low[r][i] = _mm512_setzero_si512();
   for (int64_t e = 0; e < d; e += 64) {
     __m512i keys[4];
-    // The instruction takes one factor without a sign: keys get 128 added.
+    // One factor of the instruction is unsigned, so that 128 is added to keys.
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) keys[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask_64(d - e), x[i] + e), _mm512_set1_epi8(-128));
 #pragma GCC unroll 2
@@ -145,6 +145,7 @@ INLINE void value_few(int rows, int64_t d, const weight_digits *weights, const i
   }
 }
 
+// The scales of `count` consecutive rows of a head, 0 for the other lanes.
 INLINE __m512 scales_of(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count) {
   const char *at = (const char *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof(float);
   const __m512i step =
@@ -163,7 +164,7 @@ INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t head, int64
                                       a->head_size, at.out + r * a->head_size, at.max + r, at.sum + r);
     at.sum[r] += _mm512_reduce_add_ps(weight);
     const __m512 scaled = _mm512_maskz_mul_ps((__mmask16)(seen <= 0 ? 0 : (1u << seen) - 1), weight, value_scales);
-    const __m512i bits = _mm512_castps_si512(scaled);  // none has a sign
+    const __m512i bits = _mm512_castps_si512(scaled);  // none is negative
     const int32_t most = _mm512_reduce_max_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
     float greatest;
     memcpy(&greatest, &most, sizeof greatest);
@@ -214,7 +215,7 @@ void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, i
   for (int64_t head = first_head; head < last_head; head += fit) {
     const int64_t heads = attention_smaller(fit, last_head - head);
     const few_state state = few_at(p, (head - first_head) * rows, a->head_size);
-    // The usual sizes as constants.
+    // The usual head sizes are constants, so that loops over a head are unrolled.
     switch (a->head_size) {
       case 64: few_heads(64, a, head, heads, first_key, last_key, state); break;
       case 128: few_heads(128, a, head, heads, first_key, last_key, state); break;

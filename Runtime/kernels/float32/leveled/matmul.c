@@ -10,7 +10,8 @@
 #include "kernels/common/measure.h"
 #include "kernels/common/vector_math.h"
 
-// Up to here the kernel that reads each weight once is faster than sgemm, which packs them first (measured at K = 4096).
+// Up to this many rows, few_rows, which reads each weight once, is faster than sgemm, which copies the weights first (measured at K =
+// 4096).
 enum { FEW_ROWS = 12 };
 
 static inline float activate(lmmc_activation activation, float x) {
@@ -23,7 +24,7 @@ static inline float activate(lmmc_activation activation, float x) {
   return x;
 }
 
-// The loops are written out per activation, for the compiler to vectorise each.
+// There is a loop for each activation, so that the compiler vectorises every one.
 static void finish_row(int64_t n, const float *bias, lmmc_activation activation, float *out) {
   if (bias) {
 #pragma omp simd

@@ -1,4 +1,4 @@
-// bf16 products with BFDOT: pairs of K for 4 columns by a pair of activations.
+// bf16 products with BFDOT, which multiplies two consecutive k of 4 columns by the two activations.
 #include "kernels/product/piece.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
@@ -6,7 +6,7 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_BF16)
 
-// 4 rows by 16 columns at a time.
+// Up to 4 rows by 16 columns at a time.
 static inline __attribute__((always_inline)) void tile(const int rows, const lmmc_piece *p) {
   const int64_t stride = p->x_stride;
   for (int c = 0; c < LMMC_PANEL; c += 16) {

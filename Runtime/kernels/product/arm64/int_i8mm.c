@@ -1,4 +1,4 @@
-// 8-bit and 4-bit products with USMMLA: two columns by two rows, eight of K at a time.
+// 8-bit and 4-bit products with USMMLA, which multiplies two columns by two rows over eight consecutive k.
 #include "kernels/product/piece.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
@@ -6,18 +6,18 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_I8MM)
 
-// Eight codes of two rows.
+// Eight codes of a row, then eight of the row `stride` bytes further on.
 static inline int8x16_t two_rows(const uint8_t *x, int64_t stride) {
   return vcombine_s8(vld1_s8((const int8_t *)x), vld1_s8((const int8_t *)x + stride));
 }
 
-// `pairs` pairs of rows, or with `one` a single row, which is then both rows of its pair.
+// `pairs` pairs of rows, or with `one` a single row, which stands for both rows of its pair.
 static inline __attribute__((always_inline)) void product(const int pairs, const int one, const lmmc_piece *p) {
   const int64_t stride = p->x_stride, second = one ? 0 : stride;
   for (int64_t b = 0; b < p->blocks; b++) {
     for (int c = 0; c < LMMC_PANEL; c += 8) {
       const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(LMMC_Q8) + 4 * c;
-      int32x4_t dots[4][4];  // [pairs of rows][pairs of columns]: column 0 by rows 0 and 1, column 1 by them
+      int32x4_t dots[4][4];  // [pairs of rows][pairs of columns], each [2 columns][2 rows]
       LMMC_UNROLL
       for (int r = 0; r < pairs; r++) dots[r][0] = dots[r][1] = dots[r][2] = dots[r][3] = vdupq_n_s32(0);
       LMMC_UNROLL

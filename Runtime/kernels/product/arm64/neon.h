@@ -1,4 +1,4 @@
-// Vectors of 128 bits as packed_tile.h and packed_bf16_tile.h want them, for 64-bit ARM.
+// Vectors of 128 bits as int_tile.h and bf16_tile.h use them, for 64-bit ARM.
 #ifndef LMMC_KERNELS_PRODUCT_ARM64_NEON_H
 #define LMMC_KERNELS_PRODUCT_ARM64_NEON_H
 #include <arm_neon.h>
@@ -33,7 +33,7 @@ static inline void store_floats(float *p, floats x) { vst1q_f32(p, x); }
 static inline floats spread(const float *p) { return vld1q_dup_f32(p); }
 static inline floats fused(floats a, floats b, floats c) { return vfmaq_f32(c, a, b); }
 
-// 4-bit weights as 8-bit codes.
+// Turns 4-bit weights into 8-bit codes.
 static inline void unpack_q4(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out) {
   const uint8x16_t mask = vdupq_n_u8(0x78);  // eight times a code of 4 bits
   for (int64_t b = 0; b < blocks; b++, offsets += LMMC_PANEL) {

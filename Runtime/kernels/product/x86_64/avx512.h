@@ -1,4 +1,4 @@
-// Vectors of 512 bits as packed_tile.h wants them.
+// Vectors of 512 bits as int_tile.h and bf16_tile.h use them.
 #ifndef LMMC_KERNELS_PRODUCT_X86_64_AVX512_H
 #define LMMC_KERNELS_PRODUCT_X86_64_AVX512_H
 #include <immintrin.h>
@@ -28,7 +28,7 @@ static inline floats times(floats scale, ints x) { return _mm512_mul_ps(scale, _
 static inline void add_scaled(float *sums, ints dots, floats scale) {
   _mm512_storeu_ps(sums, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, _mm512_loadu_ps(sums)));
 }
-// Sums in a row, one after another: gcc would add them in pairs and run out of registers.
+// Keeps gcc from adding terms in pairs instead of one after another, for which it would run out of registers.
 static inline ints in_order(ints sum) {
   __asm__("" : "+v"(sum));
   return sum;

@@ -1,4 +1,4 @@
-// bf16 products with VDPBF16PS on 512 bits: pairs of K for 16 columns by a pair of activations.
+// bf16 products with VDPBF16PS on 512 bits, which multiplies two consecutive k of 16 columns by the two activations.
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
@@ -11,7 +11,7 @@ static inline __m512bh pair_at(const uint8_t *x) {
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-// 14 rows by 32 columns: 28 vectors of sums, two of weights, one of activations.
+// Up to 14 rows by 32 columns: 28 registers of sums, two of weights, one of activations.
 static inline __attribute__((always_inline)) void tile(const int rows, const lmmc_piece *p) {
   __m512 sums[14][2];
   const uint8_t *x = p->x, *w = p->codes;
@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void tile(const int rows, const lmm
 
 LMMC_UP_TO_14(tile)
 
-// Few rows: sums of even and odd pairs apart, so that additions do not wait for one another.
+// For few rows even and odd pairs have sums of their own, so that fewer additions wait for one another.
 static inline __attribute__((always_inline)) void stream(const int rows, const lmmc_piece *p) {
   __m512 sums[4][4];
   const uint8_t *x = p->x, *w = p->codes;

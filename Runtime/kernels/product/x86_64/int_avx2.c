@@ -6,8 +6,8 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
 
-// VPMADDUBSW adds two products of unsigned and signed bytes in 16 bits, which 2 * 255 * 127 would overflow and 2 * 127 * 127 does not:
-// so weights go in by magnitude, and their signs go to the activations.
+// VPMADDUBSW adds two products of an unsigned and a signed byte in 16 bits, which 2 * 255 * 127 would overflow and 2 * 127 * 127 does not.
+// So the unsigned operand is the magnitude of a weight, and the sign of the weight goes to the activation.
 typedef struct {
   __m256i signs, magnitudes;
 } weights;

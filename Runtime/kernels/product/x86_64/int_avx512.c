@@ -6,7 +6,7 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
 
-// As in packed_int_avx2.c: weights by magnitude, their signs to the activations.
+// As in int_avx2.c, dot takes the magnitudes of weights and gives their signs to the activations.
 typedef struct {
   __mmask64 signs;
   __m512i magnitudes;

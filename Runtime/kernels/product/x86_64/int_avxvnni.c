@@ -1,4 +1,4 @@
-// 8-bit and 4-bit products with VPDPBUSD on 256 bits, as CPUs without AVX-512 have it.
+// 8-bit and 4-bit products with VPDPBUSD on 256 bits, for CPUs that have it without AVX-512.
 #include "kernels/product/product_variant.h"
 
 #if defined(__x86_64__)

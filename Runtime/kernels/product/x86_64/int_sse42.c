@@ -1,4 +1,4 @@
-// 8-bit and 4-bit products with SSE 4.2, of which SSSE3 is what counts.
+// 8-bit and 4-bit products with SSE 4.2, by the multiplications of bytes that came with SSSE3.
 #include "kernels/product/product_variant.h"
 
 #if defined(__x86_64__)
@@ -6,7 +6,7 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_SSE42)
 
-// As in packed_int_avx2.c: weights by magnitude, their signs to the activations.
+// As in int_avx2.c, dot takes the magnitudes of weights and gives their signs to the activations.
 typedef struct {
   __m128i signs, magnitudes;
 } weights;

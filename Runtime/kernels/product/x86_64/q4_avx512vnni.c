@@ -1,11 +1,11 @@
-// 4-bit weights for VPDPBUSD on 512 bits: unpacked to 8-bit codes for many rows.
+// 4-bit products with VPDPBUSD on 512 bits. For many rows weights are unpacked to 8-bit codes.
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
 #include "avx512vnni.h"
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
-// Offsets of 16 columns as 128 - z in each of a column's four bytes.
+// 128 - z for the offsets z of 16 columns, in each of a column's four bytes.
 static inline __m512i bases(const uint8_t *offsets) {
   const __m512i z = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)offsets));
   return _mm512_sub_epi8(_mm512_set1_epi8((char)128), _mm512_mullo_epi32(z, _mm512_set1_epi32(0x01010101)));
@@ -25,7 +25,8 @@ static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets,
   }
 }
 
-// Few rows: the codes q stay as they are, the sum over a block is 8 times theirs less the offset times the sum of the activations.
+// For few rows the codes q are multiplied as they are: the sum over a block is 8 times the sum with q, less the offset times the sum of the
+// activations.
 static inline __attribute__((always_inline)) void stream(const int rows, const lmmc_piece *p) {
   const __m512i mask = _mm512_set1_epi8(15);
   __m512 sums[6][2];

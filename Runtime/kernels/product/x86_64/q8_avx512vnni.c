@@ -1,4 +1,5 @@
-// 8-bit products with VPDPBUSD on 512 bits: unsigned weights, four of K for each of 16 columns, by four signed activations.
+// 8-bit products with VPDPBUSD on 512 bits, which multiplies four consecutive k of 16 columns, as unsigned codes, by the four signed
+// activations.
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
@@ -7,7 +8,7 @@
 #include "avx512vnni.h"
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
-// 6 rows by 32 columns: 12 vectors of integer sums and as many of floats, two of weights, one of activations.
+// Up to 6 rows by 32 columns: 12 registers of integer sums and as many of float sums, two of weights, one of activations.
 static inline __attribute__((always_inline)) void product(const int rows, const bool ahead, const lmmc_piece *p) {
   __m512 sums[6][2];
   const uint8_t *x = p->x, *w = p->codes;
@@ -21,7 +22,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
     __m512i dots[6][2];
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q8, p, b);
     if (ahead) _mm_prefetch(next.scales, _MM_HINT_T0);
-    // Weight codes are 128 too great: 128 times the sum of the activations is taken off from the start.
+    // Weight codes are 128 too great, so that sums start at minus 128 times the sum of the activations.
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
       const __m512i sum = four_codes((const uint8_t *)(p->x_sums + b) + r * stride);

@@ -9,7 +9,7 @@
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
 #include "kernels/product/finish.h"
 
-// The 64 floats of block b, zeros past the end, which are copied to `room`.
+// The 64 floats of block b. A block that x does not fill is copied to `room`, with zeros behind.
 static inline const float *block_at(int64_t k, int64_t b, const float *x, float room[LMMC_BLOCK]) {
   const int64_t left = k - b * LMMC_BLOCK;
   if (left >= LMMC_BLOCK) return x + b * LMMC_BLOCK;
@@ -28,7 +28,7 @@ void lmmc_quantize_q8_avx2(int64_t k, const float *x, void *out) {
     int32_t lanes[8], bits = 0;
     __m256i top = _mm256_setzero_si256(), sum = top;
     for (int i = 0; i < LMMC_BLOCK; i += 8)
-      // Magnitudes compare as integers do, with infinity and NaN above all.
+      // The bits of magnitudes compare as the magnitudes do, with infinity and NaN on top.
       top = _mm256_max_epi32(top, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(block + i)), _mm256_set1_epi32(0x7fffffff)));
     _mm256_storeu_si256((__m256i *)lanes, top);
     for (int i = 0; i < 8; i++) bits = lanes[i] > bits ? lanes[i] : bits;
@@ -48,7 +48,7 @@ void lmmc_quantize_q8_avx2(int64_t k, const float *x, void *out) {
         sum = _mm256_add_epi32(sum, part[j]);
       }
       const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(part[0], part[1]), _mm256_packs_epi32(part[2], part[3]));
-      // Packing works within halves of 128 bits.
+      // The instructions above pack each half of 128 bits by itself, so that groups of four bytes must be put in order.
       const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
       _mm256_storeu_si256((__m256i *)(codes + i), _mm256_permutevar8x32_epi32(bytes, order));
     }

@@ -9,7 +9,7 @@
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
 #include "kernels/product/finish.h"
 
-// The floats first ... first + 15 of k, zeros past the end.
+// The floats first ... first + 15 of a row of k floats, zeros past its end.
 static inline __m512 load_part(int64_t k, int64_t first, const float *x) {
   if (first + 16 <= k) return _mm512_loadu_ps(x + first);
   const int64_t left = k - first;
@@ -26,7 +26,7 @@ void lmmc_quantize_q8_avx512(int64_t k, const float *x, void *out) {
     LMMC_UNROLL
     for (int i = 0; i < 4; i++) {
       part[i] = load_part(k, b * LMMC_BLOCK + 16 * i, x);
-      // Magnitudes compare as integers do, with infinity and NaN above all.
+      // The bits of magnitudes compare as the magnitudes do, with infinity and NaN on top.
       top = _mm512_max_epi32(top, _mm512_and_si512(_mm512_castps_si512(part[i]), _mm512_set1_epi32(0x7fffffff)));
     }
     const int32_t bits = _mm512_reduce_max_epi32(top);
@@ -50,7 +50,7 @@ void lmmc_quantize_q8_avx512(int64_t k, const float *x, void *out) {
   }
 }
 
-// By integers: VCVTNEPS2BF16 would turn subnormal numbers into zeros.
+// Rounds with integer instructions, since VCVTNEPS2BF16 turns subnormal numbers into zeros.
 void lmmc_quantize_bf16_avx512(int64_t k, const float *x, void *out) {
   for (int64_t i = 0; i < lmmc_blocks(k) * LMMC_BLOCK; i += 16) {
     const __m512 part = load_part(k, i, x);

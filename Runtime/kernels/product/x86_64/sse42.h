@@ -1,4 +1,4 @@
-// Vectors of 128 bits as packed_tile.h and packed_bf16_tile.h want them.
+// Vectors of 128 bits as int_tile.h and bf16_tile.h use them.
 #ifndef LMMC_KERNELS_PRODUCT_X86_64_SSE42_H
 #define LMMC_KERNELS_PRODUCT_X86_64_SSE42_H
 #include <immintrin.h>
@@ -28,7 +28,7 @@ static inline floats times(floats scale, ints x) { return _mm_mul_ps(scale, _mm_
 static inline void add_scaled(float *sums, ints dots, floats scale) {
   _mm_storeu_ps(sums, _mm_add_ps(_mm_mul_ps(_mm_cvtepi32_ps(dots), scale), _mm_loadu_ps(sums)));
 }
-// As in packed_avx2.h.
+// As in avx2.h.
 static inline ints in_order(ints sum) {
   __asm__("" : "+x"(sum));
   return sum;
