@@ -88,8 +88,8 @@ public enum Op: Hashable, Sendable {
         (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),
     ]
 
-    /// True for an operation that must stay although nobody reads a result of it.
-    public var hasEffect: Bool {
-        if case .cacheStore = self { true } else { false }
-    }
+    public var hasEffect: Bool { payload.hasEffect }
+
+    /// Whether operand `index` may be a state.
+    public func takesState(at index: Int) -> Bool { payload.stateOperands.union(payload.stateOrValueOperands).contains(index) }
 }

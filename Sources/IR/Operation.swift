@@ -59,14 +59,37 @@ public protocol OperationPayload: Hashable, Sendable {
     func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType?
     /// Which operands must be states.
     var stateOperands: Set<Int> { get }
+    /// Which operands may be states or values, all of them alike.
+    var stateOrValueOperands: Set<Int> { get }
     /// Reads the cache position `P`, so may stand only in a function that has one.
     func usesPosition(states: Bool) -> Bool
+
+    // What passes may do with it. Where nothing is said they leave it alone.
+
+    /// Must stay although nobody reads a result of it.
+    var hasEffect: Bool { get }
+    /// For an operation that computes each row of its result from the same row of some operands: which those are.
+    /// A vector among them is repeated over the rows. Nil for an operation that mixes rows or reads the position.
+    var rowOperands: [Int]? { get }
+    /// Whether the rows of all its operands may be reordered alike, which gives the rows of its result in that order. Of operations with
+    /// `rowOperands` nothing need be said.
+    var keepsRowOrder: Bool { get }
+    /// The same operation with its result quantised row by row; nil where there is none, or where it has one already.
+    func quantizing(to rows: RowType) -> Op?
+    /// What is wrong with it at stage `optimized`, and what is expected there; nil for nothing.
+    func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)?
 }
 
 extension OperationPayload {
     public func operandLabels(count: Int) -> [String?] { Array(repeating: nil, count: count) }
     public var stateOperands: Set<Int> { [] }
+    public var stateOrValueOperands: Set<Int> { [] }
     public func usesPosition(states: Bool) -> Bool { false }
+    public var hasEffect: Bool { false }
+    public var rowOperands: [Int]? { nil }
+    public var keepsRowOrder: Bool { false }
+    public func quantizing(to rows: RowType) -> Op? { nil }
+    public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? { nil }
 }
 
 /// The elementwise functions that the model uses.

@@ -89,19 +89,9 @@ extension Module {
     private func verifyOptimized(_ function: Function) throws(Diagnostic) {
         for operation in function.operations {
             let place = "\(function.name): %\(operation.name)"
-            switch operation.op {
-            case .gatherWindows: throw broken("'gather_windows' at stage 'optimized'; expected patches in window order", at: place)
-            case .concatenate(let concatenate) where concatenate.axis > 0:
-                throw broken("'concatenate' along dimension \(concatenate.axis) at stage 'optimized'; expected rows only", at: place)
-            case .matmul where !operation.operands[1].isWeight:
-                throw broken("'matmul' by '\(operation.operands[1])' at stage 'optimized'; expected a weight", at: place)
-            case .pack, .power:
-                throw broken("'\(operation.op.mnemonic)' at stage 'optimized'; expected it in the definitions of weights only", at: place)
-            case .normalize, .extractPatches, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed, .matmul, .add,
-                .multiply, .scale,
-                .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .cacheStore, .attention:
-                break
-            }
+            guard let fault = operation.op.payload.optimizedFault(operation.operands) else { continue }
+            let what = fault.what.map { "\($0) " } ?? ""
+            throw broken("'\(operation.op.mnemonic)' \(what)at stage 'optimized'; expected \(fault.expected)", at: place)
         }
     }
 
@@ -133,28 +123,13 @@ extension Module {
                 throw broken("'\(operation.op.mnemonic)' does not take the state '\(operand)'", at: place)
             }
         }
-        if case .attention = operation.op, readsStates,
-            operation.operands.dropFirst().contains(where: { if case .state = $0 { false } else { true } })
-        {
-            throw broken("'attention' takes two states or two values, not one of each", at: place)
+        let alike = payload.stateOrValueOperands
+        if readsStates, operation.operands.indices.contains(where: { alike.contains($0) && !operation.operands[$0].isState }) {
+            throw broken("'\(operation.op.mnemonic)' takes two states or two values, not one of each", at: place)
         }
         if payload.usesPosition(states: readsStates) && !hasPosition {
             throw broken("'\(operation.op.mnemonic)' reads the position P, which the function does not have", at: place)
         }
         guard environment.define(operation) else { throw broken("name '%\(operation.name)' is defined twice", at: place) }
-    }
-}
-
-extension Op {
-    /// Whether operand `index` may be a state.
-    public func takesState(at index: Int) -> Bool {
-        switch self {
-        case .cacheStore: index == 0
-        case .attention: index == 1 || index == 2
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
-            .matmul, .add,
-            .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary:
-            false
-        }
     }
 }

@@ -28,13 +28,11 @@ extension Pipeline {
             let operation = function.operations[source]
             // Operands that have a row per token.
             let rows: Range<Int>
-            switch operation.op {
-            case .matmul(let matmul) where !matmul.hasAddend && matmul.activation == nil: rows = 0..<1
-            case .concatenate(let concatenate) where concatenate.axis == 1: rows = operation.operands.indices
-            case .matmul, .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .slice, .lastRow, .reshape,
-                .transpose,
-                .embed, .add, .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore,
-                .attention:
+            if case .matmul(let matmul) = operation.op, !matmul.hasAddend, matmul.activation == nil {
+                rows = 0..<1
+            } else if case .concatenate(let concatenate) = operation.op, concatenate.axis == 1 {
+                rows = operation.operands.indices
+            } else {
                 continue
             }
             var new = NewOperations(in: function, module.environment(of: function), pass: "average-first")

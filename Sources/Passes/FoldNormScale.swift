@@ -43,14 +43,11 @@ struct NormGroup {
         for norm in norms {
             guard norm.operand == 1 else { return nil }
             let operation = module.functions[norm.function].operations[norm.operation]
-            switch operation.op {
-            case .rmsNorm: shifts.insert(nil)
-            case .layerNorm:
-                guard case .weight(let name) = operation.operands[2] else { return nil }
+            if case .rmsNorm = operation.op {
+                shifts.insert(nil)
+            } else if case .layerNorm = operation.op, case .weight(let name) = operation.operands[2] {
                 shifts.insert(name)
-            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
-                .matmul, .add,
-                .multiply, .scale, .power, .activation, .gate, .quantize, .pack, .rotary, .cacheStore, .attention:
+            } else {
                 return nil
             }
             guard Self.collect(operation.name, norm.function, module, uses[norm.function], &readers) else { return nil }
@@ -71,22 +68,17 @@ struct NormGroup {
         if uses.isReturned(value) { return false }
         for user in uses.users[value] ?? [] {
             let operation = module.functions[function].operations[user]
-            switch operation.op {
-            case .matmul(let matmul):
+            if case .matmul(let matmul) = operation.op {
                 let others = operation.operands.dropFirst()
                 guard operation.operands[0] == .value(value), operation.operands[1].isWeight, !others.contains(.value(value)),
                     matmul.biasIndex.map({ operation.operands[$0].isWeight }) ?? true
                 else { return false }
                 readers.append(ProductPlace(function: function, operation: user))
-            case .lastRow:
-                guard collect(operation.name, function, module, uses, &readers) else { return false }
-            case .slice(let slice) where slice.axis == 0:
-                guard collect(operation.name, function, module, uses, &readers) else { return false }
-            case .slice, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .reshape, .transpose, .embed, .add,
-                .multiply, .scale, .power,
-                .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
-                return false
+                continue
             }
+            let takesRows =
+                if case .lastRow = operation.op { true } else if case .slice(let slice) = operation.op { slice.axis == 0 } else { false }
+            guard takesRows, collect(operation.name, function, module, uses, &readers) else { return false }
         }
         return true
     }

@@ -29,16 +29,14 @@ extension Pipeline {
         let environment = module.environment(of: function)
         for (index, operation) in function.operations.enumerated() {
             let sides: [Int]
-            switch operation.op {
-            // With two products, the later one takes the other as its addend.
-            case .add:
+            if case .add = operation.op {
+                // With two products, the later one takes the other as its addend.
                 sides = [0, 1].sorted {
                     (uses.soleUseProducer(of: operation.operands[$0]) ?? -1) > (uses.soleUseProducer(of: operation.operands[$1]) ?? -1)
                 }
-            case .activation: sides = [0]
-            case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
-                .matmul,
-                .multiply, .scale, .power, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore, .attention:
+            } else if case .activation = operation.op {
+                sides = [0]
+            } else {
                 continue
             }
             for side in sides {

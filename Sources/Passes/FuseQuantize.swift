@@ -15,7 +15,7 @@ extension Pipeline {
             for index in function.operations.indices {
                 guard case .quantize(let quantize) = function.operations[index].op,
                     let source = uses.soleUseProducer(of: function.operations[index].operands[0]),
-                    let op = function.operations[source].op.quantizing(to: quantize.type)
+                    let op = function.operations[source].op.payload.quantizing(to: quantize.type)
                 else { continue }
                 function.operations[index].op = op
                 function.operations[index].operands = function.operations[source].operands
@@ -23,21 +23,6 @@ extension Pipeline {
             }
             function.removeOperations(at: dead)
             return dead.count
-        }
-    }
-}
-
-extension Op {
-    /// The same operation with a quantised result; nil where there is none, or where it has one already.
-    fileprivate func quantizing(to rows: RowType) -> Op? {
-        switch self {
-        case .layerNorm(let norm) where norm.rows == nil: .layerNorm(LayerNorm(epsilon: norm.epsilon, rows: rows))
-        case .rmsNorm(let norm) where norm.rows == nil: .rmsNorm(RMSNorm(epsilon: norm.epsilon, rows: rows))
-        case .gate(let gate) where gate.rows == nil: .gate(Gate(gate.function, rows: rows))
-        case .layerNorm, .rmsNorm, .gate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow,
-            .reshape, .transpose,
-            .embed, .matmul, .add, .multiply, .scale, .power, .activation, .quantize, .pack, .rotary, .cacheStore, .attention:
-            nil
         }
     }
 }

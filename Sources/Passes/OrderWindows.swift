@@ -115,7 +115,7 @@ private struct WindowOrder {
             guard let firstRead = read.first, let rows = kind(operation.operands[firstRead]) else { continue }
             guard read.allSatisfy({ kind(operation.operands[$0]) == rows }) else { return nil }
             var result: Rows? = rows
-            if let local = operation.rowOperands {
+            if let local = operation.op.payload.rowOperands {
                 // An ordered value may stand only where it is taken row by row.
                 guard Set(read).isSubset(of: local) else { return nil }
                 for position in local where !read.contains(position) {
@@ -130,34 +130,24 @@ private struct WindowOrder {
                     }
                     if environment[.weight(name)]?.rank == 2 { weights.append((index, position, rows)) }
                 }
-            } else {
-                switch operation.op {
-                case .concatenate(let concatenate) where concatenate.axis == 1:
-                    guard read.count == operation.operands.count else { return nil }
-                case .concatenate(let concatenate) where concatenate.axis == 0:
-                    // Class token and patches.
-                    guard rows == .patches, operation.operands.count == 2, operation.operands[0].isWeight, read == [1],
-                        operation.type?.shape.first == .fixed(tokens + 1)
-                    else { return nil }
-                    result = .classAndPatches
-                case .slice(let slice) where slice.axis == 1:
-                    break
-                case .slice(let slice):
-                    guard rows == .classAndPatches else { return nil }
-                    if slice.start == 1, slice.count == tokens {
-                        result = .patches
-                    } else if slice.start == 0, slice.count == 1 {
-                        result = nil
-                    } else {
-                        return nil
-                    }
-                case .attention:
-                    guard read.count == operation.operands.count else { return nil }
-                case .concatenate, .normalize, .extractPatches, .gatherWindows, .averageWindows, .lastRow, .reshape, .transpose, .embed,
-                    .matmul, .add,
-                    .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
+            } else if operation.op.payload.keepsRowOrder {
+                guard read.count == operation.operands.count else { return nil }
+            } else if case .concatenate = operation.op {
+                // Class token and patches.
+                guard rows == .patches, operation.operands.count == 2, operation.operands[0].isWeight, read == [1],
+                    operation.type?.shape.first == .fixed(tokens + 1)
+                else { return nil }
+                result = .classAndPatches
+            } else if case .slice(let slice) = operation.op, rows == .classAndPatches {
+                if slice.start == 1, slice.count == tokens {
+                    result = .patches
+                } else if slice.start == 0, slice.count == 1 {
+                    result = nil
+                } else {
                     return nil
                 }
+            } else {
+                return nil
             }
             if let result { kinds[operation.name] = result }
         }

@@ -32,15 +32,12 @@ extension Module {
         var found: [String] = []
         var seen: Set<String> = []
         for operation in functions.flatMap(\.operations) {
-            switch operation.op {
-            case .matmul, .embed:
-                guard case .weight(var name) = operation.operands[1] else { continue }
-                if case .folded(let chain) = weights[name]?.definition, chain.count == 1, case .pack = chain[0].op {
-                    name = chain[0].operands[0].name
-                }
-                if seen.insert(name).inserted { found.append(name) }
-            default: continue
+            let hasWeight = if case .matmul = operation.op { true } else if case .embed = operation.op { true } else { false }
+            guard hasWeight, case .weight(var name) = operation.operands[1] else { continue }
+            if case .folded(let chain) = weights[name]?.definition, chain.count == 1, case .pack = chain[0].op {
+                name = chain[0].operands[0].name
             }
+            if seen.insert(name).inserted { found.append(name) }
         }
         return found
     }

@@ -108,19 +108,3 @@ struct NewOperations {
         return .value(name)
     }
 }
-
-extension Operation {
-    /// For an operation that computes each row of its result from the same row of some operands: which those are.
-    /// A vector among them is repeated over the rows. Nil for an operation that mixes rows or reads the position.
-    var rowOperands: [Int]? {
-        switch op {
-        case .matmul(let matmul): [0] + (matmul.addendIndex.map { [$0] } ?? [])
-        case .add, .multiply, .gate: [0, 1]
-        case .scale, .power, .activation, .layerNorm, .rmsNorm, .quantize: [0]
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
-            .pack, .rotary,
-            .cacheStore, .attention:
-            nil
-        }
-    }
-}

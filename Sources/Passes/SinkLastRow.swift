@@ -42,7 +42,7 @@ extension Pipeline {
             guard case .lastRow = function.operations[index].op,
                 let source = uses.soleUseProducer(of: function.operations[index].operands[0])
             else { return false }
-            return function.operations[source].rowOperands != nil
+            return function.operations[source].op.payload.rowOperands != nil
         }
     }
 
@@ -54,7 +54,7 @@ extension Pipeline {
         function.removeOperations(at: [sourceIndex, index])
         var operands = source.operands
         var place = sourceIndex
-        for position in source.rowOperands ?? [] where environment[operands[position]]?.rank == 2 {
+        for position in source.op.payload.rowOperands ?? [] where environment[operands[position]]?.rank == 2 {
             let (row, isNew) = try lastRow(of: operands[position], in: &function, &environment)
             operands[position] = row
             place += isNew ? 1 : 0

@@ -83,6 +83,42 @@ import Testing
             #expect(Set((0..<6).filter(op.takesState)) == expected, "\(op.mnemonic)")
         }
     }
+
+    /// By mnemonic, of the samples; what is not listed has the trait of no operation.
+    @Test func traitsAreThoseOfTheDocumentation() {
+        let rows: [String: [Int]] = [
+            "add": [0, 1], "multiply": [0, 1], "gate": [0, 1], "scale": [0], "power": [0], "activation": [0], "layer_norm": [0],
+            "rms_norm": [0], "quantize": [0],
+        ]
+        for op in samples {
+            let payload = op.payload
+            if case .matmul(let matmul) = op {
+                #expect(payload.rowOperands == [0] + (matmul.addendIndex.map { [$0] } ?? []))
+            } else {
+                #expect(payload.rowOperands == rows[op.mnemonic], "\(op.mnemonic)")
+            }
+            let keepsOrder =
+                switch op {
+                case .attention: true
+                case .concatenate(let op): op.axis > 0
+                case .slice(let op): op.axis > 0
+                default: false
+                }
+            #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
+        }
+    }
+
+    /// Quantising once changes nothing but the type of the result, and twice is none.
+    @Test func onlyNormsAndGatesQuantise() throws {
+        var found: Set<String> = []
+        for op in samples {
+            guard let quantised = op.payload.quantizing(to: .int8) else { continue }
+            found.insert(op.mnemonic)
+            #expect(quantised.payload.attributes.map(\.name) == op.payload.attributes.map(\.name) + ["type"])
+            #expect(quantised.payload.quantizing(to: .int8) == nil)
+        }
+        #expect(found == ["gate", "layer_norm", "rms_norm"])
+    }
 }
 
 @Suite struct AttributeTests {

@@ -43,6 +43,10 @@ public struct Attention: OperationPayload {
 
     public func usesPosition(states: Bool) -> Bool { states }
 
+    public var stateOrValueOperands: Set<Int> { [1, 2] }
+    /// Over values, where every row sees every row.
+    public var keepsRowOrder: Bool { true }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 3...3)
         try expectRank(operands[0], 2, "the query")

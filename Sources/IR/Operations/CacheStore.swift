@@ -10,6 +10,8 @@ public struct CacheStore: OperationPayload {
     public var stateOperands: Set<Int> { [0] }
     public func usesPosition(states: Bool) -> Bool { true }
 
+    public var hasEffect: Bool { true }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)
         let width = try cacheWidth(operands[0], "the cache")

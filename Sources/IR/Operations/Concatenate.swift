@@ -9,6 +9,11 @@ public struct Concatenate: OperationPayload {
 
     public var attributes: [(name: String, value: Attribute)] { [("axis", .integer(axis))] }
 
+    public var keepsRowOrder: Bool { axis > 0 }
+    public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? {
+        axis > 0 ? ("along dimension \(axis)", expected: "rows only") : nil
+    }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         guard let first = operands.first else { throw TypeError("takes at least 1 operand, not 0") }
         guard first.shape.indices.contains(axis) else { throw TypeError("axis \(axis) of \(first) does not exist") }

@@ -24,6 +24,8 @@ public struct Add: OperationPayload {
     public init() {}
     public init(_ reader: inout AttributeReader) throws(TypeError) {}
     public var attributes: [(name: String, value: Attribute)] { [] }
+    public var rowOperands: [Int]? { [0, 1] }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try broadcastType(operands) }
 }
 
@@ -33,6 +35,8 @@ public struct Multiply: OperationPayload {
     public init() {}
     public init(_ reader: inout AttributeReader) throws(TypeError) {}
     public var attributes: [(name: String, value: Attribute)] { [] }
+    public var rowOperands: [Int]? { [0, 1] }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try broadcastType(operands) }
 }
 
@@ -45,6 +49,8 @@ public struct Scale: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(factor: try reader.float("factor")) }
     public var attributes: [(name: String, value: Attribute)] { [("factor", .float(factor))] }
 
+    public var rowOperands: [Int]? { [0] }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 }
 
@@ -56,6 +62,12 @@ public struct Power: OperationPayload {
     public init(exponent: Float) { self.exponent = exponent }
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(exponent: try reader.float("exponent")) }
     public var attributes: [(name: String, value: Attribute)] { [("exponent", .float(exponent))] }
+
+    public var rowOperands: [Int]? { [0] }
+
+    public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? {
+        (nil, expected: "it in the definitions of weights only")
+    }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 
@@ -73,6 +85,8 @@ public struct Activation: OperationPayload {
         self.init(try reader.symbol("function", of: ActivationFunction.self))
     }
     public var attributes: [(name: String, value: Attribute)] { [("function", .symbol(function.rawValue))] }
+
+    public var rowOperands: [Int]? { [0] }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? { try operandType(operands) }
 }
@@ -92,6 +106,9 @@ public struct Gate: OperationPayload {
         self.init(try reader.symbol("function", of: ActivationFunction.self), rows: try reader.rowType())
     }
     public var attributes: [(name: String, value: Attribute)] { [("function", .symbol(function.rawValue))] + rowAttribute(rows) }
+
+    public var rowOperands: [Int]? { [0, 1] }
+    public func quantizing(to rows: RowType) -> Op? { self.rows == nil ? .gate(Gate(function, rows: rows)) : nil }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)

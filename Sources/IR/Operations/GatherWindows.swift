@@ -24,6 +24,8 @@ public struct GatherWindows: OperationPayload {
         [("grid", .integers([height, width])), ("kernel", .integer(kernel))]
     }
 
+    public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? { (nil, expected: "patches in window order") }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)
         try expectRank(operands[0], 2, "the operand")

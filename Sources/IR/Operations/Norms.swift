@@ -29,6 +29,9 @@ public struct LayerNorm: OperationPayload {
         self.init(epsilon: try reader.float("epsilon"), rows: try reader.rowType())
     }
     public var attributes: [(name: String, value: Attribute)] { [("epsilon", .float(epsilon))] + rowAttribute(rows) }
+    public var rowOperands: [Int]? { [0] }
+    public func quantizing(to rows: RowType) -> Op? { self.rows == nil ? .layerNorm(LayerNorm(epsilon: epsilon, rows: rows)) : nil }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try normType(operands, vectors: ["scale", "bias"], rows)
     }
@@ -52,6 +55,9 @@ public struct RMSNorm: OperationPayload {
         self.init(epsilon: try reader.float("epsilon"), rows: try reader.rowType())
     }
     public var attributes: [(name: String, value: Attribute)] { [("epsilon", .float(epsilon))] + rowAttribute(rows) }
+    public var rowOperands: [Int]? { [0] }
+    public func quantizing(to rows: RowType) -> Op? { self.rows == nil ? .rmsNorm(RMSNorm(epsilon: epsilon, rows: rows)) : nil }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try normType(operands, vectors: ["scale"], rows)
     }

@@ -47,6 +47,10 @@ public struct Pack: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(try reader.symbol("type", of: PanelType.self)) }
     public var attributes: [(name: String, value: Attribute)] { [("type", .symbol(type.rawValue))] }
 
+    public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? {
+        (nil, expected: "it in the definitions of weights only")
+    }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)
         try expectRank(operands[0], 2, "the operand")

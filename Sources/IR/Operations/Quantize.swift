@@ -40,6 +40,8 @@ public struct Quantize: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(try reader.symbol("type", of: RowType.self)) }
     public var attributes: [(name: String, value: Attribute)] { [("type", .symbol(type.rawValue))] }
 
+    public var rowOperands: [Int]? { [0] }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)
         try expectFloat(operands[0], "the operand")

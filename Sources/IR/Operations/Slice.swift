@@ -20,6 +20,8 @@ public struct Slice: OperationPayload {
         [("axis", .integer(axis)), ("start", .integer(start)), ("count", .integer(count))]
     }
 
+    public var keepsRowOrder: Bool { axis > 0 }
+
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)
         guard operands[0].shape.indices.contains(axis) else { throw TypeError("axis \(axis) of \(operands[0]) does not exist") }
