@@ -22,10 +22,14 @@ public struct Weight: Hashable, Sendable {
 
     public var type: TensorType
     public var definition: Definition
+    public var role: WeightRole
+    public var origin: WeightOrigin
 
-    public init(type: TensorType, definition: Definition) {
+    public init(type: TensorType, definition: Definition, role: WeightRole = .other, origin: WeightOrigin = .model) {
         self.type = type
         self.definition = definition
+        self.role = role
+        self.origin = origin
     }
 
     /// The weights that the definition reads.

@@ -151,7 +151,7 @@ struct Parser {
             definition = .folded(operations)
         default: throw unexpected("'source' or 'fold'")
         }
-        let weight = Weight(type: type, definition: definition)
+        let weight = Weight(named: name, type: type, definition: definition)
         if case .folded(let operations) = definition, operations.last?.type != type {
             let last = operations.last?.type.map(\.description) ?? "nothing"
             throw failure("weight \(place.text) is \(type), but its definition ends in \(last)", at: place)

@@ -17,8 +17,8 @@ extension Importer {
     mutating func addDecoder(
         _ decoder: DecoderConfiguration, function: String, rows: Dimension, visionRows: Int?
     ) throws(Diagnostic) {
-        let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight")
-        let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight")
+        let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight", role: .embedding)
+        let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight", role: .head)
         let finalNorm = try weight("decoder.norm.scale", from: "decoder.norm.weight")
         var layers: [Layer] = []
         for index in 0..<decoder.layerCount { layers.append(try layer(index, decoder)) }
@@ -49,20 +49,21 @@ extension Importer {
     private mutating func layer(_ index: Int, _ decoder: DecoderConfiguration) throws(Diagnostic) -> Layer {
         let isInterleaved = decoder.interleavedRotary
         let (name, layer) = ("decoder.layer\(index)", "decoder.layers.\(index)")
+        func weight(_ part: String, from source: String, interleavedHeads: Int? = nil) throws(Diagnostic) -> Operand {
+            try self.weight(
+                "\(name).\(part)", from: "\(layer).\(source).weight", role: .decoderLayer,
+                interleavedHeads: isInterleaved ? interleavedHeads : nil)
+        }
         return Layer(
-            norm1: try weight("\(name).attention.norm.scale", from: "\(layer).input_layernorm.weight"),
-            norm2: try weight("\(name).mlp.norm.scale", from: "\(layer).post_attention_layernorm.weight"),
-            query: try weight(
-                "\(name).attention.query.weight", from: "\(layer).self_attn.q_proj.weight",
-                interleavedHeads: isInterleaved ? decoder.headCount : nil),
-            key: try weight(
-                "\(name).attention.key.weight", from: "\(layer).self_attn.k_proj.weight",
-                interleavedHeads: isInterleaved ? decoder.keyValueHeadCount : nil),
-            value: try weight("\(name).attention.value.weight", from: "\(layer).self_attn.v_proj.weight"),
-            output: try weight("\(name).attention.output.weight", from: "\(layer).self_attn.o_proj.weight"),
-            gate: try weight("\(name).mlp.gate.weight", from: "\(layer).mlp.gate_proj.weight"),
-            up: try weight("\(name).mlp.up.weight", from: "\(layer).mlp.up_proj.weight"),
-            down: try weight("\(name).mlp.down.weight", from: "\(layer).mlp.down_proj.weight"))
+            norm1: try weight("attention.norm.scale", from: "input_layernorm"),
+            norm2: try weight("mlp.norm.scale", from: "post_attention_layernorm"),
+            query: try weight("attention.query.weight", from: "self_attn.q_proj", interleavedHeads: decoder.headCount),
+            key: try weight("attention.key.weight", from: "self_attn.k_proj", interleavedHeads: decoder.keyValueHeadCount),
+            value: try weight("attention.value.weight", from: "self_attn.v_proj"),
+            output: try weight("attention.output.weight", from: "self_attn.o_proj"),
+            gate: try weight("mlp.gate.weight", from: "mlp.gate_proj"),
+            up: try weight("mlp.up.weight", from: "mlp.up_proj"),
+            down: try weight("mlp.down.weight", from: "mlp.down_proj"))
     }
 
     private func append(

@@ -14,11 +14,14 @@ struct Derivation {
 
 extension Importer {
     /// The definition of weight `name` over the stored tensors, whose weights are made beside it. Nothing is evaluated here.
-    mutating func define(_ name: String, _ source: SourceTensor, _ type: TensorType, _ derivation: Derivation) throws(Diagnostic) {
-        module.weights["\(name).stored"] = Weight(type: type, definition: .source(source))
+    mutating func define(
+        _ name: String, _ source: SourceTensor, _ type: TensorType, _ role: WeightRole, _ derivation: Derivation
+    ) throws(Diagnostic) {
+        module.weights["\(name).stored"] = Weight(type: type, definition: .source(source), role: role)
         if let update = derivation.update {
             for (part, source) in [("down", update.down), ("up", update.up)] {
-                module.weights["\(name).\(part)"] = Weight(type: TensorType(.float32, source.type.shape), definition: .source(source))
+                module.weights["\(name).\(part)"] = Weight(
+                    type: TensorType(.float32, source.type.shape), definition: .source(source), role: role)
             }
         }
         var chain = Chain(environment: TypeEnvironment(module), site: name)
@@ -37,7 +40,7 @@ extension Importer {
             let scaled = try chain.append("update", .scale(Scale(factor: update.scale)), [product])
             value = try chain.append("merged", .add(Add()), [value, scaled])
         }
-        module.weights[name] = Weight(type: type, definition: .folded(chain.operations))
+        module.weights[name] = Weight(type: type, definition: .folded(chain.operations), role: role)
     }
 
     private struct Chain {

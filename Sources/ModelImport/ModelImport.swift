@@ -44,7 +44,7 @@ struct Importer {
     /// The weight `name` in the IR for the checkpoint's tensor `canonicalName`, made at first use.
     /// `shape` is another row-major reading of the same elements, the tensor's own by default. `interleavedHeads`: see `Derivation`.
     mutating func weight(
-        _ name: String, from canonicalName: String, shape: [Int]? = nil, interleavedHeads: Int? = nil
+        _ name: String, from canonicalName: String, role: WeightRole = .other, shape: [Int]? = nil, interleavedHeads: Int? = nil
     ) throws(Diagnostic) -> Operand {
         if module.weights[name] != nil { return .weight(name) }
         let source = try source(canonicalName)
@@ -57,9 +57,9 @@ struct Importer {
             )
         }
         if derivation.isNothing {
-            module.weights[name] = Weight(type: type, definition: .source(source))
+            module.weights[name] = Weight(type: type, definition: .source(source), role: role)
         } else {
-            try define(name, source, type, derivation)
+            try define(name, source, type, role, derivation)
         }
         return .weight(name)
     }

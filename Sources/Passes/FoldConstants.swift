@@ -32,7 +32,7 @@ extension Pipeline {
         var weights: [String: String] = [:]
         func weight(_ operand: Operand, _ module: inout Module) -> Operand {
             guard case .value(let name) = operand, let chain = chains[name] else { return operand }
-            if weights[name] == nil { weights[name] = module.defineWeight(name, chain) }
+            if weights[name] == nil { weights[name] = module.defineWeight(name, Weight(of: chain, in: module)) }
             return .weight(weights[name]!)
         }
         var operations: [Operation] = []
@@ -43,5 +43,16 @@ extension Pipeline {
         module.functions[index].results = function.results.map { weight($0, &module) }
         module.functions[index].operations = operations
         return chains.count
+    }
+}
+
+extension Weight {
+    /// What `chain` makes. Replacements that are only joined stay one.
+    fileprivate init(of chain: [Operation], in module: Module) {
+        let parts = chain.flatMap(\.operands).filter(\.isWeight).compactMap { module.weights[$0.name] }
+        let joins = if chain.count == 1, case .concatenate = chain[0].op { true } else { false }
+        self.init(
+            type: chain.last!.type!, definition: .folded(chain), role: WeightRole(of: parts.map(\.role)),
+            origin: joins && parts.allSatisfy { $0.origin == .replacement } ? .replacement : .model)
     }
 }

@@ -90,10 +90,11 @@ private struct PrecisionLowering {
 
     /// How a product by the f32 weight is lowered; nil for not at all.
     private func panelType(of weight: String, _ module: Module) -> (panel: PanelType, row: RowType)? {
-        guard let type = module.weights[weight]?.type, type.dtype == .float32, type.rank == 2, let count = type.elementCount() else {
+        guard let read = module.weights[weight], read.type.dtype == .float32, read.type.rank == 2, let count = read.type.elementCount()
+        else {
             return nil
         }
-        switch policy.precision(of: weight, elementCount: count, names: policy.names(of: weight, in: module)) {
+        switch policy.precision(of: weight, role: read.role, elementCount: count, names: policy.names(of: weight, in: module)) {
         case .float32: return nil
         case .bfloat16: return (.bfloat16, .bfloat16)
         case .int8: return (.int8, .int8)
@@ -144,12 +145,11 @@ private struct PrecisionLowering {
         let key = PackKey(weight: weight, type: type)
         if let name = names[key] { return name }
         var environment = TypeEnvironment(module)
-        let stem = weight.hasSuffix(WeightBuilder.suffix) ? String(weight.dropLast(WeightBuilder.suffix.count)) : weight
-        var name = "\(stem).\(type.rawValue)"
+        var name = "\(Weight.replacedName(weight)).\(type.rawValue)"
         while module.weights[name] != nil || packed[name] != nil { name += ".2" }
         let operation = try derived("packed", .pack(Pack(type)), [.weight(weight)], &environment, pass: "lower")
         guard let result = operation.type else { return weight }
-        packed[name] = Weight(type: result, definition: .folded([operation]))
+        packed[name] = Weight(type: result, definition: .folded([operation]), role: module.weights[weight]?.role ?? .other)
         names[key] = name
         return name
     }

@@ -58,9 +58,7 @@ extension Pipeline {
             let parts = products.map { $0.operands[operand] }
             // That only some are folded says nothing about the whole.
             var names = parts.map(\.name)
-            if !names.allSatisfy({ $0.hasSuffix(WeightBuilder.suffix) }) {
-                names = names.map { $0.hasSuffix(WeightBuilder.suffix) ? String($0.dropLast(WeightBuilder.suffix.count)) : $0 }
-            }
+            if !names.allSatisfy({ module.weights[$0]?.origin == .replacement }) { names = names.map(Weight.replacedName) }
             return try new.append(mergedName(names), .concatenate(Concatenate(axis: 0)), parts)
         }
         var operands = [products[0].operands[0], try stacked(1)]

@@ -50,20 +50,18 @@ public struct PrecisionPolicy: Sendable, Hashable {
     /// Weights from this size on are int4 with `int4` wherever they stand: there memory decides.
     static let largeElementCount = 1 << 28
 
-    /// The precision of products by `weight`, which has `elementCount` elements.
+    /// The precision of products by `weight`, which has the role and `elementCount` elements.
     ///
     /// With `int8` the head is bf16: it decides between near ties, was seen to cost half of all that int8 costs in perplexity, and is 2 % of
     /// what a 7B decoder reads per token. `int4` is for what decoding reads once per token, the decoder's layers, where bytes are time. The vision tower and the projector are
     /// bound by arithmetic, which is the same in int8; they and the head stay int8.
     /// `names`, where overrides may mean it by others than its own.
-    public func precision(of weight: String, elementCount: Int, names: [String]? = nil) -> Precision {
+    public func precision(of weight: String, role: WeightRole, elementCount: Int, names: [String]? = nil) -> Precision {
         if let chosen = chosen(for: names ?? [weight]) { return chosen }
-        if base == .int4, !weight.hasPrefix("decoder.layer"), elementCount < Self.largeElementCount { return .int8 }
-        return base == .int8 && Self.isHead(weight) ? .bfloat16 : base
+        if base == .int4, role != .decoderLayer, elementCount < Self.largeElementCount { return .int8 }
+        // A product by the table is that of a tied head.
+        return base == .int8 && (role == .head || role == .embedding) ? .bfloat16 : base
     }
-
-    /// The head, under its own name or, where it is tied, the table's.
-    private static func isHead(_ weight: String) -> Bool { weight.hasPrefix("decoder.head.") || weight.hasPrefix("decoder.embedding") }
 
     /// The precision of the embedding's table where it is not the head too. One row is read per token, so only the file's size is at stake:
     /// never below int8.

@@ -24,7 +24,9 @@ extension Pipeline {
                 guard let group = NormGroup(module, scale: name, places, uses), group.shift == nil else { continue }
                 let norm = name.hasSuffix(".scale") ? String(name.dropLast(".scale".count)) : name
                 let magnitudes = calibration[norm].map { source in
-                    module.defineWeight("\(norm).magnitude", Weight(type: source.type, definition: .source(source)))
+                    module.defineWeight(
+                        "\(norm).magnitude",
+                        Weight(type: source.type, definition: .source(source), role: module.weights[name]?.role ?? .other))
                 }
                 try group.split(in: &module, magnitudes: magnitudes)
                 rewrites += places.count

@@ -15,9 +15,6 @@ struct ProductPlace: Hashable {
 /// The definition of a weight over other weights. A weight that a pass has folded before is written out, so that a weight that
 /// several passes change has one definition from the checkpoint's tensors on.
 struct WeightBuilder {
-    /// What the name of a folded weight ends in.
-    static let suffix = ".folded"
-
     private let module: Module
     private let pass: String
     private var environment: TypeEnvironment
@@ -37,7 +34,9 @@ struct WeightBuilder {
 
     /// The weight, or the operations that a pass made it with.
     mutating func read(_ weight: String) throws(Diagnostic) -> Operand {
-        guard weight.hasSuffix(Self.suffix), case .folded(let chain) = module.weights[weight]?.definition else { return .weight(weight) }
+        guard let read = module.weights[weight], read.origin == .replacement, case .folded(let chain) = read.definition else {
+            return .weight(weight)
+        }
         var names: [Operand: Operand] = [:]
         var last = Operand.weight(weight)
         for operation in chain {
@@ -76,13 +75,15 @@ extension Module {
         return uses
     }
 
-    /// Makes `places` read a weight with the definition `chain`, called `old` with the suffix of folded weights.
-    /// A folded weight that nothing reads any more goes.
-    mutating func replaceWeight(_ old: String, at places: [WeightUse], by chain: [Operation]) {
-        let stem = old.hasSuffix(WeightBuilder.suffix) ? String(old.dropLast(WeightBuilder.suffix.count)) : old
+    /// Makes `places` read a weight with the definition `chain` in the place of `old`, after which it is called, and whose role it has; for a
+    /// weight that was not there, `role`. A replacement that nothing reads any more goes.
+    mutating func replaceWeight(_ old: String, at places: [WeightUse], by chain: [Operation], role: WeightRole = .other) {
+        let role = weights[old]?.role ?? role
         for place in places { functions[place.function].operations[place.operation].operands[place.operand] = .weight("") }
         removeUnreadFold(old)
-        let name = defineWeight(stem + WeightBuilder.suffix, chain)
+        let name = defineWeight(
+            Weight.replacedName(old) + Weight.replacementSuffix,
+            Weight(type: chain.last!.type!, definition: .folded(chain), role: role, origin: .replacement))
         for place in places { functions[place.function].operations[place.operation].operands[place.operand] = .weight(name) }
     }
 
@@ -108,22 +109,18 @@ extension Module {
         let stem = weight.hasSuffix(".weight") ? String(weight.dropLast(".weight".count)) : weight
         replaceWeight(
             bias ?? "\(stem).bias", at: products.map { WeightUse(function: $0.function, operation: $0.operation, operand: 2) },
-            by: builder.operations)
+            by: builder.operations, role: weights[weight]?.role ?? .other)
     }
 
-    /// Removes a weight that a pass has folded when neither a function nor another weight reads it.
+    /// Removes a replacement when neither a function nor another weight reads it.
     mutating func removeUnreadFold(_ name: String) {
-        guard name.hasSuffix(WeightBuilder.suffix), weightUses()[name] == nil,
+        guard weights[name]?.origin == .replacement, weightUses()[name] == nil,
             !weights.values.contains(where: { $0.operands.contains(name) })
         else { return }
         weights[name] = nil
     }
 
     /// The weight with this definition: one that has it under this name already, or a new one.
-    mutating func defineWeight(_ name: String, _ chain: [Operation]) -> String {
-        defineWeight(name, Weight(type: chain.last!.type!, definition: .folded(chain)))
-    }
-
     mutating func defineWeight(_ name: String, _ weight: Weight) -> String {
         var candidate = name
         var number = 2

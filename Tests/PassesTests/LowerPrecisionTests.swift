@@ -24,16 +24,20 @@ private let tolerances: [Precision: Double] = [.bfloat16: 5.4e-3, .int8: 2.8e-2,
         ])
     let expected: [String: Precision] = [
         "decoder.layer0.mlp.up.weight": .int4, "decoder.layer0.mlp.down.weight": .bfloat16, "decoder.layer10.mlp.down.weight": .int4,
-        "exact": .float32, "exactly": .int8, "decoder.head.weight": .bfloat16, ".mlp.": .int4, "mlp": .int8,
+        "exact": .float32, "exactly": .int8, ".mlp.": .int4, "mlp": .int8,
     ]
-    for (name, precision) in expected { #expect(policy.precision(of: name, elementCount: 4) == precision, "\(name)") }
+    for (name, precision) in expected {
+        #expect(policy.precision(of: name, role: .decoderLayer, elementCount: 4) == precision, "\(name)")
+    }
 }
 
-@Test func int4IsForWhatDecodingReads() {
-    let policy = PrecisionPolicy(.int4)
-    #expect(policy.precision(of: "decoder.layer3.mlp.gate_up.weight.folded", elementCount: 4) == .int4)
-    #expect(policy.precision(of: "decoder.head.weight", elementCount: 4) == .int8)
-    #expect(policy.precision(of: "vision.block1.mlp.up.weight", elementCount: 4) == .int8)
-    #expect(policy.precision(of: "stf.conv1.weight", elementCount: 1 << 32) == .int4)
-    #expect(policy.embeddingPrecision(of: "decoder.embedding") == .int8)
+/// By its role alone, whatever it is called.
+@Test func aWeightsRoleDecides() {
+    func chosen(_ base: Precision, _ role: WeightRole, elementCount: Int = 4) -> Precision {
+        PrecisionPolicy(base).precision(of: "w", role: role, elementCount: elementCount)
+    }
+    #expect(WeightRole.allCases.map { chosen(.int4, $0) } == [.int8, .int8, .int4, .int8])
+    #expect(WeightRole.allCases.map { chosen(.int8, $0) } == [.bfloat16, .bfloat16, .int8, .int8])
+    #expect(chosen(.int4, .other, elementCount: 1 << 32) == .int4)
+    #expect(PrecisionPolicy(.int4).embeddingPrecision(of: "decoder.embedding") == .int8)
 }
