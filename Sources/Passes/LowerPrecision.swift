@@ -81,36 +81,24 @@ private struct PrecisionLowering {
     init(policy: PrecisionPolicy, module: Module) {
         self.policy = policy
         for operation in module.functions.flatMap(\.operations) {
-            guard case .matmul = operation.op, case .weight(let name) = operation.operands[1], let type = panelType(of: name, module) else {
+            guard case .matmul = operation.op, case .weight(let name) = operation.operands[1], let forms = forms(of: name, module) else {
                 continue
             }
-            headTypes[name] = type.panel
+            headTypes[name] = forms.panels
         }
     }
 
     /// How a product by the f32 weight is lowered; nil for not at all.
-    private func panelType(of weight: String, _ module: Module) -> (panel: PanelType, row: RowType)? {
-        guard let read = module.weights[weight], read.type.dtype == .float32, read.type.rank == 2, let count = read.type.elementCount()
-        else {
+    private func forms(of weight: String, _ module: Module) -> (panels: PanelType, rows: RowType)? {
+        guard let read = module.weights[weight], read.type.dtype == .float32, read.type.rank == 2, let count = read.type.elementCount() else {
             return nil
         }
-        switch policy.precision(of: weight, role: read.role, elementCount: count, names: policy.names(of: weight, in: module)) {
-        case .float32: return nil
-        case .bfloat16: return (.bfloat16, .bfloat16)
-        case .int8: return (.int8, .int8)
-        case .int4: return (.int4, .int8)
-        }
+        return policy.precision(of: weight, role: read.role, elementCount: count, names: policy.names(of: weight, in: module)).forms
     }
 
     private func tableType(of weight: String, _ module: Module) -> PanelType? {
         guard module.weights[weight]?.type.dtype == .float32 else { return nil }
-        if let type = headTypes[weight] { return type }
-        switch policy.embeddingPrecision(of: weight, names: policy.names(of: weight, in: module)) {
-        case .float32: return nil
-        case .bfloat16: return .bfloat16
-        case .int8: return .int8
-        case .int4: return .int4
-        }
+        return headTypes[weight] ?? policy.embeddingPrecision(of: weight, names: policy.names(of: weight, in: module)).forms?.panels
     }
 
     mutating func lower(_ function: inout Function, in module: Module) throws(Diagnostic) {
@@ -119,17 +107,17 @@ private struct PrecisionLowering {
         var names = function.names
         var environment = TypeEnvironment(module, function)
         for var operation in function.operations {
-            if case .matmul = operation.op, case .weight(let weight) = operation.operands[1], let type = panelType(of: weight, module) {
-                let key = RowKey(value: operation.operands[0], type: type.row)
+            if case .matmul = operation.op, case .weight(let weight) = operation.operands[1], let forms = forms(of: weight, module) {
+                let key = RowKey(value: operation.operands[0], type: forms.rows)
                 if quantized[key] == nil {
-                    let wanted = "\(key.value.name).\(type.row.rawValue)"
-                    let name = names.contains(wanted) ? "\(operation.name).input.\(type.row.rawValue)" : wanted
+                    let wanted = "\(key.value.name).\(forms.rows.rawValue)"
+                    let name = names.contains(wanted) ? "\(operation.name).input.\(forms.rows.rawValue)" : wanted
                     names.insert(name)
-                    operations.append(try derived(name, .quantize(Quantize(type.row)), [key.value], &environment, pass: "lower"))
+                    operations.append(try derived(name, .quantize(Quantize(forms.rows)), [key.value], &environment, pass: "lower"))
                     quantized[key] = .value(name)
                 }
                 operation.operands[0] = quantized[key]!
-                operation.operands[1] = .weight(try pack(weight, type.panel, module))
+                operation.operands[1] = .weight(try pack(weight, forms.panels, module))
                 rewrites += 1
             } else if case .embed = operation.op, case .weight(let table) = operation.operands[1], let type = tableType(of: table, module) {
                 operation.operands[1] = .weight(try pack(table, type, module))

@@ -7,6 +7,16 @@ public enum Precision: String, Sendable, Hashable, CaseIterable {
     case bfloat16 = "bf16"
     case int8
     case int4
+
+    /// How products in this precision take their weight and their rows; nil for both as they are.
+    var forms: (panels: PanelType, rows: RowType)? {
+        switch self {
+        case .float32: nil
+        case .bfloat16: (.bfloat16, .bfloat16)
+        case .int8: (.int8, .int8)
+        case .int4: (.int4, .int8)
+        }
+    }
 }
 
 /// Which precision the products by each weight get.
