@@ -133,149 +133,134 @@ struct BodyPrinter {
         return layout
     }
 
-    /// `x + i * 4096`, the row of a loop, or `x` where there is one row.
-    private func row(_ buffer: Int, in loop: Extent) -> String {
-        let layout = layout(buffer)
-        return loop.isMany && layout.rows == loop ? "\(names[buffer]) + i * \(layout.stride)" : names[buffer]
-    }
-
-    /// A block of statements for each row.
-    private mutating func loop(_ rows: Extent, _ statements: [String]) {
-        if rows.isMany { lines.append("#pragma omp parallel for") }
-        lines.append(rows.isMany ? "  for (int64_t i = 0; i < \(count(rows)); i++) {" : "  {")
-        for statement in statements { lines += wrapped(statement, indent: 4) }
-        lines.append("  }")
-    }
-
-    private mutating func loop(_ rows: Extent, _ statement: String) {
-        guard rows.isMany else {
-            lines += wrapped(statement, indent: 2)
-            return
-        }
-        lines.append("#pragma omp parallel for")
-        let head = "  for (int64_t i = 0; i < \(count(rows)); i++)"
-        if head.count + statement.count < 120 {
-            lines.append("\(head) \(statement)")
-        } else {
-            lines += [head] + wrapped(statement, indent: 4)
-        }
-    }
-
     private mutating func print(_ kernel: Kernel, _ name: String, _ inputs: [Int], _ output: Int) {
         if !names[output].hasPrefix(identifier(name)) { lines.append("  // \(comment(name))") }
-        switch kernel {
-        case .normalize(let normalize): printNormalize(normalize, inputs[0], output)
-        case .extractPatches(let extract):
-            let (shape, result) = (body.buffers[inputs[0]].type.shape, layout(output))
-            let target = "\(names[output]) + i * \(result.stride)"
-            if body.buffers[inputs[0]].type.dtype == .uint8 {
-                let channels = shape[2].fixedValue ?? 0
-                let center = extract.center.isEmpty ? Array(repeating: 0, count: channels) : extract.center
-                loop(
-                    result.rows,
-                    "lmmc_center_patch(\(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
-                        + "(const float[]){\(center.map(literal).joined(separator: ", "))}, \(names[inputs[0]]), \(target));")
-            } else {
-                loop(
-                    result.rows,
-                    "lmmc_extract_patch(\(shape[0]), \(shape[1]), \(shape[2]), \(extract.patch), \(extract.window), i, "
-                        + "\(names[inputs[0]]), \(target));")
-            }
-        case .gatherWindows(let gather): printWindows("gather", gather, inputs[0], output)
-        case .averageWindows(let average): printWindows("average", average.windows, inputs[0], output)
-        case .embed:
-            let result = layout(output)
-            let token = result.rows.isMany ? "[i]" : "[0]"
+        let loop = kernel.loop
+        switch kernel.routine {
+        case .normalizeRow(let normalize): printNormalize(normalize, loop, inputs[0], output)
+        case .extractPatch(let extract):
+            let shape = body.buffers[inputs[0]].type.shape
+            call(
+                "lmmc_extract_patch", loop,
+                ["\(shape[0])", "\(shape[1])", "\(shape[2])"] + patch(extract, loop) + [names[inputs[0]], row(output, in: loop)])
+        case .centerPatch(let extract, let center):
+            let shape = body.buffers[inputs[0]].type.shape
+            let values = "(const float[]){\(center.map(literal).joined(separator: ", "))}"
+            call(
+                "lmmc_center_patch", loop,
+                ["\(shape[1])", "\(shape[2])"] + patch(extract, loop) + [values, names[inputs[0]], row(output, in: loop)])
+        case .gatherWindow(let windows): printWindows("lmmc_gather_window", windows, loop, inputs[0], output)
+        case .averageWindow(let windows): printWindows("lmmc_average_window", windows, loop, inputs[0], output)
+        case .embedRow(let format, let hasVisionRows):
             let table = body.buffers[inputs[1]].type
-            let rows = table.dtype == .float32 ? "" : "\(table.shape[0]), "
-            loop(
-                result.rows,
-                "lmmc_embed_row\(Self.suffix(table.dtype, float32: ""))(\(rows)\(result.columns), \(names[inputs[0]])\(token), \(names[inputs[1]]), "
-                    + "\(inputs.count > 2 ? names[inputs[2]] : "NULL"), \(row(output, in: result.rows)));")
-        case .matmul(let matmul): printMatmul(matmul, inputs, output)
-        case .quantize(let type):
-            let (from, result) = (layout(inputs[0]), layout(output))
-            loop(
-                result.rows,
-                "lmmc_quantize_row\(Self.suffix(type.dtype))(\(from.columns), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));"
-            )
-        case .add: printRows("add", [], inputs, output)
-        case .multiply: printRows("multiply", [], inputs, output)
-        case .scale(let factor): printRows("scale", [literal(factor)], inputs, output)
-        case .activation(let function): printRows(function.rawValue, [], inputs, output)
-        case .gate(let function): printRows("gate_\(function.rawValue)", [], inputs, output)
-        case .layerNorm(let epsilon): printRows(inputs.count == 1 ? "standardize" : "layer_norm", [literal(epsilon)], inputs, output)
-        case .rmsNorm(let epsilon): printRows(inputs.count == 1 ? "rms_divide" : "rms_norm", [literal(epsilon)], inputs, output)
-        case .rotaryTable(let frequencies):
-            let result = layout(output)
-            loop(
-                result.rows,
-                "lmmc_rotary_angles(\(frequencies.count), \(symbols.frequencies(frequencies)), \(result.rows.isMany ? "P + i" : "P"), "
-                    + "\(row(output, in: result.rows)));")
-        case .rotary(let headSize):
-            let result = layout(output)
-            loop(
-                result.rows,
-                "lmmc_rotary_row(\(result.columns / headSize), \(headSize / 2), \(row(inputs[1], in: result.rows)), "
-                    + "\(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
-        case .attention(let attention, let isCached): printAttention(attention, isCached: isCached, inputs, output)
-        case .copy: printCopy(inputs[0], output)
+            call(
+                "lmmc_embed_row\(format == .float32 ? "" : format.suffix)", loop,
+                (format == .float32 ? [] : ["\(table.shape[0])"])
+                    + [
+                        "\(layout(output).columns)", "\(names[inputs[0]])[\(index(loop))]", names[inputs[1]],
+                        hasVisionRows ? names[inputs[2]] : "NULL", row(output, in: loop),
+                    ])
+        case .matmul(let matmul, let format): printMatmul(matmul, format, inputs, output)
+        case .attention(let attention, let type, let isCached): printAttention(attention, type, isCached: isCached, inputs, output)
+        case .row(let function, let rounded): printRows(function, rounded, loop, inputs, output)
+        case .quantizeRow(let type):
+            call(
+                "lmmc_quantize_row\(type.suffix)", loop,
+                ["\(layout(inputs[0]).columns)", row(inputs[0], in: loop), row(output, in: loop)])
+        case .rotaryAngles(let frequencies):
+            let position = if case .parallel = loop { "P + i" } else { "P" }
+            call(
+                "lmmc_rotary_angles", loop, ["\(frequencies.count)", symbols.frequencies(frequencies), position, row(output, in: loop)])
+        case .rotateRow(let headSize):
+            call(
+                "lmmc_rotary_row", loop,
+                ["\(layout(output).columns / headSize)", "\(headSize / 2)"]
+                    + [inputs[1], inputs[0], output].map { row($0, in: loop) })
+        case .storeRow:
+            call("lmmc_store_row_bf16", loop, ["\(layout(output).columns)", row(inputs[0], in: loop), row(output, in: loop)])
         case .storeHeads(let heads, let size):
-            let result = layout(output)
-            loop(result.rows, "lmmc_store_row_i8(\(heads), \(size), \(row(inputs[0], in: result.rows)), \(row(output, in: result.rows)));")
+            call("lmmc_store_row_i8", loop, ["\(heads)", "\(size)", row(inputs[0], in: loop), row(output, in: loop)])
+        case .copyElements: printCopy(loop, inputs[0], output)
         }
     }
 
-    /// A kernel of windows of a grid: `lmmc_NAME_window(grid width, columns, kernel, window, tokens, output)`.
-    private mutating func printWindows(_ kernel: String, _ windows: GatherWindows, _ input: Int, _ output: Int) {
-        let (tokens, result) = (layout(input), layout(output))
-        loop(
-            result.rows,
-            "lmmc_\(kernel)_window(\(windows.width), \(tokens.columns), \(windows.kernel), \(result.rows.isMany ? "i" : "0"), "
-                + "\(names[input]), \(tokens.stride), \(row(output, in: result.rows)));")
+    // MARK: - loops
+
+    /// The row that a call works on.
+    private func index(_ loop: Loop) -> String { if case .parallel = loop { "i" } else { "0" } }
+
+    /// `x + i * 4096`, the row of a loop, or `x` where there is one row.
+    private func row(_ buffer: Int, in loop: Loop) -> String {
+        let layout = layout(buffer)
+        guard case .parallel(layout.rows) = loop else { return names[buffer] }
+        return "\(names[buffer]) + i * \(layout.stride)"
     }
 
-    /// A kernel of rows: `lmmc_NAME_row(columns, attributes, inputs, output)`.
-    private mutating func printRows(_ kernel: String, _ attributes: [String], _ inputs: [Int], _ output: Int) {
-        let result = layout(output)
-        let operands = inputs.map { row($0, in: result.rows) }
-        func call(_ target: String) -> String {
-            "lmmc_\(kernel)_row(\((["\(result.columns)"] + attributes + operands + [target]).joined(separator: ", ")));"
+    private func head(_ rows: Extent) -> String { "  for (int64_t i = 0; i < \(count(rows)); i++)" }
+
+    /// A call for each row.
+    private mutating func call(_ function: String, _ loop: Loop, _ arguments: [String]) {
+        let statement = "\(function)(\(arguments.joined(separator: ", ")));"
+        switch loop {
+        case .inside, .once: lines += wrapped(statement, indent: 2)
+        case .parallel(let rows):
+            lines.append(Self.parallel)
+            if head(rows).count + statement.count < 120 {
+                lines.append("\(head(rows)) \(statement)")
+            } else {
+                lines += [head(rows)] + wrapped(statement, indent: 4)
+            }
         }
-        let (type, target) = (body.buffers[output].type.dtype, row(output, in: result.rows))
-        // What a kernel makes is rounded while it is in the cache.
-        guard type != .float32 else { return loop(result.rows, call(target)) }
-        loop(
-            result.rows,
+    }
+
+    /// A block for each row; its lines are indented by 4.
+    private mutating func block(_ loop: Loop, _ inner: [String]) {
+        switch loop {
+        case .inside, .once: lines.append("  {")
+        case .parallel(let rows): lines += [Self.parallel, head(rows) + " {"]
+        }
+        lines += inner + ["  }"]
+    }
+
+    private static let parallel = "#pragma omp parallel for"
+
+    // MARK: - routines
+
+    private func patch(_ extract: ExtractPatches, _ loop: Loop) -> [String] { ["\(extract.patch)", "\(extract.window)", index(loop)] }
+
+    /// `lmmc_NAME_window(grid width, columns, kernel, window, tokens, stride, output)`
+    private mutating func printWindows(_ function: String, _ windows: GatherWindows, _ loop: Loop, _ input: Int, _ output: Int) {
+        let tokens = layout(input)
+        call(
+            function, loop,
             [
-                "float row[\(result.columns)];", call("row"), "lmmc_quantize_row\(Self.suffix(type))(\(result.columns), row, \(target));",
+                "\(windows.width)", "\(tokens.columns)", "\(windows.kernel)", index(loop), names[input], "\(tokens.stride)",
+                row(output, in: loop),
             ])
     }
 
-    private mutating func printNormalize(_ normalize: Normalize, _ input: Int, _ output: Int) {
-        let shape = body.buffers[input].type.shape.map { $0.fixedValue ?? 0 }
-        let (height, width, channels) = (shape[0], shape[1], shape[2])
-        lines.append("#pragma omp parallel for")
-        lines.append("  for (int64_t i = 0; i < \(height); i++) {")
-        for channel in 0..<channels {
-            let target = channel == 0 ? "i * \(width)" : "\(channel * height * width) + i * \(width)"
-            lines.append(
-                "    lmmc_normalize_row(\(width), \(channels), \(literal(normalize.mean[channel])), \(literal(normalize.std[channel])), "
-                    + "\(names[input]) + i * \(width * channels)\(channel == 0 ? "" : " + \(channel)"), \(names[output]) + \(target));")
-        }
-        lines.append("  }")
+    /// `lmmc_NAME_row(columns, attributes, inputs, output)`
+    private mutating func printRows(_ function: RowFunction, _ rounded: RowType?, _ loop: Loop, _ inputs: [Int], _ output: Int) {
+        let columns = "\(layout(output).columns)", target = row(output, in: loop)
+        let arguments = [columns] + function.attributes.map(literal) + inputs.map { row($0, in: loop) }
+        guard let rounded else { return call(function.name, loop, arguments + [target]) }
+        block(
+            loop,
+            [
+                "float row[\(columns)];", "\(function.name)(\((arguments + ["row"]).joined(separator: ", ")));",
+                "lmmc_quantize_row\(rounded.suffix)(\(columns), row, \(target));",
+            ].flatMap { wrapped($0, indent: 4) })
     }
 
-    /// How the names of kernels end that read or make this type.
-    static func suffix(_ dtype: DType, float32: String = "_f32") -> String {
-        switch dtype {
-        case .float32: float32
-        case .bfloat16, .bfloat16Panels: "_bf16"
-        case .int8Rows, .int8Panels: "_q8"
-        case .int4Panels: "_q4"
-        case .int8Heads: "_i8"
-        case .float16, .int32, .uint8: "_\(dtype.rawValue)"
+    private mutating func printNormalize(_ normalize: Normalize, _ loop: Loop, _ input: Int, _ output: Int) {
+        let shape = body.buffers[input].type.shape.map { $0.fixedValue ?? 0 }
+        let (height, width, channels) = (shape[0], shape[1], shape[2])
+        let calls = (0..<channels).map { channel in
+            let target = channel == 0 ? "i * \(width)" : "\(channel * height * width) + i * \(width)"
+            return "    lmmc_normalize_row(\(width), \(channels), \(literal(normalize.mean[channel])), \(literal(normalize.std[channel])), "
+                + "\(names[input]) + i * \(width * channels)\(channel == 0 ? "" : " + \(channel)"), \(names[output]) + \(target));"
         }
+        block(loop, calls)
     }
 
     /// `.x = norm, .x_stride = 4096`
@@ -283,35 +268,40 @@ struct BodyPrinter {
         ".\(field) = \(names[buffer]), .\(field)_stride = \(layout(buffer).stride)"
     }
 
-    private mutating func printMatmul(_ matmul: Matmul, _ inputs: [Int], _ output: Int) {
+    private mutating func printMatmul(_ matmul: Matmul, _ format: WeightFormat, _ inputs: [Int], _ output: Int) {
         let (x, result) = (layout(inputs[0]), layout(output))
-        let (left, weight) = (body.buffers[inputs[0]].type.dtype, body.buffers[inputs[1]].type.dtype)
         var fields = [".m = \(count(result.rows)), .n = \(result.columns), .k = \(x.columns)"]
-        if weight.isPanels {
-            // Rows of blocks have no element stride, so theirs is in bytes.
-            fields += [".x = \(names[inputs[0]]), .x_stride = \(x.stride * left.byteCount)", ".weight = \(names[inputs[1]])"]
-        } else {
+        let type: String
+        switch format {
+        case .float32:
+            type = "lmmc_matmul"
             fields += [matrix("x", inputs[0]), matrix("weight", inputs[1])]
+        case .bfloat16, .int8, .int4:
+            type = "lmmc_packed_matmul"
+            // Rows of blocks have no element stride, so theirs is in bytes.
+            let bytes = x.stride * body.buffers[inputs[0]].type.dtype.byteCount
+            fields += [".x = \(names[inputs[0]]), .x_stride = \(bytes)", ".weight = \(names[inputs[1]])"]
         }
         if let bias = matmul.biasIndex { fields.append(".bias = \(names[inputs[bias]])") }
         if let addend = matmul.addendIndex { fields.append(matrix("addend", inputs[addend])) }
         if let activation = matmul.activation { fields.append(".activation = \(activation.enumerator)") }
         fields.append(matrix("out", output))
-        print(structCall: "lmmc_matmul\(Self.suffix(weight))", weight.isPanels ? "lmmc_packed_matmul" : "lmmc_matmul", fields)
+        print(structCall: "lmmc_matmul\(format.suffix)", type, fields)
     }
 
-    private mutating func printAttention(_ attention: Attention, isCached: Bool, _ inputs: [Int], _ output: Int) {
+    private mutating func printAttention(
+        _ attention: Attention, _ type: KeyValueType, isCached: Bool, _ inputs: [Int], _ output: Int
+    ) {
         let (q, k) = (layout(inputs[0]), layout(inputs[1]))
         let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
-        let held = KeyValueType(body.buffers[inputs[1]].type.dtype) ?? .float32
-        let type = held == .float32 ? [] : [".kv_type = \(held.enumerator)"]
         print(
             structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
             [
                 ".queries = \(count(q.rows)), .keys = \(keys)",
                 ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads)",
                 ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]),
-            ] + type + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
+            ] + (type == .float32 ? [] : [".kv_type = \(type.enumerator)"])
+                + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
     }
 
     /// A call with a structure of named fields.
@@ -319,22 +309,14 @@ struct BodyPrinter {
         lines += wrapped("\(function)((\(type)){\(fields.joined(separator: ", "))});", indent: 2, hanging: 6, depth: 2)
     }
 
-    /// Rows where both sides have them, else a loop per dimension.
-    private mutating func printCopy(_ input: Int, _ output: Int) {
+    /// A loop per dimension.
+    private mutating func printCopy(_ loop: Loop, _ input: Int, _ output: Int) {
         let (from, to) = (body.buffers[input], body.buffers[output])
-        if from.type.dtype == .float32, to.type.dtype == .bfloat16, let rows = to.rowLayout?.rows {
-            loop(rows, "lmmc_store_row_bf16(\(layout(output).columns), \(row(input, in: rows)), \(row(output, in: rows)));")
-            return
-        }
-        if from.type.dtype == .float32, let source = from.rowLayout, let target = to.rowLayout, source.rows == target.rows {
-            printRows("copy", [], [input], output)
-            return
-        }
+        if case .parallel = loop { lines.append(Self.parallel) }
         var indent = "  "
         var (read, write) = (names[input] + "[", names[output] + "[")
         for (index, dimension) in to.type.shape.enumerated() {
             let variable = "i\(index)"
-            if index == 0 { lines.append("#pragma omp parallel for") }
             lines.append("\(indent)for (int64_t \(variable) = 0; \(variable) < \(dimension); \(variable)++)")
             indent += "  "
             read += "\(index == 0 ? "" : " + ")\(variable) * \(from.strides[index])"

@@ -60,7 +60,7 @@ struct Symbols {
         }
         var seen: Set<[Float]> = []
         for step in bodies.flatMap(\.steps) {
-            if case .run(.rotaryTable(let values), _, _, _) = step, seen.insert(values).inserted {
+            if case .run(let kernel, _, _, _) = step, case .rotaryAngles(let values) = kernel.routine, seen.insert(values).inserted {
                 rotary.append((scope.unique("rotary_frequencies"), values))
             }
         }

@@ -33,7 +33,8 @@ struct BodyBuilder {
         let inputs = node.inputs.map { buffer($0, isInput: true) }
         let output = buffer(node.output, isInput: false)
         written.insert(output)
-        body.steps.append(.run(node.kernel, name: local(node.name), inputs: inputs, output: output))
+        let kernel = Kernel(node.computation, inputs: inputs.map { body.buffers[$0] }, output: body.buffers[output])
+        body.steps.append(.run(kernel, name: local(node.name), inputs: inputs, output: output))
     }
 
     mutating func append(call layer: Int, row: Int, name: String, _ arguments: [(view: View, isWritten: Bool)]) {

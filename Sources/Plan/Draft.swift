@@ -40,11 +40,11 @@ struct View: Hashable {
     var rowLayout: RowLayout? { RowLayout(shape: shape, strides: strides) }
 }
 
-/// One kernel on views, in execution order.
+/// One computation on views, in execution order.
 struct Node {
-    /// The name of the operation that the kernel belongs to.
+    /// The name of the operation that it belongs to.
     var name: String
-    var kernel: Kernel
+    var computation: Computation
     var inputs: [View]
     var output: View
 }

@@ -83,7 +83,7 @@ struct RunShape: Hashable {
 
     struct NodeShape: Hashable {
         var name: String
-        var kernel: Kernel
+        var computation: Computation
         var operands: [OperandShape]
     }
 
@@ -148,7 +148,7 @@ struct RunBinding {
                             dtypeAndShape: view.type.description, strides: view.strides, storageBytes: isArgument ? 0 : storage.byteCount)))
             }
             shape.nodes.append(
-                RunShape.NodeShape(name: run.prefix.local(node.name), kernel: node.kernel, operands: operands))
+                RunShape.NodeShape(name: run.prefix.local(node.name), computation: node.computation, operands: operands))
         }
     }
 

@@ -1,52 +1,158 @@
 import IR
 
-/// What a step runs. Operands are the step's inputs in the order of the IR operation's, where nothing else is said; all are rows of
-/// unit stride with a row stride of their own, unless the kernel says contiguous.
-public enum Kernel: Hashable, Sendable {
-    /// u8 [S, S, 3] -> f32 [3, S, S], contiguous
-    case normalize(Normalize)
-    /// f32 [C, H, W] or u8 [H, W, C] -> f32 [rows, C*p*p], contiguous
-    case extractPatches(ExtractPatches)
-    case gatherWindows(GatherWindows)
-    case averageWindows(AverageWindows)
-    /// i32 [M], f32 or panels [V, C] and perhaps f32 [R, C] -> f32 [M, C]
-    case embed
-    /// f32 [M, K] -> rows of the type, each filled up to whole blocks
-    case quantize(RowType)
-    /// The types of the first two inputs choose among the products.
-    case matmul(Matmul)
-    /// The second input has as many rows as the first, or one that is repeated.
+/// How a step is done. All of it is decided here, once it is known where the step's operands lie; CEmit prints it.
+public struct Kernel: Hashable, Sendable {
+    public var computation: Computation
+    public var routine: Routine
+    public var loop: Loop
+}
+
+/// The loop around a call of the routine.
+public enum Loop: Hashable, Sendable {
+    /// One call for everything: the routine walks over the rows and shares them out to threads.
+    case inside
+    /// One call for the one row that there is
+    case once
+    /// One call per row, the rows shared out to threads: those of the result, or of the image that is normalised, or the entries of the first
+    /// dimension of elements that are copied.
+    case parallel(Extent)
+}
+
+/// A function of the runtime, with what it is told beside sizes and operands.
+public enum Routine: Hashable, Sendable {
+    /// A row of the image, once per channel
+    case normalizeRow(Normalize)
+    /// From float32 planes
+    case extractPatch(ExtractPatches)
+    /// From bytes, minus a value per channel
+    case centerPatch(ExtractPatches, center: [Float])
+    case gatherWindow(GatherWindows)
+    case averageWindow(GatherWindows)
+    /// `hasVisionRows`: a negative token stands for one of them.
+    case embedRow(WeightFormat, hasVisionRows: Bool)
+    case matmul(Matmul, WeightFormat)
+    case attention(Attention, KeyValueType, isCached: Bool)
+    /// `rounded`: what the function makes is float32 and rounded to this while it is in the cache; nil where it stays float32.
+    case row(RowFunction, rounded: RowType?)
+    case quantizeRow(RowType)
+    case rotaryAngles(frequencies: [Float])
+    case rotateRow(headSize: Int)
+    /// A row of float32 into a cache of bf16
+    case storeRow
+    /// A row of float32 into a cache of 8-bit heads
+    case storeHeads(heads: Int, size: Int)
+    /// No function: a loop per dimension
+    case copyElements
+}
+
+/// What a function makes of rows that have as many columns as its result.
+public enum RowFunction: Hashable, Sendable {
+    case copy
     case add
     case multiply
     case scale(Float)
     case activation(ActivationFunction)
-    /// The output's type says whether these three quantise their rows.
     case gate(ActivationFunction)
-    /// With scale and bias, or the rows alone
+    /// Layer norm without scale and bias
+    case standardize(epsilon: Float)
     case layerNorm(epsilon: Float)
-    /// With a scale, or the rows alone
+    /// RMS norm without a scale
+    case divideByRMS(epsilon: Float)
     case rmsNorm(epsilon: Float)
-    /// No input -> f32 [M, d]: row i holds the cosines, then the sines, of (P + i) * frequency[j]
-    case rotaryTable(frequencies: [Float])
-    /// f32 [M, H*d] and the table of M rows -> f32 [M, H*d]
-    case rotary(headSize: Int)
-    /// Over values: every row sees all keys. Over caches (`isCached`): row i sees the rows 0 ... P + i.
-    case attention(Attention, isCached: Bool)
-    /// Any strides on both sides; also what stores rows in a cache of f32 or bf16.
-    case copy
-    /// f32 [M, heads * size] -> rows of a q8h cache
-    case storeHeads(heads: Int, size: Int)
+}
+
+/// How the weight of a product or the table of an embedding is stored.
+public enum WeightFormat: Hashable, Sendable {
+    /// Row-major
+    case float32
+    /// Panels
+    case bfloat16, int8, int4
+
+    init(_ dtype: DType) {
+        switch dtype {
+        case .float32: self = .float32
+        case .bfloat16Panels: self = .bfloat16
+        case .int8Panels: self = .int8
+        case .int4Panels: self = .int4
+        case .float16, .bfloat16, .int32, .uint8, .int8Rows, .int8Heads:
+            preconditionFailure("the verifier lets no product read \(dtype.rawValue)")
+        }
+    }
 }
 
 extension Kernel {
-    /// Whether what it computes depends on P.
-    var usesPosition: Bool {
-        switch self {
-        case .rotaryTable: true
-        case .attention(_, let isCached): isCached
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .matmul, .add, .multiply, .scale, .activation,
-            .gate, .layerNorm, .rmsNorm, .rotary, .copy, .storeHeads:
-            false
+    /// The kernel for operands that lie as these buffers do.
+    init(_ computation: Computation, inputs: [Buffer], output: Buffer) {
+        let rows = output.rowLayout?.rows
+        var loop: Loop = if let rows, rows.isMany { .parallel(rows) } else { .once }
+        func row(_ function: RowFunction) -> Routine { .row(function, rounded: RowType(output.type.dtype)) }
+
+        let routine: Routine
+        switch computation {
+        case .normalize(let normalize):
+            routine = .normalizeRow(normalize)
+            loop = .parallel(Extent(inputs[0].type.shape[0]))
+        case .extractPatches(let extract):
+            let image = inputs[0].type
+            if image.dtype == .uint8 {
+                let zeros = Array(repeating: Float(0), count: image.shape[2].fixedValue ?? 0)
+                routine = .centerPatch(extract, center: extract.center.isEmpty ? zeros : extract.center)
+            } else {
+                routine = .extractPatch(extract)
+            }
+        case .gatherWindows(let windows): routine = .gatherWindow(windows)
+        case .averageWindows(let average): routine = .averageWindow(average.windows)
+        case .embed: routine = .embedRow(WeightFormat(inputs[1].type.dtype), hasVisionRows: inputs.count > 2)
+        case .quantize(let type): routine = .quantizeRow(type)
+        case .matmul(let matmul):
+            routine = .matmul(matmul, WeightFormat(inputs[1].type.dtype))
+            loop = .inside
+        case .add: routine = row(.add)
+        case .multiply: routine = row(.multiply)
+        case .scale(let factor): routine = row(.scale(factor))
+        case .activation(let function): routine = row(.activation(function))
+        case .gate(let function): routine = row(.gate(function))
+        case .layerNorm(let epsilon): routine = row(inputs.count == 1 ? .standardize(epsilon: epsilon) : .layerNorm(epsilon: epsilon))
+        case .rmsNorm(let epsilon): routine = row(inputs.count == 1 ? .divideByRMS(epsilon: epsilon) : .rmsNorm(epsilon: epsilon))
+        case .rotaryTable(let frequencies): routine = .rotaryAngles(frequencies: frequencies)
+        case .rotary(let headSize): routine = .rotateRow(headSize: headSize)
+        case .attention(let attention, let isCached):
+            guard let type = KeyValueType(inputs[1].type.dtype) else {
+                preconditionFailure("the verifier lets attention read no \(inputs[1].type.dtype.rawValue)")
+            }
+            routine = .attention(attention, type, isCached: isCached)
+            loop = .inside
+        case .copy:
+            if inputs[0].type.dtype == .float32, output.type.dtype == .bfloat16, rows != nil {
+                routine = .storeRow
+            } else if inputs[0].type.dtype == .float32, rows != nil, inputs[0].rowLayout?.rows == rows {
+                routine = row(.copy)
+            } else {
+                routine = .copyElements
+                loop = output.type.shape.first.map { .parallel(Extent($0)) } ?? .once
+            }
+        case .storeHeads(let heads, let size): routine = .storeHeads(heads: heads, size: size)
+        }
+        self.init(computation: computation, routine: routine, loop: loop)
+    }
+}
+
+extension RowType {
+    /// nil for float32, which nothing is rounded to.
+    fileprivate init?(_ dtype: DType) {
+        switch dtype {
+        case .bfloat16: self = .bfloat16
+        case .int8Rows: self = .int8
+        case .float32, .float16, .int32, .uint8, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: return nil
+        }
+    }
+}
+
+extension Extent {
+    fileprivate init(_ dimension: Dimension) {
+        switch dimension {
+        case .fixed(let count): self.init(factor: count, hasSequence: false)
+        case .sequence: self.init(factor: 1, hasSequence: true)
         }
     }
 }

@@ -62,7 +62,7 @@ struct Lowering {
             draft.storages[value.storage].home = Storage.Home(storage: target, offset: 0, position: 0)
         } else {
             draft.nodes.append(
-                Node(name: name, kernel: .copy, inputs: [value], output: whole(target, name: name, type: value.type)))
+                Node(name: name, computation: .copy, inputs: [value], output: whole(target, name: name, type: value.type)))
             let last = draft.sections.count - 1
             draft.sections[last].nodes = draft.sections[last].nodes.lowerBound..<draft.nodes.count
         }
@@ -153,7 +153,7 @@ struct Lowering {
         if isContiguous(view) { return view }
         if let copy = copies[view] { return copy }
         let copy = try fresh(view.name + ".copy", view.type)
-        draft.nodes.append(Node(name: view.name, kernel: .copy, inputs: [view], output: copy))
+        draft.nodes.append(Node(name: view.name, computation: .copy, inputs: [view], output: copy))
         copies[view] = copy
         return copy
     }
@@ -176,15 +176,15 @@ struct Lowering {
         }
         guard let type = operation.type else {
             guard case .cacheStore = operation.op else { return }
-            var (target, kernel) = (inputs[0], Kernel.copy)
+            var (target, computation) = (inputs[0], Computation.copy)
             if target.type.dtype == .int8Heads, case .state(let name) = operation.operands[0], let shape = module.states[name]?.fixedShape {
-                kernel = .storeHeads(heads: shape[1], size: shape[2])
+                computation = .storeHeads(heads: shape[1], size: shape[2])
                 inputs[1] = try rows(inputs[1])
             }
             target.name = operation.name
             target.position = target.strides[0]
             target.type = TensorType(inputs[0].type.dtype, inputs[1].type.shape)
-            draft.nodes.append(Node(name: operation.name, kernel: kernel, inputs: [inputs[1]], output: target))
+            draft.nodes.append(Node(name: operation.name, computation: computation, inputs: [inputs[1]], output: target))
             return
         }
 
@@ -238,11 +238,11 @@ struct Lowering {
         }
     }
 
-    /// A kernel that reads rows and writes a value of its own.
-    private mutating func append(_ kernel: Kernel, _ name: String, _ type: TensorType, _ inputs: [View]) throws(Diagnostic) {
+    /// A computation that reads rows and writes a value of its own.
+    private mutating func append(_ computation: Computation, _ name: String, _ type: TensorType, _ inputs: [View]) throws(Diagnostic) {
         let result = try fresh(name, type)
-        var node = Node(name: name, kernel: kernel, inputs: inputs, output: result)
-        if kernel == .add || kernel == .multiply { try broadcast(&node) }
+        var node = Node(name: name, computation: computation, inputs: inputs, output: result)
+        if computation == .add || computation == .multiply { try broadcast(&node) }
         for index in node.inputs.indices { node.inputs[index] = try rows(node.inputs[index]) }
         draft.nodes.append(node)
         values[name] = result
@@ -257,7 +257,7 @@ struct Lowering {
             target.name = "\(name).part\(index)"
             target.offset = start * result.strides[axis]
             target.type = part.type
-            draft.nodes.append(Node(name: name, kernel: .copy, inputs: [part], output: target))
+            draft.nodes.append(Node(name: name, computation: .copy, inputs: [part], output: target))
             start += part.shape[axis].fixedValue ?? 0
         }
         return result
@@ -287,7 +287,7 @@ struct Lowering {
         let table = try fresh(name, TensorType(.float32, [rows, .fixed(rotary.headSize)]))
         prologue.append(
             Node(
-                name: name, kernel: .rotaryTable(frequencies: rotary.inverseFrequencies),
+                name: name, computation: .rotaryTable(frequencies: rotary.inverseFrequencies),
                 inputs: [], output: table))
         tables[key] = table
         return table

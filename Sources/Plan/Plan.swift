@@ -34,7 +34,7 @@ public struct Plan: Sendable {
     public var hasFloat32Products: Bool {
         (entries.map(\.body) + layers.map(\.body)).contains { body in
             body.steps.contains { step in
-                if case .run(.matmul, _, let inputs, _) = step { body.buffers[inputs[1]].type.dtype == .float32 } else { false }
+                if case .run(let kernel, _, _, _) = step, case .matmul(_, .float32) = kernel.routine { true } else { false }
             }
         }
     }
@@ -132,7 +132,7 @@ extension Body {
         }
             || steps.contains { step in
                 switch step {
-                case .run(let kernel, _, _, _): symbol == .position && kernel.usesPosition
+                case .run(let kernel, _, _, _): symbol == .position && kernel.computation.usesPosition
                 case .call: false
                 }
             }

@@ -3,17 +3,17 @@ extension Plan {
     public func productNames(of entry: EntryFunction) -> [String] {
         entry.body.steps.flatMap { step -> [String] in
             switch step {
-            case .run(let kernel, let name, _, _): kernel.isProduct ? [name] : []
+            case .run(let kernel, let name, _, _): kernel.computation.isProduct ? [name] : []
             case .call(let layer, _, let prefix, _):
                 layers[layer].body.steps.compactMap { step in
-                    if case .run(let kernel, let name, _, _) = step, kernel.isProduct { "\(prefix).\(name)" } else { nil }
+                    if case .run(let kernel, let name, _, _) = step, kernel.computation.isProduct { "\(prefix).\(name)" } else { nil }
                 }
             }
         }
     }
 }
 
-extension Kernel {
+extension Computation {
     fileprivate var isProduct: Bool {
         switch self {
         case .matmul, .attention: true

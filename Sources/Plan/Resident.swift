@@ -24,7 +24,7 @@ extension Plan {
             for case .run(let kernel, _, let inputs, _) in body.steps {
                 for (index, input) in inputs.enumerated() {
                     guard case .weight(let name) = body.buffers[input].place else { continue }
-                    if case .embed = kernel, index == 1 { continue }
+                    if case .embed = kernel.computation, index == 1 { continue }
                     read.insert(name)
                 }
             }

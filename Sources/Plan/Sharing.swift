@@ -28,7 +28,7 @@ extension Draft {
     /// Holds where f writes the whole of x in the same run and nothing else touches that cache in between.
     mutating func shareCopies(chunk: Int) {
         var removed: Set<Int> = []
-        for (index, node) in nodes.enumerated() where node.kernel == .copy {
+        for (index, node) in nodes.enumerated() where node.computation == .copy {
             let (source, target) = (node.inputs[0], node.output)
             guard isFree(source.storage), isWhole(source, chunk: chunk), source.strides == target.strides, target.lastRow == 0,
                 source.type.dtype == target.type.dtype
@@ -54,9 +54,9 @@ extension Draft {
         (node.inputs + [node.output]).contains { root($0.storage).storage == storage }
     }
 
-    /// The inputs over which a kernel may write its result: it reads each element, row or pair before it writes it.
+    /// The inputs over which a computation may write its result: it reads each element, row or pair before it writes it.
     func overwritableInputs(of node: Node) -> [Int] {
-        switch node.kernel {
+        switch node.computation {
         case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
         case .add, .multiply, .gate: [0, 1]
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
@@ -124,7 +124,7 @@ extension Draft {
         return run.nodes.contains(life.upperBound) && run.nodes.contains(born.lowerBound)
     }
 
-    /// Every read of storage `input` comes before the first touch of storage `output`, or is by a kernel that may overwrite what it reads.
+    /// Every read of storage `input` comes before the first touch of storage `output`, or is by a computation that may overwrite what it reads.
     private func canReplace(_ input: Int, by output: Int, in run: Run) -> Bool {
         guard let last = run.nodes.last(where: { touches(nodes[$0], input) }),
             let first = run.nodes.first(where: { touches(nodes[$0], output) })

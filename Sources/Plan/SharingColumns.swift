@@ -46,7 +46,7 @@ extension Draft {
             if node.output.storage == result.storage { return nil }
             let views = node.inputs.filter { $0.storage == result.storage }
             if views.isEmpty { continue }
-            guard other > index, node.kernel.readsStridedRows,
+            guard other > index, node.computation.readsStridedRows,
                 views.allSatisfy({ $0.type == result.type && $0.strides == result.strides && $0.start == result.start })
             else { return nil }
             readers.append(other)
@@ -66,7 +66,7 @@ extension Draft {
     }
 }
 
-extension Kernel {
+extension Computation {
     /// Whether its inputs may be rows that do not follow each other.
     fileprivate var readsStridedRows: Bool {
         switch self {

@@ -44,7 +44,7 @@ struct TimelinePlan {
 
     /// Such a run has a function of its own even where no other is like it, as the last layer of a prefill may be.
     private func isTransformerLayer(_ run: Run) -> Bool {
-        run.nodes.contains { if case .attention = draft.nodes[$0].kernel { true } else { false } }
+        run.nodes.contains { if case .attention = draft.nodes[$0].computation { true } else { false } }
     }
 
     private mutating func findLayers() throws(Diagnostic) {

@@ -108,23 +108,23 @@ struct SymbolicModule {
                 let width = shape(inputs[1].type)[1]
                 keep(
                     results(
-                        "\(Kernel.attention(attention, isCached: isCached))",
+                        "\(Computation.attention(attention, isCached: isCached))",
                         [inputs[0].elements] + inputs.dropFirst().map { Array($0.elements[..<(rows * width)]) }, count: size))
             case .rotary(let rotary): keep(results("rotary \(rotary.headSize)", [inputs[0].elements], count: size))
             case .add: computed("add")
             case .multiply: computed("multiply")
-            case .normalize(let normalize): computed("\(Kernel.normalize(normalize))")
-            case .extractPatches(let extract): computed("\(Kernel.extractPatches(extract))")
-            case .gatherWindows(let gather): computed("\(Kernel.gatherWindows(gather))")
-            case .averageWindows(let average): computed("\(Kernel.averageWindows(average))")
-            case .embed: computed("\(Kernel.embed)")
-            case .matmul(let matmul): computed("\(Kernel.matmul(matmul))")
-            case .scale(let scale): computed("\(Kernel.scale(scale.factor))")
-            case .activation(let activation): computed("\(Kernel.activation(activation.function))")
-            case .gate(let gate): computed("\(Kernel.gate(gate.function))")
-            case .layerNorm(let norm): computed("\(Kernel.layerNorm(epsilon: norm.epsilon))")
-            case .rmsNorm(let norm): computed("\(Kernel.rmsNorm(epsilon: norm.epsilon))")
-            case .quantize(let quantize): computed("\(Kernel.quantize(quantize.type))")
+            case .normalize(let normalize): computed("\(Computation.normalize(normalize))")
+            case .extractPatches(let extract): computed("\(Computation.extractPatches(extract))")
+            case .gatherWindows(let gather): computed("\(Computation.gatherWindows(gather))")
+            case .averageWindows(let average): computed("\(Computation.averageWindows(average))")
+            case .embed: computed("\(Computation.embed)")
+            case .matmul(let matmul): computed("\(Computation.matmul(matmul))")
+            case .scale(let scale): computed("\(Computation.scale(scale.factor))")
+            case .activation(let activation): computed("\(Computation.activation(activation.function))")
+            case .gate(let gate): computed("\(Computation.gate(gate.function))")
+            case .layerNorm(let norm): computed("\(Computation.layerNorm(epsilon: norm.epsilon))")
+            case .rmsNorm(let norm): computed("\(Computation.rmsNorm(epsilon: norm.epsilon))")
+            case .quantize(let quantize): computed("\(Computation.quantize(quantize.type))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
         }
@@ -208,7 +208,7 @@ struct SymbolicPlan {
         for step in body.steps {
             switch step {
             case .run(let kernel, let name, let inputs, let output):
-                run(kernel, name, inputs.map { bound[$0] }, bound[output], sequence, position)
+                run(kernel.computation, name, inputs.map { bound[$0] }, bound[output], sequence, position)
             case .call(let layer, let row, _, let arguments):
                 let function = plan.layers[layer]
                 run(function.body, arguments: arguments.map { bound[$0] }, function: function, row: row, sequence, position)
@@ -238,12 +238,14 @@ struct SymbolicPlan {
         }
     }
 
-    private mutating func run(_ kernel: Kernel, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int, _ position: Int) {
+    private mutating func run(
+        _ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int, _ position: Int
+    ) {
         let targets = places(output, sequence)
         guard case .arena(let base) = output.start else { return problems.append("\(name) writes to a weight") }
-        checkOverlap(kernel, name, inputs, output, sequence)
+        checkOverlap(computation, name, inputs, output, sequence)
         var elements: [Symbol]
-        switch kernel {
+        switch computation {
         case .copy: elements = read(inputs[0], sequence, for: name)
         case .rotaryTable(let frequencies): elements = results("table \(frequencies) \(position)", [], count: targets.count)
         case .rotary(let headSize):
@@ -252,8 +254,8 @@ struct SymbolicPlan {
         case .attention(_, let isCached):
             let rows = isCached ? position + (output.type.shape[0].fixedValue ?? sequence) : nil
             let keys = read(inputs[1], sequence, rows: rows, for: name), values = read(inputs[2], sequence, rows: rows, for: name)
-            elements = results("\(kernel)", [read(inputs[0], sequence, for: name), keys, values], count: targets.count)
-        default: elements = results("\(kernel)", inputs.map { read($0, sequence, for: name) }, count: targets.count)
+            elements = results("\(computation)", [read(inputs[0], sequence, for: name), keys, values], count: targets.count)
+        default: elements = results("\(computation)", inputs.map { read($0, sequence, for: name) }, count: targets.count)
         }
         for (element, target) in zip(elements, targets) {
             write(element, at: base + target * output.type.dtype.byteCount, size: output.type.dtype.byteCount)
@@ -263,8 +265,8 @@ struct SymbolicPlan {
     /// Contents of every table that a rotary step has read.
     private(set) var tables: Set<Symbol> = []
 
-    /// A result may lie over an input only where the kernel reads each element before it writes it, and then exactly.
-    private mutating func checkOverlap(_ kernel: Kernel, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int) {
+    /// A result may lie over an input only where the step reads each element before it writes it, and then exactly.
+    private mutating func checkOverlap(_ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int) {
         guard case .arena(let base) = output.start else { return }
         let written = Set(places(output, sequence).map { base + $0 * output.type.dtype.byteCount })
         for (index, input) in inputs.enumerated() {
@@ -272,7 +274,7 @@ struct SymbolicPlan {
             let read = places(input, sequence).map { start + $0 * input.type.dtype.byteCount }
             if written.isDisjoint(with: read) { continue }
             let isAllowed =
-                switch kernel {
+                switch computation {
                 case .matmul(let matmul): matmul.addendIndex == index
                 case .add, .multiply, .gate: true
                 case .scale, .activation, .layerNorm, .rmsNorm, .rotary: index == 0
