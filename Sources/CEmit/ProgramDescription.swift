@@ -4,7 +4,7 @@ import Support
 
 /// What `lmmc_model` (Runtime/contract/program.h) says about a program beyond its plan.
 public struct ProgramDescription: Sendable {
-    public enum Resize: String, Sendable { case pad, crop }
+    public enum Resize: Sendable, CaseIterable { case pad, crop }
 
     /// Preprocessing and size of an image; absent for a decoder alone.
     public struct Vision: Sendable {

@@ -47,9 +47,7 @@ import Testing
             return text[start..<end].split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         }
         #expect(try list("contract/kv_type.h", "lmmc_kv_type") == KeyValueType.allCases.map(\.enumerator))
-        #expect(
-            try list("contract/preprocess.h", "lmmc_resize_mode")
-                == [.pad, .crop].map { (mode: ProgramDescription.Resize) in mode.enumerator })
+        #expect(try list("contract/preprocess.h", "lmmc_resize_mode") == ProgramDescription.Resize.allCases.map(\.enumerator))
         let activations = try list("kernels/float32/matmul.h", "lmmc_activation")
         #expect(activations == ["LMMC_IDENTITY"] + ActivationFunction.allCases.map(\.enumerator))
     }

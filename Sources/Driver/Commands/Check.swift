@@ -66,16 +66,23 @@ struct TensorGap {
 /// A binary's intermediate tensors against the reference's, in the order in which they are made.
 struct Check {
     private(set) var gaps: [TensorGap] = []
-    let precision: String
+    let precision: Precision
     let tolerance: Double
 
-    /// A gap that is so many times the largest before it is pointed at: steps grow by sums of like errors, not by factors.
+    /// A gap is pointed at where it is so many times the largest before it: from one tensor to the next errors add up, they do not multiply.
     static let jump = 5.0
 
-    /// Relative standard deviation that one rounding of both operands brings (LowerPrecisionTests), and how much more the tensors
-    /// of a network may show: random ones of small width amplify up to 23 times, bounded at 40 (PrecisionTests); f32 as summed in another order.
-    /// Where int4 is, most of the direction must remain.
-    static let tolerances = ["f32": 2e-5, "bf16": 40 * 1.1e-3, "int8": 40 * 5.7e-3, "int4": 0.8]
+    /// The relative l2 distance that a program of each precision may have. bf16 and int8: the relative standard deviation that one rounding of
+    /// both operands brings (LowerPrecisionTests), times 40, since random networks of small width amplify it up to 23 times (PrecisionTests).
+    /// f32: sums are in another order. int4: most of the direction remains.
+    static func tolerance(of precision: Precision) -> Double {
+        switch precision {
+        case .float32: 2e-5
+        case .bfloat16: 40 * 1.1e-3
+        case .int8: 40 * 5.7e-3
+        case .int4: 0.8
+        }
+    }
 
     init(_ front: FrontEnd, _ options: CheckOptions) throws(Diagnostic) {
         let folder = try TemporaryFolder()
@@ -83,7 +90,7 @@ struct Check {
         // A name without a slash would be looked for in PATH.
         let binary = hasSlash(options.binary) ? options.binary : "./" + options.binary
         precision = try Self.precision(of: binary, folder)
-        tolerance = options.tolerance ?? Self.tolerances[precision] ?? 0.8
+        tolerance = options.tolerance ?? Self.tolerance(of: precision)
         let dump = folder.file("tensors")
         var command = [binary, "--dump-tensors", dump, "--max-tokens", "1"]
         if let image = options.image { command += ["--image", image] }
@@ -113,18 +120,19 @@ struct Check {
 
     // MARK: - the binary
 
-    private static func precision(of binary: String, _ folder: TemporaryFolder) throws(Diagnostic) -> String {
+    private static func precision(of binary: String, _ folder: TemporaryFolder) throws(Diagnostic) -> Precision {
         let text = try runCompiled([binary, "--info"], in: folder)
-        guard case .object(let info) = try JSONValue.parse(Array(text.utf8), file: binary), case .string(let name)? = info["precision"]
+        guard case .object(let info) = try JSONValue.parse(Array(text.utf8), file: binary), case .string(let name)? = info["precision"],
+            let precision = Precision(rawValue: name)
         else {
             throw .error("the program does not tell its precision", at: .file(binary), expected: "a program that lmmc made")
         }
-        return name
+        return precision
     }
 
     private mutating func compare(_ name: String, with reference: NumPyFile, in dump: String) throws(Diagnostic) {
         let path = joinedPath(dump, name + ".npy")
-        // What a lowering renames or does away with is not there.
+        // A tensor that lowering renames or removes is not in the program.
         guard fileKind(path) == .regular else { return }
         let found = try NumPyFile(path)
         var gap = TensorGap(name: name, relative: .infinity, largest: .infinity)
@@ -205,12 +213,12 @@ struct Check {
                 !(gap.relative <= tolerance) ? "beyond \(figure(tolerance))" : gap.jumps ? "jumps" : "",
             ]
         }
-        return markdownTable(["tensor, in order (\(precision) against f32)", "relative l2", "largest", "note"], rows)
+        return markdownTable(["tensor, in order (\(precision.rawValue) against f32)", "relative l2", "largest", "note"], rows)
     }
 
     var json: JSONText {
         .object([
-            ("precision", .string(precision)), ("tolerance", .number(tolerance)),
+            ("precision", .string(precision.rawValue)), ("tolerance", .number(tolerance)),
             (
                 "tensors",
                 .array(
@@ -253,7 +261,7 @@ extension Module {
         return EntryPoint.ofQuestion.compactMap(module.function).flatMap(\.operations).filter(\.op.isProduct).map(\.name)
     }
 
-    /// Without what comes after the operation of this name.
+    /// The module up to the operation of this name.
     fileprivate func truncated(after last: String?) throws(Diagnostic) -> Module {
         guard let last else { return self }
         var module = self

@@ -150,11 +150,11 @@ struct Inspection {
                     [("checkpoint", .integer(front.checkpoint.byteCount()))]
                         + sizes.map { size in
                             (
-                                size.name,
+                                size.precision.rawValue,
                                 .object([
                                     ("weights", .integer(size.weightBytes)),
                                     ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
-                                    ("kv_cache_type", .string(size.cacheName)),
+                                    ("kv_cache_type", .string(size.cache.rawValue)),
                                     ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
                                     ("activations", .integer(size.activationBytes)), ("program", .integer(size.programBytes)),
                                     ("untouched", .integer(size.untouched(context: front.context))),
@@ -199,7 +199,7 @@ struct Inspection {
                             if let context = estimate.largestContext { facts.append(("largest_context", .integer(context))) }
                             if let seconds = estimate.timeToFirstToken { facts.append(("time_to_first_token", .number(seconds * 1000))) }
                             if let rate = estimate.tokensPerSecond { facts.append(("tokens_per_second", .number(rate))) }
-                            return (estimate.precision.name, .object(facts))
+                            return (estimate.sizes.precision.rawValue, .object(facts))
                         })
                 ))
         }

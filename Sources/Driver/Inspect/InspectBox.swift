@@ -90,7 +90,7 @@ struct StageCosts {
 
 /// What a box does with one precision.
 struct BoxEstimate {
-    let precision: PrecisionSizes
+    let sizes: PrecisionSizes
     let context: Int
     /// Nil where no memory is named
     var fits: Bool?
@@ -100,15 +100,15 @@ struct BoxEstimate {
     var tokensPerSecond: Double?
 
     /// Each stage takes as long as the slower of its arithmetic and its reading of weights and cache; they follow each other.
-    init(_ box: Box, _ precision: PrecisionSizes, _ costs: StageCosts, context: Int, chunk: Int) {
-        (self.precision, self.context) = (precision, context)
+    init(_ box: Box, _ sizes: PrecisionSizes, _ costs: StageCosts, context: Int, chunk: Int) {
+        (self.sizes, self.context) = (sizes, context)
         if let memory = box.memory {
-            fits = precision.total(context: context) <= memory
+            fits = sizes.total(context: context) <= memory
             // Each position adds its keys and values and what it touches of the table.
             var (least, most) = (0, context)
             while fits == false, most - least > 1 {
                 let middle = (least + most) / 2
-                if precision.total(context: middle) <= memory { least = middle } else { most = middle }
+                if sizes.total(context: middle) <= memory { least = middle } else { most = middle }
             }
             if least > 0 { largestContext = least }
         }
@@ -116,8 +116,8 @@ struct BoxEstimate {
         func seconds(_ flops: Double, _ bytes: Double) -> Double { max(flops / compute, bytes / bandwidth) }
         let prompt = costs.visionTokens + costs.textTokens
         let chunks = (prompt + chunk - 1) / chunk
-        let cache = Double(prompt) * Double(precision.cacheBytesPerPosition)
-        func read(_ entry: EntryPoint) -> Double { Double(precision.readBytes[entry] ?? 0) }
+        let cache = Double(prompt) * Double(sizes.cacheBytesPerPosition)
+        func read(_ entry: EntryPoint) -> Double { Double(sizes.readBytes[entry] ?? 0) }
         var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read(.prefill) + cache)
         if costs.visionTokens > 0 {
             first += seconds(Double(costs.vision), read(.vision)) + seconds(Double(costs.projector), read(.project))

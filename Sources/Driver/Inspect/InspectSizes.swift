@@ -5,12 +5,12 @@ import Support
 
 /// What a binary of one precision stores, and what each of its functions reads of that.
 struct PrecisionSizes {
-    var name: String
+    var precision: Precision
     var weightBytes: Int
     /// The weights that a call reads. A table that is only looked up in gives single rows, which do not count.
     var readBytes: [EntryPoint: Int]
     /// Keys and values of one position, in what the caches hold.
-    var cacheName: String
+    var cache: KeyValueType
     var cacheBytesPerPosition: Int
     /// Activations of a chunk or an image, the image, its vision tokens and the logits.
     var activationBytes: Int
@@ -51,12 +51,12 @@ extension FrontEnd {
             let caches = module.states.values.reduce(0) { $0 + ($1.byteCount() ?? 0) }
             sizes.append(
                 PrecisionSizes(
-                    name: precision.rawValue, weightBytes: bytes(module.storedWeights),
+                    precision: precision, weightBytes: bytes(module.storedWeights),
                     readBytes: Dictionary(
                         uniqueKeysWithValues: EntryPoint.ofModule.compactMap { entry in
                             module.function(entry).map { (entry, bytes($0.weightsReadWhole)) }
                         }),
-                    cacheName: policy.cache.rawValue, cacheBytesPerPosition: caches / context,
+                    cache: policy.cache, cacheBytesPerPosition: caches / context,
                     activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
                     programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
         }

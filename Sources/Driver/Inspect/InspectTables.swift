@@ -1,3 +1,4 @@
+import IR
 import IRView
 import Support
 
@@ -25,7 +26,7 @@ struct InspectionTables {
         let context = inspection.front.context
         let rows = inspection.sizes.map { size in
             [
-                size.name, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cacheName))",
+                size.precision.rawValue, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cache.rawValue))",
                 bytes(size.activationBytes),
                 bytes(size.total(context: context)),
             ]
@@ -35,12 +36,12 @@ struct InspectionTables {
 
     /// Keys and values by context, once for each type that caches have.
     private var caches: String {
-        var types: [(name: String, bytes: Int)] = []
-        for size in inspection.sizes where !types.contains(where: { $0.name == size.cacheName }) {
-            types.append((size.cacheName, size.cacheBytesPerPosition))
+        var types: [(cache: KeyValueType, bytes: Int)] = []
+        for size in inspection.sizes where !types.contains(where: { $0.cache == size.cache }) {
+            types.append((size.cache, size.cacheBytesPerPosition))
         }
         let rows = inspection.contexts.map { context in ["\(context)"] + types.map { bytes(context * $0.bytes) } }
-        return markdownTable(["context"] + types.map { "KV cache in \($0.name)" }, rows)
+        return markdownTable(["context"] + types.map { "KV cache in \($0.cache.rawValue)" }, rows)
     }
 
     private var paper: String {
@@ -54,7 +55,7 @@ struct InspectionTables {
 
     private var box: String {
         let rows = inspection.estimates.map { estimate in
-            var row = [estimate.precision.name]
+            var row = [estimate.sizes.precision.rawValue]
             if let fits = estimate.fits {
                 row.append(fits ? "yes" : estimate.largestContext.map { "with a context of \($0)" } ?? "no")
             }
@@ -70,7 +71,7 @@ struct InspectionTables {
         return markdownTable(header, rows)
     }
 
-    /// With one decimal, or as a power of ten where the machine of the options is one that there is not.
+    /// With one decimal, or as a power of ten where the options describe a machine beyond any that exists.
     private func tenths(_ value: Double) -> String {
         guard value < 1e15 else { return figure(value) }
         let scaled = Int((value * 10).rounded())
