@@ -8,10 +8,10 @@ struct BodyPrinter {
     private let body: Body
     private let table: Int?
     private var names: [String] = []
-    /// Buffers that some step, call or other buffer names: those without a declaration of their own stay out.
+    /// The statements so far
     private(set) var lines: [String] = []
 
-    /// `arguments` are buffers that have a C parameter.
+    /// `table`: the index of the layer table that the fields of the body are columns of.
     init(_ plan: Plan, _ symbols: Symbols, _ body: Body, table: Int? = nil) {
         self.plan = plan
         self.symbols = symbols
@@ -20,7 +20,7 @@ struct BodyPrinter {
         var scope = NameScope(reserved: symbols.names.union(["row"]))
         for buffer in body.buffers {
             switch buffer.place {
-            // Weights have their shape beside their offset and are named there.
+            // A weight has no variable: its shape stands beside its offset.
             case .weight(let name): names.append("\(Self.accessor(buffer.type))(memory, \(symbols.weight(name)))")
             case .field(let column) where plan.tables[table ?? 0].fields[column].kind == .weight:
                 names.append("\(Self.accessor(buffer.type))(memory, layer->\(symbols.fields[table ?? 0][column]))")

@@ -4,7 +4,7 @@ import Plan
 // MARK: - enumerators of the runtime's headers
 
 extension KeyValueType {
-    /// Of `lmmc_kv_type`, Runtime/contract/kv_type.h.
+    /// In `lmmc_kv_type`, Runtime/contract/kv_type.h
     var enumerator: String {
         switch self {
         case .float32: "LMMC_KV_F32"
@@ -15,7 +15,7 @@ extension KeyValueType {
 }
 
 extension ActivationFunction {
-    /// Of `lmmc_activation`, Runtime/kernels/float32/matmul.h.
+    /// In `lmmc_activation`, Runtime/kernels/float32/matmul.h
     var enumerator: String {
         switch self {
         case .gelu: "LMMC_GELU"
@@ -26,7 +26,7 @@ extension ActivationFunction {
 }
 
 extension ProgramDescription.Resize {
-    /// Of `lmmc_resize_mode`, Runtime/contract/preprocess.h.
+    /// In `lmmc_resize_mode`, Runtime/contract/preprocess.h
     var enumerator: String {
         switch self {
         case .pad: "LMMC_RESIZE_PAD"
@@ -60,7 +60,7 @@ extension RowType {
 }
 
 extension RowFunction {
-    /// Of Runtime/kernels/rows/rows.h.
+    /// In Runtime/kernels/rows/rows.h
     var name: String {
         switch self {
         case .copy: "lmmc_copy_row"

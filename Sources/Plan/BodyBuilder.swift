@@ -21,7 +21,7 @@ struct BodyBuilder {
         self.place = place
     }
 
-    /// A pointer that the caller passes; `view` is what the first layer is given.
+    /// Adds a buffer for a pointer that the caller passes. `view` is what is passed for the first layer of the group.
     mutating func append(argument view: View, name: String) -> Int {
         body.buffers.append(Buffer(name: name, type: view.type, strides: view.strides, place: .argument, isConstant: true))
         let index = body.buffers.count - 1
@@ -43,7 +43,7 @@ struct BodyBuilder {
         body.steps.append(.call(layer: layer, row: row, name: name, arguments: indices))
     }
 
-    /// The body, with `isConstant` where nothing is written to a buffer or a part of it.
+    /// Ends the body. A buffer that a step writes, whole or in part, is not constant.
     mutating func finish() -> Body {
         for index in body.buffers.indices.reversed() {
             body.buffers[index].isConstant = !written.contains(index)
@@ -60,7 +60,8 @@ struct BodyBuilder {
         return form
     }
 
-    /// The buffer of a view. An input may be known under another name, as what a chain of layers updates is.
+    /// The buffer of a view, added where there is none. An input may have one under another name: a chain of layers updates one buffer, and each
+    /// layer has its own name for it.
     private mutating func buffer(_ view: View, isInput: Bool) -> Int {
         let resolved = draft.resolved(view)
         if let index = indices[resolved] { return index }

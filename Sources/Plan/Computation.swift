@@ -19,7 +19,7 @@ public enum Computation: Hashable, Sendable {
     case multiply
     case scale(Float)
     case activation(ActivationFunction)
-    /// The output's type says whether these three quantise their rows.
+    /// This and the norms quantise their rows where the output's type is one of rows.
     case gate(ActivationFunction)
     /// With scale and bias, or the rows alone
     case layerNorm(epsilon: Float)

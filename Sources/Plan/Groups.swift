@@ -93,7 +93,7 @@ struct RunShape: Hashable {
 }
 
 extension View {
-    /// What stays of a view when its place is forgotten.
+    /// A view without its place.
     struct Shape: Hashable {
         var dtypeAndShape: String
         var strides: [Int]
@@ -101,7 +101,7 @@ extension View {
     }
 }
 
-/// A run with its shape and what the n-th weight, state, argument and local storage of the shape are here.
+/// The shape of a run, and what stands for its n-th weight, state, local storage and argument in this run.
 struct RunBinding {
     var shape: RunShape
     var weights: [Int] = []
@@ -160,7 +160,7 @@ struct RunBinding {
 }
 
 extension View {
-    /// The place alone, so that all views from one element on are one.
+    /// The place without type and strides: equal for all views that begin at the same element.
     var start: View {
         View(name: "", storage: storage, offset: offset, lastRow: lastRow, position: position, type: .init(.uint8, []), strides: [])
     }

@@ -1,6 +1,6 @@
 import IR
 
-/// A count that is known at compile time or a multiple of T.
+/// A count: `factor`, or `factor` times T.
 public struct Extent: Hashable, Sendable {
     public var factor: Int
     public var hasSequence: Bool

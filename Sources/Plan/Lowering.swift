@@ -92,7 +92,7 @@ struct Lowering {
         return draft.storages.count - 1
     }
 
-    /// Rows that `quantize` makes are filled up to whole blocks: elements from one to the next.
+    /// Elements from one row to the next in a storage that `quantize` fills, since it fills rows up to whole blocks; nil for other storages.
     private func quantizedRows(_ kind: Storage.Kind, _ type: TensorType) -> Int? {
         guard kind == .scratch, type.rank == 2, let columns = type.shape[1].fixedValue else { return nil }
         switch type.dtype {
@@ -131,7 +131,7 @@ struct Lowering {
             }
         case .state(let name):
             if let type = module.states[name] {
-                // Here the rows of all heads together, in bytes.
+                // For the plan a row of such a cache is the bytes of all its heads.
                 if type.dtype == .int8Heads, let shape = type.fixedShape,
                     let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2])
                 {
@@ -248,7 +248,7 @@ struct Lowering {
         values[name] = result
     }
 
-    /// Copies of the parts, one after another; parts that can be made in place are so later (`shareConcatenations`).
+    /// Copies of the parts, one after another; parts that can be made in place are so later (`shareCopies`).
     private mutating func joined(_ parts: [View], axis: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
         let result = try fresh(name, type)
         var start = 0

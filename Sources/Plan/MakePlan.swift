@@ -3,8 +3,8 @@ import Support
 
 /// The plan of an optimised, verified module whose functions are `vision`, `project`, `prefill` and `decode` (any of them may be absent).
 ///
-/// `chunk` is the longest sequence of one `prefill` call, at least 1. Throws on another function or signature, on a weight that is not f32, and
-/// when a size passes 2^63 bytes.
+/// `chunk` is the longest sequence of one `prefill` call, at least 1. Throws on another function or signature, on a weight that is neither f32 nor
+/// panels, and when a size passes 2^63 bytes.
 /// `scoring` adds the entry point `score`.
 public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws(Diagnostic) -> Plan {
     guard chunk > 0 else { throw .error("a chunk of \(chunk) tokens", expected: "at least 1") }
@@ -50,7 +50,7 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
         scoreRows: scores?.shape[0].fixedValue ?? 0)
 }
 
-/// Bytes of a weight from which on the room before it, at most a page, is nothing.
+/// In bytes: beside a weight of this size the gap before it, at most a page, does not count.
 private let largeWeight = 1 << 20
 
 /// The arena as it grows.

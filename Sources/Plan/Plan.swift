@@ -42,7 +42,7 @@ public struct Plan: Sendable {
     public func region(_ region: EntryPoint.Region) -> Region? { regions.first { $0.role == .entry(region) } }
 }
 
-/// A stored weight: f32, row-major, at a multiple of 64 bytes from the start of the attached weights.
+/// A stored weight, row-major f32 or panels, at a multiple of 64 bytes from the start of the attached weights.
 public struct PlacedWeight: Hashable, Sendable {
     public var name: String
     public var type: TensorType
@@ -90,7 +90,7 @@ public struct LayerTable: Hashable, Sendable {
     public var fields: [Field]
     /// The layers' prefixes, one per row.
     public var layers: [String]
-    /// Into the attached weights or into the arena, as the field's kind says.
+    /// For each layer an offset per field, into the attached weights or into the arena as the field's kind says.
     public var rows: [[Int]]
 }
 

@@ -23,7 +23,7 @@ extension Module {
     }
 }
 
-/// Rows of one call of `score`: enough to read the weights seldom, few enough that their logits are small memory.
+/// Rows of one call of `score`: so many that the weights are read seldom, so few that their logits take little memory.
 func scoreRowCount(vocabulary: Int, chunk: Int) -> Int {
     let logits = 1 << 22  // 16 MiB of f32, touched only when something is scored
     return min(chunk, max(16, min(256, logits / vocabulary)))

@@ -65,7 +65,7 @@ extension Draft {
         }
     }
 
-    /// Whether input `index` of the node is the same tensor form as its output, and no other input reads its memory.
+    /// Whether the node may write its result over input `index`, which has the type and strides of the result and memory that no other input reads.
     func mayOverwrite(_ node: Node, input index: Int) -> Bool {
         guard overwritableInputs(of: node).contains(index) else { return false }
         let (input, output) = (node.inputs[index], node.output)

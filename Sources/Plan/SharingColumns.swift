@@ -5,7 +5,7 @@ extension Draft {
     /// before: ab = x . [wa; wb]; a = columns of ab; b = other columns of ab; y = f(a, b), the last use of ab
     /// after:  y is written over a, and its readers step over the columns of b
     ///
-    /// What gate and up, made by one product, need no memory for: their own product. Holds where every reader of y takes rows at any stride.
+    /// So the product of gate and up needs no memory where one matmul makes both. Holds where every reader of y takes rows at any stride.
     mutating func shareColumns(chunk: Int) {
         for (index, node) in nodes.enumerated() {
             let result = node.output

@@ -11,15 +11,16 @@ struct TimelinePlan {
     /// Runs of one shape, or a transformer layer: they share a function.
     struct Layer {
         var runs: [Int]
-        /// Bytes of the storages that only the layer's own nodes touch; offsets by their position in the binding.
+        /// Byte offsets in the frame of the storages that only the layer's own nodes touch, in the order of `RunBinding.locals`
         var locals: [Int]
+        /// The frame's
         var byteCount: Int
         /// Where the layer's frame (its locals) begins, in bytes from the start of the scratch region.
         var offset = 0
     }
 
     var draft: Draft
-    /// Before layers were told to write results over their inputs: there the arguments of a layer are all distinct.
+    /// The draft before layers were told to write results over their inputs: the arguments of a layer are all distinct in it.
     private(set) var layerDraft: Draft
     var bindings: [Int: RunBinding] = [:]
     var layers: [Layer] = []
@@ -42,7 +43,7 @@ struct TimelinePlan {
         try allocateScratch()
     }
 
-    /// Such a run has a function of its own even where no other is like it, as the last layer of a prefill may be.
+    /// A transformer layer has a function of its own even where no other run is like it: the last layer of a prefill may be alone of its kind.
     private func isTransformerLayer(_ run: Run) -> Bool {
         run.nodes.contains { if case .attention = draft.nodes[$0].computation { true } else { false } }
     }

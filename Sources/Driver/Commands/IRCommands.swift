@@ -143,7 +143,7 @@ extension Lmmc {
         }
         var module = try parseModule(text, file: file == "-" ? "standard input" : file)
         try options.run(chosen, on: &module)
-        // The caches' rows are the context.
+        // A cache has a row for each position of the context.
         let context = module.states.values.first?.shape.first?.fixedValue ?? FrontEnd.maximumChunk
         let sequence = min(context, FrontEnd.maximumChunk)
         try writeStandardOutput(Self.text(of: module, format: format, collapseLayers: collapseLayers, sequence: sequence))

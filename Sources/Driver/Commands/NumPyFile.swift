@@ -22,7 +22,7 @@ struct NumPyFile {
         }
     }
 
-    /// The values as integers of a type, which they must be.
+    /// The values as integers. Throws where one is no integer of the type.
     func integers<Integer: FixedWidthInteger>(of type: Integer.Type) throws(Diagnostic) -> [Integer] {
         var integers: [Integer] = []
         integers.reserveCapacity(values.count)

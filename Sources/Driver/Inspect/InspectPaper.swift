@@ -47,7 +47,7 @@ struct PaperFigures {
         return product(decoder.layerCount, sum([product(2, layer, tokens), product(4, tokens, tokens, queries)]))
     }
 
-    // Sizes are a file's: numbers past 2^63 - 1 stay there.
+    // Sizes come from a file, so what passes 2^63 - 1 stays there.
     private static func product(_ factors: Int...) -> Int { checkedProduct(factors) ?? .max }
     private static func sum(_ terms: [Int]) -> Int { checkedSum(terms) ?? .max }
 }

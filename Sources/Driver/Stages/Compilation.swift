@@ -144,7 +144,7 @@ struct Compilation {
                 return known
             } catch {
                 guard !known.isEmpty else { throw error }
-                // A damaged cache must not be the reason.
+                // The reason may be a damaged cache.
                 progress.verbose("linking failed, so all files are compiled anew: \(error.message)")
                 try build(known)
                 try link()
@@ -162,7 +162,7 @@ struct Compilation {
         return needs
     }
 
-    /// What is compiled, in the order to start with: the emitted code takes longest.
+    /// What is compiled, in the order in which it is started: the emitted code first, since it takes longest.
     func compiledUnits(_ emitted: [EmittedFile]) -> [CompiledUnit] {
         func units(_ source: String, isEmitted: Bool, isLeveled: Bool) -> [CompiledUnit] {
             (isLeveled ? target.levels.map(Optional.some) : [nil]).map { CompiledUnit(source: source, level: $0, isEmitted: isEmitted) }

@@ -79,7 +79,7 @@ struct FrontEnd {
         }
         guard goesOn else { return module }
         try refuseUnfitPatterns(policy, module)
-        // What a pass that is left out would have removed may break the rules of the stage.
+        // With a pass left out, operations may remain that the stage forbids.
         if options.disabled.isEmpty { module.stage = .optimized }
         try module.verify(after: Stage.optimized.rawValue)
         _ = try observe(StageRecord(name: Stage.optimized.rawValue, module: module))
@@ -104,7 +104,7 @@ struct FrontEnd {
         return names
     }
 
-    /// A pattern that means nothing is a slip of the hand. Names that merging and folding make count too.
+    /// Refuses a pattern that fits no weight, as a mistyped one does. Weights that merging and folding make count too.
     private func refuseUnfitPatterns(_ policy: PrecisionPolicy, _ module: Module) throws(Diagnostic) {
         let known = policy.names.values.flatMap(\.self).sorted()
         guard let pattern = policy.unfitPattern(among: known + module.productWeights) else { return }
@@ -130,7 +130,7 @@ struct FrontEnd {
         }
     }
 
-    /// Every stage with what its plan takes.
+    /// Every stage, with the memory that its plan takes.
     func records(_ options: PassOptions) throws(Diagnostic) -> [StageRecord] {
         var records: [StageRecord] = []
         _ = try run(options) { record throws(Diagnostic) in

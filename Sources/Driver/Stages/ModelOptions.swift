@@ -79,7 +79,7 @@ public struct ModelOptions: Sendable {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
         }
         switch fileKind(model) {
-        // What a file is, its bytes tell.
+        // The bytes of a file tell what it is.
         case .folder, .regular: break
         case nil: throw .error("model \(quoted(model)) does not exist", expected: "a checkpoint folder with 'config.json', or a GGUF file")
         case .other:

@@ -9,7 +9,7 @@ import Work
 /// The folder that `--emit c` makes: sources, weights and a script that builds them by hand.
 enum SourceFolder {
     static let weightsName = "weights.bin"
-    /// By this file lmmc knows a folder of its own, which it may replace.
+    /// A folder with this file is one that lmmc made and may replace.
     static let markName = "lmmc-info.json"
 
     /// The first file of `folder`, as a path in it, that is not one of those that lmmc writes there; nil when all are.
