@@ -90,7 +90,8 @@ private struct PrecisionLowering {
 
     /// How a product by the f32 weight is lowered; nil for not at all.
     private func forms(of weight: String, _ module: Module) -> (panels: PanelType, rows: RowType)? {
-        guard let read = module.weights[weight], read.type.dtype == .float32, read.type.rank == 2, let count = read.type.elementCount() else {
+        guard let read = module.weights[weight], read.type.dtype == .float32, read.type.rank == 2, let count = read.type.elementCount()
+        else {
             return nil
         }
         return policy.precision(of: weight, role: read.role, elementCount: count, names: policy.names(of: weight, in: module)).forms
