@@ -1,6 +1,6 @@
 // Where the packager tells a program how far away its attached bytes are mapped, which holds for position-independent executables as well.
-#ifndef LMMC_ATTACHMENT_SLOT_H
-#define LMMC_ATTACHMENT_SLOT_H
+#ifndef LMMC_CONTRACT_ATTACHMENT_SLOT_H
+#define LMMC_CONTRACT_ATTACHMENT_SLOT_H
 #include <stdint.h>
 
 #define LMMC_SLOT_SECTION ".lmmc.slot"

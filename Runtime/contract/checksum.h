@@ -1,6 +1,6 @@
 // The sums by which a program knows that its attached bytes are those that it was compiled with.
-#ifndef LMMC_CHECKSUM_H
-#define LMMC_CHECKSUM_H
+#ifndef LMMC_CONTRACT_CHECKSUM_H
+#define LMMC_CONTRACT_CHECKSUM_H
 #include <stdint.h>
 
 // Bytes that have a sum of their own. The sums, little-endian and one for each block that is begun, follow the bytes that they are of;

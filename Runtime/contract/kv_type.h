@@ -1,6 +1,6 @@
 // What keys and values are held in.
-#ifndef LMMC_KV_TYPE_H
-#define LMMC_KV_TYPE_H
+#ifndef LMMC_CONTRACT_KV_TYPE_H
+#define LMMC_CONTRACT_KV_TYPE_H
 
 // The rows of a cache are made by kernels/rows/cache_rows.h.
 typedef enum {

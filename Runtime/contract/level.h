@@ -1,7 +1,7 @@
 // Emitted code, and kernels that the compiler vectorises, are compiled once for each level of a target: LMMC_LEVEL names it on the command
 // line, and goes into the names that such a file defines.
-#ifndef LMMC_LEVEL_H
-#define LMMC_LEVEL_H
+#ifndef LMMC_CONTRACT_LEVEL_H
+#define LMMC_CONTRACT_LEVEL_H
 
 #ifndef LMMC_LEVEL
 #define LMMC_LEVEL native  // what the command line allows, and no other level

@@ -1,6 +1,6 @@
 // The two pieces of memory of a program by byte offset.
-#ifndef LMMC_MEMORY_H
-#define LMMC_MEMORY_H
+#ifndef LMMC_CONTRACT_OFFSETS_H
+#define LMMC_CONTRACT_OFFSETS_H
 #include "program.h"
 
 static inline const float *lmmc_weight(const lmmc_memory *memory, uint64_t offset) { return (const float *)(memory->weights + offset); }

@@ -15,8 +15,8 @@
 // e is in -126 ... 107, and 0 where all scales of the column are normal numbers of an f16 without it, as those of most models are. Else it
 // brings the column's greatest weight to 2^20 ... 2^21, so that scales down to 2^-27 of the greatest keep the 11 bits of a normal f16.
 // A product is multiplied by 2^e once, behind its sums: exact, so that its bits do not depend on e.
-#ifndef LMMC_PACKED_LAYOUT_H
-#define LMMC_PACKED_LAYOUT_H
+#ifndef LMMC_CONTRACT_PACKED_LAYOUT_H
+#define LMMC_CONTRACT_PACKED_LAYOUT_H
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

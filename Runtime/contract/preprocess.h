@@ -1,6 +1,6 @@
 // How an image becomes the pixels that a tower reads, as the checkpoint's processor does it.
-#ifndef LMMC_PREPROCESS_H
-#define LMMC_PREPROCESS_H
+#ifndef LMMC_CONTRACT_PREPROCESS_H
+#define LMMC_CONTRACT_PREPROCESS_H
 #include <stdint.h>
 
 enum { LMMC_PREPROCESS_MAX_SIZE = 1 << 14 };

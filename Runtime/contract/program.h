@@ -1,7 +1,7 @@
 // The contract between the emitted program (model.c) and the runtime that carries it.
 // Everything here is decided by the compiler; the runtime reads it and decides nothing about the model.
-#ifndef LMMC_H
-#define LMMC_H
+#ifndef LMMC_CONTRACT_PROGRAM_H
+#define LMMC_CONTRACT_PROGRAM_H
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -21,8 +21,8 @@
 // slots is full, so that no vocabulary makes looking up slow.
 // Whole tokens are found in a text before the rest becomes pieces: the control pieces, the tokens that files add, and user-defined
 // pieces.
-#ifndef LMMC_TOKENIZER_BLOB_H
-#define LMMC_TOKENIZER_BLOB_H
+#ifndef LMMC_CONTRACT_TOKENIZER_BLOB_H
+#define LMMC_CONTRACT_TOKENIZER_BLOB_H
 #include <stdint.h>
 
 enum lmmc_tokenizer_kind { LMMC_SCORED_PIECES = 1, LMMC_MERGE_LIST };

@@ -16,7 +16,7 @@ LEVEL(neon);
 #endif
 
 static const lmmc_level table[] = {
-    {"native", 0, &lmmc_code_native},  // stands alone; what it needs is checked before main (cpu.c)
+    {"native", 0, &lmmc_code_native},  // stands alone; what it needs is checked before main (system/required_cpu.c)
 #if defined(__x86_64__)
     {"sse4.2", LMMC_CPU_SSE42, &lmmc_code_sse42},
     {"avx2", LMMC_CPU_SSE42 | LMMC_CPU_AVX2, &lmmc_code_avx2},

@@ -48,7 +48,7 @@ import Testing
         }
         #expect(try list("contract/kv_type.h", "lmmc_kv_type") == KeyValueType.allCases.map(\.enumerator))
         #expect(try list("contract/preprocess.h", "lmmc_resize_mode") == ProgramDescription.Resize.allCases.map(\.enumerator))
-        let activations = try list("kernels/float32/matmul.h", "lmmc_activation")
+        let activations = try list("kernels/common/activation.h", "lmmc_activation")
         #expect(activations == ["LMMC_IDENTITY"] + ActivationFunction.allCases.map(\.enumerator))
     }
 }

@@ -1,6 +1,6 @@
 // cli_blob MODEL OUTPUT: writes the tokenizer blob of a SentencePiece model file, with a special token that overlaps with a place for an image,
 // and prints its size.
-#include "../tokenizer/tokenizer_blob.h"
+#include "../tokenizer/model_blob.h"
 
 int main(int argc, char **argv) {
   if (argc != 3) return fprintf(stderr, "usage: cli_blob MODEL OUTPUT\n"), 2;

@@ -4,7 +4,7 @@
 
 #include "../check.h"
 #include "prompt_templates.h"
-#include "../tokenizer/tokenizer_blob.h"
+#include "../tokenizer/model_blob.h"
 
 static lmmc_tokenizer tokenizer;
 static lmmc_model model;

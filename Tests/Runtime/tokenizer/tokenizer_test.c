@@ -5,7 +5,7 @@
 #include "../check.h"
 #include "base/json.h"
 #include "tokenizer/split.h"
-#include "tokenizer_blob.h"
+#include "model_blob.h"
 
 static int32_t *id_array(const json *array, size_t *count) {
   int32_t *ids = malloc((array->length + 1) * sizeof *ids);
