@@ -1,7 +1,7 @@
 // The blob of Runtime/contract/tokenizer_blob.h from a SentencePiece model file, for the tests: what Sources/Packaging/TokenizerBlob.swift
 // writes, from the protobuf's fields (ModelProto: pieces 1, trainer_spec 2, normalizer_spec 3).
-#ifndef TOKENIZER_BLOB_H
-#define TOKENIZER_BLOB_H
+#ifndef MODEL_BLOB_H
+#define MODEL_BLOB_H
 #include "tokenizer/tokenizer.h"
 #include "../app/cli_json.h"
 
