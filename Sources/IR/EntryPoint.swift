@@ -70,6 +70,23 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
     }
 }
 
+extension FunctionBuilder {
+    /// The function of an entry point, which is given P where that is.
+    public init(_ entry: EntryPoint, parameters: [Parameter], in module: Module) {
+        self.init(entry.rawValue, parameters: parameters, hasPosition: entry.symbols.contains(.position), in: module)
+    }
+}
+
+extension Parameter {
+    /// What stands in a region, under its name.
+    public init(_ region: EntryPoint.Region, type: TensorType) { self.init(name: region.rawValue, type: type) }
+}
+
+extension Operand {
+    /// The parameter that stands in a region.
+    public static func region(_ region: EntryPoint.Region) -> Operand { .value(region.rawValue) }
+}
+
 extension Module {
     public func function(_ entry: EntryPoint) -> Function? { function(named: entry.rawValue) }
 }

@@ -12,10 +12,10 @@ extension Importer {
         }
     }
 
-    /// A LLaMA decoder over `rows` tokens at position P: `function(tokens i32[rows])` returns the logits f32[1, vocabulary] of the last one.
+    /// A LLaMA decoder over `rows` tokens at position P: `entry`(tokens i32[rows]) returns the logits f32[1, vocabulary] of the last one.
     /// `visionRows`: rows of the second parameter, which negative tokens stand for; nil leaves it out.
     mutating func addDecoder(
-        _ decoder: DecoderConfiguration, function: String, rows: Dimension, visionRows: Int?
+        _ decoder: DecoderConfiguration, entry: EntryPoint, rows: Dimension, visionRows: Int?
     ) throws(Diagnostic) {
         let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight", role: .embedding)
         let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight", role: .head)
@@ -23,15 +23,15 @@ extension Importer {
         var layers: [Layer] = []
         for index in 0..<decoder.layerCount { layers.append(try layer(index, decoder)) }
 
-        var parameters = [Parameter(name: "tokens", type: TensorType(.int32, [rows]))]
+        var parameters = [Parameter(.tokens, type: TensorType(.int32, [rows]))]
         if let visionRows {
-            parameters.append(Parameter(name: "vision_rows", type: TensorType(.float32, fixed: [visionRows, decoder.hiddenSize])))
+            parameters.append(Parameter(.visionRows, type: TensorType(.float32, fixed: [visionRows, decoder.hiddenSize])))
         }
         let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
-        var builder = FunctionBuilder(function, parameters: parameters, hasPosition: true, in: module)
+        var builder = FunctionBuilder(entry, parameters: parameters, in: module)
         var hidden = try builder.append(
             "decoder.tokens", .embed(Embed(hasVision: visionRows != nil)),
-            [.value("tokens"), embedding] + (visionRows == nil ? [] : [.value("vision_rows")]))
+            [.region(.tokens), embedding] + (visionRows == nil ? [] : [.region(.visionRows)]))
         for (index, layer) in layers.enumerated() {
             hidden = try append(layer, to: &builder, "decoder.layer\(index)", hidden, decoder, epsilon)
         }

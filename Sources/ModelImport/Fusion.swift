@@ -15,7 +15,7 @@ extension Importer {
         let qformer = try fusion.qformer.map { qformer throws(Diagnostic) in try self.qformer(qformer) }
         let aligner = try layers(fusion.aligner)
 
-        var builder = FunctionBuilder("project", parameters: parameters, in: module)
+        var builder = FunctionBuilder(.project, parameters: parameters, in: module)
         // A tap may stand in the order more than once; its rows are taken once.
         var rows: [Int: Operand] = [:]
         for tap in Set(fusion.taps).sorted() {

@@ -28,8 +28,8 @@ public func importModel(
     }
     let decoder = configuration.decoder
     importer.addCaches(decoder, context: context)
-    try importer.addDecoder(decoder, function: "prefill", rows: .sequence, visionRows: visionRows)
-    try importer.addDecoder(decoder, function: "decode", rows: 1, visionRows: nil)
+    try importer.addDecoder(decoder, entry: .prefill, rows: .sequence, visionRows: visionRows)
+    try importer.addDecoder(decoder, entry: .decode, rows: 1, visionRows: nil)
     try importer.module.verify(after: "import")
     return importer.module
 }

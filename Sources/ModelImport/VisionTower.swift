@@ -22,9 +22,9 @@ extension Importer {
 
         let epsilon = LayerNorm(epsilon: vision.layerNormEpsilon)
         var builder = FunctionBuilder(
-            "vision", parameters: [Parameter(name: "image", type: TensorType(.uint8, fixed: [size, size, 3]))], in: module)
+            .vision, parameters: [Parameter(.image, type: TensorType(.uint8, fixed: [size, size, 3]))], in: module)
         let pixels = try builder.append(
-            "vision.pixels", .normalize(Normalize(mean: preprocessing.mean, std: preprocessing.std)), [.value("image")])
+            "vision.pixels", .normalize(Normalize(mean: preprocessing.mean, std: preprocessing.std)), [.region(.image)])
         let patches = try builder.append("vision.patches", .extractPatches(ExtractPatches(patch: vision.patchSize)), [pixels])
         let embedded = try builder.linear("vision.patch_embedding", patches, patchWeight)
         let tokens = try builder.append("vision.tokens", .concatenate(Concatenate(axis: 0)), [classToken, embedded])

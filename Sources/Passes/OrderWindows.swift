@@ -19,8 +19,8 @@ extension Pipeline {
     static let orderWindows = Pass(
         "order-windows", reason: "with the patches made in window order, the window gather is a reshape: no copy at run time"
     ) { module throws(Diagnostic) in
-        guard let vision = module.functions.firstIndex(where: { $0.name == "vision" }),
-            let project = module.functions.firstIndex(where: { $0.name == "project" }),
+        guard let vision = module.functions.firstIndex(where: { $0.name == EntryPoint.vision.rawValue }),
+            let project = module.functions.firstIndex(where: { $0.name == EntryPoint.project.rawValue }),
             let plan = WindowOrder(module, vision: module.functions[vision], project: module.functions[project])
         else { return 0 }
         try plan.rewriteVision(&module, vision)

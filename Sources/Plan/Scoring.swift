@@ -8,8 +8,7 @@ extension Module {
     /// those of `prefill`. Perplexity needs it; it is no stage of the IR, because it says nothing that `prefill` does not.
     func scoreFunction() throws(Diagnostic) -> Function? {
         guard let prefill = function(.prefill) else { return nil }
-        var builder = FunctionBuilder(
-            EntryPoint.score.rawValue, parameters: prefill.parameters, hasPosition: prefill.hasPosition, in: self)
+        var builder = FunctionBuilder(.score, parameters: prefill.parameters, in: self)
         var replaced: [Operand: Operand] = [:]
         for operation in prefill.operations {
             let operands = operation.operands.map { replaced[$0] ?? $0 }
