@@ -92,7 +92,7 @@ struct GGUFFixture {
     private func entry(_ name: String, _ file: GGUFFile) throws -> TensorEntry {
         let tensor = try #require(file.tensors[name])
         return TensorEntry(
-            canonicalName: name, sourceName: name, dtype: try #require(ElementType(rawValue: tensor.dtype.rawValue)), shape: tensor.shape,
+            canonicalName: name, sourceName: name, dtype: try #require(tensor.dtype.elementType), shape: tensor.shape,
             file: file.file,
             range: tensor.range)
     }

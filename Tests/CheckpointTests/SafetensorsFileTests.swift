@@ -25,9 +25,9 @@ import Testing
         let file = try SafetensorsFile(path: folder.write("f", bytes))
         let b = try #require(file.tensors["b"])
         #expect(file.tensors.count == 3)
-        #expect(b.dtype == .float32 && b.shape == [2, 3])
+        #expect(b.dtype == .weight(.float32) && b.shape == [2, 3])
         #expect(file.file.withBytes(b.range) { Array($0) } == Array(8..<32))
-        #expect(file.tensors["a"]?.shape == [] && file.tensors["a"]?.dtype == .int64)
+        #expect(file.tensors["a"]?.shape == [] && file.tensors["a"]?.dtype == .other(.int64))
         #expect(file.tensors["c"]?.range.isEmpty == true)
     }
 

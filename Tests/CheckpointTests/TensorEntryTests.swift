@@ -21,9 +21,15 @@ import Testing
 
     @Test func sizes() throws {
         #expect(ElementType.floats.map(\.blockBytes) == [4, 2, 2])
-        #expect(StorageType.allCases.allSatisfy { [nil, 1, 2, 4, 8].contains($0.size) })
+        for type in StorageType.OtherType.allCases {
+            let stored = try #require(StorageType(name: type.rawValue))
+            #expect(stored == .other(type) && stored.name == type.rawValue && stored.elementType == nil)
+            #expect([1, 2, 4, 8].contains(stored.size))
+        }
         for type in ElementType.allCases {
-            #expect(StorageType(rawValue: type.rawValue)?.size == (ElementType.floats.contains(type) ? type.blockBytes : nil))
+            let stored = try #require(StorageType(name: type.rawValue))
+            #expect(stored.elementType == type && stored.name == type.rawValue)
+            #expect(stored.size == (ElementType.floats.contains(type) ? type.blockBytes : nil))
         }
         let half = try entry(.float16, [0, 0, 0, 0])
         #expect(half.elementCount == 2 && half.byteCount == 4)

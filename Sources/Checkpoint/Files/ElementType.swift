@@ -40,3 +40,61 @@ public enum ElementType: String, Sendable, Equatable, CaseIterable {
         }
     }
 }
+
+/// The element type of a tensor of a file, whatever its format.
+public enum StorageType: Sendable, Equatable {
+    case weight(ElementType)
+    /// Of tensors that are left alone
+    case other(OtherType)
+
+    public enum OtherType: String, Sendable, Equatable, CaseIterable {
+        case bool = "BOOL"
+        case uint8 = "U8"
+        case int8 = "I8"
+        case float8E5M2 = "F8_E5M2"
+        case float8E4M3 = "F8_E4M3"
+        case float8E8M0 = "F8_E8M0"
+        case int16 = "I16"
+        case uint16 = "U16"
+        case int32 = "I32"
+        case uint32 = "U32"
+        case int64 = "I64"
+        case uint64 = "U64"
+        case float64 = "F64"
+        case complex64 = "C64"
+    }
+
+    /// By the name that safetensors has for it, or GGUF for the quantised ones.
+    public init?(name: String) {
+        if let type = ElementType(rawValue: name) {
+            self = .weight(type)
+        } else if let type = OtherType(rawValue: name) {
+            self = .other(type)
+        } else {
+            return nil
+        }
+    }
+
+    public var name: String {
+        switch self {
+        case .weight(let type): type.rawValue
+        case .other(let type): type.rawValue
+        }
+    }
+
+    /// Nil where no weight may have it.
+    public var elementType: ElementType? {
+        if case .weight(let type) = self { type } else { nil }
+    }
+
+    /// Bytes per element; nil for the quantised types, which safetensors does not have.
+    public var size: Int? {
+        switch self {
+        case .weight(let type): type.blockElements == 1 ? type.blockBytes : nil
+        case .other(.bool), .other(.uint8), .other(.int8), .other(.float8E5M2), .other(.float8E4M3), .other(.float8E8M0): 1
+        case .other(.int16), .other(.uint16): 2
+        case .other(.int32), .other(.uint32): 4
+        case .other(.int64), .other(.uint64), .other(.float64), .other(.complex64): 8
+        }
+    }
+}

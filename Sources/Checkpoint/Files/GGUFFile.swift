@@ -93,8 +93,9 @@ struct GGUFFile {
 
     /// ggml's numbers of the types that are read.
     private static let types: [UInt64: StorageType] = [
-        0: .float32, 1: .float16, 2: .q4_0, 3: .q4_1, 6: .q5_0, 7: .q5_1, 8: .q8_0, 12: .q4_K, 13: .q5_K, 14: .q6_K, 24: .int8, 25: .int16,
-        26: .int32, 27: .int64, 28: .float64, 30: .bfloat16,
+        0: .weight(.float32), 1: .weight(.float16), 2: .weight(.q4_0), 3: .weight(.q4_1), 6: .weight(.q5_0), 7: .weight(.q5_1),
+        8: .weight(.q8_0), 12: .weight(.q4_K), 13: .weight(.q5_K), 14: .weight(.q6_K), 24: .other(.int8), 25: .other(.int16),
+        26: .other(.int32), 27: .other(.int64), 28: .other(.float64), 30: .weight(.bfloat16),
     ]
     private static let otherTypes: [UInt64: String] = [
         9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
@@ -123,7 +124,7 @@ struct GGUFFile {
                 "type \(quoted(otherTypes[number] ?? String(number))) is not supported", at: .tensor(name, file: reader.file.path),
                 expected: quotedList(ElementType.allCases.map(\.rawValue)))
         }
-        let element = ElementType(rawValue: type.rawValue)
+        let element = type.elementType
         let block = element?.blockElements ?? 1
         guard let elements = checkedProduct(shape), (shape.last ?? 1) % block == 0,
             let bytes = checkedProduct(elements / block, element?.blockBytes ?? type.size ?? 1)

@@ -1,46 +1,5 @@
 import Support
 
-/// The element types of safetensors and, quantised, of GGUF. Weights use some of them (`ElementType`); the others occur in
-/// tensors that are left alone.
-public enum StorageType: String, Sendable, Equatable, CaseIterable {
-    case bool = "BOOL"
-    case uint8 = "U8"
-    case int8 = "I8"
-    case float8E5M2 = "F8_E5M2"
-    case float8E4M3 = "F8_E4M3"
-    case float8E8M0 = "F8_E8M0"
-    case int16 = "I16"
-    case uint16 = "U16"
-    case float16 = "F16"
-    case bfloat16 = "BF16"
-    case int32 = "I32"
-    case uint32 = "U32"
-    case float32 = "F32"
-    case int64 = "I64"
-    case uint64 = "U64"
-    case float64 = "F64"
-    case complex64 = "C64"
-    case q8_0 = "Q8_0"
-    case q4_0 = "Q4_0"
-    case q4_1 = "Q4_1"
-    case q5_0 = "Q5_0"
-    case q5_1 = "Q5_1"
-    case q4_K = "Q4_K"
-    case q5_K = "Q5_K"
-    case q6_K = "Q6_K"
-
-    /// Bytes per element; nil for the quantised types, which safetensors does not have.
-    public var size: Int? {
-        switch self {
-        case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0: 1
-        case .int16, .uint16, .float16, .bfloat16: 2
-        case .int32, .uint32, .float32: 4
-        case .int64, .uint64, .float64, .complex64: 8
-        case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_K, .q5_K, .q6_K: nil
-        }
-    }
-}
-
 /// A tensor as a safetensors file describes it.
 public struct StoredTensor: Sendable, Equatable {
     public let name: String
@@ -132,7 +91,7 @@ public struct SafetensorsFile: Sendable {
         let site = Site.tensor(name, file: header.file)
         let entry = try header.object(name)
         let typeName = try entry.string("dtype")
-        guard let dtype = StorageType(rawValue: typeName), let size = dtype.size else {
+        guard let dtype = StorageType(name: typeName), let size = dtype.size else {
             throw .error("unknown dtype \(quoted(typeName))", at: site, expected: quotedList(ElementType.floats.map(\.rawValue)))
         }
         let shape = try entry.integers("shape")

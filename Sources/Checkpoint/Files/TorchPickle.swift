@@ -82,16 +82,21 @@ struct TorchPickle {
     }
 
     private static let storageClasses: [String: StorageType] = [
-        "torch.FloatStorage": .float32, "torch.HalfStorage": .float16, "torch.BFloat16Storage": .bfloat16, "torch.DoubleStorage": .float64,
-        "torch.LongStorage": .int64, "torch.IntStorage": .int32, "torch.ShortStorage": .int16, "torch.CharStorage": .int8,
-        "torch.ByteStorage": .uint8, "torch.BoolStorage": .bool,
+        "torch.FloatStorage": .weight(.float32), "torch.HalfStorage": .weight(.float16), "torch.BFloat16Storage": .weight(.bfloat16),
+        "torch.DoubleStorage": .other(.float64),
+        "torch.LongStorage": .other(.int64), "torch.IntStorage": .other(.int32), "torch.ShortStorage": .other(.int16),
+        "torch.CharStorage": .other(.int8),
+        "torch.ByteStorage": .other(.uint8), "torch.BoolStorage": .other(.bool),
     ]
     private static let elementTypes: [String: StorageType] = [
-        "torch.float32": .float32, "torch.float16": .float16, "torch.bfloat16": .bfloat16, "torch.float64": .float64, "torch.int64": .int64,
-        "torch.int32": .int32, "torch.int16": .int16, "torch.int8": .int8, "torch.uint8": .uint8, "torch.bool": .bool,
-        "torch.uint16": .uint16,
-        "torch.uint32": .uint32, "torch.uint64": .uint64, "torch.float8_e4m3fn": .float8E4M3, "torch.float8_e5m2": .float8E5M2,
-        "torch.float8_e8m0fnu": .float8E8M0,
+        "torch.float32": .weight(.float32), "torch.float16": .weight(.float16), "torch.bfloat16": .weight(.bfloat16),
+        "torch.float64": .other(.float64), "torch.int64": .other(.int64),
+        "torch.int32": .other(.int32), "torch.int16": .other(.int16), "torch.int8": .other(.int8), "torch.uint8": .other(.uint8),
+        "torch.bool": .other(.bool),
+        "torch.uint16": .other(.uint16),
+        "torch.uint32": .other(.uint32), "torch.uint64": .other(.uint64), "torch.float8_e4m3fn": .other(.float8E4M3),
+        "torch.float8_e5m2": .other(.float8E5M2),
+        "torch.float8_e8m0fnu": .other(.float8E8M0),
     ]
 
     /// Values that a pickle may make and remember together: what they take does not depend on the bytes that they are written in. A tensor

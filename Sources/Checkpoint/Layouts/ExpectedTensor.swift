@@ -35,9 +35,9 @@ struct ExpectedTensor {
         guard stored.shape == fileShape || stored.shape == shape else {
             throw .error("wrong shape \(stored.shape)", at: found.site, expected: "\(fileShape)\(because)")
         }
-        guard let dtype = ElementType(rawValue: stored.dtype.rawValue) else {
+        guard let dtype = stored.dtype.elementType else {
             throw .error(
-                "dtype \(quoted(stored.dtype.rawValue)) cannot be a weight", at: found.site,
+                "dtype \(quoted(stored.dtype.name)) cannot be a weight", at: found.site,
                 expected: quotedList(ElementType.floats.map(\.rawValue)))
         }
         return TensorEntry(

@@ -126,9 +126,9 @@ extension DecoderConfiguration {
     private static func scaling(_ file: GGUFFile, theta: Double, headSize: Int) throws(Diagnostic) -> RopeScaling? {
         let name = "rope_freqs.weight"
         guard let tensor = file.tensors[name] else { return nil }
-        guard tensor.dtype == .float32, tensor.shape == [headSize / 2] else {
+        guard tensor.dtype == .weight(.float32), tensor.shape == [headSize / 2] else {
             throw .error(
-                "\(tensor.dtype.rawValue) \(tensor.shape)", at: .tensor(name, file: file.file.path), expected: "F32 [\(headSize / 2)]")
+                "\(tensor.dtype.name) \(tensor.shape)", at: .tensor(name, file: file.file.path), expected: "F32 [\(headSize / 2)]")
         }
         let entry = TensorEntry(
             canonicalName: name, sourceName: name, dtype: .float32, shape: tensor.shape, file: file.file, range: tensor.range)
