@@ -12,14 +12,20 @@ runtime_sources() {
   for room; do find "$runtime${room:+/$room}" -name '*.c'; done | sort
 }
 
-# build_objects "CC FLAGS" FOLDER SOURCE...: an object for each, named by its path.
+# build_objects "CC FLAGS" FOLDER SOURCE...: an object for each, named by its path. With TEST_OBJECTS set, a folder, those of the same flags are
+# compiled once and kept there.
 build_objects() {
-  objects_cc=$1 objects=$2
+  objects_cc="$1 $runtime_warnings $runtime_includes" objects=$2 kept=${TEST_OBJECTS:+$TEST_OBJECTS/$(printf %s "$1" | cksum | tr -d ' ')}
   shift 2
-  mkdir -p "$objects" || return 1
+  mkdir -p "$objects" ${kept:+"$kept"} || return 1
   for source; do
-    # shellcheck disable=SC2086
-    $objects_cc $runtime_warnings $runtime_includes -c "$source" -o "$objects/$(echo "${source#"$root/"}" | tr / -).o" || return 1
+    object=$(echo "${source#"$root/"}" | tr / -).o
+    [ -n "$kept" ] && [ -e "$kept/$object" ] || printf '%s %s\n' "$source" "${kept:-$objects}/$object"
+  done | xargs -r -L 1 -P "$(nproc)" sh -c 'exec $0 -c "$1" -o "$2"' "$objects_cc" || return 1
+  [ -n "$kept" ] || return 0
+  for source; do
+    object=$(echo "${source#"$root/"}" | tr / -).o
+    ln -f "$kept/$object" "$objects/$object" 2>/dev/null || cp "$kept/$object" "$objects/$object" || return 1
   done
 }
 

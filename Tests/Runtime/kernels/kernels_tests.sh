@@ -2,6 +2,7 @@
 # Builds and runs kernels_test for each vector width that this CPU has, with and without OpenMP.
 #   CC=gcc CFLAGS="-O2" kernels_tests.sh
 set -u
+tests="kernels/kernels"
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../../..
 . "$root/Tests/Runtime/library.sh"
@@ -9,7 +10,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 run() {  # FLAGS...
-  if ${CC:-gcc} $runtime_warnings ${CFLAGS:--O2} "$@" $runtime_includes "$here/kernels_test.c" $(runtime_sources kernels) -o "$work/test" $runtime_libraries; then
+  cc="${CC:-gcc} ${CFLAGS:--O2}${*:+ $*}"
+  rm -rf "$work/objects"
+  if build_objects "$cc" "$work/objects" $(runtime_sources kernels) &&
+    $cc $runtime_warnings $runtime_includes "$here/kernels_test.c" "$work/objects"/*.o -o "$work/test" $runtime_libraries; then
     printf '%s: ' "kernels $*"
     OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive "$work/test" || status=1
   else
