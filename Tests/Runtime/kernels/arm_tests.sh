@@ -2,6 +2,7 @@
 # The tests of kernels built for 64-bit ARM and run in an emulator, which has every extension. With gcc alone, once: clang 14 lacks the
 # intrinsics, and the sanitizers' runtimes do not run there.
 set -u
+tests="host_code"
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../../..
 . "$root/Tests/Runtime/library.sh"
