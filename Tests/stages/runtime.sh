@@ -15,7 +15,7 @@ runtime_tests() {
 }
 
 runtime_configuration() {  # COMPILER FLAGS FOLDER
-  local compiler=$1 flags=$2 folder=$3 name script source base tests
+  local compiler=$1 flags=$2 folder=$3 name script test base tests
   case $flags in *sanitize*) name="$(basename "$compiler") with sanitizers" ;; *) name=$(basename "$compiler") ;; esac
   for script in $(find Tests/Runtime -name '*_tests.sh' | sort); do
     # A script of another folder makes the tests that it names of this one.
@@ -24,14 +24,14 @@ runtime_configuration() {  # COMPILER FLAGS FOLDER
     CC=$compiler CFLAGS=$flags TESTS=$tests nice sh "$script" >"$work/c.log" 2>&1
     count "$(basename "$script"), $name" "$work/c.log" $?
   done
-  for source in $(find "$folder" -name '*_test.c' | sort); do
-    base=${source#Tests/Runtime/}
+  for test in $(find "$folder" -name '*_test.c' | sort); do
+    base=${test#Tests/Runtime/}
     is_made_by_script "${base%_test.c}" && continue
     [ -e "$work/runtime.a" ] || build_archive "$compiler $flags -fopenmp" "$work/runtime.a" >"$work/c.log" 2>&1 || {
       failed=$((failed + 1)) && echo "FAILED  runtime, $name" && head -20 "$work/c.log"
       break
     }
-    runtime_test "$source" "$compiler" "$flags" "$name"
+    runtime_test "$test" "$compiler" "$flags" "$name"
   done
   rm -f "$work/runtime.a"
 }

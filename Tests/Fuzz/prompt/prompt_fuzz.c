@@ -2,7 +2,7 @@
 // built and its ids are read back as text.
 #include "session/prompt.h"
 
-#include "tokenizer/tokenizer_blob.h"
+#include "tokenizer/model_blob.h"
 
 #define REQUIRE(condition) ((condition) ? (void)0 : (fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition), abort()))
 
@@ -155,12 +155,12 @@ static lmmc_text draw_merges(input *in) {
 // Ids back to text, those that the vocabulary has and one beyond: whole characters only, whatever order they come in.
 static void detokenize(const lmmc_tokenizer *tokenizer, const lmmc_ids *ids) {
   lmmc_text text = {0};
-  lmmc_decoder d = {0};
+  lmmc_detokenizer d = {0};
   for (size_t i = 0; i <= ids->count; i++) {
     int32_t id = i < ids->count ? ids->values[i] : (int32_t)tokenizer->pieces;
-    if (id >= 0) REQUIRE(lmmc_decode(tokenizer, &d, id, &text, NULL));
+    if (id >= 0) REQUIRE(lmmc_detokenize(tokenizer, &d, id, &text, NULL));
   }
-  REQUIRE(lmmc_decode_end(&d, &text, NULL));
+  REQUIRE(lmmc_detokenize_end(&d, &text, NULL));
   lmmc_text_free(&text);
 }
 
