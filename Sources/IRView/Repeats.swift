@@ -20,27 +20,26 @@ public struct Repeat: Hashable, Sendable {
     }
 }
 
-/// Finds repeats in a list: cuts it into runs of one layer prefix, then joins equal neighbours. `key` sees a run and says what makes it equal to another.
-private func repeats<Key: Hashable>(_ names: [String], key: (LayerPrefix, Range<Int>) -> Key) -> [Repeat] {
-    var runs: [(prefix: LayerPrefix, range: Range<Int>)] = []
+/// Finds repeats in a list: cuts it into runs of one layer, then joins equal neighbours. `key` sees a run and says what makes it equal to another.
+private func repeats<Key: Hashable>(_ layers: [ModelLayer?], key: (ModelLayer, Range<Int>) -> Key) -> [Repeat] {
+    var runs: [(layer: ModelLayer, range: Range<Int>)] = []
     var start = 0
-    while start < names.count {
-        let prefix = LayerPrefix(names[start])
+    while start < layers.count {
         var end = start + 1
-        while end < names.count, LayerPrefix(names[end]) == prefix { end += 1 }
-        if let prefix { runs.append((prefix, start..<end)) }
+        while end < layers.count, layers[end] == layers[start] { end += 1 }
+        if let layer = layers[start] { runs.append((layer, start..<end)) }
         start = end
     }
     var result: [Repeat] = []
     var last: (stem: String, key: Key)?
-    for (prefix, range) in runs {
-        let key = key(prefix, range)
-        if let open = result.last, let last, last.stem == prefix.stem, last.key == key, open.range.upperBound == range.lowerBound {
-            result[result.count - 1].prefixes.append(prefix.prefix)
+    for (layer, range) in runs {
+        let key = key(layer, range)
+        if let open = result.last, let last, last.stem == layer.stem, last.key == key, open.range.upperBound == range.lowerBound {
+            result[result.count - 1].prefixes.append(layer.name)
         } else {
-            result.append(Repeat(start: range.lowerBound, length: range.count, prefixes: [prefix.prefix]))
+            result.append(Repeat(start: range.lowerBound, length: range.count, prefixes: [layer.name]))
         }
-        last = (prefix.stem, key)
+        last = (layer.stem, key)
     }
     return result.filter { $0.prefixes.count > 1 }
 }
@@ -65,19 +64,19 @@ extension Module {
     /// Layers of `function` that stand one after another and do the same with weights and states of their own.
     public func repeats(in function: Function) -> [Repeat] {
         let operations = function.operations
-        return IRView.repeats(operations.map(\.name)) { prefix, range in
+        return IRView.repeats(operations.map(\.layer)) { layer, range in
             let own = Set(operations[range].map(\.name))
             var arguments: OrderedSet<String> = []
             return operations[range].map { operation in
                 let operands = operation.operands.map { operand -> LocalOperation.Reference in
                     switch operand {
-                    case .value(let name) where own.contains(name): .local(prefix.local(name))
+                    case .value(let name) where own.contains(name): .local(layer.local(name))
                     case .value(let name): .argument(arguments.append(name).index)
-                    case .weight(let name): .weight(prefix.local(name), weights[name]?.type)
-                    case .state(let name): .state(prefix.local(name), states[name])
+                    case .weight(let name): .weight(layer.local(name), weights[name]?.type)
+                    case .state(let name): .state(layer.local(name), states[name])
                     }
                 }
-                return LocalOperation(name: prefix.local(operation.name), op: operation.op, operands: operands, type: operation.type)
+                return LocalOperation(name: layer.local(operation.name), op: operation.op, operands: operands, type: operation.type)
             }
         }
     }
@@ -85,30 +84,29 @@ extension Module {
     /// The same for the weights. Checkpoint tensors are alike when their names differ by the layers' numbers only.
     public var weightRepeats: [Repeat] {
         let names = Array(weights.keys)
-        return IRView.repeats(names) { prefix, range in
-            let layer = Int(prefix.prefix.drop { !$0.isNumber }) ?? 0
+        return IRView.repeats(names.map(ModelLayer.init)) { layer, range in
             // A source's numbers as distances to the layer's, so that only a constant shift counts as equal.
             func relative(_ name: String) -> String {
                 name.split(separator: ".", omittingEmptySubsequences: false).map { part in
-                    Int(part).map { "#\($0 &- layer)" } ?? String(part)
+                    Int(part).map { "#\($0 &- layer.index)" } ?? String(part)
                 }
                 .joined(separator: ".")
             }
             return names[range].map { name -> [String] in
                 guard let weight = weights[name] else { return [] }
-                let local = [prefix.local(name), weight.type.description]
+                let local = [layer.local(name), weight.type.description]
                 switch weight.definition {
                 case .source(let source): return local + [relative(source.name), source.type.description]
                 case .folded(let operations):
                     return local
                         + operations.map { operation in
                             var operation = operation
-                            operation.name = prefix.local(operation.name)
+                            operation.name = layer.local(operation.name)
                             operation.operands = operation.operands.map { operand in
                                 switch operand {
-                                case .value(let name): .value(prefix.local(name))
-                                case .weight(let name): .weight(prefix.local(name))
-                                case .state(let name): .state(prefix.local(name))
+                                case .value(let name): .value(layer.local(name))
+                                case .weight(let name): .weight(layer.local(name))
+                                case .state(let name): .state(layer.local(name))
                                 }
                             }
                             return operation.description
@@ -120,7 +118,9 @@ extension Module {
 
     public var stateRepeats: [Repeat] {
         let names = Array(states.keys)
-        return IRView.repeats(names) { prefix, range in names[range].map { "\(prefix.local($0)) \(states[$0].map(\.description) ?? "")" } }
+        return IRView.repeats(names.map(ModelLayer.init)) { layer, range in
+            names[range].map { "\(layer.local($0)) \(states[$0].map(\.description) ?? "")" }
+        }
     }
 
     /// The IR text with each repeated layer once and a comment for the others. It is for reading: what the comments stand for is not parsed back.

@@ -36,7 +36,7 @@ struct Assembly {
                 case .call(let run) where section.nodes.contains(timeline.draft.runs[run].nodes.lowerBound):
                     guard let binding = timeline.bindings[run], let layer = timeline.draft.runs[run].layer else { continue }
                     let function = layers[first + layer]
-                    let prefix = timeline.draft.runs[run].prefix.prefix
+                    let prefix = timeline.draft.runs[run].model.name
                     let row = function.table.flatMap { tables[$0].layers.firstIndex(of: prefix) } ?? 0
                     builder.append(
                         call: first + layer, row: row, name: prefix, order(binding).map { (binding.arguments[$0], binding.isWritten[$0]) })
@@ -78,7 +78,7 @@ struct Assembly {
             for (slot, storage) in slots.enumerated() {
                 let names = members.map { draft.storages[storages($0)[slot]].name }
                 if Set(names).count == 1 { continue }
-                let field = LayerTable.Field(name: run.prefix.local(names[0]), kind: kind, type: draft.storages[storage].type)
+                let field = LayerTable.Field(name: run.model.local(names[0]), kind: kind, type: draft.storages[storage].type)
                 columns.append((field, names.map { offsets[$0] ?? 0 }, storage))
             }
         }
@@ -87,8 +87,8 @@ struct Assembly {
         var table: Int?
         if !columns.isEmpty {
             let rows = layer.runs.indices.map { row in columns.map { $0.offsets[row] } }
-            let prefixes = layer.runs.map { draft.runs[$0].prefix.prefix }
-            let (found, columnIndex) = addTable(run.prefix.stem, columns.map(\.field), prefixes, rows)
+            let prefixes = layer.runs.map { draft.runs[$0].model.name }
+            let (found, columnIndex) = addTable(run.model.stem, columns.map(\.field), prefixes, rows)
             table = found
             for (column, entry) in columns.enumerated() { fields[entry.storage] = tables[found].fields[columnIndex[column]] }
         }
@@ -96,7 +96,7 @@ struct Assembly {
 
         let assembly = self
         let columnOf = fields.mapValues { field in tableFields.firstIndex(of: field) ?? 0 }
-        var builder = BodyBuilder(draft, prefix: run.prefix) { storage in
+        var builder = BodyBuilder(draft, layer: run.model) { storage in
             if let column = columnOf[storage] { return .field(column) }
             if let local = binding.locals.firstIndex(of: storage) { return .arena(assembly.scratch + layer.offset + layer.locals[local]) }
             return assembly.place(of: storage, in: timeline)
@@ -110,14 +110,14 @@ struct Assembly {
             let isInput = position < inputs.count
             let name =
                 names.count == 1 || !isInput
-                ? run.prefix.local(view.name) : inputs.count(where: { $0 <= argument }) == 1 ? "input" : "input\(position)"
+                ? run.model.local(view.name) : inputs.count(where: { $0 <= argument }) == 1 ? "input" : "input\(position)"
             arguments.append(builder.append(argument: view, name: name))
         }
         for node in run.nodes { builder.append(draft.nodes[node]) }
         layers.append(
             LayerFunction(
                 name: unique(
-                    "\(section.rawValue).\(layer.runs.count > 1 ? run.prefix.stem : run.prefix.prefix)", among: layers.map(\.name)),
+                    "\(section.rawValue).\(layer.runs.count > 1 ? run.model.stem : run.model.name)", among: layers.map(\.name)),
                 table: table, arguments: arguments,
                 resultCount: order.count - inputs.count, body: builder.finish()))
     }

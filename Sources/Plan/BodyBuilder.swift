@@ -3,7 +3,7 @@ import IR
 /// Names the buffers of a body and refers the steps to them.
 struct BodyBuilder {
     private let draft: Draft
-    private let prefix: LayerPrefix?
+    private let layer: ModelLayer?
     /// Where a root storage lies.
     private let place: (Int) -> Buffer.Place
     private var body = Body(buffers: [], steps: [])
@@ -15,9 +15,9 @@ struct BodyBuilder {
     private var arguments: [View: Int] = [:]
     private var written: Set<Int> = []
 
-    init(_ draft: Draft, prefix: LayerPrefix? = nil, place: @escaping (Int) -> Buffer.Place) {
+    init(_ draft: Draft, layer: ModelLayer? = nil, place: @escaping (Int) -> Buffer.Place) {
         self.draft = draft
-        self.prefix = prefix
+        self.layer = layer
         self.place = place
     }
 
@@ -52,7 +52,7 @@ struct BodyBuilder {
         return body
     }
 
-    private func local(_ name: String) -> String { prefix?.local(name) ?? name }
+    private func local(_ name: String) -> String { layer?.local(name) ?? name }
 
     private func form(_ view: View) -> View {
         var form = view
@@ -68,7 +68,7 @@ struct BodyBuilder {
         if isInput, let index = unnamed[form(resolved)] { return index }
         if let argument = arguments[resolved.start] {
             let buffer = body.buffers[argument]
-            let isOutside = prefix.map { !view.name.hasPrefix($0.prefix + ".") } ?? false
+            let isOutside = layer.map { !view.name.hasPrefix($0.name + ".") } ?? false
             if isOutside || buffer.name == local(view.name), buffer.type == view.type, buffer.strides == view.strides { return argument }
             return append(view, resolved, .inside(argument, offset: 0, lastRow: 0, position: 0))
         }

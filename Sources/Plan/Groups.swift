@@ -1,35 +1,8 @@
 import IR
 
-/// A name's prefix up to its first numbered component: `decoder.layer3.mlp.down` -> stem `decoder.layer`, prefix `decoder.layer3`.
-package struct LayerPrefix: Hashable {
-    package var stem: String
-    package var prefix: String
-
-    /// nil for a name without a numbered component, and where nothing follows it.
-    package init?(_ name: String) {
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard let index = parts.firstIndex(where: { $0.last?.isASCIIDigit == true }), index < parts.count - 1 else { return nil }
-        prefix = parts[...index].joined(separator: ".")
-        var stem = prefix[...]
-        while stem.last?.isASCIIDigit == true { stem.removeLast() }
-        while stem.last == "." { stem.removeLast() }
-        guard !stem.isEmpty else { return nil }
-        self.stem = String(stem)
-    }
-
-    /// `name` without the prefix, or all of it.
-    package func local(_ name: String) -> String {
-        name.hasPrefix(prefix + ".") ? String(name.dropFirst(prefix.count + 1)) : name
-    }
-}
-
-extension Character {
-    fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
-}
-
-/// Consecutive nodes of one section that share a layer prefix.
+/// Consecutive nodes of one section of one layer.
 struct Run {
-    var prefix: LayerPrefix
+    var model: ModelLayer
     var nodes: Range<Int>
     /// The layer of the timeline plan whose function runs it, nil where the steps stand in the entry point.
     var layer: Int?
@@ -41,12 +14,12 @@ extension Draft {
         for section in sections {
             var start = section.nodes.lowerBound
             while start < section.nodes.upperBound {
-                let prefix = LayerPrefix(nodes[start].name)
+                let layer = ModelLayer(of: nodes[start].name)
                 var end = start + 1
-                while end < section.nodes.upperBound, LayerPrefix(nodes[end].name) == prefix { end += 1 }
-                if let prefix {
+                while end < section.nodes.upperBound, ModelLayer(of: nodes[end].name) == layer { end += 1 }
+                if let layer {
                     for index in start..<end { runOfNode[index] = runs.count }
-                    runs.append(Run(prefix: prefix, nodes: start..<end))
+                    runs.append(Run(model: layer, nodes: start..<end))
                 }
                 start = end
             }
@@ -112,7 +85,7 @@ struct RunBinding {
     var isWritten: [Bool] = []
 
     init(_ run: Run, in draft: Draft, section: EntryPoint, locals localStorages: Set<Int>) {
-        shape = RunShape(section: section, stem: run.prefix.stem)
+        shape = RunShape(section: section, stem: run.model.stem)
         var argumentIndex: [View: Int] = [:]
         for index in run.nodes {
             let node = draft.nodes[index]
@@ -148,7 +121,7 @@ struct RunBinding {
                             dtypeAndShape: view.type.description, strides: view.strides, storageBytes: isArgument ? 0 : storage.byteCount)))
             }
             shape.nodes.append(
-                RunShape.NodeShape(name: run.prefix.local(node.name), computation: node.computation, operands: operands))
+                RunShape.NodeShape(name: run.model.local(node.name), computation: node.computation, operands: operands))
         }
     }
 

@@ -286,10 +286,11 @@ private func buffer(_ name: String, of body: Body) throws -> Buffer { try #requi
     }
 
     @Test func namesWithNumbersMakeLayers() {
-        #expect(LayerPrefix("decoder.layer12.mlp.down")?.prefix == "decoder.layer12")
-        #expect(LayerPrefix("decoder.layer12.mlp.down")?.stem == "decoder.layer")
-        #expect(LayerPrefix("model.layers.3.norm")?.stem == "model.layers")
-        #expect(LayerPrefix("vision.tap3") == nil && LayerPrefix("decoder.norm") == nil && LayerPrefix("3.x") == nil)
+        let layer = ModelLayer(of: "decoder.layer12.mlp.down")
+        #expect(layer?.name == "decoder.layer12" && layer?.stem == "decoder.layer" && layer?.index == 12)
+        #expect(layer?.local("decoder.layer12.mlp.down") == "mlp.down" && layer?.local("decoder.layer1.x") == "decoder.layer1.x")
+        #expect(ModelLayer(of: "model.layers.3.norm")?.stem == "model.layers")
+        #expect(ModelLayer(of: "vision.tap3") == nil && ModelLayer(of: "decoder.norm") == nil && ModelLayer(of: "3.x") == nil)
     }
 }
 
