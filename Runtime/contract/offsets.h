@@ -5,7 +5,7 @@
 
 static inline const float *lmmc_weight(const lmmc_memory *memory, uint64_t offset) { return (const float *)(memory->weights + offset); }
 
-// Of a weight in panels.
+// The same for a weight in panels.
 static inline const uint8_t *lmmc_packed_weight(const lmmc_memory *memory, uint64_t offset) { return memory->weights + offset; }
 
 static inline void *lmmc_arena(const lmmc_memory *memory, uint64_t offset) { return memory->arena + offset; }

@@ -2,11 +2,11 @@
 public enum WeightRole: Hashable, Sendable, CaseIterable {
     /// The table of the decoder's embedding, which is the head too where the two are tied
     case embedding
-    /// Of the decoder's head
+    /// A weight of the decoder's head
     case head
-    /// Of a layer of the decoder, which decoding reads once per token
+    /// A weight of a layer of the decoder, which decoding reads once per token
     case decoderLayer
-    /// Of the vision tower, the projector, and what stands beside the decoder's layers
+    /// A weight of the vision tower, of the projector, or of what stands beside the decoder's layers
     case other
 
     /// The role of a weight that is made of weights of these roles: the one that all have, else `other`.

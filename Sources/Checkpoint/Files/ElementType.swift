@@ -44,7 +44,7 @@ public enum ElementType: String, Sendable, Equatable, CaseIterable {
 /// The element type of a tensor of a file, whatever its format.
 public enum StorageType: Sendable, Equatable {
     case weight(ElementType)
-    /// Of tensors that are left alone
+    /// A type of tensors that are left alone
     case other(OtherType)
 
     public enum OtherType: String, Sendable, Equatable, CaseIterable {
