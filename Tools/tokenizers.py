@@ -11,6 +11,7 @@ Needs numpy, sentencepiece and tokenizers; a C compiler."""
 import argparse
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -62,7 +63,7 @@ def blob(file, lmmc, scratch):
 
 def program(name, scratch):
     path = os.path.join(scratch, name)
-    parts = [os.path.join(RUNTIME, part + ".c") for part in ("tokenizer/tokenizer", "tokenizer/encode", "tokenizer/split", "base/error", "base/json", "base/printable", "base/text")]
+    parts = [str(path) for room in ("base", "tokenizer") for path in sorted(pathlib.Path(RUNTIME, room).glob("*.c"))]
     subprocess.run(["cc", "-std=gnu11", "-O2", "-I" + RUNTIME, os.path.join(HERE, "..", "Tests", "Runtime", "tokenizer", name + ".c"), *parts, "-o", path], check=True)
     return path
 
