@@ -63,6 +63,8 @@ public protocol OperationPayload: Hashable, Sendable {
     var stateOrValueOperands: Set<Int> { get }
     /// Reads the cache position `P`, so may stand only in a function that has one.
     func usesPosition(states: Bool) -> Bool
+    /// Made of sums of products, in whose order programs differ: a program dumps its result, and `lmmc check` compares it.
+    var isProduct: Bool { get }
 
     // What passes may do with it. Where nothing is said they leave it alone.
 
@@ -85,6 +87,7 @@ extension OperationPayload {
     public var stateOperands: Set<Int> { [] }
     public var stateOrValueOperands: Set<Int> { [] }
     public func usesPosition(states: Bool) -> Bool { false }
+    public var isProduct: Bool { false }
     public var hasEffect: Bool { false }
     public var rowOperands: [Int]? { nil }
     public var keepsRowOrder: Bool { false }

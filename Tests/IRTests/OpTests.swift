@@ -105,6 +105,7 @@ import Testing
                 default: false
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
+            #expect(payload.isProduct == ["matmul", "attention"].contains(op.mnemonic), "\(op.mnemonic)")
         }
     }
 

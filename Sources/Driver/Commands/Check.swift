@@ -241,24 +241,11 @@ func figure(_ value: Double) -> String {
     return String(format: "%.2e", value)
 }
 
-extension Op {
-    /// A program dumps what these give.
-    fileprivate var isProduct: Bool {
-        switch self {
-        case .matmul, .attention: true
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .concatenate, .slice, .lastRow, .reshape, .transpose, .embed,
-            .add,
-            .multiply, .scale, .power, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .pack, .rotary, .cacheStore:
-            false
-        }
-    }
-}
-
 extension Module {
     /// Results of products and attentions, in order.
     fileprivate func productNames(until last: String?) throws(Diagnostic) -> [String] {
         let module = try truncated(after: last)
-        return EntryPoint.ofQuestion.compactMap(module.function).flatMap(\.operations).filter(\.op.isProduct).map(\.name)
+        return EntryPoint.ofQuestion.compactMap(module.function).flatMap(\.operations).filter(\.op.payload.isProduct).map(\.name)
     }
 
     /// The module up to the operation of this name.

@@ -44,6 +44,7 @@ public struct Attention: OperationPayload {
     public func usesPosition(states: Bool) -> Bool { states }
 
     public var stateOrValueOperands: Set<Int> { [1, 2] }
+    public var isProduct: Bool { true }
     /// Over values, where every row sees every row.
     public var keepsRowOrder: Bool { true }
 

@@ -34,6 +34,7 @@ public struct Matmul: OperationPayload {
     public var biasIndex: Int? { hasBias ? 2 : nil }
     public var addendIndex: Int? { hasAddend ? (hasBias ? 3 : 2) : nil }
 
+    public var isProduct: Bool { true }
     public var rowOperands: [Int]? { [0] + (addendIndex.map { [$0] } ?? []) }
     public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? {
         operands[1].isWeight ? nil : ("by '\(operands[1])'", expected: "a weight")
