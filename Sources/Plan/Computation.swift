@@ -38,14 +38,28 @@ public enum Computation: Hashable, Sendable {
 }
 
 extension Computation {
-    /// Whether what it computes depends on P.
-    var usesPosition: Bool {
+    /// What the plan asks of a computation beside what it computes.
+    struct Traits {
+        /// Whether what it computes depends on P.
+        var usesPosition = false
+        /// As the operation's.
+        var isProduct = false
+        /// Whether its inputs may be rows that do not follow each other.
+        var readsStridedRows = false
+        /// The inputs over which it may write its result: it reads each element, row or pair before it writes it.
+        var overwritableInputs: [Int] = []
+    }
+
+    var traits: Traits {
         switch self {
-        case .rotaryTable: true
-        case .attention(_, let isCached): isCached
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .matmul, .add, .multiply, .scale, .activation,
-            .gate, .layerNorm, .rmsNorm, .rotary, .copy, .storeHeads:
-            false
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .copy: Traits()
+        case .quantize, .storeHeads: Traits(readsStridedRows: true)
+        case .scale, .activation, .layerNorm, .rmsNorm, .rotary: Traits(readsStridedRows: true, overwritableInputs: [0])
+        case .add, .multiply, .gate: Traits(readsStridedRows: true, overwritableInputs: [0, 1])
+        case .matmul(let matmul):
+            Traits(isProduct: true, readsStridedRows: true, overwritableInputs: [matmul.addendIndex].compactMap(\.self))
+        case .attention(_, let isCached): Traits(usesPosition: isCached, isProduct: true)
+        case .rotaryTable: Traits(usesPosition: true)
         }
     }
 }

@@ -132,7 +132,7 @@ extension Body {
         }
             || steps.contains { step in
                 switch step {
-                case .run(let kernel, _, _, _): symbol == .position && kernel.computation.usesPosition
+                case .run(let kernel, _, _, _): symbol == .position && kernel.computation.traits.usesPosition
                 case .call: false
                 }
             }

@@ -54,20 +54,9 @@ extension Draft {
         (node.inputs + [node.output]).contains { root($0.storage).storage == storage }
     }
 
-    /// The inputs over which a computation may write its result: it reads each element, row or pair before it writes it.
-    func overwritableInputs(of node: Node) -> [Int] {
-        switch node.computation {
-        case .matmul(let matmul): [matmul.addendIndex].compactMap(\.self)
-        case .add, .multiply, .gate: [0, 1]
-        case .scale, .activation, .layerNorm, .rmsNorm, .rotary: [0]
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .rotaryTable, .attention, .copy, .storeHeads:
-            []
-        }
-    }
-
     /// Whether the node may write its result over input `index`, which has the type and strides of the result and memory that no other input reads.
     func mayOverwrite(_ node: Node, input index: Int) -> Bool {
-        guard overwritableInputs(of: node).contains(index) else { return false }
+        guard node.computation.traits.overwritableInputs.contains(index) else { return false }
         let (input, output) = (node.inputs[index], node.output)
         let storage = root(input.storage).storage
         return input.type == output.type && input.strides == output.strides

@@ -12,7 +12,7 @@ extension Draft {
             guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result, chunk: chunk) else {
                 continue
             }
-            for candidate in overwritableInputs(of: node) {
+            for candidate in node.computation.traits.overwritableInputs {
                 let input = node.inputs[candidate]
                 guard input.type == result.type, input.rowLayout != nil, !isWhole(input, chunk: chunk), input.storage != result.storage,
                     storages[input.storage].kind == .scratch, storages[input.storage].home == nil,
@@ -46,7 +46,7 @@ extension Draft {
             if node.output.storage == result.storage { return nil }
             let views = node.inputs.filter { $0.storage == result.storage }
             if views.isEmpty { continue }
-            guard other > index, node.computation.readsStridedRows,
+            guard other > index, node.computation.traits.readsStridedRows,
                 views.allSatisfy({ $0.type == result.type && $0.strides == result.strides && $0.start == result.start })
             else { return nil }
             readers.append(other)
@@ -63,15 +63,5 @@ extension Draft {
         let (first, second) = (min(a.offset, b.offset) % layout.stride, max(a.offset, b.offset) % layout.stride)
         return a.offset / layout.stride == b.offset / layout.stride && second - first >= layout.columns
             && second + layout.columns <= layout.stride
-    }
-}
-
-extension Computation {
-    /// Whether its inputs may be rows that do not follow each other.
-    fileprivate var readsStridedRows: Bool {
-        switch self {
-        case .matmul, .add, .multiply, .scale, .activation, .gate, .layerNorm, .rmsNorm, .quantize, .rotary, .storeHeads: true
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .rotaryTable, .attention, .copy: false
-        }
     }
 }
