@@ -1,3 +1,4 @@
+import IR
 import IRText
 import Support
 import Testing
@@ -34,9 +35,7 @@ private func inModule(_ items: String, _ message: String, expected: String? = ni
     Fault("module \"m\" stage imported {\n\(items)\n}", message, expected: expected)
 }
 
-private let mnemonics =
-    "normalize, extract_patches, gather_windows, average_windows, concatenate, slice, last_row, reshape, transpose, embed, matmul, add, multiply, scale, power, "
-    + "activation, gate, layer_norm, rms_norm, quantize, pack, rotary, cache_store, attention"
+private let mnemonics = Op.parsers.map(\.mnemonic).joined(separator: ", ")
 
 private let lexical: [Fault] = [
     Fault("module \"m\" stage imported {\n  ^#\n}", "unexpected character '#'", expected: "IR text"),
