@@ -82,7 +82,7 @@ import Testing
 
     /// One table for the compiler and one for its programs, of every character that both know.
     @Test func programsKnowTheSameCharacters() throws {
-        let text = try String(contentsOfFile: repository + "/Runtime/printable.c", encoding: .utf8)
+        let text = try String(contentsOfFile: repository + "/Runtime/base/printable.c", encoding: .utf8)
         let ranges = text.matches(of: #/\{0x([0-9A-F]+), 0x([0-9A-F]+)\}/#).map { UInt32($0.1, radix: 16)!...UInt32($0.2, radix: 16)! }
         #expect(ranges.count > 20 && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
         for value in UInt32(0)...0x10FFFF {
