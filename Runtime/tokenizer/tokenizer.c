@@ -16,7 +16,7 @@ _Static_assert(sizeof(lmmc_tokenizer_header) == 64, "the header has no gaps");
 
 // ---- growing lists
 
-bool lmmc_ids_reserve(lmmc_ids *ids, size_t capacity, lmmc_error *e) {
+static bool reserve(lmmc_ids *ids, size_t capacity, lmmc_error *e) {
   if (capacity <= ids->capacity) return true;
   int32_t *values = capacity > SIZE_MAX / sizeof *values ? NULL : realloc(ids->values, capacity * sizeof *values);
   if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", capacity);
@@ -26,7 +26,7 @@ bool lmmc_ids_reserve(lmmc_ids *ids, size_t capacity, lmmc_error *e) {
 }
 
 bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e) {
-  if (ids->count == ids->capacity && !lmmc_ids_reserve(ids, ids->capacity ? ids->capacity * 2 : 64, e)) return false;
+  if (ids->count == ids->capacity && !reserve(ids, ids->capacity ? ids->capacity * 2 : 64, e)) return false;
   ids->values[ids->count++] = value;
   return true;
 }

@@ -40,8 +40,6 @@ typedef struct {
   size_t count, capacity;
 } lmmc_ids;
 
-// Makes room for `capacity` ids in all, so that appending them allocates nothing.
-bool lmmc_ids_reserve(lmmc_ids *ids, size_t capacity, lmmc_error *e);
 bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e);
 void lmmc_ids_free(lmmc_ids *ids);
 

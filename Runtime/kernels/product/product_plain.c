@@ -80,12 +80,7 @@ void lmmc_quantize_q8_plain(int64_t k, const float *x, void *out) {
 
 void lmmc_quantize_bf16_plain(int64_t k, const float *x, void *out) {
   uint16_t *row = out;
-  for (int64_t i = 0; i < k; i++) {
-    uint32_t bits;
-    memcpy(&bits, x + i, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-    row[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
-  }
+  for (int64_t i = 0; i < k; i++) row[i] = lmmc_bf16(x[i]);
   memset(row + k, 0, (size_t)(lmmc_bf16_row_bytes(k) - 2 * k));
 }
 

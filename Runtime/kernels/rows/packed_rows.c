@@ -1,7 +1,5 @@
 #include "packed_rows.h"
 
-#include <string.h>
-
 #include "contract/packed_layout.h"
 #include "kernels/common/half_floats.h"
 
@@ -9,10 +7,7 @@ void lmmc_unpack_row_bf16(int64_t n, int64_t k, const void *packed, int64_t row,
   (void)n;
   const uint8_t *panel = (const uint8_t *)packed + row / LMMC_PANEL * lmmc_panel_bytes(LMMC_BF16, k);
   const uint16_t *codes = (const uint16_t *)panel + row % LMMC_PANEL * 2;
-  for (int64_t i = 0; i < k; i++) {
-    const uint32_t bits = (uint32_t)codes[i / 2 * 2 * LMMC_PANEL + i % 2] << 16;
-    memcpy(out + i, &bits, sizeof bits);
-  }
+  for (int64_t i = 0; i < k; i++) out[i] = lmmc_float_of_bf16(codes[i / 2 * 2 * LMMC_PANEL + i % 2]);
 }
 
 void lmmc_unpack_row_q8(int64_t n, int64_t k, const void *packed, int64_t row, float *out) {
