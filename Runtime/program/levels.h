@@ -1,6 +1,6 @@
 // The levels that emitted code is compiled for, and which of them runs.
-#ifndef LMMC_LEVELS_H
-#define LMMC_LEVELS_H
+#ifndef LMMC_PROGRAM_LEVELS_H
+#define LMMC_PROGRAM_LEVELS_H
 #include <stdbool.h>
 #include <stdint.h>
 

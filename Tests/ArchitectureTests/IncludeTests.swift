@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What the runtime's C files include is what the table of rooms in Docs/Architecture.md says, and goes one way.
@@ -14,9 +15,12 @@ import Testing
                 findings.append("the table of rooms has two rows for \(row.folder)")
             }
         }
-        /// The room of a file is the deepest folder above it that has a row.
+        /// The room of a file is its folder, or the one above of those in which a room keeps how some of its files are compiled.
         func owner(_ path: String) -> String? {
-            declared.keys.filter { path.hasPrefix("Runtime/\($0)/") }.max { $0.count < $1.count }
+            var parts = folder(path).split(separator: "/").dropFirst()
+            if let last = parts.last, Self.partsOfRooms.contains(String(last)) { parts.removeLast() }
+            let name = parts.joined(separator: "/")
+            return declared[name] == nil ? nil : name
         }
         var used: [String: [String: String]] = [:]  // room, included room: the first file that does
         for (path, text) in files.sorted(by: { $0.key < $1.key }) {
@@ -53,11 +57,14 @@ import Testing
         return findings + headerFindings(files)
     }
 
-    /// Headers that share a name or a guard, of which whoever includes both may lose one, and those that have no guard.
+    /// Folders within rooms: files for one architecture, and those that are compiled for each level.
+    private static let partsOfRooms: Set = ["x86_64", "arm64", "leveled"]
+
+    /// Headers that share a name, of which whoever includes both may lose one, and those whose guard is not their path from Runtime/, which no
+    /// two of them share.
     private func headerFindings(_ files: [String: String]) -> [String] {
         var findings: [String] = []
         var names: [String: String] = [:]
-        var guards: [String: String] = [:]
         for (path, text) in files.sorted(by: { $0.key < $1.key }) where path.hasSuffix(".h") {
             let name = String(path.split(separator: "/").last ?? "")
             if let other = names.updateValue(path, forKey: name) { findings.append("\(other) and \(path) share a name") }
@@ -65,7 +72,9 @@ import Testing
                 findings.append("\(path) has no guard")
                 continue
             }
-            if let other = guards.updateValue(path, forKey: String(match.1)) { findings.append("\(other) and \(path) share \(match.1)") }
+            let wanted =
+                "LMMC_" + path.dropFirst("Runtime/".count).uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+            if match.1 != wanted { findings.append("\(path) has the guard \(match.1); expected \(wanted)") }
         }
         return findings
     }
@@ -96,7 +105,7 @@ import Testing
     }
 
     @Test func theRuntimeIsAsTheTableSays() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let root = repository
         var files: [String: String] = [:]
         for path in try FileManager.default.subpathsOfDirectory(atPath: "\(root)/Runtime")
         where path.hasSuffix(".c") || path.hasSuffix(".h") {
@@ -117,7 +126,8 @@ import Testing
         """
     private static let files = [
         "Runtime/base/text.h": header("BASE_TEXT"), "Runtime/base/text.c": "#include \"text.h\"\n#include <stdio.h>\n",
-        "Runtime/high/part/part.h": header("PART", "base/text.h"), "Runtime/high/part/x86_64/fast.c": "#include \"high/part/part.h\"\n",
+        "Runtime/high/part/part.h": header("HIGH_PART_PART", "base/text.h"),
+        "Runtime/high/part/x86_64/fast.c": "#include \"high/part/part.h\"\n",
         "Runtime/high/all.c": "# include \"high/part/part.h\"\n#include \"base/text.h\"\n// #include \"nothing.h\"\n",
     ]
 
@@ -134,7 +144,7 @@ import Testing
         }
         #expect(found() == [])
         #expect(
-            found(["Runtime/high/other.h": Self.header("OTHER"), "Runtime/high/part/part.c": "#include \"high/other.h\"\n"]) == [
+            found(["Runtime/high/other.h": Self.header("HIGH_OTHER"), "Runtime/high/part/part.c": "#include \"high/other.h\"\n"]) == [
                 "Runtime/high/part/part.c includes what is in high, which the table of rooms does not have for Runtime/high/part",
                 "rooms include each other: high, high/part, high",
             ])
@@ -143,11 +153,13 @@ import Testing
                 "Runtime/high/all.c includes what is in base, which the table of rooms does not have for Runtime/high"
             ])
         #expect(
-            found(["Runtime/high/part/part.h": Self.header("PART")]) == [
+            found(["Runtime/high/part/part.h": Self.header("HIGH_PART_PART")]) == [
                 "the table of rooms has base for Runtime/high/part, which includes nothing of it"
             ])
         #expect(
             found(["Runtime/new/new.c": ""]) == ["the table of rooms has no row for the folder of Runtime/new/new.c"])
+        #expect(
+            found(["Runtime/high/new/new.c": ""]) == ["the table of rooms has no row for the folder of Runtime/high/new/new.c"])
         #expect(
             found([:], "| `Runtime/base` | little | |", "| `Runtime/base`, `Runtime/old` | little | |") == [
                 "the table of rooms has a row for Runtime/old, which holds no C file"
@@ -170,7 +182,7 @@ import Testing
             found(["Runtime/high/text.h": Self.header("HIGH_TEXT")]) == ["Runtime/base/text.h and Runtime/high/text.h share a name"])
         #expect(
             found(["Runtime/high/other.h": Self.header("BASE_TEXT")]) == [
-                "Runtime/base/text.h and Runtime/high/other.h share LMMC_BASE_TEXT_H"
+                "Runtime/high/other.h has the guard LMMC_BASE_TEXT_H; expected LMMC_HIGH_OTHER_H"
             ]
         )
         #expect(found(["Runtime/high/other.h": "#pragma once\n"]) == ["Runtime/high/other.h has no guard"])

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Whether the files of Runtime/kernels are where and what their names say: each file for one instruction set stands in its architecture's
 # folder and ends in a set that Target.swift leaves out with a level, no other compiles for a set, every set of the two tables has its
-# files, kernels read no environment, folders include only those before them, and headers have names and guards of their own.
+# files, and kernels read no environment. What folders include, and how headers are named, IncludeTests looks at in all of Runtime/.
 # Compiles nothing.
 set -u
 root=$(cd "$(dirname "$0")" && pwd)/../../..
@@ -81,30 +81,6 @@ expect "attention's sets without a file" "$wrong"
 expect "variants of attention that the table lacks" "$(grep -rhoE '(ATTENTION_NAME|^const lmmc_attention_variant) lmmc_attention_[a-z0-9]+' attention | sed 's/.*lmmc_attention_//' | grep -v -x -F "$symbols")"
 
 expect "kernels that read the environment, write or end the process" "$(grep -rnE '\b(getenv|secure_getenv|environ|_?exit|abort|stderr|stdout)\b *[(,;)]|__attribute__\(\(constructor' . | cut -d: -f1,2)"
-
-# Each folder may include itself and what stands behind it here (Docs/Architecture.md).
-wrong=
-while read -r folder may; do
-  pattern="\"(kernels/$folder$(for other in $may; do printf '|%s' "$other"; done))/"
-  wrong="$wrong $(grep -rnE '#include "[^"]*/' "$folder" | grep -vE "#include $pattern" | cut -d: -f1,2)"
-done <<END
-common base contract
-rows base contract kernels/common
-product base contract kernels/common kernels/rows
-float32 base contract kernels/common
-attention base contract kernels/common kernels/rows
-END
-expect "includes of a folder that comes later" "$(echo $wrong)"
-expect "folders without such a row" "$(ls -d */ | grep -v -x -E '(common|rows|product|float32|attention)/')"
-
-# A guard is the path from Runtime/, so that no two are the same; names are their own in all of Runtime/.
-wrong=
-for file in $(cd "$root/Runtime" && find kernels -name '*.h'); do
-  guard=LMMC_$(echo "$file" | tr 'a-z/.' 'A-Z__')
-  [ "$(grep -m 2 -E '^#(ifndef|define) LMMC' "$root/Runtime/$file" | tr '\n' ' ')" = "#ifndef $guard #define $guard " ] || wrong="$wrong $file"
-done
-expect "headers whose guard is not their path" "$wrong"
-expect "names that several headers have" "$(find "$root/Runtime" -name '*.h' -exec basename {} \; | sort | uniq -d)"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
