@@ -15,7 +15,7 @@ extension KeyValueType {
 }
 
 extension ActivationFunction {
-    /// In `lmmc_activation`, Runtime/kernels/float32/matmul.h
+    /// In `lmmc_activation`, Runtime/kernels/common/activation.h
     var enumerator: String {
         switch self {
         case .gelu: "LMMC_GELU"

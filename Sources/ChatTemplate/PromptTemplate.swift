@@ -148,13 +148,13 @@ private struct Conversation {
         guard places.count == 1, case .words(let cutsStart, let cutsEnd) = pieces[places[0]] else {
             throw .error("the chat template prints the user's words \(places.count) times", at: .file(source.file), expected: "once")
         }
+        func text(_ range: some Sequence<Int>) -> String { range.map { TemplateText([pieces[$0]]).literal! }.joined() }
+        let (before, after) = (text(0..<places[0]), text((places[0] + 1)..<pieces.count))
         // An escape may write one, and the texts become C's.
-        guard pieces.allSatisfy({ !(TemplateText([$0]).literal?.utf8.contains(0) ?? false) }) else {
+        guard !before.utf8.contains(0), !after.utf8.contains(0) else {
             throw .error("the chat template writes a zero", at: .file(source.file), expected: "text")
         }
-        func text(_ range: some Sequence<Int>) -> String { range.map { TemplateText([pieces[$0]]).literal! }.joined() }
-        return Question(
-            before: text(0..<places[0]), after: text((places[0] + 1)..<pieces.count), cutsStart: cutsStart, cutsEnd: cutsEnd)
+        return Question(before: before, after: after, cutsStart: cutsStart, cutsEnd: cutsEnd)
     }
 
     /// Whether a loop of the template goes through the parts of a message's content.

@@ -20,7 +20,7 @@ public struct ModelLayer: Hashable, Sendable {
     }
 
     /// Which of its kind it is, from 0.
-    public var index: Int { Int(name.reversed().prefix { $0.isASCIIDigit }.reversed().map(String.init).joined()) ?? 0 }
+    public var index: Int { Int(name.dropFirst(stem.count).drop { $0 == "." }) ?? 0 }
 
     /// `name` as it is called within the layer, or all of it where it is of another.
     public func local(_ name: String) -> String {

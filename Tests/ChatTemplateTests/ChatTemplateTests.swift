@@ -184,6 +184,7 @@ extension PromptTemplate {
                 "the chat template prints the user's words 2 times\(site); expected once"
             ),
             ("a\u{0}", "the chat template has a zero at its byte 1\(site); expected text"),
+            ("{{ messages[0].content }}{{ 'a\\x00b' }}", "the chat template writes a zero\(site); expected text"),
             (
                 "{% for c in messages[0].content %}{% if c.type == 'image' %}{{ loop.index }}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}",
                 "the chat template does not put images before the words, each in the same way\(site); expected one '<image>' for each, or another '--template'"
