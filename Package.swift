@@ -62,7 +62,7 @@ let package = Package(
             name: "lmmc", dependencies: ["Driver", "Support", "Synth", "Work", arguments],
             linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
-        .testTarget(name: "ArchitectureTests"),
+        .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"]),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"]),
         .testTarget(name: "WorkTests", dependencies: ["Support", "Work"]),
         .testTarget(
@@ -84,7 +84,9 @@ let package = Package(
             ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "IRText", "IR"]),
-        .testTarget(name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support"], exclude: ["Golden"]),
+        .testTarget(
+            name: "CEmitTests", dependencies: ["CEmit", "ChatTemplate", "Plan", "IRText", "IR", "Support", "TestSupport"],
+            exclude: ["Golden"]),
         .testTarget(name: "ToolchainTests", dependencies: ["RuntimeSources", "Support", "TestSupport", "Toolchain", "Work"]),
         .testTarget(name: "PackagingTests", dependencies: ["Checkpoint", "Packaging", "Support"]),
         .testTarget(name: "SynthTests", dependencies: ["Checkpoint", "Synth", "TestSupport"]),

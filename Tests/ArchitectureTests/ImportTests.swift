@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What `Package.swift` declares, what the files import and what the table of rooms in Docs/Architecture.md says are the same.
@@ -49,7 +50,7 @@ import Testing
     private func isTestSupport(_ target: Target) -> Bool { target.folder.hasPrefix("Tests/") }
 
     @Test func theRepositoryIsAsItSays() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let root = repository
         func text(_ path: String) throws -> String { try String(contentsOfFile: "\(root)/\(path)", encoding: .utf8) }
         let manifest = Manifest(try text("Package.swift"))
         var imported: [String: Set<String>] = [:]

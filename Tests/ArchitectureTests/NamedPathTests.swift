@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Documents and comments name files by their paths in the repository; a file that moves takes its name along.
@@ -26,7 +27,7 @@ import Testing
     private static let tops: Set = ["Sources", "Runtime", "Tests", "Tools", "Docs", "examples"]
 
     @Test func everyPathIsThere() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let root = repository
         let own = "Tests/ArchitectureTests/"
         var count = 0
         for top in ["README.md", "Package.swift", "Docs", "Sources", "Runtime", "Tests", "Tools"] {

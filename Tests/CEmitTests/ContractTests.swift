@@ -1,5 +1,6 @@
 import Foundation
 import IR
+import TestSupport
 import Testing
 
 @testable import CEmit
@@ -8,8 +9,7 @@ import Testing
 @Suite struct ContractTests {
     /// The text of a header without comments, its white space single spaces.
     private func header(_ path: String) throws -> String {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let lines = try String(contentsOf: root.appending(path: "Runtime/\(path)"), encoding: .utf8).split(separator: "\n")
+        let lines = try String(contentsOfFile: "\(repository)/Runtime/\(path)", encoding: .utf8).split(separator: "\n")
         return lines.map { $0.prefix(upTo: $0.range(of: "//")?.lowerBound ?? $0.endIndex) }.joined(separator: " ")
             .split(separator: " ").joined(separator: " ")
     }

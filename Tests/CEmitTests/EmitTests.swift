@@ -4,12 +4,12 @@ import IR
 import IRText
 import Plan
 import Support
+import TestSupport
 import Testing
 
 @testable import CEmit
 
-/// The repository's root and the folder of this test's files.
-private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+/// The folder of this test's files.
 // C files there are called .c.txt: SwiftPM takes no C in a Swift target.
 private let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
@@ -90,7 +90,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         }
         try withFolder { folder in
             let result = try run(
-                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "program.c", "-I\(root.path)/Runtime"]
+                [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", "model.c", "program.c", "-I\(repository)/Runtime"]
                     + flags,
                 in: folder)
             #expect(result.status == 0, "\(result.output)")
@@ -104,7 +104,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
             .compactMap { Double($0) }
         #expect(expected.count == 8 + 4 * 16)
         try withFolder { folder in
-            let runtime = "\(root.path)/Runtime"
+            let runtime = "\(repository)/Runtime"
             let kernels = try FileManager.default.subpathsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()
             let built = try run(
                 [#require(try compiler("gcc")), "-std=gnu11", "-fopenmp"] + flags + [

@@ -10,12 +10,9 @@ import Testing
 @Suite struct KeyTests {
     private enum Status: String { case honoured, refused, reported, harmless }
 
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
     /// By section and key: the rows of the tables under `### SECTION`, of which the first cell holds keys and the second begins with a status.
     private static func table() throws -> [String: [String: Status]] {
-        let text = try String(contentsOf: root.appendingPathComponent("Docs/Checkpoints.md"), encoding: .utf8)
+        let text = try String(contentsOfFile: repository + "/Docs/Checkpoints.md", encoding: .utf8)
         var table: [String: [String: Status]] = [:], section: String?
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             if line.hasPrefix("#") { section = line.hasPrefix("### ") ? String(line.dropFirst(4)) : nil }
@@ -31,7 +28,7 @@ import Testing
     }
 
     private static func keys() throws -> [String: [String]] {
-        let data = try Data(contentsOf: root.appendingPathComponent("Tests/CheckpointTests/keys.json"))
+        let data = try Data(contentsOf: URL(filePath: repository + "/Tests/CheckpointTests/keys.json"))
         return try #require(try JSONSerialization.jsonObject(with: data) as? [String: [String]])
     }
 

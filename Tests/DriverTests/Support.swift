@@ -3,9 +3,6 @@ import Support
 import TestSupport
 import Testing
 
-/// The repository that these tests were compiled from.
-let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-
 let goldens = repository + "/Tests/Golden"
 
 /// The built `lmmc` beside the test bundle, or the one that the environment names.

@@ -1,6 +1,7 @@
 import Foundation
 import IR
 import IRText
+import TestSupport
 import Testing
 
 /// Docs/IR.md: every operation has a section, and what its examples say is true.
@@ -28,8 +29,7 @@ import Testing
     }
 
     private func sections() throws -> [Section] {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let text = try String(contentsOf: root.appendingPathComponent("Docs/IR.md"), encoding: .utf8)
+        let text = try String(contentsOfFile: repository + "/Docs/IR.md", encoding: .utf8)
         var sections: [Section] = []
         for line in text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
             if line.hasPrefix("#") {

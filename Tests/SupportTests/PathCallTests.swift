@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Swift passes a String to C as its UTF-8, which is another path than the one that PathText.swift spells. So every call that takes a path has
@@ -6,7 +7,6 @@ import Testing
 /// is looked at, not the text.
 @Suite struct PathCallTests {
     private static let build = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     /// What the C library has with a path in it or a path as its result.
     private static let calls: Set = [
@@ -28,13 +28,13 @@ import Testing
         guard FileManager.default.isExecutableFile(atPath: "/usr/bin/nm") else {
             return print("not run: there is no 'nm' to read object files with")
         }
-        let modules = try FileManager.default.contentsOfDirectory(atPath: Self.root.path + "/Sources")
+        let modules = try FileManager.default.contentsOfDirectory(atPath: repository + "/Sources")
         var seen = 0
         for module in modules {
             let folder = Self.build.appending(path: module + ".build")
             let objects = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).filter { $0.hasSuffix(".swift.o") }
             // An older build may have left objects of files that are no more.
-            let paths = FileManager.default.enumerator(atPath: Self.root.path + "/Sources/\(module)")
+            let paths = FileManager.default.enumerator(atPath: repository + "/Sources/\(module)")
             let sources = Set((paths?.compactMap { $0 as? String } ?? []).map { URL(filePath: $0).lastPathComponent })
             for object in objects where object != "PathCalls.swift.o" {
                 guard sources.contains(String(object.dropLast(2))) else { continue }
@@ -57,8 +57,10 @@ import Testing
             "CommandLine.arguments", "ProcessInfo", "FileManager", "FileHandle", "contentsOfFile", "utf8CString", "withCString {",
             "withCString(", "URL(", "Process()",
         ]
-        let files = try #require(FileManager.default.enumerator(at: Self.root.appending(path: "Sources"), includingPropertiesForKeys: nil))
-            .compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
+        let files = try #require(
+            FileManager.default.enumerator(at: URL(filePath: repository + "/Sources"), includingPropertiesForKeys: nil)
+        )
+        .compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
         #expect(files.count > 100)
         for file in files {
             for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {

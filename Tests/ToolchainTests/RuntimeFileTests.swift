@@ -1,11 +1,11 @@
 import Foundation
 import RuntimeSources
+import TestSupport
 import Testing
 
 @Suite struct RuntimeFileTests {
     /// Every C file of Runtime/ and of the packager, byte for byte.
     @Test func everyRuntimeFileIsCarried() throws {
-        let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
         var expected: [String: [UInt8]] = [:]
         for (folder, prefix) in [("/Runtime", ""), ("/Sources/Packaging/Attach", "attach/")] {
             for name in try FileManager.default.subpathsOfDirectory(atPath: repository + folder)
