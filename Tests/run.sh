@@ -47,7 +47,7 @@ trap 'rm -rf "$work"' EXIT
 . Tests/stages/report.sh
 . Tests/stages/swift.sh
 . Tests/stages/runtime.sh
-# Of compilers that are known; see Package.swift.
+# Warnings are errors here, where the compilers are known; see Package.swift.
 export LMMC_STRICT=1
 
 install_missing $build_packages clang clang-format libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit 1

@@ -110,7 +110,7 @@ import Testing
     ])
     func scalesThatAreNotFinite(_ dtype: ElementType, _ place: Int) throws {
         for scale in [0x7C00, 0xFC00, 0x7E00, 0xFFFF] as [UInt16] {
-            // Of three blocks of small finite numbers, the scale of the second.
+            // The second of three blocks of small finite numbers gets this scale.
             var data = [UInt8](repeating: 0x11, count: 3 * dtype.blockBytes)
             #expect(refusal(try entry(dtype, data), 0..<3 * dtype.blockElements) == nil)
             (data[dtype.blockBytes + place], data[dtype.blockBytes + place + 1]) = (UInt8(scale & 255), UInt8(scale >> 8))

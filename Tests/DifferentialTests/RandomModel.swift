@@ -22,7 +22,7 @@ struct RandomModel {
     struct Widths {
         var visionHeads = [1, 2, 3], visionHeadSizes = [4, 8, 12], visionInner = [5, 8, 16], patch = 2
         var keyValueHeads = [1, 2], headsPerKey = [1, 2, 3], headSizes = [4, 6], inner = [7, 12], projector = 10
-        /// Of the window convolution, beside the window's own
+        /// Widths of the window convolution's result, beside the window's own
         var convolved = [12, 24]
     }
 

@@ -77,7 +77,7 @@ import Testing
         near("f32", 4 * matrices)
         near("bf16", 2 * matrices)
         // 8.25 and 4.375 bits; the table stays in 8, and so does the head with int4, which is bf16 with int8.
-        // Of the blocks, each row has a byte more.
+        // In the block formats each row has a byte more.
         let rows = 32 * (4 * 4096 + 2 * 11008 + 4096)
         near("int8", (linear + head) * 33 / 32 + head * 2 + rows + 32000)
         near("int4", linear * 35 / 64 + 2 * head * 33 / 32 + rows + 2 * 32000)

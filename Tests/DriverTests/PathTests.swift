@@ -15,7 +15,7 @@ import Testing
             folder: scratch.path)
     }
 
-    /// Of the files in the folder, which has no others, in the order of their bytes, `\351` as `<e9>`.
+    /// The names of the files in the folder, which has no others, in the order of their bytes, `\351` as `<e9>`.
     private func names(in scratch: Scratch) throws -> [String] {
         try shell("ls -A | sed \"s/$(printf '\\351')/<e9>/g\"", in: scratch).output.split(separator: "\n").map(String.init)
     }

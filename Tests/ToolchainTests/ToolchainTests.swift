@@ -21,7 +21,7 @@ import Work
         #expect(toolchain.mode == .dynamic)
     }
 
-    /// Of several programs called clang or gcc the first that works is taken, whatever stands first in PATH.
+    /// Where several programs are called clang or gcc the first that works is taken, whatever stands first in PATH.
     @Test func findsOneByItself() throws {
         #expect(try Toolchain.find(cc: nil, target: .native, needsBLAS: false, progress: progress).compiler.contains("gcc"))
     }

@@ -205,7 +205,7 @@ int main(int argc, char **argv) {
     const attention_case *c = &cases[i];
     qsort(cases[i].seconds, RUNS, sizeof(double), by_size);
     const double seconds = c->seconds[RUNS / 2] / (double)c->s.layers;
-    // Of the lower triangle only what is looked at.
+    // For causal attention only the pairs that are looked at count.
     const double pairs =
         c->s.causal ? (double)c->s.queries * (double)(2 * c->s.keys - c->s.queries + 1) / 2 : (double)(c->s.queries * c->s.keys);
     const double flops = 4 * pairs * (double)(c->s.heads * c->s.d) / seconds / 1e9;

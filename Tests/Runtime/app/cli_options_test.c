@@ -158,7 +158,7 @@ static void pairs(void) {
                   : strstr(r.out, " tokens of prompt, ")                                                    ? 'b'
                   : strcmp(r.err, "error: this program has no sums to check its bytes by\n") == 0           ? 'c'
                                                                                                             : 'a';
-      // Of help and version the first one ends the reading.
+      // The first of help and version ends the reading.
       char expected_one = i > 11 && k > 11 ? (i == 12 ? 'h' : 'v') : wanted[i > k ? i : k][i > k ? k : i];
       CHECK(seen == expected_one, "'%s' with '%s': %c, wanted %c, exit %d '%s'", words[i][0], words[k][0], seen, expected_one, r.code,
             r.err);
