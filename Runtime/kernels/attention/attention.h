@@ -28,7 +28,18 @@ void lmmc_attention_f32(lmmc_attention attention);
 // The same, but with queries, keys, values and softmax weights rounded to bf16 where the CPU multiplies those faster. Sums stay in f32.
 void lmmc_attention_bf16(lmmc_attention attention);
 
-// The instruction set whose code each of the two runs, "avx512bf16" say.
+// Attention over a cache: query i sees the rows 0 ... places[i] of slot slots[i]. What it gets depends on these rows and on itself alone: not
+// on the other queries, on the slot or on the number of threads.
+typedef struct {
+  lmmc_attention rows;            // queries ... out_stride as above; keys and causal are not read; k and v are those of slot 0
+  const int32_t *slots, *places;  // [queries]
+  int64_t slot_stride;            // elements (bytes for int8) from slot to slot, of k and of v
+} lmmc_cached_attention;
+
+void lmmc_attention_cached_f32(lmmc_cached_attention attention);
+void lmmc_attention_cached_bf16(lmmc_cached_attention attention);
+
+// The instruction set whose code runs in f32 and in bf16, "avx512bf16" say.
 const char *lmmc_attention_f32_variant(void);
 const char *lmmc_attention_bf16_variant(void);
 

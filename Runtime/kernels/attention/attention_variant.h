@@ -5,8 +5,8 @@
 #include "attention_sets.h"
 #include "kernels/common/cpu.h"
 
-// A softmax over some of the keys, for heads x rows: weights are e^(score - max) with the greatest score seen, out is the sum of weights *
-// values, and sum that of the weights.
+// A softmax over some of the keys, for heads x rows: weights are e^(score - max), where max is the greatest score or one near it, out is the
+// sum of weights * values, and sum that of the weights. A row that sees none of the keys has sum 0.
 typedef struct {
   float *out;  // [heads, rows, head_size]
   float *max;  // [heads, rows]
@@ -15,6 +15,9 @@ typedef struct {
 
 // The rows of a key head are the queries of all query heads that read it: row r is query r / group of query head head * group + r % group,
 // where group = heads / kv_heads.
+// What a row gets depends on its query and the keys that it sees alone. Keys are therefore taken in cuts, and within a cut in panels of a
+// fixed number from its first key on. Each cut begins afresh; lmmc_attention_join() joins cuts in their order, of which a row's first stands
+// as it is, and the result is out * (1.0f / sum). block and few do the same operations in the same order for a row.
 // No function here may hold a parallel region: clang compiles those without the instruction set of the function around them.
 typedef struct {
   const char *name;
@@ -23,13 +26,14 @@ typedef struct {
   int64_t (*max_rows)(int64_t head_size);  // most rows of a block; 0 where the head is too large
   // Computes the rows first_row ... first_row + rows - 1 of a key head.
   void (*block)(const lmmc_attention *a, int64_t head, int64_t first_row, int64_t rows);
-  // Computes the part that the keys first_key ... last_key - 1 have in all rows of the key heads first_head ... last_head - 1, which are
-  // few.
+  // Computes the part that the keys first_key ... last_key - 1 of one cut have in all rows of the key heads first_head ... last_head - 1,
+  // which are few. A cut begins at first_key, a multiple of LMMC_ATTENTION_CUT, and ends after so many keys or with the keys.
   void (*few)(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
               lmmc_attention_partial p);
 } lmmc_attention_variant;
 
 enum {
+  LMMC_ATTENTION_CUT = 512,       // keys of a cut
   LMMC_ATTENTION_MAX_HEAD = 256,  // larger heads are computed row by row
   LMMC_ATTENTION_FEW_ROWS = 8,    // up to so many rows of a key head, the time goes into reading the keys
 };
@@ -44,6 +48,11 @@ const lmmc_attention_variant *lmmc_attention_choose(lmmc_cpu cpu, bool may_round
 void lmmc_attention_start(lmmc_cpu usable);
 
 void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attention *a);
+void lmmc_attention_run_cached(const lmmc_attention_variant *variant, const lmmc_cached_attention *a);
+
+// Joins a row's part of the next cut, out[d], max and sum, to that of the cuts before it: the only code that does, so that its rounding is
+// the same for all. Parts with sum 0 change nothing.
+void lmmc_attention_join(int64_t d, const float *part, float part_max, float part_sum, float *out, float *max, float *sum);
 
 #define LMMC_DECLARE_SET(symbol) extern const lmmc_attention_variant lmmc_attention_##symbol LMMC_OPTIONAL;
 LMMC_ATTENTION_SETS(LMMC_DECLARE_SET)
