@@ -194,8 +194,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
               const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
   lmmc_tensors tensors;
-  run r = {.session = {.model = model, .memory = memory, .observer.profile = options->profile ? &profile : NULL},
-           .tokenizer = tokenizer,
+  int32_t slot = -1;
+  run r = {.tokenizer = tokenizer,
            .options = options,
            .images = images,
            .prompt = prompt,
@@ -211,20 +211,23 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                                                            : to_stream,
                           .end = keep_text};
   bool done =
+      lmmc_session_open(&r.session, model, memory, e) &&
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && open_dump(&r) &&
       (!options->dump_tensors ||
        lmmc_tensors_start(&tensors, options->dump_tensors, model, &prompt->tokens, prompt->images, r.pictures, e));
+  r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
   done = done && encode_images(&r);
   if (done) {
-    r.prefill = lmmc_prefill(&r.session, &prompt->tokens);
+    slot = lmmc_slot_take(&r.session.slots);
+    r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens);
     r.session.observer.tensors = NULL;
     done = !options->dump_tensors || lmmc_tensors_end(&tensors, e);
   }
   if (done) {
     lmmc_threads_use((int)options->decode_threads);
-    done = lmmc_generate(&r.session, tokenizer, &r.sampler, (int64_t)prompt->tokens.count, options->max_tokens, &sink, &r.generation, e);
+    done = lmmc_generate(&r.session, slot, tokenizer, &r.sampler, options->max_tokens, &sink, &r.generation, e);
     r.end = lmmc_clock();
   }
   done = done && close_dump(&r) && finish(&r, &sink);
@@ -236,6 +239,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_npy_discard(&r.projected);
   lmmc_npy_discard(&r.logits);
   lmmc_sampler_close(&r.sampler);
+  lmmc_session_close(&r.session);
   lmmc_ids_free(&r.output.tokens);
   lmmc_text_free(&r.output.text);
   free(r.pictures);

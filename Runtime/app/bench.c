@@ -25,6 +25,7 @@ typedef struct {
 
 typedef struct {
   lmmc_session session;
+  int32_t slot;
   const lmmc_options *options;
   const lmmc_image_source *images;
   const lmmc_prompt *prompt;
@@ -58,16 +59,15 @@ static bool once(bench *b, double out[FIGURES]) {
   for (int i = 0; i < b->prompt->images; i++)
     lmmc_encode_picture(&b->session, b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i, i, &seconds[VISION],
                         &seconds[PROJECT]);
-  seconds[PREFILL] = lmmc_prefill(&b->session, &b->prompt->tokens);
-  const float *logits = lmmc_logits(&b->session);
-  int32_t id = lmmc_sample(&b->sampler, logits, b->e);
+  lmmc_slot_clear(&b->session.slots, b->slot);
+  seconds[PREFILL] = lmmc_prefill(&b->session, b->slot, &b->prompt->tokens);
+  int32_t id = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e);
   double first = lmmc_clock();
   seconds[FIRST_TOKEN] = first - begin;
-  int64_t position = (int64_t)b->prompt->tokens.count;
   lmmc_threads_use((int)o->decode_threads);
   for (int64_t i = 0; i < o->max_tokens && id >= 0; i++) {
-    lmmc_decode_step(&b->session, id, position++);
-    id = lmmc_sample(&b->sampler, logits, b->e);
+    lmmc_decode_step(&b->session, b->slot, id);
+    id = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e);
   }
   if (id < 0) return false;
   seconds[STEP] = (lmmc_clock() - first) / (double)o->max_tokens;
@@ -133,7 +133,7 @@ static bool measure(bench *b, lmmc_profile *profile) {
 bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, const lmmc_image_source *images,
                 lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
-  bench b = {.session = {.model = model, .memory = memory}, .options = o, .images = images, .prompt = prompt, .e = e};
+  bench b = {.options = o, .images = images, .prompt = prompt, .e = e};
   if (o->prompt_tokens > 0 && !lengthen(prompt, o->prompt_tokens, e)) return false;
   if ((int64_t)prompt->tokens.count + o->max_tokens > model->context)
     return lmmc_fail(e, 1, "the prompt of %zu tokens and %" PRId64 " decoded ones do not fit the context of this program, %" PRId32,
@@ -141,10 +141,13 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
+  done = done && lmmc_session_open(&b.session, model, memory, e);
+  if (done) b.slot = lmmc_slot_take(&b.session.slots);
   done = done && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
          measure(&b, o->profile ? &profile : NULL) && report(&b, e);
   if (done && o->profile) lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);
+  lmmc_session_close(&b.session);
   free(b.pictures);
   free(b.samples);
   return done;

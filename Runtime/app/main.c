@@ -142,11 +142,11 @@ static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
 }
 
 // The arena and the threads; nothing that a failure leaves behind.
-static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, int64_t positions, int images, lmmc_error *e) {
+static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *o, lmmc_memory_use use, lmmc_error *e) {
   const int threads = lmmc_threads_plan((int)o->threads).threads;
   if (o->decode_threads > threads)
     return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
-  if (!lmmc_memory_open(memory, m, o->mlock, positions, images, e)) return false;
+  if (!lmmc_memory_open(memory, m, o->mlock, use, e)) return false;
   if (!lmmc_threads_room(threads, e)) {
     lmmc_memory_close(memory, m);
     return false;
@@ -182,7 +182,7 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   }
   int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
   if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
-  if (done && (done = start(&memory, &model, o, positions, prompt.images, e))) {
+  if (done && (done = start(&memory, &model, o, (lmmc_memory_use){positions, 1, prompt.images}, e))) {
     done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
                                       : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
     lmmc_memory_close(&memory, &model);
@@ -196,7 +196,9 @@ static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
-  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) || !start(&memory, &model, o, o->window, 0, e)) return false;
+  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) ||
+      !start(&memory, &model, o, (lmmc_memory_use){o->window, 1, 0}, e))
+    return false;
   bool done = lmmc_perplexity(&model, &memory, &tokenizer, o, e);
   lmmc_memory_close(&memory, &model);
   return done;

@@ -7,14 +7,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "program/levels.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "session/steps.h"
 #include "system/threads.h"
 
 enum { MOST_BYTES = 1 << 28 };  // of a text; its tokens take twenty times as much
@@ -43,34 +42,24 @@ static double surprise(const float *logits, int32_t vocabulary, int32_t id) {
 }
 
 typedef struct {
-  const lmmc_model *model;
-  const lmmc_memory *memory;
-  double *rows;         // of one score call: [score_rows]
+  lmmc_session session;
+  int32_t slot;
+  double *rows;         // of one step: [wanted_rows]
   double sum, squares;  // of the surprises
   int64_t count;
 } scorer;
 
-typedef void entry_point(const lmmc_memory *, int64_t sequence, int64_t position);
-
-static void run(const scorer *s, entry_point *call, const int32_t *tokens, int64_t count, int64_t position) {
-  memcpy(s->memory->arena + s->model->tokens, tokens + position, (size_t)count * sizeof *tokens);
-  call(s->memory, count, position);
-}
-
 static bool score_window(scorer *s, const int32_t *tokens, int64_t window, lmmc_error *e) {
-  const lmmc_model *m = s->model;
-  const float *scores = (const float *)(const void *)(s->memory->arena + m->scores);
-  int64_t half = window / 2, count;
-  for (int64_t at = 0; at < half; at += count) {
-    count = half - at < m->chunk ? half - at : m->chunk;
-    run(s, lmmc_program_code()->prefill, tokens, count, at);
-  }
+  const lmmc_model *m = s->session.model;
+  const int64_t half = window / 2, most = m->wanted_rows < m->chunk ? m->wanted_rows : m->chunk;
+  lmmc_slot_clear(&s->session.slots, s->slot);
+  lmmc_step(&s->session, &(lmmc_feed){s->slot, tokens, half, LMMC_WANTS_NONE}, 1, "score");
   // The last token is only foretold.
-  for (int64_t at = half; at < window - 1; at += count) {
-    count = window - 1 - at < m->score_rows ? window - 1 - at : m->score_rows;
-    run(s, lmmc_program_code()->score, tokens, count, at);
+  for (int64_t at = half, count; at < window - 1; at += count) {
+    count = window - 1 - at < most ? window - 1 - at : most;
+    lmmc_step(&s->session, &(lmmc_feed){s->slot, tokens + at, count, LMMC_WANTS_ALL}, 1, "score");
 #pragma omp parallel for
-    for (int64_t i = 0; i < count; i++) s->rows[i] = surprise(scores + i * m->vocabulary, m->vocabulary, tokens[at + i + 1]);
+    for (int64_t i = 0; i < count; i++) s->rows[i] = surprise(lmmc_logits(&s->session, i), m->vocabulary, tokens[at + i + 1]);
     for (int64_t i = 0; i < count; i++) {
       if (!isfinite(s->rows[i])) return lmmc_fail(e, 1, "the logits are not numbers, so there is no perplexity");
       s->sum += s->rows[i];
@@ -105,7 +94,7 @@ bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const l
   const int64_t window = options->window;
   lmmc_text text = {0};
   lmmc_ids ids = {0};
-  scorer s = {.model = model, .memory = memory};
+  scorer s = {0};
   double ready = lmmc_clock();
   bool done =
       (window <= model->context ||
@@ -115,7 +104,9 @@ bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const l
   int64_t windows = (int64_t)ids.count / window;
   if (done && windows == 0)
     done = lmmc_fail(e, 1, "text '%s' has %zu tokens, and a window takes %" PRId64, options->perplexity, ids.count, window);
-  if (done && !(s.rows = malloc((size_t)model->score_rows * sizeof *s.rows))) done = lmmc_fail(e, 1, "out of memory for a window");
+  if (done && !(s.rows = malloc((size_t)model->wanted_rows * sizeof *s.rows))) done = lmmc_fail(e, 1, "out of memory for a window");
+  done = done && lmmc_session_open(&s.session, model, memory, e);
+  if (done) s.slot = lmmc_slot_take(&s.session.slots);
   double begin = lmmc_clock();
   for (int64_t i = 0; done && i < windows; i++) {
     int32_t *tokens = ids.values + i * window;
@@ -123,6 +114,7 @@ bool lmmc_perplexity(const lmmc_model *model, const lmmc_memory *memory, const l
     done = score_window(&s, tokens, window, e);
   }
   done = done && report(&s, windows, window, ready - lmmc_clock_start(), lmmc_clock() - begin, options->json, e);
+  lmmc_session_close(&s.session);
   free(s.rows);
   lmmc_text_free(&text);
   lmmc_ids_free(&ids);

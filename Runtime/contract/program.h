@@ -30,6 +30,12 @@ typedef struct {
 
 enum { LMMC_MAX_EOS = 16 };
 
+// A cache of keys or values: `context` rows in each slot, row p of slot s at offset + s * slot_bytes + p * row_bytes.
+typedef struct {
+  uint64_t offset, row_bytes;  // in the arena, of slot 0
+  int32_t block;               // whose rows it holds
+} lmmc_cache;
+
 typedef struct {
   const char *version;  // of the compiler
   const char *info;     // JSON object: configuration, precision, sizes, target; `--info` prints it
@@ -41,11 +47,20 @@ typedef struct {
   int32_t max_images;     // rows that vision_rows has room for, over N
 
   // decoder
-  int32_t hidden;      // C3
-  int32_t vocabulary;  // rows of the head
-  int32_t context;     // positions that the KV cache holds
-  int32_t chunk;       // longest sequence that one prefill call takes
-  int32_t score_rows;  // longest sequence that one score call takes; 0 without score()
+  int32_t hidden;         // C3
+  int32_t vocabulary;     // rows of the head
+  int32_t chunk;          // most rows of one step()
+  int32_t wanted_rows;    // most rows of one step() whose logits are wanted; at least `sequences`
+  bool float32_products;  // some products are of float32 weights, of which OpenBLAS does those of many rows
+
+  // slots: the caches of one sequence each, one slot after another
+  int32_t sequences;  // slots
+  int32_t context;    // rows of a cache in a slot
+  int32_t blocks;     // that have caches
+  const lmmc_cache *caches;
+  int32_t cache_count;
+  uint64_t slots_offset;  // of the first slot in the arena
+  uint64_t slot_bytes;    // from slot to slot; a multiple of 2 MiB where it is larger than that
 
   // prompt
   lmmc_template prompt;
@@ -57,22 +72,25 @@ typedef struct {
   uint64_t sums_offset;  // of the sums of the bytes before (checksum.h); 0 without any
 
   // what of the arena comes into use
-  uint64_t cache_bytes;  // keys and values of the whole context
+  uint64_t cache_bytes;  // keys and values of the whole context in one slot
   lmmc_kv_type cache_type;
   uint64_t image_bytes;  // tower and projector at work: activations, image and projected
-  uint64_t chunk_bytes;  // a whole chunk at work: activations, tokens and logits, without score()'s; in part the same memory
+  uint64_t chunk_bytes;  // a whole chunk at work: activations, inputs and the logits of one row; in part the same memory
 
   // names in the IR of what products and attentions give, in the order in which they run, each followed by a newline
-  const char *vision_products, *project_products, *prefill_products;
+  const char *vision_products, *project_products, *step_products;
 
   // arena: byte offsets
   uint64_t arena_bytes;
   uint64_t image;        // u8 [S, S, 3], input of vision()
   uint64_t projected;    // f32 [N, hidden], result of project()
-  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by prefill() for negative tokens
-  uint64_t tokens;       // i32 [chunk], input of prefill() and decode(); -1 - r stands for row r of vision_rows
-  uint64_t logits;       // f32 [vocabulary], result of prefill() (its last position) and decode()
-  uint64_t scores;       // f32 [score_rows, vocabulary], result of score()
+  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() for negative tokens
+  uint64_t tokens;       // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
+  uint64_t slots;        // i32 [chunk], input of step() and decode(): the slot of each row
+  uint64_t positions;    // i32 [chunk], input of step() and decode(): what rotary turns each row by
+  uint64_t wanted;       // i32 [wanted_rows], input of step(): the rows whose logits are wanted, in ascending order
+  uint64_t lengths;      // i32 [blocks, sequences]: rows that the caches of a block hold in a slot; step() and decode() let them grow
+  uint64_t logits;       // f32 [wanted_rows, vocabulary], result of step() and decode(); rows behind those wanted stay as they were
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted program.c
@@ -81,9 +99,10 @@ extern const lmmc_model lmmc_program;  // defined by the emitted program.c
 typedef struct {
   void (*vision)(const lmmc_memory *);
   void (*project)(const lmmc_memory *);
-  void (*prefill)(const lmmc_memory *, int64_t sequence, int64_t position);
-  void (*decode)(const lmmc_memory *, int64_t position);
-  void (*score)(const lmmc_memory *, int64_t sequence, int64_t position);  // as prefill(), with the logits of every row
+  // Rows of any slots, at most `chunk`: each sees the rows that its slot's caches hold and those before it here of the same slot. The logits of
+  // `wanted` of them, at most `wanted_rows`, maybe none, are made.
+  void (*step)(const lmmc_memory *, int64_t rows, int64_t wanted);
+  void (*decode)(const lmmc_memory *);  // step() of one row, a token that is not negative, whose logits are wanted
 } lmmc_code;
 
 extern const lmmc_code LMMC_LEVELED(lmmc_code);

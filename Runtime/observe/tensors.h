@@ -12,7 +12,7 @@ typedef struct {
   bool failed;
 } lmmc_tensors;
 
-// Makes the folder; writes `tokens.npy` f32 [T], as prefill takes them, and where the prompt has one of `images` `image.npy` f32 [S, S, 3] of
+// Makes the folder; writes `tokens.npy` f32 [T], as step() takes them, and where the prompt has one of `images` `image.npy` f32 [S, S, 3] of
 // `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone could be written, 1 when a file cannot be
 // written.
 bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *model, const lmmc_ids *tokens, int32_t images,

@@ -8,11 +8,11 @@ static bool is_eos(const lmmc_model *m, int32_t id) {
   return false;
 }
 
-static bool run(const lmmc_session *s, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t position, int64_t max_tokens,
+static bool run(lmmc_session *s, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
                 const lmmc_sink *sink, lmmc_text *text, lmmc_generation *out, lmmc_error *e) {
-  const float *logits = lmmc_logits(s);
   lmmc_detokenizer detokenizer = {0};
   for (;;) {
+    const float *logits = lmmc_logits(s, 0);
     int32_t id = lmmc_sample(sampler, logits, e);
     if (id < 0) return false;
     if (!out->first_token) out->first_token = lmmc_clock();
@@ -24,9 +24,9 @@ static bool run(const lmmc_session *s, const lmmc_tokenizer *tokenizer, lmmc_sam
     if (!lmmc_detokenize(tokenizer, &detokenizer, id, text, e)) return false;
     const lmmc_write_result told = sink->token(sink->context, id, text->bytes, text->count, e);
     if (told == LMMC_WRITE_FAILED) return false;
-    // A token that has no position left is not decoded.
-    if (out->tokens == max_tokens || position == s->model->context || told == LMMC_CLOSED) break;
-    lmmc_decode_step(s, id, position++);
+    // A token that has no row left in the caches is not decoded.
+    if (out->tokens == max_tokens || lmmc_slot_room(&s->slots, slot) == 0 || told == LMMC_CLOSED) break;
+    lmmc_decode_step(s, slot, id);
     out->steps++;
   }
   out->seconds = lmmc_clock() - out->first_token;
@@ -34,11 +34,11 @@ static bool run(const lmmc_session *s, const lmmc_tokenizer *tokenizer, lmmc_sam
   return lmmc_detokenize_end(&detokenizer, text, e) && sink->end(sink->context, text->bytes, text->count, e);
 }
 
-bool lmmc_generate(const lmmc_session *s, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t position, int64_t max_tokens,
+bool lmmc_generate(lmmc_session *s, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
                    const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e) {
   lmmc_text text = {0};
   *out = (lmmc_generation){0};
-  bool done = run(s, tokenizer, sampler, position, max_tokens, sink, &text, out, e);
+  bool done = run(s, slot, tokenizer, sampler, max_tokens, sink, &text, out, e);
   lmmc_text_free(&text);
   return done;
 }

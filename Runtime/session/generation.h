@@ -25,13 +25,13 @@ typedef struct {
 
 typedef struct {
   bool stopped;           // by a token that ends the text, and not by a limit or the sink
-  int64_t tokens, steps;  // without such a token; calls of decode()
+  int64_t tokens, steps;  // without such a token; those of them that were decoded
   double first_token;     // when the first was sampled (lmmc_clock)
   double seconds;         // from then on
 } lmmc_generation;
 
-// At most `max_tokens` > 0, while the context has room, behind `position` tokens that prefill has read. Code 1 on failure.
-bool lmmc_generate(const lmmc_session *session, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t position,
-                   int64_t max_tokens, const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e);
+// At most `max_tokens` > 0, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
+bool lmmc_generate(lmmc_session *session, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
+                   const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e);
 
 #endif

@@ -1,4 +1,4 @@
-// From the user's words or a raw prompt to the token sequence that prefill takes.
+// From the user's words or a raw prompt to the token sequence that a slot is fed.
 #ifndef LMMC_SESSION_PROMPT_H
 #define LMMC_SESSION_PROMPT_H
 
@@ -7,7 +7,7 @@
 #include "tokenizer/tokenizer.h"
 
 typedef struct {
-  lmmc_ids tokens;      // as lmmc.h's prefill reads them: -1 - r stands for row r of vision_rows
+  lmmc_ids tokens;      // as step() reads them: -1 - r stands for row r of vision_rows
   int32_t text_tokens;  // BOS included
   int32_t images;       // `<image>` places
 } lmmc_prompt;

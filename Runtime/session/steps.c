@@ -1,15 +1,26 @@
 #include "steps.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "contract/offsets.h"
 #include "image/image.h"
 #include "program/levels.h"
 #include "system/threads.h"
 
-static float *values(const lmmc_session *s, uint64_t offset) { return (float *)(void *)(s->memory->arena + offset); }
+static float *values(const lmmc_session *s, uint64_t offset) { return lmmc_arena(s->memory, offset); }
 
-const float *lmmc_logits(const lmmc_session *s) { return values(s, s->model->logits); }
+bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e) {
+  *s = (lmmc_session){.model = model, .memory = memory, .logit_rows = calloc((size_t)model->wanted_rows, sizeof *s->logit_rows)};
+  return lmmc_slots_open(&s->slots, model, memory, e) &&
+         (s->logit_rows || lmmc_fail(e, 1, "out of memory for the logits of %d rows", (int)model->wanted_rows));
+}
+
+void lmmc_session_close(lmmc_session *s) {
+  lmmc_slots_close(&s->slots);
+  free(s->logit_rows);
+}
 
 // ---- images
 
@@ -77,21 +88,75 @@ const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, 
   return rows;
 }
 
-double lmmc_prefill(const lmmc_session *s, const lmmc_ids *tokens) {
-  const lmmc_model *m = s->model;
-  double began = begin(s);
-  for (size_t at = 0, count; at < tokens->count; at += count) {
-    count = tokens->count - at < (size_t)m->chunk ? tokens->count - at : (size_t)m->chunk;
-    memcpy(s->memory->arena + m->tokens, tokens->values + at, count * sizeof *tokens->values);
-    name_tensors(s, m->prefill_products);
-    lmmc_program_code()->prefill(s->memory, (int64_t)count, (int64_t)at);
-  }
-  return end(s, began, "prefill");
+// ---- steps
+
+static float *logits(const lmmc_session *s, int64_t row) { return values(s, s->model->logits) + row * s->model->vocabulary; }
+
+const float *lmmc_logits(const lmmc_session *s, int64_t i) { return logits(s, s->logit_rows[i]); }
+
+// The rows that one call of the program's code takes, and how many of them give logits.
+typedef struct {
+  int64_t rows, wanted;
+} batch;
+
+static bool is_wanted(const lmmc_feed *f, int64_t row) {
+  return f->wants == LMMC_WANTS_ALL || (f->wants == LMMC_WANTS_LAST && row == f->count - 1);
 }
 
-double lmmc_decode_step(const lmmc_session *s, int32_t token, int64_t position) {
-  double began = begin(s);
-  memcpy(s->memory->arena + s->model->tokens, &token, sizeof token);
-  lmmc_program_code()->decode(s->memory, position);
-  return end(s, began, "decode");
+// As many of the rows behind `*row` of feed `*at` as a chunk takes, written to the program's inputs; the place behind them.
+static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int64_t *at, int64_t *row) {
+  const lmmc_model *m = s->model;
+  int32_t *tokens = lmmc_arena(s->memory, m->tokens), *slots = lmmc_arena(s->memory, m->slots);
+  int32_t *positions = lmmc_arena(s->memory, m->positions), *wanted = lmmc_arena(s->memory, m->wanted);
+  batch b = {0};
+  for (; *at < count; ++*at, *row = 0) {
+    const lmmc_feed *f = &feeds[*at];
+    for (; *row < f->count; ++*row) {
+      if (b.rows == m->chunk) return b;
+      if (is_wanted(f, *row)) wanted[b.wanted++] = (int32_t)b.rows;
+      tokens[b.rows] = f->tokens[*row];
+      slots[b.rows] = f->slot;
+      positions[b.rows++] = s->slots.positions[f->slot]++;
+    }
+  }
+  return b;
+}
+
+static void compute(lmmc_session *s, batch b) {
+  const int32_t *tokens = lmmc_arena(s->memory, s->model->tokens);
+  // What is written of the tensors has step()'s names, and decode() knows no vision rows.
+  if (b.rows == 1 && b.wanted == 1 && tokens[0] >= 0 && !s->observer.tensors) {
+    lmmc_program_code()->decode(s->memory);
+    return;
+  }
+  name_tensors(s, s->model->step_products);
+  lmmc_program_code()->step(s->memory, b.rows, b.wanted);
+}
+
+double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage) {
+  const double began = begin(s);
+  // Each call leaves its logits in the first rows of the region. Another one behind it may write there, so they move to the end: wanted rows
+  // known, top is the first row of the region that holds moved ones, and last those that the call before has left in its first rows.
+  int64_t known = 0, top = s->model->wanted_rows, last = 0;
+  for (int64_t at = 0, row = 0;;) {
+    const batch b = collect(s, feeds, count, &at, &row);
+    if (b.rows == 0) break;
+    if (b.wanted > 0) {
+      top -= last;
+      memmove(logits(s, top), logits(s, 0), (size_t)(last * s->model->vocabulary) * sizeof(float));
+      for (int64_t i = 0; i < last; i++) s->logit_rows[known - last + i] = (int32_t)(top + i);
+      for (int64_t i = 0; i < b.wanted; i++) s->logit_rows[known + i] = (int32_t)i;
+      known += last = b.wanted;
+    }
+    compute(s, b);
+  }
+  return end(s, began, stage);
+}
+
+double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens) {
+  return lmmc_step(s, &(lmmc_feed){slot, tokens->values, (int64_t)tokens->count, LMMC_WANTS_LAST}, 1, "prefill");
+}
+
+double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token) {
+  return lmmc_step(s, &(lmmc_feed){slot, &token, 1, LMMC_WANTS_LAST}, 1, "decode");
 }

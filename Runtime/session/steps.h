@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "contract/program.h"
 #include "observe/observer.h"
+#include "slots.h"
 #include "tokenizer/tokenizer.h"
 
 // Bytes of a picture, u8 [S, S, 3].
@@ -24,23 +25,41 @@ int lmmc_image_count(const lmmc_image_source *source);
 // through the tower. Code 1 when the source has another number of images.
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e);
 
-// What the steps of one conversation work on.
+// What the steps of all conversations work on.
 typedef struct {
   const lmmc_model *model;
   const lmmc_memory *memory;
   lmmc_observer observer;  // hears of what each step computes, while it runs
+  lmmc_slots slots;
+  int32_t *logit_rows;  // [wanted_rows], of the region of logits, where those of each wanted row stand
 } lmmc_session;
+
+// No slot is in use, and nobody observes. Code 1 when memory is out; lmmc_session_close ends it in either case.
+bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e);
+void lmmc_session_close(lmmc_session *s);
 
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
 const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
 
-// The prompt through prefill, chunk by chunk; returns the seconds.
-double lmmc_prefill(const lmmc_session *s, const lmmc_ids *tokens);
+// The next rows of one slot.
+typedef struct {
+  int32_t slot;
+  const int32_t *tokens;  // [count]; -1 - r stands for row r of vision_rows
+  int64_t count;
+  enum { LMMC_WANTS_NONE, LMMC_WANTS_LAST, LMMC_WANTS_ALL } wants;  // whose logits
+} lmmc_feed;
 
-// One token at its position; returns the seconds.
-double lmmc_decode_step(const lmmc_session *s, int32_t token, int64_t position);
+// Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come again. At
+// most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill", "decode").
+double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage);
 
-// f32 [vocabulary], what the last prefill or decode step left.
-const float *lmmc_logits(const lmmc_session *s);
+// A prompt, of whose last token the logits are wanted; returns the seconds.
+double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens);
+
+// One token behind it; returns the seconds.
+double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token);
+
+// f32 [vocabulary], of wanted row `i` of the last step; as long as no other follows.
+const float *lmmc_logits(const lmmc_session *s, int64_t i);
 
 #endif

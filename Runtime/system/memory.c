@@ -25,18 +25,32 @@ static text size_text(double bytes) {
   return t;
 }
 
+// Both are congruent to the file's pages, so that a page that is already there can be mapped as it is.
+enum { HUGE = 2 << 20 };
+
+static uint64_t at_most(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 // ---- how much
 
-lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, int64_t positions, int images) {
-  if (positions > m->context) positions = m->context;
+// Keys and values of so many positions in one slot. Where it asks for huge pages, each cache comes into memory by whole ones.
+static uint64_t cache_need(const lmmc_model *m, uint64_t positions) {
+  const uint64_t exact = m->cache_bytes / (uint64_t)m->context * positions;
+  uint64_t rounded = 0;
+  if (m->slot_bytes < HUGE) return exact;
+  for (int32_t i = 0; i < m->cache_count; i++) rounded += (positions * m->caches[i].row_bytes + HUGE - 1) / HUGE * HUGE;
+  return at_most(rounded > exact ? rounded : exact, m->slot_bytes);
+}
+
+lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, lmmc_memory_use use) {
+  const uint64_t positions = at_most((uint64_t)use.positions, (uint64_t)m->context), sequences = (uint64_t)use.sequences;
   // Activations grow with the rows in use, and lie where an image's were: together they take no more than the larger whole.
-  const uint64_t rows = (uint64_t)(positions < m->chunk ? positions : m->chunk);
+  const uint64_t rows = at_most(positions * sequences, (uint64_t)m->chunk), images = (uint64_t)use.images;
   const uint64_t image = images > 0 ? m->image_bytes : 0, text = m->chunk_bytes / (uint64_t)m->chunk * rows;
   const uint64_t most = m->image_bytes > m->chunk_bytes ? m->image_bytes : m->chunk_bytes;
+  const uint64_t values = images * (uint64_t)m->vision_tokens * (uint64_t)m->hidden + (sequences - 1) * (uint64_t)m->vocabulary;
   return (lmmc_memory_needs){
-      .cache = m->cache_bytes / (uint64_t)m->context * (uint64_t)positions,
-      .working =
-          (image + text < most ? image + text : most) + sizeof(float) * (uint64_t)images * (uint64_t)m->vision_tokens * (uint64_t)m->hidden,
+      .cache = sequences * cache_need(m, positions),
+      .working = at_most(image + text, most) + sizeof(float) * values,
       .weights = m->attachment_bytes,
   };
 }
@@ -63,23 +77,35 @@ int64_t lmmc_memory_peak(void) {
   return (int64_t)usage.ru_maxrss * 1024;
 }
 
-bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, double available, const char *limit, char *warning, size_t size,
+// The most positions whose caches fit with what else `need` has; 0 where nothing does.
+static int64_t positions_that_fit(const lmmc_model *m, lmmc_memory_use use, lmmc_memory_needs need, double available) {
+  int64_t fits = 0, over = use.positions;
+  while (over - fits > 1) {
+    const int64_t middle = fits + (over - fits) / 2;
+    const double cache = (double)use.sequences * (double)cache_need(m, (uint64_t)middle);
+    *(cache + (double)need.working <= available ? &fits : &over) = middle;
+  }
+  return fits;
+}
+
+bool lmmc_memory_check(const lmmc_model *m, lmmc_memory_use use, double available, const char *limit, char *warning, size_t size,
                        lmmc_error *e) {
-  const lmmc_memory_needs need = lmmc_memory_need(m, positions, images);
+  const lmmc_memory_needs need = lmmc_memory_need(m, use);
   const double own = (double)need.cache + (double)need.working;
   warning[0] = 0;
   if (available < 0 || own + (double)need.weights <= available) return true;
   if (own > available) {
     // What fits when only the cache shrinks.
-    double per = (double)m->cache_bytes / m->context, fits = per > 0 ? (available - (double)need.working) / per : 0;
-    char other[64] = "a smaller '--context'";
-    if (fits >= 1) snprintf(other, sizeof other, "'--context %" PRId64 "'", (int64_t)fits);
+    const int64_t fits = positions_that_fit(m, use, need, available);
+    char other[64] = "a smaller '--context'", sequences[48] = "";
+    if (fits > 0) snprintf(other, sizeof other, "'--context %" PRId64 "'", fits);
+    if (use.sequences > 1) snprintf(sequences, sizeof sequences, "%" PRId64 " sequences of ", use.sequences);
     return lmmc_fail(e, 1,
-                     "out of memory, %" PRId64
+                     "out of memory, %s%" PRId64
                      " positions take %s of cache and %s of working memory, and %s are free %s; "
                      "%s here or%s when compiling would help",
-                     positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes, size_text(available).bytes,
-                     limit, other, m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
+                     sequences, use.positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes,
+                     size_text(available).bytes, limit, other, m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
   }
   snprintf(warning, size,
            "warning: %s of weights do not fit beside %s of cache and working memory, %s are free %s: parts will be read "
@@ -90,11 +116,13 @@ bool lmmc_memory_check(const lmmc_model *m, int64_t positions, int images, doubl
 
 // ---- the mappings
 
-// Both are congruent to the file's pages, so that a page that is already there can be mapped as it is.
-enum { HUGE = 2 << 20 };
+static uintptr_t page_bytes(void) { return (uintptr_t)sysconf(_SC_PAGESIZE); }
+
+static uintptr_t down(uintptr_t address, uintptr_t unit) { return address / unit * unit; }
+static uintptr_t up(uintptr_t address, uintptr_t unit) { return down(address + unit - 1, unit); }
 
 static bool advise(const uint8_t *bytes, uint64_t count, bool locks, lmmc_error *e) {
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes & ~(page - 1);
+  const uintptr_t start = down((uintptr_t)bytes, page_bytes());
   const size_t length = (uintptr_t)bytes + count - start;
   // The kernel then reads and maps 2 MiB at a time. Where it cannot, nothing is lost.
   if (length >= HUGE) madvise((void *)start, length, MADV_HUGEPAGE);
@@ -109,15 +137,29 @@ static bool advise(const uint8_t *bytes, uint64_t count, bool locks, lmmc_error 
   return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number).text);
 }
 
-bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, bool locks, int64_t positions, int images, lmmc_error *e) {
+// A huge page never lies in two slots, so that what one gives back is not held by the next. The mapping is made longer by what that may need, and
+// the rest goes again.
+static bool map_arena(lmmc_memory *memory, const lmmc_model *m) {
+  const uintptr_t page = page_bytes(), unit = m->slot_bytes >= HUGE ? HUGE : page;
+  const size_t length = up(m->arena_bytes + unit, page);
+  // Not reserved: a context that is never filled costs nothing.
+  uint8_t *first = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (first == MAP_FAILED) return false;
+  const uintptr_t slots = (uintptr_t)first + m->slots_offset;
+  memory->arena = first + (up(slots, unit) - slots);
+  const uintptr_t begin = down((uintptr_t)memory->arena, page), end = up((uintptr_t)memory->arena + m->arena_bytes, page);
+  if (begin > (uintptr_t)first) munmap(first, begin - (uintptr_t)first);
+  if (end < (uintptr_t)first + length) munmap((void *)end, (uintptr_t)first + length - end);
+  return true;
+}
+
+bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, bool locks, lmmc_memory_use use, lmmc_error *e) {
   const char *limit;
   char warning[512];
   double available = lmmc_memory_available("", &limit);
-  if (!lmmc_memory_check(m, positions, images, available, limit, warning, sizeof warning, e)) return false;
+  if (!lmmc_memory_check(m, use, available, limit, warning, sizeof warning, e)) return false;
   fputs(warning, stderr);
-  // Not reserved: a context that is never filled costs nothing.
-  memory->arena = mmap(NULL, m->arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory->arena == MAP_FAILED) {
+  if (!map_arena(memory, m)) {
     struct rlimit most = {RLIM_INFINITY, RLIM_INFINITY};
     getrlimit(RLIMIT_AS, &most);
     char why[80] = "";
@@ -131,4 +173,29 @@ bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *m, bool locks, int6
   return false;
 }
 
-void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *m) { munmap(memory->arena, m->arena_bytes); }
+void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *m) {
+  const uintptr_t begin = down((uintptr_t)memory->arena, page_bytes());
+  munmap((void *)begin, (uintptr_t)memory->arena + m->arena_bytes - begin);
+}
+
+// ---- slots
+
+// The whole pages within a slot; none where it is shorter.
+static size_t pages_of(const lmmc_memory *memory, const lmmc_model *m, int32_t slot, void **begin) {
+  const uintptr_t page = page_bytes(), first = (uintptr_t)memory->arena + m->slots_offset + (uint64_t)slot * m->slot_bytes;
+  *begin = (void *)up(first, page);
+  const uintptr_t end = down(first + m->slot_bytes, page);
+  return end > (uintptr_t)*begin ? end - (uintptr_t)*begin : 0;
+}
+
+void lmmc_memory_use_slot(const lmmc_memory *memory, const lmmc_model *m, int32_t slot) {
+  void *begin;
+  const size_t length = pages_of(memory, m, slot, &begin);
+  if (length >= HUGE) madvise(begin, length, MADV_HUGEPAGE);
+}
+
+void lmmc_memory_drop_slot(const lmmc_memory *memory, const lmmc_model *m, int32_t slot) {
+  void *begin;
+  const size_t length = pages_of(memory, m, slot, &begin);
+  if (length > 0) madvise(begin, length, MADV_DONTNEED);
+}

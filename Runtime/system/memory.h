@@ -9,12 +9,18 @@
 
 // Bytes that a run needs.
 typedef struct {
-  uint64_t cache;    // keys and values of the positions in use
+  uint64_t cache;    // keys and values of the positions in use, of all sequences
   uint64_t working;  // activations, images and results
   uint64_t weights;  // page cache, which is shared and can be read again
 } lmmc_memory_needs;
 
-lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, int64_t positions, int images);
+// What a run uses: so many positions in each of so many slots, and images.
+typedef struct {
+  int64_t positions, sequences;
+  int images;
+} lmmc_memory_use;
+
+lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, lmmc_memory_use use);
 
 // Bytes that this process can still get, files' page cache included; *limit says by what. Negative where nothing is known.
 // `root` stands before "/proc" and "/sys".
@@ -26,12 +32,18 @@ int64_t lmmc_memory_peak(void);
 
 // Compares both. False, with `*e` filled (code 1) where cache and working memory do not fit; a warning, one line into `warning`
 // [size], where the weights do not fit beside them, else an empty one.
-bool lmmc_memory_check(const lmmc_model *model, int64_t positions, int images, double available, const char *limit, char *warning,
-                       size_t size, lmmc_error *e);
+bool lmmc_memory_check(const lmmc_model *model, lmmc_memory_use use, double available, const char *limit, char *warning, size_t size,
+                       lmmc_error *e);
 
-// Checks, with a warning on standard error, and maps the arena; asks for huge pages under the weights, and for locked ones (`--mlock`)
-// where `locks` says so. `positions` of the cache will be in use.
-bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, int64_t positions, int images, lmmc_error *e);
+// Checks, with a warning on standard error, and maps the arena, its slots from a boundary of pages on, of huge ones where slots have as many bytes;
+// asks for huge pages under the weights, and for locked ones (`--mlock`) where `locks` says so.
+bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, lmmc_memory_use use, lmmc_error *e);
 void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
+
+// Asks for huge pages under a slot that comes into use, where it is as long as one. A slot that is not touched takes no memory.
+void lmmc_memory_use_slot(const lmmc_memory *memory, const lmmc_model *model, int32_t slot);
+
+// Gives back the pages that lie within a slot. What it held is lost.
+void lmmc_memory_drop_slot(const lmmc_memory *memory, const lmmc_model *model, int32_t slot);
 
 #endif

@@ -70,11 +70,9 @@ struct BodyPrinter {
             case .field(let column):
                 if plan.tables[table ?? 0].fields[column].kind == .weight { continue }
                 value = "lmmc_arena(memory, layer->\(symbols.fields[table ?? 0][column]))"
-            case .inside(let parent, let offset, let lastRow, let position):
+            case .inside(let parent, let offset):
                 var sum = names[parent]
-                if offset != 0 { sum += " + \(offset)" }
-                if lastRow != 0 { sum += " + (T - 1) * \(lastRow)" }
-                if position != 0 { sum += " + P * \(position)" }
+                if offset != 0 { sum += " + \(count(offset))" }
                 if sum == names[parent] && buffer.type == body.buffers[parent].type { note += ", in place" }
                 value = sum
             }
@@ -113,7 +111,7 @@ struct BodyPrinter {
     private mutating func print(call layer: Int, rows: ClosedRange<Int>, name: String, _ arguments: [Int]) {
         let function = plan.layers[layer]
         var list = ["memory"]
-        list += EntryPoint.Symbol.allCases.filter(function.body.uses).map(\.rawValue)
+        list += EntryPoint.Count.allCases.filter(function.body.uses).map(\.rawValue)
         if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
         list += arguments.map { names[$0] }
         let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"
@@ -124,9 +122,7 @@ struct BodyPrinter {
         }
     }
 
-    private func count(_ extent: Extent) -> String {
-        extent.hasSequence ? (extent.factor == 1 ? "T" : "T * \(extent.factor)") : "\(extent.factor)"
-    }
+    private func count(_ number: Affine) -> String { number.text { factor, symbol in "\(symbol) * \(factor)" } }
 
     private func layout(_ buffer: Int) -> RowLayout {
         guard let layout = body.buffers[buffer].rowLayout else { preconditionFailure("the plan gives kernels rows") }
@@ -161,25 +157,35 @@ struct BodyPrinter {
                         hasVisionRows ? names[inputs[2]] : "NULL", row(output, in: loop),
                     ])
         case .matmul(let matmul, let format): printMatmul(matmul, format, inputs, output)
-        case .attention(let attention, let type, let isCached): printAttention(attention, type, isCached: isCached, inputs, output)
+        case .attention(let attention, let type): printAttention(attention, type, inputs, output)
         case .row(let function, let rounded): printRows(function, rounded, loop, inputs, output)
         case .quantizeRow(let type):
             call(
                 "lmmc_quantize_row\(type.suffix)", loop,
                 ["\(layout(inputs[0]).columns)", row(inputs[0], in: loop), row(output, in: loop)])
         case .rotaryAngles(let frequencies):
-            let position = if case .parallel = loop { "P + i" } else { "P" }
             call(
-                "lmmc_rotary_angles", loop, ["\(frequencies.count)", symbols.frequencies(frequencies), position, row(output, in: loop)])
+                "lmmc_rotary_angles", loop,
+                [
+                    "\(frequencies.count)", symbols.frequencies(frequencies), "\(names[inputs[0]])[\(index(loop))]", row(output, in: loop),
+                ])
         case .rotateRow(let headSize):
             call(
                 "lmmc_rotary_row", loop,
                 ["\(layout(output).columns / headSize)", "\(headSize / 2)"]
                     + [inputs[1], inputs[0], output].map { row($0, in: loop) })
-        case .storeRow:
-            call("lmmc_store_row_bf16", loop, ["\(layout(output).columns)", row(inputs[0], in: loop), row(output, in: loop)])
-        case .storeHeads(let heads, let size):
-            call("lmmc_store_row_i8", loop, ["\(heads)", "\(size)", row(inputs[0], in: loop), row(output, in: loop)])
+        case .storeRow(let type, let heads): printStore(type, heads: heads, loop, inputs, output)
+        case .gatherRow:
+            let from = layout(inputs[0]), type = body.buffers[inputs[0]].type.dtype, size = type.byteCount
+            call(
+                "lmmc_gather_row", loop,
+                [
+                    "\(rowBytes(type, columns: from.columns))", names[inputs[0]], "\(from.stride * size)",
+                    "\(names[inputs[1]])[\(index(loop))]", row(output, in: loop),
+                ])
+        case .reserve:
+            call(
+                "lmmc_reserve", loop, [count(body.buffers[output].type.shape[0]), names[inputs[1]], names[inputs[0]], names[output]])
         case .copyElements: printCopy(loop, inputs[0], output)
         }
     }
@@ -196,7 +202,7 @@ struct BodyPrinter {
         return "\(names[buffer]) + i * \(layout.stride)"
     }
 
-    private func head(_ rows: Extent) -> String { "  for (int64_t i = 0; i < \(count(rows)); i++)" }
+    private func head(_ rows: Affine) -> String { "  for (int64_t i = 0; i < \(count(rows)); i++)" }
 
     /// A call for each row.
     private mutating func call(_ function: String, _ loop: Loop, _ arguments: [String]) {
@@ -289,24 +295,58 @@ struct BodyPrinter {
         print(structCall: "lmmc_matmul\(format.suffix)", type, fields)
     }
 
-    private mutating func printAttention(
-        _ attention: Attention, _ type: KeyValueType, isCached: Bool, _ inputs: [Int], _ output: Int
-    ) {
-        let (q, k) = (layout(inputs[0]), layout(inputs[1]))
-        let keys = isCached ? "P + \(count(q.rows))" : count(k.rows)
+    /// Bytes of a row of activations; rows that products read are whole blocks.
+    private func rowBytes(_ dtype: DType, columns: Int) -> Int {
+        switch dtype {
+        case .int8Rows: BlockFormat.int8RowBytes(columns) ?? 0
+        case .bfloat16: (BlockFormat.paddedColumns(columns) ?? 0) * dtype.byteCount
+        case .float32, .float16, .int32, .uint8, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels: columns * dtype.byteCount
+        }
+    }
+
+    /// Elements from slot to slot and from row to row of a cache.
+    private func cacheStrides(_ buffer: Int) -> (slot: Int, row: Int) { (body.buffers[buffer].strides[0], body.buffers[buffer].strides[1]) }
+
+    /// A row of the first input into its place in the cache.
+    private mutating func printStore(_ type: KeyValueType, heads: Int, _ loop: Loop, _ inputs: [Int], _ output: Int) {
+        let (i, cache) = (index(loop), cacheStrides(output))
+        let columns = layout(inputs[0]).columns
+        let place =
+            "\(names[output]) + (int64_t)\(names[inputs[1]])[\(i)] * \(cache.slot) + (int64_t)\(names[inputs[2]])[\(i)] * \(cache.row)"
+        let sizes = type == .int8 ? ["\(heads)", "\(columns / heads)"] : ["\(columns)"]
+        call(type.storeName, loop, sizes + [row(inputs[0], in: loop), place])
+    }
+
+    private mutating func printAttention(_ attention: Attention, _ type: KeyValueType, _ inputs: [Int], _ output: Int) {
+        let q = layout(inputs[0])
+        let heads =
+            ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads), "
+            + ".scale = \(literal(attention.scale))"
+        let typed = type == .float32 ? [] : [".kv_type = \(type.enumerator)"]
+        guard attention.isCached else {
+            print(
+                structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
+                [".queries = \(count(q.rows)), .keys = \(count(layout(inputs[1]).rows))", heads, matrix("q", inputs[0])] + typed
+                    + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
+            return
+        }
+        let (k, v) = (cacheStrides(inputs[1]), cacheStrides(inputs[2]))
+        let rows =
+            [".queries = \(count(q.rows))", heads, matrix("q", inputs[0])] + typed
+            + [
+                ".k = \(names[inputs[1]]), .k_stride = \(k.row)", ".v = \(names[inputs[2]]), .v_stride = \(v.row)", matrix("out", output),
+            ]
         print(
-            structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
+            structCall: "lmmc_attention_cached_\(attention.products.rawValue)", "lmmc_cached_attention",
             [
-                ".queries = \(count(q.rows)), .keys = \(keys)",
-                ".heads = \(attention.heads), .kv_heads = \(attention.keyValueHeads), .head_size = \(q.columns / attention.heads)",
-                ".scale = \(literal(attention.scale)), .causal = \(isCached)", matrix("q", inputs[0]),
-            ] + (type == .float32 ? [] : [".kv_type = \(type.enumerator)"])
-                + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
+                ".rows = {\(rows.joined(separator: ", "))}", ".slots = \(names[inputs[3]]), .places = \(names[inputs[4]])",
+                ".slot_stride = \(k.slot)",
+            ], depth: 3)
     }
 
     /// A call with a structure of named fields.
-    private mutating func print(structCall function: String, _ type: String, _ fields: [String]) {
-        lines += wrapped("\(function)((\(type)){\(fields.joined(separator: ", "))});", indent: 2, hanging: 6, depth: 2)
+    private mutating func print(structCall function: String, _ type: String, _ fields: [String], depth: Int = 2) {
+        lines += wrapped("\(function)((\(type)){\(fields.joined(separator: ", "))});", indent: 2, hanging: 6, depth: depth)
     }
 
     /// A loop per dimension.
@@ -317,7 +357,7 @@ struct BodyPrinter {
         var (read, write) = (names[input] + "[", names[output] + "[")
         for (index, dimension) in to.type.shape.enumerated() {
             let variable = "i\(index)"
-            lines.append("\(indent)for (int64_t \(variable) = 0; \(variable) < \(dimension); \(variable)++)")
+            lines.append("\(indent)for (int64_t \(variable) = 0; \(variable) < \(count(dimension)); \(variable)++)")
             indent += "  "
             read += "\(index == 0 ? "" : " + ")\(variable) * \(from.strides[index])"
             write += "\(index == 0 ? "" : " + ")\(variable) * \(to.strides[index])"

@@ -55,7 +55,9 @@ private struct ModelPrinter {
     private mutating func printHead(_ version: String) {
         let weights = byteCountText(UInt64(plan.weightBytes)), arena = byteCountText(UInt64(plan.arenaBytes))
         line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(version)): \(weights) of weights, \(arena) of arena.")
-        line("// T is the length of the sequence that a call processes (at most \(plan.chunk)), P its position in the KV cache.")
+        line(
+            "// T is the number of rows that a call processes (at most \(plan.chunk)), S that of the rows whose logits are wanted (at most \(plan.wantedRows))."
+        )
         line("#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n")
         line("#include \"kernels/kernels.h\"\n#include \"contract/program.h\"")
     }
@@ -65,14 +67,22 @@ private struct ModelPrinter {
     private mutating func printMemory() {
         section("memory")
         line("// The arena, by byte offset:")
-        let states = plan.regions.filter { $0.role == .state }
-        if let first = states.first, let last = states.last {
+        let (states, slots) = (plan.regions.filter { $0.role == .state }, plan.slots)
+        let lengths = states.filter { slots.lengths.contains($0.name) }
+        if let first = lengths.first {
             row(
-                first.offset, last.offset + last.byteCount - first.offset, states.count == 1 ? first.name : "\(states.count) caches",
+                first.offset, lengths.reduce(0) { $0 + $1.byteCount }, "the rows that the caches of \(lengths.count) blocks hold",
                 first.type)
         }
         for region in plan.regions where region.role != .state {
             row(region.offset, region.byteCount, region.name, region.type)
+        }
+        let caches = states.filter { !slots.lengths.contains($0.name) }
+        if let first = caches.first {
+            row(
+                first.offset, slots.count * slots.byteCount,
+                "\(slots.count == 1 ? "a slot" : "\(slots.count) slots of \(slots.byteCount) bytes"), each with \(caches.count) caches",
+                first.type)
         }
         for timeline in plan.timelines { line("//   of the scratch, \(timeline.name) takes \(timeline.byteCount) bytes") }
         if !symbols.regions.isEmpty { line() }
@@ -136,7 +146,7 @@ private struct ModelPrinter {
             if index == 0 { section("repeated layers") }
             var printer = BodyPrinter(plan, symbols, layer.body, table: layer.table)
             var parameters = ["const lmmc_memory *memory"]
-            parameters += EntryPoint.Symbol.allCases.filter(layer.body.uses).map { "int64_t \($0.rawValue)" }
+            parameters += EntryPoint.Count.allCases.filter(layer.body.uses).map { "int64_t \($0.rawValue)" }
             if let table = layer.table { parameters.append("const \(symbols.tableTypes[table]) *layer") }
             let buffers = layer.arguments.map { "\(printer.name($0)): \(BodyPrinter.shapeText(layer.body.buffers[$0]))" }
             line(index == 0 ? "" : "")
@@ -161,10 +171,10 @@ private struct ModelPrinter {
         section("entry points")
         for (entry, body) in plan.entries.map({ ($0.entry, $0.body) }) {
             line()
-            function(entry.rawValue, ["const lmmc_memory *memory"] + entry.symbols.map { "int64_t \($0.rawValue)" })
+            function(entry.rawValue, ["const lmmc_memory *memory"] + entry.counts.map { "int64_t \($0.rawValue)" })
             let calls = body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
             let bodies = [body] + calls.map { plan.layers[$0].body }
-            for symbol in entry.symbols where !bodies.contains(where: { $0.uses(symbol) }) { line("  (void)\(symbol.rawValue);") }
+            for count in entry.counts where !bodies.contains(where: { $0.uses(count) }) { line("  (void)\(count.rawValue);") }
             var printer = BodyPrinter(plan, symbols, body)
             printer.printBuffers()
             printer.printSteps()
@@ -184,6 +194,13 @@ private struct DescriptionPrinter {
         self.program = program
         line("// What \(comment(plan.moduleName)) says about itself.")
         line("#include \"contract/program.h\"")
+        if let first = plan.slots.caches.first, let start = plan.regions.first(where: { $0.name == first.name })?.offset {
+            line("\nstatic const lmmc_cache caches[\(plan.slots.caches.count)] = {")
+            for cache in plan.slots.caches {
+                line("    {\(start + cache.offset), \(cache.rowBytes), \(cache.block)},  // \(comment(cache.name))")
+            }
+            line("};")
+        }
         line("\nconst lmmc_model lmmc_program = {")
         field("version", literal(program.version))
         field("info", literal(program.info))
@@ -200,9 +217,11 @@ private struct DescriptionPrinter {
         }
         field("hidden", "\(plan.hidden)")
         field("vocabulary", "\(plan.vocabulary)")
+        field("sequences", "\(plan.slots.count)")
         field("context", "\(program.context)")
         field("chunk", "\(plan.chunk)")
-        if plan.scoreRows > 0 { field("score_rows", "\(plan.scoreRows)") }
+        field("wanted_rows", "\(plan.wantedRows)")
+        if plan.hasFloat32Products { field("float32_products", "true") }
         printTemplate()
         field("adds_bos", "\(program.addsBOS)")
         field("bos", "\(program.bos)")
@@ -215,6 +234,7 @@ private struct DescriptionPrinter {
         if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
         let resident = plan.resident
+        printSlots(plan)
         field("cache_bytes", "\(resident.cache)")
         if let type = plan.cacheType { field("cache_type", type.enumerator) }
         field("image_bytes", "\(resident.image)")
@@ -240,6 +260,19 @@ private struct DescriptionPrinter {
     }
 
     private mutating func line(_ line: String) { text += line + "\n" }
+
+    private mutating func printSlots(_ plan: Plan) {
+        let slots = plan.slots
+        guard let first = slots.caches.first, let start = plan.regions.first(where: { $0.name == first.name })?.offset,
+            let lengths = plan.regions.first(where: { $0.name == slots.lengths[0] })?.offset
+        else { return }
+        field("blocks", "\(slots.lengths.count)")
+        field("caches", "caches")
+        field("cache_count", "\(slots.caches.count)")
+        field("slots_offset", "\(start)")
+        field("slot_bytes", "\(slots.byteCount)")
+        field("lengths", "\(lengths)")
+    }
 
     private mutating func printTemplate() {
         let template = program.template

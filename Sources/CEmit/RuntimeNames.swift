@@ -14,6 +14,17 @@ extension KeyValueType {
     }
 }
 
+extension KeyValueType {
+    /// What stores a row in a cache of the type, Runtime/kernels/rows/cache_rows.h
+    var storeName: String {
+        switch self {
+        case .float32: "lmmc_copy_row"
+        case .bfloat16: "lmmc_store_row_bf16"
+        case .int8: "lmmc_store_row_i8"
+        }
+    }
+}
+
 extension ActivationFunction {
     /// In `lmmc_activation`, Runtime/kernels/common/activation.h
     var enumerator: String {

@@ -36,15 +36,15 @@ public enum BlockFormat {
     }
 
     /// The bytes of a tensor in a block format; nil where its dimensions do not fit the format, and on overflow.
-    static func byteCount(_ type: TensorType, sequence: Int) -> Int? {
+    static func byteCount(_ type: TensorType, _ values: SymbolValues) -> Int? {
         if type.dtype == .int8Heads {
-            guard type.rank == 3, let heads = type.shape[1].fixedValue, let size = type.shape[2].fixedValue,
+            guard type.rank == 4, let slots = type.shape[0].fixedValue, let context = type.shape[1].fixedValue,
+                let heads = type.shape[2].fixedValue, let size = type.shape[3].fixedValue,
                 let row = int8HeadBytes(heads: heads, size: size)
             else { return nil }
-            return checkedProduct(type.shape[0].fixedValue ?? sequence, row)
+            return checkedProduct([slots, context, row])
         }
-        guard type.rank == 2, let columns = type.shape[1].fixedValue else { return nil }
-        let rows = type.shape[0].fixedValue ?? sequence
+        guard type.rank == 2, let columns = type.shape[1].fixedValue, let rows = type.shape[0].value(values) else { return nil }
         if type.dtype == .int8Rows {
             guard let row = int8RowBytes(columns) else { return nil }
             return checkedProduct([rows, row])

@@ -5,8 +5,8 @@ public struct FunctionBuilder {
     public private(set) var function: Function
     private var environment: TypeEnvironment
 
-    public init(_ name: String, parameters: [Parameter], hasPosition: Bool = false, in module: Module) {
-        function = Function(name: name, parameters: parameters, hasPosition: hasPosition)
+    public init(_ name: String, parameters: [Parameter], in module: Module) {
+        function = Function(name: name, parameters: parameters)
         environment = TypeEnvironment(module, function)
     }
 

@@ -4,32 +4,30 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
     case vision
     /// The taps to the image's vision tokens
     case project
-    /// T tokens at position P to the logits of the last
-    case prefill
-    /// The token at position P to its logits
+    /// T rows of any sequences, each with its token, slot and position, to the logits of the S rows that are wanted. Prefill of a prompt, a
+    /// step of a batch and scoring of a text are calls of it
+    case step
+    /// What `step` computes of one row whose logits are wanted. No function of a module: the plan derives it
     case decode
-    /// What `prefill` computes, with the logits of all rows. No function of a module: the plan derives it.
-    case score
 
     /// Those that are functions of a module.
-    public static let ofModule: [EntryPoint] = allCases.filter { $0 != .score }
+    public static let ofModule: [EntryPoint] = allCases.filter { $0 != .decode }
 
     /// Those that a question goes through before the first token of its answer, in order.
-    public static let ofQuestion: [EntryPoint] = [.vision, .project, .prefill]
+    public static let ofQuestion: [EntryPoint] = [.vision, .project, .step]
 
-    /// A number that is given with a call.
-    public enum Symbol: String, Sendable, Hashable, CaseIterable {
-        /// T: the length of the sequence that the call processes
-        case sequence = "T"
-        /// P: its position in the KV cache
-        case position = "P"
+    /// A count that is given with a call, by the name of its symbol.
+    public enum Count: String, Sendable, Hashable, CaseIterable {
+        /// T: the rows that the call processes
+        case rows = "T"
+        /// S: those of them whose logits are wanted
+        case wanted = "S"
     }
 
-    public var symbols: [Symbol] {
+    public var counts: [Count] {
         switch self {
-        case .vision, .project: []
-        case .prefill, .score: [.sequence, .position]
-        case .decode: [.position]
+        case .vision, .project, .decode: []
+        case .step: [.rows, .wanted]
         }
     }
 
@@ -43,10 +41,14 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         case visionRows = "vision_rows"
         /// i32 [T]; -1 - r stands for row r of the vision rows
         case tokens
-        /// f32 [1, V]
+        /// i32 [T]: the sequence that each row belongs to
+        case slots
+        /// i32 [T]: where each row stands in its sequence, from 0 on
+        case positions
+        /// i32 [S]: the rows of the call whose logits are wanted
+        case wanted
+        /// f32 [S, V]
         case logits
-        /// f32 [T, V]
-        case scores
     }
 
     /// Where the parameters of its function stand, in their order; the vision rows are absent from a decoder alone. `project` reads the
@@ -55,7 +57,7 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .vision: [.image]
         case .project: []
-        case .prefill, .decode, .score: [.tokens, .visionRows]
+        case .step, .decode: [.tokens, .slots, .positions, .wanted, .visionRows]
         }
     }
 
@@ -64,16 +66,15 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .vision: nil
         case .project: .projected
-        case .prefill, .decode: .logits
-        case .score: .scores
+        case .step, .decode: .logits
         }
     }
 }
 
 extension FunctionBuilder {
-    /// The function of an entry point, which is given P where that is.
+    /// The function of an entry point.
     public init(_ entry: EntryPoint, parameters: [Parameter], in module: Module) {
-        self.init(entry.rawValue, parameters: parameters, hasPosition: entry.symbols.contains(.position), in: module)
+        self.init(entry.rawValue, parameters: parameters, in: module)
     }
 }
 

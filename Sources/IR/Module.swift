@@ -49,18 +49,16 @@ public struct Parameter: Hashable, Sendable {
     }
 }
 
-/// A function in execution order. `hasPosition` says that a call gives the cache position P.
+/// A function in execution order.
 public struct Function: Hashable, Sendable {
     public var name: String
     public var parameters: [Parameter]
-    public var hasPosition: Bool
     public var operations: [Operation]
     public var results: [Operand]
 
-    public init(name: String, parameters: [Parameter], hasPosition: Bool = false, operations: [Operation] = [], results: [Operand] = []) {
+    public init(name: String, parameters: [Parameter], operations: [Operation] = [], results: [Operand] = []) {
         self.name = name
         self.parameters = parameters
-        self.hasPosition = hasPosition
         self.operations = operations
         self.results = results
     }
@@ -74,10 +72,12 @@ public enum Stage: String, Sendable, Hashable, CaseIterable {
     case optimized
 }
 
-/// The typed graph of a whole model: functions that share weights and states (KV caches).
+/// The typed graph of a whole model: functions that share weights and states (KV caches and their lengths).
 public struct Module: Hashable, Sendable {
     public var name: String
     public var stage: Stage
+    /// What stands in types beside numbers.
+    public var symbols: OrderedSet<Symbol>
     public var weights: OrderedDictionary<String, Weight>
     public var states: OrderedDictionary<String, TensorType>
     public var functions: [Function]
@@ -85,9 +85,17 @@ public struct Module: Hashable, Sendable {
     public init(name: String, stage: Stage = .imported) {
         self.name = name
         self.stage = stage
+        self.symbols = []
         self.weights = [:]
         self.states = [:]
         self.functions = []
+    }
+
+    /// Declares a symbol and gives it as a dimension.
+    public mutating func declare(_ name: String, bound: Int) -> Dimension {
+        let symbol = Symbol(name, bound: bound)
+        symbols.append(symbol)
+        return Dimension(symbol)
     }
 
     public func function(named name: String) -> Function? { functions.first { $0.name == name } }

@@ -7,7 +7,7 @@ public enum Op: Hashable, Sendable {
     case averageWindows(AverageWindows)
     case concatenate(Concatenate)
     case slice(Slice)
-    case lastRow(LastRow)
+    case gatherRows(GatherRows)
     case reshape(Reshape)
     case transpose(Transpose)
     case embed(Embed)
@@ -26,6 +26,7 @@ public enum Op: Hashable, Sendable {
     case pack(Pack)
     // attention
     case rotary(Rotary)
+    case reserve(Reserve)
     case cacheStore(CacheStore)
     case attention(Attention)
 
@@ -37,7 +38,7 @@ public enum Op: Hashable, Sendable {
         case .averageWindows(let payload): payload
         case .concatenate(let payload): payload
         case .slice(let payload): payload
-        case .lastRow(let payload): payload
+        case .gatherRows(let payload): payload
         case .reshape(let payload): payload
         case .transpose(let payload): payload
         case .embed(let payload): payload
@@ -53,6 +54,7 @@ public enum Op: Hashable, Sendable {
         case .quantize(let payload): payload
         case .pack(let payload): payload
         case .rotary(let payload): payload
+        case .reserve(let payload): payload
         case .cacheStore(let payload): payload
         case .attention(let payload): payload
         }
@@ -68,7 +70,7 @@ public enum Op: Hashable, Sendable {
         (AverageWindows.mnemonic, { reader throws(TypeError) in .averageWindows(try AverageWindows(&reader)) }),
         (Concatenate.mnemonic, { reader throws(TypeError) in .concatenate(try Concatenate(&reader)) }),
         (Slice.mnemonic, { reader throws(TypeError) in .slice(try Slice(&reader)) }),
-        (LastRow.mnemonic, { reader throws(TypeError) in .lastRow(try LastRow(&reader)) }),
+        (GatherRows.mnemonic, { reader throws(TypeError) in .gatherRows(try GatherRows(&reader)) }),
         (Reshape.mnemonic, { reader throws(TypeError) in .reshape(try Reshape(&reader)) }),
         (Transpose.mnemonic, { reader throws(TypeError) in .transpose(try Transpose(&reader)) }),
         (Embed.mnemonic, { reader throws(TypeError) in .embed(try Embed(&reader)) }),
@@ -84,12 +86,10 @@ public enum Op: Hashable, Sendable {
         (Quantize.mnemonic, { reader throws(TypeError) in .quantize(try Quantize(&reader)) }),
         (Pack.mnemonic, { reader throws(TypeError) in .pack(try Pack(&reader)) }),
         (Rotary.mnemonic, { reader throws(TypeError) in .rotary(try Rotary(&reader)) }),
+        (Reserve.mnemonic, { reader throws(TypeError) in .reserve(try Reserve(&reader)) }),
         (CacheStore.mnemonic, { reader throws(TypeError) in .cacheStore(try CacheStore(&reader)) }),
         (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }
-
-    /// Whether operand `index` may be a state.
-    public func takesState(at index: Int) -> Bool { payload.stateOperands.union(payload.stateOrValueOperands).contains(index) }
 }

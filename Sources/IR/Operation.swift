@@ -57,21 +57,17 @@ public protocol OperationPayload: Hashable, Sendable {
     func operandLabels(count: Int) -> [String?]
     /// The type of the result, nil for none, from the types of the operands: the one rule that builder, parser and verifier share.
     func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType?
-    /// Which operands must be states.
+    /// Which operands must be states; no other may be one.
     var stateOperands: Set<Int> { get }
-    /// Which operands may be states or values, all of them alike.
-    var stateOrValueOperands: Set<Int> { get }
-    /// Reads the cache position `P`, so may stand only in a function that has one.
-    func usesPosition(states: Bool) -> Bool
+    /// The state that it writes, by the operand's index. Such an operation must stay, and stay where it is, although nobody reads a result.
+    var updatedState: Int? { get }
     /// Made of sums of products, in whose order programs differ: a program dumps its result, and `lmmc check` compares it.
     var isProduct: Bool { get }
 
     // What passes may do with it. Where nothing is said they leave it alone.
 
-    /// Must stay although nobody reads a result of it.
-    var hasEffect: Bool { get }
     /// For an operation that computes each row of its result from the same row of some operands: which those are.
-    /// A vector among them is repeated over the rows. Nil for an operation that mixes rows or reads the position.
+    /// A vector among them is repeated over the rows. Nil for an operation that mixes rows or reads states.
     var rowOperands: [Int]? { get }
     /// Whether the rows of all its operands may be reordered alike, which gives the rows of its result in that order. Of operations with
     /// `rowOperands` nothing need be said.
@@ -85,10 +81,9 @@ public protocol OperationPayload: Hashable, Sendable {
 extension OperationPayload {
     public func operandLabels(count: Int) -> [String?] { Array(repeating: nil, count: count) }
     public var stateOperands: Set<Int> { [] }
-    public var stateOrValueOperands: Set<Int> { [] }
-    public func usesPosition(states: Bool) -> Bool { false }
+    public var updatedState: Int? { nil }
+    public var hasEffect: Bool { updatedState != nil }
     public var isProduct: Bool { false }
-    public var hasEffect: Bool { false }
     public var rowOperands: [Int]? { nil }
     public var keepsRowOrder: Bool { false }
     public func quantizing(to rows: RowType) -> Op? { nil }
@@ -126,6 +121,16 @@ func expectType(_ type: TensorType, _ expected: TensorType, _ what: String) thro
 }
 
 func expectFixed(_ dimension: Dimension, _ what: String) throws(TypeError) -> Int {
-    guard let value = dimension.fixedValue else { throw TypeError("\(what) is T; expected a number") }
+    guard let value = dimension.fixedValue else { throw TypeError("\(what) is \(dimension); expected a number") }
     return value
+}
+
+/// A list of numbers of rows, slots or positions.
+func expectIndices(_ type: TensorType, _ what: String) throws(TypeError) {
+    if type.dtype != .int32 || type.rank != 1 { throw TypeError("\(what) is \(type); expected i32 of 1 dimension") }
+}
+
+/// A list with an entry for each row of `matrix`.
+func expectRows(_ type: TensorType, _ matrix: TensorType, _ what: String) throws(TypeError) {
+    try expectType(type, TensorType(.int32, [matrix.shape[0]]), what)
 }

@@ -2,7 +2,7 @@ import Support
 
 extension Operation: CustomStringConvertible {
     /// `%name = mnemonic %a, @w, bias @b {attribute = value} : type`, without result and type where there are none:
-    /// `cache_store &c, %x as name`.
+    /// `cache_store &c, %x, %slots, %places as name`.
     public var description: String {
         let payload = op.payload
         let labels = payload.operandLabels(count: operands.count)
@@ -18,6 +18,7 @@ extension Module: CustomStringConvertible {
     /// The IR text, which IRText parses back to an equal module.
     public var description: String {
         var text = header
+        for symbol in symbols { text += Self.symbolLine(symbol) }
         for (name, weight) in weights { text += weight.line(name) }
         if !states.isEmpty { text += "\n" }
         for (name, type) in states { text += Self.stateLine(name, type) }
@@ -26,6 +27,8 @@ extension Module: CustomStringConvertible {
     }
 
     public var header: String { "module \(doubleQuoted(name)) stage \(stage.rawValue) {\n" }
+
+    public static func symbolLine(_ symbol: Symbol) -> String { "  symbol \(spelled(symbol.name)) <= \(symbol.bound)\n" }
 
     public static func stateLine(_ name: String, _ type: TensorType) -> String { "  state &\(spelled(name)) : \(type)\n" }
 }
@@ -44,10 +47,10 @@ extension Weight {
 extension Function: CustomStringConvertible {
     public var description: String { header + operations.map { "    \($0)\n" }.joined() + footer }
 
-    /// `func name(%x: type) at P {`
+    /// `func name(%x: type) {`
     public var header: String {
         let list = parameters.map { "%\(spelled($0.name)): \($0.type)" }.joined(separator: ", ")
-        return "  func \(spelled(name))(\(list))\(hasPosition ? " at P" : "") {\n"
+        return "  func \(spelled(name))(\(list)) {\n"
     }
 
     /// What the function returns, and its end.

@@ -39,27 +39,6 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// One dimension of a shape: a number known at compile time, or `T`, the length of the sequence that a call processes.
-public enum Dimension: Hashable, Sendable, CustomStringConvertible {
-    case fixed(Int)
-    case sequence
-
-    public var description: String {
-        switch self {
-        case .fixed(let count): String(count)
-        case .sequence: "T"
-        }
-    }
-
-    public var fixedValue: Int? {
-        if case .fixed(let count) = self { count } else { nil }
-    }
-}
-
-extension Dimension: ExpressibleByIntegerLiteral {
-    public init(integerLiteral value: Int) { self = .fixed(value) }
-}
-
 /// The type of a tensor: element type and row-major shape.
 public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     public var dtype: DType
@@ -82,27 +61,31 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
 
     public var isStatic: Bool { shape.allSatisfy { $0.fixedValue != nil } }
 
-    /// The shape as numbers; nil when it holds `T`.
+    /// The shape as numbers; nil when it holds a symbol.
     public var fixedShape: [Int]? {
         let counts = shape.compactMap(\.fixedValue)
         return counts.count == shape.count ? counts : nil
     }
 
-    /// Elements, with `T` taken as `sequence`; nil when the product overflows 64 bits.
-    public func elementCount(sequence: Int = 1) -> Int? {
+    /// The symbols that the shape is affine in.
+    public var symbols: Set<Symbol> { Set(shape.flatMap(\.symbols)) }
+
+    /// Elements; nil when the product overflows 64 bits.
+    public func elementCount(_ values: SymbolValues = .bounds) -> Int? {
         var product = 1
         for dimension in shape {
-            let (next, overflow) = product.multipliedReportingOverflow(by: dimension.fixedValue ?? sequence)
+            guard let count = dimension.value(values) else { return nil }
+            let (next, overflow) = product.multipliedReportingOverflow(by: count)
             if overflow { return nil }
             product = next
         }
         return product
     }
 
-    /// Bytes, with `T` taken as `sequence`; nil when the product overflows 64 bits.
-    public func byteCount(sequence: Int = 1) -> Int? {
-        if dtype == .int8Rows || dtype == .int8Heads || dtype.isPanels { return BlockFormat.byteCount(self, sequence: sequence) }
-        guard let count = elementCount(sequence: sequence) else { return nil }
+    /// Bytes; nil when the product overflows 64 bits.
+    public func byteCount(_ values: SymbolValues = .bounds) -> Int? {
+        if dtype == .int8Rows || dtype == .int8Heads || dtype.isPanels { return BlockFormat.byteCount(self, values) }
+        guard let count = elementCount(values) else { return nil }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.byteCount)
         return overflow ? nil : bytes
     }

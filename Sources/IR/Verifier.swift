@@ -4,11 +4,12 @@ extension Module {
     /// Checks every rule of the IR; throws the first that is broken, at the operation. `after` names the pass that just ran.
     ///
     /// Rules: names are unique and defined before use; operand and result types follow the operations' own rules; a state stands exactly
-    /// where an operation takes one; only a function with a position holds operations that read P; only the sequence length is symbolic,
-    /// and not in weights or states; folded definitions read only weights defined before them.
+    /// where an operation takes one; a symbol is one of the module's, and stands in no weight or state; folded definitions read only weights
+    /// defined before them.
     /// At stage `optimized` nothing is materialised that an index map, a view or a streaming kernel does (`verifyOptimized`).
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
+            try verifySymbols()
             try verifyWeights()
             for (name, type) in states
             where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
@@ -29,9 +30,21 @@ extension Module {
 
     private func broken(_ message: String, at place: String) -> Diagnostic { .error(message, at: .operation(place)) }
 
-    /// Dimensions of at least 1 and at most 2^63 bytes in all, with which the type rules cannot overflow.
+    private func verifySymbols() throws(Diagnostic) {
+        var names: Set<String> = []
+        for symbol in symbols {
+            if !names.insert(symbol.name).inserted { throw broken("symbol '\(symbol.name)' is declared twice", at: symbol.name) }
+            if !Symbol.bounds.contains(symbol.bound) {
+                throw broken(
+                    "symbol '\(symbol.name)' is at most \(symbol.bound); expected 1 to \(Symbol.bounds.upperBound)", at: symbol.name)
+            }
+        }
+    }
+
+    /// Numbers of at least 1, symbols that are the module's, and at most 2^63 bytes in all, with which the type rules cannot overflow.
     private func isSound(_ type: TensorType) -> Bool {
-        type.shape.allSatisfy { $0.fixedValue ?? 1 > 0 } && type.byteCount() != nil
+        type.shape.allSatisfy { $0.fixedValue.map { $0 > 0 } ?? ($0.least ?? -1 >= 0 && $0.symbols.allSatisfy(symbols.contains)) }
+            && type.byteCount() != nil
     }
 
     private func verifyWeights() throws(Diagnostic) {
@@ -60,7 +73,7 @@ extension Module {
                     if operation.op.hasEffect {
                         throw broken("'\(operation.op.mnemonic)' has an effect and may not stand in a weight", at: place)
                     }
-                    try verify(operation, in: &environment, hasPosition: false, place: place)
+                    try verify(operation, in: &environment, place: place)
                 }
             }
             defined.insert(name)
@@ -73,10 +86,12 @@ extension Module {
             throw broken("two parameters of '\(function.name)' share a name", at: function.name)
         }
         for parameter in function.parameters where !isSound(parameter.type) {
-            throw broken("parameter '%\(parameter.name)' is \(parameter.type); expected at most 2^63 bytes", at: function.name)
+            throw broken(
+                "parameter '%\(parameter.name)' is \(parameter.type); expected the module's symbols and at most 2^63 bytes",
+                at: function.name)
         }
         for operation in function.operations {
-            try verify(operation, in: &environment, hasPosition: function.hasPosition, place: "\(function.name): %\(operation.name)")
+            try verify(operation, in: &environment, place: "\(function.name): %\(operation.name)")
         }
         for result in function.results {
             guard environment[result] != nil else { throw broken("result '\(result)' is not defined", at: function.name) }
@@ -95,9 +110,7 @@ extension Module {
         }
     }
 
-    private func verify(
-        _ operation: Operation, in environment: inout TypeEnvironment, hasPosition: Bool, place: String
-    ) throws(Diagnostic) {
+    private func verify(_ operation: Operation, in environment: inout TypeEnvironment, place: String) throws(Diagnostic) {
         let payload = operation.op.payload
         for (name, value) in payload.attributes where !value.isFinite {
             throw broken("'\(operation.op.mnemonic)' attribute '\(name)' is '\(value)', not a finite number", at: place)
@@ -112,23 +125,12 @@ extension Module {
             let (have, want) = (operation.type.map(\.description) ?? "none", expected.type.map(\.description) ?? "none")
             throw broken("'\(operation.op.mnemonic)' has type \(have); expected \(want)", at: place)
         }
-        var readsStates = false
-        for (index, operand) in operation.operands.enumerated() {
-            guard case .state = operand else {
-                if payload.stateOperands.contains(index) { throw broken("operand \(index) is '\(operand)'; expected a state", at: place) }
-                continue
-            }
-            readsStates = true
-            guard operation.op.takesState(at: index) else {
-                throw broken("'\(operation.op.mnemonic)' does not take the state '\(operand)'", at: place)
-            }
-        }
-        let alike = payload.stateOrValueOperands
-        if readsStates, operation.operands.indices.contains(where: { alike.contains($0) && !operation.operands[$0].isState }) {
-            throw broken("'\(operation.op.mnemonic)' takes two states or two values, not one of each", at: place)
-        }
-        if payload.usesPosition(states: readsStates) && !hasPosition {
-            throw broken("'\(operation.op.mnemonic)' reads the position P, which the function does not have", at: place)
+        for (index, operand) in operation.operands.enumerated() where operand.isState != payload.stateOperands.contains(index) {
+            throw broken(
+                operand.isState
+                    ? "'\(operation.op.mnemonic)' does not take the state '\(operand)'"
+                    : "operand \(index) is '\(operand)'; expected a state",
+                at: place)
         }
         guard environment.define(operation) else { throw broken("name '%\(operation.name)' is defined twice", at: place) }
     }

@@ -22,7 +22,7 @@ function stageText(stage, collapse) {
     return definition.length === 1 && definition[0].startsWith('source ') ? [start + definition[0]]
       : [start + 'fold {', ...definition.map(line => '    ' + line), '  }'];
   });
-  const sections = [{ name: 'weights', lines: [stage.header, ...list(weights, stage.weightRepeats, '  ').flat()] }];
+  const sections = [{ name: 'weights', lines: [stage.header, ...stage.symbols.map(s => '  ' + s), ...list(weights, stage.weightRepeats, '  ').flat()] }];
   sections.push({ name: 'states', lines: list(stage.states.map(s => ['  ' + s]), stage.stateRepeats, '  ').flat() });
   for (const fn of stage.functions) {
     const lines = fn.operations.map(index => ['    ' + operationText(data.operations[index])]);

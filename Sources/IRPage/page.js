@@ -324,7 +324,7 @@ function operandLine(operand) {
 
 function renderDetails() {
   const tree = state.tree, item = layout.rows.find(candidate => candidate.id === state.selected);
-  const call = tree.fn.header.includes(': i32[T]') ? `T = ${data.sequence}, P = 0` : tree.fn.header.endsWith('at P {') ? `P = ${data.sequence - 1}` : '';
+  const call = tree.fn.header.includes(': i32[T]') ? `T = ${data.sequence}, S = 1` : '';
   let parts;
   if (!item) {
     parts = [...blockDetails(tree.operations, tree.fn.name, `function, ${tree.operations.length} operations${call ? `; figures with ${call}` : ''}`),
@@ -385,7 +385,7 @@ function renderPipeline() {
   });
   const header = ['stage', 'rewrites', 'ms', 'operations', 'change', 'stored weights', 'change', 'weight bytes', 'stored activations', 'peak activations', 'FLOPs'];
   $('view-pipeline').replaceChildren(
-    element('p', { className: 'note', textContent: `Each pass with what it changed: + added, \u2212 removed, ~ same name but another payload, operand or definition. Activations are those of an image, a prompt of ${data.sequence} tokens and one token; stored are the bytes that kernels write, peak is the most that is live at a time. A name opens the difference.` }),
+    element('p', { className: 'note', textContent: `Each pass with what it changed: + added, \u2212 removed, ~ same name but another payload, operand or definition. FLOPs are those of an image and a prompt of ${data.sequence} tokens, activations those of an image, a prompt and a token; stored are the bytes that kernels write, peak is the most that is live at a time. A name opens the difference.` }),
     element('table', {}, element('thead', {}, element('tr', {}, ...header.map(text => element('th', { textContent: text, scope: 'col' })))), element('tbody', {}, ...rows)));
 }
 
@@ -572,8 +572,8 @@ function start() {
 
   // A fragment names what to show: #graph:FUNCTION:OPERATION, #pipeline, #difference:STAGE.
   const [view, first, second] = decodeURIComponent(location.hash.slice(1)).split(':');
-  const prefill = data.stages[state.stage].functions.findIndex(f => f.name === 'prefill');
-  setFunction(state.stage, view === 'graph' && first ? functionNamed(first) : Math.max(0, prefill));
+  const step = data.stages[state.stage].functions.findIndex(f => f.name === 'step');
+  setFunction(state.stage, view === 'graph' && first ? functionNamed(first) : Math.max(0, step));
   if (view === 'difference') showDifference(Math.max(1, data.stages.findIndex(s => s.name === first)));
   else show(view === 'pipeline' ? view : 'graph');
   if (view === 'graph' && second) {

@@ -22,7 +22,7 @@ function selfTest() {
     const read = new Set(optimized.functions.flatMap(fn => fn.operations.flatMap(i => data.operations[i][2].map(reference))).filter(r => r[0] === '@'));
     const stored = [...read].reduce((sum, r) => sum + named.get(r.slice(1))[2], 0);
     check('the header has the bytes of the weights in their types', $('facts').textContent.endsWith(`${read.size} weights of ${bytes(stored)} as stored`), $('facts').textContent);
-    setFunction(data.stages.length - 1, Math.max(0, data.stages[data.stages.length - 1].functions.findIndex(f => f.name === 'prefill')));
+    setFunction(data.stages.length - 1, Math.max(0, data.stages[data.stages.length - 1].functions.findIndex(f => f.name === 'step')));
     foldAll(true);
     const folded = visible();
     const block = layout.rows.find(r => r.kind === 'block');

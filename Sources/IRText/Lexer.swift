@@ -9,7 +9,7 @@ struct Token {
         /// `%x`, `@x` or `&x`; the name may be quoted
         case operand(Operand)
         case string(String)
-        /// One of `{ } ( ) [ ] , : =`
+        /// One of `{ } ( ) [ ] , : = < *`
         case mark(UInt8)
         case end
     }
@@ -82,7 +82,7 @@ struct Lexer {
         case UInt8(ascii: "&"): return token(.operand(.state(try name(after: "&"))))
         case UInt8(ascii: "\""): return token(.string(try string()))
         case UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "["), UInt8(ascii: "]"),
-            UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "="):
+            UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: "<"), UInt8(ascii: "*"):
             advance()
             return token(.mark(byte))
         case _ where isNameByte(byte): return token(.word(word()))

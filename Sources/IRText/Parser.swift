@@ -22,6 +22,7 @@ struct Parser {
     private(set) var token: Token
     private var ahead: Token
     private var functionNames: Set<String> = []
+    private var symbols: [String: Symbol] = [:]
     /// Where the things stand that the verifier names.
     private var places: [String: Token] = [:]
 
@@ -113,15 +114,36 @@ struct Parser {
         var module = Module(name: name, stage: stage)
         while !stands("}") {
             switch token.kind {
+            case .word("symbol"): try symbol(&module)
             case .word("weight"): try weight(&module)
             case .word("state"): try state(&module)
             case .word("func"): try function(&module)
-            default: throw unexpected("'weight', 'state', 'func' or '}'")
+            default: throw unexpected("'symbol', 'weight', 'state', 'func' or '}'")
             }
         }
         try take()
         guard token.kind == .end else { throw unexpected("nothing after the module") }
         return module
+    }
+
+    /// `symbol T <= 1024`
+    private mutating func symbol(_ module: inout Module) throws(Diagnostic) {
+        try take()
+        let place = token
+        let name = try bareName("the symbol's name")
+        if symbols[name] != nil { throw failure("symbol \(quoted(name)) is declared twice", at: place) }
+        guard let first = name.unicodeScalars.first, first.properties.isAlphabetic else {
+            throw failure("\(quoted(name)) is no symbol", at: place, expected: "a name that begins with a letter")
+        }
+        try expect("<")
+        try expect("=")
+        let number = token
+        guard case .integer(let bound) = try self.number(), Symbol.bounds.contains(bound) else {
+            throw failure("\(number.text) bounds no symbol", at: number, expected: "a number from 1 to \(Symbol.bounds.upperBound)")
+        }
+        let symbol = Symbol(name, bound: bound)
+        symbols[name] = symbol
+        module.symbols.append(symbol)
     }
 
     private mutating func weight(_ module: inout Module) throws(Diagnostic) {
@@ -186,11 +208,6 @@ struct Parser {
             parameters.append(Parameter(name: name, type: try parser.type()))
         }
         var function = Function(name: name, parameters: parameters)
-        if stands(word: "at") {
-            try take()
-            try expect(word: "P")
-            function.hasPosition = true
-        }
         try expect("{")
         var environment = TypeEnvironment(module, function)
         while !stands(word: "return") {
@@ -370,21 +387,58 @@ struct Parser {
         try expect("[")
         var shape: [Dimension] = []
         try list(until: "]") { parser throws(Diagnostic) in
-            guard case .word(let word) = parser.token.kind else { throw parser.unexpected("a dimension") }
-            if word == "T" {
-                shape.append(.sequence)
-            } else {
-                switch Number(word) {
-                case .integer(let count) where count > 0: shape.append(.fixed(count))
-                case .outOfRange(let type): throw parser.failure("\(parser.token.text) does not fit \(type)", at: parser.token)
-                case .integer, .float, nil: throw parser.unexpected("a dimension: a number from 1 or 'T'")
-                }
+            let place = parser.token
+            let dimension = try parser.dimension()
+            if dimension.fixedValue ?? 1 < 1 || dimension.least ?? -1 < 0 {
+                throw parser.failure("a dimension of \(quoted(dimension.description))", at: place, expected: "one that is never negative")
             }
-            try parser.take()
+            shape.append(dimension)
         }
         let type = TensorType(dtype, shape)
         if type.byteCount() == nil { throw failure("\(type) is more than 2^63 bytes", at: place) }
         return type
+    }
+
+    /// `4`, `T`, `2*T + 1`, `T - S`, with blanks around `+` and `-`, which names may hold.
+    private mutating func dimension() throws(Diagnostic) -> Dimension {
+        var sum = Dimension(0)
+        var sign = 1
+        while true {
+            let place = token
+            guard let term = try term().multiplied(by: sign), let next = sum.adding(term) else {
+                throw failure("the dimension does not fit a 64-bit integer", at: place)
+            }
+            sum = next
+            if !stands(word: "+") && !stands(word: "-") { return sum }
+            sign = stands(word: "-") ? -1 : 1
+            try take()
+        }
+    }
+
+    /// `4`, `T` or `2*T`
+    private mutating func term() throws(Diagnostic) -> Dimension {
+        guard case .word(let word) = token.kind else { throw unexpected("a dimension") }
+        if let symbol = symbols[word] {
+            try take()
+            return Dimension(symbol)
+        }
+        switch Number(word) {
+        case .integer(let count) where count > 0:
+            try take()
+            guard stands("*") else { return Dimension(count) }
+            try take()
+            guard case .word(let word) = token.kind, let symbol = symbols[word], let product = Dimension(symbol).multiplied(by: count)
+            else {
+                throw unexpected("a symbol of the module")
+            }
+            try take()
+            return product
+        case .outOfRange(let type): throw failure("\(token.text) does not fit \(type)", at: token)
+        case .integer, .float, nil:
+            throw unexpected(
+                "a dimension: a number from 1 or a symbol\(symbols.isEmpty ? " that the module declares" : ", \(quotedList(symbols.keys.sorted()))")"
+            )
+        }
     }
 }
 

@@ -20,23 +20,28 @@ public struct Cost: Hashable, Sendable {
 func product(_ factors: Int...) -> Int { checkedProduct(factors) ?? .max }
 func sum(_ terms: Int...) -> Int { checkedSum(terms) ?? .max }
 
-/// The numbers that stand for T and P: a prompt of `sequence` tokens is prefilled at P = 0; a function of one token makes the one after it,
-/// at P = sequence - 1.
+/// What a call is counted with.
 public struct CallShape: Hashable, Sendable {
-    public var sequence: Int
-    public var position: Int
+    /// T and S
+    public let values: SymbolValues
+    /// Rows that the caches hold of the sequence before
+    public let behind: Int
 
-    public init(_ function: Function, sequence: Int) {
-        let isPrompt = function.parameters.contains { !$0.type.isStatic }
-        self.sequence = sequence
-        position = isPrompt || !function.hasPosition ? 0 : max(0, sequence - 1)
+    private init(rows: Int, behind: Int) {
+        values = SymbolValues([EntryPoint.Count.rows.rawValue: rows, EntryPoint.Count.wanted.rawValue: 1])
+        self.behind = behind
     }
+
+    /// A prompt of `rows` tokens in an empty slot; the logits of the last are wanted.
+    public static func prompt(_ rows: Int) -> CallShape { CallShape(rows: rows, behind: 0) }
+
+    /// The token behind `rows` others.
+    public static func token(behind rows: Int) -> CallShape { CallShape(rows: 1, behind: rows) }
 }
 
 extension Module {
     /// One per operation of `function`, in order.
-    public func costs(of function: Function, sequence: Int) -> [Cost] {
-        let call = CallShape(function, sequence: sequence)
+    public func costs(of function: Function, _ call: CallShape) -> [Cost] {
         var environment = TypeEnvironment(self, function)
         return function.operations.map { operation in
             let types = operation.operands.map { environment[$0] }
@@ -45,14 +50,14 @@ extension Module {
         }
     }
 
-    public func cost(of function: Function, sequence: Int) -> Cost { costs(of: function, sequence: sequence).reduce(Cost(), +) }
+    public func cost(of function: Function, _ call: CallShape) -> Cost { costs(of: function, call).reduce(Cost(), +) }
 }
 
 /// `operands` are the types of the operation's operands.
 private func work(_ operation: Operation, _ operands: [TensorType], _ call: CallShape) -> Cost {
-    func elements(_ type: TensorType?) -> Int { type.map { $0.elementCount(sequence: call.sequence) ?? .max } ?? 0 }
-    func bytes(_ type: TensorType?) -> Int { type.map { $0.byteCount(sequence: call.sequence) ?? .max } ?? 0 }
-    func size(_ dimension: Dimension) -> Int { dimension.fixedValue ?? call.sequence }
+    func elements(_ type: TensorType?) -> Int { type.map { $0.elementCount(call.values) ?? .max } ?? 0 }
+    func bytes(_ type: TensorType?) -> Int { type.map { $0.byteCount(call.values) ?? .max } ?? 0 }
+    func size(_ dimension: Dimension) -> Int { dimension.value(call.values) ?? .max }
     let result = elements(operation.type)
     let all = operands.reduce(0) { sum($0, bytes($1)) }
     func perElement(_ flops: Int) -> Cost { Cost(flops: product(flops, result), bytesRead: all, bytesWritten: bytes(operation.type)) }
@@ -61,7 +66,8 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     case .reshape: return Cost()
     case .extractPatches, .gatherWindows, .concatenate, .transpose: return perElement(0)
     case .averageWindows(let average): return perElement(product(average.windows.kernel, average.windows.kernel))
-    case .slice, .lastRow: return Cost(bytesRead: bytes(operation.type), bytesWritten: bytes(operation.type))
+    case .slice: return Cost(bytesRead: bytes(operation.type), bytesWritten: bytes(operation.type))
+    case .gatherRows: return Cost(bytesRead: sum(bytes(operands.last), bytes(operation.type)), bytesWritten: bytes(operation.type))
     case .embed:
         // One row per token, of the table or of the vision rows.
         return Cost(bytesRead: sum(bytes(operands.first), bytes(operation.type)), bytesWritten: bytes(operation.type))
@@ -78,17 +84,15 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     case .rmsNorm: return perElement(2 + operands.count)
     case .layerNorm: return perElement(4 + operands.count)
     case .rotary: return perElement(3)
-    case .cacheStore: return Cost(bytesRead: bytes(operands.last), bytesWritten: bytes(operands.last))
+    case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
+    case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):
         let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
-        var keys = size(operands[1].shape[0])
-        var pairs = product(rows, keys)
-        if case .state = operation.operands[1] {
-            // Row i sees P + i + 1 rows of the caches.
-            keys = min(keys, sum(call.position, rows))
-            pairs = sum(product(rows, call.position), product(rows, sum(rows, 1)) / 2)
-        }
-        let read = product(2, keys, size(operands[1].shape[1]), operands[1].dtype.byteCount)
+        let keyWidth = product(width / attention.heads, attention.keyValueHeads)
+        // Over a cache, row i sees the rows before the call, those before it and its own.
+        let keys = attention.isCached ? sum(call.behind, rows) : size(operands[1].shape[0])
+        let pairs = attention.isCached ? sum(product(rows, call.behind), product(rows, sum(rows, 1)) / 2) : product(rows, keys)
+        let read = product(2, keys, keyWidth, operands[1].dtype.byteCount)
         // Per pair and head: two products, then scale, maximum, exp and sum.
         let flops = product(pairs, sum(product(4, width), product(4, attention.heads)))
         return Cost(flops: flops, bytesRead: sum(bytes(operands[0]), read), bytesWritten: bytes(operation.type))

@@ -11,7 +11,7 @@ public struct StageRecord: Sendable {
     public var module: Module
     public var memory: Memory?
 
-    /// What the plan of the module takes, bytes with T = the plan's chunk.
+    /// What the plan of the module takes, with T and S at their bounds.
     public struct Memory: Hashable, Sendable {
         /// The bytes of all results that kernels store for an image, a prompt chunk and a token; those of a layer count once per call.
         public var stored: Int
@@ -42,7 +42,7 @@ extension Module {
     public var operationCount: Int { functions.reduce(0) { $0 + $1.operations.count } }
 
     /// FLOPs of one call of every function.
-    public func flops(sequence: Int) -> Int { functions.reduce(0) { sum($0, cost(of: $1, sequence: sequence).flops) } }
+    public func flops(sequence: Int) -> Int { functions.reduce(0) { sum($0, cost(of: $1, .prompt(sequence)).flops) } }
 }
 
 /// What one stage did to the module before it.

@@ -60,7 +60,7 @@ extension Repeat {
 }
 
 extension Module {
-    /// The module as one JSON object, described in Docs/Tools.md; FLOPs and bytes with T = `sequence`.
+    /// The module as one JSON object, described in Docs/Tools.md; FLOPs and bytes with T = `sequence` and S = 1.
     public func json(sequence: Int) -> String {
         let weights = weights.map { name, weight -> JSONText in
             let definition: (String, JSONText) =
@@ -77,8 +77,7 @@ extension Module {
         }
         var functions: [(String, JSONText)] = []
         for function in self.functions {
-            let call = CallShape(function, sequence: sequence)
-            let costs = costs(of: function, sequence: sequence)
+            let costs = costs(of: function, .prompt(sequence))
             let total = costs.reduce(Cost(), +)
             let parameters = function.parameters.map { JSONText.object([("name", .string($0.name)), ("type", $0.type.json)]) }
             functions.append(
@@ -86,7 +85,6 @@ extension Module {
                     function.name,
                     .object([
                         ("parameters", .lines(parameters)),
-                        ("position", function.hasPosition ? .integer(call.position) : .null),
                         ("flops", .integer(total.flops)), ("bytes_read", .integer(total.bytesRead)),
                         ("bytes_written", .integer(total.bytesWritten)),
                         ("operations", .lines(zip(function.operations, costs).map { $0.json($1) })),
@@ -97,7 +95,9 @@ extension Module {
         }
         let object = JSONText.object([
             ("format", "lmmc-ir"), ("version", 1), ("name", .string(name)), ("stage", .string(stage.rawValue)),
-            ("sequence", .integer(sequence)), ("weights", .lines(weights)), ("states", .lines(states)), ("functions", .object(functions)),
+            ("sequence", .integer(sequence)),
+            ("symbols", .object(symbols.map { ($0.name, .integer($0.bound)) })), ("weights", .lines(weights)), ("states", .lines(states)),
+            ("functions", .object(functions)),
         ])
         return object.text(indent: 0) + "\n"
     }

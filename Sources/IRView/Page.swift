@@ -61,7 +61,7 @@ private struct PageData {
     }
 
     private mutating func row(of function: Function, in module: Module, _ makers: [Int], sequence: Int) -> JSONText {
-        let rows = zip(function.operations, module.costs(of: function, sequence: sequence)).map { intern($0, $1) }
+        let rows = zip(function.operations, module.costs(of: function, .prompt(sequence))).map { intern($0, $1) }
         let parameters = function.parameters.map { JSONText.array([.string("%" + spelled($0.name)), .string("\($0.type)")]) }
         let footer = String(function.footer.split(separator: "\n")[0])
         let members: [(String, JSONText)] = [
@@ -93,6 +93,7 @@ private struct PageData {
             ("weightBytes", .integer(stored.reduce(0) { sum($0, module.weights[$1]?.type.byteCount() ?? 0) })),
             ("change", .integers(changes)), ("weights", .integers(weights)), ("weightMakers", .integers(weightMakers)),
             ("weightRepeats", .array(module.weightRepeats.map(\.json))),
+            ("symbols", .array(module.symbols.map { .string(Module.symbolLine($0).trimmed) })),
             ("states", .array(module.states.map { .string(Module.stateLine($0.key, $0.value).trimmed) })),
             ("stateRepeats", .array(module.stateRepeats.map(\.json))), ("functions", .array(functions)),
         ]

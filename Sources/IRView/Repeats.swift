@@ -141,7 +141,7 @@ extension Module {
             }
             return text
         }
-        var text = header + list(weights.map { $0.value.line($0.key) }, weightRepeats, indent: "  ")
+        var text = header + symbols.map(Self.symbolLine).joined() + list(weights.map { $0.value.line($0.key) }, weightRepeats, indent: "  ")
         if !states.isEmpty { text += "\n" }
         text += list(states.map { Self.stateLine($0.key, $0.value) }, stateRepeats, indent: "  ")
         for function in functions {

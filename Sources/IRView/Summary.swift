@@ -8,7 +8,7 @@ extension Plan {
         func bytes(_ body: Body) -> Int {
             body.steps.reduce(0) { total, step in
                 switch step {
-                case .run(_, _, _, let output): sum(total, body.buffers[output].type.byteCount(sequence: chunk) ?? .max)
+                case .run(_, _, _, let output): sum(total, body.buffers[output].type.byteCount() ?? .max)
                 case .call(let layer, _, _, _): sum(total, bytes(layers[layer].body))
                 }
             }
@@ -34,7 +34,7 @@ public func markdownTable(_ header: [String], _ rows: [[String]]) -> String {
     return line(header) + line(rule) + rows.map(line).joined()
 }
 
-/// Per stage: rewrites, operations, bytes of stored and of live activations, FLOPs of one image, one prompt of `sequence` tokens and one token.
+/// Per stage: rewrites, operations, bytes of stored and of live activations, FLOPs of one image and one prompt of `sequence` tokens.
 public func summaryTable(_ stages: [StageRecord], sequence: Int) -> String {
     let functions = stages.first?.module.functions.map(\.name) ?? []
     func mebibytes(_ count: Int?) -> String {
@@ -47,7 +47,7 @@ public func summaryTable(_ stages: [StageRecord], sequence: Int) -> String {
         row += ["\(stage.operationCount)", "\(stage.module.storedWeights.count)", mebibytes(stage.memory?.stored)]
         row.append(mebibytes(stage.memory?.peak))
         for name in functions {
-            row.append(stage.module.function(named: name).map { flopsText(stage.module.cost(of: $0, sequence: sequence).flops) } ?? "")
+            row.append(stage.module.function(named: name).map { flopsText(stage.module.cost(of: $0, .prompt(sequence)).flops) } ?? "")
         }
         return row
     }

@@ -3,42 +3,47 @@ import IR
 import Support
 
 extension Importer {
-    /// KV caches of `context` rows, rotary already applied to the keys.
-    mutating func addCaches(_ decoder: DecoderConfiguration, context: Int) {
-        let type = TensorType(.float32, fixed: [context, decoder.keyValueHeadCount * decoder.headSize])
+    /// KV caches of `context` rows in each of `sequences` slots, rotary already applied to the keys, and the rows that each block's hold.
+    mutating func addCaches(_ decoder: DecoderConfiguration, context: Int, sequences: Int) {
+        let type = TensorType(.float32, fixed: [sequences, context, decoder.keyValueHeadCount * decoder.headSize])
         for layer in 0..<decoder.layerCount {
+            module.states["decoder.layer\(layer).lengths"] = TensorType(.int32, fixed: [sequences])
             module.states["decoder.layer\(layer).key_cache"] = type
             module.states["decoder.layer\(layer).value_cache"] = type
         }
     }
 
-    /// A LLaMA decoder over `rows` tokens at position P: `entry`(tokens i32[rows]) returns the logits f32[1, vocabulary] of the last one.
-    /// `visionRows`: rows of the second parameter, which negative tokens stand for; nil leaves it out.
-    mutating func addDecoder(
-        _ decoder: DecoderConfiguration, entry: EntryPoint, rows: Dimension, visionRows: Int?
-    ) throws(Diagnostic) {
+    /// A LLaMA decoder over T rows of any sequences: `step` returns the logits f32[S, vocabulary] of the wanted ones.
+    /// `visionRows`: rows of the last parameter, which negative tokens stand for; nil leaves it out.
+    mutating func addDecoder(_ decoder: DecoderConfiguration, _ bounds: StepBounds, visionRows: Int?) throws(Diagnostic) {
+        let rows = module.declare(EntryPoint.Count.rows.rawValue, bound: bounds.rows)
+        let wanted = module.declare(EntryPoint.Count.wanted.rawValue, bound: bounds.wanted)
         let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight", role: .embedding)
         let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight", role: .head)
         let finalNorm = try weight("decoder.norm.scale", from: "decoder.norm.weight")
         var layers: [Layer] = []
         for index in 0..<decoder.layerCount { layers.append(try layer(index, decoder)) }
 
-        var parameters = [Parameter(.tokens, type: TensorType(.int32, [rows]))]
+        let list = TensorType(.int32, [rows])
+        var parameters = [
+            Parameter(.tokens, type: list), Parameter(.slots, type: list), Parameter(.positions, type: list),
+            Parameter(.wanted, type: TensorType(.int32, [wanted])),
+        ]
         if let visionRows {
             parameters.append(Parameter(.visionRows, type: TensorType(.float32, fixed: [visionRows, decoder.hiddenSize])))
         }
         let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
-        var builder = FunctionBuilder(entry, parameters: parameters, in: module)
+        var builder = FunctionBuilder(.step, parameters: parameters, in: module)
         var hidden = try builder.append(
             "decoder.tokens", .embed(Embed(hasVision: visionRows != nil)),
             [.region(.tokens), embedding] + (visionRows == nil ? [] : [.region(.visionRows)]))
         for (index, layer) in layers.enumerated() {
             hidden = try append(layer, to: &builder, "decoder.layer\(index)", hidden, decoder, epsilon)
         }
-        // Norm of every row, as the model says; a pass may move last_row before it.
+        // Norm of every row, as the model says; a pass may move gather_rows before it.
         let normed = try builder.append("decoder.norm", .rmsNorm(epsilon), [hidden, finalNorm])
-        let last = try builder.append("decoder.last", .lastRow(LastRow()), [normed])
-        let logits = try builder.linear("decoder.logits", last, head)
+        let wantedRows = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [normed, .region(.wanted)])
+        let logits = try builder.linear("decoder.logits", wantedRows, head)
         module.functions.append(builder.finish(returning: [logits]))
     }
 
@@ -77,18 +82,21 @@ extension Importer {
         }
         let rotary = Rotary(headSize: decoder.headSize, theta: Float(decoder.ropeTheta), scaling: scaling)
         let attention = Attention(
-            heads: decoder.headCount, keyValueHeads: decoder.keyValueHeadCount, scale: 1 / Float(decoder.headSize).squareRoot())
+            heads: decoder.headCount, keyValueHeads: decoder.keyValueHeadCount, scale: 1 / Float(decoder.headSize).squareRoot(),
+            isCached: true)
         let keys = Operand.state("\(name).key_cache")
         let values = Operand.state("\(name).value_cache")
         let normed = try builder.append("\(name).attention.norm", .rmsNorm(epsilon), [input, layer.norm1])
         let query = try builder.linear("\(name).attention.query", normed, layer.query)
         let key = try builder.linear("\(name).attention.key", normed, layer.key)
         let value = try builder.linear("\(name).attention.value", normed, layer.value)
-        let turnedQuery = try builder.append("\(name).attention.query.rotary", .rotary(rotary), [query])
-        let turnedKey = try builder.append("\(name).attention.key.rotary", .rotary(rotary), [key])
-        try builder.append("\(name).attention.key.store", .cacheStore(CacheStore()), [keys, turnedKey])
-        try builder.append("\(name).attention.value.store", .cacheStore(CacheStore()), [values, value])
-        let mixed = try builder.append("\(name).attention", .attention(attention), [turnedQuery, keys, values])
+        let turnedQuery = try builder.append("\(name).attention.query.rotary", .rotary(rotary), [query, .region(.positions)])
+        let turnedKey = try builder.append("\(name).attention.key.rotary", .rotary(rotary), [key, .region(.positions)])
+        let slots = Operand.region(.slots)
+        let places = try builder.append("\(name).attention.places", .reserve(Reserve()), [.state("\(name).lengths"), slots])
+        try builder.append("\(name).attention.key.store", .cacheStore(CacheStore()), [keys, turnedKey, slots, places])
+        try builder.append("\(name).attention.value.store", .cacheStore(CacheStore()), [values, value, slots, places])
+        let mixed = try builder.append("\(name).attention", .attention(attention), [turnedQuery, keys, values, slots, places])
         let output = try builder.linear("\(name).attention.output", mixed, layer.output)
         let middle = try builder.append("\(name).attention.residual", .add(Add()), [output, input])
         let normed2 = try builder.append("\(name).mlp.norm", .rmsNorm(epsilon), [middle, layer.norm2])

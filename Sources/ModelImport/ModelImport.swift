@@ -4,19 +4,18 @@ import Support
 
 /// The graph of a whole model at stage `imported`: one operation per step of the model's definition, nothing fused or left out.
 ///
-/// Functions: `vision` (image to taps), `project` (taps to the decoder's vision tokens), `prefill` (a chunk of T tokens at
-/// position P) and `decode` (one token); the last two share weights and KV caches of `context` rows.
-/// A checkpoint without a tower has only the last two.
-public func importModel(_ checkpoint: Checkpoint, context: Int) throws(Diagnostic) -> Module {
+/// Functions: `vision` (image to taps), `project` (taps to the decoder's vision tokens) and `step` (T rows of the sequences in `sequences`
+/// slots, whose KV caches have `context` rows each). A checkpoint without a tower has only the last.
+public func importModel(_ checkpoint: Checkpoint, context: Int, sequences: Int = 1) throws(Diagnostic) -> Module {
     let sources = checkpoint.tensors.mapValues { entry in
         SourceTensor(name: entry.sourceName, type: TensorType(entry.dtype.irType, fixed: entry.shape))
     }
-    return try importModel(checkpoint.configuration, tensors: sources, context: context)
+    return try importModel(checkpoint.configuration, tensors: sources, context: context, sequences: sequences)
 }
 
 /// The same from the configuration and the tensors' names and types by canonical name (`Checkpoint.tensors`); no file is needed.
 public func importModel(
-    _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int
+    _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int, sequences: Int = 1
 ) throws(Diagnostic) -> Module {
     var importer = Importer(tensors: tensors, adapterScales: configuration.adapterScales, module: Module(name: configuration.name))
     var visionRows: Int?
@@ -27,11 +26,26 @@ public func importModel(
         visionRows = max(1, context / tokens) * tokens
     }
     let decoder = configuration.decoder
-    importer.addCaches(decoder, context: context)
-    try importer.addDecoder(decoder, entry: .prefill, rows: .sequence, visionRows: visionRows)
-    try importer.addDecoder(decoder, entry: .decode, rows: 1, visionRows: nil)
+    importer.addCaches(decoder, context: context, sequences: sequences)
+    let bounds = StepBounds(context: context, sequences: sequences, vocabulary: decoder.vocabularySize)
+    try importer.addDecoder(decoder, bounds, visionRows: visionRows)
     try importer.module.verify(after: "import")
     return importer.module
+}
+
+/// The most rows that one call of `step` takes.
+public struct StepBounds: Hashable, Sendable {
+    public let rows: Int
+    /// Of those whose logits are wanted
+    public let wanted: Int
+
+    /// Weights are read once a call, and activations take memory by its rows: more than 1,024 make neither faster. The logits of a step fill at
+    /// most 16 MiB, which a text that is scored touches and a conversation does not, unless there are more sequences than that.
+    public init(context: Int, sequences: Int, vocabulary: Int) {
+        rows = max(min(context, 1024), sequences)
+        let logits = 1 << 22
+        wanted = max(sequences, min(rows, max(16, min(256, logits / vocabulary))))
+    }
 }
 
 /// The module under construction and the checkpoint's tensors; one file per family adds to it.

@@ -77,7 +77,7 @@ struct NormGroup {
                 continue
             }
             let takesRows =
-                if case .lastRow = operation.op { true } else if case .slice(let slice) = operation.op { slice.axis == 0 } else { false }
+                if case .gatherRows = operation.op { true } else if case .slice(let slice) = operation.op { slice.axis == 0 } else { false }
             guard takesRows, collect(operation.name, function, module, uses, &readers) else { return false }
         }
         return true

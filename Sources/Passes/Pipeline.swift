@@ -19,7 +19,7 @@ public struct Pass: Sendable {
 public enum Pipeline {
     /// Up to the f32 graph.
     public static let passes: [Pass] = [
-        deadCode, fuseGate, sinkLastRow, fuseEpilogue, averageFirst, foldLinear, orderWindows, splitConcatenation, foldEmbedding,
+        deadCode, fuseGate, sinkGatherRows, fuseEpilogue, averageFirst, foldLinear, orderWindows, splitConcatenation, foldEmbedding,
         foldNormalization,
         foldAttentionScale, foldNormScale, mergeMatmuls, commonSubexpressions, foldConstants,
     ]

@@ -139,7 +139,7 @@ extension Function {
         var constants: Set<Operand> = []
         for operation in operations {
             for operand in operation.operands where operand.isWeight { constants.insert(operand) }
-            if let result = operation.result, operation.type?.isStatic == true, !operation.op.payload.usesPosition(states: false),
+            if let result = operation.result, operation.type?.isStatic == true, !operation.op.hasEffect,
                 !operation.operands.isEmpty, operation.operands.allSatisfy({ constants.contains($0) })
             {
                 constants.insert(result)

@@ -33,6 +33,7 @@ struct BodyBuilder {
         let inputs = node.inputs.map { buffer($0, isInput: true) }
         let output = buffer(node.output, isInput: false)
         written.insert(output)
+        if let updated = node.computation.traits.updatedInput { written.insert(inputs[updated]) }
         let kernel = Kernel(node.computation, inputs: inputs.map { body.buffers[$0] }, output: body.buffers[output])
         body.steps.append(.run(kernel, name: local(node.name), inputs: inputs, output: output))
     }
@@ -47,7 +48,7 @@ struct BodyBuilder {
     mutating func finish() -> Body {
         for index in body.buffers.indices.reversed() {
             body.buffers[index].isConstant = !written.contains(index)
-            if case .inside(let parent, _, _, _) = body.buffers[index].place, written.contains(index) { written.insert(parent) }
+            if case .inside(let parent, _) = body.buffers[index].place, written.contains(index) { written.insert(parent) }
         }
         return body
     }
@@ -70,19 +71,19 @@ struct BodyBuilder {
             let buffer = body.buffers[argument]
             let isOutside = layer.map { !view.name.hasPrefix($0.name + ".") } ?? false
             if isOutside || buffer.name == local(view.name), buffer.type == view.type, buffer.strides == view.strides { return argument }
-            return append(view, resolved, .inside(argument, offset: 0, lastRow: 0, position: 0))
+            return append(view, resolved, .inside(argument, offset: 0))
         }
         let storage = draft.storages[view.storage]
         let whole = View(name: storage.name, storage: view.storage, type: storage.type, strides: storage.strides)
         if form(view) != form(whole) || isNamedView(view, storage) {
             let parent = buffer(whole, isInput: false)
-            return append(view, resolved, .inside(parent, offset: view.offset, lastRow: view.lastRow, position: view.position))
+            return append(view, resolved, .inside(parent, offset: view.offset))
         }
         if let home = storage.home {
             let target = draft.storages[home.storage]
             let parent = buffer(View(name: target.name, storage: home.storage, type: target.type, strides: target.strides), isInput: false)
             if case .region = target.kind, view.type == target.type { return parent }
-            return append(view, resolved, .inside(parent, offset: home.offset, lastRow: 0, position: home.position))
+            return append(view, resolved, .inside(parent, offset: home.offset))
         }
         return append(view, resolved, place(view.storage))
     }

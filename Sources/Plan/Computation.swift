@@ -25,27 +25,31 @@ public enum Computation: Hashable, Sendable {
     case layerNorm(epsilon: Float)
     /// With a scale, or the rows alone
     case rmsNorm(epsilon: Float)
-    /// No input -> f32 [M, d]: row i holds the cosines, then the sines, of (P + i) * frequency[j]
+    /// i32 [M], the positions -> f32 [M, d]: row i holds the cosines, then the sines, of positions[i] * frequency[j]
     case rotaryTable(frequencies: [Float])
     /// f32 [M, H*d] and the table of M rows -> f32 [M, H*d]
     case rotary(headSize: Int)
-    /// Over values: every row sees all keys. Over caches (`isCached`): row i sees the rows 0 ... P + i.
-    case attention(Attention, isCached: Bool)
-    /// Any strides on both sides; also what stores rows in a cache of f32 or bf16.
+    /// Over values: every row sees all keys. Over caches: row i sees the rows 0 ... places[i] of slot slots[i].
+    case attention(Attention)
+    /// Any strides on both sides
     case copy
-    /// f32 [M, heads * size] -> rows of a q8h cache
-    case storeHeads(heads: Int, size: Int)
+    /// [M, C] and i32 [N] -> [N, C]
+    case gatherRows
+    /// i32 [S], which grow, and i32 [M] -> i32 [M]
+    case reserve
+    /// [M, W], i32 [M] and i32 [M] -> rows of a cache in slots; `heads` where it has a scale per head
+    case storeRows(heads: Int?)
 }
 
 extension Computation {
     /// What the plan asks of a computation beside what it computes.
     struct Traits {
-        /// Whether what it computes depends on P.
-        var usesPosition = false
         /// As the operation's.
         var isProduct = false
         /// Whether its inputs may be rows that do not follow each other.
         var readsStridedRows = false
+        /// The input that it changes beside its output.
+        var updatedInput: Int?
         /// The inputs over which it may write its result: it reads each element, row or pair before it writes it.
         var overwritableInputs: [Int] = []
     }
@@ -53,13 +57,14 @@ extension Computation {
     var traits: Traits {
         switch self {
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .copy: Traits()
-        case .quantize, .storeHeads: Traits(readsStridedRows: true)
+        case .quantize, .gatherRows, .storeRows: Traits(readsStridedRows: true)
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: Traits(readsStridedRows: true, overwritableInputs: [0])
         case .add, .multiply, .gate: Traits(readsStridedRows: true, overwritableInputs: [0, 1])
         case .matmul(let matmul):
             Traits(isProduct: true, readsStridedRows: true, overwritableInputs: [matmul.addendIndex].compactMap(\.self))
-        case .attention(_, let isCached): Traits(usesPosition: isCached, isProduct: true)
-        case .rotaryTable: Traits(usesPosition: true)
+        case .attention: Traits(isProduct: true)
+        case .rotaryTable: Traits()
+        case .reserve: Traits(updatedInput: 0)
         }
     }
 }

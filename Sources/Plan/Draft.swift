@@ -10,11 +10,10 @@ struct Storage {
         case region(EntryPoint.Region)
     }
 
-    /// Where a storage lives that shares the memory of another: from element `offset + position * P` of it on.
+    /// Where a storage lives that shares the memory of another: from element `offset` of it on.
     struct Home {
         var storage: Int
-        var offset: Int
-        var position: Int
+        var offset: Affine
     }
 
     var name: String
@@ -26,13 +25,12 @@ struct Storage {
     var home: Home?
 }
 
-/// A tensor inside a storage: element (i, j, ...) lies at `offset + lastRow * (T - 1) + position * P + i * strides[0] + ...`.
+/// A tensor inside a storage: element (i, j, ...) lies at `offset + i * strides[0] + ...`. Strides are numbers, since storages have room for
+/// the bounds of symbols.
 struct View: Hashable {
     var name: String
     var storage: Int
-    var offset = 0
-    var lastRow = 0
-    var position = 0
+    var offset: Affine = 0
     var type: TensorType
     var strides: [Int]
 
@@ -49,7 +47,7 @@ struct Node {
     var output: View
 }
 
-/// Entry points that run one after another on the same values: `vision` and `project`, `prefill`, `decode`, or `score`.
+/// Entry points that run one after another on the same values: `vision` and `project`, `step`, or `decode`.
 struct Draft {
     struct Section {
         var entry: EntryPoint
@@ -67,9 +65,9 @@ struct Draft {
 
     /// The storage that `storage` finally lies in, and the element where it begins there.
     func root(_ storage: Int) -> Storage.Home {
-        var place = Storage.Home(storage: storage, offset: 0, position: 0)
+        var place = Storage.Home(storage: storage, offset: 0)
         while let home = storages[place.storage].home {
-            place = Storage.Home(storage: home.storage, offset: place.offset + home.offset, position: place.position + home.position)
+            place = Storage.Home(storage: home.storage, offset: place.offset + home.offset)
         }
         return place
     }
@@ -79,8 +77,7 @@ struct Draft {
         let place = root(view.storage)
         var view = view
         view.storage = place.storage
-        view.offset += place.offset
-        view.position += place.position
+        view.offset = view.offset + place.offset
         return view
     }
 
@@ -97,11 +94,9 @@ struct Draft {
     }
 
     /// The view covers its storage from the first element to the last, in row-major order.
-    func isWhole(_ view: View, chunk: Int) -> Bool {
+    func isWhole(_ view: View) -> Bool {
         let storage = storages[view.storage]
-        return view.offset == 0 && view.lastRow == 0 && view.position == 0
-            && view.type.dtype == storage.type.dtype
-            && view.strides == rowMajorStrides(view.shape, sequence: chunk)
-            && view.type.byteCount(sequence: chunk) == storage.byteCount
+        return view.offset == 0 && view.type.dtype == storage.type.dtype && view.strides == rowMajorStrides(view.shape)
+            && view.type.byteCount() == storage.byteCount
     }
 }

@@ -48,9 +48,7 @@ struct RunShape: Hashable {
 
     struct OperandShape: Hashable {
         var root: Root
-        var offset: Int
-        var lastRow: Int
-        var position: Int
+        var offset: Affine
         var view: View.Shape
     }
 
@@ -93,7 +91,7 @@ struct RunBinding {
             for (view, isOutput) in node.inputs.map({ ($0, false) }) + [(node.output, true)] {
                 let view = draft.resolved(view)
                 let storage = draft.storages[view.storage]
-                var (offset, lastRow, position) = (view.offset, view.lastRow, view.position)
+                var offset = view.offset
                 let root: RunShape.Root
                 switch storage.kind {
                 case .weight: root = .weight(Self.index(of: view.storage, in: &weights))
@@ -105,18 +103,18 @@ struct RunBinding {
                     if argument == arguments.count {
                         argumentIndex[start] = argument
                         var named = view
-                        if view.offset == 0, view.lastRow == 0 { named.name = storage.name }
+                        if view.offset == 0 { named.name = storage.name }
                         arguments.append(named)
                         isWritten.append(false)
                     }
                     isWritten[argument] = isWritten[argument] || isOutput
-                    (offset, lastRow, position) = (0, 0, 0)
+                    offset = 0
                     root = .argument(argument)
                 }
                 let isArgument = if case .argument = root { true } else { false }
                 operands.append(
                     RunShape.OperandShape(
-                        root: root, offset: offset, lastRow: lastRow, position: position,
+                        root: root, offset: offset,
                         view: View.Shape(
                             dtypeAndShape: view.type.description, strides: view.strides, storageBytes: isArgument ? 0 : storage.byteCount)))
             }
@@ -135,6 +133,6 @@ struct RunBinding {
 extension View {
     /// The place without type and strides: equal for all views that begin at the same element.
     var start: View {
-        View(name: "", storage: storage, offset: offset, lastRow: lastRow, position: position, type: .init(.uint8, []), strides: [])
+        View(name: "", storage: storage, offset: offset, type: .init(.uint8, []), strides: [])
     }
 }

@@ -15,7 +15,7 @@ public enum Loop: Hashable, Sendable {
     case once
     /// One call per row, the rows shared out to threads: those of the result, or of the image that is normalised, or the entries of the first
     /// dimension of elements that are copied.
-    case parallel(Extent)
+    case parallel(Affine)
 }
 
 /// A function of the runtime, with what it is told beside sizes and operands.
@@ -31,16 +31,16 @@ public enum Routine: Hashable, Sendable {
     /// `hasVisionRows`: a negative token stands for one of them.
     case embedRow(WeightFormat, hasVisionRows: Bool)
     case matmul(Matmul, WeightFormat)
-    case attention(Attention, KeyValueType, isCached: Bool)
+    case attention(Attention, KeyValueType)
     /// `rounded`: what the function makes is float32 and rounded to this while it is in the cache; nil where it stays float32.
     case row(RowFunction, rounded: RowType?)
     case quantizeRow(RowType)
     case rotaryAngles(frequencies: [Float])
     case rotateRow(headSize: Int)
-    /// A row of float32 into a cache of bf16
-    case storeRow
-    /// A row of float32 into a cache of 8-bit heads
-    case storeHeads(heads: Int, size: Int)
+    /// A row into a cache of that type; `heads` of an 8-bit one
+    case storeRow(KeyValueType, heads: Int)
+    case gatherRow
+    case reserve
     /// No function: a loop per dimension
     case copyElements
 }
@@ -91,7 +91,7 @@ extension Kernel {
         switch computation {
         case .normalize(let normalize):
             routine = .normalizeRow(normalize)
-            loop = .parallel(Extent(inputs[0].type.shape[0]))
+            loop = .parallel(inputs[0].type.shape[0])
         case .extractPatches(let extract):
             let image = inputs[0].type
             if image.dtype == .uint8 {
@@ -116,22 +116,24 @@ extension Kernel {
         case .rmsNorm(let epsilon): routine = row(inputs.count == 1 ? .divideByRMS(epsilon: epsilon) : .rmsNorm(epsilon: epsilon))
         case .rotaryTable(let frequencies): routine = .rotaryAngles(frequencies: frequencies)
         case .rotary(let headSize): routine = .rotateRow(headSize: headSize)
-        case .attention(let attention, let isCached):
-            guard let type = KeyValueType(inputs[1].type.dtype) else {
-                preconditionFailure("the verifier lets attention read no \(inputs[1].type.dtype.rawValue)")
-            }
-            routine = .attention(attention, type, isCached: isCached)
+        case .attention(let attention):
+            routine = .attention(attention, KeyValueType(cache: inputs[1].type.dtype))
             loop = .inside
+        case .gatherRows: routine = .gatherRow
+        case .reserve:
+            routine = .reserve
+            loop = .inside
+        case .storeRows(let heads):
+            routine = .storeRow(KeyValueType(cache: output.type.dtype), heads: heads ?? 1)
+            let rows = inputs[0].rowLayout?.rows ?? 1
+            loop = rows.isMany ? .parallel(rows) : .once
         case .copy:
-            if inputs[0].type.dtype == .float32, output.type.dtype == .bfloat16, rows != nil {
-                routine = .storeRow
-            } else if inputs[0].type.dtype == .float32, rows != nil, inputs[0].rowLayout?.rows == rows {
+            if inputs[0].type.dtype == .float32, rows != nil, inputs[0].rowLayout?.rows == rows {
                 routine = row(.copy)
             } else {
                 routine = .copyElements
-                loop = output.type.shape.first.map { .parallel(Extent($0)) } ?? .once
+                loop = output.type.shape.first.map { .parallel($0) } ?? .once
             }
-        case .storeHeads(let heads, let size): routine = .storeHeads(heads: heads, size: size)
         }
         self.init(computation: computation, routine: routine, loop: loop)
     }
@@ -148,11 +150,10 @@ extension RowType {
     }
 }
 
-extension Extent {
-    fileprivate init(_ dimension: Dimension) {
-        switch dimension {
-        case .fixed(let count): self.init(factor: count, hasSequence: false)
-        case .sequence: self.init(factor: 1, hasSequence: true)
-        }
+extension KeyValueType {
+    /// Of keys or values that the verifier has let pass.
+    fileprivate init(cache dtype: DType) {
+        guard let type = KeyValueType(dtype) else { preconditionFailure("the verifier lets no cache be \(dtype.rawValue)") }
+        self = type
     }
 }

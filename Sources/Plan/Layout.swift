@@ -1,17 +1,24 @@
 import IR
 
-/// A count: `factor`, or `factor` times T.
-public struct Extent: Hashable, Sendable {
-    public var factor: Int
-    public var hasSequence: Bool
+extension Affine {
+    /// More than one, or so for some call.
+    public var isMany: Bool { fixedValue ?? 2 > 1 }
 
-    /// More than one for some T.
-    public var isMany: Bool { hasSequence || factor > 1 }
+    /// Offsets lie inside buffers, whose bytes were checked when they were made.
+    static func + (a: Affine, b: Affine) -> Affine {
+        guard let sum = a.adding(b) else { preconditionFailure("an offset of \(a) and \(b)") }
+        return sum
+    }
+
+    static func * (a: Affine, count: Int) -> Affine {
+        guard let product = a.multiplied(by: count) else { preconditionFailure("an offset of \(count) times \(a)") }
+        return product
+    }
 }
 
 /// A tensor seen as rows of consecutive elements.
 public struct RowLayout: Hashable, Sendable {
-    public var rows: Extent
+    public var rows: Affine
     public var columns: Int
     /// Elements from one row to the next.
     public var stride: Int
@@ -19,28 +26,23 @@ public struct RowLayout: Hashable, Sendable {
     /// Fails where the last dimension is not consecutive, or the others do not follow one stride.
     public init?(shape: [Dimension], strides: [Int]) {
         guard let last = shape.last else {
-            self.init(rows: Extent(factor: 1, hasSequence: false), columns: 1, stride: 1)
+            self.init(rows: 1, columns: 1, stride: 1)
             return
         }
         guard let columns = last.fixedValue, columns == 1 || strides[strides.count - 1] == 1 else { return nil }
-        var rows = Extent(factor: 1, hasSequence: false)
+        var rows: Affine = 1
         var stride: Int?
         for (dimension, step) in zip(shape, strides).dropLast().reversed() where dimension != .fixed(1) {
-            if let stride {
-                // The rows so far must be a fixed count that this dimension steps over.
-                guard !rows.hasSequence, step == stride * rows.factor else { return nil }
-            } else {
-                stride = step
-            }
-            switch dimension {
-            case .fixed(let count): rows.factor *= count
-            case .sequence: rows.hasSequence = true
-            }
+            // The rows so far must be a fixed count that this dimension steps over.
+            guard let count = rows.fixedValue, stride.map({ step == $0 * count }) ?? true, let product = dimension.multiplied(by: count)
+            else { return nil }
+            rows = product
+            stride = stride ?? step
         }
         self.init(rows: rows, columns: columns, stride: stride ?? columns)
     }
 
-    init(rows: Extent, columns: Int, stride: Int) {
+    init(rows: Affine, columns: Int, stride: Int) {
         self.rows = rows
         self.columns = columns
         self.stride = stride
@@ -49,11 +51,11 @@ public struct RowLayout: Hashable, Sendable {
     public var isContiguous: Bool { stride == columns || !rows.isMany }
 }
 
-/// Element strides of a row-major tensor; T counts as `sequence`.
-func rowMajorStrides(_ shape: [Dimension], sequence: Int) -> [Int] {
+/// Element strides of a row-major tensor that has room for the bounds of its dimensions.
+func rowMajorStrides(_ shape: [Dimension]) -> [Int] {
     var strides = Array(repeating: 1, count: shape.count)
     for index in shape.indices.dropLast().reversed() {
-        strides[index] = strides[index + 1] * (shape[index + 1].fixedValue ?? sequence)
+        strides[index] = strides[index + 1] * (shape[index + 1].bound ?? 1)
     }
     return strides
 }

@@ -1,12 +1,12 @@
 import IR
 import Support
 
-/// Turns the operations of a timeline's functions into nodes. Reshape, slice, last_row and transpose become views; a reader that cannot follow
-/// a view's strides gets a copy.
+/// Turns the operations of a timeline's functions into nodes. Reshape, slice and transpose become views; a reader that cannot follow a view's
+/// strides gets a copy.
 struct Lowering {
     private(set) var draft: Draft
     private let module: Module
-    private let chunk: Int
+    private let slots: SlotLayout
     private var shared: [Storage.Kind: Int] = [:]
     private var values: [String: View] = [:]
     private var copies: [View: View] = [:]
@@ -16,15 +16,15 @@ struct Lowering {
     private var entry: EntryPoint
 
     private struct RotaryKey: Hashable {
-        var rows: Dimension
+        var positions: View
         var rotary: Rotary
     }
 
     /// For a timeline that begins with `entry`.
-    init(name: String, entry: EntryPoint, module: Module, chunk: Int) {
+    init(name: String, entry: EntryPoint, module: Module, slots: SlotLayout) {
         draft = Draft(name: name)
         self.module = module
-        self.chunk = chunk
+        self.slots = slots
         function = Function(name: name, parameters: [])
         self.entry = entry
     }
@@ -58,8 +58,8 @@ struct Lowering {
         guard let region = entry.result else { return }
         let name = region.rawValue
         let target = try storage(.region(region), type: type, name: name)
-        if draft.isWhole(value, chunk: chunk), draft.storages[value.storage].kind == .scratch, draft.storages[value.storage].home == nil {
-            draft.storages[value.storage].home = Storage.Home(storage: target, offset: 0, position: 0)
+        if draft.isWhole(value), draft.storages[value.storage].kind == .scratch, draft.storages[value.storage].home == nil {
+            draft.storages[value.storage].home = Storage.Home(storage: target, offset: 0)
         } else {
             draft.nodes.append(
                 Node(name: name, computation: .copy, inputs: [value], output: whole(target, name: name, type: value.type)))
@@ -71,8 +71,8 @@ struct Lowering {
     // MARK: - storages and views
 
     private func bytes(_ type: TensorType, at place: String) throws(Diagnostic) -> Int {
-        guard let count = type.byteCount(sequence: chunk), roundedUp(count, to: 64) != nil else {
-            throw .error("\(type) with T = \(chunk) passes 2^63 bytes", at: .operation(place))
+        guard let count = type.byteCount(), roundedUp(count, to: 64) != nil else {
+            throw .error("\(type) passes 2^63 bytes", at: .operation(place))
         }
         return count
     }
@@ -80,13 +80,14 @@ struct Lowering {
     private mutating func storage(_ kind: Storage.Kind, type: TensorType, name: String) throws(Diagnostic) -> Int {
         if kind != .scratch, let index = shared[kind] { return index }
         let place = "\(function.name): %\(name)"
-        var (byteCount, strides) = (try bytes(type, at: place), rowMajorStrides(type.shape, sequence: chunk))
+        var (byteCount, strides) = (try bytes(type, at: place), rowMajorStrides(type.shape))
         if let stride = quantizedRows(kind, type) {
-            guard let total = checkedProduct(type.shape[0].fixedValue ?? chunk, stride, type.dtype.byteCount) else {
-                throw .error("\(type) with T = \(chunk) passes 2^63 bytes", at: .operation(place))
+            guard let rows = type.shape[0].bound, let total = checkedProduct(rows, stride, type.dtype.byteCount) else {
+                throw .error("\(type) passes 2^63 bytes", at: .operation(place))
             }
             (byteCount, strides) = (total, [stride, 1])
         }
+        if case .state(let state) = kind, let inSlots = slots.strides(of: state, type) { strides = inSlots }
         draft.storages.append(Storage(name: name, kind: kind, type: type, byteCount: byteCount, strides: strides))
         if kind != .scratch { shared[kind] = draft.storages.count - 1 }
         return draft.storages.count - 1
@@ -106,7 +107,7 @@ struct Lowering {
         let home = draft.storages[storage]
         return View(
             name: name, storage: storage, type: type,
-            strides: home.type.shape == type.shape ? home.strides : rowMajorStrides(type.shape, sequence: chunk))
+            strides: home.type.shape == type.shape ? home.strides : rowMajorStrides(type.shape))
     }
 
     private mutating func view(of kind: Storage.Kind, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
@@ -131,15 +132,12 @@ struct Lowering {
             }
         case .state(let name):
             if let type = module.states[name] {
-                // For the plan a row of such a cache is the bytes of all its heads.
-                if type.dtype == .int8Heads, let shape = type.fixedShape,
-                    let row = BlockFormat.int8HeadBytes(heads: shape[1], size: shape[2])
-                {
-                    var view = try view(of: .state(name), name, type)
-                    (view.type, view.strides) = (TensorType(.int8Heads, fixed: [shape[0], shape[1] * shape[2]]), [row, 1])
-                    return view
+                var view = try view(of: .state(name), name, type)
+                // For the plan a row of a cache is the elements of all its heads.
+                if type.dtype == .int8Heads, let shape = type.fixedShape {
+                    view.type = TensorType(.int8Heads, fixed: [shape[0], shape[1], shape[2] * shape[3]])
                 }
-                return try view(of: .state(name), name, type)
+                return view
             }
         }
         throw .error("'\(operand)' is not defined", at: .operation(place))
@@ -147,7 +145,7 @@ struct Lowering {
 
     // MARK: - what readers ask of a view
 
-    private func isContiguous(_ view: View) -> Bool { view.strides == rowMajorStrides(view.shape, sequence: chunk) }
+    private func isContiguous(_ view: View) -> Bool { view.strides == rowMajorStrides(view.shape) }
 
     private mutating func contiguous(_ view: View) throws(Diagnostic) -> View {
         if isContiguous(view) { return view }
@@ -168,23 +166,26 @@ struct Lowering {
         let place = "\(function.name): %\(operation.name)"
         var inputs: [View] = []
         for operand in operation.operands { inputs.append(try view(operand, at: place)) }
-        for type in inputs.map(\.type) + [operation.type].compactMap(\.self) where type.shape.dropFirst().contains(.sequence) {
-            throw .error("\(type) has T in a dimension after the first", at: .operation(place), expected: "T as the first dimension only")
+        for type in inputs.map(\.type) + [operation.type].compactMap(\.self) {
+            if let symbolic = type.shape.dropFirst().first(where: { $0.fixedValue == nil }) {
+                throw .error(
+                    "\(type) has '\(symbolic)' in a dimension after the first", at: .operation(place), expected: "symbols in the first only"
+                )
+            }
         }
-        if !inputs.allSatisfy({ $0.type.isStatic }), !entry.symbols.contains(.sequence) {
-            throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'prefill' only")
+        if !inputs.allSatisfy({ $0.type.isStatic }), entry.counts.isEmpty {
+            throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'step' only")
         }
         guard let type = operation.type else {
             guard case .cacheStore = operation.op else { return }
-            var (target, computation) = (inputs[0], Computation.copy)
-            if target.type.dtype == .int8Heads, case .state(let name) = operation.operands[0], let shape = module.states[name]?.fixedShape {
-                computation = .storeHeads(heads: shape[1], size: shape[2])
-                inputs[1] = try rows(inputs[1])
+            var heads: Int?
+            if case .state(let name) = operation.operands[0], let cache = module.states[name], cache.dtype == .int8Heads {
+                heads = cache.shape[2].fixedValue
             }
-            target.name = operation.name
-            target.position = target.strides[0]
-            target.type = TensorType(inputs[0].type.dtype, inputs[1].type.shape)
-            draft.nodes.append(Node(name: operation.name, computation: computation, inputs: [inputs[1]], output: target))
+            let stored = try rows(inputs[1])
+            draft.nodes.append(
+                Node(
+                    name: operation.name, computation: .storeRows(heads: heads), inputs: [stored, inputs[2], inputs[3]], output: inputs[0]))
             return
         }
 
@@ -198,16 +199,12 @@ struct Lowering {
         switch operation.op {
         case .reshape:
             inputs[0] = try contiguous(inputs[0])
-            values[operation.name] = viewing { $0.strides = rowMajorStrides(type.shape, sequence: chunk) }
+            values[operation.name] = viewing { $0.strides = rowMajorStrides(type.shape) }
         case .slice(let slice):
-            values[operation.name] = viewing { $0.offset += slice.start * $0.strides[slice.axis] }
+            values[operation.name] = viewing { $0.offset = $0.offset + Affine(slice.start) * $0.strides[slice.axis] }
         case .transpose(let transpose):
             values[operation.name] = viewing { view in view.strides = transpose.permutation.map { view.strides[$0] } }
-        case .lastRow:
-            let rows = inputs[0].shape[0].fixedValue
-            values[operation.name] = viewing {
-                if let rows { $0.offset += (rows - 1) * $0.strides[0] } else { $0.lastRow += $0.strides[0] }
-            }
+        case .gatherRows: try append(.gatherRows, operation.name, type, inputs)
         case .concatenate(let concatenate):
             values[operation.name] = inputs.count == 1 ? viewing() : try joined(inputs, axis: concatenate.axis, operation.name, type)
         case .normalize(let normalize): try append(.normalize(normalize), operation.name, type, [try contiguous(inputs[0])])
@@ -229,11 +226,10 @@ struct Lowering {
                 "'\(operation.op.mnemonic)' is for definitions of weights", at: .operation(place),
                 expected: "a weight that is defined by it")
         case .rotary(let rotary):
-            let table = try table(rotary, rows: type.shape[0])
+            let table = try table(rotary, positions: inputs[1])
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])
-        case .attention(let attention):
-            let isCached = operation.operands.dropFirst().contains { if case .state = $0 { true } else { false } }
-            try append(.attention(attention, isCached: isCached), operation.name, type, inputs)
+        case .attention(let attention): try append(.attention(attention), operation.name, type, inputs)
+        case .reserve: try append(.reserve, operation.name, type, inputs)
         case .cacheStore: break
         }
     }
@@ -243,22 +239,25 @@ struct Lowering {
         let result = try fresh(name, type)
         var node = Node(name: name, computation: computation, inputs: inputs, output: result)
         if computation == .add || computation == .multiply { try broadcast(&node) }
-        for index in node.inputs.indices { node.inputs[index] = try rows(node.inputs[index]) }
+        // A cache has rows in slots, and those that take one know it.
+        for index in node.inputs.indices where !isState(node.inputs[index]) { node.inputs[index] = try rows(node.inputs[index]) }
         draft.nodes.append(node)
         values[name] = result
     }
 
+    private func isState(_ view: View) -> Bool { if case .state = draft.storages[view.storage].kind { true } else { false } }
+
     /// Copies of the parts, one after another; parts that can be made in place are so later (`shareCopies`).
     private mutating func joined(_ parts: [View], axis: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> View {
         let result = try fresh(name, type)
-        var start = 0
+        var start: Affine = 0
         for (index, part) in parts.enumerated() {
             var target = result
             target.name = "\(name).part\(index)"
             target.offset = start * result.strides[axis]
             target.type = part.type
             draft.nodes.append(Node(name: name, computation: .copy, inputs: [part], output: target))
-            start += part.shape[axis].fixedValue ?? 0
+            start = start + part.shape[axis]
         }
         return result
     }
@@ -268,27 +267,26 @@ struct Lowering {
         let (left, right) = (node.inputs[0], node.inputs[1])
         if left.shape == right.shape || right.type.rank == 1 { return }
         let lead = left.shape.dropLast(right.type.rank)
-        let length = Dimension.fixed(right.shape.reduce(1) { $0 * ($1.fixedValue ?? chunk) })
+        let length = Dimension.fixed(right.shape.reduce(1) { $0 * ($1.bound ?? 1) })
         func flattened(_ view: View, _ shape: [Dimension]) -> View {
             var view = view
             view.type.shape = shape
-            view.strides = rowMajorStrides(shape, sequence: chunk)
+            view.strides = rowMajorStrides(shape)
             return view
         }
         node.inputs = [flattened(try contiguous(left), lead + [length]), flattened(try contiguous(right), [length])]
         node.output = flattened(node.output, lead + [length])
     }
 
-    /// The angles depend only on the row and the head size: one table per call serves all layers.
-    private mutating func table(_ rotary: Rotary, rows: Dimension) throws(Diagnostic) -> View {
-        let key = RotaryKey(rows: rows, rotary: rotary)
+    /// The angles depend only on the positions and the head size: one table per call serves all layers.
+    private mutating func table(_ rotary: Rotary, positions: View) throws(Diagnostic) -> View {
+        let key = RotaryKey(positions: positions, rotary: rotary)
         if let table = tables[key] { return table }
         let name = tables.isEmpty ? "rotary_table" : "rotary_table\(tables.count)"
-        let table = try fresh(name, TensorType(.float32, [rows, .fixed(rotary.headSize)]))
-        prologue.append(
-            Node(
-                name: name, computation: .rotaryTable(frequencies: rotary.inverseFrequencies),
-                inputs: [], output: table))
+        let table = try fresh(name, TensorType(.float32, [positions.shape[0], .fixed(rotary.headSize)]))
+        let node = Node(name: name, computation: .rotaryTable(frequencies: rotary.inverseFrequencies), inputs: [positions], output: table)
+        // Ahead of all layers, where the positions are given.
+        if case .region = draft.storages[positions.storage].kind { prologue.append(node) } else { draft.nodes.append(node) }
         tables[key] = table
         return table
     }

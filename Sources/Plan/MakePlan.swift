@@ -1,30 +1,21 @@
 import IR
 import Support
 
-/// The plan of an optimised, verified module whose functions are `vision`, `project`, `prefill` and `decode` (any of them may be absent).
+/// The plan of an optimised, verified module whose functions are `vision`, `project` and `step` (any of them may be absent).
 ///
-/// `chunk` is the longest sequence of one `prefill` call, at least 1. Throws on another function or signature, on a weight that is neither f32 nor
-/// panels, and when a size passes 2^63 bytes.
-/// `scoring` adds the entry point `score`.
-public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws(Diagnostic) -> Plan {
-    guard chunk > 0 else { throw .error("a chunk of \(chunk) tokens", expected: "at least 1") }
-    let signature = try Signature(module, chunk: chunk)
+/// Throws on another function or signature, on a weight that is neither f32 nor panels, and when a size passes 2^63 bytes.
+public func makePlan(_ module: Module) throws(Diagnostic) -> Plan {
+    let signature = try Signature(module)
+    let slots = try SlotLayout(module)
     var timelines: [TimelinePlan] = []
-    for draft in try makeDrafts(module, signature, chunk: chunk) { timelines.append(try TimelinePlan(draft, chunk: chunk)) }
-    var scores: TensorType?
-    if scoring, let score = try module.scoreFunction() {
-        let rows = scoreRowCount(vocabulary: signature.vocabulary, chunk: chunk)
-        let type = TensorType(.float32, fixed: [rows, signature.vocabulary])
-        timelines.append(try TimelinePlan(makeDraft(score, of: .score, type, module, chunk: rows), chunk: rows))
-        scores = type
-    }
+    for draft in try makeDrafts(module, signature, slots) { timelines.append(try TimelinePlan(draft)) }
 
     var arena = Arena()
-    for (name, type) in module.states { try arena.append(name, .state, type, chunk: chunk) }
-    for (region, type) in signature.regions { try arena.append(region.rawValue, .entry(region), type, chunk: chunk) }
-    if let scores { try arena.append(EntryPoint.Region.scores.rawValue, .entry(.scores), scores, chunk: chunk) }
+    try arena.append(lengths: slots)
+    for (region, type) in signature.regions { try arena.append(region.rawValue, .entry(region), type) }
     let activationBytes = timelines.map(\.byteCount).max() ?? 0
     let scratch = try arena.append("scratch", bytes: activationBytes)
+    try arena.append(slots, of: module)
 
     var weights: [PlacedWeight] = []
     var weightBytes = 0
@@ -42,12 +33,11 @@ public func makePlan(_ module: Module, chunk: Int, scoring: Bool = false) throws
     var entries: [EntryFunction] = []
     for timeline in timelines { entries += try assembly.entries(of: timeline) }
     return Plan(
-        moduleName: module.name, chunk: chunk, weights: weights, weightBytes: weightBytes, regions: arena.regions,
-        arenaBytes: arena.byteCount,
+        moduleName: module.name, chunk: signature.rows, wantedRows: signature.wanted, weights: weights, weightBytes: weightBytes,
+        regions: arena.regions, slots: slots, arenaBytes: arena.byteCount,
         activationBytes: activationBytes,
         timelines: timelines.map { Timeline(name: $0.draft.name, entries: $0.draft.sections.map(\.entry), byteCount: $0.byteCount) },
-        tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary,
-        scoreRows: scores?.shape[0].fixedValue ?? 0)
+        tables: assembly.tables, layers: assembly.layers, entries: entries, hidden: signature.hidden, vocabulary: signature.vocabulary)
 }
 
 /// In bytes: beside a weight of this size the gap before it, at most a page, does not count.
@@ -58,9 +48,36 @@ private struct Arena {
     var regions: [Region] = []
     var byteCount = 0
 
-    mutating func append(_ name: String, _ role: Region.Role, _ type: TensorType, chunk: Int) throws(Diagnostic) {
-        guard let bytes = type.byteCount(sequence: chunk) else { throw Self.overflow }
+    mutating func append(_ name: String, _ role: Region.Role, _ type: TensorType) throws(Diagnostic) {
+        guard let bytes = type.byteCount() else { throw Self.overflow }
         try append(Region(name: name, role: role, type: type, offset: byteCount, byteCount: bytes))
+    }
+
+    /// i32 [blocks, slots], side by side, since the runtime copies and clears the lengths of a slot in all blocks.
+    mutating func append(lengths slots: SlotLayout) throws(Diagnostic) {
+        let type = TensorType(.int32, fixed: [slots.count])
+        guard let bytes = type.byteCount(), let all = checkedProduct(bytes, slots.lengths.count), let end = roundedUp(all, to: 64) else {
+            throw Self.overflow
+        }
+        for (block, name) in slots.lengths.enumerated() {
+            regions.append(Region(name: name, role: .state, type: type, offset: byteCount + block * bytes, byteCount: bytes))
+        }
+        byteCount += end
+    }
+
+    /// The caches of the first slot, and room for those of the others behind it.
+    mutating func append(_ slots: SlotLayout, of module: Module) throws(Diagnostic) {
+        if slots.caches.isEmpty { return }
+        guard let first = roundedUp(byteCount, to: slots.alignment), let all = checkedProduct(slots.count, slots.byteCount),
+            let end = checkedSum([first, all])
+        else { throw Self.overflow }
+        for cache in slots.caches {
+            regions.append(
+                Region(
+                    name: cache.name, role: .state, type: module.states[cache.name], offset: first + cache.offset,
+                    byteCount: cache.rowBytes * slots.context))
+        }
+        byteCount = end
     }
 
     mutating func append(_ name: String, bytes: Int) throws(Diagnostic) -> Int {
@@ -78,10 +95,10 @@ private struct Arena {
     private static var overflow: Diagnostic { .error("the arena passes 2^63 bytes") }
 }
 
-private func makeDrafts(_ module: Module, _ signature: Signature, chunk: Int) throws(Diagnostic) -> [Draft] {
+private func makeDrafts(_ module: Module, _ signature: Signature, _ slots: SlotLayout) throws(Diagnostic) -> [Draft] {
     var drafts: [Draft] = []
     if let vision = module.function(.vision) {
-        var lowering = Lowering(name: "image", entry: .vision, module: module, chunk: chunk)
+        var lowering = Lowering(name: "image", entry: .vision, module: module, slots: slots)
         let taps = try lowering.append(vision, of: .vision)
         if let project = module.function(.project), let type = signature.projected {
             let result = try lowering.append(project, of: .project, reading: taps)
@@ -89,19 +106,13 @@ private func makeDrafts(_ module: Module, _ signature: Signature, chunk: Int) th
         }
         drafts.append(lowering.draft)
     }
-    for entry in [EntryPoint.prefill, .decode] {
-        guard let function = module.function(entry), let logits = signature.logits else { continue }
-        drafts.append(try makeDraft(function, of: entry, logits, module, chunk: chunk))
+    if let step = module.function(.step), let decode = try module.decodeFunction(), let logits = signature.logits {
+        for (function, entry) in [(step, EntryPoint.step), (decode, .decode)] {
+            var lowering = Lowering(name: entry.rawValue, entry: entry, module: module, slots: slots)
+            let result = try lowering.append(function, of: entry)
+            try lowering.place(result[0], of: entry, type: logits)
+            drafts.append(lowering.draft)
+        }
     }
     return drafts
-}
-
-/// `prefill`, `decode` or `score`, with its result in a region of the given type.
-private func makeDraft(
-    _ function: Function, of entry: EntryPoint, _ type: TensorType, _ module: Module, chunk: Int
-) throws(Diagnostic) -> Draft {
-    var lowering = Lowering(name: entry.rawValue, entry: entry, module: module, chunk: chunk)
-    let result = try lowering.append(function, of: entry)
-    try lowering.place(result[0], of: entry, type: type)
-    return lowering.draft
 }

@@ -4,31 +4,33 @@ import IR
 /// share one function. CEmit prints it.
 public struct Plan: Sendable {
     public var moduleName: String
-    /// Longest sequence that one call of `prefill` takes; T in every buffer size.
+    /// Most rows that one call of `step` takes: the bound of T.
     public var chunk: Int
+    /// Most rows of one call whose logits are wanted: the bound of S.
+    public var wantedRows: Int
     /// In the order of their offsets.
     public var weights: [PlacedWeight]
     /// Bytes of all weights together, a multiple of 64.
     public var weightBytes: Int
-    /// The arena, in the order of the offsets: states, inputs and results of the entry points, and last the scratch region.
+    /// The arena, in the order of the offsets: the lengths of the caches, inputs and results of the entry points, the scratch region, and last
+    /// the caches of the first slot, which those of the others follow.
     public var regions: [Region]
+    public var slots: SlotLayout
     public var arenaBytes: Int
     /// Bytes of the scratch region: the peak of all timelines.
     public var activationBytes: Int
-    /// Scratch bytes of each timeline, in call order: image (`vision` and `project`), prefill, decode, score.
+    /// Scratch bytes of each timeline, in call order: image (`vision` and `project`), step, decode.
     public var timelines: [Timeline]
     /// Offsets of the weights and states of each layer of a repeated group.
     public var tables: [LayerTable]
     /// One per repeated group.
     public var layers: [LayerFunction]
-    /// Those that the module has, in the order vision, project, prefill, decode, and `score` where it was asked for.
+    /// Those that the module has, in the order vision, project, step, decode.
     public var entries: [EntryFunction]
     /// Columns of the decoder's residual stream; 0 without a decoder.
     public var hidden: Int
     /// Columns of the logits; 0 without a decoder.
     public var vocabulary: Int
-    /// Longest sequence that one call of `score` takes; 0 without one.
-    public var scoreRows: Int
 
     /// Whether some product's weight is f32.
     public var hasFloat32Products: Bool {
@@ -50,9 +52,10 @@ public struct PlacedWeight: Hashable, Sendable {
     public var byteCount: Int
 }
 
-/// A part of the arena at a constant offset (bytes, a multiple of 64).
+/// A part of the arena at a constant offset (bytes; a multiple of 64, but for the lengths of the caches, which lie side by side).
 public struct Region: Hashable, Sendable {
     public enum Role: Hashable, Sendable {
+        /// A cache, as far as the first slot has it, or the lengths of a block's caches
         case state
         /// An input or a result of entry points
         case entry(EntryPoint.Region)
@@ -69,7 +72,7 @@ public struct Region: Hashable, Sendable {
 
 /// Entry points that run one after another on the same values, and the scratch bytes that they take.
 public struct Timeline: Hashable, Sendable {
-    /// image, prefill, decode or score
+    /// image, step or decode
     public var name: String
     public var entries: [EntryPoint]
     public var byteCount: Int
@@ -96,7 +99,7 @@ public struct LayerTable: Hashable, Sendable {
 
 /// The body that all layers of a repeated group share.
 public struct LayerFunction: Sendable {
-    /// `prefill.decoder.layer`
+    /// `step.decoder.layer`
     public var name: String
     /// Index into `Plan.tables`; nil when no weight or state differs.
     public var table: Int?
@@ -119,23 +122,12 @@ public struct Body: Sendable {
 }
 
 extension Body {
-    /// Whether the buffers or the steps mention T or P.
-    public func uses(_ symbol: EntryPoint.Symbol) -> Bool {
+    /// Whether the buffers mention a count that is given with the call.
+    public func uses(_ count: EntryPoint.Count) -> Bool {
         buffers.contains { buffer in
-            if case .inside(_, _, let lastRow, let position) = buffer.place {
-                switch symbol {
-                case .sequence: if lastRow != 0 { return true }
-                case .position: if position != 0 { return true }
-                }
-            }
-            return symbol == .sequence && buffer.type.shape.contains(.sequence)
+            if case .inside(_, let offset) = buffer.place, offset.symbols.contains(where: { $0.name == count.rawValue }) { return true }
+            return buffer.type.symbols.contains { $0.name == count.rawValue }
         }
-            || steps.contains { step in
-                switch step {
-                case .run(let kernel, _, _, _): symbol == .position && kernel.computation.traits.usesPosition
-                case .call: false
-                }
-            }
     }
 }
 
@@ -150,8 +142,8 @@ public struct Buffer: Hashable, Sendable {
         case field(Int)
         /// Passed by the caller.
         case argument
-        /// Inside another buffer of the body, from element `offset + lastRow * (T - 1) + position * P` on.
-        case inside(Int, offset: Int, lastRow: Int, position: Int)
+        /// Inside another buffer of the body, from this element on.
+        case inside(Int, offset: Affine)
     }
 
     public var name: String

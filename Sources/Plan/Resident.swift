@@ -7,7 +7,7 @@ extension Plan {
         public var weights = 0
         /// Tables of which only rows are taken
         public var tables = 0
-        /// Keys and values of the whole context
+        /// Keys and values of the whole context in one slot
         public var cache = 0
         /// Tower and projector at work: activations, the image and its vision tokens
         public var image = 0
@@ -33,7 +33,7 @@ extension Plan {
                 for argument in arguments { if case .weight(let name) = body.buffers[argument].place { read.insert(name) } }
             }
             for buffer in body.buffers {
-                if case .inside(let parent, _, _, _) = buffer.place, case .weight(let name) = body.buffers[parent].place {
+                if case .inside(let parent, _) = buffer.place, case .weight(let name) = body.buffers[parent].place {
                     read.insert(name)
                 }
             }
@@ -50,23 +50,25 @@ extension Plan {
                 result.tables += weight.byteCount
             }
         }
+        result.cache = slots.cacheBytes
         for region in regions {
             switch region.role {
-            case .state: result.cache += region.byteCount
             case .entry(.image), .entry(.projected): result.image += region.byteCount
-            case .entry(.tokens), .entry(.logits): result.chunk += region.byteCount
-            // As many vision rows as a question has images, and scores with `--perplexity` alone.
-            case .entry(.visionRows), .entry(.scores), .scratch: break
+            case .entry(.tokens), .entry(.slots), .entry(.positions), .entry(.wanted): result.chunk += region.byteCount
+            // A sequence that goes on wants the logits of one row.
+            case .entry(.logits): result.chunk += vocabulary * 4
+            // As many vision rows as a question has images.
+            case .entry(.visionRows), .scratch, .state: break
             }
         }
         for timeline in timelines where timeline.entries.contains(.vision) { result.image += timeline.byteCount }
-        let chunk = timelines.filter { $0.entries.contains(.prefill) || $0.entries.contains(.decode) }
+        let chunk = timelines.filter { $0.entries.contains(.step) || $0.entries.contains(.decode) }
         result.chunk += chunk.map(\.byteCount).max() ?? 0
         return result
     }
 
     /// nil without a cache.
     public var cacheType: KeyValueType? {
-        regions.first { $0.role == .state }?.type.flatMap { KeyValueType($0.dtype) }
+        slots.caches.first.flatMap { cache in regions.first { $0.name == cache.name }?.type }.flatMap { KeyValueType($0.dtype) }
     }
 }

@@ -22,29 +22,21 @@ extension Draft {
         findRuns()
     }
 
-    /// before: x = f(...); copy x to row P of a cache or into a part of a concatenation
+    /// before: x = f(...); copy x into a part of a concatenation
     /// after:  f writes there
     ///
-    /// Holds where f writes the whole of x in the same run and nothing else touches that cache in between.
-    mutating func shareCopies(chunk: Int) {
+    /// Holds where f writes the whole of x in the same run. Parts do not overlap and nothing else writes there.
+    mutating func shareCopies() {
         var removed: Set<Int> = []
         for (index, node) in nodes.enumerated() where node.computation == .copy {
             let (source, target) = (node.inputs[0], node.output)
-            guard isFree(source.storage), isWhole(source, chunk: chunk), source.strides == target.strides, target.lastRow == 0,
-                source.type.dtype == target.type.dtype
-            else { continue }
-            let place = root(target.storage).storage
-            let uses = nodes.indices.filter { touches(nodes[$0], source.storage) }
-            guard place != source.storage, let first = uses.first, let last = uses.last, first < index, isSameRun(first, index) else {
+            guard isFree(source.storage), isWhole(source), source.strides == target.strides, source.type.dtype == target.type.dtype else {
                 continue
             }
-            // Parts of a concatenation do not overlap and nothing else writes there; a cache has readers and writers of its own.
-            if case .state = storages[place].kind {
-                let readers = (first..<index).contains { touches(nodes[$0], place) }
-                let writers = (index + 1..<last + 1).contains { root(nodes[$0].output.storage).storage == place }
-                if readers || writers { continue }
-            }
-            storages[source.storage].home = Storage.Home(storage: target.storage, offset: target.offset, position: target.position)
+            let place = root(target.storage).storage
+            let uses = nodes.indices.filter { touches(nodes[$0], source.storage) }
+            guard place != source.storage, let first = uses.first, first < index, isSameRun(first, index) else { continue }
+            storages[source.storage].home = Storage.Home(storage: target.storage, offset: target.offset)
             removed.insert(index)
         }
         removeNodes(removed)
@@ -65,19 +57,17 @@ extension Draft {
 
     /// before: y = f(x), the last use of x
     /// after:  y is written over x
-    mutating func shareInPlace(chunk: Int) {
+    mutating func shareInPlace() {
         for (index, node) in nodes.enumerated() {
-            guard isWhole(node.output, chunk: chunk) else { continue }
+            guard isWhole(node.output) else { continue }
             for candidate in node.inputs.indices where mayOverwrite(node, input: candidate) {
                 let input = node.inputs[candidate]
                 let place = root(node.output.storage)
-                guard isFree(input.storage), isWhole(input, chunk: chunk), place.storage != input.storage, place.position == 0 else {
-                    continue
-                }
+                guard isFree(input.storage), isWhole(input), place.storage != input.storage else { continue }
                 let lifetimes = lifetimes()
                 guard let life = lifetimes[input.storage], life.upperBound == index, isSameRun(life.lowerBound, index) else { continue }
                 if case .state = storages[place.storage].kind { continue }
-                storages[input.storage].home = Storage.Home(storage: node.output.storage, offset: 0, position: 0)
+                storages[input.storage].home = Storage.Home(storage: node.output.storage, offset: 0)
                 break
             }
         }
@@ -96,7 +86,7 @@ extension Draft {
                     let input = candidates.first(where: { mayReplace(binding.arguments[$0], by: result, in: run) })
                 else { continue }
                 storages[result.storage].home = Storage.Home(
-                    storage: root(binding.arguments[input].storage).storage, offset: 0, position: 0)
+                    storage: root(binding.arguments[input].storage).storage, offset: 0)
             }
         }
     }
@@ -104,7 +94,7 @@ extension Draft {
     /// The whole storage of `input`, which dies in the run, may hold `output`, which is born there.
     private func mayReplace(_ input: View, by output: View, in run: Run) -> Bool {
         let source = resolved(input)
-        guard isFree(source.storage), source.offset == 0, source.lastRow == 0, source.storage != output.storage,
+        guard isFree(source.storage), source.offset == 0, source.storage != output.storage,
             storages[source.storage].byteCount == storages[output.storage].byteCount,
             canReplace(source.storage, by: output.storage, in: run)
         else { return false }

@@ -6,15 +6,15 @@ extension Draft {
     /// after:  y is written over a, and its readers step over the columns of b
     ///
     /// So the product of gate and up needs no memory where one matmul makes both. Holds where every reader of y takes rows at any stride.
-    mutating func shareColumns(chunk: Int) {
+    mutating func shareColumns() {
         for (index, node) in nodes.enumerated() {
             let result = node.output
-            guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result, chunk: chunk) else {
+            guard storages[result.storage].kind == .scratch, storages[result.storage].home == nil, isWhole(result) else {
                 continue
             }
             for candidate in node.computation.traits.overwritableInputs {
                 let input = node.inputs[candidate]
-                guard input.type == result.type, input.rowLayout != nil, !isWhole(input, chunk: chunk), input.storage != result.storage,
+                guard input.type == result.type, input.rowLayout != nil, !isWhole(input), input.storage != result.storage,
                     storages[input.storage].kind == .scratch, storages[input.storage].home == nil,
                     node.inputs.indices.allSatisfy({ $0 == candidate || isBeside(node.inputs[$0], input) }),
                     let life = lifetimes()[input.storage], life.upperBound == index, runOfNode[life.lowerBound] == runOfNode[index],
@@ -22,8 +22,7 @@ extension Draft {
                 else { continue }
                 func moved(_ view: View) -> View {
                     var view = view
-                    (view.storage, view.offset, view.lastRow, view.position, view.strides) =
-                        (input.storage, input.offset, input.lastRow, input.position, input.strides)
+                    (view.storage, view.offset, view.strides) = (input.storage, input.offset, input.strides)
                     return view
                 }
                 nodes[index].output = moved(result)
@@ -57,11 +56,11 @@ extension Draft {
     /// Both views lie in rows of one storage, in columns that they do not share; or in different memory.
     private func isBeside(_ a: View, _ b: View) -> Bool {
         if root(a.storage).storage != root(b.storage).storage { return true }
-        guard a.storage == b.storage, a.type == b.type, a.strides == b.strides, a.lastRow == b.lastRow, a.position == b.position,
-            let layout = a.rowLayout, layout.rows.isMany
+        guard a.storage == b.storage, a.type == b.type, a.strides == b.strides, let layout = a.rowLayout,
+            layout.rows.isMany, let left = a.offset.fixedValue, let right = b.offset.fixedValue
         else { return false }
-        let (first, second) = (min(a.offset, b.offset) % layout.stride, max(a.offset, b.offset) % layout.stride)
-        return a.offset / layout.stride == b.offset / layout.stride && second - first >= layout.columns
+        let (first, second) = (min(left, right) % layout.stride, max(left, right) % layout.stride)
+        return left / layout.stride == right / layout.stride && second - first >= layout.columns
             && second + layout.columns <= layout.stride
     }
 }

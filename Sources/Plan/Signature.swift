@@ -6,11 +6,13 @@ struct Signature {
     private(set) var image: TensorType?
     private(set) var projected: TensorType?
     private(set) var visionRows: TensorType?
+    /// f32 [S, V]
     private(set) var logits: TensorType?
-    private let chunk: Int
+    /// The bounds of T and S; 0 without `step`
+    private(set) var rows = 0
+    private(set) var wanted = 0
 
-    init(_ module: Module, chunk: Int) throws(Diagnostic) {
-        self.chunk = chunk
+    init(_ module: Module) throws(Diagnostic) {
         let names = EntryPoint.ofModule.map(\.rawValue)
         for function in module.functions where !names.contains(function.name) {
             throw .error(
@@ -19,10 +21,7 @@ struct Signature {
         }
         if let vision = module.function(.vision) { try check(vision) }
         if let project = module.function(.project) { try check(project, module) }
-        for entry in [EntryPoint.prefill, .decode] {
-            guard let function = module.function(entry) else { continue }
-            try check(decoder: function, module, tokens: entry.symbols.contains(.sequence) ? .sequence : 1)
-        }
+        if let step = module.function(.step) { try check(decoder: step, module) }
     }
 
     var hidden: Int { (projected ?? visionRows)?.shape[1].fixedValue ?? embeddingWidth }
@@ -35,7 +34,12 @@ struct Signature {
         if let image { regions.append((.image, image)) }
         if let projected { regions.append((.projected, projected)) }
         if let visionRows { regions.append((.visionRows, visionRows)) }
-        if let logits { regions += [(.tokens, TensorType(.int32, fixed: [chunk])), (.logits, logits)] }
+        if let logits {
+            let list = TensorType(.int32, fixed: [rows])
+            regions += [
+                (.tokens, list), (.slots, list), (.positions, list), (.wanted, TensorType(.int32, fixed: [wanted])), (.logits, logits),
+            ]
+        }
         return regions
     }
 
@@ -73,25 +77,39 @@ struct Signature {
         projected = type
     }
 
-    private mutating func check(decoder function: Function, _ module: Module, tokens: Dimension) throws(Diagnostic) {
-        guard let first = function.parameters.first?.type, first == TensorType(.int32, [tokens]), function.parameters.count <= 2 else {
-            throw wrong(function, expected: "i32[\(tokens)] and perhaps the vision rows")
+    private mutating func check(decoder function: Function, _ module: Module) throws(Diagnostic) {
+        func symbol(_ count: EntryPoint.Count) throws(Diagnostic) -> Dimension {
+            guard let symbol = module.symbols.first(where: { $0.name == count.rawValue }) else {
+                throw .error("the module has no symbol '\(count.rawValue)'", at: .operation(function.name), expected: "one with its bound")
+            }
+            return Dimension(symbol)
         }
-        if function.parameters.count == 2 {
-            let type = function.parameters[1].type
-            guard type.isStatic, type.rank == 2, type.dtype == .float32, visionRows == nil || visionRows == type else {
+        let (rows, wanted) = (try symbol(.rows), try symbol(.wanted))
+        let lists = Array(repeating: TensorType(.int32, [rows]), count: 3) + [TensorType(.int32, [wanted])]
+        guard function.parameters.prefix(4).map(\.type) == lists, function.parameters.count <= 5 else {
+            throw wrong(function, expected: "i32[T] three times, i32[S] and perhaps the vision rows")
+        }
+        if function.parameters.count == 5 {
+            let type = function.parameters[4].type
+            guard type.isStatic, type.rank == 2, type.dtype == .float32 else {
                 throw wrong(function, expected: "a static f32 matrix as vision rows")
             }
             visionRows = type
         }
         guard function.results.count == 1, let type = resultType(function, module, function.results[0]), type.dtype == .float32,
-            type.rank == 2, type.shape[0] == 1, type.isStatic, logits == nil || logits == type
+            type.rank == 2, type.shape[0] == wanted, type.shape[1].fixedValue != nil
         else {
-            throw .error("'\(function.name)' does not return the logits of one row", at: .operation(function.name), expected: "f32[1, V]")
+            throw .error(
+                "'\(function.name)' does not return the logits of the wanted rows", at: .operation(function.name), expected: "f32[S, V]")
         }
-        logits = type
+        (self.rows, self.wanted, logits) = (rows.bound ?? 0, wanted.bound ?? 0, type)
         for operation in function.operations {
-            guard case .embed = operation.op, case .fixed(let width)? = operation.type?.shape.last else { continue }
+            for symbol in operation.type?.symbols ?? [] where !EntryPoint.step.counts.contains(where: { $0.rawValue == symbol.name }) {
+                throw .error(
+                    "the symbol '\(symbol.name)' is no count of a call", at: .operation("\(function.name): %\(operation.name)"),
+                    expected: "T or S")
+            }
+            guard case .embed = operation.op, let width = operation.type?.shape.last?.fixedValue else { continue }
             embeddingWidth = width
         }
     }

@@ -29,12 +29,12 @@ struct TimelinePlan {
     var offsets: [Int: Int] = [:]
     var byteCount = 0
 
-    init(_ draft: Draft, chunk: Int) throws(Diagnostic) {
+    init(_ draft: Draft) throws(Diagnostic) {
         self.draft = draft
         self.draft.findRuns()
-        self.draft.shareCopies(chunk: chunk)
-        self.draft.shareInPlace(chunk: chunk)
-        self.draft.shareColumns(chunk: chunk)
+        self.draft.shareCopies()
+        self.draft.shareInPlace()
+        self.draft.shareColumns()
         layerDraft = self.draft
         try findLayers()
         layerDraft = self.draft
@@ -43,7 +43,7 @@ struct TimelinePlan {
         try allocateScratch()
     }
 
-    /// A transformer layer has a function of its own even where no other run is like it: the last layer of a prefill may be alone of its kind.
+    /// A transformer layer has a function of its own even where no other run is like it: the last layer of a step may be alone of its kind.
     private func isTransformerLayer(_ run: Run) -> Bool {
         run.nodes.contains { if case .attention = draft.nodes[$0].computation { true } else { false } }
     }

@@ -1,11 +1,22 @@
 import IR
 import Support
 
-/// The result of one operation; for `cache_store` the new contents of the cache. The operands must obey the operation's type rule.
+/// What one operation makes: its result, and the new contents of the state that it updates. The operands must obey the operation's type rule.
 ///
-/// Elements are float32, sums and functions double, and each result is rounded once. `overStates` says that an attention reads
-/// caches. Throws, without a site, where a token or the position is out of range.
-public func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStates: Bool = false) throws(Diagnostic) -> Tensor {
+/// Elements are float32, sums and functions double, and each result is rounded once. Throws, without a site, where a token, a row, a slot or
+/// a place is out of range.
+public func outcome(of op: Op, _ operands: [Tensor]) throws(Diagnostic) -> (result: Tensor?, state: Tensor?) {
+    switch op {
+    case .reserve:
+        let (places, lengths) = try reserve(operands)
+        return (places, lengths)
+    case .cacheStore: return (nil, try cacheStore(operands))
+    default: return (try evaluate(op, operands), nil)
+    }
+}
+
+/// The result of an operation that updates no state.
+public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
     switch op {
     case .normalize(let op): normalize(op, operands[0])
     case .extractPatches(let op): extractPatches(op, operands[0])
@@ -13,7 +24,7 @@ public func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStat
     case .averageWindows(let op): averageWindows(op, operands[0])
     case .concatenate(let op): concatenate(op, operands)
     case .slice(let op): slice(op, operands[0])
-    case .lastRow: lastRow(operands[0])
+    case .gatherRows: try gatherRows(operands)
     case .reshape(let op): Tensor(shape: op.shape, elements: operands[0].elements)
     case .transpose(let op): transpose(op, operands[0])
     case .embed(let op): try embed(op, operands)
@@ -28,8 +39,8 @@ public func evaluate(_ op: Op, _ operands: [Tensor], position: Int = 0, overStat
     case .rmsNorm(let op): quantized(rmsNorm(op, operands), to: op.rows)
     case .quantize(let op): quantized(operands[0], to: op.type)
     case .pack(let op): try pack(op, operands[0])
-    case .rotary(let op): rotary(op, operands[0], position: position)
-    case .cacheStore: try cacheStore(operands, position: position)
-    case .attention(let op): try attention(op, operands, position: position, overStates: overStates)
+    case .rotary(let op): rotary(op, operands)
+    case .attention(let op): op.isCached ? try cachedAttention(op, operands) : attention(op, operands)
+    case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

@@ -13,7 +13,7 @@ public struct Evaluator {
     public var replacement: ((Operation, Int, Tensor) -> Tensor)?
     private let source: (SourceTensor) throws(Diagnostic) -> [Float]
     private var weights: [String: Tensor] = [:]
-    private var states: [String: Tensor] = [:]
+    var states: [String: Tensor] = [:]
     private var isVerified = false
 
     /// `source` gives all elements of a checkpoint tensor, row-major, widened to float32.
@@ -51,7 +51,7 @@ public struct Evaluator {
             tensor = Tensor(shape: shape, values)
         case .folded(let operations):
             var values: [String: Tensor] = [:]
-            for operation in operations { try run(operation, &values, position: 0, place: "@\(name)") }
+            for operation in operations { try run(operation, &values, place: "@\(name)") }
             guard let last = operations.last, let value = values[last.name] else {
                 throw .error("weight '@\(name)' has an empty definition", at: place)
             }
@@ -61,22 +61,16 @@ public struct Evaluator {
         return tensor
     }
 
-    /// Runs a function. Every argument must have its parameter's type, `T` being any length from 1 that is the same throughout.
+    /// Runs a function. Every argument must have its parameter's type, a symbol being any number that is the same throughout.
     ///
-    /// `position` is P, for a function that has one. Throws where the module does not verify, an argument or the position does not
-    /// fit, or a token is out of range.
-    public mutating func call(_ function: String, _ arguments: [Tensor], position: Int = 0) throws(Diagnostic) -> [Tensor] {
+    /// Throws where the module does not verify, an argument does not fit, or a token, a row, a slot or a place is out of range.
+    public mutating func call(_ function: String, _ arguments: [Tensor]) throws(Diagnostic) -> [Tensor] {
         if !isVerified { try module.verify() }
         isVerified = true
         guard let function = module.function(named: function) else {
             throw .error(
                 "module \(quoted(module.name)) has no function \(quoted(function))",
                 expected: module.functions.isEmpty ? nil : quotedList(module.functions.map(\.name)))
-        }
-        guard (0...Int(Int32.max)).contains(position), function.hasPosition || position == 0 else {
-            throw .error(
-                "position \(position) in a call of \(quoted(function.name))",
-                expected: function.hasPosition ? "0 to \(Int32.max)" : "0, as the function has none")
         }
         try check(arguments, of: function)
 
@@ -90,7 +84,7 @@ public struct Evaluator {
         var values: [String: Tensor] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = argument }
         for (index, operation) in function.operations.enumerated() {
-            try run(operation, &values, position: position, place: "\(function.name): %\(operation.name)")
+            try run(operation, &values, place: "\(function.name): %\(operation.name)")
             if let observer, let value = values[operation.name], operation.type != nil { observer(function.name, operation.name, value) }
             for case .value(let name) in operation.operands + [.value(operation.name)] where lastReader[name] ?? 0 <= index {
                 values[name] = nil
@@ -106,12 +100,15 @@ public struct Evaluator {
         guard arguments.count == function.parameters.count else {
             throw .error("\(arguments.count) arguments in \(call)", expected: "\(function.parameters.count)")
         }
-        var sequence: Int?
+        var counts: [String: Int] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) {
             var expected = parameter.type
-            for (axis, dimension) in expected.shape.enumerated() where dimension == .sequence && axis < argument.shape.count {
-                if sequence == nil, argument.shape[axis] > 0 { sequence = argument.shape[axis] }
-                if let sequence { expected.shape[axis] = .fixed(sequence) }
+            for (axis, dimension) in expected.shape.enumerated() where axis < argument.shape.count {
+                // A dimension that is a symbol and nothing else says what stands for it.
+                if dimension.symbols.count == 1, dimension == Dimension(dimension.symbols[0]), counts[dimension.symbols[0].name] == nil {
+                    counts[dimension.symbols[0].name] = argument.shape[axis]
+                }
+                expected.shape[axis] = dimension.replacing(counts) ?? dimension
             }
             guard argument.type == expected else {
                 throw .error("argument '%\(parameter.name)' in \(call) is \(argument.type)", expected: "\(expected)")
@@ -130,30 +127,30 @@ public struct Evaluator {
     }
 
     private mutating func run(
-        _ operation: Operation, _ values: inout [String: Tensor], position: Int, place: String
+        _ operation: Operation, _ values: inout [String: Tensor], place: String
     ) throws(Diagnostic) {
         var operands: [Tensor] = []
         for (index, operand) in operation.operands.enumerated() {
             let tensor = try read(operand, values)
             operands.append(replacement?(operation, index, tensor) ?? tensor)
         }
-        let overStates = operation.operands.contains { if case .state = $0 { true } else { false } }
-        let result: Tensor
+        let (result, updated): (Tensor?, Tensor?)
         do throws(Diagnostic) {
-            result = try evaluate(operation.op, operands, position: position, overStates: overStates)
+            (result, updated) = try outcome(of: operation.op, operands)
         } catch {
             var error = error
             error.site = error.site ?? .operation(place)
             throw error
         }
-        if let type = operation.type {
+        if let type = operation.type, let result {
             // The type rule and the evaluator must agree on the shape.
             precondition(
                 result.shape.count == type.rank && zip(result.shape, type.shape).allSatisfy { $1.fixedValue ?? $0 == $0 }
                     && result.elements.dtype == type.dtype, "'\(operation.op.mnemonic)' made \(result.type) in place of \(type)")
             values[operation.name] = result
-        } else if case .state(let name) = operation.operands.first {
-            states[name] = result
+        }
+        if let updated, let index = operation.op.payload.updatedState, case .state(let name) = operation.operands[index] {
+            states[name] = updated
         }
     }
 }

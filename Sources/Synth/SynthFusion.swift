@@ -108,10 +108,11 @@ public struct PresetChoice: Sendable {
     public var tokensPerWindow: Int?
     public var mbtf: Bool?
     public var context: Int?
+    public var sequences: Int
 
     public init(
         name: String, layers: Int? = nil, visionLayers: Int? = nil, imageSize: Int? = nil, strategy: String? = nil, taps: String? = nil,
-        kernel: Int? = nil, tokensPerWindow: Int? = nil, mbtf: Bool? = nil, context: Int? = nil
+        kernel: Int? = nil, tokensPerWindow: Int? = nil, mbtf: Bool? = nil, context: Int? = nil, sequences: Int = 1
     ) {
         self.name = name
         self.layers = layers
@@ -123,6 +124,7 @@ public struct PresetChoice: Sendable {
         self.tokensPerWindow = tokensPerWindow
         self.mbtf = mbtf
         self.context = context
+        self.sequences = sequences
     }
 
     fileprivate var choosesFusion: Bool { strategy != nil || taps != nil || kernel != nil || tokensPerWindow != nil || mbtf != nil }

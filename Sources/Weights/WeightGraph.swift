@@ -129,7 +129,6 @@ struct WeightGraph {
         case .reshape: return .reshape(operands[0])
         case .concatenate(let op): return .concatenate(operands, axis: op.axis)
         case .slice(let op): return .slice(operands[0], axis: op.axis, start: op.start)
-        case .lastRow: return .slice(operands[0], axis: 0, start: operands[0].shape[0] - 1)
         case .transpose(let op):
             let kept = zip(op.permutation, 0...).prefix { $0 == $1 }.count
             return kept == op.permutation.count ? .reshape(operands[0]) : .transpose(operands[0], op.permutation, kept: kept)
@@ -147,7 +146,8 @@ struct WeightGraph {
             return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1) }
         case .rmsNorm(let op):
             return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1) }
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .quantize, .pack, .rotary, .cacheStore, .attention:
+        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
+            .cacheStore, .attention:
             return .whole(op, operands)
         }
     }

@@ -16,6 +16,12 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Conversations that the program can hold at once, each with that context; memory of one is untouched until it is used.",
+            valueName: "n"))
+    var sequences: Int = 1
+
+    @Option(
+        help: ArgumentHelp(
             "Folder with the vision tower's configuration and, where the checkpoint lacks them, its weights.", valueName: "dir"))
     var visionTower: String?
 
@@ -63,7 +69,8 @@ struct ModelArguments: ParsableArguments {
 
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, visionTower: visionTower, projector: projector, adapter: adapter, calibration: calibration,
+            model: model, context: context, sequences: sequences, visionTower: visionTower, projector: projector, adapter: adapter,
+            calibration: calibration,
             template: template,
             precision: try policy(), target: target,
             targetLevels: targetLevel.map { $0.split(separator: ",").map(String.init) })
@@ -239,7 +246,7 @@ struct Inspect: ParsableCommand {
     func run() throws {
         try Lmmc.inspect(
             InspectOptions(
-                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context),
+                model: try model.map(arguments.options), preset: preset.choice(arguments),
                 precision: try arguments.policy(),
                 box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
     }
@@ -252,7 +259,9 @@ struct PresetArguments: ParsableArguments {
 
     @OptionGroup var shape: ShapeArguments
 
-    func choice(context: Int?) -> PresetChoice? { preset.map { shape.choice($0, context: context) } }
+    func choice(_ model: ModelArguments) -> PresetChoice? {
+        preset.map { shape.choice($0, context: model.context, sequences: model.sequences) }
+    }
 }
 
 /// What may be chosen about an architecture.
@@ -283,10 +292,10 @@ struct ShapeArguments: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Fuse the preset's taps by two 1x1 convolutions.")
     var mbtf: Bool?
 
-    func choice(_ name: String, context: Int? = nil) -> PresetChoice {
+    func choice(_ name: String, context: Int? = nil, sequences: Int = 1) -> PresetChoice {
         PresetChoice(
             name: name, layers: layers, visionLayers: visionLayers, imageSize: imageSize, strategy: strategy, taps: taps, kernel: kernel,
-            tokensPerWindow: tokensPerWindow, mbtf: mbtf, context: context)
+            tokensPerWindow: tokensPerWindow, mbtf: mbtf, context: context, sequences: sequences)
     }
 }
 
@@ -322,7 +331,7 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: try model.map(arguments.options), preset: preset.choice(context: arguments.context),
+                model: try model.map(arguments.options), preset: preset.choice(arguments),
                 precision: try arguments.policy(),
                 stage: stage, html: html, summary: summary, format: choice(format, option: "--format", suggesting: true),
                 collapseLayers: collapseLayers, passes: passes.options))

@@ -101,6 +101,7 @@ void lmmc_products_start(lmmc_cpu usable) { chosen = lmmc_choose(usable); }
 
 static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation,
                      const char *variant) {
+  if (p->m == 0) return;  // a chunk of a prompt whose logits nobody wants
   const double begin = lmmc_profile_begin();
   lmmc_packed_product(p, type, code, chosen.code.finish);
   if (begin > 0) {

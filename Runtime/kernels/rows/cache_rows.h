@@ -8,6 +8,12 @@
 #include "contract/packed_layout.h"
 #include "kernels/common/half_floats.h"
 
+// The places that `count` rows take in the caches of their slots: behind the rows that are there and the earlier ones of the same slot.
+// lengths [slots] grow by the rows.
+static inline void lmmc_reserve(int64_t count, const int32_t *slots, int32_t *lengths, int32_t *places) {
+  for (int64_t i = 0; i < count; i++) places[i] = lengths[slots[i]]++;
+}
+
 static inline void lmmc_store_row_bf16(int64_t n, const float *x, uint16_t *out) {
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) out[i] = lmmc_bf16(x[i]);

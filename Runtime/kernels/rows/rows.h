@@ -143,6 +143,11 @@ static inline void lmmc_rotary_row(int64_t heads, int64_t half, const float *ang
   }
 }
 
+// Copies row `row` of `bytes` bytes from rows that are `stride` bytes apart.
+static inline void lmmc_gather_row(int64_t bytes, const void *x, int64_t stride, int32_t row, void *out) {
+  memcpy(out, (const char *)x + row * stride, (size_t)bytes);
+}
+
 // Row `token` of the table or, for a negative token, row -1 - token of `vision`.
 static inline void lmmc_embed_row(int64_t n, int32_t token, const float *table, const float *vision, float *out) {
   const float *row = token < 0 ? vision + (-1 - (int64_t)token) * n : table + token * n;

@@ -111,7 +111,7 @@ struct NormStatistics {
     var measured: Int { norms.values.count { $0.rows > 0 } }
 
     init(_ module: Module) {
-        for operation in module.function(.prefill)?.operations ?? [] {
+        for operation in module.function(.step)?.operations ?? [] {
             guard case .rmsNorm = operation.op, case .value(let value) = operation.operands[0], operation.operands.count == 2,
                 let width = operation.type?.shape.last?.fixedValue
             else { continue }
@@ -120,7 +120,7 @@ struct NormStatistics {
     }
 
     /// Adds one run's tensors. Not among them are an input that no product makes, the embedded tokens, and those of which prefill computes
-    /// the last row alone: too few to measure by.
+    /// the wanted row alone: too few to measure by.
     mutating func add(folder: String) throws(Diagnostic) {
         for (name, known) in norms {
             var channels = known

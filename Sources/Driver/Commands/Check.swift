@@ -183,20 +183,20 @@ struct Check {
             if let project = module.function(.project) { rows = try evaluator.call(project.name, taps)[0].float32 ?? [] }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
         }
-        guard let prefill = module.function(.prefill) else { return }
+        guard let step = module.function(.step) else { return }
         let tokens = try NumPyFile(joinedPath(dump, EntryPoint.Region.tokens.rawValue + ".npy")).integers(of: Int32.self)
         guard 1...front.context ~= tokens.count else {
             throw .error(
                 "the program's prompt has \(tokens.count) tokens", at: .file(options.binary), expected: "1 to \(front.context), the context"
             )
         }
-        var arguments = [Tensor(shape: [tokens.count], tokens)]
-        if prefill.parameters.count > 1, let shape = prefill.parameters[1].type.fixedShape {
+        var visionRows: Tensor?
+        if let shape = step.parameters.first(where: { $0.name == EntryPoint.Region.visionRows.rawValue })?.type.fixedShape {
             let count = shape.reduce(1, *)
             guard rows.count <= count else { throw .error("an image does not fit the context of \(shape[0])", at: .option("--context")) }
-            arguments.append(Tensor(shape: shape, rows + Array(repeating: 0, count: count - rows.count)))
+            visionRows = Tensor(shape: shape, rows + Array(repeating: 0, count: count - rows.count))
         }
-        _ = try evaluator.call(prefill.name, arguments)
+        _ = try evaluator.step(StepRow.rows(tokens), visionRows: visionRows)
         for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
     }
 

@@ -103,7 +103,8 @@ extension Lmmc {
             let path = folder.file(preset.name)
             try makeFolders(path)
             try preset.writeWithoutWeights(to: path)
-            try body(try FrontEnd.open(ModelOptions(model: path, context: choice.context, precision: precision)))
+            try body(
+                try FrontEnd.open(ModelOptions(model: path, context: choice.context, sequences: choice.sequences, precision: precision)))
         case (nil, nil): throw .usage("the checkpoint is missing", expected: "a folder or a GGUF file, or the option '--preset'")
         case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
         }
@@ -143,9 +144,7 @@ extension Lmmc {
         }
         var module = try parseModule(text, file: file == "-" ? "standard input" : file)
         try options.run(chosen, on: &module)
-        // A cache has a row for each position of the context.
-        let context = module.states.values.first?.shape.first?.fixedValue ?? FrontEnd.maximumChunk
-        let sequence = min(context, FrontEnd.maximumChunk)
+        let sequence = module.symbols.first { $0.name == EntryPoint.Count.rows.rawValue }?.bound ?? 1
         try writeStandardOutput(Self.text(of: module, format: format, collapseLayers: collapseLayers, sequence: sequence))
     }
 }

@@ -125,7 +125,7 @@ struct Inspection {
         var members: [(String, JSONText)] = [
             ("model", .string(configuration.name)), ("layout", .string(configuration.layout.rawValue)),
             ("template", .string(front.templateName)), ("context", .integer(front.context)),
-            ("precision", .string(front.policy.base.rawValue)),
+            ("sequences", .integer(front.sequences)), ("precision", .string(front.policy.base.rawValue)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", front.visionInfo(vision, fusion)))
@@ -153,7 +153,7 @@ struct Inspection {
                                 size.precision.rawValue,
                                 .object([
                                     ("weights", .integer(size.weightBytes)),
-                                    ("kv_cache", .integer(front.context * size.cacheBytesPerPosition)),
+                                    ("kv_cache", .integer(size.cacheBytes(context: front.context))),
                                     ("kv_cache_type", .string(size.cache.rawValue)),
                                     ("kv_cache_per_position", .integer(size.cacheBytesPerPosition)),
                                     ("activations", .integer(size.activationBytes)), ("program", .integer(size.programBytes)),

@@ -69,16 +69,15 @@ struct StageCosts {
     let decode: Int
 
     init(_ module: Module, visionTokens: Int, textTokens: Int) {
-        func flops(_ entry: EntryPoint, _ sequence: Int) -> Int {
-            guard sequence > 0, let function = module.function(entry) else { return 0 }
-            return module.cost(of: function, sequence: sequence).flops
+        func flops(_ entry: EntryPoint, _ call: CallShape) -> Int {
+            module.function(entry).map { module.cost(of: $0, call).flops } ?? 0
         }
         (self.visionTokens, self.textTokens) = (visionTokens, textTokens)
-        vision = flops(.vision, 1)
-        projector = flops(.project, 1)
-        prefillVision = flops(.prefill, visionTokens)
-        prefillText = flops(.prefill, visionTokens + textTokens) - prefillVision
-        decode = flops(.decode, visionTokens + textTokens + 1)
+        vision = flops(.vision, .prompt(1))
+        projector = flops(.project, .prompt(1))
+        prefillVision = visionTokens > 0 ? flops(.step, .prompt(visionTokens)) : 0
+        prefillText = flops(.step, .prompt(visionTokens + textTokens)) - prefillVision
+        decode = flops(.step, .token(behind: visionTokens + textTokens))
     }
 
     var stages: [(name: String, flops: Int)] {
@@ -118,11 +117,11 @@ struct BoxEstimate {
         let chunks = (prompt + chunk - 1) / chunk
         let cache = Double(prompt) * Double(sizes.cacheBytesPerPosition)
         func read(_ entry: EntryPoint) -> Double { Double(sizes.readBytes[entry] ?? 0) }
-        var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read(.prefill) + cache)
+        var first = seconds(Double(costs.prefillVision) + Double(costs.prefillText), Double(chunks) * read(.step) + cache)
         if costs.visionTokens > 0 {
             first += seconds(Double(costs.vision), read(.vision)) + seconds(Double(costs.projector), read(.project))
         }
         timeToFirstToken = first
-        tokensPerSecond = 1 / seconds(Double(costs.decode), read(.decode) + cache)
+        tokensPerSecond = 1 / seconds(Double(costs.decode), read(.step) + cache)
     }
 }

@@ -9,9 +9,11 @@ struct PrecisionSizes {
     var weightBytes: Int
     /// The weights that a call reads. A table that is only looked up in gives single rows, which do not count.
     var readBytes: [EntryPoint: Int]
-    /// Keys and values of one position, in what the caches hold.
+    /// Keys and values of one position of one slot, in what the caches hold.
     var cache: KeyValueType
     var cacheBytesPerPosition: Int
+    /// Slots
+    var sequences: Int
     /// Activations of a chunk or an image, the image, its vision tokens and the logits.
     var activationBytes: Int
     /// The part of `weightBytes` in tables from which single rows are read.
@@ -25,9 +27,12 @@ struct PrecisionSizes {
     /// Bytes of tables that a full context of text leaves alone.
     func untouched(context: Int) -> Int { max(0, tableBytes - context * Self.bytesPerToken) }
 
-    /// What is resident when the context is full.
+    /// Keys and values of so many positions in every slot.
+    func cacheBytes(context: Int) -> Int { sequences * context * cacheBytesPerPosition }
+
+    /// What is resident when the context of every slot is full.
     func total(context: Int) -> Int {
-        weightBytes - untouched(context: context) + context * cacheBytesPerPosition + activationBytes + programBytes
+        weightBytes - untouched(context: context) + cacheBytes(context: context) + activationBytes + programBytes
     }
 }
 
@@ -47,8 +52,7 @@ extension FrontEnd {
             let policy = PrecisionPolicy(precision, cache: isOwn ? nil : policy.cache, overrides: policy.overrides)
             let module = try with(policy).run { _ throws(Diagnostic) in true }
             func bytes(_ names: some Sequence<String>) -> Int { names.reduce(0) { $0 + (module.weights[$1]?.type.byteCount() ?? 0) } }
-            let plan = try makePlan(module, chunk: chunk), resident = plan.resident
-            let caches = module.states.values.reduce(0) { $0 + ($1.byteCount() ?? 0) }
+            let plan = try makePlan(module), resident = plan.resident
             sizes.append(
                 PrecisionSizes(
                     precision: precision, weightBytes: bytes(module.storedWeights),
@@ -56,7 +60,7 @@ extension FrontEnd {
                         uniqueKeysWithValues: EntryPoint.ofModule.compactMap { entry in
                             module.function(entry).map { (entry, bytes($0.weightsReadWhole)) }
                         }),
-                    cache: policy.cache, cacheBytesPerPosition: caches / context,
+                    cache: policy.cache, cacheBytesPerPosition: resident.cache / context, sequences: sequences,
                     activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
                     programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
         }

@@ -26,12 +26,14 @@ struct InspectionTables {
         let context = inspection.front.context
         let rows = inspection.sizes.map { size in
             [
-                size.precision.rawValue, bytes(size.weightBytes), "\(bytes(context * size.cacheBytesPerPosition)) (\(size.cache.rawValue))",
+                size.precision.rawValue, bytes(size.weightBytes), "\(bytes(size.cacheBytes(context: context))) (\(size.cache.rawValue))",
                 bytes(size.activationBytes),
                 bytes(size.total(context: context)),
             ]
         }
-        return markdownTable(["precision", "weights", "KV cache, \(context)", "activations", "resident"], rows)
+        let sequences = inspection.front.sequences
+        let cache = "KV cache, " + (sequences == 1 ? "" : "\(sequences) x ") + "\(context)"
+        return markdownTable(["precision", "weights", cache, "activations", "resident"], rows)
     }
 
     /// Keys and values by context, once for each type that caches have.

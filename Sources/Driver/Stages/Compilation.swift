@@ -58,7 +58,7 @@ struct Compilation {
             detail: { (plan: Plan) in
                 "\(byteCountText(UInt64(plan.weightBytes))) of weights, \(byteCountText(UInt64(plan.arenaBytes))) of working memory"
             }
-        ) { () throws(Diagnostic) in try makePlan(module, chunk: front.chunk, scoring: true) }
+        ) { () throws(Diagnostic) in try makePlan(module) }
         tokenizer = try tokenizerBlob(front.checkpoint.tokenizer)
         layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
     }

@@ -12,8 +12,10 @@ import Work
 /// From a checkpoint folder to the optimised module, stage by stage.
 struct FrontEnd {
     let checkpoint: Checkpoint
-    /// Positions of the KV cache.
+    /// Positions of the KV cache of a slot.
     let context: Int
+    /// Slots
+    let sequences: Int
     var policy: PrecisionPolicy
     /// As `--template` has it.
     let templateName: String
@@ -37,7 +39,7 @@ struct FrontEnd {
         }
         let templateName = options.template ?? checkpoint.configuration.prompt.templateName
         return FrontEnd(
-            checkpoint: checkpoint, context: context, policy: policy, templateName: templateName,
+            checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy, templateName: templateName,
             template: try template(templateName, of: checkpoint))
     }
 
@@ -52,10 +54,10 @@ struct FrontEnd {
             chatTemplate: own.text, file: own.file, tokens: own.tokens, hasImages: checkpoint.configuration.vision != nil)
     }
 
-    static let maximumChunk = 1024
-
-    /// Longest sequence of one prefill call.
-    var chunk: Int { min(context, Self.maximumChunk) }
+    /// The most rows of one call of `step`, and the length of the prompt that FLOPs are shown for.
+    var chunk: Int {
+        StepBounds(context: context, sequences: sequences, vocabulary: checkpoint.configuration.decoder.vocabularySize).rows
+    }
 
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
     static func stageNames(_ policy: PrecisionPolicy) -> [String] {
@@ -65,7 +67,7 @@ struct FrontEnd {
     /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
     func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
         let began = monotonicSeconds()
-        var module = try importModel(checkpoint, context: context)
+        var module = try importModel(checkpoint, context: context, sequences: sequences)
         let seconds = monotonicSeconds() - began
         guard try observe(StageRecord(name: Stage.imported.rawValue, milliseconds: seconds * 1000, module: module)) else { return module }
         var goesOn = true
@@ -137,7 +139,7 @@ struct FrontEnd {
             var record = record
             // Nothing but the stage's name differs from the last pass.
             record.memory =
-                record.name == Stage.optimized.rawValue ? records.last?.memory : try makePlan(record.module, chunk: chunk).memory
+                record.name == Stage.optimized.rawValue ? records.last?.memory : try makePlan(record.module).memory
             records.append(record)
             return true
         }

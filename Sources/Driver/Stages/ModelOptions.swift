@@ -36,6 +36,8 @@ public struct ModelOptions: Sendable {
     public var model: String
     /// Nil: min(max_position_embeddings, 4096)
     public var context: Int?
+    /// Conversations that a program can hold at once, each with that context
+    public var sequences: Int
     public var visionTower: String?
     /// A file whose projector stands for the checkpoint's
     public var projector: String?
@@ -50,13 +52,15 @@ public struct ModelOptions: Sendable {
     public var targetLevels: [String]?
 
     public init(
-        model: String, context: Int? = nil, visionTower: String? = nil, projector: String? = nil, adapter: String? = nil,
+        model: String, context: Int? = nil, sequences: Int = 1, visionTower: String? = nil, projector: String? = nil,
+        adapter: String? = nil,
         calibration: String? = nil, template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision),
         target: String = ModelOptions.defaultTarget,
         targetLevels: [String]? = nil
     ) {
         self.model = model
         self.context = context
+        self.sequences = sequences
         self.visionTower = visionTower
         self.projector = projector
         self.adapter = adapter
@@ -69,6 +73,8 @@ public struct ModelOptions: Sendable {
 
     public static var defaultTarget: String { Target.defaultName }
 
+    static let sequenceCounts = 1...1024
+
     public static let defaultPrecision = Precision.int8
 
     /// Refuses values that no model could make right.
@@ -77,6 +83,11 @@ public struct ModelOptions: Sendable {
         if let template { try check(template, option: "--template", among: PromptTemplate.builtIn.map(\.name) + [PromptTemplate.own]) }
         if let context, context < 1 {
             throw .usage("context \(context) is too small", at: .option("--context"), expected: "at least 1 position")
+        }
+        guard Self.sequenceCounts.contains(sequences) else {
+            throw .usage(
+                "\(sequences) sequences", at: .option("--sequences"),
+                expected: "\(Self.sequenceCounts.lowerBound) to \(Self.sequenceCounts.upperBound)")
         }
         switch fileKind(model) {
         // The bytes of a file tell what it is.

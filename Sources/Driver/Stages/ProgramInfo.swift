@@ -63,7 +63,8 @@ extension FrontEnd {
             ("precision", .string(policy.base.rawValue)),
             ("target", .string(target.isNative ? "native (\(HostCPU.current.architecture), \(HostCPU.current.name))" : target.name)),
             ("levels", .array(target.levels.map { .string($0.name) })),
-            ("context", .integer(context)), ("chunk", .integer(plan.chunk)), ("template", .string(template)),
+            ("context", .integer(context)), ("sequences", .integer(sequences)), ("chunk", .integer(plan.chunk)),
+            ("template", .string(template)),
         ]
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", visionInfo(vision, fusion)))
@@ -74,7 +75,7 @@ extension FrontEnd {
                 "sizes",
                 .object([
                     ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
-                    ("kv_cache_bytes", .integer(plan.regions.filter { $0.role == .state }.reduce(0) { $0 + $1.byteCount })),
+                    ("kv_cache_bytes", .integer(plan.slots.cacheBytes)), ("slot_bytes", .integer(plan.slots.byteCount)),
                     ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
                 ])
             ))

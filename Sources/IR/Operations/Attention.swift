@@ -1,8 +1,10 @@
-/// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[M, g*d], f32[M, g*d] -> f32[M, h*d]
-/// `attention %q, &k, &v {...}` : f32[M, h*d], caches f32[C, g*d], bf16[C, g*d] or q8h[C, g, d] -> f32[M, h*d], at the position P
+/// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[N, g*d], f32[N, g*d] -> f32[M, h*d]
+/// `attention %q, &k, &v, slots %slots, places %places {...}` : f32[M, h*d], caches f32[S, C, g*d], bf16[S, C, g*d] or q8h[S, C, g, d],
+/// i32[M], i32[M] -> f32[M, h*d]
 ///
 /// softmax(scale * q . k) . v for each head; query head i reads key head i / (h/g). Over values every row sees every row
-/// (a vision tower); over caches row i sees the cache rows 0 ... P + i (a causal decoder).
+/// (a vision tower); over caches row i sees the rows 0 ... places[i] of slot slots[i] (a causal decoder): the order in the cache decides,
+/// whatever the rows' positions.
 /// With `products = bf16` queries, keys, values and the softmax's weights are rounded to bf16 where they are multiplied.
 /// C meaning: one streaming pass over the keys per query tile with a running maximum; no score matrix is stored.
 public struct Attention: OperationPayload {
@@ -12,28 +14,34 @@ public struct Attention: OperationPayload {
     public let scale: Float
     /// What both products round their operands to; sums are float32 always.
     public let products: Products
+    /// Over caches
+    public let isCached: Bool
 
     public enum Products: String, Sendable, Hashable, CaseIterable {
         case float32 = "f32"
         case bfloat16 = "bf16"
     }
 
-    public init(heads: Int, keyValueHeads: Int, scale: Float, products: Products = .float32) {
+    public init(heads: Int, keyValueHeads: Int, scale: Float, products: Products = .float32, isCached: Bool = false) {
         self.heads = heads
         self.keyValueHeads = keyValueHeads
         self.scale = scale
         self.products = products
+        self.isCached = isCached
     }
 
     /// The same with another scale or other products.
     public func with(scale: Float? = nil, products: Products? = nil) -> Attention {
-        Attention(heads: heads, keyValueHeads: keyValueHeads, scale: scale ?? self.scale, products: products ?? self.products)
+        Attention(
+            heads: heads, keyValueHeads: keyValueHeads, scale: scale ?? self.scale, products: products ?? self.products,
+            isCached: isCached)
     }
 
     public init(_ reader: inout AttributeReader) throws(TypeError) {
         self.init(
             heads: try reader.integer("heads"), keyValueHeads: try reader.integer("kv_heads"), scale: try reader.float("scale"),
-            products: reader.has("products") ? try reader.symbol("products", of: Products.self) : .float32)
+            products: reader.has("products") ? try reader.symbol("products", of: Products.self) : .float32,
+            isCached: reader.labels.contains("slots"))
     }
 
     public var attributes: [(name: String, value: Attribute)] {
@@ -41,27 +49,35 @@ public struct Attention: OperationPayload {
             + (products == .float32 ? [] : [("products", .symbol(products.rawValue))])
     }
 
-    public func usesPosition(states: Bool) -> Bool { states }
+    public func operandLabels(count: Int) -> [String?] { [nil, nil, nil] + (isCached ? ["slots", "places"] : []) }
 
-    public var stateOrValueOperands: Set<Int> { [1, 2] }
+    public var stateOperands: Set<Int> { isCached ? [1, 2] : [] }
     public var isProduct: Bool { true }
-    /// Over values, where every row sees every row.
-    public var keepsRowOrder: Bool { true }
+    /// Over values every row sees every row.
+    public var keepsRowOrder: Bool { !isCached }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 3...3)
+        try expectCount(operands, isCached ? 5...5 : 3...3)
         try expectRank(operands[0], 2, "the query")
         try expectFloat(operands[0], "the query")
-        let keys = try cacheWidth(operands[1], "the key")
-        _ = try cacheWidth(operands[2], "the value")
-        for (operand, what) in zip(operands[1...], ["key", "value"]) where ![.bfloat16, .int8Heads].contains(operand.dtype) {
+        let keys: Dimension
+        if isCached {
+            keys = try cacheWidth(operands[1], "the key")
+            _ = try cacheWidth(operands[2], "the value")
+            try expectRows(operands[3], operands[0], "the list of slots")
+            try expectRows(operands[4], operands[0], "the list of places")
+        } else {
+            try expectRank(operands[1], 2, "the key")
+            keys = operands[1].shape[1]
+        }
+        for (operand, what) in zip(operands[1...2], ["key", "value"]) where !isCached || ![.bfloat16, .int8Heads].contains(operand.dtype) {
             try expectFloat(operand, "the \(what)")
         }
         try expectType(operands[2], operands[1], "the value")
         let width = try expectFixed(operands[0].shape[1], "the query's width")
         let keyWidth = try expectFixed(keys, "the key's width")
-        if operands[1].dtype == .int8Heads, operands[1].shape[1] != .fixed(keyValueHeads) {
-            throw TypeError("a cache of \(operands[1].shape[1]) heads does not hold \(keyValueHeads) key heads")
+        if operands[1].dtype == .int8Heads, operands[1].shape[2] != .fixed(keyValueHeads) {
+            throw TypeError("a cache of \(operands[1].shape[2]) heads does not hold \(keyValueHeads) key heads")
         }
         guard heads > 0, keyValueHeads > 0, heads % keyValueHeads == 0 else {
             throw TypeError("\(heads) heads do not share \(keyValueHeads) key heads evenly")

@@ -17,19 +17,19 @@ public struct Concatenate: OperationPayload {
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         guard let first = operands.first else { throw TypeError("takes at least 1 operand, not 0") }
         guard first.shape.indices.contains(axis) else { throw TypeError("axis \(axis) of \(first) does not exist") }
-        var total = 0
+        var total: Dimension = 0
         for (index, operand) in operands.enumerated() {
             guard operand.rank == first.rank else { throw TypeError("operand \(index) is \(operand); expected \(first.rank) dimensions") }
-            let (sum, overflow) = total.addingReportingOverflow(
-                try expectFixed(operand.shape[axis], "dimension \(axis) of operand \(index)"))
-            if overflow { throw TypeError("dimension \(axis) of the result does not fit 64 bits") }
+            guard let sum = total.adding(operand.shape[axis]) else {
+                throw TypeError("dimension \(axis) of the result does not fit 64 bits")
+            }
             total = sum
             var expected = first
             expected.shape[axis] = operand.shape[axis]
             try expectType(operand, expected, "operand \(index)")
         }
         var result = first
-        result.shape[axis] = .fixed(total)
+        result.shape[axis] = total
         return result
     }
 }

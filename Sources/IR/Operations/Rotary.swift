@@ -1,10 +1,10 @@
 import Glibc
 
-/// `rotary %x {head_size = d, theta = t}` : f32[M, H*d] -> f32[M, H*d], at the position P
-/// `rotary %x {head_size = d, theta = t, factor = s, low = a, high = b, original = c}`
+/// `rotary %x, %positions {head_size = d, theta = t}` : f32[M, H*d], i32[M] -> f32[M, H*d]
+/// `rotary %x, %positions {head_size = d, theta = t, factor = s, low = a, high = b, original = c}`
 ///
-/// Rotary embedding in the half-split layout of transformers: row i stands at position P + i; in each head the pair
-/// (x[j], x[j + d/2]) turns by the angle (P + i) * `inverseFrequencies[j]`, which is t^(-2j/d), or that rescaled as Llama 3.1 does.
+/// Rotary embedding in the half-split layout of transformers: row i stands at positions[i]; in each head the pair
+/// (x[j], x[j + d/2]) turns by the angle positions[i] * `inverseFrequencies[j]`, which is t^(-2j/d), or that rescaled as Llama 3.1 does.
 public struct Rotary: OperationPayload {
     /// Llama 3.1's `rope_scaling` "llama3": wavelengths above `original / low` are stretched by `factor`, those below
     /// `original / high` stay, and between the two the frequency goes over linearly in `original / wavelength`.
@@ -53,12 +53,11 @@ public struct Rotary: OperationPayload {
         return list
     }
 
-    public func usesPosition(states: Bool) -> Bool { true }
-
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 1...1)
+        try expectCount(operands, 2...2)
         try expectRank(operands[0], 2, "the operand")
         try expectFloat(operands[0], "the operand")
+        try expectRows(operands[1], operands[0], "the list of positions")
         let width = try expectFixed(operands[0].shape[1], "the width")
         guard headSize > 0, headSize % 2 == 0, width % headSize == 0 else {
             throw TypeError("heads of \(headSize) do not divide a width of \(width) into pairs")

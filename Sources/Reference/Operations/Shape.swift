@@ -60,9 +60,20 @@ func slice(_ op: Slice, _ operand: Tensor) -> Tensor {
     return apply(runs, to: [operand], shape: shape)
 }
 
-func lastRow(_ operand: Tensor) -> Tensor {
-    let width = operand.shape[1]
-    return apply(Runs(start: (operand.shape[0] - 1) * width, length: width, step: 0, count: 1), to: [operand], shape: [1, width])
+func gatherRows(_ operands: [Tensor]) throws(Diagnostic) -> Tensor {
+    struct Pick: Rearrangement {
+        let rows: [Int]
+        let width: Int
+
+        func callAsFunction<Element>(_ operands: [[Element]]) -> [Element] {
+            rows.flatMap { operands[0][$0 * width..<($0 + 1) * width] }
+        }
+    }
+    let (rows, inner) = (operands[1].integers.map { Int($0) }, Array(operands[0].shape.dropFirst()))
+    if let row = rows.first(where: { !(0..<operands[0].shape[0] ~= $0) }) {
+        throw .error("row \(row) of \(operands[0].type) does not exist")
+    }
+    return apply(Pick(rows: rows, width: product(inner)), to: [operands[0]], shape: [rows.count] + inner)
 }
 
 func transpose(_ op: Transpose, _ operand: Tensor) -> Tensor {

@@ -1,6 +1,6 @@
-// What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens, one
-// after the other; FAKE_LOGIT "3 nan" puts a value into the logits of call 3 (0: prefill); FAKE_WAIT "4" lets decode() read
-// a byte from that file descriptor before it returns.
+// What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after the
+// other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a byte from
+// that file descriptor first, behind a prompt.
 #include "cli_fake_model.h"
 
 #include <stdlib.h>
@@ -10,60 +10,102 @@
 #include "contract/program.h"
 #include "../session/prompt_templates.h"
 
-// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower.
-enum { STATE = 0, IMAGE = 4096, PROJECTED = 8192, ROWS = 12288, TOKENS = 16384, LOGITS = 20480, SCORES = 28672, ARENA = 40960 };
+// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower. The slots begin and end within pages.
+enum {
+  IMAGE = 0,
+  PROJECTED = 4096,
+  ROWS = 8192,
+  TOKENS = 12288,
+  SLOTS = 12352,
+  POSITIONS = 12416,
+  WANTED = 12480,
+  LENGTHS = 12544,
+  LOGITS = 16384,
+  CACHES = 28672 - 64,
+  SLOT = 12288,
+  ARENA = CACHES + FAKE_SEQUENCES * SLOT,
+};
 
-static int call;  // of prefill's last chunk and decode since the start of the prompt
+// Each row is in two caches of its block, as it is and with all bits turned; in the last between bytes that nothing reads.
+enum { KEYS, VALUES, ODD_KEYS, ODD_VALUES };
+static const lmmc_cache caches[] = {
+    {CACHES, 8, 0},
+    {CACHES + 1024, 8, 0},
+    {CACHES + 2048, 8, 1},
+    {CACHES + 3072, 24, 1},
+};
 
-static void fill_logits(const lmmc_memory *m, uint64_t offset, uint64_t state) {
-  float *logits = (float *)(void *)(m->arena + offset);
+static int calls[FAKE_SEQUENCES];  // times that logits of a slot were wanted since it was empty, but for the first
+
+static void *arena(const lmmc_memory *m, uint64_t offset) { return m->arena + offset; }
+
+static uint64_t *cache_row(const lmmc_memory *m, int cache, int32_t slot, int32_t place) {
+  const lmmc_cache *c = &caches[cache];
+  return arena(m, c->offset + (uint64_t)slot * SLOT + (uint64_t)place * c->row_bytes);
+}
+
+static int32_t *length(const lmmc_memory *m, int block, int32_t slot) {
+  return (int32_t *)arena(m, LENGTHS) + block * FAKE_SEQUENCES + slot;
+}
+
+static void store(const lmmc_memory *m, int block, int32_t slot, uint64_t value) {
+  const int32_t place = (*length(m, block, slot))++;
+  if (place < 0 || place >= FAKE_CONTEXT) abort();
+  *cache_row(m, 2 * block, slot, place) = value;
+  *cache_row(m, 2 * block + 1, slot, place) = ~value;
+}
+
+// Of all rows that a block's caches hold.
+static uint64_t recall(const lmmc_memory *m, int block, int32_t slot) {
+  uint64_t state = 0;
+  for (int32_t place = 0; place < *length(m, block, slot); place++) {
+    const uint64_t value = *cache_row(m, 2 * block, slot, place);
+    state = fake_mix(state, *cache_row(m, 2 * block + 1, slot, place) == ~value ? value : 0);
+  }
+  return state;
+}
+
+static void fill_logits(const lmmc_memory *m, int32_t row, int32_t slot) {
+  const fake_state state = {.blocks = {recall(m, 0, slot), recall(m, 1, slot)}};
+  float *logits = (float *)arena(m, LOGITS) + row * FAKE_VOCABULARY;
   for (int i = 0; i < FAKE_VOCABULARY; i++) logits[i] = fake_logit(state, i);
   char *list = getenv("FAKE_TOKENS"), *end;
   for (int i = 0; list && *list; i++, list = end) {
     long id = strtol(list, &end, 10);
-    if (i == call && end > list) logits[id] = 100;
+    if (i == calls[slot] && end > list) logits[id] = 100;
     if (end == list) break;
   }
   const char *bad = getenv("FAKE_LOGIT");
-  if (bad && strtol(bad, &end, 10) == call) logits[5] = strtof(end, NULL);
+  if (bad && strtol(bad, &end, 10) == calls[slot]) logits[5] = strtof(end, NULL);
+  calls[slot]++;
 }
 
-static uint64_t *states(const lmmc_memory *m) { return (uint64_t *)(void *)(m->arena + STATE); }
-
-static void advance(const lmmc_memory *m, int64_t sequence, int64_t position) {
-  const int32_t *tokens = (const int32_t *)(void *)(m->arena + TOKENS);
-  const float *rows = (const float *)(void *)(m->arena + ROWS);
-  if (sequence < 1 || position < 0 || position + sequence > FAKE_CONTEXT) abort();
-  uint64_t state = position ? states(m)[position - 1] : 1;
-  for (int64_t i = 0; i < sequence; i++) {
+// The inputs are spoiled: what is not written anew does harm.
+static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
+  int32_t *tokens = arena(m, TOKENS), *slots = arena(m, SLOTS), *positions = arena(m, POSITIONS), *wants = arena(m, WANTED);
+  const float *images = arena(m, ROWS);
+  int64_t next = 0;
+  if (rows < 1 || rows > FAKE_CHUNK || wanted < 0 || wanted > FAKE_WANTED_ROWS) abort();
+  for (int32_t i = 0; i < rows; i++) {
     if (tokens[i] >= FAKE_VOCABULARY || tokens[i] < -FAKE_MAX_IMAGES * FAKE_VISION_TOKENS) abort();
-    state = tokens[i] < 0 ? fake_row(state, rows + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN) : fake_token(state, tokens[i]);
-    states(m)[position + i] = state;
+    if (slots[i] < 0 || slots[i] >= FAKE_SEQUENCES) abort();
+    const uint64_t value = tokens[i] < 0 ? fake_row_value(images + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN) : fake_token_value(tokens[i]);
+    if (*length(m, 0, slots[i]) == 0) calls[slots[i]] = 0;
+    store(m, 0, slots[i], fake_mix(value, (uint64_t)positions[i]));
+    if (value & 1) store(m, 1, slots[i], value);
+    if (next < wanted && wants[next] == i) fill_logits(m, (int32_t)next++, slots[i]);
   }
+  if (next < wanted) abort();
+  memset(tokens, 0x7F, LENGTHS - TOKENS);
 }
 
-static void prefill(const lmmc_memory *m, int64_t sequence, int64_t position) {
-  if (sequence > FAKE_CHUNK) abort();
-  advance(m, sequence, position);
-  call = 0;
-  fill_logits(m, LOGITS, states(m)[position + sequence - 1]);
-}
-
-static void score(const lmmc_memory *m, int64_t sequence, int64_t position) {
-  if (sequence > FAKE_SCORE_ROWS) abort();
-  advance(m, sequence, position);
-  for (int64_t i = 0; i < sequence; i++) fill_logits(m, SCORES + sizeof(float) * FAKE_VOCABULARY * (uint64_t)i, states(m)[position + i]);
-}
-
-static void decode(const lmmc_memory *m, int64_t position) {
-  const int32_t *tokens = (const int32_t *)(void *)(m->arena + TOKENS);
-  if (position < 1 || position >= FAKE_CONTEXT || tokens[0] < 0 || tokens[0] >= FAKE_VOCABULARY) abort();
+static void decode(const lmmc_memory *m) {
   const char *wait = getenv("FAKE_WAIT");
   char byte;
-  if (wait && read(atoi(wait), &byte, 1) < 0) abort();
-  states(m)[position] = fake_token(states(m)[position - 1], tokens[0]);
-  call++;
-  fill_logits(m, LOGITS, states(m)[position]);
+  if (*(int32_t *)arena(m, TOKENS) < 0) abort();
+  if (wait && calls[*(int32_t *)arena(m, SLOTS)] > 0 && read(atoi(wait), &byte, 1) < 0) abort();
+  *(int32_t *)arena(m, WANTED) = 0;
+  step(m, 1, 1);
 }
 
 #ifndef FAKE_DECODER
@@ -94,9 +136,15 @@ const lmmc_model lmmc_program = {
 #endif
     .hidden = FAKE_HIDDEN,
     .vocabulary = FAKE_VOCABULARY,
-    .context = FAKE_CONTEXT,
     .chunk = FAKE_CHUNK,
-    .score_rows = FAKE_SCORE_ROWS,
+    .wanted_rows = FAKE_WANTED_ROWS,
+    .sequences = FAKE_SEQUENCES,
+    .context = FAKE_CONTEXT,
+    .blocks = FAKE_BLOCKS,
+    .caches = caches,
+    .cache_count = sizeof caches / sizeof *caches,
+    .slots_offset = CACHES,
+    .slot_bytes = SLOT,
     .adds_bos = true,
     .bos = 1,
     .eos_count = 2,
@@ -105,16 +153,19 @@ const lmmc_model lmmc_program = {
     .tokenizer_offset = 0,
     .tokenizer_bytes = BYTES,
     .arena_bytes = ARENA,
-    .cache_bytes = IMAGE,
+    .cache_bytes = 48 * FAKE_CONTEXT,
     .cache_type = LMMC_KV_BF16,
     .image_bytes = ROWS - IMAGE,
-    .chunk_bytes = SCORES - TOKENS,
+    .chunk_bytes = LENGTHS - TOKENS + sizeof(float) * FAKE_VOCABULARY,
     .image = IMAGE,
     .projected = PROJECTED,
     .vision_rows = ROWS,
     .tokens = TOKENS,
+    .slots = SLOTS,
+    .positions = POSITIONS,
+    .wanted = WANTED,
+    .lengths = LENGTHS,
     .logits = LOGITS,
-    .scores = SCORES,
 };
 
 const lmmc_code LMMC_LEVELED(lmmc_code) = {
@@ -122,7 +173,6 @@ const lmmc_code LMMC_LEVELED(lmmc_code) = {
     .vision = vision,
     .project = project,
 #endif
-    .prefill = prefill,
+    .step = step,
     .decode = decode,
-    .score = score,
 };

@@ -1,5 +1,6 @@
-// The toy model that stands in for emitted code in the tests of the command line. Its state after each position is a hash
-// of all tokens and vision rows up to there, so an answer is right only when every token reached its place, in order.
+// The toy model that stands in for emitted code in the tests of the session and the command line. Its state after each row is a hash of all rows of
+// that slot up to there, each with its position, so an answer is right only when every token reached its place, in order, and the caches hold
+// what they should. It has two blocks: the first keeps every row, the second those of odd values, so that they have other lengths.
 #ifndef CLI_FAKE_MODEL_H
 #define CLI_FAKE_MODEL_H
 #include <stdint.h>
@@ -9,7 +10,9 @@ enum {
   FAKE_HIDDEN = 6,
   FAKE_CONTEXT = 96,
   FAKE_CHUNK = 7,
-  FAKE_SCORE_ROWS = 5,
+  FAKE_WANTED_ROWS = 5,
+  FAKE_SEQUENCES = 4,
+  FAKE_BLOCKS = 2,
   FAKE_SIZE = 12,
   FAKE_VISION_TOKENS = 4,
   FAKE_MAX_IMAGES = 3,
@@ -22,16 +25,34 @@ static inline uint64_t fake_mix(uint64_t state, uint64_t value) {
   return state ^ state >> 29;
 }
 
-static inline uint64_t fake_token(uint64_t state, int32_t token) { return fake_mix(state, (uint64_t)token + 17); }
+// What becomes of a token, and of a vision row f32 [FAKE_HIDDEN].
+static inline uint64_t fake_token_value(int32_t token) { return fake_mix(1, (uint64_t)token + 17); }
 
-// f32 [FAKE_HIDDEN], one vision row.
-static inline uint64_t fake_row(uint64_t state, const float *row) {
-  for (int i = 0; i < FAKE_HIDDEN; i++) state = fake_mix(state, (uint64_t)(int64_t)(row[i] * 1024));
-  return fake_mix(state, 3);
+static inline uint64_t fake_row_value(const float *row) {
+  uint64_t value = 1;
+  for (int i = 0; i < FAKE_HIDDEN; i++) value = fake_mix(value, (uint64_t)(int64_t)(row[i] * 1024));
+  return value;
 }
 
-static inline float fake_logit(uint64_t state, int32_t id) {
-  uint64_t h = fake_mix(fake_mix(state, (uint64_t)id), 11);
+// Of the rows in each block, and the position of the next.
+typedef struct {
+  uint64_t blocks[FAKE_BLOCKS];
+  int32_t position;
+} fake_state;
+
+// Another row.
+static inline fake_state fake_next(fake_state s, uint64_t value) {
+  s.blocks[0] = fake_mix(s.blocks[0], fake_mix(value, (uint64_t)s.position++));
+  if (value & 1) s.blocks[1] = fake_mix(s.blocks[1], value);
+  return s;
+}
+
+static inline fake_state fake_token(fake_state s, int32_t token) { return fake_next(s, fake_token_value(token)); }
+
+static inline fake_state fake_row(fake_state s, const float *row) { return fake_next(s, fake_row_value(row)); }
+
+static inline float fake_logit(fake_state s, int32_t id) {
+  uint64_t h = fake_mix(fake_mix(fake_mix(s.blocks[0], s.blocks[1]), (uint64_t)id), 11);
   return (float)(h >> 44) / 65536.0f - 8;
 }
 

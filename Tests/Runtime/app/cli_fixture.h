@@ -40,7 +40,7 @@ static inline const char *in_folder(const char *name) {
 typedef struct {
   int32_t tokens[FAKE_CONTEXT];
   int count, text_tokens, visual_tokens;
-  uint64_t states[FAKE_CONTEXT + 1];  // states[i] made the logits of token i
+  fake_state states[FAKE_CONTEXT + 1];  // states[i] made the logits of token i
   bool stopped;
   lmmc_text text;
 } expected;
@@ -74,7 +74,7 @@ static inline expected simulate(const char *text, bool raw, int image_count, int
       for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k);
   }
   CHECK(lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), raw, image_count, &e), "%s", e.message);
-  uint64_t state = 1;
+  fake_state state = {0};
   for (size_t i = 0; i < p.tokens.count; i++) {
     int32_t v = p.tokens.values[i];
     state = v < 0 ? fake_row(state, rows[-1 - v]) : fake_token(state, v);

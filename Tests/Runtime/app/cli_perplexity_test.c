@@ -20,7 +20,7 @@ static void perplexity(void) {
     double sum = 0, squares = 0;
     int64_t count = 0, number = (int64_t)ids.count / window;
     for (int64_t start = 0; start < number * window; start += window) {
-      uint64_t state = 1;
+      fake_state state = {0};
       for (int i = 0; i < window - 1; i++) {
         state = fake_token(state, i == 0 ? 1 : ids.values[start + i]);
         if (i < window / 2) continue;

@@ -12,6 +12,7 @@
 
 static lmmc_tokenizer tokenizer;
 static lmmc_session session;
+static int32_t slot;
 
 // What was told, and at which token or row of logits it closes or fails; -1: never.
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
 
 static bool take_logits(void *context, const float *logits, lmmc_error *e) {
   listener *l = context;
-  CHECK(logits == lmmc_logits(&session), "%s", "other logits");
+  CHECK(logits == lmmc_logits(&session, 0), "%s", "other logits");
   return l->rows++ != l->fails_logits || lmmc_fail(e, 1, "no room for logits");
 }
 
@@ -50,11 +51,12 @@ static bool answer(const char *likeliest, int64_t max_tokens, listener *l, lmmc_
   setenv("FAKE_TOKENS", likeliest, 1);
   lmmc_ids prompt = {.values = (int32_t[]){1, 7}, .count = 2};
   lmmc_sampler sampler;
-  lmmc_prefill(&session, &prompt);
+  lmmc_slot_clear(&session.slots, slot);
+  lmmc_prefill(&session, slot, &prompt);
   lmmc_sink sink = {l, take_logits, take_token, take_end};
   *e = (lmmc_error){0};
   bool done = lmmc_sampler_open(&sampler, session.model->vocabulary, 0, 0, 1, 0, e) &&
-              lmmc_generate(&session, &tokenizer, &sampler, 2, max_tokens, &sink, g, e);
+              lmmc_generate(&session, slot, &tokenizer, &sampler, max_tokens, &sink, g, e);
   lmmc_sampler_close(&sampler);
   return done;
 }
@@ -65,10 +67,12 @@ int main(int argc, char **argv) {
   char *blob = read_whole(argv[1], &size);
   lmmc_error e = {0};
   lmmc_memory memory = {.arena = calloc(1, lmmc_program.arena_bytes)};
-  session = (lmmc_session){.model = &lmmc_program, .memory = &memory};
-  if (!blob || !memory.arena || !lmmc_levels_start(&e) || !lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob, size, &e))
+  if (!blob || !memory.arena || !lmmc_session_open(&session, &lmmc_program, &memory, &e) || !lmmc_levels_start(&e) ||
+      !lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob, size, &e))
     return fprintf(stderr, "generation_test: %s\n", e.message), 2;
 
+  lmmc_slot_take(&session.slots);
+  slot = lmmc_slot_take(&session.slots);
   static const struct {
     const char *likeliest;
     int max_tokens, closes, tokens, steps, rows;
@@ -108,9 +112,10 @@ int main(int argc, char **argv) {
   // A full context: the token after its last position is told, and not decoded.
   lmmc_model small = lmmc_program;
   small.context = 4;
-  session.model = &small;
+  session.model = session.slots.model = &small;
   l = (listener){.closes = -1, .fails = -1, .fails_logits = -1};
   CHECK(answer("72 73 74 75 76 2", 9, &l, &g, &e) && g.tokens == 3 && g.steps == 2 && !g.stopped, "%d tokens", (int)g.tokens);
+  lmmc_session_close(&session);
   free(memory.arena);
   free(blob);
   return check_report();

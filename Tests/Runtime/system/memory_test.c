@@ -111,8 +111,8 @@ static void checks(void) {
     model.cache_type = cases[i].cache;
     lmmc_error e = {0};
     char warning[512];
-    bool done =
-        lmmc_memory_check(&model, cases[i].positions, cases[i].images, cases[i].gib * (1 << 30), "of memory", warning, sizeof warning, &e);
+    bool done = lmmc_memory_check(&model, (lmmc_memory_use){cases[i].positions, 1, cases[i].images}, cases[i].gib * (1 << 30), "of memory",
+                                  warning, sizeof warning, &e);
     CHECK(done == !cases[i].error && strcmp(e.message, cases[i].error ? cases[i].error : "") == 0 && e.code == !done, "%zu: '%s'", i,
           e.message);
     CHECK(cases[i].warning[0] ? strncmp(warning, cases[i].warning, strlen(cases[i].warning)) == 0 : !warning[0], "%zu: '%s'", i, warning);

@@ -1,0 +1,77 @@
+#include "slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "contract/offsets.h"
+#include "system/memory.h"
+
+// Rows that the caches of a block hold in a slot; the program counts them.
+static int32_t *length(const lmmc_slots *s, int32_t block, int32_t slot) {
+  return (int32_t *)lmmc_arena(s->memory, s->model->lengths) + (int64_t)block * s->model->sequences + slot;
+}
+
+void lmmc_slot_clear(lmmc_slots *s, int32_t slot) {
+  s->positions[slot] = 0;
+  for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) = 0;
+}
+
+bool lmmc_slots_open(lmmc_slots *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e) {
+  const size_t count = (size_t)model->sequences;
+  *s = (lmmc_slots){model, memory, calloc(count, sizeof *s->positions), calloc(count, sizeof *s->used)};
+  return (s->positions && s->used) || lmmc_fail(e, 1, "out of memory for %zu sequences", count);
+}
+
+void lmmc_slots_close(lmmc_slots *s) {
+  free(s->positions);
+  free(s->used);
+}
+
+int32_t lmmc_slot_take(lmmc_slots *s) {
+  for (int32_t slot = 0; slot < s->model->sequences; slot++) {
+    if (s->used[slot]) continue;
+    s->used[slot] = true;
+    lmmc_slot_clear(s, slot);
+    lmmc_memory_use_slot(s->memory, s->model, slot);
+    return slot;
+  }
+  return -1;
+}
+
+void lmmc_slot_release(lmmc_slots *s, int32_t slot) {
+  s->used[slot] = false;
+  lmmc_slot_clear(s, slot);
+  lmmc_memory_drop_slot(s->memory, s->model, slot);
+}
+
+int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot) {
+  int32_t most = 0;
+  for (int32_t b = 0; b < s->model->blocks; b++)
+    if (*length(s, b, slot) > most) most = *length(s, b, slot);
+  return s->model->context - most;
+}
+
+int64_t lmmc_mark_length(const lmmc_model *model) { return 1 + (int64_t)model->blocks; }
+
+void lmmc_slot_mark(const lmmc_slots *s, int32_t slot, int32_t *mark) {
+  mark[0] = s->positions[slot];
+  for (int32_t b = 0; b < s->model->blocks; b++) mark[1 + b] = *length(s, b, slot);
+}
+
+void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark) {
+  s->positions[slot] = mark[0];
+  for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) = mark[1 + b];
+}
+
+void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark) {
+  const lmmc_model *m = s->model;
+  // The rows of a cache lie together. Those of one cache may be many, and those of the next few.
+#pragma omp parallel for schedule(dynamic)
+  for (int32_t i = 0; i < m->cache_count; i++) {
+    const lmmc_cache *c = &m->caches[i];
+    memcpy(lmmc_arena(s->memory, c->offset + (uint64_t)to * m->slot_bytes),
+           lmmc_arena(s->memory, c->offset + (uint64_t)from * m->slot_bytes), (uint64_t)mark[1 + c->block] * c->row_bytes);
+  }
+  lmmc_slot_cut(s, to, mark);
+}

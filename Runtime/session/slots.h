@@ -1,0 +1,45 @@
+// The slots of a program: which are in use, how far each has been fed, and what may be done with their rows beside feeding.
+#ifndef LMMC_SESSION_SLOTS_H
+#define LMMC_SESSION_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "contract/program.h"
+
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_memory *memory;
+  int32_t *positions;  // [sequences], of the next row: as many as the slot has been fed
+  bool *used;          // [sequences]
+} lmmc_slots;
+
+// None is in use. Code 1 when memory is out; lmmc_slots_close ends it in either case, and leaves the arena as it is.
+bool lmmc_slots_open(lmmc_slots *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e);
+void lmmc_slots_close(lmmc_slots *s);
+
+// The first that is free, now in use and empty; -1 where there is none.
+int32_t lmmc_slot_take(lmmc_slots *s);
+
+// No longer in use; its memory goes back.
+void lmmc_slot_release(lmmc_slots *s, int32_t slot);
+
+// Makes it empty; its memory stays.
+void lmmc_slot_clear(lmmc_slots *s, int32_t slot);
+
+// Rows that it can still be fed.
+int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot);
+
+// How far a slot has been fed: its next position, then the rows in each block's caches, i32 [1 + blocks]. A value, of which a caller may keep any
+// number.
+int64_t lmmc_mark_length(const lmmc_model *model);
+void lmmc_slot_mark(const lmmc_slots *s, int32_t slot, int32_t *mark);
+
+// Makes it what it was at `mark`, since when it has only been fed.
+void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark);
+
+// Makes slot `to`, whatever it holds, what another, `from`, was at `mark`, since when that has only been fed.
+void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark);
+
+#endif

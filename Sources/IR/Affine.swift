@@ -1,0 +1,139 @@
+import Support
+
+/// A count that a call gives, or that a run decides: a name, and the most that it can be. It is 0 or more.
+public struct Symbol: Hashable, Sendable {
+    public let name: String
+    public let bound: Int
+
+    public init(_ name: String, bound: Int) {
+        self.name = name
+        self.bound = bound
+    }
+
+    /// What a bound may be: programs count rows in 32 bits.
+    public static let bounds = 1...Int(Int32.max)
+}
+
+/// What stands for each symbol.
+public struct SymbolValues: Hashable, Sendable {
+    private let values: [String: Int]
+
+    /// By the symbols' names; one that is not named has its bound.
+    public init(_ values: [String: Int]) { self.values = values }
+
+    public static let bounds = SymbolValues([:])
+
+    public subscript(symbol: Symbol) -> Int { values[symbol.name] ?? symbol.bound }
+}
+
+/// A number that is affine in symbols: `constant` plus a multiple of each. The text writes `4`, `T`, `2*T + 1`, `T - S`.
+public struct Affine: Hashable, Sendable {
+    public struct Term: Hashable, Sendable {
+        public let symbol: Symbol
+        /// Not 0
+        public let factor: Int
+    }
+
+    public let constant: Int
+    /// One per symbol, by their names.
+    public let terms: [Term]
+
+    private init(constant: Int, terms: [Term]) {
+        self.constant = constant
+        self.terms = terms
+    }
+
+    public init(_ constant: Int) { self.init(constant: constant, terms: []) }
+    public init(_ symbol: Symbol) { self.init(constant: 0, terms: [Term(symbol: symbol, factor: 1)]) }
+
+    public static func fixed(_ count: Int) -> Affine { Affine(count) }
+
+    /// The number; nil where it holds a symbol.
+    public var fixedValue: Int? { terms.isEmpty ? constant : nil }
+
+    public var symbols: [Symbol] { terms.map(\.symbol) }
+
+    /// nil on overflow.
+    public func value(_ values: SymbolValues) -> Int? {
+        terms.reduce(constant as Int?) { sum, term in
+            guard let sum, let part = exactProduct(term.factor, values[term.symbol]) else { return nil }
+            return checkedSum([sum, part])
+        }
+    }
+
+    /// The most that it can be; nil on overflow.
+    public var bound: Int? { extreme { $0 > 0 } }
+
+    /// The least that it can be; nil on overflow.
+    public var least: Int? { extreme { $0 < 0 } }
+
+    private func extreme(atBound: (Int) -> Bool) -> Int? {
+        value(SymbolValues(Dictionary(uniqueKeysWithValues: terms.map { ($0.symbol.name, atBound($0.factor) ? $0.symbol.bound : 0) })))
+    }
+
+    /// The sum; nil on overflow.
+    public func adding(_ other: Affine) -> Affine? {
+        guard let constant = checkedSum([constant, other.constant]) else { return nil }
+        var factors: [String: (symbol: Symbol, factor: Int)] = [:]
+        for term in terms + other.terms {
+            guard let factor = checkedSum([factors[term.symbol.name]?.factor ?? 0, term.factor]) else { return nil }
+            factors[term.symbol.name] = (term.symbol, factor)
+        }
+        return Affine(constant: constant, factors: factors)
+    }
+
+    /// The product with a number; nil on overflow.
+    public func multiplied(by count: Int) -> Affine? {
+        guard let constant = exactProduct(constant, count) else { return nil }
+        var factors: [String: (symbol: Symbol, factor: Int)] = [:]
+        for term in terms {
+            guard let factor = exactProduct(term.factor, count) else { return nil }
+            factors[term.symbol.name] = (term.symbol, factor)
+        }
+        return Affine(constant: constant, factors: factors)
+    }
+
+    private init(constant: Int, factors: [String: (symbol: Symbol, factor: Int)]) {
+        let terms = factors.values.filter { $0.factor != 0 }.map { Term(symbol: $0.symbol, factor: $0.factor) }
+        self.init(constant: constant, terms: terms.sorted { $0.symbol.name < $1.symbol.name })
+    }
+
+    /// With numbers in the place of some symbols, by their names; nil on overflow.
+    public func replacing(_ values: [String: Int]) -> Affine? {
+        var result = Affine(constant) as Affine?
+        for term in terms {
+            let part = values[term.symbol.name].map { Affine($0) } ?? Affine(term.symbol)
+            result = part.multiplied(by: term.factor).flatMap { result?.adding($0) }
+        }
+        return result
+    }
+}
+
+extension Affine: CustomStringConvertible, ExpressibleByIntegerLiteral {
+    public init(integerLiteral value: Int) { self.init(value) }
+
+    public var description: String { text { factor, symbol in "\(factor)*\(symbol)" } }
+
+    /// Terms first, by the names of their symbols, with `product` for a factor other than 1.
+    public func text(product: (_ factor: String, _ symbol: String) -> String) -> String {
+        var text = ""
+        func add(_ part: String, isNegative: Bool) {
+            text += text.isEmpty ? (isNegative ? "-" : "") + part : (isNegative ? " - " : " + ") + part
+        }
+        for term in terms {
+            let magnitude = term.factor.magnitude
+            add(magnitude == 1 ? term.symbol.name : product("\(magnitude)", term.symbol.name), isNegative: term.factor < 0)
+        }
+        if constant != 0 || terms.isEmpty { add("\(constant.magnitude)", isNegative: constant < 0) }
+        return text
+    }
+}
+
+/// Of either sign; nil on overflow.
+private func exactProduct(_ a: Int, _ b: Int) -> Int? {
+    let (product, overflow) = a.multipliedReportingOverflow(by: b)
+    return overflow ? nil : product
+}
+
+/// One dimension of a shape. What is no number is counted by a call or a run, and buffers have the room of its bound.
+public typealias Dimension = Affine

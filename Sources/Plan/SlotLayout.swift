@@ -1,0 +1,104 @@
+import IR
+import Support
+
+/// How the caches lie in the arena: those of a slot one after another, and the slots one after another. So a slot is one stretch of memory,
+/// which costs nothing until it is used and is given back as a whole.
+public struct SlotLayout: Hashable, Sendable {
+    public struct Cache: Hashable, Sendable {
+        public var name: String
+        /// Bytes from the slot's start
+        public var offset: Int
+        /// From one row to the next
+        public var rowBytes: Int
+        /// Index into `lengths`
+        public var block: Int
+    }
+
+    /// Conversations that a program can hold at once
+    public private(set) var count = 1
+    public private(set) var caches: [Cache] = []
+    /// Rows of a cache in a slot
+    public private(set) var context = 0
+    /// The states that say how many rows the caches of each block hold, in the order of blocks
+    public private(set) var lengths: [String] = []
+    /// From slot to slot, in whole pages
+    public private(set) var byteCount = 0
+
+    /// Slots of this size and more begin with huge pages.
+    public static let hugePage = 2 << 20
+    static let page = 4096
+
+    /// Bytes of which the first slot's place is a multiple.
+    public var alignment: Int { byteCount < Self.hugePage ? Self.page : Self.hugePage }
+
+    public init(_ module: Module) throws(Diagnostic) {
+        let blocks = try module.blocksOfCaches()
+        var end = 0
+        for (name, type) in module.states {
+            guard let shape = type.fixedShape else { continue }
+            if type.rank == 1 { continue }
+            guard let block = blocks[name] else {
+                throw .error("no 'cache_store' fills the cache '&\(name)'", at: .operation("&\(name)"))
+            }
+            guard caches.isEmpty || shape[0] == count && shape[1] == context else {
+                throw .error(
+                    "the cache '&\(name)' is \(type)", at: .operation("&\(name)"), expected: "\(count) slots of \(context) rows, as before")
+            }
+            (count, context) = (shape[0], shape[1])
+            let index = lengths.firstIndex(of: block) ?? lengths.count
+            if index == lengths.count { lengths.append(block) }
+            guard module.states[block] == TensorType(.int32, fixed: [count]) else {
+                throw .error("the lengths '&\(block)' do not count \(count) slots", at: .operation("&\(block)"), expected: "i32[\(count)]")
+            }
+            guard let bytes = type.rowBytes, let all = checkedProduct(bytes, context), let padded = roundedUp(all, to: 64),
+                let next = checkedSum([end, padded])
+            else { throw .error("the caches pass 2^63 bytes") }
+            caches.append(Cache(name: name, offset: end, rowBytes: bytes, block: index))
+            end = next
+        }
+        guard let whole = roundedUp(end, to: end < Self.hugePage ? Self.page : Self.hugePage), checkedProduct(whole, count) != nil else {
+            throw .error("the caches pass 2^63 bytes")
+        }
+        byteCount = whole
+    }
+
+    /// Keys and values of the whole context in one slot, in bytes.
+    public var cacheBytes: Int { caches.reduce(0) { $0 + $1.rowBytes * context } }
+
+    /// Elements from slot to slot and from row to row of a cache (bytes, where its rows are blocks); nil of another state.
+    func strides(of state: String, _ type: TensorType) -> [Int]? {
+        guard let cache = caches.first(where: { $0.name == state }) else { return nil }
+        return [byteCount / type.dtype.byteCount, cache.rowBytes / type.dtype.byteCount, 1]
+    }
+}
+
+extension TensorType {
+    /// Bytes of a row of a cache.
+    fileprivate var rowBytes: Int? {
+        guard let shape = fixedShape, shape.count >= 3 else { return nil }
+        if dtype == .int8Heads { return BlockFormat.int8HeadBytes(heads: shape[2], size: shape[3]) }
+        return checkedProduct(shape[2], dtype.byteCount)
+    }
+}
+
+extension Module {
+    /// For each cache that is stored to the lengths by which its rows get their places.
+    fileprivate func blocksOfCaches() throws(Diagnostic) -> [String: String] {
+        var blocks: [String: String] = [:]
+        for function in functions {
+            var reserved: [Operand: String] = [:]
+            for operation in function.operations {
+                if case .reserve = operation.op { reserved[.value(operation.name)] = operation.operands[0].name }
+                guard case .cacheStore = operation.op else { continue }
+                let cache = operation.operands[0].name
+                guard let lengths = reserved[operation.operands[3]], blocks[cache] ?? lengths == lengths else {
+                    throw .error(
+                        "the places of '&\(cache)' are not those of one 'reserve'",
+                        at: .operation("\(function.name): %\(operation.name)"))
+                }
+                blocks[cache] = lengths
+            }
+        }
+        return blocks
+    }
+}
