@@ -99,8 +99,8 @@ extern const lmmc_model lmmc_program;  // defined by the emitted program.c
 typedef struct {
   void (*vision)(const lmmc_memory *);
   void (*project)(const lmmc_memory *);
-  // Rows of any slots, at most `chunk`: each sees the rows that its slot's caches hold and those before it here of the same slot. The logits of
-  // `wanted` of them, at most `wanted_rows`, maybe none, are made.
+  // Rows of any slots, at most `chunk`: each sees the rows that its slot's caches hold and those before it here of the same slot. The
+  // logits of `wanted` of them, at most `wanted_rows`, maybe none, are made.
   void (*step)(const lmmc_memory *, int64_t rows, int64_t wanted);
   void (*decode)(const lmmc_memory *);  // step() of one row, a token that is not negative, whose logits are wanted
 } lmmc_code;

@@ -31,8 +31,8 @@ void lmmc_slot_clear(lmmc_slots *s, int32_t slot);
 // Rows that it can still be fed.
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot);
 
-// How far a slot has been fed: its next position, then the rows in each block's caches, i32 [1 + blocks]. A value, of which a caller may keep any
-// number.
+// How far a slot has been fed: its next position, then the rows in each block's caches, i32 [1 + blocks]. A value, of which a caller may
+// keep any number.
 int64_t lmmc_mark_length(const lmmc_model *model);
 void lmmc_slot_mark(const lmmc_slots *s, int32_t slot, int32_t *mark);
 

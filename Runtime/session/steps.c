@@ -135,19 +135,17 @@ static void compute(lmmc_session *s, batch b) {
 
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage) {
   const double began = begin(s);
-  // Each call leaves its logits in the first rows of the region. Another one behind it may write there, so they move to the end: wanted rows
-  // known, top is the first row of the region that holds moved ones, and last those that the call before has left in its first rows.
+  // Each call leaves its logits in the first rows of the region, where the next may write: they move to its end before. `known` rows were
+  // wanted so far, of which the call before has made `last`; the others stand from row `top` on.
   int64_t known = 0, top = s->model->wanted_rows, last = 0;
   for (int64_t at = 0, row = 0;;) {
     const batch b = collect(s, feeds, count, &at, &row);
     if (b.rows == 0) break;
-    if (b.wanted > 0) {
-      top -= last;
-      memmove(logits(s, top), logits(s, 0), (size_t)(last * s->model->vocabulary) * sizeof(float));
-      for (int64_t i = 0; i < last; i++) s->logit_rows[known - last + i] = (int32_t)(top + i);
-      for (int64_t i = 0; i < b.wanted; i++) s->logit_rows[known + i] = (int32_t)i;
-      known += last = b.wanted;
-    }
+    top -= last;
+    memmove(logits(s, top), logits(s, 0), (size_t)(last * s->model->vocabulary) * sizeof(float));
+    for (int64_t i = 0; i < last; i++) s->logit_rows[known - last + i] = (int32_t)(top + i);
+    for (int64_t i = 0; i < b.wanted; i++) s->logit_rows[known + i] = (int32_t)i;
+    known += last = b.wanted;
     compute(s, b);
   }
   return end(s, began, stage);

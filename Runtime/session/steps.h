@@ -49,8 +49,9 @@ typedef struct {
   enum { LMMC_WANTS_NONE, LMMC_WANTS_LAST, LMMC_WANTS_ALL } wants;  // whose logits
 } lmmc_feed;
 
-// Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come again. At
-// most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill", "decode").
+// Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come
+// again. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",
+// "decode").
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage);
 
 // A prompt, of whose last token the logits are wanted; returns the seconds.

@@ -137,8 +137,8 @@ static bool advise(const uint8_t *bytes, uint64_t count, bool locks, lmmc_error 
   return lmmc_fail(e, 1, "option '--mlock': the weights cannot be locked: %s", lmmc_reason(number).text);
 }
 
-// A huge page never lies in two slots, so that what one gives back is not held by the next. The mapping is made longer by what that may need, and
-// the rest goes again.
+// A huge page never lies in two slots, so that what one gives back is not held by the next. The mapping is made longer by what that may
+// need, and the rest goes again.
 static bool map_arena(lmmc_memory *memory, const lmmc_model *m) {
   const uintptr_t page = page_bytes(), unit = m->slot_bytes >= HUGE ? HUGE : page;
   const size_t length = up(m->arena_bytes + unit, page);

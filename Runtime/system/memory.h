@@ -1,4 +1,5 @@
-// The memory that a program takes: whether there is enough, before the work starts, and the arena and weights as the kernel is to keep them.
+// The memory that a program takes: whether there is enough, before the work starts, and the arena and weights as the kernel is to keep
+// them.
 #ifndef LMMC_SYSTEM_MEMORY_H
 #define LMMC_SYSTEM_MEMORY_H
 
@@ -35,8 +36,8 @@ int64_t lmmc_memory_peak(void);
 bool lmmc_memory_check(const lmmc_model *model, lmmc_memory_use use, double available, const char *limit, char *warning, size_t size,
                        lmmc_error *e);
 
-// Checks, with a warning on standard error, and maps the arena, its slots from a boundary of pages on, of huge ones where slots have as many bytes;
-// asks for huge pages under the weights, and for locked ones (`--mlock`) where `locks` says so.
+// Checks, with a warning on standard error, and maps the arena, its slots from a boundary of pages on, of huge ones where slots have as
+// many bytes; asks for huge pages under the weights, and for locked ones (`--mlock`) where `locks` says so.
 bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, lmmc_memory_use use, lmmc_error *e);
 void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
 

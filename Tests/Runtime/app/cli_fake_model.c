@@ -1,6 +1,6 @@
-// What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after the
-// other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a byte from
-// that file descriptor first, behind a prompt.
+// What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after
+// the other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a
+// byte from that file descriptor first, behind a prompt.
 #include "cli_fake_model.h"
 
 #include <stdlib.h>
@@ -34,6 +34,8 @@ static const lmmc_cache caches[] = {
     {CACHES + 2048, 8, 1},
     {CACHES + 3072, 24, 1},
 };
+
+fake_call_counts fake_calls;
 
 static int calls[FAKE_SEQUENCES];  // times that logits of a slot were wanted since it was empty, but for the first
 
@@ -81,7 +83,7 @@ static void fill_logits(const lmmc_memory *m, int32_t row, int32_t slot) {
 }
 
 // The inputs are spoiled: what is not written anew does harm.
-static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
+static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
   int32_t *tokens = arena(m, TOKENS), *slots = arena(m, SLOTS), *positions = arena(m, POSITIONS), *wants = arena(m, WANTED);
   const float *images = arena(m, ROWS);
   int64_t next = 0;
@@ -96,7 +98,13 @@ static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
     if (next < wanted && wants[next] == i) fill_logits(m, (int32_t)next++, slots[i]);
   }
   if (next < wanted) abort();
+  fake_calls.wanted += (int)wanted;
   memset(tokens, 0x7F, LENGTHS - TOKENS);
+}
+
+static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
+  fake_calls.steps++;
+  advance(m, rows, wanted);
 }
 
 static void decode(const lmmc_memory *m) {
@@ -105,7 +113,8 @@ static void decode(const lmmc_memory *m) {
   if (*(int32_t *)arena(m, TOKENS) < 0) abort();
   if (wait && calls[*(int32_t *)arena(m, SLOTS)] > 0 && read(atoi(wait), &byte, 1) < 0) abort();
   *(int32_t *)arena(m, WANTED) = 0;
-  step(m, 1, 1);
+  fake_calls.decodes++;
+  advance(m, 1, 1);
 }
 
 #ifndef FAKE_DECODER

@@ -1,6 +1,7 @@
-// The toy model that stands in for emitted code in the tests of the session and the command line. Its state after each row is a hash of all rows of
-// that slot up to there, each with its position, so an answer is right only when every token reached its place, in order, and the caches hold
-// what they should. It has two blocks: the first keeps every row, the second those of odd values, so that they have other lengths.
+// The toy model that stands in for emitted code in the tests of the session and the command line. Its state after each row is a hash of all
+// rows of that slot up to there, each with its position, so an answer is right only when every token reached its place, in order, and the
+// caches hold what they should. It has two blocks: the first keeps every row, the second those of odd values, so that they have other
+// lengths.
 #ifndef CLI_FAKE_MODEL_H
 #define CLI_FAKE_MODEL_H
 #include <stdint.h>
@@ -19,6 +20,12 @@ enum {
   FAKE_EOS = 2,
   FAKE_OTHER_EOS = 440,
 };
+
+// What was called, and the rows whose logits were made.
+typedef struct {
+  int steps, decodes, wanted;
+} fake_call_counts;
+extern fake_call_counts fake_calls;
 
 static inline uint64_t fake_mix(uint64_t state, uint64_t value) {
   state = (state ^ value) * UINT64_C(0x9E3779B97F4A7C15);

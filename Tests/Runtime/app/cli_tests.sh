@@ -4,8 +4,8 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_streams app/cli_weights app/bench system/memory session/generation"
-plain=${tests% session/generation}
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
+plain=${tests% session/generation session/steps}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
 . "$here/library.sh"
@@ -32,8 +32,10 @@ for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blo
 is_chosen() { case " $tests " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # shellcheck disable=SC2046
-! is_chosen session/generation || $cc -DBYTES="$bytes" "$here/session/generation_test.c" "$here/app/cli_fake_model.c" \
-  $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/generation_test" $libraries
+for test in generation steps; do
+  ! is_chosen "session/$test" || $cc -DBYTES="$bytes" "$here/session/${test}_test.c" "$here/app/cli_fake_model.c" \
+    $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/${test}_test" $libraries
+done
 
 # What calls the model is left out.
 for part in main answer bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
@@ -56,6 +58,7 @@ check tokenizer/tokenizer_json "$golden"
 check session/prompt "$golden"
 check session/sampler
 check session/generation "$build/blob"
+check session/steps
 check system/threads
 # The packager writes beside its output under a new name, whatever stands under others, and leaves nothing else.
 packager() {

@@ -119,6 +119,49 @@ static void checks(void) {
   }
 }
 
+// Every sequence has a slot of its own; one that asks for huge pages takes whole ones under each cache, and never more than itself.
+static void slots(void) {
+  static const lmmc_cache caches[] = {{.row_bytes = 4096}, {.row_bytes = 4096}, {.row_bytes = 64}};
+  lmmc_model m = {.context = 1000,
+                  .sequences = 8,
+                  .cache_bytes = 8256000,
+                  .cache_type = LMMC_KV_I8,
+                  .caches = caches,
+                  .cache_count = 3,
+                  .slot_bytes = 4 << 21,
+                  .chunk = 200,
+                  .chunk_bytes = 200 << 20,
+                  .image_bytes = 100 << 20,
+                  .vocabulary = 1 << 18};
+  static const struct {
+    int64_t positions, sequences;
+    int huge;  // MiB of the caches
+    uint64_t exact;
+    int working;  // MiB
+  } cases[] = {
+      {1, 1, 6, 8256, 1},         {512, 1, 6, 512 * 8256, 200},          {513, 1, 8, 513 * 8256, 200},   {1000, 1, 8, 8256000, 200},
+      {2000, 1, 8, 8256000, 200}, {100, 3, 18, 3 * 100 * 8256, 200 + 2}, {10, 8, 48, 80 * 8256, 80 + 7},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const lmmc_memory_use use = {cases[i].positions, cases[i].sequences, 0};
+    lmmc_memory_needs n = lmmc_memory_need(&m, use);
+    CHECK(n.cache == (uint64_t)cases[i].huge << 20 && n.working == (uint64_t)cases[i].working << 20, "%zu: %zu, %zu", i, (size_t)n.cache,
+          (size_t)n.working);
+    lmmc_model small = m;
+    small.slot_bytes = 1 << 20;
+    n = lmmc_memory_need(&small, use);
+    CHECK(n.cache == cases[i].exact, "%zu: %zu of small slots", i, (size_t)n.cache);
+  }
+  lmmc_error e = {0};
+  char warning[512];
+  CHECK(!lmmc_memory_check(&m, (lmmc_memory_use){600, 8, 0}, 260 << 20, "of memory", warning, sizeof warning, &e) &&
+            strcmp(e.message,
+                   "out of memory, 8 sequences of 600 positions take 64 MiB of cache and 207 MiB of working memory, and 260 MiB "
+                   "are free of memory; '--context 512' here or a smaller '--context' when compiling would help") == 0,
+        "'%s'", e.message);
+  CHECK(lmmc_memory_check(&m, (lmmc_memory_use){512, 8, 0}, 260 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
+}
+
 static void options(const char *program) {
   result r = run(program, "--raw-prompt", "a", "--context", "97");
   CHECK(r.code == 2 && strcmp(r.err, "error: option '--context' wants at most the context of this program, 96, not 97\n") == 0, "'%s'",
@@ -155,6 +198,7 @@ int main(int argc, char **argv) {
   if (!mkdtemp(folder)) return perror(folder), 2;
   available();
   checks();
+  slots();
   options(argv[1]);
   char command[64];
   snprintf(command, sizeof command, "rm -r %s", folder);
