@@ -12,12 +12,42 @@
 #include "session/sampler.h"
 #include "system/threads.h"
 
-// Milliseconds but for the rates, which are tokens a second. A decode step is one token.
-typedef enum { IMAGE, VISION, PROJECT, PREFILL, FIRST_TOKEN, STEP, PREFILL_RATE, RATE, FIGURES } figure;
-static const char *const names[FIGURES] = {
-    "preprocess", "vision", "project", "prefill", "time_to_first_token", "decode_step", "prefill_tokens_per_second", "tokens_per_second"};
-static const char *const titles[FIGURES] = {"image decoded and resized", "vision tower",      "projector",         "prefill",
-                                            "time to first token",       "decode, one token", "prefill, tokens/s", "decode, tokens/s"};
+// Milliseconds but for the rates, which are tokens a second. A decode step is one token of each sequence. Those from ALONE on are of
+// several sequences: copies of the prompt's rows to the others, and prefills of all their prompts and of one as long as all.
+typedef enum {
+  IMAGE,
+  VISION,
+  PROJECT,
+  PREFILL,
+  FIRST_TOKEN,
+  STEP,
+  PREFILL_RATE,
+  RATE,
+  ALONE,
+  COPY = ALONE,
+  TOGETHER,
+  LONG,
+  TOGETHER_RATE,
+  LONG_RATE,
+  FIGURES,
+} figure;
+static const struct {
+  const char *name, *title;
+} figures[FIGURES] = {
+    [IMAGE] = {"preprocess", "image decoded and resized"},
+    [VISION] = {"vision", "vision tower"},
+    [PROJECT] = {"project", "projector"},
+    [PREFILL] = {"prefill", "prefill"},
+    [FIRST_TOKEN] = {"time_to_first_token", "time to first token"},
+    [STEP] = {"decode_step", "decode, one token"},
+    [PREFILL_RATE] = {"prefill_tokens_per_second", "prefill, tokens/s"},
+    [RATE] = {"tokens_per_second", "decode, tokens/s"},
+    [COPY] = {"copy", "prompt copied to the others"},
+    [TOGETHER] = {"prefill_together", "prefill of all prompts"},
+    [LONG] = {"prefill_long", "prefill of one as long"},
+    [TOGETHER_RATE] = {"prefill_together_tokens_per_second", "all prompts, tokens/s"},
+    [LONG_RATE] = {"prefill_long_tokens_per_second", "one as long, tokens/s"},
+};
 
 typedef struct {
   double median, least, most;
@@ -25,31 +55,49 @@ typedef struct {
 
 typedef struct {
   lmmc_session session;
-  int32_t slot;
   const lmmc_options *options;
   const lmmc_image_source *images;
   const lmmc_prompt *prompt;
   uint8_t *pictures;  // u8 [images, S, S, 3]
   lmmc_sampler sampler;
-  double *samples;  // [FIGURES, runs]
+  int32_t *ids;      // [sequences], the next token of each; slot i has sequence i
+  lmmc_feed *feeds;  // [sequences]
+  int32_t *mark;     // of the slots behind the prompt
+  lmmc_ids all;      // the prompt, lengthened to as many tokens as all sequences have of it; empty for one, and where no slot has room
+  double *samples;   // [FIGURES, runs]
   lmmc_error *e;
 } bench;
 
-// Repeats the last token until the prompt has `wanted`.
-static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
-  if ((int64_t)p->tokens.count > wanted)
-    return lmmc_fail(e, 2, "option '--prompt-tokens' wants at least the %zu tokens of the prompt, not %" PRId64, p->tokens.count, wanted);
-  int32_t last = p->tokens.values[p->tokens.count - 1];
-  while ((int64_t)p->tokens.count < wanted) {
-    if (!lmmc_ids_append(&p->tokens, last, e)) return false;
-    p->text_tokens++;
-  }
+// Repeats the last token until there are `wanted`.
+static bool repeat_last(lmmc_ids *ids, int64_t wanted, lmmc_error *e) {
+  const int32_t last = ids->values[ids->count - 1];
+  while ((int64_t)ids->count < wanted)
+    if (!lmmc_ids_append(ids, last, e)) return false;
   return true;
+}
+
+static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
+  const int64_t count = (int64_t)p->tokens.count;
+  if (count > wanted)
+    return lmmc_fail(e, 2, "option '--prompt-tokens' wants at least the %" PRId64 " tokens of the prompt, not %" PRId64, count, wanted);
+  p->text_tokens += (int32_t)(wanted - count);
+  return repeat_last(&p->tokens, wanted, e);
+}
+
+// The seconds to prefill the prompts of all sequences in one call, and one that is as long in the first slot.
+static void prefill_all(bench *b, double seconds[FIGURES]) {
+  const lmmc_options *o = b->options;
+  for (int32_t s = 0; s < o->sequences; s++) {
+    lmmc_slot_clear(&b->session.slots, s);
+    b->feeds[s] = (lmmc_feed){s, b->prompt->tokens.values, (int64_t)b->prompt->tokens.count, LMMC_WANTS_LAST};
+  }
+  seconds[TOGETHER] = lmmc_step(&b->session, b->feeds, o->sequences, "prefill");
+  lmmc_slot_clear(&b->session.slots, 0);
+  if (b->all.count > 0) seconds[LONG] = lmmc_prefill(&b->session, 0, &b->all);
 }
 
 static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
-  lmmc_threads_use(0);
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
   if (!lmmc_read_pictures(b->session.model, b->images, b->pictures, b->prompt->images, b->e)) return false;
   if (b->images->file_count > 0)
@@ -59,21 +107,36 @@ static bool once(bench *b, double out[FIGURES]) {
   for (int i = 0; i < b->prompt->images; i++)
     lmmc_encode_picture(&b->session, b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i, i, &seconds[VISION],
                         &seconds[PROJECT]);
-  lmmc_slot_clear(&b->session.slots, b->slot);
-  seconds[PREFILL] = lmmc_prefill(&b->session, b->slot, &b->prompt->tokens);
-  int32_t id = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e);
+  lmmc_slot_clear(&b->session.slots, 0);
+  seconds[PREFILL] = lmmc_prefill(&b->session, 0, &b->prompt->tokens);
+  if ((b->ids[0] = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e)) < 0) return false;
   double first = lmmc_clock();
   seconds[FIRST_TOKEN] = first - begin;
-  lmmc_threads_use((int)o->decode_threads);
-  for (int64_t i = 0; i < o->max_tokens && id >= 0; i++) {
-    lmmc_decode_step(&b->session, b->slot, id);
-    id = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e);
+  lmmc_slot_mark(&b->session.slots, 0, b->mark);
+  for (int32_t s = 1; s < o->sequences; s++) {
+    lmmc_slot_copy(&b->session.slots, s, 0, b->mark);
+    b->ids[s] = b->ids[0];
   }
-  if (id < 0) return false;
-  seconds[STEP] = (lmmc_clock() - first) / (double)o->max_tokens;
-  for (int f = 0; f < PREFILL_RATE; f++) out[f] = seconds[f] * 1e3;
-  out[PREFILL_RATE] = (double)b->prompt->tokens.count / seconds[PREFILL];
-  out[RATE] = 1 / seconds[STEP];
+  for (int32_t s = 0; s < o->sequences; s++) b->feeds[s] = (lmmc_feed){s, &b->ids[s], 1, LMMC_WANTS_LAST};
+  double copied = lmmc_clock();
+  lmmc_threads_use((int)o->decode_threads);
+  for (int64_t i = 0; i < o->max_tokens; i++) {
+    lmmc_step(&b->session, b->feeds, o->sequences, "decode");
+    for (int32_t s = 0; s < o->sequences; s++)
+      if ((b->ids[s] = lmmc_sample(&b->sampler, lmmc_logits(&b->session, s), b->e)) < 0) return false;
+  }
+  seconds[STEP] = (lmmc_clock() - copied) / (double)o->max_tokens;
+  lmmc_threads_use(0);
+  if (o->sequences > 1) {
+    seconds[COPY] = copied - first;
+    prefill_all(b, seconds);
+  }
+  for (int f = 0; f < FIGURES; f++) out[f] = seconds[f] * 1e3;
+  const double count = (double)b->prompt->tokens.count, sequences = (double)o->sequences;
+  out[PREFILL_RATE] = count / seconds[PREFILL];
+  out[RATE] = sequences / seconds[STEP];
+  if (seconds[TOGETHER] > 0) out[TOGETHER_RATE] = count * sequences / seconds[TOGETHER];
+  if (seconds[LONG] > 0) out[LONG_RATE] = count * sequences / seconds[LONG];
   return true;
 }
 
@@ -93,22 +156,28 @@ static bool report(const bench *b, lmmc_error *e) {
   lmmc_threads t = lmmc_threads_started();
   const int decode_threads = o->decode_threads > 0 && o->decode_threads < t.threads ? (int)o->decode_threads : t.threads;
   int visual = b->prompt->images * b->session.model->vision_tokens;
+  char each[48] = "";
+  if (o->sequences > 1) snprintf(each, sizeof each, ", in each of %" PRId64 " sequences", o->sequences);
   lmmc_text out = {0};
-  bool done = o->json ? lmmc_text_format(&out, e,
-                                         "{\"runs\": %" PRId64 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
-                                         ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64,
-                                         o->runs, t.threads, decode_threads, b->prompt->text_tokens, visual, o->max_tokens)
-                      : lmmc_text_format(&out, e,
-                                         "%zu tokens of prompt, %d of them vision tokens, and %" PRId64
-                                         " decoded; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
-                                         b->prompt->tokens.count, visual, o->max_tokens, t.threads, t.threads == 1 ? "" : "s",
-                                         decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
-  for (int f = 0; done && f < FIGURES; f++) {
+  bool done = o->json
+                  ? lmmc_text_format(&out, e,
+                                     "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
+                                     ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
+                                     ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64,
+                                     o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens, visual, o->max_tokens)
+                  : lmmc_text_format(&out, e,
+                                     "%zu tokens of prompt, %d of them vision tokens, and %" PRId64
+                                     " decoded%s; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
+                                     b->prompt->tokens.count, visual, o->max_tokens, each, t.threads, t.threads == 1 ? "" : "s",
+                                     decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+  for (int f = 0; done && f < (o->sequences > 1 ? FIGURES : ALONE); f++) {
     spread s = spread_of(b->samples + f * o->runs, o->runs);
+    const char *title = f == STEP && o->sequences > 1 ? "decode, one token of each" : figures[f].title;
     if (o->json)
-      done = lmmc_text_format(&out, e, ", \"%s\": {\"median\": %.4f, \"min\": %.4f, \"max\": %.4f}", names[f], s.median, s.least, s.most);
+      done = lmmc_text_format(&out, e, ", \"%s\": {\"median\": %.4f, \"min\": %.4f, \"max\": %.4f}", figures[f].name, s.median, s.least,
+                              s.most);
     else if (s.most > 0)
-      done = lmmc_text_format(&out, e, "%-28s %10.2f %10.2f %10.2f\n", titles[f], s.median, s.least, s.most);
+      done = lmmc_text_format(&out, e, "%-28s %10.2f %10.2f %10.2f\n", title, s.median, s.least, s.most);
   }
   done = done &&
          lmmc_text_format(&out, e, o->json ? ", \"peak_rss_bytes\": %" PRId64 "}\n" : "peak resident memory, bytes  %10" PRId64 "\n",
@@ -130,6 +199,19 @@ static bool measure(bench *b, lmmc_profile *profile) {
   return true;
 }
 
+static bool open_sequences(bench *b) {
+  const int64_t count = b->options->sequences, all = count * (int64_t)b->prompt->tokens.count;
+  b->ids = malloc((size_t)count * sizeof *b->ids);
+  b->feeds = malloc((size_t)count * sizeof *b->feeds);
+  b->mark = malloc((size_t)lmmc_mark_length(b->session.model) * sizeof *b->mark);
+  if (!b->ids || !b->feeds || !b->mark) return lmmc_fail(b->e, 1, "out of memory for %" PRId64 " sequences", count);
+  for (int64_t s = 0; s < count; s++) lmmc_slot_take(&b->session.slots);
+  if (count == 1 || all > b->session.model->context) return true;
+  for (size_t i = 0; i < b->prompt->tokens.count; i++)
+    if (!lmmc_ids_append(&b->all, b->prompt->tokens.values[i], b->e)) return false;
+  return repeat_last(&b->all, all, b->e);
+}
+
 bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, const lmmc_image_source *images,
                 lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
@@ -141,14 +223,17 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
-  done = done && lmmc_session_open(&b.session, model, memory, e);
-  if (done) b.slot = lmmc_slot_take(&b.session.slots);
-  done = done && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
+  done = done && lmmc_session_open(&b.session, model, memory, e) && open_sequences(&b) &&
+         lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
          measure(&b, o->profile ? &profile : NULL) && report(&b, e);
   if (done && o->profile) lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);
   lmmc_session_close(&b.session);
+  lmmc_ids_free(&b.all);
   free(b.pictures);
   free(b.samples);
+  free(b.ids);
+  free(b.feeds);
+  free(b.mark);
   return done;
 }

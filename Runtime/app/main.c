@@ -146,6 +146,9 @@ static bool start(lmmc_memory *memory, const lmmc_model *m, const lmmc_options *
   const int threads = lmmc_threads_plan((int)o->threads).threads;
   if (o->decode_threads > threads)
     return lmmc_fail(e, 2, "option '--decode-threads' wants at most the threads in use, %d, not %" PRId64, threads, o->decode_threads);
+  if (o->sequences > m->sequences)
+    return lmmc_fail(e, 2, "option '--sequences' wants at most the sequences of this program, %" PRId32 ", not %" PRId64, m->sequences,
+                     o->sequences);
   if (!lmmc_memory_open(memory, m, o->mlock, use, e)) return false;
   if (!lmmc_threads_room(threads, e)) {
     lmmc_memory_close(memory, m);
@@ -180,9 +183,11 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
     done = open_tokenizer(&tokenizer, &memory, e) && lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes,
                                                                        o->raw_prompt != NULL, lmmc_image_count(&images), e);
   }
-  int64_t positions = (int64_t)prompt.tokens.count + o->max_tokens;
-  if (o->prompt_tokens > (int64_t)prompt.tokens.count) positions = o->prompt_tokens + o->max_tokens;
-  if (done && (done = start(&memory, &model, o, (lmmc_memory_use){positions, 1, prompt.images}, e))) {
+  const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;
+  lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images};
+  // --bench of several also prefills a prompt that is as long as all of them, where a slot has room.
+  if (o->sequences > 1 && o->sequences * length <= model.context) use.positions += length;
+  if (done && (done = start(&memory, &model, o, use, e))) {
     done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
                                       : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
     lmmc_memory_close(&memory, &model);

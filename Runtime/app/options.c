@@ -57,6 +57,8 @@ static const option table[] = {
     {"--runs", "N", "of --bench (5)", WHOLE, FIELD(runs), 1, 100000, "a whole number from 1 to 100000"},
     {"--prompt-tokens", "N", "of --bench: repeat the prompt's last token until it has N, vision tokens included", WHOLE,
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--sequences", "N", "of --bench: decode N copies of the prompt together (1); this program has room for as many as it was compiled for",
+     WHOLE, FIELD(sequences), 1, 1024, "a whole number from 1 to 1024"},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0, "the name of a folder"},
     {"--dump-tensors", "DIR",
      "write what each product and attention up to the first token gives into DIR, by its name in\n"
@@ -179,7 +181,9 @@ static const struct {
 };
 
 // Options that one mode alone takes.
-static const struct { const char *name, *belongs_to; } belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}};
+static const struct {
+  const char *name, *belongs_to;
+} belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}};
 
 static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)
@@ -209,6 +213,7 @@ static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *
 static void complete(lmmc_options *o) {
   if (o->max_tokens == 0) o->max_tokens = o->mode == LMMC_MODE_BENCH ? LMMC_BENCH_TOKENS : 512;
   if (o->runs == 0) o->runs = 5;
+  if (o->sequences == 0) o->sequences = 1;
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {

@@ -25,7 +25,7 @@ typedef struct {
   const char **images;  // [image_count], in order
   int image_count;
   const char *prompt, *raw_prompt, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
-  int64_t max_tokens, top_k, window, runs;
+  int64_t max_tokens, top_k, window, runs, sequences;
   int64_t max_image_pixels;
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
   double temperature, top_p;

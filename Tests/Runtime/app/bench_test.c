@@ -1,6 +1,8 @@
 // `--bench` of a compiled program, on the toy model of cli_fake_model.c.
 //   cli_bench_test PROGRAM DECODER GOLDEN      DECODER has no vision tower; GOLDEN: Tests/Golden
 #define _GNU_SOURCE
+#include <math.h>
+
 #include "../check.h"
 #include "cli_fake_model.h"
 #include "cli_json.h"
@@ -55,10 +57,46 @@ int main(int argc, char **argv) {
   v = parse(run(program, "--bench", "--json", "--raw-prompt", "ab", "--threads", "3", "--runs", "1"));
   CHECK(number(v, "threads") == 3 && number(v, "decode_threads") == 3, "%s", "");
 
+  // Several sequences: a token of each at a step, then all prompts at once, and one as long where there is room for it.
+  CHECK(number(v, "sequences") == 1 && !json_get(v, "copy") && !json_get(v, "prefill_long"), "%s", "one sequence");
+  static const char *const several[] = {"copy", "prefill_together", "prefill_long", "prefill_together_tokens_per_second",
+                                        "prefill_long_tokens_per_second"};
+  for (int length = 10; length <= 40; length += 15) {  // the context is 96
+    char typed[16];
+    snprintf(typed, sizeof typed, "%d", length);
+    setup.environment[0] = "FAKE_COUNTS=1";
+    result r = run(program, "--bench", "--json", "--raw-prompt", "ab", "--prompt-tokens", typed, "--sequences", "3", "--max-tokens", "5",
+                   "--runs", "1");
+    const bool has_long = 3 * length <= FAKE_CONTEXT;
+    const int alone = (length + FAKE_CHUNK - 1) / FAKE_CHUNK, all = (3 * length + FAKE_CHUNK - 1) / FAKE_CHUNK;
+    const int single = (length % FAKE_CHUNK == 1) + (1 + has_long) * (3 * length % FAKE_CHUNK == 1);  // last chunks of one row
+    char wanted[256];
+    snprintf(wanted, sizeof wanted, "%d steps, %d decodes, %d wanted, 10 alike, rows %d (%d) %d (%d) %d (%d) 0 (0)\n",
+             2 * (alone + 5 + (1 + has_long) * all - single), 2 * single, 2 * (1 + 5 * 3 + 3 + has_long),
+             2 * (length + 5 + length + has_long * 3 * length), has_long ? 3 * length : length + 5, 2 * (5 + length), length + 5,
+             2 * (5 + length), length + 5);
+    CHECK(strcmp(r.err, wanted) == 0, "'%s', wanted '%s'", r.err, wanted);
+    r.err[0] = 0;
+    v = parse(r);
+    CHECK(number(v, "sequences") == 3 && number(v, "prompt_tokens") == length, "%s", r.out);
+    for (int i = 0; i < 5; i++)
+      CHECK((number(json_get(v, several[i]), "min") > 0) == (has_long || !strstr(several[i], "long")), "'%s' in '%s'", several[i], r.out);
+    CHECK(fabs(number(json_get(v, "tokens_per_second"), "min") * number(json_get(v, "decode_step"), "max") / 3000 - 1) < 0.05, "'%s'",
+          r.out);
+    CHECK(fabs(number(json_get(v, "prefill_together_tokens_per_second"), "min") * number(json_get(v, "prefill_together"), "max") /
+                   (3000 * length) -
+               1) < 0.05,
+          "'%s'", r.out);
+  }
+
   // What is built in: an image for a program with a tower, none for one without.
   v = parse(run(program, "--bench", "--json", "--prompt=", "--image", image, "--max-tokens", "1", "--runs", "1", "--prompt-tokens", "94"));
   CHECK(number(v, "visual_tokens") == FAKE_VISION_TOKENS && number(v, "prompt_tokens") == 90, "%s", "");
-  result r = run(program, "--bench");
+  result r = run(program, "--bench", "--raw-prompt", "ab", "--max-tokens", "5", "--runs", "1", "--sequences", "4");
+  CHECK(r.code == 0 && strstr(r.out, " and 5 decoded, in each of 4 sequences; ") && strstr(r.out, "\ndecode, one token of each ") &&
+            strstr(r.out, "\nall prompts, tokens/s ") && strstr(r.out, "\none as long, tokens/s "),
+        "'%s' '%s'", r.out, r.err);
+  r = run(program, "--bench");
   CHECK(r.code == 1 && strstr(r.err, ", 4 of them vision tokens, and the context of this program is 96\n"), "'%s'", r.err);
   v = parse(run(decoder, "--bench", "--json", "--max-tokens", "1", "--runs", "2"));
   CHECK(number(v, "visual_tokens") == 0 && number(v, "prompt_tokens") > 10, "%s", "");
@@ -85,6 +123,11 @@ int main(int argc, char **argv) {
       {{"--bench", "--perplexity", "d"}, 2, "option '--bench' answers nothing, '--perplexity' must be left out"},
       {{"--runs", "2", "--prompt", "d"}, 2, "option '--runs' belongs to '--bench', which is not given"},
       {{"--prompt-tokens=2", "--prompt", "d"}, 2, "option '--prompt-tokens' belongs to '--bench', which is not given"},
+      {{"--sequences", "2", "--prompt", "d"}, 2, "option '--sequences' belongs to '--bench', which is not given"},
+      {{"--bench", "--sequences", "0"}, 2, "option '--sequences' wants a whole number from 1 to 1024, not '0'"},
+      {{"--bench", "--raw-prompt", "a", "--sequences", "5"},
+       2,
+       "option '--sequences' wants at most the sequences of this program, 4, not 5"},
       {{"--bench", "--raw-prompt", "a", "--prompt-tokens", "1"},
        2,
        "option '--prompt-tokens' wants at least the 2 tokens of the prompt, not 1"},

@@ -1,8 +1,9 @@
 // What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after
 // the other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a
-// byte from that file descriptor first, behind a prompt.
+// byte from that file descriptor first, behind a prompt; FAKE_COUNTS prints what was called at the end.
 #include "cli_fake_model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,14 @@ static const lmmc_cache caches[] = {
 };
 
 fake_call_counts fake_calls;
+
+__attribute__((destructor)) static void print_calls(void) {
+  const fake_call_counts *c = &fake_calls;
+  if (!getenv("FAKE_COUNTS")) return;
+  fprintf(stderr, "%d steps, %d decodes, %d wanted, %d alike, rows", c->steps, c->decodes, c->wanted, c->alike);
+  for (int s = 0; s < FAKE_SEQUENCES; s++) fprintf(stderr, " %d (%d)", c->rows[s], c->most[s]);
+  fprintf(stderr, "\n");
+}
 
 static int calls[FAKE_SEQUENCES];  // times that logits of a slot were wanted since it was empty, but for the first
 
@@ -91,14 +100,20 @@ static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
   for (int32_t i = 0; i < rows; i++) {
     if (tokens[i] >= FAKE_VOCABULARY || tokens[i] < -FAKE_MAX_IMAGES * FAKE_VISION_TOKENS) abort();
     if (slots[i] < 0 || slots[i] >= FAKE_SEQUENCES) abort();
+    fake_calls.rows[slots[i]]++;
     const uint64_t value = tokens[i] < 0 ? fake_row_value(images + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN) : fake_token_value(tokens[i]);
     if (*length(m, 0, slots[i]) == 0) calls[slots[i]] = 0;
     store(m, 0, slots[i], fake_mix(value, (uint64_t)positions[i]));
+    if (*length(m, 0, slots[i]) > fake_calls.most[slots[i]]) fake_calls.most[slots[i]] = *length(m, 0, slots[i]);
     if (value & 1) store(m, 1, slots[i], value);
     if (next < wanted && wants[next] == i) fill_logits(m, (int32_t)next++, slots[i]);
   }
   if (next < wanted) abort();
   fake_calls.wanted += (int)wanted;
+  const float *logits = arena(m, LOGITS);
+  bool alike = wanted == rows && rows > 1;
+  for (int64_t i = 1; i < wanted; i++) alike = alike && memcmp(logits, logits + i * FAKE_VOCABULARY, FAKE_VOCABULARY * sizeof(float)) == 0;
+  fake_calls.alike += alike;
   memset(tokens, 0x7F, LENGTHS - TOKENS);
 }
 

@@ -21,9 +21,10 @@ enum {
   FAKE_OTHER_EOS = 440,
 };
 
-// What was called, and the rows whose logits were made.
+// What was called, the rows whose logits were made, the steps that made equal ones of each of several rows; and the rows that each slot was
+// fed, and the most that it held at once.
 typedef struct {
-  int steps, decodes, wanted;
+  int steps, decodes, wanted, alike, rows[FAKE_SEQUENCES], most[FAKE_SEQUENCES];
 } fake_call_counts;
 extern fake_call_counts fake_calls;
 

@@ -121,17 +121,17 @@ static void wrong_lines(void) {
 // Every pair of the options that choose or belong to a mode, in both orders: which mode ran, or which refused the other.
 static void pairs(void) {
   static const char *words[][2] = {
-      {"--prompt", "x"},   {"--raw-prompt", "x"},         {"--image", NULL}, {"--dump", NULL},   {"--dump-tensors", NULL},
-      {"--tokenize", "x"}, {"--perplexity", "/dev/null"}, {"--bench", NULL}, {"--check", NULL},  {"--info", NULL},
-      {"--runs", "1"},     {"--prompt-tokens", "60"},     {"--help", NULL},  {"--version", NULL}};
+      {"--prompt", "x"},   {"--raw-prompt", "x"},         {"--image", NULL},    {"--dump", NULL},  {"--dump-tensors", NULL},
+      {"--tokenize", "x"}, {"--perplexity", "/dev/null"}, {"--bench", NULL},    {"--check", NULL}, {"--info", NULL},
+      {"--runs", "1"},     {"--prompt-tokens", "60"},     {"--sequences", "2"}, {"--help", NULL},  {"--version", NULL}};
   enum { COUNT = sizeof words / sizeof *words };
   words[2][1] = images[0];
   words[3][1] = words[4][1] = in_folder("pairs");
   // Small letters: the mode that ran (bench, check, info, help, version; answer where it is none of these; this program takes no image).
   // Capitals: the mode whose option refuses the other one. '!': both are prompts. '?': it belongs to --bench, which is not given.
   static const char *const wanted[COUNT] = {
-      "",        "!",        "aa",        "aaa",        "aaaa",        "TTTTT",        "PPPPPP",
-      "bbaBBBB", "CCCCCCCC", "iiiiiiiii", "???????b??", "???????b???", "hhhhhhhhhhhh", "vvvvvvvvvvvvx",
+      "",         "!",         "aa",         "aaa",         "aaaa",         "TTTTT",         "PPPPPP",         "bbaBBBB",
+      "CCCCCCCC", "iiiiiiiii", "???????b??", "???????b???", "???????b????", "hhhhhhhhhhhhh", "vvvvvvvvvvvvvx",
   };
   for (int i = 0; i < COUNT; i++)
     for (int k = 0; k < COUNT; k++) {
@@ -148,7 +148,7 @@ static void pairs(void) {
       snprintf(refuses, sizeof refuses, "error: option '%s' %s, '%s' must be left out\n", later,
                strcmp(later, "--tokenize") == 0 ? "runs no model" : "answers nothing", earlier);
       snprintf(belongs, sizeof belongs, "error: option '%s' belongs to '--bench', which is not given\n",
-               strncmp(earlier, "--runs", 6) == 0 ? earlier : later);
+               strncmp(earlier, "--runs", 6) == 0 || strncmp(earlier, "--prompt-tokens", 15) == 0 ? earlier : later);
       char seen = strcmp(r.err, refuses) == 0                                                               ? (char)toupper(later[2])
                   : strcmp(r.err, belongs) == 0                                                             ? '?'
                   : strcmp(r.err, "error: options '--prompt' and '--raw-prompt' exclude each other\n") == 0 ? '!'
@@ -159,7 +159,7 @@ static void pairs(void) {
                   : strcmp(r.err, "error: this program has no sums to check its bytes by\n") == 0           ? 'c'
                                                                                                             : 'a';
       // The first of help and version ends the reading.
-      char expected_one = i > 11 && k > 11 ? (i == 12 ? 'h' : 'v') : wanted[i > k ? i : k][i > k ? k : i];
+      char expected_one = i > 12 && k > 12 ? (i == 13 ? 'h' : 'v') : wanted[i > k ? i : k][i > k ? k : i];
       CHECK(seen == expected_one, "'%s' with '%s': %c, wanted %c, exit %d '%s'", words[i][0], words[k][0], seen, expected_one, r.code,
             r.err);
       CHECK(strchr("TPBC!?", seen) == NULL || (r.code == 2 && r.out_size == 0), "'%s' with '%s': exit %d", words[i][0], words[k][0],
@@ -183,6 +183,7 @@ static void facts(void) {
                                       "--seed N",
                                       "--threads N",
                                       "--decode-threads N",
+                                      "--sequences N",
                                       "--json",
                                       "--dump DIR",
                                       "--tokenize TEXT",
