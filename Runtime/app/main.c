@@ -30,18 +30,42 @@
 extern const char *lmmc_blas_core(void) __attribute__((weak));
 // The instruction sets whose code runs; present in all programs but those of tests.
 extern const char *lmmc_kernel_variant(const char *kernel) __attribute__((weak));
+extern const char *lmmc_attention_f32_variant(void) __attribute__((weak));
 extern const char *lmmc_attention_bf16_variant(void) __attribute__((weak));
 
-// A JSON object: each kind of kernel and the instruction set that it runs on.
-static bool print_variants(lmmc_text *out, lmmc_error *e) {
-  static const char *const names[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
-  const char *separator = "";
-  bool done = lmmc_text_append(out, "{", 1, e);
-  for (size_t i = 0; done && lmmc_kernel_variant && i < sizeof names / sizeof *names; i++, separator = ", ")
-    done = lmmc_text_format(out, e, "%s\"%s\": \"%s\"", separator, names[i], lmmc_kernel_variant(names[i]));
-  if (done && lmmc_attention_bf16_variant)
-    done = lmmc_text_format(out, e, "%s\"attention_bf16\": \"%s\"", separator, lmmc_attention_bf16_variant());
-  return done && lmmc_text_append(out, "}", 1, e);
+// Each kind of kernel and the instruction set that it runs on.
+typedef struct {
+  const char *kind, *variant;
+} kernel;
+enum { KERNELS = 7 };
+
+// Returns how many there are.
+static int list_kernels(kernel list[KERNELS]) {
+  static const char *const products[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
+  int count = 0;
+  for (size_t i = 0; lmmc_kernel_variant && i < sizeof products / sizeof *products; i++)
+    list[count++] = (kernel){products[i], lmmc_kernel_variant(products[i])};
+  if (lmmc_attention_f32_variant) list[count++] = (kernel){"attention_f32", lmmc_attention_f32_variant()};
+  if (lmmc_attention_bf16_variant) list[count++] = (kernel){"attention_bf16", lmmc_attention_bf16_variant()};
+  return count;
+}
+
+// As the members `kernels`, an object, and `arithmetic`, which names what decides the bits of a result: programs of one compilation that
+// say the same here give the same. Then whether a row's result depends on those beside it.
+static bool print_arithmetic(lmmc_text *out, const char *core, lmmc_error *e) {
+  kernel kernels[KERNELS];
+  const int count = list_kernels(kernels);
+  bool done = lmmc_text_format(out, e, "\"kernels\": {");
+  for (int i = 0; done && i < count; i++)
+    done = lmmc_text_format(out, e, "%s\"%s\": \"%s\"", i ? ", " : "", kernels[i].kind, kernels[i].variant);
+  done = done && lmmc_text_format(out, e, "}, \"arithmetic\": \"level %s", lmmc_level_in_use()->name);
+  for (int i = 0; done && i < count; i++) done = lmmc_text_format(out, e, ", %s %s", kernels[i].kind, kernels[i].variant);
+  if (done && core && lmmc_program.float32_products) done = lmmc_text_format(out, e, ", f32 OpenBLAS %s", core);
+  return done && lmmc_text_format(out, e, "\", \"batch_invariant\": %s",
+                                  lmmc_program.float32_products
+                                      ? "false, \"batch_variant_by\": \"OpenBLAS, which sums products of float32 weights in an order that "
+                                        "depends on the rows and the threads\""
+                                      : "true");
 }
 
 static bool print(const lmmc_text *t, lmmc_error *e) {
@@ -66,7 +90,7 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                        ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
                        empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota, t.pinned ? "true" : "false") &&
       (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-      lmmc_text_format(&out, e, ", \"level\": \"%s\", \"kernels\": ", lmmc_level_in_use()->name) && print_variants(&out, e) &&
+      lmmc_text_format(&out, e, ", \"level\": \"%s\", ", lmmc_level_in_use()->name) && print_arithmetic(&out, core, e) &&
       lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;

@@ -11,7 +11,8 @@
 #include "contract/program.h"
 #include "../session/prompt_templates.h"
 
-// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower. The slots begin and end within pages.
+// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights. The slots
+// begin and end within pages.
 enum {
   IMAGE = 0,
   PROJECTED = 4096,
@@ -157,6 +158,7 @@ const lmmc_model lmmc_program = {
     .prompt = TEMPLATE_VICUNA_V1,
 #else
     .prompt = TEMPLATE_NONE,
+    .float32_products = true,
 #endif
     .hidden = FAKE_HIDDEN,
     .vocabulary = FAKE_VOCABULARY,
@@ -191,6 +193,18 @@ const lmmc_model lmmc_program = {
     .lengths = LENGTHS,
     .logits = LOGITS,
 };
+
+#ifdef FAKE_DECODER
+// What the kernels say of themselves.
+const char *lmmc_kernel_variant(const char *kernel);
+const char *lmmc_kernel_variant(const char *kernel) { return strcmp(kernel, "q8") == 0 ? "avxvnni" : "avx2"; }
+const char *lmmc_attention_f32_variant(void);
+const char *lmmc_attention_f32_variant(void) { return "avx512"; }
+const char *lmmc_attention_bf16_variant(void);
+const char *lmmc_attention_bf16_variant(void) { return "avx512bf16"; }
+const char *lmmc_blas_core(void);
+const char *lmmc_blas_core(void) { return "Haswell"; }
+#endif
 
 const lmmc_code LMMC_LEVELED(lmmc_code) = {
 #ifndef FAKE_DECODER

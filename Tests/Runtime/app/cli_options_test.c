@@ -201,6 +201,22 @@ static void facts(void) {
   CHECK(runtime && json_get(runtime, "threads")->number == 3 && json_get(runtime, "blas_core")->type == 'n', "'%s'", r.out);
   CHECK(runtime && json_get(runtime, "attached_bytes")->number > 1000 && json_get(runtime, "arena_bytes")->number == 77760, "'%s'", r.out);
 
+  // What decides the bits of a result; kernels that multiply are not in these programs.
+  const json *arithmetic = json_get(runtime, "arithmetic"), *invariant = json_get(runtime, "batch_invariant");
+  char level[256];
+  snprintf(level, sizeof level, "level %s", json_get(runtime, "level") ? json_get(runtime, "level")->text : "");
+  CHECK(arithmetic && strcmp(arithmetic->text, level) == 0, "'%s', wanted '%s'", r.out, level);
+  CHECK(invariant && invariant->type == 'b' && invariant->number == 1 && !json_get(runtime, "batch_variant_by"), "'%s'", r.out);
+  r = run(decoder, "--info");
+  v = json_parse(r.out), runtime = json_get(v, "runtime"), invariant = json_get(runtime, "batch_invariant");
+  strcat(level,
+         ", bf16 avx2, q8 avxvnni, q4 avx2, quantize_q8 avx2, quantize_bf16 avx2, attention_f32 avx512, attention_bf16 avx512bf16, "
+         "f32 OpenBLAS Haswell");
+  CHECK(strcmp(json_get(runtime, "arithmetic")->text, level) == 0, "'%s', wanted '%s'", r.out, level);
+  CHECK(strcmp(json_get(json_get(runtime, "kernels"), "q8")->text, "avxvnni") == 0, "'%s'", r.out);
+  CHECK(invariant && invariant->type == 'b' && invariant->number == 0 && strstr(json_get(runtime, "batch_variant_by")->text, "OpenBLAS"),
+        "'%s'", r.out);
+
   static const char *const texts[] = {"", " ", "The picture", "</s><s> a", "\xFF\xC3 \xE6\x97\xA5", "<image>"};
   for (int i = 0; i < 6; i++) {
     lmmc_ids ids = {0};
