@@ -19,13 +19,19 @@ void lmmc_slot_clear(lmmc_slots *s, int32_t slot) {
 
 bool lmmc_slots_open(lmmc_slots *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e) {
   const size_t count = (size_t)model->sequences;
-  *s = (lmmc_slots){model, memory, calloc(count, sizeof *s->positions), calloc(count, sizeof *s->used)};
-  return (s->positions && s->used) || lmmc_fail(e, 1, "out of memory for %zu sequences", count);
+  *s = (lmmc_slots){model,
+                    memory,
+                    calloc(count, sizeof *s->positions),
+                    calloc(count, sizeof *s->used),
+                    calloc(count, sizeof *s->huge),
+                    lmmc_memory_huge_rows(model)};
+  return (s->positions && s->used && s->huge) || lmmc_fail(e, 1, "out of memory for %zu sequences", count);
 }
 
 void lmmc_slots_close(lmmc_slots *s) {
   free(s->positions);
   free(s->used);
+  free(s->huge);
 }
 
 int32_t lmmc_slot_take(lmmc_slots *s) {
@@ -33,16 +39,21 @@ int32_t lmmc_slot_take(lmmc_slots *s) {
     if (s->used[slot]) continue;
     s->used[slot] = true;
     lmmc_slot_clear(s, slot);
-    lmmc_memory_use_slot(s->memory, s->model, slot);
     return slot;
   }
   return -1;
 }
 
 void lmmc_slot_release(lmmc_slots *s, int32_t slot) {
-  s->used[slot] = false;
+  s->used[slot] = s->huge[slot] = false;
   lmmc_slot_clear(s, slot);
   lmmc_memory_drop_slot(s->memory, s->model, slot);
+}
+
+void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows) {
+  if (s->huge[slot] || rows < s->huge_rows) return;
+  s->huge[slot] = true;
+  lmmc_memory_ask_huge(s->memory, s->model, slot);
 }
 
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot) {
@@ -66,6 +77,7 @@ void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark) {
 
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark) {
   const lmmc_model *m = s->model;
+  lmmc_slot_expect(s, to, mark[0]);
   // The rows of a cache lie together. Those of one cache may be many, and those of the next few.
 #pragma omp parallel for schedule(dynamic)
   for (int32_t i = 0; i < m->cache_count; i++) {

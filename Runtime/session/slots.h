@@ -12,7 +12,8 @@ typedef struct {
   const lmmc_model *model;
   const lmmc_memory *memory;
   int32_t *positions;  // [sequences], of the next row: as many as the slot has been fed
-  bool *used;          // [sequences]
+  bool *used, *huge;   // [sequences], whether it is in use, and whether huge pages were asked for under it
+  int64_t huge_rows;   // from which on they are
 } lmmc_slots;
 
 // None is in use. Code 1 when memory is out; lmmc_slots_close ends it in either case, and leaves the arena as it is.
@@ -27,6 +28,9 @@ void lmmc_slot_release(lmmc_slots *s, int32_t slot);
 
 // Makes it empty; its memory stays.
 void lmmc_slot_clear(lmmc_slots *s, int32_t slot);
+
+// Is told before it comes to hold `rows`, so that memory for as many is asked for.
+void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows);
 
 // Rows that it can still be fed.
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot);

@@ -32,13 +32,28 @@ static uint64_t at_most(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 // ---- how much
 
-// Keys and values of so many positions in one slot. Where it asks for huge pages, each cache comes into memory by whole ones.
+// Keys and values of so many positions in one slot.
+static uint64_t exact_cache(const lmmc_model *m, uint64_t positions) { return m->cache_bytes / (uint64_t)m->context * positions; }
+
+// The same where each cache comes into memory by whole huge pages.
+static uint64_t huge_cache(const lmmc_model *m, uint64_t positions) {
+  uint64_t sum = 0;
+  for (int32_t i = 0; i < m->cache_count; i++) sum += (positions * m->caches[i].row_bytes + HUGE - 1) / HUGE * HUGE;
+  return at_most(sum, m->slot_bytes);
+}
+
+int64_t lmmc_memory_huge_rows(const lmmc_model *m) {
+  if (m->slot_bytes < HUGE) return INT64_MAX;
+  int64_t few = 0, enough = (int64_t)m->context + 1;
+  while (enough - few > 1) {
+    const int64_t middle = few + (enough - few) / 2;
+    *(4 * exact_cache(m, (uint64_t)middle) < huge_cache(m, (uint64_t)middle) ? &few : &enough) = middle;
+  }
+  return enough;
+}
+
 static uint64_t cache_need(const lmmc_model *m, uint64_t positions) {
-  const uint64_t exact = m->cache_bytes / (uint64_t)m->context * positions;
-  uint64_t rounded = 0;
-  if (m->slot_bytes < HUGE) return exact;
-  for (int32_t i = 0; i < m->cache_count; i++) rounded += (positions * m->caches[i].row_bytes + HUGE - 1) / HUGE * HUGE;
-  return at_most(rounded > exact ? rounded : exact, m->slot_bytes);
+  return (int64_t)positions < lmmc_memory_huge_rows(m) ? exact_cache(m, positions) : huge_cache(m, positions);
 }
 
 lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, lmmc_memory_use use) {
@@ -188,7 +203,7 @@ static size_t pages_of(const lmmc_memory *memory, const lmmc_model *m, int32_t s
   return end > (uintptr_t)*begin ? end - (uintptr_t)*begin : 0;
 }
 
-void lmmc_memory_use_slot(const lmmc_memory *memory, const lmmc_model *m, int32_t slot) {
+void lmmc_memory_ask_huge(const lmmc_memory *memory, const lmmc_model *m, int32_t slot) {
   void *begin;
   const size_t length = pages_of(memory, m, slot, &begin);
   if (length >= HUGE) madvise(begin, length, MADV_HUGEPAGE);
@@ -198,4 +213,5 @@ void lmmc_memory_drop_slot(const lmmc_memory *memory, const lmmc_model *m, int32
   void *begin;
   const size_t length = pages_of(memory, m, slot, &begin);
   if (length > 0) madvise(begin, length, MADV_DONTNEED);
+  if (length >= HUGE) madvise(begin, length, MADV_NOHUGEPAGE);
 }

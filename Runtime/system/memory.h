@@ -41,10 +41,14 @@ bool lmmc_memory_check(const lmmc_model *model, lmmc_memory_use use, double avai
 bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, lmmc_memory_use use, lmmc_error *e);
 void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
 
-// Asks for huge pages under a slot that comes into use, where it is as long as one. A slot that is not touched takes no memory.
-void lmmc_memory_use_slot(const lmmc_memory *memory, const lmmc_model *model, int32_t slot);
+// Rows of a slot from which on huge pages are worth their memory: the caches then fill a quarter of them. More than a slot has
+// where they never are.
+int64_t lmmc_memory_huge_rows(const lmmc_model *model);
 
-// Gives back the pages that lie within a slot. What it held is lost.
+// Asks for huge pages under a slot. One that is not touched takes no memory all the same.
+void lmmc_memory_ask_huge(const lmmc_memory *memory, const lmmc_model *model, int32_t slot);
+
+// Gives back the pages that lie within a slot, and asks for huge ones no more. What it held is lost.
 void lmmc_memory_drop_slot(const lmmc_memory *memory, const lmmc_model *model, int32_t slot);
 
 #endif

@@ -126,14 +126,6 @@ static void large(void) {
   CHECK(lmmc_slot_room(&slots, 0) == 80, "room for %d", (int)lmmc_slot_room(&slots, 0));
   CHECK(resident(0) >= 2 * 20 * 8192, "%zu bytes", resident(0));
   for (int32_t s = 1; s < SEQUENCES; s++) CHECK(resident(s) == 0, "%zu bytes of slot %d", resident(s), s);
-  if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0) {
-    for (int32_t s = 0; s < SEQUENCES; s++) {
-      CHECK(asks_for_huge(row(0, s, 0)) == (s == 0) && asks_for_huge(row(0, s, 0) + 2 * HUGE - 1) == (s == 0), "slot %d", s);
-    }
-    CHECK(!asks_for_huge(memory.arena), "%s", "huge pages before the slots");
-  } else {
-    printf("not run: huge pages under slots, this kernel has none\n");
-  }
   // A copy of the rows up to a mark, and no byte more.
   int32_t mark[1 + BLOCKS], other[1 + BLOCKS];
   CHECK(lmmc_mark_length(&model) == 1 + BLOCKS, "%d", (int)lmmc_mark_length(&model));
@@ -165,11 +157,44 @@ static void large(void) {
   close_program();
 }
 
+// Slots that come to many rows ask for huge pages until they are released, and no others do. A row takes 20480 bytes, and all of the 4 MiB of
+// a slot come into memory with the first: 52 rows fill a quarter.
+static void huge(void) {
+  if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+    printf("not run: huge pages under slots, this kernel has none\n");
+    return;
+  }
+  open_program(2 * HUGE, 8192);
+  const int32_t enough = 52;
+  int32_t mark[1 + BLOCKS] = {enough, enough, 3};
+  for (int32_t s = 0; s < 4; s++) lmmc_slot_take(&slots);
+  lmmc_slot_expect(&slots, 0, enough - 1);
+  CHECK(!asks_for_huge(row(0, 0, 0)), "%s", "huge pages under few rows");
+  lmmc_slot_expect(&slots, 0, enough);
+  lmmc_slot_copy(&slots, 2, 0, mark);
+  mark[0] = mark[1] = enough - 1;
+  lmmc_slot_copy(&slots, 3, 0, mark);
+  for (int32_t s = 0; s < SEQUENCES; s++) {
+    const bool asks = s == 0 || s == 2;
+    CHECK(asks_for_huge(row(0, s, 0)) == asks && asks_for_huge(row(0, s, 0) + 2 * HUGE - 1) == asks, "slot %d", s);
+  }
+  CHECK(!asks_for_huge(memory.arena), "%s", "huge pages before the slots");
+  lmmc_slot_release(&slots, 0);
+  CHECK(!asks_for_huge(row(0, 0, 0)) && asks_for_huge(row(0, 2, 0)), "%s", "a slot that was released");
+  lmmc_slot_expect(&slots, lmmc_slot_take(&slots), enough);
+  CHECK(asks_for_huge(row(0, 0, 0)), "%s", "a slot that was taken again");
+  close_program();
+}
+
 // Slots that begin and end within pages: a neighbour loses nothing.
 static void small(void) {
   open_program(3 * 4096 + 64, 40);
   CHECK((uintptr_t)memory.arena % 64 == 0, "the arena begins at %p", (void *)memory.arena);
-  for (int32_t s = 0; s < 3; s++) fill(lmmc_slot_take(&slots), CONTEXT, CONTEXT);
+  for (int32_t s = 0; s < 3; s++) {
+    CHECK(lmmc_slot_take(&slots) == s, "slot %d", s);
+    lmmc_slot_expect(&slots, s, CONTEXT);
+    fill(s, CONTEXT, CONTEXT);
+  }
   uint8_t *tail = row(0, 1, 0) - 64;  // behind the caches of slot 0, to its end
   memset(tail, 0x5A, 64);
   CHECK(lmmc_slot_room(&slots, 1) == 0 && !asks_for_huge(row(1, 1, 50)), "%s", "a full slot");
@@ -187,6 +212,7 @@ static void small(void) {
 int main(void) {
   mappings();
   large();
+  huge();
   small();
   return check_report();
 }

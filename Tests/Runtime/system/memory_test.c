@@ -119,38 +119,49 @@ static void checks(void) {
   }
 }
 
-// Every sequence has a slot of its own; one that asks for huge pages takes whole ones under each cache, and never more than itself.
+// Every sequence has a slot of its own. One that asks for huge pages takes whole ones under each cache, and never more than itself; it asks
+// where a quarter of them is filled, here of 6 MiB at first.
 static void slots(void) {
   static const lmmc_cache caches[] = {{.row_bytes = 4096}, {.row_bytes = 4096}, {.row_bytes = 64}};
+  enum { ROW = 4096 + 4096 + 64, MIB = 1 << 20 };
   lmmc_model m = {.context = 1000,
                   .sequences = 8,
-                  .cache_bytes = 8256000,
+                  .cache_bytes = 1000 * ROW,
                   .cache_type = LMMC_KV_I8,
                   .caches = caches,
                   .cache_count = 3,
-                  .slot_bytes = 4 << 21,
+                  .slot_bytes = 8 * MIB,
                   .chunk = 200,
-                  .chunk_bytes = 200 << 20,
-                  .image_bytes = 100 << 20,
+                  .chunk_bytes = 200 * MIB,
+                  .image_bytes = 100 * MIB,
                   .vocabulary = 1 << 18};
   static const struct {
     int64_t positions, sequences;
-    int huge;  // MiB of the caches
-    uint64_t exact;
-    int working;  // MiB
+    uint64_t cache, small;  // small: of slots below 2 MiB
+    int working;            // MiB
   } cases[] = {
-      {1, 1, 6, 8256, 1},         {512, 1, 6, 512 * 8256, 200},          {513, 1, 8, 513 * 8256, 200},   {1000, 1, 8, 8256000, 200},
-      {2000, 1, 8, 8256000, 200}, {100, 3, 18, 3 * 100 * 8256, 200 + 2}, {10, 8, 48, 80 * 8256, 80 + 7},
+      {1, 1, ROW, ROW, 1},
+      {190, 1, 190 * ROW, 190 * ROW, 190},
+      {191, 1, 6 * MIB, 191 * ROW, 191},
+      {512, 1, 6 * MIB, 512 * ROW, 200},
+      {513, 1, 8 * MIB, 513 * ROW, 200},
+      {1000, 1, 8 * MIB, 1000 * ROW, 200},
+      {2000, 1, 8 * MIB, 1000 * ROW, 200},
+      {300, 3, 18 * MIB, 3 * 300 * ROW, 200 + 2},
+      {10, 8, 80 * ROW, 80 * ROW, 80 + 7},
   };
+  lmmc_model small = m, narrow = m;
+  small.slot_bytes = MIB;
+  narrow.context = 100, narrow.cache_bytes = 100 * ROW;  // --context 100
+  CHECK(lmmc_memory_huge_rows(&m) == 191 && lmmc_memory_huge_rows(&small) > 1000 && lmmc_memory_huge_rows(&narrow) > 100, "from %d rows on",
+        (int)lmmc_memory_huge_rows(&m));
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const lmmc_memory_use use = {cases[i].positions, cases[i].sequences, 0};
     lmmc_memory_needs n = lmmc_memory_need(&m, use);
-    CHECK(n.cache == (uint64_t)cases[i].huge << 20 && n.working == (uint64_t)cases[i].working << 20, "%zu: %zu, %zu", i, (size_t)n.cache,
+    CHECK(n.cache == cases[i].cache && n.working == (uint64_t)cases[i].working * MIB, "%zu: %zu, %zu", i, (size_t)n.cache,
           (size_t)n.working);
-    lmmc_model small = m;
-    small.slot_bytes = 1 << 20;
     n = lmmc_memory_need(&small, use);
-    CHECK(n.cache == cases[i].exact, "%zu: %zu of small slots", i, (size_t)n.cache);
+    CHECK(n.cache == cases[i].small, "%zu: %zu of small slots", i, (size_t)n.cache);
   }
   lmmc_error e = {0};
   char warning[512];
