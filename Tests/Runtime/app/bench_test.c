@@ -96,6 +96,11 @@ int main(int argc, char **argv) {
   CHECK(r.code == 0 && strstr(r.out, " and 5 decoded, in each of 4 sequences; ") && strstr(r.out, "\ndecode, one token of each ") &&
             strstr(r.out, "\nall prompts, tokens/s ") && strstr(r.out, "\none as long, tokens/s "),
         "'%s' '%s'", r.out, r.err);
+  // All of it belongs to the two stages that a question has.
+  r = run(program, "--bench", "--raw-prompt", "ab", "--max-tokens", "5", "--runs", "1", "--sequences", "4", "--profile");
+  int stages = 0;
+  for (const char *at = r.err; (at = strstr(at, " ms\n")); at++) stages++;
+  CHECK(r.code == 0 && stages == 2 && strstr(r.err, "\nprefill: ") && strstr(r.err, "\ndecode: "), "'%s'", r.err);
   r = run(program, "--bench");
   CHECK(r.code == 1 && strstr(r.err, ", 4 of them vision tokens, and the context of this program is 96\n"), "'%s'", r.err);
   v = parse(run(decoder, "--bench", "--json", "--max-tokens", "1", "--runs", "2"));
