@@ -143,6 +143,16 @@ static void uses(void) {
   feed(sequences, &(lmmc_feed){2, &(int32_t){3}, 1, LMMC_WANTS_NONE}, 1);
   CHECK(fake_calls.decodes == 1 && fake_calls.steps == 2, "%d and %d calls", fake_calls.decodes, fake_calls.steps);
 
+  // What is written to files has the names of step().
+  lmmc_model named = lmmc_program;
+  lmmc_tensors tensors = {0};
+  named.step_products = "one\n";
+  session.model = &named, session.observer.tensors = &tensors;
+  fake_calls = (fake_call_counts){0};
+  lmmc_decode_step(&session, 2, 6);
+  CHECK(fake_calls.steps == 1 && fake_calls.decodes == 0 && tensors.next == named.step_products, "%d calls", fake_calls.steps);
+  session.model = &lmmc_program, session.observer.tensors = NULL;
+
   lmmc_slot_clear(&session.slots, 2);
   memset(sequences, 0, sizeof sequences);
   lmmc_feed prompts[FAKE_SEQUENCES], next[FAKE_SEQUENCES];
