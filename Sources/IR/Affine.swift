@@ -12,18 +12,25 @@ public struct Symbol: Hashable, Sendable {
 
     /// What a bound may be: programs count rows in 32 bits.
     public static let bounds = 1...Int(Int32.max)
+
+    /// Whether the text can write `name` in a dimension: a letter, then letters, digits and `_`, all of ASCII.
+    public static func isName(_ name: String) -> Bool {
+        func isLetter(_ byte: UInt8) -> Bool { UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 }
+        func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+        return name.utf8.first.map(isLetter) ?? false && name.utf8.allSatisfy { isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
+    }
 }
 
 /// What stands for each symbol.
 public struct SymbolValues: Hashable, Sendable {
     private let values: [String: Int]
 
-    /// By the symbols' names; one that is not named has its bound.
+    /// By the symbols' names. One that is not named has what makes a number the most: its bound or, where it is taken away, 0.
     public init(_ values: [String: Int]) { self.values = values }
 
     public static let bounds = SymbolValues([:])
 
-    public subscript(symbol: Symbol) -> Int { values[symbol.name] ?? symbol.bound }
+    fileprivate subscript(term: Affine.Term) -> Int { values[term.symbol.name] ?? (term.factor > 0 ? term.symbol.bound : 0) }
 }
 
 /// A number that is affine in symbols: `constant` plus a multiple of each. The text writes `4`, `T`, `2*T + 1`, `T - S`.
@@ -56,19 +63,17 @@ public struct Affine: Hashable, Sendable {
     /// nil on overflow.
     public func value(_ values: SymbolValues) -> Int? {
         terms.reduce(constant as Int?) { sum, term in
-            guard let sum, let part = exactProduct(term.factor, values[term.symbol]) else { return nil }
+            guard let sum, let part = exactProduct(term.factor, values[term]) else { return nil }
             return checkedSum([sum, part])
         }
     }
 
     /// The most that it can be; nil on overflow.
-    public var bound: Int? { extreme { $0 > 0 } }
+    public var bound: Int? { value(.bounds) }
 
     /// The least that it can be; nil on overflow.
-    public var least: Int? { extreme { $0 < 0 } }
-
-    private func extreme(atBound: (Int) -> Bool) -> Int? {
-        value(SymbolValues(Dictionary(uniqueKeysWithValues: terms.map { ($0.symbol.name, atBound($0.factor) ? $0.symbol.bound : 0) })))
+    public var least: Int? {
+        value(SymbolValues(Dictionary(uniqueKeysWithValues: terms.map { ($0.symbol.name, $0.factor < 0 ? $0.symbol.bound : 0) })))
     }
 
     /// The sum; nil on overflow.
@@ -114,18 +119,15 @@ extension Affine: CustomStringConvertible, ExpressibleByIntegerLiteral {
 
     public var description: String { text { factor, symbol in "\(factor)*\(symbol)" } }
 
-    /// Terms first, by the names of their symbols, with `product` for a factor other than 1.
+    /// What is added, then what is taken away; in each terms first, by the names of their symbols. `product` is for a factor other than 1.
     public func text(product: (_ factor: String, _ symbol: String) -> String) -> String {
-        var text = ""
-        func add(_ part: String, isNegative: Bool) {
-            text += text.isEmpty ? (isNegative ? "-" : "") + part : (isNegative ? " - " : " + ") + part
-        }
-        for term in terms {
+        var parts = terms.map { term in
             let magnitude = term.factor.magnitude
-            add(magnitude == 1 ? term.symbol.name : product("\(magnitude)", term.symbol.name), isNegative: term.factor < 0)
+            return (text: magnitude == 1 ? term.symbol.name : product("\(magnitude)", term.symbol.name), isNegative: term.factor < 0)
         }
-        if constant != 0 || terms.isEmpty { add("\(constant.magnitude)", isNegative: constant < 0) }
-        return text
+        if constant != 0 || terms.isEmpty { parts.append(("\(constant.magnitude)", constant < 0)) }
+        let (added, taken) = (parts.filter { !$0.isNegative }.map(\.text), parts.filter(\.isNegative).map(\.text))
+        return added.joined(separator: " + ") + (added.isEmpty ? "-" : taken.isEmpty ? "" : " - ") + taken.joined(separator: " - ")
     }
 }
 

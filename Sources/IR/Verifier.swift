@@ -33,6 +33,10 @@ extension Module {
     private func verifySymbols() throws(Diagnostic) {
         var names: Set<String> = []
         for symbol in symbols {
+            if !Symbol.isName(symbol.name) {
+                throw broken(
+                    "symbol '\(symbol.name)' has no name for a dimension; expected a letter, then letters, digits and '_'", at: symbol.name)
+            }
             if !names.insert(symbol.name).inserted { throw broken("symbol '\(symbol.name)' is declared twice", at: symbol.name) }
             if !Symbol.bounds.contains(symbol.bound) {
                 throw broken(
@@ -87,7 +91,7 @@ extension Module {
         }
         for parameter in function.parameters where !isSound(parameter.type) {
             throw broken(
-                "parameter '%\(parameter.name)' is \(parameter.type); expected the module's symbols and at most 2^63 bytes",
+                "parameter '%\(parameter.name)' is \(parameter.type); expected a shape of the module's symbols that is never negative, of at most 2^63 bytes",
                 at: function.name)
         }
         for operation in function.operations {

@@ -130,11 +130,11 @@ struct Parser {
     private mutating func symbol(_ module: inout Module) throws(Diagnostic) {
         try take()
         let place = token
-        let name = try bareName("the symbol's name")
-        if symbols[name] != nil { throw failure("symbol \(quoted(name)) is declared twice", at: place) }
-        guard let first = name.unicodeScalars.first, first.properties.isAlphabetic else {
-            throw failure("\(quoted(name)) is no symbol", at: place, expected: "a name that begins with a letter")
+        guard case .word(let name) = token.kind, Symbol.isName(name) else {
+            throw unexpected("the symbol's name: a letter, then letters, digits and '_'")
         }
+        try take()
+        if symbols[name] != nil { throw failure("symbol \(quoted(name)) is declared twice", at: place) }
         try expect("<")
         try expect("=")
         let number = token
