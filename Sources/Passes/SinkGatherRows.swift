@@ -41,6 +41,8 @@ extension Pipeline {
             operands[position] = rows
             place += isNew ? 1 : 0
         }
+        // The list of rows, or the gathered rows, may be made behind the place of what is computed of them now.
+        place = max(place, (function.operations.lastIndex { $0.result.map(operands.contains) ?? false } ?? -1) + 1)
         // The result keeps the reader's name, so nothing after it changes.
         function.operations.insert(try derived(gather.name, source.op, operands, &environment, pass: "sink-gather-rows"), at: place)
     }
@@ -56,7 +58,7 @@ extension Pipeline {
         }
         let isForeign = reader.layer != nil && reader.layer != ModelLayer(of: operand.name)
         let behind = (function.operations.lastIndex { $0.result == operand || $0.result == rows } ?? -1) + 1
-        let after = isForeign ? min(place, existing ?? place) : behind
+        let after = isForeign ? max(behind, min(place, existing ?? place)) : behind
         if let existing {
             let operation = function.operations.remove(at: existing)
             function.operations.insert(operation, at: after)
