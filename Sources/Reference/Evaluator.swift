@@ -61,7 +61,8 @@ public struct Evaluator {
         return tensor
     }
 
-    /// Runs a function. Every argument must have its parameter's type, a symbol being any number that is the same throughout.
+    /// Runs a function. Every argument must have its parameter's type, a symbol being any number that is the same throughout,
+    /// above its bound too: it needs no buffers.
     ///
     /// Throws where the module does not verify, an argument does not fit, or a token, a row, a slot or a place is out of range.
     public mutating func call(_ function: String, _ arguments: [Tensor]) throws(Diagnostic) -> [Tensor] {
@@ -100,16 +101,18 @@ public struct Evaluator {
         guard arguments.count == function.parameters.count else {
             throw .error("\(arguments.count) arguments in \(call)", expected: "\(function.parameters.count)")
         }
+        // A dimension that is a symbol and nothing else says what stands for it.
         var counts: [String: Int] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) {
-            var expected = parameter.type
-            for (axis, dimension) in expected.shape.enumerated() where axis < argument.shape.count {
-                // A dimension that is a symbol and nothing else says what stands for it.
-                if dimension.symbols.count == 1, dimension == Dimension(dimension.symbols[0]), counts[dimension.symbols[0].name] == nil {
-                    counts[dimension.symbols[0].name] = argument.shape[axis]
-                }
-                expected.shape[axis] = dimension.replacing(counts) ?? dimension
+            for (dimension, count) in zip(parameter.type.shape, argument.shape) {
+                guard dimension.symbols.count == 1, let symbol = dimension.symbols.first, dimension == Dimension(symbol),
+                    counts[symbol.name] == nil
+                else { continue }
+                counts[symbol.name] = count
             }
+        }
+        for (parameter, argument) in zip(function.parameters, arguments) {
+            let expected = TensorType(parameter.type.dtype, parameter.type.shape.map { $0.replacing(counts) ?? $0 })
             guard argument.type == expected else {
                 throw .error("argument '%\(parameter.name)' in \(call) is \(argument.type)", expected: "\(expected)")
             }
