@@ -12,7 +12,7 @@ import Testing
         let attributes = Dictionary(uniqueKeysWithValues: payload.attributes.map { ($0.name, $0.value) })
         let make = try #require(Op.parsers.first { $0.mnemonic == op.mnemonic }).make
         // The most operands that any operation labels
-        var reader = AttributeReader(attributes, labels: payload.operandLabels(count: 4))
+        var reader = AttributeReader(attributes, labels: payload.operandLabels(count: 5))
         #expect(try make(&reader) == op)
         #expect(throws: Never.self) { try reader.finish() }
     }
@@ -23,7 +23,7 @@ import Testing
         for left in payload.attributes {
             let rest = payload.attributes.filter { $0.name != left.name }
             var reader = AttributeReader(
-                Dictionary(uniqueKeysWithValues: rest.map { ($0.name, $0.value) }), labels: payload.operandLabels(count: 4))
+                Dictionary(uniqueKeysWithValues: rest.map { ($0.name, $0.value) }), labels: payload.operandLabels(count: 5))
             do throws(TypeError) {
                 // Left out, it is another operation, or the attributes that need it are unknown.
                 let other = try make(&reader)
@@ -34,19 +34,20 @@ import Testing
         }
     }
 
-    @Test func onlyCacheStoreHasAnEffect() {
-        #expect(samples.filter(\.hasEffect) == [.cacheStore(CacheStore())])
+    @Test func onlyReserveAndCacheStoreHaveAnEffect() {
+        #expect(samples.filter(\.hasEffect) == [.reserve(Reserve()), .cacheStore(CacheStore())])
+        #expect(samples.compactMap(\.payload.updatedState) == [0, 0])
     }
 
-    @Test func operandsThatMayBeStates() {
+    @Test func operandsThatAreStates() {
         for op in samples {
             let expected: Set<Int> =
-                switch op.mnemonic {
-                case "cache_store": [0]
-                case "attention": [1, 2]
+                switch op {
+                case .reserve, .cacheStore: [0]
+                case .attention(let attention) where attention.isCached: [1, 2]
                 default: []
                 }
-            #expect(Set((0..<6).filter(op.takesState)) == expected, "\(op.mnemonic)")
+            #expect(op.payload.stateOperands == expected, "\(op.mnemonic)")
         }
     }
 
@@ -65,7 +66,7 @@ import Testing
             }
             let keepsOrder =
                 switch op {
-                case .attention: true
+                case .attention(let op): !op.isCached
                 case .concatenate(let op): op.axis > 0
                 case .slice(let op): op.axis > 0
                 default: false
@@ -131,8 +132,13 @@ import Testing
 
 @Suite struct TensorTypeTests {
     @Test func counts() {
-        #expect(f32(2, T, 3).elementCount(sequence: 5) == 30)
-        #expect(f32(2, T, 3).byteCount(sequence: 5) == 120)
+        #expect(f32(2, T, 3).elementCount(SymbolValues(["T": 5])) == 30)
+        #expect(f32(2, T, 3).byteCount(SymbolValues(["T": 5])) == 120)
+        // Where nothing is said of a symbol, the most.
+        #expect(f32(2, T, S).byteCount(SymbolValues(["T": 5])) == 2 * 5 * 16 * 4)
+        #expect(f32(2, T, S).byteCount() == 2 * 1024 * 16 * 4)
+        #expect(f32(Dimension(20).adding(S.multiplied(by: -1)!)!).byteCount() == 20 * 4)
+        #expect(f32(T).elementCount(SymbolValues(["T": 0])) == 0)
         #expect(TensorType(.bfloat16, [3]).byteCount() == 6)
         #expect(u8(3).byteCount() == 3)
         #expect(f32().elementCount() == 1)
@@ -148,5 +154,7 @@ import Testing
         #expect(f32(2, T, 3).description == "f32[2, T, 3]")
         #expect(f32().description == "f32[]")
         #expect(Array(f32(2, T, 3).rows) == [2, T])
+        #expect(f32(T, 3, T.adding(S)!).symbols == [Symbol("T", bound: 1024), Symbol("S", bound: 16)])
+        #expect(f32(T.adding(S)!, 3).description == "f32[S + T, 3]")
     }
 }

@@ -9,19 +9,24 @@ import Testing
         #expect(
             module.description == """
                 module "sound" stage optimized {
+                  symbol T <= 1024
+                  symbol S <= 16
                   weight @w : f32[4, 4] = source "a.b" bf16[2, 8]
                   weight @v : f32[4, 4] = fold {
                     %x = add @w, @w : f32[4, 4]
                   }
 
-                  state &c : f32[16, 4]
+                  state &n : i32[2]
+                  state &c : f32[2, 16, 4]
 
-                  func f(%x: f32[T, 4]) at P {
+                  func f(%x: f32[T, 4], %s: i32[T], %w: i32[S]) {
                     %q = matmul %x, @v : f32[T, 4]
-                    cache_store &c, %q as store
-                    %a = attention %q, &c, &c {heads = 2, kv_heads = 2, scale = 1.0} : f32[T, 4]
-                    %r = rotary %a {head_size = 2, theta = 10.0} : f32[T, 4]
-                    return %r
+                    %p = reserve &n, %s : i32[T]
+                    cache_store &c, %q, %s, %p as store
+                    %a = attention %q, &c, &c, slots %s, places %p {heads = 2, kv_heads = 2, scale = 1.0} : f32[T, 4]
+                    %r = rotary %a, %s {head_size = 2, theta = 10.0} : f32[T, 4]
+                    %g = gather_rows %r, %w : f32[S, 4]
+                    return %g
                   }
 
                   func nothing() {

@@ -4,7 +4,9 @@ func f32(_ shape: Dimension...) -> TensorType { TensorType(.float32, shape) }
 func i32(_ shape: Dimension...) -> TensorType { TensorType(.int32, shape) }
 func u8(_ shape: Dimension...) -> TensorType { TensorType(.uint8, shape) }
 // swift-format-ignore: AlwaysUseLowerCamelCase
-let T = Dimension.sequence
+let T = Dimension(Symbol("T", bound: 1024))
+// swift-format-ignore: AlwaysUseLowerCamelCase
+let S = Dimension(Symbol("S", bound: 16))
 
 /// At least one operation of each kind, and one for each form of its attributes and labels.
 let samples: [Op] = [
@@ -16,7 +18,7 @@ let samples: [Op] = [
     .averageWindows(AverageWindows(height: 4, width: 6, kernel: 2)),
     .concatenate(Concatenate(axis: 1)),
     .slice(Slice(axis: 0, start: 1, count: 2)),
-    .lastRow(LastRow()),
+    .gatherRows(GatherRows()),
     .reshape(Reshape(shape: [])),
     .reshape(Reshape(shape: [2, 3])),
     .transpose(Transpose(permutation: [1, 0])),
@@ -43,7 +45,10 @@ let samples: [Op] = [
     .pack(Pack(.bfloat16)),
     .rotary(Rotary(headSize: 4, theta: 10000)),
     .rotary(Rotary(headSize: 4, theta: 500000, scaling: .init(factor: 8, low: 1, high: 4, original: 8192))),
+    .reserve(Reserve()),
     .cacheStore(CacheStore()),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125)),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, products: .bfloat16)),
+    .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, isCached: true)),
+    .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, products: .bfloat16, isCached: true)),
 ]

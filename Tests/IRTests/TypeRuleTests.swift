@@ -83,6 +83,7 @@ private let shapeRules: [Rule] = {
     func cut(_ axis: Int, _ start: Int, _ count: Int) -> Op { .slice(Slice(axis: axis, start: start, count: count)) }
     func reshape(_ shape: Int...) -> Op { .reshape(Reshape(shape: shape)) }
     func transpose(_ permutation: Int...) -> Op { .transpose(Transpose(permutation: permutation)) }
+    let gather = Op.gatherRows(GatherRows())
     let (embed, spliced) = (Op.embed(Embed(hasVision: false)), Op.embed(Embed(hasVision: true)))
     return [
         Rule(join(1), [f32(T, 2), f32(T, 3), f32(T, 1)], f32(T, 6)),
@@ -91,7 +92,10 @@ private let shapeRules: [Rule] = {
         Rule(join(2), [f32(2, 3)], refused: "axis 2 of f32[2, 3] does not exist"),
         Rule(join(-1), [f32(2, 3)], refused: "axis -1 of f32[2, 3] does not exist"),
         Rule(join(0), [f32(2, 3), f32(2)], refused: "operand 1 is f32[2]; expected 2 dimensions"),
-        Rule(join(0), [f32(2, 3), f32(T, 3)], refused: "dimension 0 of operand 1 is T; expected a number"),
+        Rule(join(0), [f32(2, 3), f32(T, 3)], f32(T.adding(2)!, 3)),
+        Rule(join(0), [f32(T, 3), f32(S, 3), f32(T, 3)], f32(T.multiplied(by: 2)!.adding(S)!, 3)),
+        Rule(join(1), [i32(2, T), i32(2, 5)], i32(2, T.adding(5)!)),
+        Rule(join(1), [f32(T, 2), f32(S, 3)], refused: "operand 1 is f32[S, 3]; expected f32[T, 3]"),
         Rule(join(0), [f32(2, 3), f32(4, 5)], refused: "operand 1 is f32[4, 5]; expected f32[4, 3]"),
         Rule(join(0), [f32(2, 3), i32(4, 3)], refused: "operand 1 is i32[4, 3]; expected f32[4, 3]"),
         Rule(join(0), [u8(huge), u8(huge), u8(huge)], refused: "dimension 0 of the result does not fit 64 bits"),
@@ -106,10 +110,15 @@ private let shapeRules: [Rule] = {
         Rule(cut(1, 0, 0), [f32(2, 3)], refused: "entries 0 to 0 of dimension 1 of f32[2, 3] do not exist"),
         Rule(cut(1, 1, .max), [f32(2, 3)], refused: "entries 1 to -9223372036854775808 of dimension 1 of f32[2, 3] do not exist"),
 
-        Rule(.lastRow(LastRow()), [f32(T, 4)], f32(1, 4)),
-        Rule(.lastRow(LastRow()), [i32(2, 4)], i32(1, 4)),
-        Rule(.lastRow(LastRow()), [f32(2, 4), f32(2, 4)], refused: "takes 1 operand, not 2"),
-        Rule(.lastRow(LastRow()), [f32(4)], refused: "the operand is f32[4]; expected 2 dimensions"),
+        Rule(gather, [f32(T, 4), i32(S)], f32(S, 4)),
+        Rule(gather, [f32(2, 4), i32(T)], f32(T, 4)),
+        Rule(gather, [i32(T), i32(S)], i32(S)),
+        Rule(gather, [u8(2, T), i32(3)], u8(3, T)),
+        Rule(gather, [f32(T, 4)], refused: "takes 2 operands, not 1"),
+        Rule(gather, [f32(T, 4, 5), i32(S)], refused: "the operand is f32[T, 4, 5]; expected 1 or 2 dimensions"),
+        Rule(gather, [f32(), i32(S)], refused: "the operand is f32[]; expected 1 or 2 dimensions"),
+        Rule(gather, [f32(T, 4), f32(S)], refused: "the list of rows is f32[S]; expected i32 of 1 dimension"),
+        Rule(gather, [f32(T, 4), i32(S, 1)], refused: "the list of rows is i32[S, 1]; expected i32 of 1 dimension"),
 
         Rule(reshape(3, 2), [f32(6)], f32(3, 2)),
         Rule(reshape(), [f32(1, 1)], f32()),
@@ -209,52 +218,95 @@ private let attentionRules: [Rule] = {
         .rotary(Rotary(headSize: size, theta: theta, scaling: scaling))
     }
     func attention(_ heads: Int, _ keyHeads: Int) -> Op { .attention(Attention(heads: heads, keyValueHeads: keyHeads, scale: 1)) }
-    let store = Op.cacheStore(CacheStore())
+    func cached(_ heads: Int, _ keyHeads: Int) -> Op {
+        .attention(Attention(heads: heads, keyValueHeads: keyHeads, scale: 1, isCached: true))
+    }
+    func bf16(_ shape: Dimension...) -> TensorType { TensorType(.bfloat16, shape) }
+    func heads(_ shape: Dimension...) -> TensorType { TensorType(.int8Heads, shape) }
+    let (reserve, store) = (Op.reserve(Reserve()), Op.cacheStore(CacheStore()))
     let scaling = Rotary.Scaling(factor: 8, low: 1, high: 4, original: 8192)
     return [
-        Rule(rotary(4), [f32(T, 8)], f32(T, 8)),
-        Rule(rotary(8, scaling), [f32(T, 8)], f32(T, 8)),
-        Rule(rotary(4), [], refused: "takes 1 operand, not 0"),
-        Rule(rotary(4), [f32(8)], refused: "the operand is f32[8]; expected 2 dimensions"),
-        Rule(rotary(4), [i32(2, 8)], refused: "the operand is i32[2, 8]; expected f32"),
-        Rule(rotary(4), [f32(2, T)], refused: "the width is T; expected a number"),
-        Rule(rotary(4), [f32(2, 6)], refused: "heads of 4 do not divide a width of 6 into pairs"),
-        Rule(rotary(3), [f32(2, 6)], refused: "heads of 3 do not divide a width of 6 into pairs"),
-        Rule(rotary(0), [f32(2, 6)], refused: "heads of 0 do not divide a width of 6 into pairs"),
-        Rule(rotary(4, theta: 0), [f32(2, 8)], refused: "a theta of 0.0 has no powers; expected one above 0"),
+        Rule(rotary(4), [f32(T, 8), i32(T)], f32(T, 8)),
+        Rule(rotary(8, scaling), [f32(T, 8), i32(T)], f32(T, 8)),
+        Rule(rotary(4), [f32(2, 8)], refused: "takes 2 operands, not 1"),
+        Rule(rotary(4), [f32(T, 8), i32(S)], refused: "the list of positions is i32[S]; expected i32[T]"),
+        Rule(rotary(4), [f32(T, 8), f32(T)], refused: "the list of positions is f32[T]; expected i32[T]"),
+        Rule(rotary(4), [f32(8), i32(8)], refused: "the operand is f32[8]; expected 2 dimensions"),
+        Rule(rotary(4), [i32(2, 8), i32(2)], refused: "the operand is i32[2, 8]; expected f32"),
+        Rule(rotary(4), [f32(2, T), i32(2)], refused: "the width is T; expected a number"),
+        Rule(rotary(4), [f32(2, 6), i32(2)], refused: "heads of 4 do not divide a width of 6 into pairs"),
+        Rule(rotary(3), [f32(2, 6), i32(2)], refused: "heads of 3 do not divide a width of 6 into pairs"),
+        Rule(rotary(0), [f32(2, 6), i32(2)], refused: "heads of 0 do not divide a width of 6 into pairs"),
+        Rule(rotary(4, theta: 0), [f32(2, 8), i32(2)], refused: "a theta of 0.0 has no powers; expected one above 0"),
         Rule(
-            rotary(4, .init(factor: 8, low: 4, high: 4, original: 8192)), [f32(2, 8)],
+            rotary(4, .init(factor: 8, low: 4, high: 4, original: 8192)), [f32(2, 8), i32(2)],
             refused: "a scaling from 4.0 to 4.0 by 8.0 over 8192 positions is none"),
         Rule(
-            rotary(4, .init(factor: 0, low: 1, high: 4, original: 8192)), [f32(2, 8)],
+            rotary(4, .init(factor: 0, low: 1, high: 4, original: 8192)), [f32(2, 8), i32(2)],
             refused: "a scaling from 1.0 to 4.0 by 0.0 over 8192 positions is none"),
         Rule(
-            rotary(4, .init(factor: 8, low: 0, high: 4, original: 8192)), [f32(2, 8)],
+            rotary(4, .init(factor: 8, low: 0, high: 4, original: 8192)), [f32(2, 8), i32(2)],
             refused: "a scaling from 0.0 to 4.0 by 8.0 over 8192 positions is none"),
         Rule(
-            rotary(4, .init(factor: 8, low: 1, high: 4, original: 0)), [f32(2, 8)],
+            rotary(4, .init(factor: 8, low: 1, high: 4, original: 0)), [f32(2, 8), i32(2)],
             refused: "a scaling from 1.0 to 4.0 by 8.0 over 0 positions is none"),
 
-        Rule(store, [f32(16, 4), f32(T, 4)], nil),
-        Rule(store, [i32(16, 4), i32(2, 4)], nil),
-        Rule(store, [TensorType(.bfloat16, [16, 4]), f32(T, 4)], nil),
-        Rule(store, [TensorType(.int8Heads, [16, 2, 2]), f32(T, 4)], nil),
-        Rule(store, [TensorType(.int8Heads, [16, 4]), f32(T, 4)], refused: "the cache is q8h[16, 4]; expected 3 dimensions"),
+        Rule(reserve, [i32(8), i32(T)], i32(T)),
+        Rule(reserve, [i32(1), i32(3)], i32(3)),
+        Rule(reserve, [i32(8)], refused: "takes 2 operands, not 1"),
+        Rule(reserve, [f32(8), i32(T)], refused: "the lengths is f32[8]; expected i32 of 1 dimension"),
+        Rule(reserve, [i32(8, 1), i32(T)], refused: "the lengths is i32[8, 1]; expected i32 of 1 dimension"),
+        Rule(reserve, [i32(8), f32(T)], refused: "the list of slots is f32[T]; expected i32 of 1 dimension"),
+        Rule(reserve, [i32(8), i32(T, 1)], refused: "the list of slots is i32[T, 1]; expected i32 of 1 dimension"),
+
+        Rule(store, [f32(8, 16, 4), f32(T, 4), i32(T), i32(T)], nil),
+        Rule(store, [i32(1, 16, 4), i32(2, 4), i32(2), i32(2)], nil),
+        Rule(store, [TensorType(.bfloat16, [8, 16, 4]), f32(T, 4), i32(T), i32(T)], nil),
+        Rule(store, [heads(8, 16, 2, 2), f32(T, 4), i32(T), i32(T)], nil),
+        Rule(store, [heads(16, 2, 2), f32(T, 4), i32(T), i32(T)], refused: "the cache is q8h[16, 2, 2]; expected 4 dimensions"),
         Rule(
-            store, [TensorType(.int8Heads, [16, huge, 4]), f32(T, 4)], refused: "the rows of the cache do not fit 64 bits"),
-        Rule(store, [f32(16, 4)], refused: "takes 2 operands, not 1"),
-        Rule(store, [f32(16), f32(T, 4)], refused: "the cache is f32[16]; expected 2 dimensions"),
-        Rule(store, [f32(16, 4), f32(4)], refused: "the stored operand is f32[4]; expected 2 dimensions"),
-        Rule(store, [f32(16, 4), f32(T, 5)], refused: "the stored operand is f32[T, 5]; expected f32[T, 4]"),
-        Rule(store, [f32(16, 4), i32(T, 4)], refused: "the stored operand is i32[T, 4]; expected f32[T, 4]"),
+            store, [heads(8, 16, huge, 4), f32(T, 4), i32(T), i32(T)], refused: "the rows of the cache do not fit 64 bits"),
+        Rule(store, [heads(8, 16, T, 4), f32(T, 4), i32(T), i32(T)], refused: "the heads of the cache is T; expected a number"),
+        Rule(store, [f32(8, 16, 4), f32(T, 4)], refused: "takes 4 operands, not 2"),
+        Rule(store, [f32(16, 4), f32(T, 4), i32(T), i32(T)], refused: "the cache is f32[16, 4]; expected 3 dimensions"),
+        Rule(store, [f32(8, 16, 4), f32(4), i32(4), i32(4)], refused: "the stored operand is f32[4]; expected 2 dimensions"),
+        Rule(store, [f32(8, 16, 4), f32(T, 5), i32(T), i32(T)], refused: "the stored operand is f32[T, 5]; expected f32[T, 4]"),
+        Rule(store, [f32(8, 16, 4), i32(T, 4), i32(T), i32(T)], refused: "the stored operand is i32[T, 4]; expected f32[T, 4]"),
+        Rule(
+            store, [TensorType(.bfloat16, [8, 16, 4]), TensorType(.bfloat16, [T, 4]), i32(T), i32(T)],
+            refused: "the stored operand is bf16[T, 4]; expected f32[T, 4]"),
+        Rule(store, [f32(8, 16, 4), f32(T, 4), i32(S), i32(T)], refused: "the list of slots is i32[S]; expected i32[T]"),
+        Rule(store, [f32(8, 16, 4), f32(T, 4), i32(T), i32(S)], refused: "the list of places is i32[S]; expected i32[T]"),
+        Rule(store, [f32(8, 16, 4), f32(T, 4), i32(T), f32(T)], refused: "the list of places is f32[T]; expected i32[T]"),
 
         Rule(attention(2, 2), [f32(5, 8), f32(7, 8), f32(7, 8)], f32(5, 8)),
-        Rule(attention(4, 2), [f32(T, 8), f32(16, 4), f32(16, 4)], f32(T, 8)),
-        Rule(attention(2, 2), [f32(5, 8), TensorType(.bfloat16, [7, 8]), TensorType(.bfloat16, [7, 8])], f32(5, 8)),
-        Rule(attention(4, 2), [f32(5, 8), TensorType(.int8Heads, [7, 2, 2]), TensorType(.int8Heads, [7, 2, 2])], f32(5, 8)),
+        Rule(attention(4, 2), [f32(T, 8), f32(S, 4), f32(S, 4)], f32(T, 8)),
+        Rule(cached(4, 2), [f32(T, 8), f32(3, 16, 4), f32(3, 16, 4), i32(T), i32(T)], f32(T, 8)),
+        Rule(cached(2, 2), [f32(5, 8), bf16(3, 7, 8), bf16(3, 7, 8), i32(5), i32(5)], f32(5, 8)),
+        Rule(cached(4, 2), [f32(5, 8), heads(3, 7, 2, 2), heads(3, 7, 2, 2), i32(5), i32(5)], f32(5, 8)),
         Rule(
-            attention(4, 2), [f32(5, 8), TensorType(.int8Heads, [7, 4, 1]), TensorType(.int8Heads, [7, 4, 1])],
+            cached(4, 2), [f32(5, 8), heads(3, 7, 4, 1), heads(3, 7, 4, 1), i32(5), i32(5)],
             refused: "a cache of 4 heads does not hold 2 key heads"),
+        Rule(cached(2, 2), [f32(5, 8), f32(3, 7, 8), f32(3, 7, 8)], refused: "takes 5 operands, not 3"),
+        Rule(cached(2, 2), [f32(5, 8), f32(7, 8), f32(7, 8), i32(5), i32(5)], refused: "the key is f32[7, 8]; expected 3 dimensions"),
+        Rule(cached(2, 2), [f32(5, 8), f32(3, 7, 8), f32(7, 8), i32(5), i32(5)], refused: "the value is f32[7, 8]; expected 3 dimensions"),
+        Rule(
+            cached(2, 2), [f32(5, 8), f32(3, 7, 8), f32(2, 7, 8), i32(5), i32(5)],
+            refused: "the value is f32[2, 7, 8]; expected f32[3, 7, 8]"),
+        Rule(
+            cached(2, 2), [f32(5, 8), bf16(3, 7, 8), f32(3, 7, 8), i32(5), i32(5)],
+            refused: "the value is f32[3, 7, 8]; expected bf16[3, 7, 8]"),
+        Rule(
+            cached(2, 2), [f32(5, 8), i32(3, 7, 8), i32(3, 7, 8), i32(5), i32(5)],
+            refused: "the key is i32[3, 7, 8]; expected f32"),
+        Rule(
+            cached(2, 2), [f32(T, 8), f32(3, 7, 8), f32(3, 7, 8), i32(S), i32(T)],
+            refused: "the list of slots is i32[S]; expected i32[T]"),
+        Rule(
+            cached(2, 2), [f32(T, 8), f32(3, 7, 8), f32(3, 7, 8), i32(T), i32(T, 1)],
+            refused: "the list of places is i32[T, 1]; expected i32[T]"),
+        Rule(attention(2, 2), [f32(5, 8), bf16(7, 8), bf16(7, 8)], refused: "the key is bf16[7, 8]; expected f32"),
+        Rule(attention(2, 2), [f32(5, 8), f32(7, 8), f32(7, 8), i32(5), i32(5)], refused: "takes 3 operands, not 5"),
         Rule(attention(2, 2), [f32(5, 8), f32(7, 8)], refused: "takes 3 operands, not 2"),
         Rule(attention(2, 2), [f32(8), f32(7, 8), f32(7, 8)], refused: "the query is f32[8]; expected 2 dimensions"),
         Rule(attention(2, 2), [f32(5, 8), f32(8), f32(7, 8)], refused: "the key is f32[8]; expected 2 dimensions"),
@@ -329,7 +381,7 @@ private let rules = imageRules + shapeRules + arithmeticRules + precisionRules +
             try makeOperation("c", .matmul(Matmul()), [.value("a"), .value("b")]) { types[$0.name] }
         }
         #expect(throws: TypeError("reads '%c', which is not defined")) {
-            try makeOperation("d", .lastRow(LastRow()), [.value("c")]) { types[$0.name] }
+            try makeOperation("d", .gatherRows(GatherRows()), [.value("c")]) { types[$0.name] }
         }
     }
 

@@ -43,7 +43,8 @@ import Testing
     /// Whole words change for others, which reaches the type rules: shapes, numbers, names and mnemonics.
     @Test func words() {
         let strange = [
-            "0", "-1", "9223372036854775807", "4611686018427387904", "1e38", "T", "1", "2", "3", "[]", "{", "}", "@w", "%x", "&c", "return",
+            "0", "-1", "9223372036854775807", "4611686018427387904", "1e38", "T", "S", "+", "-", "*", "symbol", "1", "2", "3", "[]", "{",
+            "}", "@w", "%x", "&c", "return",
             "fold",
         ]
         let words = pieces(of: canonicalText)
@@ -87,7 +88,7 @@ private func pieces(of text: String) -> [String] {
     var pieces: [String] = []
     var word = ""
     for character in text {
-        if " \n[](){},:=".contains(character) {
+        if " \n[](){},:=<*".contains(character) {
             pieces += word.isEmpty ? [String(character)] : [word, String(character)]
             word = ""
         } else {

@@ -6,6 +6,9 @@ import Testing
 /// Every operation in every form of its attributes and labels, in canonical text.
 let canonicalText = #"""
     module "every operation" stage imported {
+      symbol T <= 64
+      symbol S <= 8
+      symbol kept_2 <= 2147483647
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -23,8 +26,9 @@ let canonicalText = #"""
         %packed = pack @decoder.embed {type = q8} : q8p[9, 8]
       }
 
-      state &decoder.layer0.key_cache : f32[16, 4]
-      state &"the other" : f32[16, 4]
+      state &decoder.layer0.lengths : i32[2]
+      state &decoder.layer0.key_cache : f32[2, 16, 4]
+      state &"the other" : f32[2, 16, 4]
 
       func vision(%image: u8[8, 8, 3]) {
         %n = normalize %image {mean = [0.48145467, -0.0, 3.4028235e+38], std = [1.0, 1e-05, 1.1754944e-38]} : f32[3, 8, 8]
@@ -44,7 +48,7 @@ let canonicalText = #"""
         return %rms1, %g, @again
       }
 
-      func prefill(%tokens: i32[T], %rows: f32[4, 8]) at P {
+      func step(%tokens: i32[T], %slots: i32[T], %positions: i32[T], %wanted: i32[S], %rows: f32[4, 8]) {
         %e = embed %tokens, @decoder.embed, vision %rows : f32[T, 8]
         %0 = rms_norm %e, @"weight with spaces/and slashes" {epsilon = 1e-06} : f32[T, 8]
         %1.5e-3 = matmul %0, @folded : f32[T, 8]
@@ -54,19 +58,21 @@ let canonicalText = #"""
         %act = activation %all {function = quick_gelu} : f32[T, 8]
         %gate = gate %act, %all {function = silu} : f32[T, 8]
         %sum = add %gate, @"weight with spaces/and slashes" : f32[T, 8]
-        %rot = rotary %sum {head_size = 4, theta = 10000.0} : f32[T, 8]
-        %rot3 = rotary %rot {head_size = 2, theta = 500000.0, factor = 8.0, low = 1.0, high = 4.0, original = 8192} : f32[T, 8]
+        %rot = rotary %sum, %positions {head_size = 4, theta = 10000.0} : f32[T, 8]
+        %rot3 = rotary %rot, %positions {head_size = 2, theta = 500000.0, factor = 8.0, low = 1.0, high = 4.0, original = 8192} : f32[T, 8]
         %k = slice %rot3 {axis = 1, start = 0, count = 4} : f32[T, 4]
-        cache_store &decoder.layer0.key_cache, %k as k.store
-        cache_store &"the other", %k as "v store"
-        %return = attention %rot3, &decoder.layer0.key_cache, &"the other" {heads = 4, kv_heads = 2, scale = 0.5} : f32[T, 8]
-        %last = last_row %return : f32[1, 8]
+        %places = reserve &decoder.layer0.lengths, %slots : i32[T]
+        cache_store &decoder.layer0.key_cache, %k, %slots, %places as k.store
+        cache_store &"the other", %k, %slots, %places as "v store"
+        %return = attention %rot3, &decoder.layer0.key_cache, &"the other", slots %slots, places %places {heads = 4, kv_heads = 2, scale = 0.5} : f32[T, 8]
+        %last = gather_rows %return, %wanted : f32[S, 8]
         return %last
       }
 
-      func decode(%tokens: i32[1]) at P {
-        %e = embed %tokens, @decoder.embed : f32[1, 8]
-        return %e
+      func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {
+        %both = concatenate %a, %b, %a {axis = 0} : f32[2*T + 1, 8]
+        %list = gather_rows %d, %d : i32[kept_2]
+        return %both, %list, %e
       }
 
       func quantized(%x: f32[T, 8]) {
@@ -109,7 +115,7 @@ let canonicalText = #"""
     /// Blanks, line ends, comments and the order of items are free; integers may stand for floats.
     @Test func freeText() throws {
         let text =
-            "// first\r\nmodule\"m\"stage\nimported{state&c:f32[2,4]func f(%x:f32[T,4])at P{cache_store&c,%x as s%y=scale%x{factor=2}:f32[T,4]"
+            "// first\r\nmodule\"m\"stage\nimported{symbol T<=9 state&c:f32[1,2,4]func f(%x:f32[T,4],%i:i32[T],%u:u8[2  *T + 1]){cache_store&c,%x,%i,%i as s%y=scale%x{factor=2}:f32[T,4]"
             + "%z=add%y,@w:f32[T,4]return%z}// no use before\n}"
         #expect(throws: Diagnostic.self) { try parseModule(text, file: "f.ir") }
         let module = try parseModule(
@@ -117,12 +123,13 @@ let canonicalText = #"""
         #expect(
             module.description == """
                 module "m" stage imported {
+                  symbol T <= 9
                   weight @w : f32[4] = source "w" f32[4]
 
-                  state &c : f32[2, 4]
+                  state &c : f32[1, 2, 4]
 
-                  func f(%x: f32[T, 4]) at P {
-                    cache_store &c, %x as s
+                  func f(%x: f32[T, 4], %i: i32[T], %u: u8[2*T + 1]) {
+                    cache_store &c, %x, %i, %i as s
                     %y = scale %x {factor = 2.0} : f32[T, 4]
                     %z = add %y, @w : f32[T, 4]
                     return %z
@@ -130,6 +137,30 @@ let canonicalText = #"""
                 }
 
                 """)
+    }
+
+    /// Whatever the sum, its text comes back, and in any order of its parts.
+    @Test func dimensions() throws {
+        func parsed(_ dimension: String) throws -> Dimension {
+            let text = "module \"m\" stage imported { symbol T <= 64 symbol S <= 8 func f(%x: u8[\(dimension)]) { return } }"
+            return try parseModule(text, file: "d.ir").functions[0].parameters[0].type.shape[0]
+        }
+        let (t, s) = (Dimension(Symbol("T", bound: 64)), Dimension(Symbol("S", bound: 8)))
+        var found = 0
+        for (a, b, c) in (-2...3).flatMap({ a in (-2...3).flatMap { b in [-1, 0, 1, 200].map { (a, b, $0) } } }) {
+            let sum = try #require(t.multiplied(by: a)?.adding(s.multiplied(by: b)!)?.adding(Dimension(c)))
+            guard sum.fixedValue ?? 1 > 0, try #require(sum.least) >= 0 else { continue }
+            #expect(try parsed(sum.description) == sum, "\(sum)")
+            found += 1
+        }
+        #expect(found == 67, "\(found)")
+        for (text, printed) in [
+            ("1 + T", "T + 1"), ("T + T", "2*T"), ("2 * T", "2*T"), ("1*T", "T"), ("7 - 3", "4"), ("T - T + 5", "5"),
+            ("20 + S - 1 - S", "19"),
+            ("70 + S - T", "S + 70 - T"), ("T // rows\n + // one more\n 1", "T + 1"), ("3*T - T", "2*T"),
+        ] {
+            #expect(try parsed(text).description == printed, "\(text)")
+        }
     }
 
     /// Floats print shortest and read back to the same bits.
@@ -170,16 +201,23 @@ let canonicalText = #"""
         }
         for _ in 0..<200 {
             var module = Module(name: name())
-            let (weight, state, parameter, result) = (name(), name(), name(), name())
-            if parameter == result { continue }
+            let (weight, state, parameter, list, result) = (name(), name(), name(), name(), name())
+            if Set([parameter, list, result]).count < 3 { continue }
             module.weights[weight] = Weight(
                 type: TensorType(.float32, [4]), definition: .source(SourceTensor(name: name(), type: TensorType(.float16, [4]))))
-            module.states[state] = TensorType(.float32, [8, 4])
+            module.states[state] = TensorType(.float32, [1, 8, 4])
+            let rows = module.declare("T", bound: 8)
             var builder = FunctionBuilder(
-                name(), parameters: [Parameter(name: parameter, type: TensorType(.float32, [.sequence, 4]))], hasPosition: true, in: module)
+                name(),
+                parameters: [
+                    Parameter(name: parameter, type: TensorType(.float32, [rows, 4])),
+                    Parameter(name: list, type: TensorType(.int32, [rows])),
+                ], in: module)
             let value = try builder.append(result, .add(Add()), [.value(parameter), .weight(weight)])
             let store = name()
-            if store != parameter, store != result { try builder.append(store, .cacheStore(CacheStore()), [.state(state), value]) }
+            if ![parameter, list, result].contains(store) {
+                try builder.append(store, .cacheStore(CacheStore()), [.state(state), value, .value(list), .value(list)])
+            }
             module.functions.append(builder.finish(returning: [value, .weight(weight)]))
             try module.verify()
             let parsed = try parseModule(module.description, file: "names.ir")
