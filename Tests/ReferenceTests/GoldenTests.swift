@@ -25,7 +25,6 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
     }
 
     struct Call: Decodable {
-        let position: Int
         let arguments: [Values]
         let expected: Values
     }
@@ -50,7 +49,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
         // The frequencies are float32 on both sides, and their powers may differ in the last place.
         let angleError = (golden.largestAngle ?? 0) * 2 * halfUnit
         for call in golden.calls {
-            let result = try evaluator.call("f", call.arguments.map(\.tensor), position: call.position)[0]
+            let result = try evaluator.call("f", call.arguments.map(\.tensor))[0]
             #expect(result.shape == call.expected.shape)
             guard case .float32(let found) = result.elements else {
                 #expect(result == call.expected.tensor)

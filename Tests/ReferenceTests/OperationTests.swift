@@ -9,10 +9,11 @@ import Testing
 @Suite struct OperationTests {
     private func floats(_ shape: [Int], _ values: Float...) -> Tensor { Tensor(shape: shape, values) }
     private func range(_ shape: [Int]) -> Tensor { Tensor(shape: shape, (0..<shape.reduce(1, *)).map { Float($0) }) }
-    private func run(_ op: Op, _ operands: Tensor..., position: Int = 0, overStates: Bool = false) throws -> Tensor {
+    private func list(_ values: Int32...) -> Tensor { Tensor(shape: [values.count], values) }
+    private func run(_ op: Op, _ operands: Tensor...) throws -> Tensor {
         // The type rule agrees with what is computed.
         let type = try op.payload.resultType(operands.map(\.type))
-        let result = try evaluate(op, operands, position: position, overStates: overStates)
+        let result = try evaluate(op, operands)
         if let type { #expect(result.type == type) }
         return result
     }
@@ -60,7 +61,9 @@ import Testing
         #expect(try run(.concatenate(Concatenate(axis: 0)), range([1, 2]), range([2, 2])) == floats([3, 2], 0, 1, 0, 1, 2, 3))
         #expect(try run(.slice(Slice(axis: 1, start: 1, count: 1)), range([2, 2])) == floats([2, 1], 1, 3))
         #expect(try run(.slice(Slice(axis: 0, start: 1, count: 1)), range([2, 2])) == floats([1, 2], 2, 3))
-        #expect(try run(.lastRow(LastRow()), range([3, 2])) == floats([1, 2], 4, 5))
+        #expect(try run(.gatherRows(GatherRows()), range([3, 2]), list(2, 0, 2)) == floats([3, 2], 4, 5, 0, 1, 4, 5))
+        #expect(try run(.gatherRows(GatherRows()), list(7, 8, 9), list(1)) == list(8))
+        #expect(try run(.gatherRows(GatherRows()), range([3, 2]), list()) == floats([0, 2]))
         #expect(try run(.reshape(Reshape(shape: [3, 2])), range([2, 3])) == range([3, 2]))
         #expect(try run(.reshape(Reshape(shape: [])), range([1])) == range([]))
         #expect(try run(.transpose(Transpose(permutation: [1, 0])), range([2, 3])) == floats([3, 2], 0, 3, 1, 4, 2, 5))
@@ -128,29 +131,46 @@ import Testing
         // Frequency 1 and head size 2: position 0 stays, and the norm of a pair never changes.
         let op = Op.rotary(Rotary(headSize: 2, theta: 10000))
         let x = floats([2, 4], 1, 0, 3, 4, 1, 0, 3, 4)
-        let still = try run(op, x).floats
+        let still = try run(op, x, list(0, 1)).floats
         #expect(Array(still[..<4]) == [1, 0, 3, 4])
         let (cosine, sine) = (Float(0.54030230586813972), Float(0.84147098480789651))
         #expect(Array(still[4..<6]) == [cosine, sine])
-        let turned = try run(op, x, position: 1).floats
-        #expect(Array(turned[..<4]) == Array(still[4...]))
+        // A row's position is its own, whatever that of its neighbour is.
+        let turned = try run(op, x, list(1, 0)).floats
+        #expect(turned == Array(still[4...]) + Array(still[..<4]))
         // Head size 4: 0 turns with 2, 1 with 3.
-        let wide = try run(.rotary(Rotary(headSize: 4, theta: 1e38)), floats([1, 4], 1, 5, 0, 7), position: 1).floats
+        let wide = try run(.rotary(Rotary(headSize: 4, theta: 1e38)), floats([1, 4], 1, 5, 0, 7), list(1)).floats
         #expect(wide[0] == cosine && wide[2] == sine)
         #expect(wide[1] == 5 && wide[3] == 7)
     }
 
-    @Test func attentionLooksBack() throws {
-        // One head of one channel; equal scores, so the mean of the visible values.
+    @Test func attentionSeesEveryRow() throws {
+        // One head of one channel; equal scores, so the mean of the values.
         let op = Op.attention(Attention(heads: 1, keyValueHeads: 1, scale: 1))
         let (zeros, values) = (floats([4, 1], 0, 0, 0, 0), floats([4, 1], 1, 3, 5, 100))
-        #expect(try run(op, floats([2, 1], 0, 0), zeros, values, position: 1, overStates: true) == floats([2, 1], 2, 3))
         #expect(try run(op, floats([2, 1], 0, 0), zeros, values) == floats([2, 1], 27.25, 27.25))
-        #expect(throws: Diagnostic.error("a cache of 4 rows has no room for 2 at position 3", expected: "a position of at most 2")) {
-            try evaluate(op, [floats([2, 1], 0, 0), zeros, values], position: 3, overStates: true)
-        }
         // A score far above the others decides, and nothing overflows.
         #expect(try run(op, floats([1, 1], 1000), floats([2, 1], 1, 5), floats([2, 1], 7, 9)) == floats([1, 1], 9))
+    }
+
+    @Test func attentionLooksBackInItsSlot() throws {
+        // One head of one channel; equal scores, so the mean of the visible values. Two slots of four rows.
+        let op = Op.attention(Attention(heads: 1, keyValueHeads: 1, scale: 1, isCached: true))
+        let (zeros, values) = (floats([2, 4, 1], 0, 0, 0, 0, 0, 0, 0, 0), floats([2, 4, 1], 1, 3, 5, 100, 20, 40, 60, 80))
+        func seen(_ slots: Tensor, _ places: Tensor) throws -> [Float] {
+            try run(op, Tensor(shape: slots.shape + [1], [Float](repeating: 0, count: slots.shape[0])), zeros, values, slots, places).floats
+        }
+        #expect(try seen(list(0, 0), list(1, 2)) == [2, 3])
+        #expect(try seen(list(1, 0, 1, 1), list(3, 0, 0, 1)) == [50, 1, 20, 30])
+        #expect(try seen(list(), list()) == [])
+        func refusal(_ slot: Int32, _ place: Int32) -> Diagnostic? {
+            let operands = [floats([2, 1], 0, 0), zeros, values, list(0, slot), list(0, place)]
+            return #expect(throws: Diagnostic.self) { try evaluate(op, operands) }
+        }
+        #expect(refusal(2, 0) == .error("slot 2 does not exist", expected: "0 to 1"))
+        #expect(refusal(-1, 0) == .error("slot -1 does not exist", expected: "0 to 1"))
+        #expect(refusal(1, 4) == .error("a cache of 4 rows has no row at place 4", expected: "0 to 3"))
+        #expect(refusal(1, -1) == .error("a cache of 4 rows has no row at place -1", expected: "0 to 3"))
     }
 
     @Test func queryHeadsShareKeyHeads() throws {
@@ -160,11 +180,59 @@ import Testing
         #expect(result == floats([1, 4], 5, 5, 6, 6))
     }
 
+    private func updated(_ op: Op, _ operands: Tensor...) throws -> (result: Tensor?, state: Tensor?) {
+        let type = try op.payload.resultType(operands.map(\.type))
+        let outcome = try outcome(of: op, operands)
+        #expect(outcome.result?.type == type && outcome.state?.type == operands[0].type)
+        return outcome
+    }
+
+    @Test func reserve() throws {
+        let op = Op.reserve(Reserve())
+        var (places, lengths) = try updated(op, list(5, 0, 2), list(2, 0, 2, 2, 1, 0))
+        #expect(places == list(2, 5, 3, 4, 0, 6))
+        #expect(lengths == list(7, 1, 5))
+        (places, lengths) = try updated(op, list(5), list())
+        #expect(places == list() && lengths == list(5))
+        for slot in [-1, 3, Int32.min, .max] {
+            #expect(throws: Diagnostic.error("slot \(slot) does not exist", expected: "0 to 2")) {
+                try updated(op, list(5, 0, 2), list(0, slot))
+            }
+        }
+    }
+
     @Test func cacheStore() throws {
-        let cache = range([3, 2])
-        #expect(try run(.cacheStore(CacheStore()), cache, floats([1, 2], 9, 8), position: 1) == floats([3, 2], 0, 1, 9, 8, 4, 5))
-        #expect(throws: Diagnostic.error("a cache of 3 rows has no room for 1 at position 3", expected: "a position of at most 2")) {
-            try evaluate(.cacheStore(CacheStore()), [cache, floats([1, 2], 9, 8)], position: 3)
+        let op = Op.cacheStore(CacheStore())
+        let cache = range([2, 3, 2])
+        let stored = try updated(op, cache, floats([3, 2], 9, 8, 7, 6, 5, 4), list(1, 0, 1), list(2, 1, 0)).state
+        #expect(stored == floats([2, 3, 2], 0, 1, 7, 6, 4, 5, 5, 4, 8, 9, 9, 8))
+        #expect(try updated(op, cache, floats([0, 2]), list(), list()).state == cache)
+        func refusal(_ slot: Int32, _ place: Int32) -> Diagnostic? {
+            #expect(throws: Diagnostic.self) { try updated(op, cache, floats([2, 2], 9, 8, 7, 6), list(0, slot), list(0, place)) }
+        }
+        #expect(refusal(2, 0) == .error("slot 2 does not exist", expected: "0 to 1"))
+        #expect(refusal(-1, 0) == .error("slot -1 does not exist", expected: "0 to 1"))
+        #expect(refusal(1, 3) == .error("a cache of 3 rows has no room for a row at place 3", expected: "0 to 2"))
+        #expect(refusal(1, -1) == .error("a cache of 3 rows has no room for a row at place -1", expected: "0 to 2"))
+    }
+
+    /// What stands in a cache is rounded: each row to bf16, or each head of a row to 127 steps of its greatest.
+    @Test func cachesRound() throws {
+        func cache(_ dtype: DType, _ shape: [Int]) -> Tensor {
+            Tensor(shape: shape, elements: .rounded(dtype, [Float](repeating: 0, count: shape.reduce(1, *))))
+        }
+        let rows = floats([1, 4], 127, 0.6, 1 + 0x1p-8, 254)
+        let bfloat16 = try #require(try updated(.cacheStore(CacheStore()), cache(.bfloat16, [2, 2, 4]), rows, list(1), list(0)).state)
+        #expect(bfloat16.floats == [0, 0, 0, 0, 0, 0, 0, 0, 127, bfloat16Value(0.6), 1, 254, 0, 0, 0, 0])
+        let codes = try #require(try updated(.cacheStore(CacheStore()), cache(.int8Heads, [2, 2, 2, 2]), rows, list(0), list(1)).state)
+        #expect(codes.floats == [0, 0, 0, 0, 127, 1, 2, 254, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    @Test func rowsThatDoNotExistAreNotGathered() {
+        for row in [-1, 3, Int32.min, .max] {
+            #expect(throws: Diagnostic.error("row \(row) of f32[3, 2] does not exist")) {
+                try evaluate(.gatherRows(GatherRows()), [range([3, 2]), list(0, row)])
+            }
         }
     }
 }

@@ -49,9 +49,8 @@ def case(name, lines, arguments, expected, **more):
     names = "abcdefgh"
     parameters = ", ".join(f"%{n}: {type_of(a)}" for n, a in zip(names, arguments))
     body = "".join(f"    {line}\n" for line in lines)
-    text = f'module "{name}" stage imported {{\n  func f({parameters}){" at P" if more.get("position") is not None else ""} {{\n{body}    return %y\n  }}\n}}\n'
-    position = more.pop("position", None) or 0
-    call = {"position": position, "arguments": [record(a) for a in arguments], "expected": record(expected)}
+    text = f'module "{name}" stage imported {{\n  func f({parameters}) {{\n{body}    return %y\n  }}\n}}\n'
+    call = {"arguments": [record(a) for a in arguments], "expected": record(expected)}
     cases.append({"name": name, "text": text, "calls": [call]} | more)
 
 
@@ -104,7 +103,9 @@ for permutation in [[0, 2, 1], [1, 0, 2], [2, 0, 1], [2, 1, 0]]:
     result = double(a).permute(permutation).contiguous()
     case(f"transpose {permutation}", [f"%y = transpose %a {{permutation = {permutation}}} : {type_of(result)}"], [a], result)
 a = torch.from_numpy(random.integers(-99, 99, (4, 3), dtype=np.int32))
-case("last_row", ["%y = last_row %a : i32[1, 3]"], [a], a[-1:])
+rows = torch.tensor([3, 0, 2, 3, 3], dtype=torch.int32)
+case("gather_rows", ["%y = gather_rows %a, %b : i32[5, 3]"], [a, rows], a[rows.long()])
+case("gather_rows of a list", ["%y = gather_rows %b, %a : i32[2]"], [torch.tensor([4, 2], dtype=torch.int32), rows], rows[[4, 2]])
 ids, table, rows = torch.tensor([3, -1, -2, 0, 4, -1], dtype=torch.int32), draw(5, 3), draw(2, 3)
 whole = torch.cat(double(table, rows))
 case(
@@ -150,33 +151,34 @@ case(
 
 
 # attention
-def rotary(name, parameters, text, theta, position):
-    head, heads, rows = 8, 2, 3
+def rotary(name, parameters, text, theta, *positions):
+    head, heads, rows = 8, 2, len(positions)
+    positions = torch.tensor(positions, dtype=torch.int32)
     config = LlamaConfig(
         hidden_size=head * heads, num_attention_heads=heads, head_dim=head, max_position_embeddings=131072,
         rope_parameters={"rope_theta": theta} | parameters)
     inverse = LlamaRotaryEmbedding(config).inv_freq.double()
-    angles = (position + torch.arange(rows, dtype=torch.float64))[:, None] * inverse
+    angles = double(positions)[:, None] * inverse
     angles = torch.cat([angles, angles], -1)
     x = draw(rows, head * heads)
     split = double(x).reshape(rows, heads, head).transpose(0, 1)[None]
     turned, _ = apply_rotary_pos_emb(split, split, angles.cos()[None], angles.sin()[None])
     case(
-        name, [f"%y = rotary %a {{head_size = {head}, theta = {spell(theta)}{text}}} : f32[{rows}, {head * heads}]"], [x],
-        turned[0].transpose(0, 1).reshape(rows, -1).contiguous(), position=position, largestAngle=float(angles.abs().max()))
+        name, [f"%y = rotary %a, %b {{head_size = {head}, theta = {spell(theta)}{text}}} : f32[{rows}, {head * heads}]"],
+        [x, positions], turned[0].transpose(0, 1).reshape(rows, -1).contiguous(), largestAngle=float(angles.abs().max()))
 
 
-rotary("rotary", {"rope_type": "default"}, "", 10000.0, 0)
-rotary("rotary far", {"rope_type": "default"}, "", 10000.0, 4093)
+rotary("rotary", {"rope_type": "default"}, "", 10000.0, 0, 1, 2)
+rotary("rotary far", {"rope_type": "default"}, "", 10000.0, 4093, 7, 4095)
 llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-rotary("rotary llama3", llama3, ", factor = 8.0, low = 1.0, high = 4.0, original = 8192", 500000.0, 100)
+rotary("rotary llama3", llama3, ", factor = 8.0, low = 1.0, high = 4.0, original = 8192", 500000.0, 100, 102, 101)
 
 
-def attend(q, k, v, heads, groups, scale, mask=None):
+def attend(q, k, v, heads, groups, scale):
     def split(t, n):
         return double(t).reshape(t.shape[0], n, -1).transpose(0, 1)
     k, v = (split(t, groups).repeat_interleave(heads // groups, 0) for t in (k, v))
-    out = F.scaled_dot_product_attention(split(q, heads), k, v, attn_mask=mask, scale=f32(scale))
+    out = F.scaled_dot_product_attention(split(q, heads), k, v, scale=f32(scale))
     return out.transpose(0, 1).reshape(q.shape).contiguous()
 
 
@@ -189,22 +191,29 @@ case(
     "attention grouped", [f"%y = attention %a, %b, %c {{heads = 4, kv_heads = 2, scale = {spell(0.5)}}} : f32[5, 12]"], [q, k, v],
     attend(q, k, v, 4, 2, 0.5))
 
-# Over caches: a prompt of 3, a token, 2 tokens at once, and the second token again, which overwrites.
-calls, keys, values = [], torch.zeros(8, 4), torch.zeros(8, 4)
-for position, rows in [(0, 3), (3, 1), (4, 2), (3, 1), (5, 3)]:
+# Over caches: a prompt of 3, a token of another slot, one of each, a token, and two rows of a slot around one of the other.
+calls, keys, values = [], [torch.zeros(0, 4)] * 2, [torch.zeros(0, 4)] * 2
+for slots in [[0, 0, 0], [1], [1, 0], [0], [1, 0, 1]]:
+    rows = len(slots)
     q, k, v = draw(rows, 8, scale=2), draw(rows, 4), draw(rows, 4)
-    keys[position:position + rows], values[position:position + rows] = k, v
-    mask = torch.ones(rows, 8, dtype=torch.bool).tril(position)
-    expected = attend(q, keys, values, 4, 2, 0.7, mask)
-    calls.append({"position": position, "arguments": [record(t) for t in (q, k, v)], "expected": record(expected)})
+    expected = []
+    for row, slot in enumerate(slots):
+        keys[slot], values[slot] = (torch.cat([old, new[row:row + 1]]) for old, new in ((keys[slot], k), (values[slot], v)))
+        expected.append(attend(q[row:row + 1], keys[slot], values[slot], 4, 2, 0.7))
+    arguments = q, k, v, torch.tensor(slots, dtype=torch.int32)
+    calls.append({"arguments": [record(t) for t in arguments], "expected": record(torch.cat(expected))})
 text = f"""module "caches" stage imported {{
-  state &k : f32[8, 4]
-  state &v : f32[8, 4]
+  symbol T <= 3
 
-  func f(%q: f32[T, 8], %k: f32[T, 4], %v: f32[T, 4]) at P {{
-    cache_store &k, %k as k.store
-    cache_store &v, %v as v.store
-    %y = attention %q, &k, &v {{heads = 4, kv_heads = 2, scale = {spell(0.7)}}} : f32[T, 8]
+  state &lengths : i32[2]
+  state &k : f32[2, 8, 4]
+  state &v : f32[2, 8, 4]
+
+  func f(%q: f32[T, 8], %k: f32[T, 4], %v: f32[T, 4], %slots: i32[T]) {{
+    %places = reserve &lengths, %slots : i32[T]
+    cache_store &k, %k, %slots, %places as k.store
+    cache_store &v, %v, %slots, %places as v.store
+    %y = attention %q, &k, &v, slots %slots, places %places {{heads = 4, kv_heads = 2, scale = {spell(0.7)}}} : f32[T, 8]
     return %y
   }}
 }}
