@@ -80,7 +80,7 @@ import Testing
         let readers = (0..<9).map { "    %r\($0) = matmul %x, @w\($0) : f32[T, 1152921504606846976]\n" }
         let weights = (0..<9).map { "  weight @w\($0) : f32[1152921504606846976, 1] = source \"w\($0)\" f32[1152921504606846976, 1]\n" }
         let text =
-            "module \"m\" stage imported {\n  weight @v : f32[1, 4] = source \"v\" f32[1, 4]\n" + weights.joined()
+            "module \"m\" stage imported {\n  symbol T <= 1\n  weight @v : f32[1, 4] = source \"v\" f32[1, 4]\n" + weights.joined()
             + "  func f(%a: f32[T, 4]) {\n"
             + "    %x = matmul %a, @v : f32[T, 1]\n" + readers.joined() + "    return " + (0..<9).map { "%r\($0)" }.joined(separator: ", ")
             + "\n  }\n}\n"

@@ -69,7 +69,16 @@ private func results(of module: Module) throws -> [String: [Tensor]] {
     var evaluator = Evaluator(module) { source throws(Diagnostic) in
         SeededGenerator.noise(source.name, source.type.elementCount() ?? 0)
     }
-    // Caches hold something from the start, so that what reads them shows.
+    // Caches hold something from the start, so that what reads them shows: multiples of 2^-6 below 1, which bf16 holds exactly.
+    for (name, type) in module.states {
+        let shape = type.fixedShape!, count = shape.reduce(1, *)
+        let values = SeededGenerator.noise(name, count).map { ($0 * 64).rounded() / 64 }
+        switch type.dtype {
+        case .float32: try evaluator.setState(name, Tensor(shape: shape, values))
+        case .int32: try evaluator.setState(name, Tensor(shape: shape, [Int32](repeating: 2, count: count)))
+        default: try evaluator.setState(name, Tensor(shape: shape, elements: .rounded(type.dtype, values)))
+        }
+    }
     var results: [String: [Tensor]] = [:]
     for function in module.functions {
         var arguments: [Tensor] = []
@@ -78,26 +87,40 @@ private func results(of module: Module) throws -> [String: [Tensor]] {
                 arguments.append(taps[index])
                 continue
             }
-            let shape = parameter.type.shape.map { $0.fixedValue ?? 3 }
+            let shape = parameter.type.shape.map { $0.value(callValues)! }
             let count = shape.reduce(1, *)
             let values = SeededGenerator.noise(parameter.name, count)
             switch parameter.type.dtype {
             case .uint8: arguments.append(Tensor(shape: shape, values.map { UInt8(min(255, max(0, 128 + 60 * $0))) }))
-            case .int32: arguments.append(Tensor(shape: shape, (0..<count).map { Int32($0) }))
+            case .int32: arguments.append(Tensor(shape: shape, indices(parameter.name, count)))
             case .float32: arguments.append(Tensor(shape: shape, values))
             case .float16, .bfloat16, .int8Rows, .int8Heads, .bfloat16Panels, .int8Panels, .int4Panels:
                 arguments.append(Tensor(shape: shape, elements: .rounded(parameter.type.dtype, values)))
             }
         }
-        results[function.name] = try evaluator.call(function.name, arguments, position: function.hasPosition ? 2 : 0)
+        results[function.name] = try evaluator.call(function.name, arguments)
     }
     return results
+}
+
+/// T and S of every case
+private let callValues = SymbolValues(["T": 3, "S": 2])
+
+/// Rows of two slots behind two others, of which the last and the first are wanted.
+private func indices(_ parameter: String, _ count: Int) -> [Int32] {
+    switch parameter {
+    case "slots": (0..<count).map { Int32($0 % 2) }
+    case "places": (0..<count).map { Int32(2 + $0 / 2) }
+    case "wanted": (0..<count).map { Int32($0 == 0 ? 2 : $0 - 1) }
+    default: (0..<count).map { Int32($0) }
+    }
 }
 
 func floats(_ tensor: Tensor) -> [Float] {
     switch tensor.elements {
     case .float32(let values), .rounded(_, let values): values
-    case .int32, .uint8: []
+    case .int32(let values): values.map { Float($0) }
+    case .uint8: []
     }
 }
 

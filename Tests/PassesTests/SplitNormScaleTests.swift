@@ -11,6 +11,7 @@ import Testing
     var module = try parseModule(
         """
         module "case" stage imported {
+          symbol T <= 4
           weight @s : f32[4] = source "s" f32[4]
           weight @w : f32[2, 4] = source "w" f32[2, 4]
 
@@ -29,6 +30,7 @@ import Testing
 @Test func splitNormScaleByMeasuredMagnitudes() throws {
     let text = """
         module "case" stage imported {
+          symbol T <= 4
           weight @a.norm.scale : f32[4] = source "s" f32[4]
           weight @w : f32[2, 4] = source "w" f32[2, 4]
 
