@@ -14,16 +14,16 @@ import Testing
             .split(separator: " ").joined(separator: " ")
     }
 
-    /// `lmmc_code` has the entry points and nothing else, each with T and P where the IR says so.
+    /// `lmmc_code` has the entry points and nothing else, each with T and S where the IR says so.
     @Test func entryPoints() throws {
         let text = try header("contract/program.h")
         let code = try #require(text.range(of: "typedef struct { void (*vision)")).lowerBound
         let members = text[code...].prefix { $0 != "}" }.split(separator: "{")[1].split(separator: ";").map(String.init)
         let spelled = EntryPoint.allCases.map { entry in
-            let numbers = entry.symbols.map { symbol in
-                switch symbol {
-                case .sequence: ", int64_t sequence"
-                case .position: ", int64_t position"
+            let numbers = entry.counts.map { count in
+                switch count {
+                case .rows: ", int64_t rows"
+                case .wanted: ", int64_t wanted"
                 }
             }
             return "void (*\(entry.rawValue))(const lmmc_memory *\(numbers.joined()))"
@@ -31,12 +31,14 @@ import Testing
         #expect(members.map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty } == spelled)
     }
 
-    /// `lmmc_model` ends with the arena's regions.
+    /// `lmmc_model` ends with the arena's regions, among them the lengths of the caches, which no entry point takes or gives.
     @Test func regions() throws {
         let text = try header("contract/program.h")
         let offsets = try #require(text.range(of: "uint64_t arena_bytes; ")).upperBound
         let members = text[offsets...].prefix { $0 != "}" }.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
-        #expect(members.filter { !$0.isEmpty } == EntryPoint.Region.allCases.map { "uint64_t \($0.rawValue)" })
+        var expected = EntryPoint.Region.allCases.map { "uint64_t \($0.rawValue)" }
+        expected.insert("uint64_t lengths", at: expected.count - 1)
+        #expect(members.filter { !$0.isEmpty } == expected)
     }
 
     @Test func enumerators() throws {

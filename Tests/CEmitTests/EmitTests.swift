@@ -16,7 +16,7 @@ private let golden = URL(filePath: #filePath).deletingLastPathComponent().append
 private func tinyProgram() throws -> [EmittedFile] {
     let module = try parseModule(String(contentsOf: golden.appending(path: "tiny.ir"), encoding: .utf8), file: "tiny.ir")
     try module.verify()
-    let plan = try makePlan(module, chunk: 8)
+    let plan = try makePlan(module)
     let vision = ProgramDescription.Vision(
         mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1,
         maxImages: 2)
@@ -102,7 +102,7 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
     func computesTheExpectedNumbers(flags: [String]) throws {
         let expected = try String(contentsOf: golden.appending(path: "expected.txt"), encoding: .utf8).split(whereSeparator: \.isWhitespace)
             .compactMap { Double($0) }
-        #expect(expected.count == 8 + 4 * 16)
+        #expect(expected.count == 8 + 7 * 16)
         try withFolder { folder in
             let runtime = "\(repository)/Runtime"
             let kernels = try FileManager.default.subpathsOfDirectory(atPath: "\(runtime)/kernels").filter { $0.hasSuffix(".c") }.sorted()

@@ -5,10 +5,10 @@ import Testing
 
 @Suite struct CostTests {
     private func cost(
-        _ parameters: String, _ operation: String, position: Bool = false, declarations: String = "", sequence: Int = 10
+        _ parameters: String, _ operation: String, declarations: String = "", _ call: CallShape = .prompt(10)
     ) throws -> Cost {
-        let (module, function) = try function(parameters, position: position, "\(operation) return", declarations: declarations)
-        return try #require(module.costs(of: function, sequence: sequence).last)
+        let (module, function) = try function(parameters, "\(operation) return", declarations: declarations)
+        return try #require(module.costs(of: function, call).last)
     }
 
     @Test func matmul() throws {
@@ -27,14 +27,25 @@ import Testing
         #expect(cost == Cost(flops: 15 * (32 + 8), bytesRead: (24 + 40) * 4, bytesWritten: 24 * 4))
     }
 
-    /// A prompt sees the triangle under the diagonal; one token sees all rows up to its own.
+    /// A prompt sees the triangle under the diagonal; one token sees the rows behind which it stands, and its own. Whatever slots and rows the
+    /// caches have.
     @Test func attentionOverCaches() throws {
-        let caches = "state &k : f32[64, 8] state &v : f32[64, 8]"
-        let operation = "attention %q, &k, &v {heads = 2, kv_heads = 2, scale = 0.5}"
-        let prompt = try cost("%q: f32[T, 8]", "%y = \(operation) : f32[T, 8]", position: true, declarations: caches)
-        #expect(prompt == Cost(flops: 55 * (32 + 8), bytesRead: (80 + 2 * 10 * 8) * 4, bytesWritten: 80 * 4))
-        let token = try cost("%q: f32[1, 8]", "%y = \(operation) : f32[1, 8]", position: true, declarations: caches)
-        #expect(token == Cost(flops: 10 * (32 + 8), bytesRead: (8 + 2 * 10 * 8) * 4, bytesWritten: 8 * 4))
+        let parameters = "%q: f32[T, 8], %s: i32[T]"
+        for (slots, width) in [(1, "8"), (5, "8"), (5, "4")] {
+            let caches = "state &k : f32[\(slots), 64, \(width)] state &v : f32[\(slots), 64, \(width)]"
+            let operation =
+                "%y = attention %q, &k, &v, slots %s, places %s {heads = 2, kv_heads = \(width == "8" ? 2 : 1), scale = 0.5} : f32[T, 8]"
+            let keys = 2 * 10 * Int(width)!
+            let prompt = try cost(parameters, operation, declarations: caches)
+            #expect(prompt == Cost(flops: 55 * (32 + 8), bytesRead: (80 + keys) * 4, bytesWritten: 80 * 4))
+            let token = try cost(parameters, operation, declarations: caches, .token(behind: 9))
+            #expect(token == Cost(flops: 10 * (32 + 8), bytesRead: (8 + keys) * 4, bytesWritten: 8 * 4))
+        }
+        // A byte for each element of q8h, whose heads stand apart.
+        let token = try cost(
+            parameters, "%y = attention %q, &k, &v, slots %s, places %s {heads = 2, kv_heads = 2, scale = 0.5} : f32[T, 8]",
+            declarations: "state &k : q8h[3, 64, 2, 4] state &v : q8h[3, 64, 2, 4]", .token(behind: 9))
+        #expect(token == Cost(flops: 10 * (32 + 8), bytesRead: 8 * 4 + 2 * 10 * 8, bytesWritten: 8 * 4))
     }
 
     @Test func movement() throws {
@@ -45,8 +56,14 @@ import Testing
         #expect(
             try cost("%t: i32[T], %w: f32[99, 3]", "%y = embed %t, %w : f32[T, 3]") == Cost(bytesRead: 40 + 120, bytesWritten: 120))
         #expect(
-            try cost("%x: f32[T, 3]", "cache_store &c, %x as s", position: true, declarations: "state &c : f32[64, 3]")
+            try cost("%x: f32[T, 3], %i: i32[T]", "cache_store &c, %x, %i, %i as s", declarations: "state &c : f32[9, 64, 3]")
                 == Cost(bytesRead: 120, bytesWritten: 120))
+        #expect(
+            try cost("%i: i32[T]", "%p = reserve &n, %i : i32[T]", declarations: "state &n : i32[9]")
+                == Cost(bytesRead: 36 + 40, bytesWritten: 40))
+        // S is 1: the row that is wanted.
+        #expect(try cost("%x: f32[T, 3], %i: i32[S]", "%y = gather_rows %x, %i : f32[S, 3]") == Cost(bytesRead: 4 + 12, bytesWritten: 12))
+        #expect(try cost("%x: f32[2*T + 1, 3]", "%y = scale %x {factor = 2.0} : f32[2*T + 1, 3]").flops == 63)
     }
 
     @Test func elementwise() throws {

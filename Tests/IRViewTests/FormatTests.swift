@@ -18,9 +18,10 @@ func installed(_ names: String...) -> String? {
         let weights = try #require(object["weights"] as? [[String: Any]])
         #expect(weights.count == 7 && weights[1]["bytes"] as? Int == 128)
         #expect((weights[1]["source"] as? [String: Any])?["name"] as? String == "model.layers.0.up.weight")
-        let function = try #require((object["functions"] as? [String: [String: Any]])?["prefill"])
+        let function = try #require((object["functions"] as? [String: [String: Any]])?["step"])
         let operations = try #require(function["operations"] as? [[String: Any]])
-        #expect(operations.count == 11 && function["position"] as? Int == 0)
+        #expect(operations.count == 11 && function["position"] == nil)
+        #expect(object["symbols"] as? [String: Int] == ["T": 16, "S": 4])
         let down = operations[3]
         #expect(down["name"] as? String == "decoder.layer0.down" && down["op"] as? String == "matmul")
         #expect((down["operands"] as? [[String: String]])?[2] == ["kind": "value", "name": "decoder.tokens", "label": "addend"])
@@ -88,10 +89,10 @@ func installed(_ names: String...) -> String? {
     @Test func collapsedDot() throws {
         let text = try sample().dot(collapseLayers: true)
         #expect(text.contains("label = \"decoder.layer0 ... decoder.layer1  (2 times)\""))
-        #expect(!text.contains("\"prefill/decoder.layer1"))
+        #expect(!text.contains("\"step/decoder.layer1"))
         // What read the hidden layer reads the shown one.
-        #expect(text.contains("\"prefill/decoder.layer0.down\" -> \"prefill/decoder.layer2.up\""))
-        #expect(try sample().dot().contains("\"prefill/decoder.layer1.down\" -> \"prefill/decoder.layer2.up\""))
+        #expect(text.contains("\"step/decoder.layer0.down\" -> \"step/decoder.layer2.up\""))
+        #expect(try sample().dot().contains("\"step/decoder.layer1.down\" -> \"step/decoder.layer2.up\""))
     }
 
     @Test(.enabled(if: installed("dot") != nil, "graphviz is not installed: no 'dot' in PATH"), arguments: [false, true])
@@ -109,7 +110,7 @@ func installed(_ names: String...) -> String? {
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
         #expect(String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) == "")
-        // Nodes: the parameter, the operations, the result.
-        #expect(svg.components(separatedBy: "class=\"node\"").count - 1 == 1 + (collapse ? 8 : 11) + 1)
+        // Nodes: the parameters, the operations, the result.
+        #expect(svg.components(separatedBy: "class=\"node\"").count - 1 == 4 + (collapse ? 8 : 11) + 1)
     }
 }

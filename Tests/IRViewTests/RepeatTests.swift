@@ -46,6 +46,8 @@ import Testing
         #expect(
             text == """
                 module "sample" stage imported {
+                  symbol T <= 16
+                  symbol S <= 4
                   weight @embed : f32[9, 4] = source "model.embed.weight" bf16[9, 4]
                   weight @decoder.layer0.up : f32[8, 4] = source "model.layers.0.up.weight" bf16[8, 4]
                   weight @decoder.layer0.down : f32[4, 8] = source "model.layers.0.down.weight" bf16[4, 8]
@@ -53,19 +55,19 @@ import Testing
                   weight @decoder.layer2.up : f32[6, 4] = source "model.layers.2.up.weight" bf16[6, 4]
                   weight @decoder.layer2.down : f32[4, 6] = source "model.layers.2.down.weight" bf16[4, 6]
 
-                  state &decoder.layer0.cache : f32[16, 4]
+                  state &decoder.layer0.cache : f32[2, 16, 4]
                   // decoder.layer1 ... decoder.layer2 as decoder.layer0
 
-                  func prefill(%tokens: i32[T]) at P {
+                  func step(%tokens: i32[T], %slots: i32[T], %places: i32[T], %wanted: i32[S]) {
                     %decoder.tokens = embed %tokens, @embed : f32[T, 4]
-                    cache_store &decoder.layer0.cache, %decoder.tokens as decoder.layer0.store
+                    cache_store &decoder.layer0.cache, %decoder.tokens, %slots, %places as decoder.layer0.store
                     %decoder.layer0.up = matmul %decoder.tokens, @decoder.layer0.up : f32[T, 8]
                     %decoder.layer0.down = matmul %decoder.layer0.up, @decoder.layer0.down, addend %decoder.tokens : f32[T, 4]
                     // decoder.layer1 as decoder.layer0
-                    cache_store &decoder.layer2.cache, %decoder.layer1.down as decoder.layer2.store
+                    cache_store &decoder.layer2.cache, %decoder.layer1.down, %slots, %places as decoder.layer2.store
                     %decoder.layer2.up = matmul %decoder.layer1.down, @decoder.layer2.up : f32[T, 6]
                     %decoder.layer2.down = matmul %decoder.layer2.up, @decoder.layer2.down, addend %decoder.layer1.down : f32[T, 4]
-                    %last = last_row %decoder.layer2.down : f32[1, 4]
+                    %last = gather_rows %decoder.layer2.down, %wanted : f32[S, 4]
                     return %last
                   }
                 }
@@ -80,7 +82,10 @@ import Testing
     @Test(arguments: [
         ("@decoder.layer1.up : f32[T, 8]", "@decoder.layer0.up : f32[T, 8]"),  // the other layer's weight
         ("@decoder.layer1.down, addend %decoder.layer0.down", "@decoder.layer1.down, addend %decoder.tokens"),  // another input
-        ("&decoder.layer1.cache, %decoder.layer0.down as", "&decoder.layer0.cache, %decoder.layer0.down as"),  // another cache
+        (
+            "&decoder.layer1.cache, %decoder.layer0.down, %slots, %places as",
+            "&decoder.layer0.cache, %decoder.layer0.down, %slots, %places as"
+        ),  // another cache
         (
             "%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down :",
             "%decoder.layer1.up, @decoder.layer1.down, addend %decoder.layer0.down {activation = silu} :"

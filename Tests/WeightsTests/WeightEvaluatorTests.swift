@@ -114,7 +114,6 @@ private struct RandomModule {
             )
         default:
             guard shape.count == 2 else { return nil }
-            if Bool.random(using: &random) { return (.lastRow(LastRow()), [operand]) }
             return (.attention(Attention(heads: 1, keyValueHeads: 1, scale: 0.3)), [operand, operand, like()!])
         }
     }
@@ -152,8 +151,7 @@ private struct RandomModule {
         #expect(
             kinds == [
                 "scale", "activation", "gate", "add", "multiply", "slice", "concatenate", "reshape", "transpose", "rms_norm", "layer_norm",
-                "matmul",
-                "last_row", "attention",
+                "matmul", "attention",
             ])
     }
 

@@ -67,30 +67,33 @@ projected = gelu(fused.reshape(1, 32) @ weights["projector.weight"].T)
 caches = {}
 
 
-def rotary(x, position):
+def rotary(x, positions):
     out = x.copy()
-    for row in range(len(x)):
+    for row, position in enumerate(positions):
         for head in range(x.shape[1] // 4):
             for j in range(2):
                 a, b = x[row, head * 4 + j], x[row, head * 4 + j + 2]
-                angle = (position + row) * 10000.0 ** (-2 * j / 4)
+                angle = position * 10000.0 ** (-2 * j / 4)
                 out[row, head * 4 + j] = a * math.cos(angle) - b * math.sin(angle)
                 out[row, head * 4 + j + 2] = b * math.cos(angle) + a * math.sin(angle)
     return out
 
 
-def decoder(tokens, position):
+def decoder(slot, tokens, position):
+    """Logits of the last of some tokens of one sequence."""
     x = np.array([weights["decoder.embedding"][t] if t >= 0 else projected[-1 - t] for t in tokens])
+    positions = position + np.arange(len(tokens))
     for layer in range(3):
         w = lambda name: weights[f"decoder.layer{layer}.{name}"]
         normed = rms_norm(x, w("norm.scale"))
-        keys = np.concatenate([caches.get((layer, "k"), np.zeros((0, 4))), rotary(normed @ w("key.weight").T, position)])
-        values = np.concatenate([caches.get((layer, "v"), np.zeros((0, 4))), normed @ w("value.weight").T])
-        caches[layer, "k"], caches[layer, "v"] = keys, values
-        x = x + attend(rotary(normed @ w("query.weight").T, position), keys, values, 2, 1, position) @ w("output.weight").T
+        empty = np.zeros((0, 4))
+        keys = np.concatenate([caches.get((slot, layer, "k"), empty), rotary(normed @ w("key.weight").T, positions)])
+        values = np.concatenate([caches.get((slot, layer, "v"), empty), normed @ w("value.weight").T])
+        caches[slot, layer, "k"], caches[slot, layer, "v"] = keys, values
+        x = x + attend(rotary(normed @ w("query.weight").T, positions), keys, values, 2, 1, position) @ w("output.weight").T
         gate, up = np.split(x @ w("gate_up.weight").T, 2, axis=1)
         x = x + (silu(gate) * up) @ w("down.weight").T
-    return rms_norm(x[-1:], weights["decoder.norm.scale"]) @ weights["decoder.head.weight"].T
+    return (rms_norm(x[-1:], weights["decoder.norm.scale"]) @ weights["decoder.head.weight"].T)[0]
 
 
 def show(row):
@@ -98,7 +101,11 @@ def show(row):
 
 
 show(projected[0])
-show(decoder([1, -1, 4, 9], 0)[0])
-show(decoder([3], 4)[0])
-show(decoder([15], 5)[0])
-show(decoder([2], 6)[0])
+show(decoder(0, [1, -1, 4, 9], 0))
+show(decoder(0, [3], 4))
+show(decoder(0, [15], 5))
+show(decoder(1, [7, -1, 6], 0))
+show(decoder(0, [2], 6))
+show(decoder(1, [5], 3))
+decoder(1, [8, 0], 4)
+show(decoder(1, [10], 6))
