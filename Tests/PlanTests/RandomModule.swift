@@ -15,13 +15,15 @@ struct Dice {
     }
 }
 
-/// Modules of repeated layers with odd insides: slices, joins, transpositions, residuals of all kinds, taps, caches.
+/// Modules of repeated layers with odd insides: slices, joins, transpositions, residuals of all kinds, taps, caches; in the decoder joins and
+/// gathers of rows that symbols count.
 struct RandomModule {
     private var dice: Dice
     // Not `.optimized`: the plan takes more than the passes leave, joins of columns and window gathers too.
     private var module = Module(name: "random")
     private let width: Int
-    private let context = 12
+    static let slots = 3, context = 12
+    static let rows = IR.Symbol("T", bound: 4), wanted = IR.Symbol("S", bound: 3)
 
     static func make(_ seed: Int) throws(Diagnostic) -> Module {
         var maker = RandomModule(seed)
@@ -41,33 +43,45 @@ struct RandomModule {
 
     private mutating func make(_ seed: Int) throws(Diagnostic) -> Module {
         let layers = 1 + dice.roll(4), vision = dice.roll(2) == 0
+        module.symbols = [Self.rows, Self.wanted]
         for layer in 0..<layers {
             for cache in ["key_cache", "value_cache"] {
-                module.states["decoder.layer\(layer).\(cache)"] = TensorType(seed % 2 == 0 ? .float32 : .bfloat16, fixed: [context, width])
+                module.states["decoder.layer\(layer).\(cache)"] = TensorType(
+                    seed % 2 == 0 ? .float32 : .bfloat16, fixed: [Self.slots, Self.context, width])
             }
+            module.states["decoder.layer\(layer).lengths"] = TensorType(.int32, fixed: [Self.slots])
         }
         if vision { try addVision(layers, recipe: dice.roll(1 << 30)) }
         let recipe = dice.roll(1 << 30), odd = dice.roll(2 * layers)
-        for (name, rows) in [("prefill", Dimension.sequence), ("decode", 1)] {
-            var builder = FunctionBuilder(
-                name,
-                parameters: [Parameter(name: "tokens", type: TensorType(.int32, [rows]))]
-                    + (vision && name == "prefill" ? [Parameter(name: "vision_rows", type: TensorType(.float32, fixed: [6, width]))] : []),
-                hasPosition: true, in: moduleWithWeights(layers))
-            var x = try builder.append(
-                "decoder.tokens", .embed(Embed(hasVision: vision && name == "prefill")),
-                [.value("tokens"), weight("embedding", [9, width])] + (vision && name == "prefill" ? [.value("vision_rows")] : []))
-            var taps: [Operand] = []
-            for layer in 0..<layers {
-                // One layer may differ from the others.
-                x = try appendLayer("decoder.layer\(layer)", x, rows, Dice(layer == odd ? recipe + 1 : recipe), isCached: true, &builder)
-                if Dice(seed + layer).first(3) == 0 { taps.append(x) }
-            }
-            for (index, tap) in taps.enumerated() { x = try builder.append("decoder.tap\(index).add", .add(Add()), [x, tap]) }
-            x = try builder.append("decoder.last", .lastRow(LastRow()), [x])
-            let logits = try builder.append("decoder.logits", .matmul(Matmul()), [x, weight("head", [7, width])])
-            module.functions.append(builder.finish(returning: [logits]))
+        let (rows, wanted) = (Dimension(Self.rows), Dimension(Self.wanted))
+        let list = TensorType(.int32, [rows])
+        var builder = FunctionBuilder(
+            .step,
+            parameters: [
+                Parameter(.tokens, type: list), Parameter(.slots, type: list), Parameter(.positions, type: list),
+                Parameter(.wanted, type: TensorType(.int32, [wanted])),
+            ] + (vision ? [Parameter(.visionRows, type: TensorType(.float32, fixed: [6, width]))] : []),
+            in: moduleWithWeights(layers))
+        var x = try builder.append(
+            "decoder.tokens", .embed(Embed(hasVision: vision)),
+            [.region(.tokens), weight("embedding", [9, width])] + (vision ? [.region(.visionRows)] : []))
+        var taps: [Operand] = []
+        for layer in 0..<layers {
+            // One layer may differ from the others.
+            x = try appendLayer("decoder.layer\(layer)", x, rows, Dice(layer == odd ? recipe + 1 : recipe), isCached: true, &builder)
+            if Dice(seed + layer).first(3) == 0 { taps.append(x) }
         }
+        for (index, tap) in taps.enumerated() { x = try builder.append("decoder.tap\(index).add", .add(Add()), [x, tap]) }
+        let all = x
+        x = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [all, .region(.wanted)])
+        if dice.roll(2) == 0 {
+            // S + T rows, of which the first T are taken from.
+            let joined = try builder.append("decoder.joined", .concatenate(Concatenate(axis: 0)), [x, all])
+            let scaled = try builder.append("decoder.scaled", .scale(Scale(factor: 2)), [joined])
+            x = try builder.append("decoder.again", .gatherRows(GatherRows()), [scaled, .region(.wanted)])
+        }
+        let logits = try builder.append("decoder.logits", .matmul(Matmul()), [x, weight("head", [7, width])])
+        module.functions.append(builder.finish(returning: [logits]))
         return module
     }
 
@@ -95,7 +109,7 @@ struct RandomModule {
         _ prefix: String, _ input: Operand, _ rows: Dimension, _ dice: Dice, isCached: Bool, _ builder: inout FunctionBuilder
     ) throws(Diagnostic) -> Operand {
         var dice = dice
-        let attention = Attention(heads: 2, keyValueHeads: 2, scale: 0.5)
+        let attention = Attention(heads: 2, keyValueHeads: 2, scale: 0.5, isCached: isCached)
         func w(_ name: String) -> Operand { .weight("\(prefix).\(name)") }
         var number = 0
         func name(_ text: String) -> String {
@@ -112,14 +126,15 @@ struct RandomModule {
         if isCached {
             let rotary = Op.rotary(Rotary(headSize: width / 2, theta: 10000))
             let keys = dice.roll(2) == 0 ? parts[1] : try builder.append(name("key"), .matmul(Matmul()), [normed, w("a.weight")])
-            let turned = try builder.append(name("rotary"), rotary, [keys])
+            let turned = try builder.append(name("rotary"), rotary, [keys, .region(.positions)])
             let values = dice.roll(2) == 0 ? parts[2] : try builder.append(name("value"), .matmul(Matmul()), [parts[0], w("b.weight")])
-            try builder.append(name("store"), .cacheStore(CacheStore()), [.state("\(prefix).key_cache"), turned])
-            try builder.append(name("store"), .cacheStore(CacheStore()), [.state("\(prefix).value_cache"), values])
-            let query = try builder.append(name("rotary"), rotary, [parts[0]])
-            pool.append(
-                try builder.append(
-                    name("attention"), .attention(attention), [query, .state("\(prefix).key_cache"), .state("\(prefix).value_cache")]))
+            let caches: [Operand] = [.state("\(prefix).key_cache"), .state("\(prefix).value_cache")]
+            let places = try builder.append(name("places"), .reserve(Reserve()), [.state("\(prefix).lengths"), .region(.slots)])
+            for (cache, rows) in zip(caches, [turned, values]) {
+                try builder.append(name("store"), .cacheStore(CacheStore()), [cache, rows, .region(.slots), places])
+            }
+            let query = try builder.append(name("rotary"), rotary, [parts[0], .region(.positions)])
+            pool.append(try builder.append(name("attention"), .attention(attention), [query] + caches + [.region(.slots), places]))
             if dice.roll(2) == 0 { pool.append(turned) }
             if dice.roll(2) == 0 { pool.append(values) }
         } else {
@@ -128,7 +143,7 @@ struct RandomModule {
         for _ in 0..<3 + dice.roll(6) {
             let x = pool[dice.roll(pool.count)], y = pool[dice.roll(pool.count)]
             let value: Operand
-            switch dice.roll(rows == .sequence ? 9 : 12) {
+            switch dice.roll(rows.fixedValue == nil ? 10 : 12) {
             case 0: value = try builder.append(name("add"), .add(Add()), [x, y])
             case 1: value = try builder.append(name("biased"), .add(Add()), [x, w("norm.bias")])
             case 2: value = try builder.append(name("product"), .matmul(Matmul(hasAddend: true)), [x, w("c.weight"), y])
@@ -144,8 +159,13 @@ struct RandomModule {
                 value = try builder.append(name("product"), .matmul(Matmul(hasAddend: true)), [codes, w("c.q8"), y])
             case 9:
                 let joined = try builder.append(name("stack"), .concatenate(Concatenate(axis: 0)), [x, y])
-                let count = rows.fixedValue ?? 1
-                value = try builder.append(name("rows"), .slice(Slice(axis: 0, start: count / 2, count: count)), [joined])
+                if let count = rows.fixedValue {
+                    value = try builder.append(name("rows"), .slice(Slice(axis: 0, start: count / 2, count: count)), [joined])
+                } else {
+                    // The positions stand for rows of both.
+                    let scaled = try builder.append(name("scaled"), .scale(Scale(factor: 3)), [joined])
+                    value = try builder.append(name("rows"), .gatherRows(GatherRows()), [scaled, .region(.positions)])
+                }
             case 10:
                 let count = rows.fixedValue ?? 1
                 let turned = try builder.append(name("turned"), .transpose(Transpose(permutation: [1, 0])), [x])
@@ -170,7 +190,7 @@ struct RandomModule {
         for block in 1...layers { addLayerWeights("vision.block\(block)") }
         let last = weight("project.weight", [width, width])
         var builder = FunctionBuilder(
-            "vision", parameters: [Parameter(name: "image", type: TensorType(.uint8, fixed: [4, 4, 3]))], in: module)
+            .vision, parameters: [Parameter(.image, type: TensorType(.uint8, fixed: [4, 4, 3]))], in: module)
         let pixels = try builder.append("pixels", .normalize(Normalize(mean: [0, 0, 0], std: [1, 1, 1])), [.value("image")])
         let patches = try builder.append("patches", .extractPatches(ExtractPatches(patch: 2)), [pixels])
         let embedded = try builder.append("embedded", .matmul(Matmul()), [patches, patch])
@@ -182,7 +202,7 @@ struct RandomModule {
         }
         module.functions.append(builder.finish(returning: taps))
         let parameters = taps.indices.map { Parameter(name: "tap\($0)", type: TensorType(.float32, fixed: [5, width])) }
-        var project = FunctionBuilder("project", parameters: parameters, in: module)
+        var project = FunctionBuilder(.project, parameters: parameters, in: module)
         var rows: [Operand] = []
         for index in taps.indices {
             rows.append(try project.append("rows\(index)", .slice(Slice(axis: 0, start: 1, count: 4)), [.value("tap\(index)")]))

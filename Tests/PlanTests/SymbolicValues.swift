@@ -4,7 +4,7 @@ import Support
 @testable import Plan
 
 /// Values without arithmetic: every element of a result is a number made from the kernel, the contents of its inputs and the element's index.
-/// Two runs that agree have read the same elements in the same order everywhere.
+/// Two runs that agree have read the same elements in the same order everywhere. Lists of rows, slots and places are numbers as they are.
 typealias Symbol = UInt64
 
 func mix(_ values: some Sequence<Symbol>) -> Symbol {
@@ -36,6 +36,11 @@ func rowMajor(_ shape: [Int]) -> [Int] {
     return strides
 }
 
+/// What a row of attention over a cache gets: of itself, and of the keys and values that it sees, which `seen` reads.
+func attended(_ attention: Attention, row: [Symbol], seen: (Int) -> [Symbol]) -> [Symbol] {
+    results("\(Computation.attention(attention))", [row, seen(0), seen(1)], count: row.count)
+}
+
 /// Runs the operations of a module as the IR defines them.
 struct SymbolicModule {
     let module: Module
@@ -48,11 +53,11 @@ struct SymbolicModule {
 
     static func weight(_ name: String, count: Int) -> [Symbol] { results("weight \(name)", [], count: count) }
 
-    mutating func call(_ name: String, _ arguments: [[Symbol]], sequence: Int, position: Int) -> [[Symbol]] {
+    mutating func call(_ name: String, _ arguments: [[Symbol]], _ counts: SymbolValues = .bounds) -> [[Symbol]] {
         guard let function = module.function(named: name) else { return [] }
         var values: [String: (type: TensorType, elements: [Symbol])] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = (parameter.type, argument) }
-        func shape(_ type: TensorType) -> [Int] { type.shape.map { $0.fixedValue ?? sequence } }
+        func shape(_ type: TensorType) -> [Int] { type.shape.map { $0.value(counts)! } }
         func read(_ operand: Operand) -> (type: TensorType, elements: [Symbol]) {
             switch operand {
             case .value(let name): return values[name]!
@@ -87,7 +92,7 @@ struct SymbolicModule {
                         for (i, p) in transpose.permutation.enumerated() { place[p] = index[i] }
                         return place
                     })
-            case .lastRow: keep(picked { [shape(inputs[0].type)[0] - 1, $0[1]] })
+            case .gatherRows: keep(picked { [Int(inputs[1].elements[$0[0]])] + $0.dropFirst() })
             case .concatenate(let concatenate):
                 var starts: [Int] = [0]
                 for input in inputs { starts.append(starts.last! + shape(input.type)[concatenate.axis]) }
@@ -98,19 +103,34 @@ struct SymbolicModule {
                         index[concatenate.axis] -= starts[part]
                         return inputs[part].elements[zip(index, rowMajor(shape(inputs[part].type))).map { $0 * $1 }.reduce(0, +)]
                     })
-            case .cacheStore:
-                let width = shape(inputs[0].type)[1]
-                states[operation.operands[0].name]!.replaceSubrange(
-                    position * width..<position * width + inputs[1].elements.count, with: inputs[1].elements)
-            case .attention(let attention):
-                let isCached = if case .state = operation.operands[1] { true } else { false }
-                let rows = isCached ? position + shape(inputs[0].type)[0] : shape(inputs[1].type)[0]
-                let width = shape(inputs[1].type)[1]
+            case .reserve:
+                let name = operation.operands[0].name
                 keep(
-                    results(
-                        "\(Computation.attention(attention, isCached: isCached))",
-                        [inputs[0].elements] + inputs.dropFirst().map { Array($0.elements[..<(rows * width)]) }, count: size))
-            case .rotary(let rotary): keep(results("rotary \(rotary.headSize)", [inputs[0].elements], count: size))
+                    inputs[1].elements.map { slot in
+                        defer { states[name]![Int(slot)] += 1 }
+                        return states[name]![Int(slot)]
+                    })
+            case .cacheStore:
+                let (context, width) = (shape(inputs[0].type)[1], shape(inputs[0].type)[2])
+                for (row, (slot, place)) in zip(inputs[2].elements, inputs[3].elements).enumerated() {
+                    let start = (Int(slot) * context + Int(place)) * width
+                    states[operation.operands[0].name]!.replaceSubrange(
+                        start..<start + width, with: inputs[1].elements[row * width..<(row + 1) * width])
+                }
+            case .attention(let attention) where attention.isCached:
+                let (context, width) = (shape(inputs[1].type)[1], shape(inputs[0].type)[1])
+                keep(
+                    zip(inputs[3].elements, inputs[4].elements).enumerated().flatMap { row, place in
+                        attended(attention, row: Array(inputs[0].elements[row * width..<(row + 1) * width])) { operand in
+                            let start = Int(place.0) * context * width
+                            return Array(inputs[1 + operand].elements[start..<start + (Int(place.1) + 1) * width])
+                        }
+                    })
+            case .attention(let attention): computed("\(Computation.attention(attention))")
+            case .rotary(let rotary):
+                let table = results(
+                    "table \(rotary.inverseFrequencies)", [inputs[1].elements], count: inputs[1].elements.count * rotary.headSize)
+                keep(results("rotary \(rotary.headSize)", [inputs[0].elements, table], count: size))
             case .add: computed("add")
             case .multiply: computed("multiply")
             case .normalize(let normalize): computed("\(Computation.normalize(normalize))")
@@ -143,9 +163,18 @@ struct SymbolicPlan {
         self.plan = plan
         arena = Array(repeating: nil, count: plan.arenaBytes)
         for region in plan.regions where region.role == .state {
-            fill(region.name, Array(repeating: 0, count: region.byteCount / (region.type?.dtype.byteCount ?? 4)))
+            for slot in 0..<slots(region) {
+                for index in 0..<region.byteCount / region.type!.dtype.byteCount {
+                    write(0, at: place(region, slot) + index * region.type!.dtype.byteCount, size: region.type!.dtype.byteCount)
+                }
+            }
         }
     }
+
+    /// Slots that hold a region each; of another than a cache there is one.
+    private func slots(_ region: Region) -> Int { plan.slots.caches.contains { $0.name == region.name } ? plan.slots.count : 1 }
+
+    private func place(_ region: Region, _ slot: Int) -> Int { region.offset + slot * plan.slots.byteCount }
 
     mutating func fill(_ region: String, _ elements: [Symbol]) {
         guard let region = plan.regions.first(where: { $0.name == region }), let size = region.type?.dtype.byteCount else { return }
@@ -154,7 +183,9 @@ struct SymbolicPlan {
 
     func contents(_ region: String) -> [Symbol?] {
         guard let region = plan.regions.first(where: { $0.name == region }), let size = region.type?.dtype.byteCount else { return [] }
-        return stride(from: region.offset, to: region.offset + region.byteCount, by: size).map { arena[$0] }
+        return (0..<slots(region)).flatMap { slot in
+            stride(from: place(region, slot), to: place(region, slot) + region.byteCount, by: size).map { arena[$0] }
+        }
     }
 
     private mutating func write(_ element: Symbol, at byte: Int, size: Int) {
@@ -175,12 +206,15 @@ struct SymbolicPlan {
         var strides: [Int]
     }
 
-    mutating func call(_ name: String, sequence: Int, position: Int) {
-        guard let entry = plan.entries.first(where: { $0.entry.rawValue == name }) else { return }
-        run(entry.body, arguments: [], function: nil, row: 0, sequence, position)
+    mutating func call(_ entry: EntryPoint, _ counts: SymbolValues = .bounds) {
+        guard let function = plan.entries.first(where: { $0.entry == entry }) else { return }
+        self.counts = counts
+        run(function.body, arguments: [], function: nil, row: 0)
     }
+    /// Those of the call that runs
+    private var counts = SymbolValues.bounds
 
-    private mutating func run(_ body: Body, arguments: [Bound], function: LayerFunction?, row: Int, _ sequence: Int, _ position: Int) {
+    private mutating func run(_ body: Body, arguments: [Bound], function: LayerFunction?, row: Int) {
         var bound: [Bound] = []
         for (index, buffer) in body.buffers.enumerated() {
             let start: Start
@@ -196,8 +230,8 @@ struct SymbolicPlan {
                     start = .weight(plan.weights.first { $0.offset == offset }!.name, 0)
                 }
             case .argument: start = arguments[function!.arguments.firstIndex(of: index)!].start
-            case .inside(let parent, let offset, let lastRow, let p):
-                let elements = offset + lastRow * (sequence - 1) + p * position
+            case .inside(let parent, let offset):
+                let elements = offset.value(counts)!
                 switch bound[parent].start {
                 case .arena(let base): start = .arena(base + elements * buffer.type.dtype.byteCount)
                 case .weight(let name, let base): start = .weight(name, base + elements)
@@ -208,22 +242,23 @@ struct SymbolicPlan {
         for step in body.steps {
             switch step {
             case .run(let kernel, let name, let inputs, let output):
-                run(kernel.computation, name, inputs.map { bound[$0] }, bound[output], sequence, position)
+                run(kernel.computation, name, inputs.map { bound[$0] }, bound[output])
             case .call(let layer, let row, _, let arguments):
                 let function = plan.layers[layer]
-                run(function.body, arguments: arguments.map { bound[$0] }, function: function, row: row, sequence, position)
+                run(function.body, arguments: arguments.map { bound[$0] }, function: function, row: row)
             }
         }
     }
 
-    private func places(_ bound: Bound, _ sequence: Int, rows: Int? = nil) -> [Int] {
-        var shape = bound.type.shape.map { $0.fixedValue ?? sequence }
-        if let rows { shape[0] = rows }
-        return indices(shape).map { zip($0, bound.strides).map { $0 * $1 }.reduce(0, +) }
+    private func shape(_ bound: Bound) -> [Int] { bound.type.shape.map { $0.value(counts)! } }
+
+    private func places(_ bound: Bound) -> [Int] {
+        indices(shape(bound)).map { zip($0, bound.strides).map { $0 * $1 }.reduce(0, +) }
     }
 
-    private mutating func read(_ bound: Bound, _ sequence: Int, rows: Int? = nil, for name: String) -> [Symbol] {
-        let places = places(bound, sequence, rows: rows)
+    private mutating func read(_ bound: Bound, for name: String) -> [Symbol] { read(bound, at: places(bound), for: name) }
+
+    private mutating func read(_ bound: Bound, at places: [Int], for name: String) -> [Symbol] {
         switch bound.start {
         case .weight(let weight, let base):
             let all = SymbolicModule.weight(weight, count: plan.weights.first { $0.name == weight }!.type.elementCount()!)
@@ -231,31 +266,56 @@ struct SymbolicPlan {
         case .arena(let base):
             return places.map { place in
                 let byte = base + place * bound.type.dtype.byteCount
-                if byte < arena.count, let element = arena[byte] { return element }
+                if byte >= 0, byte < arena.count, let element = arena[byte] { return element }
                 problems.append("\(name) reads byte \(byte), where nothing is")
                 return 0
             }
         }
     }
 
-    private mutating func run(
-        _ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int, _ position: Int
-    ) {
-        let targets = places(output, sequence)
+    /// Rows of a cache, whole
+    private func places(_ cache: Bound, _ rows: [(slot: Symbol, place: Symbol)]) -> [Int] {
+        rows.flatMap { row in
+            (0..<cache.type.shape[2].fixedValue!).map { Int(row.slot) * cache.strides[0] + Int(row.place) * cache.strides[1] + $0 }
+        }
+    }
+
+    private mutating func run(_ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound) {
         guard case .arena(let base) = output.start else { return problems.append("\(name) writes to a weight") }
-        checkOverlap(computation, name, inputs, output, sequence)
-        var elements: [Symbol]
+        checkOverlap(computation, name, inputs, output)
+        var targets = places(output)
+        let elements: [Symbol]
         switch computation {
-        case .copy: elements = read(inputs[0], sequence, for: name)
-        case .rotaryTable(let frequencies): elements = results("table \(frequencies) \(position)", [], count: targets.count)
+        case .copy: elements = read(inputs[0], for: name)
+        case .gatherRows:
+            let rows = read(inputs[1], for: name), columns = inputs[0].type.rank == 1 ? 1 : shape(inputs[0])[1]
+            elements = read(
+                inputs[0], at: rows.flatMap { row in (0..<columns).map { Int(row) * inputs[0].strides[0] + $0 } }, for: name)
+        case .reserve:
+            guard case .arena(let lengths) = inputs[0].start else { return problems.append("\(name) counts in a weight") }
+            elements = read(inputs[1], for: name).map { slot in
+                let place = arena[lengths + 4 * Int(slot)] ?? 0
+                write(place + 1, at: lengths + 4 * Int(slot), size: 4)
+                return place
+            }
+        case .storeRows:
+            elements = read(inputs[0], for: name)
+            targets = places(output, Array(zip(read(inputs[1], for: name), read(inputs[2], for: name))))
+        case .rotaryTable(let frequencies):
+            elements = results("table \(frequencies)", [read(inputs[0], for: name)], count: targets.count)
         case .rotary(let headSize):
-            elements = results("rotary \(headSize)", [read(inputs[0], sequence, for: name)], count: targets.count)
-            tables.insert(mix(read(inputs[1], sequence, for: name)))
-        case .attention(_, let isCached):
-            let rows = isCached ? position + (output.type.shape[0].fixedValue ?? sequence) : nil
-            let keys = read(inputs[1], sequence, rows: rows, for: name), values = read(inputs[2], sequence, rows: rows, for: name)
-            elements = results("\(computation)", [read(inputs[0], sequence, for: name), keys, values], count: targets.count)
-        default: elements = results("\(computation)", inputs.map { read($0, sequence, for: name) }, count: targets.count)
+            let table = read(inputs[1], for: name)
+            elements = results("rotary \(headSize)", [read(inputs[0], for: name), table], count: targets.count)
+            tables.insert(mix(table))
+        case .attention(let attention) where attention.isCached:
+            let queries = read(inputs[0], for: name), width = shape(inputs[0])[1]
+            let rows = Array(zip(read(inputs[3], for: name), read(inputs[4], for: name)))
+            elements = rows.enumerated().flatMap { index, row in
+                let seen = (0...row.1).map { (row.0, $0) }
+                let caches = (1...2).map { read(inputs[$0], at: places(inputs[$0], seen), for: name) }
+                return attended(attention, row: Array(queries[index * width..<(index + 1) * width])) { caches[$0] }
+            }
+        default: elements = results("\(computation)", inputs.map { read($0, for: name) }, count: targets.count)
         }
         for (element, target) in zip(elements, targets) {
             write(element, at: base + target * output.type.dtype.byteCount, size: output.type.dtype.byteCount)
@@ -266,12 +326,12 @@ struct SymbolicPlan {
     private(set) var tables: Set<Symbol> = []
 
     /// A result may lie over an input only where the step reads each element before it writes it, and then exactly.
-    private mutating func checkOverlap(_ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound, _ sequence: Int) {
+    private mutating func checkOverlap(_ computation: Computation, _ name: String, _ inputs: [Bound], _ output: Bound) {
         guard case .arena(let base) = output.start else { return }
-        let written = Set(places(output, sequence).map { base + $0 * output.type.dtype.byteCount })
+        let written = Set(places(output).map { base + $0 * output.type.dtype.byteCount })
         for (index, input) in inputs.enumerated() {
             guard case .arena(let start) = input.start else { continue }
-            let read = places(input, sequence).map { start + $0 * input.type.dtype.byteCount }
+            let read = places(input).map { start + $0 * input.type.dtype.byteCount }
             if written.isDisjoint(with: read) { continue }
             let isAllowed =
                 switch computation {
