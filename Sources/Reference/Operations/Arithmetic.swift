@@ -36,6 +36,8 @@ private func combine(_ values: inout [Float], _ repeated: [Float], at offset: In
 public func combine(
     _ values: UnsafeMutableBufferPointer<Float>, _ repeated: UnsafeBufferPointer<Float>, at offset: Int, _ function: (Float, Float) -> Float
 ) {
+    // A step may have no row whose logits are wanted.
+    if values.isEmpty { return }
     var place = offset % repeated.count
     for index in 0..<values.count {
         values[index] = function(values[index], repeated[place])
