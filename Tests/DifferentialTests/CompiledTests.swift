@@ -52,14 +52,14 @@ private let count = environment["LMMC_COMPILED"].flatMap { Int($0) } ?? 6
     expectClose(projected, tokens.float32!, "seed \(seed), \(model.strategy): vision tokens")
     #expect(answer.visual_tokens == tokens.shape[0], "seed \(seed)")
 
-    let rows = evaluator.module.function(named: "prefill")!.parameters[1].type.fixedShape!
+    let rows = evaluator.module.function(.step)!.parameters[4].type.fixedShape!
     let vision = Tensor(shape: rows, tokens.float32! + Array(repeating: 0, count: rows[0] * rows[1] - tokens.float32!.count))
     let prompt = [1] + pieces[0] + (0..<tokens.shape[0]).map { Int32(-1 - $0) } + pieces[1]
-    var expected = try evaluator.call("prefill", [Tensor(shape: [prompt.count], prompt), vision])[0].float32!
+    var expected = try evaluator.step(StepRow.rows(prompt), visionRows: vision).float32!
     // Each further row follows the token that the program chose, so that a near tie parts nothing.
     let vocabulary = RandomCheckpoint.vocabulary
     for (index, token) in answer.tokens.enumerated().prefix(max(0, logits.count / vocabulary - 1)) {
-        expected += try evaluator.call("decode", [Tensor(shape: [1], [token])], position: prompt.count + index)[0].float32!
+        expected += try evaluator.step(StepRow.rows([token], at: prompt.count + index), visionRows: vision).float32!
     }
     expectClose(logits, expected, "seed \(seed), \(model.strategy): logits")
 }
@@ -86,7 +86,7 @@ private func floats(_ path: String) throws -> [Float] {
 }
 
 /// The built `lmmc` beside the test bundle, or the one that the environment names.
-private let lmmcPath =
+let lmmcPath =
     environment["LMMC"] ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "lmmc").path
 
 /// Standard output of a program that must succeed.

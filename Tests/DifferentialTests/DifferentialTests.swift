@@ -49,21 +49,21 @@ private func run(_ module: Module, _ model: RandomModel) throws(Diagnostic) -> [
     let taps = try evaluator.call("vision", [image])
     let projected = try evaluator.call("project", taps)[0]
 
-    let rows = module.function(named: "prefill")!.parameters[1].type.fixedShape!
+    let rows = module.function(.step)!.parameters[4].type.fixedShape!
     let tokens = floats(projected)
     let vision = Tensor(shape: rows, tokens + Array(repeating: 0, count: rows[0] * rows[1] - tokens.count))
     let count = projected.shape[0]
     let prompt = [1, 5, 7] + (0..<min(count, 12)).map { Int32(-1 - $0) } + [3, 9]
-    let first = try evaluator.call("prefill", [Tensor(shape: [prompt.count], prompt), vision])[0]
+    let first = try evaluator.step(StepRow.rows(prompt), visionRows: vision)
     // A second chunk, and two single tokens after it.
-    let second = try evaluator.call("prefill", [Tensor(shape: [2], [4, -1] as [Int32]), vision], position: prompt.count)[0]
-    let third = try evaluator.call("decode", [Tensor(shape: [1], [Int32(6)])], position: prompt.count + 2)[0]
-    let fourth = try evaluator.call("decode", [Tensor(shape: [1], [Int32(8)])], position: prompt.count + 3)[0]
+    let second = try evaluator.step(StepRow.rows([4, -1], at: prompt.count, wanted: .all), visionRows: vision)
+    let third = try evaluator.step(StepRow.rows([6], at: prompt.count + 2), visionRows: vision)
+    let fourth = try evaluator.step(StepRow.rows([8], at: prompt.count + 3), visionRows: vision)
     return [tokens, floats(first), floats(second), floats(third), floats(fourth)]
 }
 
 private func expectEqual(_ expected: [[Float]], _ found: [[Float]], _ label: String) throws(Diagnostic) {
-    let names = ["projected", "prefill", "second chunk", "decode", "second decode"]
+    let names = ["projected", "prompt", "second chunk", "a token", "a second token"]
     for (name, (a, b)) in zip(names, zip(expected, found)) {
         #expect(a.count == b.count && relativeDistance(a, b) <= pipelineTolerance, "\(label): \(name)")
     }

@@ -47,12 +47,12 @@ private func logits(_ evaluator: Evaluator, _ model: RandomModel) throws(Diagnos
     let size = model.configuration.vision!.imageSize
     let image = Tensor(shape: [size, size, 3], SeededGenerator.noise("image", size * size * 3).map { UInt8(127 + 127 * $0) } as [UInt8])
     let tokens = try evaluator.call("project", try evaluator.call("vision", [image]))[0]
-    let rows = evaluator.module.function(named: "prefill")!.parameters[1].type.fixedShape!
+    let rows = evaluator.module.function(.step)!.parameters[4].type.fixedShape!
     let vision = Tensor(shape: rows, tokens.float32! + Array(repeating: 0, count: rows[0] * rows[1] - tokens.float32!.count))
     let prompt = [1, 5, 7] + (0..<min(tokens.shape[0], 16)).map { Int32(-1 - $0) } + [3, 9]
-    var logits = try evaluator.call("prefill", [Tensor(shape: [prompt.count], prompt), vision])[0].float32!
+    var logits = try evaluator.step(StepRow.rows(prompt), visionRows: vision).float32!
     for (index, token) in [Int32(6), 300, 17, 44].enumerated() {
-        logits += try evaluator.call("decode", [Tensor(shape: [1], [token])], position: prompt.count + index)[0].float32!
+        logits += try evaluator.step(StepRow.rows([token], at: prompt.count + index), visionRows: vision).float32!
     }
     return logits
 }
