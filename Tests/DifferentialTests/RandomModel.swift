@@ -30,7 +30,7 @@ struct RandomModel {
     let configuration: ModelConfiguration
     let tensors: [String: SourceTensor]
 
-    init(seed: UInt64, vocabulary: Int = 11, widths: Widths = Widths()) {
+    init(seed: UInt64, vocabulary: Int = 11, widths: Widths = Widths(), positions: Int = 128) {
         var random = SeededGenerator(seed: seed)
         func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &random)! }
 
@@ -65,7 +65,7 @@ struct RandomModel {
             ropeTheta: pick([100, 10000]),
             ropeScaling: pick([
                 nil, nil, RopeScaling(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 32),
-            ]), maxPositionEmbeddings: 128, tiedEmbeddings: pick([true, false]))
+            ]), maxPositionEmbeddings: positions, tiedEmbeddings: pick([true, false]))
 
         var fusion = FusionConfiguration(
             taps: taps, kernel: kernel, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [],
