@@ -73,11 +73,12 @@ class Bench:
     # ---- measurements
 
     def turns(self, sides):
-        """Samples of every figure of every side, a side being a function that gives some figures."""
+        """Samples of every figure of every side, a side being a function that gives some figures. Every other turn goes backwards, so that a machine that
+        becomes faster or slower favours nobody."""
         samples = {name: {} for name in sides}
         measured = [ceilings(self.models, self.threads)]
         for turn in range(self.runs + 1):
-            for name, side in sides.items():
+            for name, side in list(sides.items())[::-1 if turn % 2 else 1]:
                 for figure, value in side().items():
                     samples[name].setdefault(figure, []).append(value)
             measured.append(ceilings(self.models, self.threads))
