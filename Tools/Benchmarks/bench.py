@@ -3,7 +3,7 @@
 Markdown: the targets, each with what was measured, and all figures.
 
     Tests/bench.sh [--full] [--layers N] [--runs N] [--precisions "int8 int4 bf16 f32"] [--llama DIR] [--keep DIR] [--csv FILE] [--markdown FILE]
-                   [--only "PATTERN ..."] [--prepare | --report | --list]
+                   [--only "PATTERN ..."] [--sequences-only] [--before LMMC] [--prepare | --report | --list]
 
 Peers: llama.cpp with --llama, a built source tree (build/bin/llama-bench and llama-quantize, and llama-mtmd-cli for its vision tower); torch and OpenVINO
 (with nncf) where $PYTHON has them; $PYTHON also needs gguf and numpy for llama.cpp's files.
@@ -25,7 +25,8 @@ import tempfile
 import time
 
 import bench_report
-from bench_models import Models
+import bench_sequences
+from bench_models import SLOT_LAYERS, Models
 from bench_sides import Server, ceilings, compile_once, llama_bench, llama_tower, openblas, run_fresh, run_warm
 
 # What each precision is held against: (peer, its weights), near-lossless ones first.
@@ -34,13 +35,14 @@ DECODERS = {
     "int4": [("llama", "Q4_0"), ("llama", "Q4_K_M"), ("openvino", "int4"), ("openvino", "w8a8")],
     "bf16": [("llama", "BF16"), ("openvino", "bf16"), ("torch", "bf16")]}
 TOWERS = {"bf16": [("llama", "BF16"), ("openvino", "bf16"), ("torch", "eager"), ("torch", "compiled")], "int8": [("openvino", "w8a8")]}
+RUNS = 7
 STF_ROWS, PLAIN_ROWS, STEPS = 205, 637, 32  # 144 or 576 vision tokens and 61 of text; tokens decoded
 CORES = ("Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 class Bench:
     def __init__(self, options):
-        self.options, self.runs, self.threads = options, options.runs, os.cpu_count()
+        self.options, self.runs, self.threads = options, options.runs or RUNS, os.cpu_count()
         self.models = Models(pathlib.Path(options.keep), options.layers, options.lmmc, options.llama)
         self.results = self.models.folder / "results"
         self.precisions = options.precisions.split()
@@ -68,20 +70,22 @@ class Bench:
                 if models.has(peer):
                     result[f"first-{peer}"] = self.first(peer, weights)
             result["compile"] = lambda: models.checkpoint("llava-stf-7b"), self.compile
+            result.update(bench_sequences.measurements(self, self.options.before))
         return result
 
     # ---- measurements
 
-    def turns(self, sides):
-        """Samples of every figure of every side, a side being a function that gives some figures. Every other turn goes backwards, so that a machine that
-        becomes faster or slower favours nobody."""
+    def turns(self, sides, runs=None, limits=True):
+        """Samples of every figure of every side, a side being a function that gives some figures, and of the ceilings where those are limits. Every other turn
+        goes backwards, so that a machine that becomes faster or slower favours nobody."""
         samples = {name: {} for name in sides}
-        measured = [ceilings(self.models, self.threads)]
-        for turn in range(self.runs + 1):
+        limit = (lambda: ceilings(self.models, self.threads)) if limits else dict
+        measured = [limit()]
+        for turn in range((runs or self.runs) + 1):
             for name, side in list(sides.items())[::-1 if turn % 2 else 1]:
                 for figure, value in side().items():
                     samples[name].setdefault(figure, []).append(value)
-            measured.append(ceilings(self.models, self.threads))
+            measured.append(limit())
         for figures in samples.values():
             for values in figures.values():
                 del values[0]
@@ -166,7 +170,7 @@ class Bench:
 
     def report(self):
         results = {path.stem: json.loads(path.read_text()) for path in sorted(self.results.glob("*.json"))}
-        text, values = bench_report.tables(results, self.models)
+        text, values = bench_report.tables(results, self.models, self.options.sequences_only)
         print(text)
         if self.options.markdown:
             pathlib.Path(self.options.markdown).write_text(text + "\n")
@@ -177,29 +181,35 @@ class Bench:
 def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, default=8, help="decoder layers of the models (8; f32 takes 4 at most)")
+    parser.add_argument("--layers", type=int, default=8, help="decoder layers of the models (8; f32 and several sequences take 4 at most)")
     parser.add_argument("--full", action="store_const", const=32, dest="layers", help="all 32 layers: 35 GB of disk, and peers that fit the memory")
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--runs", type=int, help=f"turns of a measurement ({RUNS}; {bench_sequences.TURNS} of several sequences)")
     parser.add_argument("--precisions", default="int8 int4 bf16 f32")
     parser.add_argument("--lmmc", default=str(root / ".build/release/lmmc"))
     parser.add_argument("--llama")
     parser.add_argument("--keep", help="folder for models and results, else a temporary one")
     parser.add_argument("--csv")
     parser.add_argument("--markdown")
-    parser.add_argument("--only", default="*", help="names of measurements, with * and ?")
+    parser.add_argument("--only", help="names of measurements, with * and ?")
+    parser.add_argument("--sequences-only", action="store_true", help="decode of several sequences, and nothing else")
+    parser.add_argument("--before", metavar="LMMC", help="a compiler of another commit, whose program decodes one sequence in turn with ours")
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the names of the measurements")
     options = parser.parse_args()
+    if options.sequences_only:
+        options.only, options.layers = options.only or "sequences-*", min(options.layers, SLOT_LAYERS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped processes: they must be let go
     if not os.access(options.lmmc, os.X_OK):
         sys.exit(f"error: no compiler at '{options.lmmc}'; expected one from 'swift build -c release', or --lmmc PATH")
+    if options.before and not os.access(options.before, os.X_OK):
+        sys.exit(f"error: no compiler at '{options.before}'; expected one of another commit")
     kept, failed = options.keep is not None, False
     options.keep = os.path.abspath(options.keep or tempfile.mkdtemp())
     os.makedirs(options.keep, exist_ok=True)
     try:
         bench = Bench(options)
-        chosen = {name: parts for name, parts in bench.measurements().items() if any(fnmatch.fnmatch(name, p) for p in options.only.split())}
+        chosen = {name: parts for name, parts in bench.measurements().items() if any(fnmatch.fnmatch(name, p) for p in (options.only or "*").split())}
         if options.list:
             print("\n".join(chosen))
             return 0

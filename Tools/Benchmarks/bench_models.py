@@ -1,5 +1,7 @@
 """The files that bench.py measures: made when they are first asked for, kept in one folder."""
 import contextlib
+import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PYTHON = os.environ.get("PYTHON", sys.executable)
 MOST_FLOAT32_LAYERS = 4  # of 0.8 GB each
+SLOT_LAYERS = 4  # of the programs of several slots, which stand in the page cache together
 
 # What slows OpenBLAS down where it is set, and would count against whoever runs inside such an environment.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
@@ -21,6 +24,11 @@ def output(*command, **extra):
     if done.returncode != 0:
         sys.exit(f"error: '{' '.join(map(str, command))}' ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout
+
+
+@functools.cache
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
 
 
 @contextlib.contextmanager
@@ -61,6 +69,18 @@ class Models:
         if not path.exists():
             output(self.lmmc, "compile", self.checkpoint(preset, layers), "-o", path, "--precision", precision, "--quiet")
         return path
+
+    def slots(self, sequences, context, lmmc=None):
+        """A program in int8 of so many slots, or what another compiler, which may know of no slots, makes for one."""
+        layers, name = self.slot_layers(), f"before-{digest(lmmc)}" if lmmc else f"slots-{sequences}-{context}"
+        path = self.folder / f"{name}-{layers}.int8"
+        if not path.exists():
+            several = [] if lmmc else ["--sequences", sequences]
+            output(lmmc or self.lmmc, "compile", self.checkpoint("llava-stf-7b", layers), "-o", path, "--context", context, *several, "--quiet")
+        return path
+
+    def slot_layers(self):
+        return min(self.layers, SLOT_LAYERS)
 
     def info(self, preset, precision):
         return json.loads(output(self.program(preset, precision), "--info"))

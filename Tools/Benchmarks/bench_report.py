@@ -2,6 +2,8 @@
 import os
 import statistics
 
+import bench_sequences
+
 HIDDEN, INNER, VOCABULARY = 4096, 11008, 32000
 LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INNER  # weights of a layer's products
 ROWS, PLAIN_ROWS, FULL = 205, 637, 32
@@ -52,6 +54,11 @@ class Report:
     def to_full(self, name, side):
         """How many times as long a prefill takes with all layers of the 7B model."""
         return self.weights(side, FULL) / self.weights(side, self.results[name]["layers"])
+
+    @staticmethod
+    def step_products(layers):
+        """Weights of a decode step's products: the layers', and the head's."""
+        return LAYER * layers, VOCABULARY * HIDDEN
 
     def decode_work(self, name, precision):
         layers = self.results[name]["layers"]
@@ -208,6 +215,23 @@ class Report:
                 ("example model's right answers", "int8 within 0.3 points of f32, int4 within 1", "`examples/fashion/evaluate.py`")):
             self.missing(work, target, "measured by " + where)
 
+    def one_sequence(self):
+        self.kernels()
+        for precision in ("int8", "int4", "bf16"):
+            if precision in self.results:
+                self.prefill(precision)
+        self.float32()
+        for precision in ("bf16", "int8", "int4"):
+            if precision in self.results:
+                self.decode(precision)
+        for precision in ("bf16", "int8"):
+            if precision in self.results:
+                self.vision(precision)
+        self.first()
+        self.memory_and_start()
+        self.compile()
+        self.elsewhere()
+
     # ---- all figures
 
     def everything(self):
@@ -224,27 +248,16 @@ class Report:
         return lines, values
 
 
-def tables(results, models):
+def tables(results, models, sequences_only=False):
     """Markdown, and comma-separated values."""
     report = Report(results, models)
-    report.kernels()
-    for precision in ("int8", "int4", "bf16"):
-        if precision in results:
-            report.prefill(precision)
-    report.float32()
-    for precision in ("bf16", "int8", "int4"):
-        if precision in results:
-            report.decode(precision)
-    for precision in ("bf16", "int8"):
-        if precision in results:
-            report.vision(precision)
-    report.first()
-    report.memory_and_start()
-    report.compile()
-    report.elsewhere()
+    if not sequences_only:
+        report.one_sequence()
+    bench_sequences.rows(report)
     text = [f"LLaVA-7B's true widths with random weights, {models.layers} of {FULL} decoder layers; {machine()}; " + dates(results), ""]
     text += ["| work | target | measured | reached |", "|---|---|---|---|"]
     text += [f"| {work} | {target} | {measured} | {'-' if reached is None else 'yes' if reached else '**no**'} |" for work, target, measured, reached in report.rows]
+    text += bench_sequences.table(results)
     lines, values = report.everything()
     text += ["", "Times are milliseconds, bandwidth GB/s, ceilings 1e9 operations a second.", ""] + lines
     quote = lambda word: '"' + str(word).replace('"', '""') + '"'

@@ -64,6 +64,23 @@ def run_fresh(program, steps):
             "peak_rss": result["peak_rss_bytes"]}
 
 
+def run_together(program, sequences, rows, steps):
+    """A token for each of so many sequences behind a prompt of `rows` tokens (`decode_step`), and where there are several and the context has room, a prefill of
+    all their prompts in one call and of one as long, in a process that has done so once before."""
+    several = ["--sequences", sequences] if sequences > 1 else []  # what older programs lack
+    result = json.loads(output(program, "--bench", *several, "--runs", 1, "--raw-prompt", "What?", "--prompt-tokens", rows, "--max-tokens", steps, "--json"))
+    figures = {name: result.get(name, {"median": 0})["median"] for name in ("decode_step", "prefill_together", "prefill_long")}
+    return {name: value for name, value in figures.items() if value > 0}
+
+
+def forget(path):
+    """Lets the page cache drop a file, so that other pages of memory, faster or slower ones, hold it next time."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+
+
 def anonymous(pid):
     """Bytes of anonymous memory of a process and all below it."""
     total = 0
@@ -155,6 +172,17 @@ def llama_bench(models, weights, threads, rows, steps):
     tests = json.loads(output(models.llama_tool("llama-bench"), "-m", models.gguf(weights), "-t", threads, "-r", 1, "-p", rows, "-n", steps, "-o", "json",
                               **pinned(threads)))
     return {"decode_step" if test["n_gen"] else "prefill": (1 if test["n_gen"] else rows) / test["avg_ts"] * 1e3 for test in tests}
+
+
+def llama_together(model, tool, threads, sequences, rows, steps):
+    """A token for each of so many sequences, of which each has its copy of one prompt's keys and values."""
+    slot = (rows + steps + 255) // 256 * 256  # it gives out contexts by 256
+    lines = output(tool, "-m", model, "-t", threads, "-tb", threads, "-c", slot * sequences, "-npp", rows, "-ntg", steps, "-npl", sequences, "-pps",
+                   "--output-format", "jsonl", **pinned(threads)).splitlines()
+    results = [json.loads(line) for line in lines if line.startswith("{")]
+    if [(result["pl"], result["tg"]) for result in results] != [(sequences, steps)]:
+        sys.exit(f"error: llama-batched-bench measured {results}, not {steps} steps of {sequences} sequences")
+    return {"decode_step": results[0]["t_tg"] / steps * 1e3}
 
 
 def llama_tower(models, threads):
