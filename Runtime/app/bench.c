@@ -93,7 +93,7 @@ static void prefill_all(bench *b, double seconds[FIGURES]) {
   }
   seconds[TOGETHER] = lmmc_step(&b->session, b->feeds, o->sequences, "prefill");
   lmmc_slot_clear(&b->session.slots, 0);
-  if (b->all.count > 0) seconds[LONG] = lmmc_prefill(&b->session, 0, &b->all);
+  seconds[LONG] = lmmc_prefill(&b->session, 0, &b->all);
 }
 
 static bool once(bench *b, double out[FIGURES]) {
@@ -129,7 +129,7 @@ static bool once(bench *b, double out[FIGURES]) {
   lmmc_threads_use(0);
   if (o->sequences > 1) {
     seconds[COPY] = copied - first;
-    prefill_all(b, seconds);
+    if (b->all.count > 0) prefill_all(b, seconds);
   }
   for (int f = 0; f < FIGURES; f++) out[f] = seconds[f] * 1e3;
   const double count = (double)b->prompt->tokens.count, sequences = (double)o->sequences;
