@@ -8,7 +8,8 @@
 
 // A thread keeps the sums of at most CHUNK_ROWS rows by GROUP panels, 128 KiB of its L2 cache. Activation rows of at most RESIDENT bytes, a
 // quarter of an L2 cache of 1 MiB, are taken to stay there while panels pass through.
-enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10 };
+// A piece of a stream over which several tiles pass has at most STREAM_PIECE bytes of codes, or a block.
+enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10, STREAM_PIECE = 8192 };
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -36,6 +37,8 @@ static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t piec
       .codes = panel + first * code_bytes,
       .scales = (const uint16_t *)(scales + first * scale_bytes),
       .offsets = scales + blocks * scale_bytes + first * LMMC_PANEL,
+      .first = first,
+      .panel_blocks = blocks,
   };
 }
 
@@ -62,13 +65,35 @@ static void finish_sums(const work *w, int64_t index, int64_t row, int64_t rows,
   w->finish(rows, least(LMMC_PANEL, p->n - first), sums, &finish);
 }
 
+// Makes `piece` the part of `whole` that tile `t` of `tiles` does, and gives its rows. Tiles have nearly the same height, since one of a
+// single row would take as long as a full one.
+static int64_t cut_tile(const lmmc_piece *whole, int64_t rows, int64_t t, int64_t tiles, lmmc_piece *piece) {
+  const int64_t top = rows * t / tiles, skip = top * whole->x_stride;
+  piece->x = whole->x + skip;
+  piece->x_scales = (const float *)((const char *)whole->x_scales + skip);
+  piece->x_sums = (const int32_t *)((const char *)whole->x_sums + skip);
+  piece->sums = whole->sums + top * LMMC_PANEL;
+  piece->tile = t;
+  return rows * (t + 1) / tiles - top;
+}
+
+// A single tile of rows takes the panel as one piece.
 static void stream_panel(const work *w, int64_t index) {
   float sums[LMMC_STREAM_ROWS][LMMC_PANEL] __attribute__((aligned(64)));
-  lmmc_piece piece = piece_of(w, index, 0, 1, 0);
-  piece.sums = sums[0];
-  memset(sums, 0, (size_t)w->p->m * sizeof *sums);
-  w->code->stream(w->p->m, &piece);
-  finish_sums(w, index, 0, w->p->m, sums[0]);
+  const int64_t rows = w->p->m, tiles = divide_up(rows, w->code->stream_tile_rows);
+  const int64_t pieces = tiles == 1 ? 1 : divide_up(lmmc_blocks(w->p->k) * lmmc_code_bytes(w->type), STREAM_PIECE);
+  memset(sums, 0, (size_t)rows * sizeof *sums);
+  for (int64_t i = 0; i < pieces; i++) {
+    lmmc_piece whole = piece_of(w, index, i, pieces, 0);
+    whole.sums = sums[0];
+    whole.tiles = tiles;
+    lmmc_piece piece = whole;
+    for (int64_t t = 0; t < tiles; t++) {
+      const int64_t height = cut_tile(&whole, rows, t, tiles, &piece);
+      w->code->stream(height, &piece);
+    }
+  }
+  finish_sums(w, index, 0, rows, sums[0]);
 }
 
 // Prefetches part `part` of `parts` of the `bytes` bytes at `p` into the L2 cache.
@@ -87,12 +112,13 @@ static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t r
   for (int64_t step = 0; step < pieces * panels; step++) {
     const int64_t i = step / panels, q = step % panels;
     const bool last = i + 1 == pieces;
-    const lmmc_piece whole = piece_of(w, index + q, i, pieces, row);
-    lmmc_piece piece = whole;
+    lmmc_piece whole = piece_of(w, index + q, i, pieces, row);
+    whole.sums = sums[q][0];
     if (code->unpack) {
-      code->unpack(piece.blocks, piece.codes, piece.offsets, unpacked);
-      piece.codes = unpacked;
+      code->unpack(whole.blocks, whole.codes, whole.offsets, unpacked);
+      whole.codes = unpacked;
     }
+    lmmc_piece piece = whole;
     // The next piece is prefetched meanwhile. After the last that is the first piece of the next panels, which this thread mostly gets too.
     const bool ends = step + 1 == pieces * panels;
     const lmmc_piece next =
@@ -100,14 +126,9 @@ static void chunk_panels(const work *w, int64_t index, int64_t panels, int64_t r
     for (int64_t t = 0; t < tiles; t++) {
       ask_for(next.codes, next.blocks * lmmc_code_bytes(w->type), t, tiles);
       ask_for((const uint8_t *)next.scales, next.blocks * lmmc_scale_bytes(w->type), t, tiles);
-      // Tiles have nearly the same height, since one of a single row would take as long as a full one.
-      const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top, skip = top * whole.x_stride;
-      piece.x = whole.x + skip;
-      piece.x_scales = (const float *)((const char *)whole.x_scales + skip);
-      piece.x_sums = (const int32_t *)((const char *)whole.x_sums + skip);
-      piece.sums = sums[q][top];
+      const int64_t height = cut_tile(&whole, rows, t, tiles, &piece);
       code->tile(height, &piece);
-      if (last) finish_sums(w, index + q, row + top, height, sums[q][top]);
+      if (last) finish_sums(w, index + q, row + (piece.sums - whole.sums) / LMMC_PANEL, height, piece.sums);
     }
   }
 }
@@ -117,7 +138,8 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   const int64_t panels = lmmc_panels(p->n);
   if (p->m <= 0) return;
   const int threads = lmmc_thread_count();
-  if (p->m <= code->stream_rows) {
+  // Rows that do not stay in the L2 cache, and those of few panels, which threads share, go by chunks.
+  if (p->m <= code->stream_tile_rows || (p->m <= code->stream_rows && p->m * p->x_stride <= RESIDENT && panels >= 8 * threads)) {
     // Eight stretches of panels for each thread: long ones read memory in order, and a thread that is held up leaves its others to the
     // rest.
     const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);

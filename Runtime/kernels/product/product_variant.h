@@ -17,26 +17,30 @@ typedef struct {
   const uint8_t *codes;    // as packed or, where the product has `unpack`, unpacked
   const uint16_t *scales;  // f16
   const uint8_t *offsets;  // as packed
-  float *sums;             // [rows][LMMC_PANEL], aligned to 64 bytes; added to, and zeros before a stream
+  float *sums;             // [rows][LMMC_PANEL], aligned to 64 bytes; added to
+  // Of a stream: the piece's first block and the blocks of its panel, and which of how many tiles of rows passes over the piece.
+  int64_t first, panel_blocks, tile, tiles;
 } lmmc_piece;
 
 typedef void lmmc_piece_kernel(int64_t rows, const lmmc_piece *piece);
 
-// The code of one product. `tile` serves many rows: a piece of the panel stays in the L1 cache while tiles of rows pass.
-// `stream` serves few rows: it reads the panel once, as fast as memory delivers it.
+// The code of one product. `tile` serves many rows: a piece of the panel stays in the L1 cache while tiles of rows pass. `stream` serves
+// few: it does the same to packed codes, in the order in which they lie in memory, and prefetches those that follow.
+// A row's sums are the same to the bit by either, in a tile of any height.
 typedef struct {
   int64_t tile_rows;    // most rows of a tile
   int64_t tile_blocks;  // most blocks of a piece
   lmmc_piece_kernel *tile;
   void (*unpack)(int64_t blocks, const uint8_t *codes, const uint8_t *offsets, uint8_t *out);  // or NULL; `out` for tiles only
   int64_t unpacked_bytes;                                                                      // of a block
-  int64_t stream_rows;                                                                         // most rows of `stream`, 0 without one
+  int64_t stream_tile_rows;                                                                    // most rows of a tile of `stream`
+  int64_t stream_rows;  // most rows of a product that goes by `stream`, 0 without one
   lmmc_piece_kernel *stream;
 } lmmc_product;
 
 enum {
   LMMC_UNPACKED_BYTES = 32768,  // room for an unpacked piece
-  LMMC_STREAM_ROWS = 8,         // room for rows to stream
+  LMMC_STREAM_ROWS = 48,        // room for rows to stream
 };
 
 // The epilogue of a tile: out = activation(2^exponent * sums + bias + addend) for the first `columns` <= LMMC_PANEL columns. exponents

@@ -76,7 +76,7 @@ static void tile(int64_t rows, const lmmc_piece *p) {
   product(1, 1, &rest);
 }
 
-const lmmc_product lmmc_q8_i8mm = {.tile_rows = 8, .tile_blocks = 8, .tile = tile, .stream_rows = 2, .stream = tile};
+const lmmc_product lmmc_q8_i8mm = {.tile_rows = 8, .tile_blocks = 8, .tile = tile, .stream_tile_rows = 2, .stream_rows = 2, .stream = tile};
 const lmmc_product lmmc_q4_i8mm = {.tile_rows = 8, .tile_blocks = 8, .tile = tile, .unpack = unpack_q4, .unpacked_bytes = 2048};
 
 LMMC_END_TARGET

@@ -37,7 +37,8 @@ enum { VECTORS = 1, DOT_UNSIGNED = 0 };
 LMMC_UP_TO_8(tile_q8)
 LMMC_UP_TO_6(tile_q4)
 
-const lmmc_product lmmc_q8_avx2 = {.tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_rows = 4, .stream = tile_q8_rows};
+const lmmc_product lmmc_q8_avx2 = {
+    .tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = tile_q8_rows};
 const lmmc_product lmmc_q4_avx2 = {.tile_rows = 6, .tile_blocks = 8, .tile = tile_q4_rows, .unpack = unpack, .unpacked_bytes = 2048};
 
 LMMC_END_TARGET

@@ -31,7 +31,8 @@ enum { VECTORS = 2, DOT_UNSIGNED = 1 };
 
 LMMC_UP_TO_6(tile_q8)
 
-const lmmc_product lmmc_q8_avxvnni = {.tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .stream_rows = 4, .stream = tile_q8_rows};
+const lmmc_product lmmc_q8_avxvnni = {
+    .tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = tile_q8_rows};
 const lmmc_product lmmc_q4_avxvnni = {.tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .unpack = unpack, .unpacked_bytes = 2048};
 
 LMMC_END_TARGET

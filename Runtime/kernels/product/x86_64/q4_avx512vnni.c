@@ -33,12 +33,15 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
   const uint8_t *x = p->x, *w = p->codes;
   const int64_t stride = p->x_stride;
   LMMC_UNROLL
-  for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+  for (int r = 0; r < rows; r++) {
+    sums[r][0] = _mm512_loadu_ps(p->sums + r * LMMC_PANEL);
+    sums[r][1] = _mm512_loadu_ps(p->sums + r * LMMC_PANEL + 16);
+  }
   for (int64_t b = 0; b < p->blocks; b++) {
     __m512i dots[6][2];
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q4, p, b);
-    _mm_prefetch(next.scales, _MM_HINT_T0);
-    _mm_prefetch(next.offsets, _MM_HINT_T0);
+    _mm_prefetch(next.scales, _MM_HINT_T1);
+    _mm_prefetch(next.offsets, _MM_HINT_T1);
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) dots[r][0] = dots[r][1] = _mm512_setzero_si512();
     LMMC_UNROLL
@@ -46,8 +49,8 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
       const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
       const __m512i low0 = _mm512_and_si512(w0, mask), high0 = _mm512_and_si512(_mm512_srli_epi16(w0, 4), mask);
       const __m512i low1 = _mm512_and_si512(w1, mask), high1 = _mm512_and_si512(_mm512_srli_epi16(w1, 4), mask);
-      _mm_prefetch(next.codes + 128 * j, _MM_HINT_T0);
-      _mm_prefetch(next.codes + 128 * j + 64, _MM_HINT_T0);
+      LMMC_ASK(next, 2 * j, LMMC_BLOCK / 4);
+      LMMC_ASK(next, 2 * j + 1, LMMC_BLOCK / 4);
       LMMC_UNROLL
       for (int r = 0; r < rows; r++) {
         const __m512i first = four_codes(x + r * stride), second = four_codes(x + r * stride + 4);
@@ -85,7 +88,8 @@ const lmmc_product lmmc_q4_avx512vnni = {.tile_rows = 6,
                                          .tile = lmmc_tile_q8_avx512vnni,
                                          .unpack = unpack,
                                          .unpacked_bytes = 2048,
-                                         .stream_rows = 6,
+                                         .stream_tile_rows = 6,
+                                         .stream_rows = 48,
                                          .stream = stream_rows};
 
 LMMC_END_TARGET

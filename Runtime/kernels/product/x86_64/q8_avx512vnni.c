@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
   for (int64_t b = 0; b < p->blocks; b++) {
     __m512i dots[6][2];
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q8, p, b);
-    if (ahead) _mm_prefetch(next.scales, _MM_HINT_T0);
+    if (ahead) _mm_prefetch(next.scales, _MM_HINT_T1);
     // Weight codes are 128 too great, so that sums start at minus 128 times the sum of the activations.
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -30,10 +30,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
     }
     LMMC_UNROLL
     for (int g = 0; g < LMMC_BLOCK / 4; g++, x += 4, w += 4 * LMMC_PANEL) {
-      if (ahead) {
-        _mm_prefetch(next.codes + 128 * g, _MM_HINT_T0);
-        _mm_prefetch(next.codes + 128 * g + 64, _MM_HINT_T0);
-      }
+      if (ahead) LMMC_ASK(next, g, LMMC_BLOCK / 4);
       const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
       LMMC_UNROLL
       for (int r = 0; r < rows; r++) {
@@ -66,7 +63,7 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
 LMMC_UP_TO_6(stream)
 
 const lmmc_product lmmc_q8_avx512vnni = {
-    .tile_rows = 6, .tile_blocks = 8, .tile = lmmc_tile_q8_avx512vnni, .stream_rows = 6, .stream = stream_rows};
+    .tile_rows = 6, .tile_blocks = 8, .tile = lmmc_tile_q8_avx512vnni, .stream_tile_rows = 6, .stream_rows = 48, .stream = stream_rows};
 
 LMMC_END_TARGET
 #endif
