@@ -93,6 +93,36 @@ import Testing
         }
     }
 
+    /// Each slot has caches of the whole context, and nothing else of a program grows with them but what a step gives logits for. A machine has
+    /// to have room for all of them.
+    @Test func slots() throws {
+        let preset = ["--preset", "vicuna-7b", "--context", "1000"]
+        func inspected(_ sequences: Int) throws -> (bytes: [String: [String: Any]], fits: Bool?) {
+            let result = try run([lmmcPath, "inspect"] + preset + ["--memory", "10GiB", "--sequences", "\(sequences)", "--json"])
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any], "\(result.errors)")
+            #expect(object["sequences"] as? Int == sequences)
+            let bytes = try #require((object["bytes"] as? [String: Any])?.compactMapValues { $0 as? [String: Any] })
+            return (bytes, (object["box"] as? [String: [String: Any]])?["int8"]?["fits"] as? Bool)
+        }
+        let (one, eight) = (try inspected(1), try inspected(8))
+        let cache = 1000 * 32 * 2 * 4096 * 2
+        for (precision, bytes) in one.bytes {
+            func values(_ key: String) -> (Int?, Int?) { (bytes[key] as? Int, eight.bytes[precision]?[key] as? Int) }
+            for (key, factor) in [("kv_cache", 8), ("kv_cache_per_position", 1), ("weights", 1), ("program", 1), ("untouched", 1)] {
+                let (first, all) = values(key)
+                #expect(first != nil && all == first.map { $0 * factor }, "\(precision) \(key): \(first ?? -1) \(all ?? -1)")
+            }
+            let (first, all) = values("total")
+            #expect((all ?? 0) - (first ?? 0) >= 7 * cache, "\(precision)")
+        }
+        #expect(one.bytes.count == 4 && eight.bytes["int8"]?["kv_cache"] as? Int == 8 * cache)
+        // 6.3 GiB of weights, and half a GiB of caches a slot
+        #expect(one.fits == true && eight.fits == false)
+        let table = try run([lmmcPath, "inspect"] + preset + ["--sequences", "8"]).output
+        #expect(table.contains("| KV cache, 8 x 1000 |"), "\(table)")
+    }
+
     @Test func box() throws {
         let object = try inspect(
             "--preset", "vicuna-7b", "--memory", "8GiB", "--bandwidth", "30GB/s", "--compute", "1TFLOPS", "--text-tokens", "100")

@@ -22,6 +22,33 @@ import Testing
         #expect(abs(peak / foretold - 1) < 0.1, "\(peak) bytes, foretold \(foretold)")
     }
 
+    /// `--info` has the slots and their size, and a program of many of which one is used takes no more than one of one, and answers the same.
+    @Test func unusedSlotsTakeNoMemory() throws {
+        let scratch = try Scratch()
+        var peaks: [Int: Double] = [:], sizes: [Int: [String: Int]] = [:], answers: Set<String> = []
+        for sequences in [1, 64] {
+            let program = scratch["program\(sequences)"]
+            try #require(try lmmc("compile", model, "-o", program, "--quiet", "--sequences", "\(sequences)").status == 0)
+            let info = try object(run([program, "--info"]))
+            #expect(info["sequences"] as? Int == sequences && info["context"] as? Int == 256)
+            sizes[sequences] = try #require(info["sizes"] as? [String: Int])
+            let bench = try run([program, "--bench", "--runs", "1", "--prompt-tokens", "252", "--max-tokens", "4", "--json"])
+            peaks[sequences] = try #require(object(bench)["peak_rss_bytes"] as? Double)
+            let answer = try run([program, "--image", "\(repository)/examples/fashion/images/first.png", "--prompt", "What is there?"])
+            #expect(answer.status == 0 && answer.output != "", "\(answer.errors)")
+            answers.insert(answer.output)
+        }
+        let (one, many) = (try #require(sizes[1]), try #require(sizes[64])), page = 4096
+        let bytes = try #require(object(lmmc("inspect", model, "--json"))["bytes"] as? [String: Any])
+        let caches = try #require((bytes["int8"] as? [String: Any])?["kv_cache"] as? Int)
+        for size in [one, many] {
+            #expect(size["kv_cache_bytes"] == caches && size["slot_bytes"]! >= caches && size["slot_bytes"]! % page == 0, "\(size)")
+        }
+        #expect(many["arena_bytes"]! - one["arena_bytes"]! >= 63 * caches && 63 * caches > Int(peaks[1]!))
+        #expect(peaks[64]! < 1.05 * peaks[1]!, "\(peaks)")
+        #expect(answers.count == 1)
+    }
+
     /// Figures of /proc/PID/smaps over all mappings of a file that are not written to, in KiB.
     private func mapped(_ file: String, by process: Process) throws -> [String: Int] {
         var sums: [String: Int] = [:], counts = false

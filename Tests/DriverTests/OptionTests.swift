@@ -25,9 +25,34 @@ import Testing
         #expect(result.status == 0 ? result.errors == "" && result.output != "" : isLine, "\(what)", sourceLocation: sourceLocation)
     }
 
-    @Test(arguments: ["--text-tokens", "--context", "--layers"])
+    @Test(arguments: ["--text-tokens", "--context", "--sequences", "--layers"])
     func integersOfInspect(_ option: String) throws {
         for value in Self.integers { try expectAnswer(["inspect", goldens + "/llava-linear", option + "=" + value]) }
+    }
+
+    /// The slots of a program, wherever they can be asked for.
+    @Test func sequences() throws {
+        let model = goldens + "/llava-linear"
+        for command in [
+            ["compile", model, "-o", "/tmp/x"], ["inspect", model], ["ir", model, "--stage", "imported"],
+            ["ir", "--preset", "vicuna-7b", "--summary"],
+        ] {
+            for value in ["0", "1025", "-1", "9223372036854775807"] {
+                try expectRefusals([
+                    (command + ["--sequences=" + value], "error: \(value) sequences, at option '--sequences'; expected 1 to 1024")
+                ])
+            }
+            for value in ["two", "1.5", "", "9223372036854775808"] {
+                try expectRefusals([(command + ["--sequences=" + value], "error: ")])
+            }
+        }
+        let most = try lmmc("ir", model, "--stage", "imported", "--context", "8", "--sequences", "1024").output
+        // A step has room for a row of each sequence, and for the logits of all of them.
+        #expect(most.contains("  symbol T <= 1024\n  symbol S <= 1024\n"))
+        #expect(most.contains("  state &decoder.layer0.lengths : i32[1024]\n  state &decoder.layer0.key_cache : f32[1024, 8, "))
+        let one = try lmmc("ir", model, "--stage", "imported", "--context", "8").output
+        #expect(one.contains("  symbol T <= 8\n  symbol S <= 8\n") && one.contains("lengths : i32[1]\n"))
+        #expect(try lmmc("ir", model, "--stage", "imported", "--context", "8", "--sequences", "1").output == one)
     }
 
     /// Times and sizes of a machine that there is not.
@@ -121,8 +146,8 @@ import Testing
             try expectAnswer(["check", model, try program(["tokens": [1]]), "--tolerance=" + tolerance])
         }
         // What is printed of a tolerance that no tensor keeps
-        let prefill = try lmmc("ir", model, "--stage", "optimized", "--precision", "f32").output.split(separator: "func prefill").last ?? ""
-        let tensor = try #require(prefill.firstMatch(of: #/%([\w.]+) = matmul/#)).1
+        let step = try lmmc("ir", model, "--stage", "optimized", "--precision", "f32").output.split(separator: "func step").last ?? ""
+        let tensor = try #require(step.firstMatch(of: #/%([\w.]+) = matmul/#)).1
         for (tolerance, shown) in [("5e-324", "4.94e-324"), ("1e-5", "1.00e-05"), ("1.7e308", "1.70e+308")] {
             let result = try lmmc("check", model, try program(["tokens": [1], String(tensor): [.nan]]), "--tolerance", tolerance)
             #expect(
