@@ -8,7 +8,13 @@ extension Plan {
         func bytes(_ body: Body) -> Int {
             body.steps.reduce(0) { total, step in
                 switch step {
-                case .run(_, _, _, let output): sum(total, body.buffers[output].type.byteCount() ?? .max)
+                case .run(let kernel, _, let inputs, let output):
+                    // What writes rows of a cache writes as many as it reads.
+                    if case .storeRows = kernel.computation {
+                        sum(total, body.buffers[inputs[0]].type.byteCount() ?? .max)
+                    } else {
+                        sum(total, body.buffers[output].type.byteCount() ?? .max)
+                    }
                 case .call(let layer, _, _, _): sum(total, bytes(layers[layer].body))
                 }
             }
