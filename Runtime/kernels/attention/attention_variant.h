@@ -58,11 +58,6 @@ void lmmc_attention_join(int64_t d, const float *part, float part_max, float par
 LMMC_ATTENTION_SETS(LMMC_DECLARE_SET)
 #undef LMMC_DECLARE_SET
 
-#if defined(__aarch64__)
-void lmmc_attention_few_neon(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
-                             lmmc_attention_partial p);
-#endif
-
 static inline int64_t attention_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static inline int64_t attention_group(const lmmc_attention *a) { return a->heads / a->kv_heads; }

@@ -4,7 +4,8 @@
 //   weights:        [pairs of rows][keys / 4][2][4]
 //   values:         [keys / 4][pairs of elements][2][4]
 //   sums:           [pairs of rows][pairs of elements][2][2]
-// and then goes over its rows, 24 at a time. Few queries read keys and values in bf16 as they are stored.
+// and then goes over its rows, 24 at a time. Few queries take the same steps with BFDOT, two of which in a row are what BFMMLA does to a
+// sum, and read keys and values in bf16 as they are stored.
 #include "kernels/common/target.h"
 
 #if defined(LMMC_ARM_EXTENSIONS)
@@ -14,21 +15,19 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_BF16)
 #define LMMC_LANES 4
-enum { FEW_KEYS = 16 };
-typedef bfloat16_t operand;
-static inline operand as_operand(float x) { return vcvth_bf16_f32(x); }
-static inline float as_float(operand x) { return vcvtah_f32_bf16(x); }
-#include "attention_neon.h"
+#include "kernels/attention/attention_load.h"
 #include "kernels/common/lanes.h"
+#include "kernels/common/vector_math.h"
 
 enum {
   PANEL = 64,       // keys of a panel, which rows go over at a time
   TILE = 8,         // rows and columns of a tile: 16 registers of sums, 4 of each operand
   BLOCK_ROWS = 24,  // rows that go over a panel
   MAX_ROWS = 480,   // most rows of a task
-  CHUNK = 65536,    // most elements of keys, and of values, that are packed at a time
   MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
 };
+
+#define NOINLINE static __attribute__((noinline))
 
 static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
 
@@ -40,18 +39,24 @@ static void round_row(int64_t n, float factor, const float *x, bfloat16_t *out) 
   for (; e < n; e++) out[e] = vcvth_bf16_f32(x[e] * factor);
 }
 
+static float head_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  float scale = 1;
+  if (a->kv_type == LMMC_KV_I8) load_scales(a, rows, stride, key, head, 1, &scale);
+  return scale;
+}
+
 // The elements of a head's row as bf16, with zeros up to a multiple of 8. Codes of int8 are multiplied by their scale where `scaled`;
 // without it they are exact.
 static void load_row(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, bool scaled, bfloat16_t *out) {
   const int64_t d = a->head_size;
-  const void *from = head_of_row(a->kv_type, a, rows, stride, key, head);
+  const void *from = head_of_row(a, rows, stride, key, head);
   switch (a->kv_type) {
     case LMMC_KV_F32: round_row(d, 1, from, out); break;
     case LMMC_KV_BF16: memcpy(out, from, (size_t)d * sizeof *out); break;
     case LMMC_KV_I8: {
       float codes[MAX_HEAD];
       for (int64_t e = 0; e < d; e++) codes[e] = ((const int8_t *)from)[e];
-      round_row(d, scaled ? head_scale(LMMC_KV_I8, a, rows, stride, key, head) : 1, codes, out);
+      round_row(d, scaled ? head_scale(a, rows, stride, key, head) : 1, codes, out);
       break;
     }
   }
@@ -64,10 +69,10 @@ static void store_in_pairs(int64_t row, int64_t depth, const bfloat16_t *x, bflo
   for (int64_t e = 0; e < depth; e += 4) vst1_bf16(out + 2 * e, vld1_bf16(x + e));
 }
 
-// The keys and values of a chunk, and what the scores of each key are multiplied by.
+// The keys and values of a cut, and what the scores of each key are multiplied by.
 typedef struct {
-  bfloat16_t keys[CHUNK], values[CHUNK];
-  float units[CHUNK / 8];
+  bfloat16_t keys[LMMC_ATTENTION_CUT * MAX_HEAD], values[LMMC_ATTENTION_CUT * MAX_HEAD];
+  float units[LMMC_ATTENTION_CUT];
 } packed;
 
 static void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, packed *p) {
@@ -76,7 +81,7 @@ static void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t c
   for (int64_t key = 0; key < up(count, TILE); key++) {
     if (key < count) {
       load_row(a, a->k, a->k_stride, first + key, head, false, four[0]);
-      p->units[key] = a->scale * head_scale(a->kv_type, a, a->k, a->k_stride, first + key, head);
+      p->units[key] = a->scale * head_scale(a, a->k, a->k_stride, first + key, head);
     } else {
       memset(four[0], 0, (size_t)wide * sizeof **four);
       p->units[key] = 0;
@@ -148,56 +153,49 @@ static void value_rows(int64_t seen, int64_t wide, const bfloat16_t *weights, co
   }
 }
 
-// Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel. `out` and `weights` are
-// the row's half of its pair.
-static void weigh(int64_t seen, const float *units, float *scores, int64_t wide, float *out, float *max, float *sum, bfloat16_t *weights) {
-  const int64_t width = up(seen, 4);
-  for (int64_t i = 0; i < width; i++) scores[i] *= units[i];
-  for (int64_t i = seen; i < width; i++) scores[i] = -INFINITY;
-  const float top = max_of_tile(width, scores);
+// Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel, and returns what the sums
+// of values so far are to be multiplied by for the new maximum.
+NOINLINE float weigh(int64_t seen, const float *units, float *scores, float *max, float *sum, bfloat16_t *weights) {
+  if (seen <= 0) {
+    memset(weights, 0, PANEL * sizeof *weights);
+    return 1;
+  }
+  float shrink = 1;
+  for (int64_t i = 0; i < seen; i++) scores[i] *= units[i];
+  for (int64_t i = seen; i < PANEL; i++) scores[i] = -INFINITY;
+  const float top = max_of_tile(PANEL, scores);
   if (top > *max) {
-    const float shrink = *sum > 0 ? lmmc_exp(*max - top) : 0;
-    for (int64_t e = 0; e < wide / 2; e++) vst1_f32(out + 4 * e, vmul_n_f32(vld1_f32(out + 4 * e), shrink));
+    shrink = *sum > 0 ? lmmc_exp(*max - top) : 0;
     *sum *= shrink, *max = top;
   }
 #pragma omp simd
-  for (int64_t i = 0; i < width; i++) scores[i] = lmmc_exp(scores[i] - *max);
-  for (int64_t i = seen; i < width; i++) scores[i] = 0;
+  for (int64_t i = 0; i < PANEL; i++) scores[i] = lmmc_exp(scores[i] - *max);
+  for (int64_t i = seen; i < PANEL; i++) scores[i] = 0;
   float32x4_t total = vdupq_n_f32(0);
-  for (int64_t i = 0; i < width; i += 4) {
+  for (int64_t i = 0; i < PANEL; i += 4) {
     const bfloat16x4_t rounded = vcvt_bf16_f32(vld1q_f32(scores + i));
     total = vaddq_f32(total, vcvt_f32_bf16(rounded));
-    vst1_bf16(weights + 2 * i, rounded);
+    vst1_bf16(weights + i, rounded);
   }
-  for (int64_t i = width; i < PANEL; i += 4) vst1_bf16(weights + 2 * i, vcreate_bf16(0));
   *sum += vaddvq_f32(total);
+  return shrink;
 }
 
-// The state of a task's rows between chunks of keys; their sums of values are in the output.
-typedef struct {
-  float max[MAX_ROWS], sum[MAX_ROWS];
-} row_state;
-
-// Rows first ... first + count - 1, at most BLOCK_ROWS, over the packed keys first_key ... last_key - 1.
+// Rows first ... first + count - 1, at most BLOCK_ROWS, over the packed keys of the cut that begins at first_key. Results are joined to those
+// of the cuts before, which are in the output.
 static void row_block(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, int64_t first_key, int64_t last_key,
-                      const packed *p, float *max, float *sum) {
-  const int64_t d = a->head_size, wide = up(d, 8), end = attention_visible(a, first + count - 1);
-  if (first_key >= end) return;
-  bfloat16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL], row[MAX_HEAD];
-  float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD];
+                      const packed *p, float *joined_max, float *joined_sum) {
+  const int64_t d = a->head_size, wide = up(d, 8);
+  last_key = attention_smaller(last_key, attention_visible(a, first + count - 1));
+  if (first_key >= last_key) return;
+  bfloat16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL], row[MAX_HEAD], row_weights[PANEL];
+  float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD], max[BLOCK_ROWS], sum[BLOCK_ROWS], natural[MAX_HEAD];
   memset(out, 0, sizeof out), memset(weights, 0, sizeof weights), memset(row, 0, sizeof row);
   for (int64_t r = 0; r < up(count, TILE); r++) {
     if (r < count) round_row(d, 1, a->q + attention_offset(a, head, first + r, a->q_stride), row);
     store_in_pairs(r, wide, row, q);
-    if (r >= count) continue;
-    const float *so_far = a->out + attention_offset(a, head, first + r, a->out_stride);
-    if (first_key == 0) {
-      max[r] = -INFINITY, sum[r] = 0;
-    } else {
-      for (int64_t e = 0; e < d; e++) out[r / 2 * 2 * wide + e / 2 * 4 + r % 2 * 2 + e % 2] = so_far[e];
-    }
+    max[r] = -INFINITY, sum[r] = 0;
   }
-  last_key = attention_smaller(last_key, end);
   for (int64_t key = first_key; key < last_key; key += PANEL) {
     const int64_t here = attention_smaller(PANEL, last_key - key);
     const bfloat16_t *keys = p->keys + (key - first_key) * wide, *values = p->values + (key - first_key) * wide;
@@ -208,34 +206,40 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t first, int6
       score_rows(seen, wide, q + t * wide, keys, scores);
       for (int64_t r = t; r < t + some; r++) {
         const int64_t mine = attention_smaller(here, attention_visible(a, first + r) - key);
-        bfloat16_t *half = weights + r / 2 * 2 * PANEL + r % 2 * 4;
-        if (mine > 0) {
-          weigh(mine, p->units + (key - first_key), scores + (r - t) * PANEL, wide, out + r / 2 * 2 * wide + r % 2 * 2, max + r, sum + r,
-                half);
-        } else {
-          for (int64_t i = 0; i < PANEL; i += 4) vst1_bf16(half + 2 * i, vcreate_bf16(0));
-        }
+        const float shrink = weigh(mine, p->units + (key - first_key), scores + (r - t) * PANEL, max + r, sum + r, row_weights);
+        store_in_pairs(r, PANEL, row_weights, weights);
+        float *half = out + r / 2 * 2 * wide + r % 2 * 2;
+        for (int64_t e = 0; shrink != 1 && e < wide / 2; e++) vst1_f32(half + 4 * e, vmul_n_f32(vld1_f32(half + 4 * e), shrink));
       }
       value_rows(seen, wide, weights + t * PANEL, values, out + t * wide);
     }
   }
   for (int64_t r = 0; r < count; r++) {
     float *to = a->out + attention_offset(a, head, first + r, a->out_stride);
-    const float factor = last_key == end ? 1.0f / sum[r] : 1;
-    for (int64_t e = 0; e < d; e++) to[e] = out[r / 2 * 2 * wide + e / 2 * 4 + r % 2 * 2 + e % 2] * factor;
+    for (int64_t e = 0; e < d; e++) natural[e] = out[r / 2 * 2 * wide + e / 2 * 4 + r % 2 * 2 + e % 2];
+    if (first_key == 0) {
+      memcpy(to, natural, (size_t)d * sizeof *to);
+      joined_max[r] = max[r], joined_sum[r] = sum[r];
+    } else {
+      lmmc_attention_join(d, natural, max[r], sum[r], to, joined_max + r, joined_sum + r);
+    }
   }
 }
 
 static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows) {
   packed p;
-  row_state state;
-  const int64_t last_key = attention_visible(a, first + rows - 1), fit = CHUNK / up(a->head_size, 8) / PANEL * PANEL;
-  const int64_t chunks = (last_key + fit - 1) / fit, even = up((last_key + chunks - 1) / chunks, PANEL);
-  for (int64_t key = 0; key < last_key; key += even) {
-    const int64_t count = attention_smaller(even, last_key - key);
+  float max[MAX_ROWS], sum[MAX_ROWS];
+  const int64_t last_key = attention_visible(a, first + rows - 1);
+  for (int64_t key = 0; key < last_key; key += LMMC_ATTENTION_CUT) {
+    const int64_t count = attention_smaller(LMMC_ATTENTION_CUT, last_key - key);
     pack(a, head, key, count, &p);
     for (int64_t r = 0; r < rows; r += BLOCK_ROWS)
-      row_block(a, head, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, state.max + r, state.sum + r);
+      row_block(a, head, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, max + r, sum + r);
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    float *out = a->out + attention_offset(a, head, first + r, a->out_stride);
+    const float inverse = 1.0f / sum[r];
+    for (int64_t e = 0; e < a->head_size; e++) out[e] *= inverse;
   }
 }
 
@@ -246,62 +250,119 @@ static int64_t max_rows(int64_t head_size) {
 
 // ---- few rows
 
-INLINE void score_four(int rows, lmmc_kv_type type, int64_t d, const bfloat16_t *q, const void *const keys[4], float *scores) {
-  (void)type;
-  float32x4_t sums[4][4];
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) sums[r][i] = vdupq_n_f32(0);
-  int64_t e = 0;
-  for (; e + 8 <= d; e += 8) {
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-      const bfloat16x8_t k = vld1q_bf16((const bfloat16_t *)keys[i] + e);
-#pragma GCC unroll 4
-      for (int r = 0; r < rows; r++) sums[r][i] = vbfdotq_f32(sums[r][i], k, vld1q_bf16(q + r * d + e));
-    }
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; r++)
-    vst1q_f32(scores + r * FEW_KEYS, vpaddq_f32(vpaddq_f32(sums[r][0], sums[r][1]), vpaddq_f32(sums[r][2], sums[r][3])));
-  for (; e < d; e++)
-    for (int i = 0; i < 4; i++)
-      for (int r = 0; r < rows; r++) scores[r * FEW_KEYS + i] += as_float(q[r * d + e]) * as_float(((const bfloat16_t *)keys[i])[e]);
+// `count` rows in bf16, `stride` elements apart, with zeros up to a multiple of 8 elements.
+typedef struct {
+  const bfloat16_t *first;
+  int64_t stride;
+} bf16_rows;
+
+// Rows as they stand where they can be read so, others converted into `room`.
+static bf16_rows few_rows(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count, bool scaled,
+                          bfloat16_t *room) {
+  const int64_t wide = up(a->head_size, 8);
+  if (a->kv_type == LMMC_KV_BF16 && wide == a->head_size)
+    return (bf16_rows){(const bfloat16_t *)(const void *)head_of_row(a, rows, stride, key, head), stride};
+  for (int64_t i = 0; i < count; i++) load_row(a, rows, stride, key + i, head, scaled, room + i * wide);
+  return (bf16_rows){room, wide};
 }
 
-// BFMLALB and BFMLALT multiply the even and the odd elements.
-INLINE void add_values(int rows, lmmc_kv_type type, int64_t d, int64_t count, const bfloat16_t *weights, const char *values, int64_t stride,
-                       float *out) {
-  (void)type;
-  int64_t e = 0;
-  for (; e + 8 <= d; e += 8) {
-    float32x4x2_t sums[4];
+INLINE bfloat16x8_t pair_at(const bfloat16_t *x) { return vreinterpretq_bf16_u32(vld1q_dup_u32((const uint32_t *)(const void *)x)); }
+
+// scores[rows][PANEL] of four keys, of which only the first `count` have a meaning: BFDOT over the pairs of elements in their order.
+INLINE void score_four(int rows, int64_t wide, const bfloat16_t *q, bf16_rows k, int64_t count, float *scores) {
+  const char *keys[TURN];
+  float32x4_t sums[4];
+  for (int64_t i = 0; i < TURN; i++) keys[i] = (const char *)(k.first + attention_smaller(i, count - 1) * k.stride);
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) sums[r] = vld2q_f32(out + r * d + e);
-    for (int64_t key = 0; key < count; key++) {
-      const bfloat16x8_t v = vld1q_bf16((const bfloat16_t *)(values + key * stride) + e);
+  for (int r = 0; r < rows; r++) sums[r] = vdupq_n_f32(0);
+  for (int64_t e = 0; e < wide; e += 8) {
+    units pairs[4];
+    turn(keys, e * 2, pairs);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+      for (int r = 0; r < rows; r++) sums[r] = vbfdotq_f32(sums[r], (bfloat16x8_t)pairs[i], pair_at(q + r * wide + e + 2 * i));
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++) vst1q_f32(scores + r * PANEL, sums[r]);
+}
+
+// out[rows][d] += weights[rows][PANEL] . values: BFDOT over the pairs of keys in their order. Weights past the last key are 0.
+INLINE void add_values(int rows, int64_t d, int64_t count, const bfloat16_t *weights, bf16_rows v, float *out) {
+  for (int64_t e = 0; e < d; e += 8) {
+    float32x4_t sums[4][2];
+    float room[4][8];
+    const bool part = e + 8 > d;
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+      float *from = out + r * d + e;
+      if (part)
+        memcpy(room[r], from, (size_t)(d - e) * sizeof *from), memset(room[r] + (d - e), 0, (size_t)(e + 8 - d) * sizeof *from),
+            from = room[r];
+      sums[r][0] = vld1q_f32(from), sums[r][1] = vld1q_f32(from + 4);
+    }
+    for (int64_t key = 0; key < count; key += 2) {
+      const bfloat16_t *x = v.first + key * v.stride + e, *y = v.first + attention_smaller(key + 1, count - 1) * v.stride + e;
+      const uint16x8_t a = vld1q_u16((const uint16_t *)(const void *)x), b = vld1q_u16((const uint16_t *)(const void *)y);
+      const bfloat16x8_t low = vreinterpretq_bf16_u16(vzip1q_u16(a, b)), high = vreinterpretq_bf16_u16(vzip2q_u16(a, b));
 #pragma GCC unroll 4
       for (int r = 0; r < rows; r++) {
-        const bfloat16x8_t weight = vld1q_dup_bf16(weights + r * FEW_KEYS + key);
-        sums[r].val[0] = vbfmlalbq_f32(sums[r].val[0], v, weight), sums[r].val[1] = vbfmlaltq_f32(sums[r].val[1], v, weight);
+        const bfloat16x8_t weight = pair_at(weights + r * PANEL + key);
+        sums[r][0] = vbfdotq_f32(sums[r][0], low, weight), sums[r][1] = vbfdotq_f32(sums[r][1], high, weight);
       }
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) vst2q_f32(out + r * d + e, sums[r]);
+    for (int r = 0; r < rows; r++) {
+      float *to = part ? room[r] : out + r * d + e;
+      vst1q_f32(to, sums[r][0]), vst1q_f32(to + 4, sums[r][1]);
+      if (part) memcpy(out + r * d + e, to, (size_t)(d - e) * sizeof *to);
+    }
   }
-  for (; e < d; e++)
-    for (int64_t key = 0; key < count; key++)
-      for (int r = 0; r < rows; r++)
-        out[r * d + e] += as_float(weights[r * FEW_KEYS + key]) * as_float(((const bfloat16_t *)(values + key * stride))[e]);
 }
+
+// Covers `count` rows by calls with the constants 4, 2 and 1; `at` is the first row of each call.
+#define BY_ROWS(count, call)                    \
+  do {                                          \
+    int64_t at = 0;                             \
+    for (; at + 4 <= (count); at += 4) call(4); \
+    if (at + 2 <= (count)) {                    \
+      call(2);                                  \
+      at += 2;                                  \
+    }                                           \
+    if (at < (count)) call(1);                  \
+  } while (0)
 
 static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                 lmmc_attention_partial p) {
-  if (a->kv_type == LMMC_KV_BF16) {
-    few_of(LMMC_KV_BF16, a, first_head, last_head, first_key, last_key, p);
-  } else {
-    lmmc_attention_few_neon(a, first_head, last_head, first_key, last_key, p);
+  const int64_t d = a->head_size, wide = up(d, 8), rows = a->queries * attention_group(a), all = (last_head - first_head) * rows;
+  bfloat16_t q[LMMC_ATTENTION_FEW_ROWS * MAX_HEAD], weights[LMMC_ATTENTION_FEW_ROWS * PANEL], room[PANEL * MAX_HEAD];
+  float scores[LMMC_ATTENTION_FEW_ROWS * PANEL], units[PANEL];
+  memset(p.out, 0, (size_t)(all * d) * sizeof *p.out), memset(p.sum, 0, (size_t)all * sizeof *p.sum), memset(q, 0, sizeof q);
+  for (int64_t i = 0; i < all; i++) p.max[i] = -INFINITY;
+  for (int64_t key = first_key; key < last_key; key += PANEL) {
+    const int64_t count = attention_smaller(PANEL, last_key - key);
+    for (int64_t head = first_head; head < last_head; head++) {
+      const int64_t state = (head - first_head) * rows;
+      for (int64_t r = 0; r < rows; r++) round_row(d, 1, a->q + attention_offset(a, head, r, a->q_stride), q + r * wide);
+      const bf16_rows k = few_rows(a, a->k, a->k_stride, key, head, count, false, room);
+      for (int64_t i = 0; i < count; i++) units[i] = a->scale * head_scale(a, a->k, a->k_stride, key + i, head);
+      for (int64_t four = 0; four < count; four += 4) {
+        const bf16_rows here = {k.first + four * k.stride, k.stride};
+#define SCORE(n) score_four(n, wide, q + at * wide, here, count - four, scores + at * PANEL + four)
+        BY_ROWS(rows, SCORE);
+#undef SCORE
+      }
+      for (int64_t r = 0; r < rows; r++) {
+        float *out = p.out + (state + r) * d;
+        const float shrink = weigh(attention_smaller(count, attention_visible(a, r) - key), units, scores + r * PANEL, p.max + state + r,
+                                   p.sum + state + r, weights + r * PANEL);
+        for (int64_t e = 0; shrink != 1 && e < d; e++) out[e] *= shrink;
+      }
+      const bf16_rows v = few_rows(a, a->v, a->v_stride, key, head, count, true, room);
+#define ADD(n) add_values(n, d, count, weights + at * PANEL, v, p.out + (state + at) * d)
+      BY_ROWS(rows, ADD);
+#undef ADD
+    }
   }
 }
 

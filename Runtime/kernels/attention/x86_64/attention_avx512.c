@@ -2,6 +2,7 @@
 #include "kernels/common/target.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
