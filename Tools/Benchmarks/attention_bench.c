@@ -102,27 +102,32 @@ typedef struct {
   int64_t queries, keys, heads, kv_heads, d, layers;
   bool causal;
   lmmc_kv_type type;
+  int64_t others, other_keys;  // sequences beside the first one, each with one query, and their keys: a step of several answers
 } shape;
 
 typedef struct {
   shape s;
   const lmmc_attention_variant *variant;
-  lmmc_attention *layers;  // each with keys and values of its own, as in a model
+  lmmc_cached_attention *layers;  // each with keys and values of its own, as in a model; a cache where there are other sequences
   double seconds[RUNS];
 } attention_case;
 
 static attention_case make_case(shape s, const lmmc_attention_variant *variant) {
-  attention_case result = {.s = s, .variant = variant, .layers = allocate((size_t)s.layers * sizeof(lmmc_attention))};
+  attention_case result = {.s = s, .variant = variant, .layers = allocate((size_t)s.layers * sizeof(lmmc_cached_attention))};
   const int64_t n = s.kv_heads * s.d, size = s.type == LMMC_KV_F32 ? 4 : s.type == LMMC_KV_BF16 ? 2 : 1;
-  const int64_t stride = s.type == LMMC_KV_I8 ? lmmc_row_bytes_i8(s.kv_heads, s.d) : n;
-  float *row = allocate((size_t)n * 4), *q = allocate((size_t)(s.queries * s.heads * s.d) * 4),
-        *out = allocate((size_t)(s.queries * s.heads * s.d) * 4);
-  for (int64_t i = 0; i < s.queries * s.heads * s.d; i++) q[i] = random_float() * 2;
+  const int64_t stride = s.type == LMMC_KV_I8 ? lmmc_row_bytes_i8(s.kv_heads, s.d) : n, queries = s.queries + s.others;
+  const int64_t context = s.keys > s.other_keys ? s.keys : s.other_keys;
+  int32_t *slots = allocate((size_t)queries * sizeof *slots), *places = allocate((size_t)queries * sizeof *places);
+  for (int64_t i = 0; i < queries; i++) slots[i] = (int32_t)i, places[i] = (int32_t)(i == 0 ? s.keys : s.other_keys) - 1;
+  float *row = allocate((size_t)n * 4), *q = allocate((size_t)(queries * s.heads * s.d) * 4),
+        *out = allocate((size_t)(queries * s.heads * s.d) * 4);
+  for (int64_t i = 0; i < queries * s.heads * s.d; i++) q[i] = random_float() * 2;
   for (int64_t layer = 0; layer < s.layers; layer++) {
     char *kv[2];
     for (int i = 0; i < 2; i++) {
-      kv[i] = allocate((size_t)(s.keys * stride * size));
-      for (int64_t key = 0; key < s.keys; key++) {
+      kv[i] = allocate((size_t)((1 + s.others) * context * stride * size));
+      for (int64_t key = 0; key < (1 + s.others) * context; key++) {
+        if (key % context >= (key < context ? s.keys : s.other_keys)) continue;
         for (int64_t e = 0; e < n; e++) row[e] = random_float() * 2;
         char *to = kv[i] + key * stride * size;
         switch (s.type) {
@@ -132,31 +137,40 @@ static attention_case make_case(shape s, const lmmc_attention_variant *variant) 
         }
       }
     }
-    result.layers[layer] = (lmmc_attention){.queries = s.queries,
-                                            .keys = s.keys,
-                                            .heads = s.heads,
-                                            .kv_heads = s.kv_heads,
-                                            .head_size = s.d,
-                                            .scale = (float)(1 / sqrt((double)s.d)),
-                                            .causal = s.causal,
-                                            .q = q,
-                                            .q_stride = s.heads * s.d,
-                                            .kv_type = s.type,
-                                            .k = kv[0],
-                                            .v = kv[1],
-                                            .k_stride = stride,
-                                            .v_stride = stride,
-                                            .out = out,
-                                            .out_stride = s.heads * s.d};
+    result.layers[layer].rows = (lmmc_attention){.queries = queries,
+                                                 .keys = s.keys,
+                                                 .heads = s.heads,
+                                                 .kv_heads = s.kv_heads,
+                                                 .head_size = s.d,
+                                                 .scale = (float)(1 / sqrt((double)s.d)),
+                                                 .causal = s.causal,
+                                                 .q = q,
+                                                 .q_stride = s.heads * s.d,
+                                                 .kv_type = s.type,
+                                                 .k = kv[0],
+                                                 .v = kv[1],
+                                                 .k_stride = stride,
+                                                 .v_stride = stride,
+                                                 .out = out,
+                                                 .out_stride = s.heads * s.d};
+    result.layers[layer].slots = slots, result.layers[layer].places = places, result.layers[layer].slot_stride = context * stride;
   }
   free(row);
   return result;
 }
 
+static void run_layer(const attention_case *c, int64_t layer) {
+  if (c->s.others > 0) {
+    lmmc_attention_run_cached(c->variant, &c->layers[layer]);
+  } else {
+    lmmc_attention_run(c->variant, &c->layers[layer].rows);
+  }
+}
+
 static double run_case(const attention_case *c) {
-  if (c->s.layers == 1) lmmc_attention_run(c->variant, &c->layers[0]);
+  if (c->s.layers == 1) run_layer(c, 0);
   const double begin = now();
-  for (int64_t i = 0; i < c->s.layers; i++) lmmc_attention_run(c->variant, &c->layers[i]);
+  for (int64_t i = 0; i < c->s.layers; i++) run_layer(c, i);
   return now() - begin;
 }
 
@@ -164,18 +178,22 @@ int main(int argc, char **argv) {
   static const char *const types[] = {"f32", "bf16", "int8"};
   // Keys and values of many queries were just made and are in the third cache; those of decoding come from memory: more layers.
   const shape shapes[] = {
-      {"CLIP ViT-L/14-336", 577, 577, 16, 16, 64, 1, false, LMMC_KV_F32},
-      {"prefill 205", 205, 205, 32, 32, 128, 1, true, LMMC_KV_BF16},
-      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_BF16},
-      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_I8},
-      {"prefill 637, 8 key heads", 637, 637, 32, 8, 128, 1, true, LMMC_KV_BF16},
-      {"decode over 300", 1, 300, 32, 32, 128, 32, true, LMMC_KV_BF16},
-      {"decode over 1024", 1, 1024, 32, 32, 128, 12, true, LMMC_KV_BF16},
-      {"decode over 4096", 1, 4096, 32, 32, 128, 4, true, LMMC_KV_BF16},
-      {"decode over 300", 1, 300, 32, 32, 128, 48, true, LMMC_KV_I8},
-      {"decode over 4096", 1, 4096, 32, 32, 128, 6, true, LMMC_KV_I8},
-      {"decode over 4096, 8 key heads", 1, 4096, 32, 8, 128, 12, true, LMMC_KV_BF16},
-      {"decode over 4096, 8 key heads", 1, 4096, 32, 8, 128, 24, true, LMMC_KV_I8},
+      {"CLIP ViT-L/14-336", 577, 577, 16, 16, 64, 1, false, LMMC_KV_F32, 0, 0},
+      {"prefill 205", 205, 205, 32, 32, 128, 1, true, LMMC_KV_BF16, 0, 0},
+      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_BF16, 0, 0},
+      {"prefill 637", 637, 637, 32, 32, 128, 1, true, LMMC_KV_I8, 0, 0},
+      {"prefill 637, 8 key heads", 637, 637, 32, 8, 128, 1, true, LMMC_KV_BF16, 0, 0},
+      {"decode over 300", 1, 300, 32, 32, 128, 32, true, LMMC_KV_BF16, 0, 0},
+      {"decode over 1024", 1, 1024, 32, 32, 128, 12, true, LMMC_KV_BF16, 0, 0},
+      {"decode over 4096", 1, 4096, 32, 32, 128, 4, true, LMMC_KV_BF16, 0, 0},
+      {"decode over 300", 1, 300, 32, 32, 128, 48, true, LMMC_KV_I8, 0, 0},
+      {"decode over 4096", 1, 4096, 32, 32, 128, 6, true, LMMC_KV_I8, 0, 0},
+      {"decode over 4096, 8 key heads", 1, 4096, 32, 8, 128, 12, true, LMMC_KV_BF16, 0, 0},
+      {"decode over 4096, 8 key heads", 1, 4096, 32, 8, 128, 24, true, LMMC_KV_I8, 0, 0},
+      {"4 sequences over 205", 1, 205, 32, 32, 128, 12, true, LMMC_KV_BF16, 3, 205},
+      {"16 sequences over 205", 1, 205, 32, 32, 128, 4, true, LMMC_KV_BF16, 15, 205},
+      {"16 sequences over 205, 8 key heads", 1, 205, 32, 8, 128, 12, true, LMMC_KV_BF16, 15, 205},
+      {"a sequence over 4000, 15 over 100, 8 key heads", 1, 4000, 32, 8, 128, 1, true, LMMC_KV_BF16, 15, 100},
   };
   attention_case cases[MAX_CASES];
   int count = 0, variant_count;
@@ -208,9 +226,9 @@ int main(int argc, char **argv) {
     // For causal attention only the pairs that are looked at count.
     const double pairs =
         c->s.causal ? (double)c->s.queries * (double)(2 * c->s.keys - c->s.queries + 1) / 2 : (double)(c->s.queries * c->s.keys);
-    const double flops = 4 * pairs * (double)(c->s.heads * c->s.d) / seconds / 1e9;
+    const double flops = 4 * (pairs + (double)(c->s.others * c->s.other_keys)) * (double)(c->s.heads * c->s.d) / seconds / 1e9;
     const int64_t size = c->s.type == LMMC_KV_F32 ? 4 : c->s.type == LMMC_KV_BF16 ? 2 : 1;
-    const double bytes = 2.0 * (double)(c->s.keys * c->layers[0].k_stride * size) / seconds / 1e9;
+    const double bytes = 2.0 * (double)((c->s.keys + c->s.others * c->s.other_keys) * c->layers[0].rows.k_stride * size) / seconds / 1e9;
     printf("| %s | %s | %s | %.3f | %.3f | %.0f | %.0f %% | %.1f | %.0f %% |\n", c->s.name, types[c->s.type], c->variant->name,
            seconds * 1e3, c->seconds[0] / (double)c->s.layers * 1e3, flops, 100 * flops / ceiling[RUNS / 2], bytes,
            100 * bytes / bandwidth[RUNS / 2]);
