@@ -14,11 +14,11 @@
 #include "kernels/common/vector_math.h"
 
 enum {
-  PANEL = 64,  // keys that are taken at a time
+  PANEL = 128,  // keys that are taken at a time
   MAX_ROWS = 192,
   MAX_HEAD = LMMC_ATTENTION_MAX_HEAD,
   FEW_STEP = 16,        // keys or values of a head that few rows read before those of the next head
-  FEW_SCORES = 64,      // rows of all heads that are taken together
+  FEW_SCORES = 32,      // rows of all heads that are taken together
   TILE_FLOATS = 24576,  // most rows * head size of a task, which holds its rows on the stack
 };
 
