@@ -151,8 +151,8 @@ typedef struct {
   lmmc_attention many[SEGMENTS], few[SEGMENTS];
 } segments;
 
-static void run_segments(const lmmc_attention_variant *variant, const segments *g) {
-  if (g->few_count + g->many_count == 0) return;
+// `parts` has PART_FLOATS where there are segments of few rows.
+static __attribute__((noinline)) void share_out(const lmmc_attention_variant *variant, const segments *g, float *parts) {
   const int64_t threads = lmmc_thread_count();
   int64_t rows[SEGMENTS], tasks = 0;  // of a block
   for (int s = 0; s < g->many_count; s++) {
@@ -161,7 +161,6 @@ static void run_segments(const lmmc_attention_variant *variant, const segments *
   }
   // Behind blocks, whose threads end at different times, shares are smaller.
   const int64_t shares = tasks > 0 ? 4 * threads : threads;
-  float parts[PART_FLOATS];
 #pragma omp parallel
   {
 #pragma omp for schedule(dynamic) nowait
@@ -179,6 +178,20 @@ static void run_segments(const lmmc_attention_variant *variant, const segments *
 #pragma omp for schedule(static)
       for (int64_t head = 0; head < g->few[0].kv_heads; head++) join_wave(g->few, &w, head, parts);
     }
+  }
+}
+
+// Blocks have much on the stack already, and need no parts.
+static __attribute__((noinline)) void share_out_few(const lmmc_attention_variant *variant, const segments *g) {
+  float parts[PART_FLOATS];
+  share_out(variant, g, parts);
+}
+
+static void run_segments(const lmmc_attention_variant *variant, const segments *g) {
+  if (g->few_count > 0) {
+    share_out_few(variant, g);
+  } else if (g->many_count > 0) {
+    share_out(variant, g, NULL);
   }
 }
 
