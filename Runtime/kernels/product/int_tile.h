@@ -13,15 +13,19 @@
 // and, with the macro TILE_Q4,
 //   ints pairs(ints sum16, ints w, ints x)       adds sums of two products to each 16 bits
 //   ints widen(ints sum16)                       adds neighbouring 16 bits to 32
+//   ints lower_codes(ints pairs), upper_codes(ints pairs)    the lower, the upper half of each byte
 #ifndef LMMC_KERNELS_PRODUCT_INT_TILE_H
 #define LMMC_KERNELS_PRODUCT_INT_TILE_H
 #include "piece.h"
 
-enum { PART = LANES * VECTORS };
+enum { PART = LANES * VECTORS, PARTS = LMMC_PANEL / PART };
 
-static inline __attribute__((always_inline)) void tile_q8(const int rows, const lmmc_piece *p) {
+// With `ahead`, prefetches as a stream does.
+static inline __attribute__((always_inline)) void product_q8(const int rows, const bool ahead, const lmmc_piece *p) {
   const int64_t stride = p->x_stride;
   for (int64_t b = 0; b < p->blocks; b++) {
+    lmmc_ahead next = {0};
+    if (ahead) next = lmmc_look_ahead(LMMC_Q8, p, b), LMMC_ASK_FOR(next.scales);
     for (int c = 0; c < LMMC_PANEL; c += PART) {
       const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(LMMC_Q8) + 4 * c;
       ints dots[8][VECTORS];
@@ -34,6 +38,7 @@ static inline __attribute__((always_inline)) void tile_q8(const int rows, const 
       }
       LMMC_UNROLL
       for (int g = 0; g < LMMC_BLOCK / 4; g++) {
+        if (ahead && g % PARTS == 0) LMMC_ASK(next, (c / PART * (LMMC_BLOCK / 4) + g) / PARTS, LMMC_BLOCK / 4);
         weights four[VECTORS];
         LMMC_UNROLL
         for (int v = 0; v < VECTORS; v++) four[v] = weights_at(w + 4 * LMMC_PANEL * g + 4 * LANES * v);
@@ -58,13 +63,19 @@ static inline __attribute__((always_inline)) void tile_q8(const int rows, const 
   }
 }
 
+static inline __attribute__((always_inline)) void tile_q8(const int rows, const lmmc_piece *p) { product_q8(rows, false, p); }
+static inline __attribute__((always_inline)) void stream_q8(const int rows, const lmmc_piece *p) { product_q8(rows, true, p); }
+
 #ifdef TILE_Q4
-// Codes q in 0 ... 15, unpacked to bytes. 16 bits hold the sums of half a block, at most 8 * 2 * 15 * 127. A weight is 8 q - z.
-static inline __attribute__((always_inline)) void tile_q4(const int rows, const lmmc_piece *p) {
+// Codes q in 0 ... 15, unpacked to bytes or, with `packed`, as a stream reads them. 16 bits hold the sums of half a block, at most
+// 8 * 2 * 15 * 127. A weight is 8 q - z.
+static inline __attribute__((always_inline)) void product_q4(const int rows, const bool packed, const lmmc_piece *p) {
   const int64_t stride = p->x_stride;
   for (int64_t b = 0; b < p->blocks; b++) {
+    lmmc_ahead next = {0};
+    if (packed) next = lmmc_look_ahead(LMMC_Q4, p, b), LMMC_ASK_FOR(next.scales), LMMC_ASK_FOR(next.offsets);
     for (int c = 0; c < LMMC_PANEL; c += PART) {
-      const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(LMMC_Q8) + 4 * c;
+      const uint8_t *x = p->x + b * LMMC_BLOCK, *w = p->codes + b * lmmc_code_bytes(packed ? LMMC_Q4 : LMMC_Q8) + 4 * c;
       ints dots[8][VECTORS];
       LMMC_UNROLL
       for (int half = 0; half < 2; half++) {
@@ -76,11 +87,22 @@ static inline __attribute__((always_inline)) void tile_q4(const int rows, const 
         }
         LMMC_UNROLL
         for (int g = 8 * half; g < 8 * half + 8; g++) {
+          if (packed && g % PARTS == 0) LMMC_ASK(next, (c / PART * (LMMC_BLOCK / 4) + g) / PARTS, LMMC_BLOCK / 4);
+          ints four[VECTORS];
+          LMMC_UNROLL
+          for (int v = 0; v < VECTORS; v++) {
+            if (packed) {
+              const ints pair = load(w + 4 * LMMC_PANEL * (g / 2) + 4 * LANES * v);
+              four[v] = g % 2 ? upper_codes(pair) : lower_codes(pair);
+            } else {
+              four[v] = load(w + 4 * LMMC_PANEL * g + 4 * LANES * v);
+            }
+          }
           LMMC_UNROLL
           for (int r = 0; r < rows; r++) {
             const ints codes = four_codes(x + r * stride);
             LMMC_UNROLL
-            for (int v = 0; v < VECTORS; v++) narrow[r][v] = pairs(narrow[r][v], load(w + 4 * LMMC_PANEL * g + 4 * LANES * v), codes);
+            for (int v = 0; v < VECTORS; v++) narrow[r][v] = pairs(narrow[r][v], four[v], codes);
           }
           x += 4;
           LMMC_OPAQUE(x);
@@ -105,6 +127,8 @@ static inline __attribute__((always_inline)) void tile_q4(const int rows, const 
     }
   }
 }
+static inline __attribute__((always_inline)) void tile_q4(const int rows, const lmmc_piece *p) { product_q4(rows, false, p); }
+static inline __attribute__((always_inline)) void stream_q4(const int rows, const lmmc_piece *p) { product_q4(rows, true, p); }
 #endif
 
 #endif

@@ -1,6 +1,8 @@
 // What kernels of pieces share: a function for each number of rows, and how far ahead they prefetch.
 #ifndef LMMC_KERNELS_PRODUCT_PIECE_H
 #define LMMC_KERNELS_PRODUCT_PIECE_H
+#include <stdbool.h>
+
 #include "kernels/common/target.h"
 #include "product_variant.h"
 
@@ -60,7 +62,8 @@ static inline __attribute__((always_inline)) lmmc_ahead lmmc_look_ahead(lmmc_pac
   return (lmmc_ahead){panel + b * code + share * bytes, scales + b * scale, scales + p->panel_blocks * scale + b * offset, bytes};
 }
 
+#define LMMC_ASK_FOR(p) __builtin_prefetch(p, 0, 2)
 // Asks for the line in which part `i` of `parts` of them begins.
-#define LMMC_ASK(next, i, parts) _mm_prefetch((next).codes + (next).bytes / (parts) * (i), _MM_HINT_T1)
+#define LMMC_ASK(next, i, parts) LMMC_ASK_FOR((next).codes + (next).bytes / (parts) * (i))
 
 #endif

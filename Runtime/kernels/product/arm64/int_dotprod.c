@@ -14,9 +14,10 @@ enum { VECTORS = 4, DOT_UNSIGNED = 0 };
 #include "kernels/product/int_tile.h"
 
 LMMC_UP_TO_4(tile_q8)
+LMMC_UP_TO_4(stream_q8)
 
 const lmmc_product lmmc_q8_dotprod = {
-    .tile_rows = 4, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = tile_q8_rows};
+    .tile_rows = 4, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = stream_q8_rows};
 const lmmc_product lmmc_q4_dotprod = {.tile_rows = 4, .tile_blocks = 8, .tile = tile_q8_rows, .unpack = unpack_q4, .unpacked_bytes = 2048};
 
 LMMC_END_TARGET

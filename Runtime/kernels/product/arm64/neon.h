@@ -27,6 +27,7 @@ static inline int8x16_t signed_codes(ints w) { return vreinterpretq_s8_u8(veorq_
 
 static inline void store_ints(void *p, ints x) { vst1q_s32(p, x); }
 static inline ints upper_halves(ints x) { return vandq_s32(x, vdupq_n_s32((int)0xffff0000)); }
+static inline floats as_floats(ints x) { return vreinterpretq_f32_s32(x); }
 static inline ints widen_bf16(const uint8_t *p) { return vreinterpretq_s32_u32(vshll_n_u16(vld1_u16((const uint16_t *)p), 16)); }
 static inline floats load_floats(const float *p) { return vld1q_f32(p); }
 static inline void store_floats(float *p, floats x) { vst1q_f32(p, x); }

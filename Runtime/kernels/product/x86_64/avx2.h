@@ -38,6 +38,7 @@ static inline ints widen(ints sum) { return _mm256_madd_epi16(sum, _mm256_set1_e
 
 static inline void store_ints(void *p, ints x) { _mm256_storeu_si256((__m256i *)p, x); }
 static inline ints upper_halves(ints x) { return _mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000)); }
+static inline floats as_floats(ints x) { return _mm256_castsi256_ps(x); }
 static inline ints widen_bf16(const uint8_t *p) { return shift_left(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16); }
 static inline floats load_floats(const float *p) { return _mm256_loadu_ps(p); }
 static inline void store_floats(float *p, floats x) { _mm256_storeu_ps(p, x); }

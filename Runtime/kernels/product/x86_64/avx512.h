@@ -38,6 +38,7 @@ static inline ints widen(ints sum) { return _mm512_madd_epi16(sum, _mm512_set1_e
 
 static inline void store_ints(void *p, ints x) { _mm512_storeu_si512(p, x); }
 static inline ints upper_halves(ints x) { return _mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)); }
+static inline floats as_floats(ints x) { return _mm512_castsi512_ps(x); }
 static inline ints widen_bf16(const uint8_t *p) { return shift_left(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16); }
 static inline floats load_floats(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store_floats(float *p, floats x) { _mm512_storeu_ps(p, x); }

@@ -3,7 +3,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stdbool.h>
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512BF16)
 
 static inline __m512bh pair_at(const uint8_t *x) {

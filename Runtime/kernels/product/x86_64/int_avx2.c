@@ -30,16 +30,28 @@ static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets,
     }
 }
 
+static inline ints lower_codes(ints pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
+static inline ints upper_codes(ints pairs) { return lower_codes(_mm256_srli_epi16(pairs, 4)); }
+
 enum { VECTORS = 1, DOT_UNSIGNED = 0 };
 #define TILE_Q4
 #include "kernels/product/int_tile.h"
 
 LMMC_UP_TO_8(tile_q8)
 LMMC_UP_TO_6(tile_q4)
+LMMC_UP_TO_4(stream_q8)
+LMMC_UP_TO_4(stream_q4)
 
 const lmmc_product lmmc_q8_avx2 = {
-    .tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = tile_q8_rows};
-const lmmc_product lmmc_q4_avx2 = {.tile_rows = 6, .tile_blocks = 8, .tile = tile_q4_rows, .unpack = unpack, .unpacked_bytes = 2048};
+    .tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 32, .stream = stream_q8_rows};
+const lmmc_product lmmc_q4_avx2 = {.tile_rows = 6,
+                                   .tile_blocks = 8,
+                                   .tile = tile_q4_rows,
+                                   .unpack = unpack,
+                                   .unpacked_bytes = 2048,
+                                   .stream_tile_rows = 4,
+                                   .stream_rows = 16,
+                                   .stream = stream_q4_rows};
 
 LMMC_END_TARGET
 #endif

@@ -30,9 +30,10 @@ enum { VECTORS = 2, DOT_UNSIGNED = 1 };
 #include "kernels/product/int_tile.h"
 
 LMMC_UP_TO_6(tile_q8)
+LMMC_UP_TO_4(stream_q8)
 
 const lmmc_product lmmc_q8_avxvnni = {
-    .tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = tile_q8_rows};
+    .tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 4, .stream = stream_q8_rows};
 const lmmc_product lmmc_q4_avxvnni = {.tile_rows = 6, .tile_blocks = 8, .tile = tile_q8_rows, .unpack = unpack, .unpacked_bytes = 2048};
 
 LMMC_END_TARGET

@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) void stream(const int rows, const l
   for (int64_t b = 0; b < p->blocks; b++) {
     __m512i dots[6][2];
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q4, p, b);
-    _mm_prefetch(next.scales, _MM_HINT_T1);
-    _mm_prefetch(next.offsets, _MM_HINT_T1);
+    LMMC_ASK_FOR(next.scales);
+    LMMC_ASK_FOR(next.offsets);
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) dots[r][0] = dots[r][1] = _mm512_setzero_si512();
     LMMC_UNROLL

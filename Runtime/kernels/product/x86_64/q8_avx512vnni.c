@@ -3,8 +3,6 @@
 #include "kernels/product/piece.h"
 
 #if defined(__x86_64__)
-#include <stdbool.h>
-
 #include "avx512vnni.h"
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI)
 
@@ -21,7 +19,7 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
   for (int64_t b = 0; b < p->blocks; b++) {
     __m512i dots[6][2];
     const lmmc_ahead next = lmmc_look_ahead(LMMC_Q8, p, b);
-    if (ahead) _mm_prefetch(next.scales, _MM_HINT_T1);
+    if (ahead) LMMC_ASK_FOR(next.scales);
     // Weight codes are 128 too great, so that sums start at minus 128 times the sum of the activations.
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) {

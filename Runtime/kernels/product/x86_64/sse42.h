@@ -38,6 +38,7 @@ static inline ints widen(ints sum) { return _mm_madd_epi16(sum, _mm_set1_epi16(1
 
 static inline void store_ints(void *p, ints x) { _mm_storeu_si128((__m128i *)p, x); }
 static inline ints upper_halves(ints x) { return _mm_and_si128(x, _mm_set1_epi32((int)0xffff0000)); }
+static inline floats as_floats(ints x) { return _mm_castsi128_ps(x); }
 static inline ints widen_bf16(const uint8_t *p) { return shift_left(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p)), 16); }
 static inline floats load_floats(const float *p) { return _mm_loadu_ps(p); }
 static inline void store_floats(float *p, floats x) { _mm_storeu_ps(p, x); }
