@@ -21,7 +21,8 @@ typedef struct {
   int64_t out_stride;
 } lmmc_matmul;
 
-// Many rows go to OpenBLAS; for few, where the time goes into reading the weights, a kernel of our own reads them once.
+// Many rows go to OpenBLAS; for up to 12, where the time goes into reading the weights, a kernel of our own reads them once, and a row's
+// result does not depend on the others. By OpenBLAS it does: float32 has no promise of equal bits over numbers of rows.
 #define lmmc_matmul_f32 LMMC_LEVELED(lmmc_matmul_f32)
 void lmmc_matmul_f32(lmmc_matmul product);
 

@@ -7,7 +7,8 @@
 #include "contract/packed_layout.h"
 #include "kernels/common/activation.h"
 
-// out = activation(x . transpose(weight) + bias + addend)
+// out = activation(x . transpose(weight) + bias + addend). On one CPU a row of out has the same bits whatever the other rows are and
+// however many, and by any number of threads.
 typedef struct {
   int64_t m, n, k;
   const void *x;  // activation rows, `x_stride` bytes from one to the next

@@ -277,6 +277,34 @@ static void test_matmul(void) {
   CHECK(strlen(lmmc_blas_core()) > 0, "the core type is empty");
 }
 
+// Up to 12 rows go to the kernel that gives each row the bits that it has alone.
+static void test_few_rows(int64_t n, int64_t k) {
+  enum { FEW = 12 };
+  float *x = fenced(FEW * k, 1), *w = fenced(n * k, 1), *bias = fenced(n, 1), *addend = fenced(FEW * n, 1);
+  float *out = fenced(FEW * n, 1), *alone = fenced(FEW * n, 1);
+  lmmc_matmul p = {.n = n,
+                   .k = k,
+                   .x_stride = k,
+                   .weight = w,
+                   .weight_stride = k,
+                   .bias = bias,
+                   .addend_stride = n,
+                   .activation = LMMC_GELU,
+                   .out_stride = n};
+  for (int64_t r = 0; r < FEW; r++) {
+    p.m = 1, p.x = x + r * k, p.addend = addend + r * n, p.out = alone + r * n;
+    lmmc_matmul_f32(p);
+  }
+  p.x = x, p.addend = addend, p.out = out;
+  for (p.m = 2; p.m <= FEW; p.m++) {
+    lmmc_matmul_f32(p);
+    CHECK(memcmp(out, alone, (size_t)(p.m * n) * sizeof *out) == 0, "f32, %lld rows by [%lld, %lld]: not what they are alone",
+          (long long)p.m, (long long)n, (long long)k);
+  }
+  release("x", x, FEW * k), release("weight", w, n * k), release("bias", bias, n), release("addend", addend, FEW * n);
+  release("out", out, FEW * n), release("alone", alone, FEW * n);
+}
+
 // ---- attention
 
 static void check_attention(int64_t queries, int64_t keys, int64_t heads, int64_t kv_heads, int64_t d, bool causal, float range) {
@@ -363,6 +391,8 @@ int main(void) {
   test_embed();
   test_pixels();
   test_matmul();
+  test_few_rows(37, 129);
+  test_few_rows(64, 1000);
   test_attention();
   return check_report();
 }

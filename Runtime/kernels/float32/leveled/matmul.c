@@ -11,7 +11,7 @@
 #include "kernels/common/vector_math.h"
 
 // Up to this many rows, few_rows, which reads each weight once, is faster than sgemm, which copies the weights first (measured at K =
-// 4096).
+// 4096). Each of them gets the same bits whichever rows are beside it; by sgemm, a row's bits depend on how many there are.
 enum { FEW_ROWS = 12 };
 
 static inline float activate(lmmc_activation activation, float x) {
