@@ -8,8 +8,9 @@
 
 // A thread keeps the sums of at most CHUNK_ROWS rows by GROUP panels, 128 KiB of its L2 cache. Activation rows of at most RESIDENT bytes, a
 // quarter of an L2 cache of 1 MiB, are taken to stay there while panels pass through.
-// A piece of a stream over which several tiles pass has at most STREAM_PIECE bytes of codes, or a block.
-enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10, STREAM_PIECE = 8192 };
+// A piece of a stream over which several tiles pass has at most STREAM_PIECE bytes of codes, or a block; its rows may fill more of the L2
+// cache, since a panel passes over them once.
+enum { CHUNK_ROWS = 256, GROUP = 4, RESIDENT = 256 << 10, STREAM_PIECE = 8192, STREAM_RESIDENT = 768 << 10 };
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -139,7 +140,7 @@ void lmmc_packed_product(const lmmc_packed_matmul *p, lmmc_packed_type type, con
   if (p->m <= 0) return;
   const int threads = lmmc_thread_count();
   // Rows that do not stay in the L2 cache, and those of few panels, which threads share, go by chunks.
-  if (p->m <= code->stream_tile_rows || (p->m <= code->stream_rows && p->m * p->x_stride <= RESIDENT && panels >= 8 * threads)) {
+  if (p->m <= code->stream_tile_rows || (p->m <= code->stream_rows && p->m * p->x_stride <= STREAM_RESIDENT && panels >= 8 * threads)) {
     // Eight stretches of panels for each thread: long ones read memory in order, and a thread that is held up leaves its others to the
     // rest.
     const int64_t stretch = divide_up(panels, 8 * (int64_t)threads);

@@ -17,21 +17,18 @@
   }
 #define LMMC_FIXED_4(name) LMMC_FIXED(name, 1) LMMC_FIXED(name, 2) LMMC_FIXED(name, 3) LMMC_FIXED(name, 4)
 #define LMMC_FIXED_6(name) LMMC_FIXED_4(name) LMMC_FIXED(name, 5) LMMC_FIXED(name, 6)
-#define LMMC_FIXED_8(name) LMMC_FIXED_6(name) LMMC_FIXED(name, 7) LMMC_FIXED(name, 8)
+#define LMMC_FIXED_7(name) LMMC_FIXED_6(name) LMMC_FIXED(name, 7)
+#define LMMC_FIXED_8(name) LMMC_FIXED_7(name) LMMC_FIXED(name, 8)
 #define LMMC_FIXED_12(name) LMMC_FIXED_8(name) LMMC_FIXED(name, 9) LMMC_FIXED(name, 10) LMMC_FIXED(name, 11) LMMC_FIXED(name, 12)
-#define LMMC_FIXED_14(name) LMMC_FIXED_12(name) LMMC_FIXED(name, 13) LMMC_FIXED(name, 14)
 #define LMMC_UP_TO_4(name) LMMC_FIXED_4(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4)
 #define LMMC_UP_TO_6(name) LMMC_FIXED_6(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6)
+#define LMMC_UP_TO_7(name) LMMC_FIXED_7(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7)
 #define LMMC_UP_TO_8(name) \
   LMMC_FIXED_8(name) LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8)
 #define LMMC_UP_TO_12(name)                                                                                                          \
   LMMC_FIXED_12(name)                                                                                                                \
   LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8, name##_9, name##_10, name##_11, \
                name##_12)
-#define LMMC_UP_TO_14(name)                                                                                                          \
-  LMMC_FIXED_14(name)                                                                                                                \
-  LMMC_BY_ROWS(name, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8, name##_9, name##_10, name##_11, \
-               name##_12, name##_13, name##_14)
 
 // What a stream prefetches into the L2 cache while it reads block b: the codes, scales and offsets of a block further on, in this panel or
 // in the next one, which follows it in memory. A prefetch past the end of the weights does no harm.

@@ -43,7 +43,7 @@ LMMC_UP_TO_4(stream_q8)
 LMMC_UP_TO_4(stream_q4)
 
 const lmmc_product lmmc_q8_avx2 = {
-    .tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 32, .stream = stream_q8_rows};
+    .tile_rows = 8, .tile_blocks = 8, .tile = tile_q8_rows, .stream_tile_rows = 4, .stream_rows = 16, .stream = stream_q8_rows};
 const lmmc_product lmmc_q4_avx2 = {.tile_rows = 6,
                                    .tile_blocks = 8,
                                    .tile = tile_q4_rows,
