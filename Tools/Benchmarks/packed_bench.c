@@ -1,8 +1,9 @@
 // The packed products beside what this machine can do at all: each variant's rate for shapes of a 7B model, as a fraction of ceilings
 // that are measured in turns with them. Medians; threads are pinned. The last column counts processor time instead of the clock's: what
 // remains when other programs use the machine, though without what threads wait for one another (and only with OMP_WAIT_POLICY=passive).
-//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--ceilings] [--exponent E]
-// E, 0 without the option, is the exponent of all columns.
+//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--few] [--ceilings] [--exponent E]
+// E, 0 without the option, is the exponent of all columns. --few prints instead what products of 1 to 64 rows take, by processor time, over
+// the time of one row in the same turn.
 #define _GNU_SOURCE  // sched_setaffinity
 #include <omp.h>
 #include <sched.h>
@@ -230,10 +231,45 @@ static void decode(const lmmc_variant *v, lmmc_packed_type type, int64_t m, int6
   report(&all, type, v, &p, "GB/s");
 }
 
+// Products of few rows, each number of them once a turn.
+static void few(const lmmc_variant *v, lmmc_packed_type type, int64_t n, int64_t k) {
+  enum { HEIGHTS = 11 };
+  static const int64_t heights[HEIGHTS] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
+  static double seconds[HEIGHTS][MOST_RUNS], ratios[HEIGHTS][MOST_RUNS], arithmetic[HEIGHTS][MOST_RUNS], reading[HEIGHTS][MOST_RUNS];
+  const lmmc_product *code = lmmc_product_of(v, type);
+  lmmc_finish_kernel *finish = lmmc_choose((lmmc_cpu){v->needs}).code.finish;
+  lmmc_packed_matmul p = problem(type, heights[HEIGHTS - 1], n, k);
+  const size_t bytes = (size_t)lmmc_matrix_bytes(type, n, k), places = weight_bytes / bytes;
+  size_t place = 0;
+  for (int i = -1; i < runs; i++) {
+    const moment most = ceiling(type == LMMC_BF16 ? LMMC_BF16 : LMMC_Q8), read = bandwidth(weights, weight_bytes);
+    for (int h = 0; h < HEIGHTS; h++) {
+      p.m = heights[h];
+      p.weight = weights + place * bytes;
+      place = (place + 1) % places;
+      const double begin = now().processor;
+      lmmc_packed_product(&p, type, code, finish);
+      const double took = now().processor - begin;
+      if (i < 0) continue;
+      const double operations = 2.0 * (double)p.m * (double)n * (double)k;
+      seconds[h][i] = took * 1e3;
+      ratios[h][i] = took * 1e3 / seconds[0][i];
+      arithmetic[h][i] = most.processor > 0 ? operations / took / 1e7 / most.processor : 0;
+      reading[h][i] = (double)bytes / took / 1e7 / read.processor;
+    }
+  }
+  for (int h = 0; h < HEIGHTS; h++)
+    printf("| %s | %s | %lld x %lld x %lld | %.3f | %.2f | %.0f %% | %.0f %% |\n", type_names[type], v->name, (long long)heights[h],
+           (long long)n, (long long)k, median(seconds[h], runs), median(ratios[h], runs), median(arithmetic[h], runs),
+           median(reading[h], runs));
+  fflush(stdout);
+  free((void *)p.x), free(p.out);
+}
+
 int main(int argc, char **argv) {
   const char *only_variant = NULL, *only_type = NULL;
   int64_t rows = 0, fast = 0;
-  bool only_decode = false, only_prefill = false, only_ceilings = false;
+  bool only_decode = false, only_prefill = false, only_few = false, only_ceilings = false;
   for (int i = 1; i < argc; i++) {
     const bool value = i + 1 < argc;
     if (strcmp(argv[i], "--runs") == 0 && value)
@@ -252,12 +288,14 @@ int main(int argc, char **argv) {
       only_decode = true;
     else if (strcmp(argv[i], "--prefill") == 0)
       only_prefill = true;
+    else if (strcmp(argv[i], "--few") == 0)
+      only_few = true;
     else if (strcmp(argv[i], "--ceilings") == 0)
       only_ceilings = true;
     else {
       fprintf(stderr,
               "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode, "
-              "--ceilings or --exponent E\n",
+              "--few, --ceilings or --exponent E\n",
               argv[i]);
       return 2;
     }
@@ -278,11 +316,12 @@ int main(int argc, char **argv) {
   printf("%d threads; ceilings: int8 %.0f GOP/s, bf16 %.0f GFLOP/s, read %.1f GB/s\n\n", omp_get_max_threads(), ceiling(LMMC_Q8).clock,
          ceiling(LMMC_BF16).clock, bandwidth(weights, weight_bytes).clock);
   if (only_ceilings) return 0;
-  static const int64_t shapes[][2] = {{4096, 4096}, {22016, 4096}, {4096, 11008}}, heights[] = {144, 205, 637};
-  for (int part = 0; part < 2; part++) {
-    if (part == 0 ? only_decode : only_prefill) continue;
+  static const int64_t shapes[][2] = {{4096, 4096}, {22016, 4096}, {4096, 11008}, {12288, 4096}}, heights[] = {144, 205, 637};
+  for (int part = 0; part < 3; part++) {
+    if (only_few != (part == 2) || (part == 0 ? only_decode : part == 1 && only_prefill)) continue;
     printf(
-        part == 0
+        part == 2 ? "| type | variant | M x N x K | ms | over one row | of the arithmetic | of reading |\n|---|---|---|---|---|---|---|\n"
+        : part == 0
             ? "| type | variant | M x N x K | rate | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n"
             : "\n| type | variant | M x N x K | weights read | ceiling | fraction | by processor time |\n|---|---|---|---|---|---|---|\n");
     for (int t = LMMC_BF16; t <= LMMC_Q4; t++) {
@@ -295,8 +334,10 @@ int main(int argc, char **argv) {
           continue;
         }
         if (v->needs == 0 && !only_variant) continue;  // plain C takes minutes
-        for (int s = 0; s < (fast ? 1 : 3); s++) {
-          if (part == 1) {
+        for (int s = 0; s < (fast ? 1 : part == 2 ? 4 : 3); s++) {
+          if (part == 2) {
+            few(v, (lmmc_packed_type)t, shapes[s][0], shapes[s][1]);
+          } else if (part == 1) {
             decode(v, (lmmc_packed_type)t, rows ? rows : 1, shapes[s][0], shapes[s][1]);
           } else {
             for (int h = 0; h < 3; h++)
