@@ -16,55 +16,18 @@ LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_avx512bf16.h"
 
 enum {
-  PANEL = 64,       // keys of a panel
   ROWS = 6,         // rows of a tile: 6 x 4 registers of sums, 4 of keys or values, one of a query or weight
   BLOCK_ROWS = 24,  // rows that go over a panel while it is in the L1 cache
   MAX_ROWS = 1008,  // most rows of a task
-  CHUNK = 65536,    // most elements of keys, and of values, that are packed at a time
-  MAX_KEYS = CHUNK / 32,
-  AHEAD = 32,  // keys between prefetching and packing
+  CHUNK = 65536,    // most elements of keys, and of values, that are packed at a time: cuts of keys, or half of one
+  HALF_ROWS = 48,   // most rows of a task for larger heads
+  AHEAD = 32,       // keys between prefetching and packing
 };
-
-static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
 
 // ---- packing
 
-// rows[i][j] -> rows[j][i]
-INLINE void transpose_16(__m512i x[16]) {
-  __m512i y[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i++) {
-    y[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
-    y[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    x[4 * i] = _mm512_unpacklo_epi64(y[4 * i], y[4 * i + 2]);
-    x[4 * i + 1] = _mm512_unpackhi_epi64(y[4 * i], y[4 * i + 2]);
-    x[4 * i + 2] = _mm512_unpacklo_epi64(y[4 * i + 1], y[4 * i + 3]);
-    x[4 * i + 3] = _mm512_unpackhi_epi64(y[4 * i + 1], y[4 * i + 3]);
-  }
-  // Now x[4 i + j] holds, in its quarter q, column 4 q + j of the rows 4 i ... 4 i + 3.
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; j++) {
-    const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
-    y[j] = _mm512_shuffle_i32x4(a, c, 0x88), y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
-    y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88), y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; i++) x[i] = y[i];
-}
-
-// Keys become bf16, in which int8 codes are exact. `units` gets what each key's scores are multiplied by: score_unit(), times the scale of
-// an int8 key.
-INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out, float *units) {
-  const int64_t wide = up(a->head_size, 32);
-  const float unit = score_unit(a);
-  for (int64_t key = 0; key < up(count, PANEL); key++) {
-    units[key] = unit;
-    if (type == LMMC_KV_I8 && key < count) units[key] *= row_scale(a, a->k, a->k_stride, first + key, head);
-  }
+INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
+  const int64_t d = a->head_size, wide = up(d, 32);
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
   for (int64_t key = 0; key < up(count, PANEL); key += 16) {
     for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 16, count); i++)
@@ -73,7 +36,7 @@ INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, 
       __m512i x[16];
 #pragma GCC unroll 16
       for (int i = 0; i < 16; i++)
-        x[i] = key + i < count ? load_32(type, a, a->k, a->k_stride, first + key + i, head, e, 1) : _mm512_setzero_si512();
+        x[i] = key + i < count ? load_32(type, a->k, (first + key + i) * a->k_stride + head * d + e, d - e) : _mm512_setzero_si512();
       transpose_16(x);
       uint16_t *panel = out + key / PANEL * PANEL * wide + e * PANEL + key % PANEL * 2;
 #pragma GCC unroll 16
@@ -90,17 +53,15 @@ INLINE void interleave(__m512i a, __m512i b, __m512i *first, __m512i *last) {
 }
 
 INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
-  const int64_t wide = up(a->head_size, 16);
+  const int64_t d = a->head_size, wide = up(d, 16);
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 2) {
-    const bool two = key + 1 < count;
     for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 2, count); i++)
       prefetch_head(type, a, a->v, a->v_stride, first + i, head);
-    const float scale = type == LMMC_KV_I8 ? row_scale(a, a->v, a->v_stride, first + key, head) : 1;
-    const float next = type == LMMC_KV_I8 && two ? row_scale(a, a->v, a->v_stride, first + key + 1, head) : 1;
     for (int64_t e = 0; e < wide; e += 32) {
-      const __m512i x = load_32(type, a, a->v, a->v_stride, first + key, head, e, scale);
-      const __m512i y = two ? load_32(type, a, a->v, a->v_stride, first + key + 1, head, e, next) : _mm512_setzero_si512();
+      const int64_t at = (first + key) * a->v_stride + head * d + e;
+      const __m512i x = load_32(type, a->v, at, d - e);
+      const __m512i y = key + 1 < count ? load_32(type, a->v, at + a->v_stride, d - e) : _mm512_setzero_si512();
       __m512i low, high;
       interleave(x, y, &low, &high);
       _mm512_store_si512(out + key * wide + e * 2, low);
@@ -109,23 +70,15 @@ INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head
   }
 }
 
-// The keys and values of a chunk: weight = 2^(score * unit - max).
 typedef struct {
   _Alignas(64) uint16_t keys[CHUNK], values[CHUNK];
-  _Alignas(64) float units[MAX_KEYS];
 } packed;
 
 static __attribute__((noinline)) void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, packed *p) {
-  switch (a->kv_type) {
-    case LMMC_KV_F32:
-      pack_keys(LMMC_KV_F32, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_F32, a, head, first, count, p->values);
-      break;
-    case LMMC_KV_BF16:
-      pack_keys(LMMC_KV_BF16, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_BF16, a, head, first, count, p->values);
-      break;
-    case LMMC_KV_I8:
-      pack_keys(LMMC_KV_I8, a, head, first, count, p->keys, p->units), pack_values(LMMC_KV_I8, a, head, first, count, p->values);
-      break;
+  if (a->kv_type == LMMC_KV_F32) {
+    pack_keys(LMMC_KV_F32, a, head, first, count, p->keys), pack_values(LMMC_KV_F32, a, head, first, count, p->values);
+  } else {
+    pack_keys(LMMC_KV_BF16, a, head, first, count, p->keys), pack_values(LMMC_KV_BF16, a, head, first, count, p->values);
   }
 }
 
@@ -144,9 +97,7 @@ INLINE void score_tile(int vectors, int64_t pairs, const uint16_t *q, const uint
     for (int v = 0; v < vectors; v++) right[v] = _mm512_load_si512(keys + p * 2 * PANEL + v * 32);
 #pragma GCC unroll 6
     for (int r = 0; r < ROWS; r++) {
-      int32_t pair;
-      memcpy(&pair, q + r * MAX_HEAD + p * 2, sizeof pair);
-      const __m512i left = _mm512_set1_epi32(pair);
+      const __m512i left = pair_at(q + r * MAX_HEAD + p * 2);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
     }
@@ -179,9 +130,7 @@ INLINE void value_tile(int vectors, int64_t pairs, const uint16_t *weights, cons
     for (int v = 0; v < vectors; v++) right[v] = _mm512_load_si512(values + p * 2 * wide + v * 32);
 #pragma GCC unroll 6
     for (int r = 0; r < ROWS; r++) {
-      int32_t pair;
-      memcpy(&pair, weights + r * PANEL + p * 2, sizeof pair);
-      const __m512i left = _mm512_set1_epi32(pair);
+      const __m512i left = pair_at(weights + r * PANEL + p * 2);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) sums[r][v] = dot_pairs(sums[r][v], left, right[v]);
     }
@@ -206,130 +155,143 @@ static void value_rows(int64_t pairs, const uint16_t *weights, const uint16_t *v
   }
 }
 
-// Scales what a row has so far from the maximum `max` to the new maximum `top`, which it returns.
-static __attribute__((noinline)) float rescale(float top, float max, int64_t wide, float *out, float *sums) {
-  const float shrink = max == -INFINITY ? 0 : _mm512_cvtss_f32(exp2_lanes(_mm512_set1_ps(max - top)));
-  for (int64_t e = 0; e < wide; e += 16) _mm512_store_ps(out + e, _mm512_mul_ps(_mm512_load_ps(out + e), _mm512_set1_ps(shrink)));
-  _mm512_store_ps(sums, _mm512_mul_ps(_mm512_load_ps(sums), _mm512_set1_ps(shrink)));
-  return top;
-}
-
-// Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel. `sums` are 16 partial
-// sums of the rounded weights.
-INLINE void weigh(int vectors, int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums,
-                  uint16_t *weights) {
-  __m512 s[4], most = _mm512_set1_ps(-INFINITY);
-#pragma GCC unroll 4
-  for (int v = 0; v < vectors; v++) {
-    s[v] = _mm512_mul_ps(_mm512_load_ps(scores + v * 16), _mm512_load_ps(units + v * 16));
-    if (v == vectors - 1 && seen < vectors * 16)
-      s[v] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), (__mmask16)((1u << (seen - v * 16)) - 1), s[v]);
-    most = _mm512_max_ps(most, s[v]);
-  }
-  if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(*max + SLACK), _CMP_GT_OQ)) *max = rescale(_mm512_reduce_max_ps(most), *max, wide, out, sums);
-  const __m512 top = _mm512_set1_ps(*max);
-#pragma GCC unroll 4
-  for (int v = 0; v < 4; v++) s[v] = v < vectors ? exp2_lanes(_mm512_sub_ps(s[v], top)) : _mm512_setzero_ps();
-  const __m512i low = to_bf16(s[0], s[1]), high = to_bf16(s[2], s[3]), ones = _mm512_set1_epi16(0x3f80);
-  __m512 sum = dot_pairs(_mm512_load_ps(sums), low, ones);
-  if (vectors > 2) sum = dot_pairs(sum, high, ones);
-  _mm512_store_ps(sums, sum);
-  _mm512_store_si512(weights, low), _mm512_store_si512(weights + 32, high);
-}
-
-INLINE void weigh_row(int64_t seen, const float *units, const float *scores, int64_t wide, float *out, float *max, float *sums,
-                      uint16_t *weights) {
-  switch (seen > 0 ? (seen + 15) / 16 : 0) {
-    case 4: weigh(4, seen, units, scores, wide, out, max, sums, weights); break;
-    case 3: weigh(3, seen, units, scores, wide, out, max, sums, weights); break;
-    case 2: weigh(2, seen, units, scores, wide, out, max, sums, weights); break;
-    case 1: weigh(1, seen, units, scores, wide, out, max, sums, weights); break;
-    default: memset(weights, 0, PANEL * sizeof *weights); break;
-  }
-}
-
-// The state of a task's rows between chunks of keys; their sums of values are in the output.
+// The state of a task's rows: the maxima and sums of the cuts so far, whose sums of values are in the output, and where a cut is packed by
+// halves, what the first half made.
 typedef struct {
   float max[MAX_ROWS], sum[MAX_ROWS];
+  _Alignas(64) float half_max[HALF_ROWS], half_sums[HALF_ROWS * 16], half_out[HALF_ROWS * MAX_HEAD];
 } row_state;
 
-// Rows first ... first + count - 1 (at most BLOCK_ROWS) of the task that begins at `task_row`, over the packed keys first_key ...
-// last_key - 1.
-static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t task_end, int64_t first, int64_t count,
-                      int64_t first_key, int64_t last_key, const packed *p, row_state *state) {
-  const int64_t d = a->head_size, wide = up(d, 16), wider = up(d, 32), end = attention_visible(a, first + count - 1);
-  if (first_key >= end) return;
+// Rows first ... first + count - 1 (at most BLOCK_ROWS) of the task that begins at `task_row`.
+typedef struct {
+  int64_t head, task_row, first, count;
   _Alignas(64) uint16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL];
-  _Alignas(64) float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD], sums[BLOCK_ROWS * 16];
-  const int64_t tiles = (count + ROWS - 1) / ROWS;
-  for (int64_t r = 0; r < tiles * ROWS; r++) {
-    float *sum_out = out + r * wide;
-    if (r >= count) {
+  _Alignas(64) float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD], sums[BLOCK_ROWS * 16], max[BLOCK_ROWS];
+} row_block;
+
+static void load_rows(const lmmc_attention *a, int64_t task_end, row_block *b) {
+  const int64_t d = a->head_size;
+  for (int64_t r = 0; r < up(b->count, ROWS); r++) {
+    const int64_t row = b->first + r;
+    if (r >= b->count) {
       // Rows of zeros fill the last tile.
-      memset(q + r * MAX_HEAD, 0, (size_t)wider * sizeof *q), memset(sum_out, 0, (size_t)wide * sizeof *out);
-      memset(weights + r * PANEL, 0, PANEL * sizeof *weights);
+      memset(b->q + r * MAX_HEAD, 0, MAX_HEAD * sizeof *b->q), memset(b->weights + r * PANEL, 0, PANEL * sizeof *b->weights);
       continue;
     }
-    load_query(a, head, first + r, q + r * MAX_HEAD);
-    if (first + r + BLOCK_ROWS < task_end) prefetch(a->q + attention_offset(a, head, first + r + BLOCK_ROWS, a->q_stride), d * 4);
-    for (int64_t e = 0; e < d; e += 16) __builtin_prefetch(a->out + attention_offset(a, head, first + r, a->out_stride) + e, 1);
-    memset(sums + r * 16, 0, 16 * sizeof *sums);
-    float *max = &state->max[first - task_row + r], *sum = &state->sum[first - task_row + r];
-    if (first_key == 0) {
-      memset(sum_out, 0, (size_t)wide * sizeof *out);
-      *max = -INFINITY, *sum = 0;
-    } else {
-      memcpy(sum_out, a->out + attention_offset(a, head, first + r, a->out_stride), (size_t)d * sizeof *out);
-      memset(sum_out + d, 0, (size_t)(wide - d) * sizeof *out);
-      sums[r * 16] = *sum;
-    }
+    load_query(a, b->head, row, b->q + r * MAX_HEAD);
+    if (row + BLOCK_ROWS < task_end) prefetch(a->q + attention_offset(a, b->head, row + BLOCK_ROWS, a->q_stride), d * 4);
+    for (int64_t e = 0; e < d; e += 16) __builtin_prefetch(a->out + attention_offset(a, b->head, row, a->out_stride) + e, 1);
   }
-  last_key = attention_smaller(last_key, end);
-  for (int64_t key = first_key; key < last_key; key += PANEL) {
+}
+
+// Takes the rows over the keys first_key ... last_key - 1, a cut or half of one, as `keys` and `values` have them packed.
+static void panels(const lmmc_attention *a, int64_t first_key, int64_t last_key, const uint16_t *keys, const uint16_t *values,
+                   row_block *b) {
+  const int64_t d = a->head_size, wide = up(d, 16), tiles = up(b->count, ROWS) / ROWS;
+  for (int64_t key = first_key; key < last_key; key += PANEL, keys += PANEL * up(d, 32), values += PANEL * wide) {
     const int64_t here = attention_smaller(PANEL, last_key - key);
-    const uint16_t *panel = p->keys + (key - first_key) * wider, *rows = p->values + (key - first_key) * wide;
     // Keys of the panel that the last row of each tile sees.
     int64_t seen[BLOCK_ROWS / ROWS];
     for (int64_t t = 0; t < tiles; t++) {
-      seen[t] = attention_smaller(here, attention_visible(a, first + attention_smaller(t * ROWS + ROWS, count) - 1) - key);
-      if (seen[t] > 0) score_rows(seen[t], (d + 1) / 2, q + t * ROWS * MAX_HEAD, panel, scores + t * ROWS * PANEL);
+      seen[t] = attention_smaller(here, attention_visible(a, b->first + attention_smaller(t * ROWS + ROWS, b->count) - 1) - key);
+      if (seen[t] > 0) score_rows(seen[t], (d + 1) / 2, b->q + t * ROWS * MAX_HEAD, keys, b->scores + t * ROWS * PANEL);
     }
-    for (int64_t r = 0; r < count; r++) {
-      const int64_t mine = attention_smaller(here, attention_visible(a, first + r) - key);
-      weigh_row(mine, p->units + (key - first_key), scores + r * PANEL, wide, out + r * wide, &state->max[first - task_row + r],
-                sums + r * 16, weights + r * PANEL);
-    }
+    for (int64_t r = 0; r < b->count; r++)
+      weigh_row(attention_smaller(here, attention_visible(a, b->first + r) - key), score_unit(a), b->scores + r * PANEL, d,
+                b->out + r * wide, &b->max[r], b->sums + r * 16, b->weights + r * PANEL);
     for (int64_t t = 0; t < tiles; t++)
-      if (seen[t] > 0) value_rows((seen[t] + 1) / 2, weights + t * ROWS * PANEL, rows, wide, out + t * ROWS * wide);
-  }
-  for (int64_t r = 0; r < count; r++) {
-    float *row = a->out + attention_offset(a, head, first + r, a->out_stride);
-    const float sum = _mm512_reduce_add_ps(_mm512_load_ps(sums + r * 16)), factor = last_key == end ? 1.0f / sum : 1;
-    state->sum[first - task_row + r] = sum;
-    for (int64_t e = 0; e < d; e += 16) {
-      const __mmask16 mask = d - e >= 16 ? 0xffff : (__mmask16)((1u << (d - e)) - 1);
-      _mm512_mask_storeu_ps(row + e, mask, _mm512_mul_ps(_mm512_load_ps(out + r * wide + e), _mm512_set1_ps(factor)));
-    }
+      if (seen[t] > 0) value_rows((seen[t] + 1) / 2, b->weights + t * ROWS * PANEL, values, wide, b->out + t * ROWS * wide);
   }
 }
 
-static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows) {
+static void begin_cut(int64_t wide, row_block *b) {
+  memset(b->out, 0, (size_t)(up(b->count, ROWS) * wide) * sizeof *b->out), memset(b->sums, 0, sizeof b->sums);
+  for (int64_t r = 0; r < b->count; r++) b->max[r] = -INFINITY;
+}
+
+// Joins what the keys of a cut up to `last_key` have in the rows to the output.
+static void end_cut(const lmmc_attention *a, int64_t cut, int64_t last_key, row_block *b, row_state *state) {
+  const int64_t d = a->head_size, wide = up(d, 16);
+  for (int64_t r = 0; r < b->count; r++) {
+    const int64_t row = b->first + r, visible = attention_visible(a, row), at = row - b->task_row;
+    if (visible <= cut) continue;
+    float *out = b->out + r * wide, max = natural(b->max[r]), sum = _mm512_reduce_add_ps(_mm512_load_ps(b->sums + r * 16));
+    // The first cut goes straight to the output.
+    float *to = cut == 0 ? a->out + attention_offset(a, b->head, row, a->out_stride) : out;
+    const __m512 factor = _mm512_set1_ps(cut == 0 && visible <= LMMC_ATTENTION_CUT ? 1.0f / sum : 1);
+    __mmask16 broken = 0;
+    for (int64_t e = 0; e < d; e += 16) {
+      const __m512 x = finish(_mm512_load_ps(out + e));
+      broken |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+      _mm512_mask_storeu_ps(to + e, (__mmask16)mask_of(d - e), _mm512_mul_ps(x, factor));
+    }
+    state->max[at] = cut == 0 ? max : state->max[at], state->sum[at] = cut == 0 ? sum : state->sum[at];
+    const bool alone = broken && visible < last_key;
+    if (alone) lmmc_attention_alone_avx512bf16(a, b->head, row, cut, (lmmc_attention_partial){out, &max, &sum});
+    if (alone || cut > 0) join_row(a, b->head, row, cut, out, max, sum, &state->max[at], &state->sum[at]);
+  }
+}
+
+// Puts what the first half of a cut has in the rows aside for the second half, or fetches it.
+static void keep_half(int64_t wide, bool fetch, row_block *b, row_state *state) {
+  for (int64_t r = 0; r < b->count; r++) {
+    const int64_t at = b->first - b->task_row + r;
+    float *out = b->out + r * wide, *sums = b->sums + r * 16, *half_out = state->half_out + at * MAX_HEAD,
+          *half_sums = state->half_sums + at * 16;
+    memcpy(fetch ? out : half_out, fetch ? half_out : out, (size_t)wide * sizeof *out);
+    memcpy(fetch ? sums : half_sums, fetch ? half_sums : sums, 16 * sizeof *sums);
+    *(fetch ? &b->max[r] : &state->half_max[at]) = fetch ? state->half_max[at] : b->max[r];
+  }
+}
+
+// Takes the rows over the packed keys first_key ... last_key - 1: whole cuts, or half of one.
+static void take_rows(const lmmc_attention *a, int64_t task_end, int64_t first_key, int64_t last_key, const packed *p, row_block *b,
+                      row_state *state) {
+  const int64_t d = a->head_size, wide = up(d, 16), end = attention_visible(a, b->first + b->count - 1);
+  last_key = attention_smaller(last_key, end);
+  if (first_key >= last_key) return;
+  load_rows(a, task_end, b);
+  for (int64_t key = first_key; key < last_key;) {
+    const int64_t cut = key / LMMC_ATTENTION_CUT * LMMC_ATTENTION_CUT, stop = attention_smaller(cut + LMMC_ATTENTION_CUT, last_key);
+    begin_cut(wide, b);
+    if (key > cut) keep_half(wide, true, b, state);
+    panels(a, key, stop, p->keys + (key - first_key) * up(d, 32), p->values + (key - first_key) * wide, b);
+    if (stop < attention_smaller(cut + LMMC_ATTENTION_CUT, end)) {
+      keep_half(wide, false, b, state);
+    } else {
+      end_cut(a, cut, stop, b, state);
+    }
+    key = stop;
+  }
+}
+
+static __attribute__((noinline)) void block_bf16(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows) {
   packed p;
   row_state state;
-  const int64_t last_key = attention_visible(a, first + rows - 1), fit = CHUNK / up(a->head_size, 32) / PANEL * PANEL;
-  const int64_t chunks = (last_key + fit - 1) / fit, even = up((last_key + chunks - 1) / chunks, PANEL);
-  for (int64_t key = 0; key < last_key; key += even) {
-    const int64_t count = attention_smaller(even, last_key - key);
+  row_block b;
+  b.head = head, b.task_row = first;
+  const int64_t last_key = attention_visible(a, first + rows - 1), cuts = CHUNK / up(a->head_size, 32) / LMMC_ATTENTION_CUT;
+  const int64_t fit = cuts > 0 ? cuts * LMMC_ATTENTION_CUT : LMMC_ATTENTION_CUT / 2;
+  for (int64_t key = 0; key < last_key; key += fit) {
+    const int64_t count = attention_smaller(fit, last_key - key);
     pack(a, head, key, count, &p);
-    for (int64_t r = 0; r < rows; r += BLOCK_ROWS)
-      row_block(a, head, first, first + rows, first + r, attention_smaller(BLOCK_ROWS, rows - r), key, key + count, &p, &state);
+    for (int64_t r = 0; r < rows; r += BLOCK_ROWS) {
+      b.first = first + r, b.count = attention_smaller(BLOCK_ROWS, rows - r);
+      take_rows(a, first + rows, key, key + count, &p, &b, &state);
+    }
   }
 }
 
-static int64_t max_rows(int64_t head_size) {
-  (void)head_size;
-  return MAX_ROWS;
+// Holds none of what the two have on the stack.
+static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows) {
+  if (a->kv_type == LMMC_KV_I8) {
+    lmmc_attention_block_i8_avx512(a, head, first, rows);
+  } else {
+    block_bf16(a, head, first, rows);
+  }
 }
+
+static int64_t max_rows(int64_t head_size) { return head_size <= CHUNK / LMMC_ATTENTION_CUT ? MAX_ROWS : HALF_ROWS; }
 
 static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                 lmmc_attention_partial p) {

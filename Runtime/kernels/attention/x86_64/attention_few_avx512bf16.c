@@ -11,15 +11,10 @@
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_few.h"
 
-// The sum of the lanes of each of four vectors.
-INLINE __m128 sum_four(__m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-  const __m512 all =
-      _mm512_add_ps((__m512)_mm512_unpacklo_pd((__m512d)ab, (__m512d)cd), (__m512)_mm512_unpackhi_pd((__m512d)ab, (__m512d)cd));
-  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-}
+enum {
+  SCORE_KEYS = 16,  // keys that are taken at a time
+  VALUE_KEYS = 4,
+};
 
 // bf16 rows, `stride` elements from one to the next.
 typedef struct {
@@ -27,29 +22,30 @@ typedef struct {
   int64_t stride;
 } bf16_rows;
 
-// Scores of four keys, of which only the first `count` have a meaning.
-INLINE void score_few(int rows, int64_t d, const uint16_t *q, bf16_rows k, int64_t count, float *scores) {
-  const uint16_t *x[4];
+// Scores of SCORE_KEYS keys, of which only the first `count` have a meaning. Turned, the keys are lanes, and a key's sum is one chain.
+INLINE void score_few(lmmc_kv_type type, int rows, int64_t d, const uint16_t *q, const lmmc_attention *a, int64_t key, int64_t head,
+                      int64_t count, float *scores, cursor *ahead) {
+  int64_t asked = 0, at[SCORE_KEYS];
+#pragma GCC unroll 16
+  for (int i = 0; i < SCORE_KEYS; i++) at[i] = (key + attention_smaller(i, count - 1)) * a->k_stride + head * d;
+  __m512 sums[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) x[i] = k.first + attention_smaller(i, count - 1) * k.stride;
-  __m512 sums[4][4];
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) sums[r][i] = _mm512_setzero_ps();
+  for (int r = 0; r < rows; r++) sums[r] = _mm512_setzero_ps();
   for (int64_t e = 0; e < d; e += 32) {
-    __m512i right[4];
+    __m512i pairs[SCORE_KEYS];
+#pragma GCC unroll 16
+    for (int i = 0; i < SCORE_KEYS; i++) pairs[i] = load_32(type, a->k, at[i] + e, d - e);
+    transpose_16(pairs);
+    // Spread out, since the CPU waits where there are too many at a time.
+    if (ahead)
+      for (; asked * d < (e + 32) * count; asked += FEW_PIECE) ask(type, a, ahead);
+#pragma GCC unroll 16
+    for (int i = 0; i < SCORE_KEYS; i++)
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) right[i] = _mm512_maskz_loadu_epi16(mask_of(d - e), x[i] + e);
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
-      const __m512i left = _mm512_load_si512(q + r * MAX_HEAD + e);
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) sums[r][i] = dot_pairs(sums[r][i], left, right[i]);
-    }
+      for (int r = 0; r < rows; r++) sums[r] = dot_pairs(sums[r], pair_at(q + r * MAX_HEAD + e + 2 * i), pairs[i]);
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < rows; r++) _mm_store_ps(scores + r * FEW_KEYS, sum_four(sums[r][0], sums[r][1], sums[r][2], sums[r][3]));
+  for (int r = 0; r < rows; r++) _mm512_store_ps(scores + r * PANEL, sums[r]);
 }
 
 // out[rows][d] += weights . values of `count` keys; the weights past them are 0.
@@ -68,13 +64,11 @@ INLINE void value_few(int rows, int64_t d, const uint16_t *weights, bf16_rows v,
     }
     for (int64_t key = 0; key < count; key += 2) {
       const __m512i x = _mm512_maskz_loadu_epi16(mask, v.first + key * v.stride + e);
-      const __m512i y = _mm512_maskz_loadu_epi16(mask, v.first + attention_smaller(key + 1, count - 1) * v.stride + e);
+      const __m512i y = key + 1 < count ? _mm512_maskz_loadu_epi16(mask, v.first + (key + 1) * v.stride + e) : _mm512_setzero_si512();
       const __m512i right_low = _mm512_unpacklo_epi16(x, y), right_high = _mm512_unpackhi_epi16(x, y);
 #pragma GCC unroll 4
       for (int r = 0; r < rows; r++) {
-        int32_t pair;
-        memcpy(&pair, weights + r * FEW_KEYS + key, sizeof pair);
-        const __m512i left = _mm512_set1_epi32(pair);
+        const __m512i left = pair_at(weights + r * PANEL + key);
         low[r] = dot_pairs(low[r], left, right_low), high[r] = dot_pairs(high[r], left, right_high);
       }
     }
@@ -87,64 +81,85 @@ INLINE void value_few(int rows, int64_t d, const uint16_t *weights, bf16_rows v,
   }
 }
 
-INLINE bf16_rows few_rows(lmmc_kv_type type, const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head,
-                          int64_t count, uint16_t *room) {
-  const int64_t d = a->head_size;
-  if (type == LMMC_KV_BF16) return (bf16_rows){(const uint16_t *)rows + key * stride + head * d, stride};
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t e = 0; e < d; e += 32) _mm512_store_si512(room + i * MAX_HEAD + e, load_32(type, a, rows, stride, key + i, head, e, 1));
-  return (bf16_rows){room, MAX_HEAD};
+void lmmc_attention_alone_avx512bf16(const lmmc_attention *a, int64_t head, int64_t row, int64_t first_key, lmmc_attention_partial p) {
+  const int64_t size = a->kv_type == LMMC_KV_F32 ? 4 : 2, visible = attention_visible(a, row);
+  const lmmc_attention one = {.queries = 1,
+                              .keys = visible,
+                              .heads = 1,
+                              .kv_heads = 1,
+                              .head_size = a->head_size,
+                              .scale = a->scale,
+                              .q = a->q + attention_offset(a, head, row, a->q_stride),
+                              .kv_type = a->kv_type,
+                              .k = (const char *)a->k + head * a->head_size * size,
+                              .v = (const char *)a->v + head * a->head_size * size,
+                              .k_stride = a->k_stride,
+                              .v_stride = a->v_stride};
+  lmmc_attention_few_avx512bf16(&one, 0, 1, first_key, attention_smaller(first_key + LMMC_ATTENTION_CUT, visible), p);
 }
 
-// Turns `rows` rows of scores into rounded weights, and adds those to the sums.
-INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t key, int64_t count, const float *scores, few_state at,
-                      uint16_t *weights) {
-  const __m512 units = _mm512_set1_ps(score_unit(a));
-  for (int64_t r = 0; r < rows; r++) {
-    const __m512 weight = few_weights(attention_smaller(count, attention_visible(a, r) - key), _mm512_load_ps(scores + r * FEW_KEYS), units,
-                                      a->head_size, at.out + r * a->head_size, at.max + r, at.sum + r);
-    const __m256bh rounded = _mm512_cvtneps_pbh(weight);
-    const __m256 pairs = _mm256_dpbf16_ps(_mm256_setzero_ps(), rounded, (__m256bh)_mm256_set1_epi16(0x3f80));
-    at.sum[r] += _mm512_reduce_add_ps(_mm512_zextps256_ps512(pairs));
-    _mm256_store_si256((__m256i *)(weights + r * FEW_KEYS), (__m256i)rounded);
-  }
+INLINE bf16_rows few_values(lmmc_kv_type type, const lmmc_attention *a, int64_t key, int64_t head, int64_t count, uint16_t *room) {
+  const int64_t d = a->head_size, at = key * a->v_stride + head * d;
+  if (type == LMMC_KV_BF16) return (bf16_rows){(const uint16_t *)a->v + at, a->v_stride};
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t e = 0; e < d; e += 32) _mm512_store_si512(room + i * MAX_HEAD + e, load_32(type, a->v, at + i * a->v_stride + e, d - e));
+  return (bf16_rows){room, MAX_HEAD};
 }
 
 INLINE void few_of(lmmc_kv_type type, int64_t d, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t first_key,
                    int64_t last_key, few_state state) {
   const int64_t rows = a->queries * attention_group(a);
-  _Alignas(64) uint16_t q[FEW_QUERIES * MAX_HEAD], weights[FEW_QUERIES * FEW_KEYS], room[4 * MAX_HEAD];
-  _Alignas(64) float scores[FEW_QUERIES * FEW_KEYS];
+  _Alignas(64) uint16_t q[FEW_QUERIES * MAX_HEAD], weights[FEW_QUERIES * PANEL], room[VALUE_KEYS * MAX_HEAD];
+  _Alignas(64) float scores[FEW_QUERIES * PANEL], sums[FEW_QUERIES * 16];
   for (int64_t i = 0; i < heads * rows; i++) load_query(a, first_head + i / rows, i % rows, q + i * MAX_HEAD);
-  cursor ahead = start(type, 4, a, first_head, heads, first_key, last_key);
-  for (int64_t key = first_key; key < last_key; key += FEW_KEYS) {
-    const int64_t end = attention_smaller(key + FEW_KEYS, last_key);
-    for (int64_t four = key; four < end; four += 4)
+  const float unit = score_unit(a);
+  memset(sums, 0, (size_t)(heads * rows * 16) * sizeof *sums);
+  cursor ahead = start(type, SCORE_KEYS, VALUE_KEYS, a, first_head, heads, first_key, last_key);
+  for (int64_t panel = first_key; panel < last_key; panel += PANEL) {
+    const int64_t end = attention_smaller(panel + PANEL, last_key);
+    for (int64_t key = panel; key < end; key += SCORE_KEYS)
       for (int64_t i = 0; i < heads; i++) {
-        ask(type, a, &ahead);
-        const int64_t count = attention_smaller(4, end - four);
-        const bf16_rows k = few_rows(type, a, a->k, a->k_stride, four, first_head + i, count, room);
+        const int64_t count = attention_smaller(SCORE_KEYS, end - key);
         const uint16_t *mine = q + i * rows * MAX_HEAD;
-        float *to = scores + i * rows * FEW_KEYS + four - key;
-        int64_t r = 0;
-        for (; r + 4 <= rows; r += 4) score_few(4, d, mine + r * MAX_HEAD, k, count, to + r * FEW_KEYS);
-        if (r + 2 <= rows) score_few(2, d, mine + r * MAX_HEAD, k, count, to + r * FEW_KEYS), r += 2;
-        if (r < rows) score_few(1, d, mine + r * MAX_HEAD, k, count, to + r * FEW_KEYS);
+        float *to = scores + i * rows * PANEL + key - panel;
+        for (int64_t r = 0; r < rows;) {
+          const int64_t some = rows - r >= 4 ? 4 : rows - r >= 2 ? 2 : 1;
+          cursor *once = r == 0 ? &ahead : NULL;
+          switch (some) {
+            case 4: score_few(type, 4, d, mine + r * MAX_HEAD, a, key, first_head + i, count, to + r * PANEL, once); break;
+            case 2: score_few(type, 2, d, mine + r * MAX_HEAD, a, key, first_head + i, count, to + r * PANEL, once); break;
+            default: score_few(type, 1, d, mine + r * MAX_HEAD, a, key, first_head + i, count, to + r * PANEL, once); break;
+          }
+          r += some;
+        }
       }
-    for (int64_t i = 0; i < heads; i++)
-      weigh_few(a, rows, key, end - key, scores + i * rows * FEW_KEYS, few_at(state, i * rows, d), weights + i * rows * FEW_KEYS);
-    for (int64_t four = key; four < end; four += 4)
+    for (int64_t i = 0; i < heads * rows; i++)
+      weigh_row(attention_smaller(end - panel, attention_visible(a, i % rows) - panel), unit, scores + i * PANEL, d, state.out + i * d,
+                state.max + i, sums + i * 16, weights + i * PANEL);
+    for (int64_t key = panel; key < end; key += VALUE_KEYS)
       for (int64_t i = 0; i < heads; i++) {
         ask(type, a, &ahead);
-        const int64_t count = attention_smaller(4, end - four);
-        const bf16_rows v = few_rows(type, a, a->v, a->v_stride, four, first_head + i, count, room);
-        const uint16_t *mine = weights + i * rows * FEW_KEYS + four - key;
+        const int64_t count = attention_smaller(VALUE_KEYS, end - key);
+        const bf16_rows v = few_values(type, a, key, first_head + i, count, room);
+        const uint16_t *mine = weights + i * rows * PANEL + key - panel;
         float *out = state.out + i * rows * d;
         int64_t r = 0;
-        for (; r + 4 <= rows; r += 4) value_few(4, d, mine + r * FEW_KEYS, v, count, out + r * d);
-        if (r + 2 <= rows) value_few(2, d, mine + r * FEW_KEYS, v, count, out + r * d), r += 2;
-        if (r < rows) value_few(1, d, mine + r * FEW_KEYS, v, count, out + r * d);
+        for (; r + 4 <= rows; r += 4) value_few(4, d, mine + r * PANEL, v, count, out + r * d);
+        if (r + 2 <= rows) value_few(2, d, mine + r * PANEL, v, count, out + r * d), r += 2;
+        if (r < rows) value_few(1, d, mine + r * PANEL, v, count, out + r * d);
       }
+  }
+  for (int64_t i = 0; i < heads * rows; i++) {
+    state.max[i] = natural(state.max[i]), state.sum[i] = _mm512_reduce_add_ps(_mm512_load_ps(sums + i * 16));
+    bool whole = true;
+    for (int64_t e = 0; e < d; e += 16) {
+      const __mmask16 some = (__mmask16)mask_of(d - e);
+      const __m512 x = finish(_mm512_maskz_loadu_ps(some, state.out + i * d + e));
+      whole = whole && !_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+      _mm512_mask_storeu_ps(state.out + i * d + e, some, x);
+    }
+    if (!whole && attention_visible(a, i % rows) < last_key)
+      lmmc_attention_alone_avx512bf16(a, first_head + i / rows, i % rows, first_key, few_at(state, i, d));
   }
 }
 
@@ -166,7 +181,6 @@ void lmmc_attention_few_avx512bf16(const lmmc_attention *a, int64_t first_head, 
       few_of(LMMC_KV_BF16, a->head_size, a, head, heads, first_key, last_key, state);
     }
   }
-  to_natural(a, last_head - first_head, p);
 }
 
 LMMC_END_TARGET

@@ -1,6 +1,4 @@
-// Attention of few queries for AVX-512 VNNI, over keys and values in int8. Converting these would take longer than reading them. So queries
-// and weights become integers of 15 and 16 bits, more than bf16 has, each split into two digits of a byte, which VPDPBUSD multiplies four
-// at a time.
+// Attention of few queries for AVX-512 VNNI, over keys and values in int8. Converting these would take longer than reading them.
 #include "kernels/common/target.h"
 
 #if defined(__x86_64__)
@@ -12,44 +10,9 @@
 
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512VNNI ",avx512bf16")
 #include "attention_few.h"
+#include "attention_i8_avx512vnni.h"
 
-// A query: scale * (128 * high + low).
-typedef struct {
-  _Alignas(64) int8_t high[MAX_HEAD], low[MAX_HEAD];
-  int32_t excess;  // 128 times the sum of the integers: by so much its product with keys that are 128 too large is too large
-  float scale;
-} query;
-
-// Weights of one row: scale * (256 * high + low).
-typedef struct {
-  uint8_t high[FEW_KEYS], low[FEW_KEYS];
-  float scale;
-} weight_digits;
-
-static void load_digits(const lmmc_attention *a, int64_t head, int64_t row, query *out) {
-  const float *q = a->q + attention_offset(a, head, row, a->q_stride);
-  __m512i most = _mm512_setzero_si512(), total = most;
-  // The bits of magnitudes, compared as integers, have the order of the magnitudes, with infinity and NaN on top.
-  for (int64_t e = 0; e < a->head_size; e += 16) {
-    const __m512i bits = _mm512_castps_si512(_mm512_maskz_loadu_ps((__mmask16)mask_of(a->head_size - e), q + e));
-    most = _mm512_max_epi32(most, _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
-  }
-  const int32_t bits = _mm512_reduce_max_epi32(most);
-  float amax;
-  memcpy(&amax, &bits, sizeof amax);
-  const float limit = 127 * 128;
-  out->scale = bits >= 0x7f800000 ? NAN : amax / limit;
-  const float inverse = bits >= 0x7f800000 || amax < 1e-30f ? 0 : (a->scale < 0 ? -limit : limit) / amax;
-  for (int64_t e = 0; e < MAX_HEAD; e += 16) {
-    const __m512 x = e < a->head_size ? _mm512_maskz_loadu_ps((__mmask16)mask_of(a->head_size - e), q + e) : _mm512_setzero_ps();
-    const __m512i whole = inverse == 0 ? _mm512_setzero_si512() : _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(inverse)));
-    const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(64)), 7);
-    _mm_store_si128((__m128i *)(out->high + e), _mm512_cvtepi32_epi8(high));
-    _mm_store_si128((__m128i *)(out->low + e), _mm512_cvtepi32_epi8(_mm512_sub_epi32(whole, _mm512_slli_epi32(high, 7))));
-    total = _mm512_add_epi32(total, whole);
-  }
-  out->excess = 128 * _mm512_reduce_add_epi32(total);
-}
+enum { PART = 16 };  // keys whose values are taken at a time
 
 // The sum of the lanes of each of four vectors.
 INLINE __m128i sum_four(__m512i a, __m512i b, __m512i c, __m512i d) {
@@ -60,24 +23,16 @@ INLINE __m128i sum_four(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-INLINE __mmask64 mask_64(int64_t left) { return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1; }
-
-INLINE __m512i quad_at(const uint8_t *x) {
-  int32_t quad;
-  memcpy(&quad, x, sizeof quad);
-  return _mm512_set1_epi32(quad);
-}
-
 // Scores of four keys, of which only the first `count` have a meaning, in units of the query's scale times the key's.
 INLINE void score_few(int rows, int64_t d, const query *q, const int8_t *k, int64_t stride, int64_t count, float *scores) {
   const int8_t *x[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) x[i] = k + attention_smaller(i, count - 1) * stride;
-  __m512i high[2][4], low[2][4];
+  ints high[2][4], low[2][4];
 #pragma GCC unroll 2
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) high[r][i] = low[r][i] = _mm512_setzero_si512();
+    for (int i = 0; i < 4; i++) high[r][i] = low[r][i] = (ints){0};
   for (int64_t e = 0; e < d; e += 64) {
     __m512i keys[4];
     // One factor of the instruction is unsigned, so that 128 is added to keys.
@@ -85,95 +40,87 @@ INLINE void score_few(int rows, int64_t d, const query *q, const int8_t *k, int6
     for (int i = 0; i < 4; i++) keys[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask_64(d - e), x[i] + e), _mm512_set1_epi8(-128));
 #pragma GCC unroll 2
     for (int r = 0; r < rows; r++) {
-      const __m512i above = _mm512_load_si512(q[r].high + e), below = _mm512_load_si512(q[r].low + e);
+      const __m512i above = _mm512_load_si512(q[r].digits[0] + e), below = _mm512_load_si512(q[r].digits[1] + e);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++)
-        high[r][i] = _mm512_dpbusd_epi32(high[r][i], keys[i], above), low[r][i] = _mm512_dpbusd_epi32(low[r][i], keys[i], below);
+      for (int i = 0; i < 4; i++) high[r][i] = dot_quads(high[r][i], keys[i], above), low[r][i] = dot_quads(low[r][i], keys[i], below);
     }
   }
 #pragma GCC unroll 2
   for (int r = 0; r < rows; r++) {
+    __m512i sums[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) low[r][i] = _mm512_add_epi32(_mm512_slli_epi32(high[r][i], 7), low[r][i]);
-    const __m128i sum = sum_four(low[r][0], low[r][1], low[r][2], low[r][3]);
-    _mm_store_ps(scores + r * FEW_KEYS, _mm_cvtepi32_ps(_mm_sub_epi32(sum, _mm_set1_epi32(q[r].excess))));
+    for (int i = 0; i < 4; i++) sums[i] = _mm512_add_epi32(_mm512_slli_epi32((__m512i)high[r][i], 7), (__m512i)low[r][i]);
+    const __m128i sum = sum_four(sums[0], sums[1], sums[2], sums[3]);
+    _mm_store_ps(scores + r * PANEL, _mm_cvtepi32_ps(_mm_sub_epi32(sum, _mm_set1_epi32(q[r].excess))));
   }
 }
 
-// out[rows][d] += weights . values of up to FEW_KEYS keys.
-INLINE void value_few(int rows, int64_t d, const weight_digits *weights, const int8_t *v, int64_t stride, int64_t count, float *out) {
+// sums[rows][d up to 64] += weights . values of up to PART keys, from `part` in their panel on; the first part of a panel begins the sums.
+// They stand in the order of quads_of_bytes().
+INLINE void value_few(int rows, int64_t d, int64_t part, const weight_digits *weights, const int8_t *v, int64_t stride, int64_t count,
+                      int32_t *sums, const lmmc_attention *a, cursor *ahead) {
   for (int64_t e = 0; e < d; e += 64) {
     const __mmask64 mask = mask_64(d - e);
-    __m512i high[2][4], low[2][4];
+    ints high[2][4], low[2][4];
 #pragma GCC unroll 2
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) high[r][i] = low[r][i] = _mm512_setzero_si512();
+      for (int i = 0; i < 4; i++) high[r][i] = low[r][i] = (ints){0};
     for (int64_t key = 0; key < count; key += 4) {
       __m512i x[4];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++) x[i] = _mm512_maskz_loadu_epi8(mask, v + attention_smaller(key + i, count - 1) * stride + e);
-      const __m512i a = _mm512_unpacklo_epi8(x[0], x[1]), b = _mm512_unpackhi_epi8(x[0], x[1]);
-      const __m512i c = _mm512_unpacklo_epi8(x[2], x[3]), f = _mm512_unpackhi_epi8(x[2], x[3]);
-      // Quarter q of quads[i] holds the elements 16 q + 4 i ... 16 q + 4 i + 3, of four keys each.
-      const __m512i quads[4] = {_mm512_unpacklo_epi16(a, c), _mm512_unpackhi_epi16(a, c), _mm512_unpacklo_epi16(b, f),
-                                _mm512_unpackhi_epi16(b, f)};
+      quads_of_bytes(x);
+      if (ahead && e == 0) ask(LMMC_KV_I8, a, ahead);
 #pragma GCC unroll 2
       for (int r = 0; r < rows; r++) {
-        const __m512i above = quad_at(weights[r].high + key), below = quad_at(weights[r].low + key);
+        const __m512i above = quad_at(weights[r].digits[0] + part + key), below = quad_at(weights[r].digits[1] + part + key);
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-          high[r][i] = _mm512_dpbusd_epi32(high[r][i], above, quads[i]), low[r][i] = _mm512_dpbusd_epi32(low[r][i], below, quads[i]);
+        for (int i = 0; i < 4; i++) high[r][i] = dot_quads(high[r][i], above, x[i]), low[r][i] = dot_quads(low[r][i], below, x[i]);
       }
     }
 #pragma GCC unroll 2
-    for (int r = 0; r < rows; r++) {
-      __m512 part[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) part[i] = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high[r][i], 8), low[r][i]));
-      const __m512 a = _mm512_shuffle_f32x4(part[0], part[1], 0x44), b = _mm512_shuffle_f32x4(part[0], part[1], 0xee);
-      const __m512 c = _mm512_shuffle_f32x4(part[2], part[3], 0x44), f = _mm512_shuffle_f32x4(part[2], part[3], 0xee);
-      const __m512 sums[4] = {_mm512_shuffle_f32x4(a, c, 0x88), _mm512_shuffle_f32x4(a, c, 0xdd), _mm512_shuffle_f32x4(b, f, 0x88),
-                              _mm512_shuffle_f32x4(b, f, 0xdd)};
+    for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++) {
-        const __mmask16 some = (__mmask16)(mask >> (16 * i));
-        float *to = out + r * d + e + 16 * i;
-        _mm512_mask_storeu_ps(to, some, _mm512_fmadd_ps(sums[i], _mm512_set1_ps(weights[r].scale), _mm512_maskz_loadu_ps(some, to)));
+        int32_t *to = sums + r * MAX_HEAD + e + 16 * i;
+        const __m512i here = _mm512_add_epi32(_mm512_slli_epi32((__m512i)high[r][i], 8), (__m512i)low[r][i]);
+        _mm512_store_si512(to, part == 0 ? here : _mm512_add_epi32(here, _mm512_load_si512(to)));
       }
+  }
+}
+
+// out[d] += scale * sums
+INLINE void add_values(int64_t d, float scale, const int32_t *sums, float *out) {
+  for (int64_t e = 0; e < d; e += 64) {
+    __m512i part[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) part[i] = _mm512_load_si512(sums + e + 16 * i);
+    turn_quarters(part);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+      const __mmask16 some = (__mmask16)(mask_64(d - e) >> (16 * i));
+      float *to = out + e + 16 * i;
+      _mm512_mask_storeu_ps(to, some, _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[i]), _mm512_set1_ps(scale), _mm512_maskz_loadu_ps(some, to)));
     }
   }
 }
 
-// The scales of `count` consecutive rows of a head, 0 for the other lanes.
-INLINE __m512 scales_of(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count) {
-  const char *at = (const char *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof(float);
-  const __m512i step =
-      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int32_t)stride));
-  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), (__mmask16)((1u << count) - 1), step, at, 1);
-}
-
-// The weights of `rows` rows of scores, times the scales of the values.
-INLINE void weigh_few(const lmmc_attention *a, int64_t rows, int64_t head, int64_t key, int64_t count, const query *q, const float *scores,
-                      few_state at, weight_digits *weights) {
-  const __m512 units = _mm512_mul_ps(scales_of(a, a->k, a->k_stride, key, head, count), _mm512_set1_ps(score_unit(a)));
-  const __m512 value_scales = scales_of(a, a->v, a->v_stride, key, head, count);
-  for (int64_t r = 0; r < rows; r++) {
-    const int64_t seen = attention_smaller(count, attention_visible(a, r) - key);
-    const __m512 weight = few_weights(seen, _mm512_load_ps(scores + r * FEW_KEYS), _mm512_mul_ps(units, _mm512_set1_ps(q[r].scale)),
-                                      a->head_size, at.out + r * a->head_size, at.max + r, at.sum + r);
-    at.sum[r] += _mm512_reduce_add_ps(weight);
-    const __m512 scaled = _mm512_maskz_mul_ps((__mmask16)(seen <= 0 ? 0 : (1u << seen) - 1), weight, value_scales);
-    const __m512i bits = _mm512_castps_si512(scaled);  // none is negative
-    const int32_t most = _mm512_reduce_max_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
-    float greatest;
-    memcpy(&greatest, &most, sizeof greatest);
-    const bool usual = most < 0x7f800000 && greatest > 1e-30f;
-    weights[r].scale = most >= 0x7f800000 ? NAN : usual ? greatest / 65535 : 0;
-    const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(scaled, _mm512_set1_ps(usual ? 65535 / greatest : 0)));
-    _mm_storeu_si128((__m128i *)weights[r].high, _mm512_cvtepi32_epi8(_mm512_srli_epi32(whole, 8)));
-    _mm_storeu_si128((__m128i *)weights[r].low, _mm512_cvtepi32_epi8(whole));
-  }
+// The scales of `count` rows from `key` on, times `unit`: out[heads][PANEL].
+INLINE void load_scales(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t count, int64_t first_head,
+                        int64_t heads, float unit, float *out) {
+  for (int64_t i = 0; i < heads; i += 16)
+    for (int64_t r = 0; r < count; r += 16) {
+      const char *at = (const char *)rows + key * stride + a->kv_heads * a->head_size + (first_head + i) * (int64_t)sizeof(float);
+      __m512i x[16];
+#pragma GCC unroll 16
+      for (int j = 0; j < 16; j++)
+        x[j] = _mm512_maskz_loadu_epi32((__mmask16)mask_of(heads - i), at + attention_smaller(r + j, count - 1) * stride);
+      transpose_16(x);
+#pragma GCC unroll 16
+      for (int j = 0; j < 16; j++)
+        if (i + j < heads) _mm512_store_ps(out + (i + j) * PANEL + r, _mm512_mul_ps(_mm512_castsi512_ps(x[j]), _mm512_set1_ps(unit)));
+    }
 }
 
 INLINE void few_heads(int64_t d, const lmmc_attention *a, int64_t first_head, int64_t heads, int64_t first_key, int64_t last_key,
@@ -181,31 +128,43 @@ INLINE void few_heads(int64_t d, const lmmc_attention *a, int64_t first_head, in
   const int64_t rows = a->queries * attention_group(a);
   query q[FEW_QUERIES];
   weight_digits weights[FEW_QUERIES];
-  _Alignas(64) float scores[FEW_QUERIES * FEW_KEYS];
+  _Alignas(64) float scores[FEW_QUERIES * PANEL], sums[FEW_QUERIES * 16], units[FEW_QUERIES * PANEL], value_scales[FEW_QUERIES * PANEL];
+  _Alignas(64) int32_t values[FEW_QUERIES * MAX_HEAD];
   for (int64_t i = 0; i < heads * rows; i++) load_digits(a, first_head + i / rows, i % rows, &q[i]);
-  cursor ahead = start(LMMC_KV_I8, FEW_KEYS, a, first_head, heads, first_key, last_key);
-  for (int64_t key = first_key; key < last_key; key += FEW_KEYS) {
-    const int64_t count = attention_smaller(FEW_KEYS, last_key - key);
+  memset(sums, 0, (size_t)(heads * rows * 16) * sizeof *sums);
+  cursor ahead = start(LMMC_KV_I8, 4, PART, a, first_head, heads, first_key, last_key);
+  for (int64_t panel = first_key; panel < last_key; panel += PANEL) {
+    const int64_t count = attention_smaller(PANEL, last_key - panel);
     for (int64_t four = 0; four < count; four += 4)
       for (int64_t i = 0; i < heads; i++) {
         ask(LMMC_KV_I8, a, &ahead);
-        const int8_t *k = (const int8_t *)a->k + (key + four) * a->k_stride + (first_head + i) * d;
+        const int8_t *k = (const int8_t *)a->k + (panel + four) * a->k_stride + (first_head + i) * d;
         const query *mine = q + i * rows;
-        float *to = scores + i * rows * FEW_KEYS + four;
+        float *to = scores + i * rows * PANEL + four;
         int64_t r = 0;
-        for (; r + 2 <= rows; r += 2) score_few(2, d, mine + r, k, a->k_stride, attention_smaller(4, count - four), to + r * FEW_KEYS);
-        if (r < rows) score_few(1, d, mine + r, k, a->k_stride, attention_smaller(4, count - four), to + r * FEW_KEYS);
+        for (; r + 2 <= rows; r += 2) score_few(2, d, mine + r, k, a->k_stride, attention_smaller(4, count - four), to + r * PANEL);
+        if (r < rows) score_few(1, d, mine + r, k, a->k_stride, attention_smaller(4, count - four), to + r * PANEL);
       }
-    for (int64_t i = 0; i < heads; i++) {
-      ask(LMMC_KV_I8, a, &ahead);
-      const few_state at = few_at(state, i * rows, d);
-      weigh_few(a, rows, first_head + i, key, count, q + i * rows, scores + i * rows * FEW_KEYS, at, weights + i * rows);
-      const int8_t *v = (const int8_t *)a->v + key * a->v_stride + (first_head + i) * d;
-      int64_t r = 0;
-      for (; r + 2 <= rows; r += 2) value_few(2, d, weights + i * rows + r, v, a->v_stride, count, at.out + r * d);
-      if (r < rows) value_few(1, d, weights + i * rows + r, v, a->v_stride, count, at.out + r * d);
-    }
+    load_scales(a, a->k, a->k_stride, panel, count, first_head, heads, score_unit(a), units);
+    load_scales(a, a->v, a->v_stride, panel, count, first_head, heads, 1, value_scales);
+    for (int64_t r = 0; r < heads * rows; r++)
+      weigh_digits_row(attention_smaller(count, attention_visible(a, r % rows) - panel), units + r / rows * PANEL,
+                       value_scales + r / rows * PANEL, q[r].scale, scores + r * PANEL, d, state.out + r * d, state.max + r, sums + r * 16,
+                       weights + r);
+    for (int64_t part = 0; part < count; part += PART)
+      for (int64_t i = 0; i < heads; i++) {
+        const int64_t some = attention_smaller(PART, count - part);
+        const int8_t *v = (const int8_t *)a->v + (panel + part) * a->v_stride + (first_head + i) * d;
+        int64_t r = i * rows;
+        cursor *once = &ahead;
+        for (; r + 2 <= (i + 1) * rows; r += 2, once = NULL)
+          value_few(2, d, part, weights + r, v, a->v_stride, some, values + r * MAX_HEAD, a, once);
+        if (r < (i + 1) * rows) value_few(1, d, part, weights + r, v, a->v_stride, some, values + r * MAX_HEAD, a, once);
+      }
+    for (int64_t r = 0; r < heads * rows; r++) add_values(d, weights[r].scale, values + r * MAX_HEAD, state.out + r * d);
   }
+  for (int64_t r = 0; r < heads * rows; r++)
+    state.max[r] = natural(state.max[r]), state.sum[r] = _mm512_reduce_add_ps(_mm512_load_ps(sums + r * 16));
 }
 
 void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
@@ -222,7 +181,6 @@ void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, i
       default: few_heads(a->head_size, a, head, heads, first_key, last_key, state); break;
     }
   }
-  to_natural(a, last_head - first_head, p);
 }
 
 LMMC_END_TARGET

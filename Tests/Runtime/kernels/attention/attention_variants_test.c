@@ -157,9 +157,10 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
                                                 .v_stride = v.stride,
                                                 .out = out,
                                                 .out_stride = os});
-  // Few queries read int8 as integers, with queries of 15 bits and weights of 16: a sixteenth of what bf16 rounds. ARM's "bf16" rounds.
-  const bool digits = type == LMMC_KV_I8 && strcmp(variant->name, "bf16") != 0 &&
-                      s.queries * (s.heads / s.kv_heads) <= LMMC_ATTENTION_FEW_ROWS && s.d <= LMMC_ATTENTION_MAX_HEAD;
+  // AVX-512 VNNI reads int8 as integers, with queries of 15 bits and weights of 16: a sixteenth of what bf16 rounds. Few queries in f32
+  // arithmetic round less still; ARM's "bf16" rounds.
+  const bool few = s.queries * (s.heads / s.kv_heads) <= LMMC_ATTENTION_FEW_ROWS, integers = strcmp(variant->name, "avx512bf16") == 0;
+  const bool digits = type == LMMC_KV_I8 && strcmp(variant->name, "bf16") != 0 && (few || integers) && s.d <= LMMC_ATTENTION_MAX_HEAD;
   if (digits) s.exact = false;
   const double spread = reference(&s, scale, q, qs, k.meaning, v.meaning, expected, bound);
   // In f32 a score of size s is off by about s / 2^23, and its weight by as much in proportion.
