@@ -1,3 +1,4 @@
+import IR
 import Support
 
 /// C spellings of names and numbers.
@@ -19,7 +20,7 @@ struct NameScope {
 
     var names: Set<String> { taken }
 
-    init(reserved: Set<String> = []) { taken = Self.keywords.union(reserved) }
+    init(reserved: Set<String> = []) { taken = Self.keywords.union(EntryPoint.Count.allCases.map(\.rawValue)).union(reserved) }
 
     mutating func unique(_ name: String) -> String {
         let base = identifier(name)
@@ -37,7 +38,7 @@ struct NameScope {
         "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto",
         "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
         "typedef", "typeof", "union", "unsigned", "void", "volatile", "while", "asm", "bool", "true", "false", "linux", "unix", "main",
-        "memory", "layer", "layers", "i", "T", "P", "NULL", "INFINITY", "NAN", "WEIGHT", "ARENA", "W", "exp", "log", "gamma", "scale",
+        "memory", "layer", "layers", "i", "NULL", "INFINITY", "NAN", "WEIGHT", "ARENA", "W", "exp", "log", "gamma", "scale",
         "index", "round",
         "floor", "ceil", "pow", "sqrt", "sin", "cos", "tan", "erf", "j0", "j1", "jn", "y0", "y1", "yn", "div", "abs", "signgam",
         "alignas", "alignof", "constexpr", "nullptr", "static_assert", "thread_local", "typeof_unqual",

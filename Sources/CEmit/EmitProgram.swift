@@ -55,9 +55,8 @@ private struct ModelPrinter {
     private mutating func printHead(_ version: String) {
         let weights = byteCountText(UInt64(plan.weightBytes)), arena = byteCountText(UInt64(plan.arenaBytes))
         line("// \(comment(plan.moduleName)), compiled by lmmc \(comment(version)): \(weights) of weights, \(arena) of arena.")
-        line(
-            "// T is the number of rows that a call processes (at most \(plan.chunk)), S that of the rows whose logits are wanted (at most \(plan.wantedRows))."
-        )
+        line("// T is the number of rows that a call processes (at most \(plan.chunk)), S that of the rows whose logits are wanted (at")
+        line("// most \(plan.wantedRows)).")
         line("#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n")
         line("#include \"kernels/kernels.h\"\n#include \"contract/program.h\"")
     }
@@ -194,7 +193,7 @@ private struct DescriptionPrinter {
         self.program = program
         line("// What \(comment(plan.moduleName)) says about itself.")
         line("#include \"contract/program.h\"")
-        if let first = plan.slots.caches.first, let start = plan.regions.first(where: { $0.name == first.name })?.offset {
+        if let start = plan.cacheOffsets?.slots {
             line("\nstatic const lmmc_cache caches[\(plan.slots.caches.count)] = {")
             for cache in plan.slots.caches {
                 line("    {\(start + cache.offset), \(cache.rowBytes), \(cache.block)},  // \(comment(cache.name))")
@@ -263,15 +262,13 @@ private struct DescriptionPrinter {
 
     private mutating func printSlots(_ plan: Plan) {
         let slots = plan.slots
-        guard let first = slots.caches.first, let start = plan.regions.first(where: { $0.name == first.name })?.offset,
-            let lengths = plan.regions.first(where: { $0.name == slots.lengths[0] })?.offset
-        else { return }
+        guard let offsets = plan.cacheOffsets else { return }
         field("blocks", "\(slots.lengths.count)")
         field("caches", "caches")
         field("cache_count", "\(slots.caches.count)")
-        field("slots_offset", "\(start)")
+        field("slots_offset", "\(offsets.slots)")
         field("slot_bytes", "\(slots.byteCount)")
-        field("lengths", "\(lengths)")
+        field("lengths", "\(offsets.lengths)")
     }
 
     private mutating func printTemplate() {

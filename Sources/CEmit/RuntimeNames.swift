@@ -12,9 +12,7 @@ extension KeyValueType {
         case .int8: "LMMC_KV_I8"
         }
     }
-}
 
-extension KeyValueType {
     /// What stores a row in a cache of the type, Runtime/kernels/rows/cache_rows.h
     var storeName: String {
         switch self {

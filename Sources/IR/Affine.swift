@@ -1,6 +1,6 @@
 import Support
 
-/// A count that a call gives, or that a run decides: a name, and the most that it can be. It is 0 or more.
+/// A count that is no number of the module: a name, and the most that it can be. It is 0 or more. A call gives it by its arguments.
 public struct Symbol: Hashable, Sendable {
     public let name: String
     public let bound: Int
@@ -33,7 +33,7 @@ public struct SymbolValues: Hashable, Sendable {
     fileprivate subscript(term: Affine.Term) -> Int { values[term.symbol.name] ?? (term.factor > 0 ? term.symbol.bound : 0) }
 }
 
-/// A number that is affine in symbols: `constant` plus a multiple of each. The text writes `4`, `T`, `2*T + 1`, `T - S`.
+/// A number that is affine in symbols: `constant` plus a multiple of each. The text writes `4`, `T`, `2*T + 1`, `T + 20 - S`.
 public struct Affine: Hashable, Sendable {
     public struct Term: Hashable, Sendable {
         public let symbol: Symbol

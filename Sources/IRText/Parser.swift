@@ -3,8 +3,8 @@ import Support
 
 /// Parses the text of a module as `Module.description` prints it, with free whitespace and `// ...` comments, and verifies it.
 ///
-/// Every error is one line with `file`, line and column, counted from 1. Weights and states stand before their use;
-/// otherwise the three kinds of items may mix.
+/// Every error is one line with `file`, line and column, counted from 1. Symbols, weights and states stand before their
+/// use; otherwise the four kinds of items may mix.
 public func parseModule(_ text: String, file: String) throws(Diagnostic) -> Module {
     var parser = try Parser(text, file: file)
     let module = try parser.module()
@@ -399,7 +399,7 @@ struct Parser {
         return type
     }
 
-    /// `4`, `T`, `2*T + 1`, `T - S`, with blanks around `+` and `-`, which names may hold.
+    /// `4`, `T`, `2*T + 1`, `T + 20 - S`, with blanks around `+` and `-`, which names may hold.
     private mutating func dimension() throws(Diagnostic) -> Dimension {
         var sum = Dimension(0)
         var sign = 1

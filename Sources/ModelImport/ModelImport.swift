@@ -39,8 +39,8 @@ public struct StepBounds: Hashable, Sendable {
     /// Of those whose logits are wanted
     public let wanted: Int
 
-    /// Weights are read once a call, and activations take memory by its rows: more than 1,024 make neither faster. The logits of a step fill at
-    /// most 16 MiB, which a text that is scored touches and a conversation does not, unless there are more sequences than that.
+    /// Weights are read once a call, and activations take memory by its rows: more than 1,024 make nothing faster. The logits of a step
+    /// take at most 16 MiB, or a row for each sequence where that is more; what is not wanted of them is not touched.
     public init(context: Int, sequences: Int, vocabulary: Int) {
         rows = max(min(context, 1024), sequences)
         let logits = 1 << 22

@@ -3,9 +3,9 @@ import OrderedCollections
 import Support
 
 extension Pipeline {
-    /// before: %y = matmul %x, @w, bias @b {...};  state &k : f32[S, C, W];  attention %q, &k, &v, ...
+    /// before: %y = matmul %x, @w, bias @b {...};  state &k : f32[slots, C, W];  attention %q, &k, &v, ...
     /// after:  weight @w.q8 = fold { pack @w {type = q8} };  %x.q8 = quantize %x {type = q8}
-    ///         %y = matmul %x.q8, @w.q8, bias @b {...};  state &k : bf16[S, C, W];  attention %q, &k, &v, ... {products = bf16}
+    ///         %y = matmul %x.q8, @w.q8, bias @b {...};  state &k : bf16[slots, C, W];  attention %q, &k, &v, ... {products = bf16}
     ///
     /// Norms, softmax, rotary, residuals and epilogues stay f32. A value is quantised once for all products that read it.
     /// Numeric effect: a relative error of about 2^-9 per product in bf16, of 1/254 of a block's largest value per element in int8.

@@ -24,7 +24,8 @@ extension Pipeline {
             guard case .gatherRows = function.operations[index].op,
                 let source = uses.soleUseProducer(of: function.operations[index].operands[0])
             else { return false }
-            return function.operations[source].op.payload.rowOperands != nil
+            // Of a vector there are no rows that its operands have.
+            return function.operations[source].op.payload.rowOperands != nil && function.operations[source].type?.rank == 2
         }
     }
 

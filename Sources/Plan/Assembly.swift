@@ -51,9 +51,15 @@ struct Assembly {
         switch timeline.draft.storages[storage].kind {
         case .scratch: .arena(scratch + (timeline.offsets[storage] ?? 0))
         case .weight(let name): .weight(name)
-        case .state(let name): .arena(stateOffsets[name] ?? 0)
+        case .state(let name): .arena(offset(ofState: name))
         case .region(let region): .arena(entryOffsets[region] ?? 0)
         }
+    }
+
+    /// SlotLayout has refused states that no operation gives a place.
+    private func offset(ofState name: String) -> Int {
+        guard let offset = stateOffsets[name] else { preconditionFailure("the state '&\(name)' has no place") }
+        return offset
     }
 
     /// Arguments as the function takes them: those that it reads, then those that it writes.

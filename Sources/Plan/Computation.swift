@@ -35,7 +35,7 @@ public enum Computation: Hashable, Sendable {
     case copy
     /// [M, C] and i32 [N] -> [N, C]
     case gatherRows
-    /// i32 [S], which grow, and i32 [M] -> i32 [M]
+    /// i32 [slots], which grow, and i32 [M] -> i32 [M]
     case reserve
     /// [M, W], i32 [M] and i32 [M] -> rows of a cache in slots; `heads` where it has a scale per head
     case storeRows(heads: Int?)

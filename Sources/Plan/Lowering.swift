@@ -204,6 +204,20 @@ struct Lowering {
             values[operation.name] = viewing { $0.offset = $0.offset + Affine(slice.start) * $0.strides[slice.axis] }
         case .transpose(let transpose):
             values[operation.name] = viewing { view in view.strides = transpose.permutation.map { view.strides[$0] } }
+        case .gatherRows where type.rank == 1:
+            // Entries of a vector are rows of one column.
+            func column(_ view: View) -> View {
+                var view = view
+                view.type.shape.append(1)
+                view.strides.append(1)
+                return view
+            }
+            let result = try fresh(operation.name, type)
+            draft.nodes.append(
+                Node(
+                    name: operation.name, computation: .gatherRows, inputs: [column(try contiguous(inputs[0])), try contiguous(inputs[1])],
+                    output: column(result)))
+            values[operation.name] = result
         case .gatherRows: try append(.gatherRows, operation.name, type, inputs)
         case .concatenate(let concatenate):
             values[operation.name] = inputs.count == 1 ? viewing() : try joined(inputs, axis: concatenate.axis, operation.name, type)

@@ -41,6 +41,13 @@ public struct Plan: Sendable {
         }
     }
 
+    /// Where the caches of the first slot, and the lengths of all, begin; nil without a cache.
+    public var cacheOffsets: (slots: Int, lengths: Int)? {
+        func offset(_ name: String?) -> Int? { regions.first { $0.role == .state && $0.name == name }?.offset }
+        guard let slots = offset(slots.caches.first?.name), let lengths = offset(self.slots.lengths.first) else { return nil }
+        return (slots, lengths)
+    }
+
     public func region(_ region: EntryPoint.Region) -> Region? { regions.first { $0.role == .entry(region) } }
 }
 

@@ -69,6 +69,8 @@ extension Plan {
 
     /// nil without a cache.
     public var cacheType: KeyValueType? {
-        slots.caches.first.flatMap { cache in regions.first { $0.name == cache.name }?.type }.flatMap { KeyValueType($0.dtype) }
+        slots.caches.first.flatMap { cache in regions.first { $0.role == .state && $0.name == cache.name }?.type }.flatMap {
+            KeyValueType($0.dtype)
+        }
     }
 }

@@ -14,7 +14,7 @@ public struct SlotLayout: Hashable, Sendable {
         public var block: Int
     }
 
-    /// Conversations that a program can hold at once
+    /// Sequences that a program can hold at once
     public private(set) var count = 1
     public private(set) var caches: [Cache] = []
     /// Rows of a cache in a slot
@@ -32,11 +32,16 @@ public struct SlotLayout: Hashable, Sendable {
     public var alignment: Int { byteCount < Self.hugePage ? Self.page : Self.hugePage }
 
     public init(_ module: Module) throws(Diagnostic) {
-        let blocks = try module.blocksOfCaches()
+        let blocks = try CacheUses(module).blocks
         var end = 0
         for (name, type) in module.states {
             guard let shape = type.fixedShape else { continue }
-            if type.rank == 1 { continue }
+            if type.rank == 1 {
+                guard blocks.values.contains(name) else {
+                    throw .error("no cache has rows at the places that '&\(name)' counts", at: .operation("&\(name)"))
+                }
+                continue
+            }
             guard let block = blocks[name] else {
                 throw .error("no 'cache_store' fills the cache '&\(name)'", at: .operation("&\(name)"))
             }
@@ -81,24 +86,72 @@ extension TensorType {
     }
 }
 
-extension Module {
-    /// For each cache that is stored to the lengths by which its rows get their places.
-    fileprivate func blocksOfCaches() throws(Diagnostic) -> [String: String] {
-        var blocks: [String: String] = [:]
-        for function in functions {
-            var reserved: [Operand: String] = [:]
-            for operation in function.operations {
-                if case .reserve = operation.op { reserved[.value(operation.name)] = operation.operands[0].name }
-                guard case .cacheStore = operation.op else { continue }
-                let cache = operation.operands[0].name
-                guard let lengths = reserved[operation.operands[3]], blocks[cache] ?? lengths == lengths else {
-                    throw .error(
-                        "the places of '&\(cache)' are not those of one 'reserve'",
-                        at: .operation("\(function.name): %\(operation.name)"))
-                }
-                blocks[cache] = lengths
+/// What the functions of a module do with its caches, checked: emitted code trusts the lists of slots and places.
+private struct CacheUses {
+    /// For each cache the lengths by which its rows get their places.
+    private(set) var blocks: [String: String] = [:]
+
+    init(_ module: Module) throws(Diagnostic) {
+        // Stores stand before the attentions that see their rows, in one function or another.
+        for function in module.functions { try addStores(function) }
+        for function in module.functions { try checkAttentions(function) }
+    }
+
+    private func wrong(_ what: String, _ function: Function, _ operation: Operation, expected: String? = nil) -> Diagnostic {
+        .error(what, at: .operation("\(function.name): %\(operation.name)"), expected: expected)
+    }
+
+    /// The lists that a call gives as slots, and rows of them.
+    private func slotLists(_ function: Function) -> Set<Operand> {
+        guard function.name == EntryPoint.step.rawValue, function.parameters.count > 1 else { return [] }
+        var lists: Set<Operand> = [.value(function.parameters[1].name)]
+        for operation in function.operations {
+            if case .gatherRows = operation.op, lists.contains(operation.operands[0]) { lists.insert(.value(operation.name)) }
+        }
+        return lists
+    }
+
+    /// By its result, the lengths and the slots of each `reserve`.
+    private func reserves(_ function: Function) throws(Diagnostic) -> [Operand: (lengths: String, slots: Operand)] {
+        let lists = slotLists(function)
+        var reserves: [Operand: (lengths: String, slots: Operand)] = [:]
+        for operation in function.operations {
+            guard case .reserve = operation.op else { continue }
+            guard lists.contains(operation.operands[1]) else {
+                throw wrong("'reserve' takes '\(operation.operands[1])' for slots", function, operation, expected: "the slots of 'step'")
+            }
+            let lengths = operation.operands[0].name
+            guard !reserves.values.contains(where: { $0.lengths == lengths }) else {
+                throw wrong("'&\(lengths)' is reserved a second time", function, operation, expected: "lengths of its own for each block")
+            }
+            reserves[.value(operation.name)] = (lengths, operation.operands[1])
+        }
+        return reserves
+    }
+
+    private mutating func addStores(_ function: Function) throws(Diagnostic) {
+        let reserves = try reserves(function)
+        for operation in function.operations {
+            guard case .cacheStore = operation.op else { continue }
+            let cache = operation.operands[0].name
+            guard let reserve = reserves[operation.operands[3]], reserve.slots == operation.operands[2],
+                blocks[cache] ?? reserve.lengths == reserve.lengths
+            else {
+                throw wrong("the slots and places of '&\(cache)' are not those of one 'reserve'", function, operation)
+            }
+            blocks[cache] = reserve.lengths
+        }
+    }
+
+    private func checkAttentions(_ function: Function) throws(Diagnostic) {
+        let reserves = try reserves(function)
+        for operation in function.operations {
+            guard case .attention(let attention) = operation.op, attention.isCached else { continue }
+            guard let reserve = reserves[operation.operands[4]], reserve.slots == operation.operands[3],
+                operation.operands[1...2].allSatisfy({ blocks[$0.name] == reserve.lengths })
+            else {
+                throw wrong("'attention' sees caches at slots and places that are not those of their 'reserve'", function, operation)
             }
         }
-        return blocks
     }
 }

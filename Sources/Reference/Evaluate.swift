@@ -40,7 +40,7 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .quantize(let op): quantized(operands[0], to: op.type)
     case .pack(let op): try pack(op, operands[0])
     case .rotary(let op): rotary(op, operands)
-    case .attention(let op): op.isCached ? try cachedAttention(op, operands) : attention(op, operands)
+    case .attention(let op): op.isCached ? try cachedAttention(op, operands) : try attention(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

@@ -22,12 +22,13 @@ public struct Evaluator {
         self.source = source
     }
 
-    /// The contents of a state: what the last `cache_store` left, zeros before the first.
+    /// The contents of a state: what the last operation that updates it left, or `setState`; zeros before the first.
     public func state(_ name: String) throws(Diagnostic) -> Tensor {
         if let tensor = states[name] { return tensor }
         guard let type = module.states[name] else { throw .error("module \(quoted(module.name)) has no state '&\(name)'") }
         guard let zeros = Tensor(zeros: type) else {
-            throw .error("state '&\(name)' is \(type)", at: .operation("&\(name)"), expected: "f32, i32 or u8 in the reference evaluator")
+            throw .error(
+                "state '&\(name)' is \(type)", at: .operation("&\(name)"), expected: "f32, bf16, q8h, i32 or u8 in the reference evaluator")
         }
         return zeros
     }
@@ -51,7 +52,7 @@ public struct Evaluator {
             tensor = Tensor(shape: shape, values)
         case .folded(let operations):
             var values: [String: Tensor] = [:]
-            for operation in operations { try run(operation, &values, place: "@\(name)") }
+            for operation in operations { try run(operation, &values, .bounds, place: "@\(name)") }
             guard let last = operations.last, let value = values[last.name] else {
                 throw .error("weight '@\(name)' has an empty definition", at: place)
             }
@@ -73,7 +74,7 @@ public struct Evaluator {
                 "module \(quoted(module.name)) has no function \(quoted(function))",
                 expected: module.functions.isEmpty ? nil : quotedList(module.functions.map(\.name)))
         }
-        try check(arguments, of: function)
+        let counts = try check(arguments, of: function)
 
         // Values are let go after their last reader.
         var lastReader: [String: Int] = [:]
@@ -85,7 +86,7 @@ public struct Evaluator {
         var values: [String: Tensor] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = argument }
         for (index, operation) in function.operations.enumerated() {
-            try run(operation, &values, place: "\(function.name): %\(operation.name)")
+            try run(operation, &values, counts, place: "\(function.name): %\(operation.name)")
             if let observer, let value = values[operation.name], operation.type != nil { observer(function.name, operation.name, value) }
             for case .value(let name) in operation.operands + [.value(operation.name)] where lastReader[name] ?? 0 <= index {
                 values[name] = nil
@@ -96,7 +97,8 @@ public struct Evaluator {
         return results
     }
 
-    private func check(_ arguments: [Tensor], of function: Function) throws(Diagnostic) {
+    /// What stands for each symbol.
+    private func check(_ arguments: [Tensor], of function: Function) throws(Diagnostic) -> SymbolValues {
         let call = "a call of \(quoted(function.name))"
         guard arguments.count == function.parameters.count else {
             throw .error("\(arguments.count) arguments in \(call)", expected: "\(function.parameters.count)")
@@ -117,6 +119,7 @@ public struct Evaluator {
                 throw .error("argument '%\(parameter.name)' in \(call) is \(argument.type)", expected: "\(expected)")
             }
         }
+        return SymbolValues(counts)
     }
 
     private mutating func read(_ operand: Operand, _ values: [String: Tensor]) throws(Diagnostic) -> Tensor {
@@ -130,7 +133,7 @@ public struct Evaluator {
     }
 
     private mutating func run(
-        _ operation: Operation, _ values: inout [String: Tensor], place: String
+        _ operation: Operation, _ values: inout [String: Tensor], _ counts: SymbolValues, place: String
     ) throws(Diagnostic) {
         var operands: [Tensor] = []
         for (index, operand) in operation.operands.enumerated() {
@@ -148,7 +151,7 @@ public struct Evaluator {
         if let type = operation.type, let result {
             // The type rule and the evaluator must agree on the shape.
             precondition(
-                result.shape.count == type.rank && zip(result.shape, type.shape).allSatisfy { $1.fixedValue ?? $0 == $0 }
+                result.shape.count == type.rank && zip(result.shape, type.shape).allSatisfy { $1.value(counts) == $0 }
                     && result.elements.dtype == type.dtype, "'\(operation.op.mnemonic)' made \(result.type) in place of \(type)")
             values[operation.name] = result
         }

@@ -16,7 +16,7 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Conversations that the program can hold at once, each with that context; memory of one is untouched until it is used.",
+            "Sequences that the program can hold at once, each with that context; memory of one is untouched until it is used.",
             valueName: "n"))
     var sequences: Int = 1
 

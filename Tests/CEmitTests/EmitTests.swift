@@ -137,6 +137,9 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
     @Test func namesAreIdentifiers() {
         #expect(identifier("decoder.layer0.mlp-up") == "decoder_layer0_mlp_up")
         #expect(identifier("3x") == "v3x" && identifier("") == "v" && identifier("_x") == "v_x")
+        // T and S are parameters of the functions.
+        var counts = NameScope()
+        #expect(counts.unique("T") == "T_2" && counts.unique("S") == "S_2")
         var scope = NameScope()
         #expect(["x.y", "x_y", "for", "x.y"].map { scope.unique($0) } == ["x_y", "x_y_2", "for_2", "x_y_3"])
     }

@@ -109,12 +109,14 @@ import Testing
         let cache = 1000 * 32 * 2 * 4096 * 2
         for (precision, bytes) in one.bytes {
             func values(_ key: String) -> (Int?, Int?) { (bytes[key] as? Int, eight.bytes[precision]?[key] as? Int) }
-            for (key, factor) in [("kv_cache", 8), ("kv_cache_per_position", 1), ("weights", 1), ("program", 1), ("untouched", 1)] {
+            for (key, factor) in [("kv_cache", 8), ("kv_cache_per_position", 1), ("weights", 1), ("program", 1)] {
                 let (first, all) = values(key)
                 #expect(first != nil && all == first.map { $0 * factor }, "\(precision) \(key): \(first ?? -1) \(all ?? -1)")
             }
-            let (first, all) = values("total")
-            #expect((all ?? 0) - (first ?? 0) >= 7 * cache, "\(precision)")
+            // The tables' rows of seven more contexts, and seven more rows of logits.
+            let (first, all) = values("total"), (alone, together) = values("untouched"), caches = (values("kv_cache").0 ?? 0) * 7
+            #expect((alone ?? 0) - (together ?? 0) == min(alone ?? 0, 7 * 250 * 65536), "\(precision)")
+            #expect((all ?? 0) - (first ?? 0) == caches + (alone ?? 0) - (together ?? 0) + 7 * 32000 * 4, "\(precision)")
         }
         #expect(one.bytes.count == 4 && eight.bytes["int8"]?["kv_cache"] as? Int == 8 * cache)
         // 6.3 GiB of weights, and half a GiB of caches a slot

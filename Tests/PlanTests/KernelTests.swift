@@ -41,7 +41,9 @@ import Testing
                 %twice = concatenate %a, %x {axis = 0} : f32[2*T, 8]
                 %rms = rms_norm %twice {epsilon = 0.5} : f32[2*T, 8]
                 %rows = gather_rows %rms, %wanted : f32[S, 8]
-                %scaled = rms_norm %rows, @scale {epsilon = 0.25} : f32[S, 8]
+                %at = gather_rows %positions, %wanted : i32[S]
+                %turned = rotary %rows, %at {head_size = 4, theta = 10000.0} : f32[S, 8]
+                %scaled = rms_norm %turned, @scale {epsilon = 0.25} : f32[S, 8]
                 %logits = matmul %scaled, @head : f32[S, 5]
                 return %logits
               }
@@ -53,6 +55,8 @@ import Testing
         #expect(found["norm"]?.routine == .row(.layerNorm(epsilon: 0.5), rounded: nil))
         #expect(found["places"]?.routine == .reserve && found["places"]?.loop == .inside)
         #expect(found["store"]?.routine == .storeRow(.float32, heads: 1) && found["store"]?.loop == .parallel(rows))
+        // Entries of a vector are rows of one column.
+        #expect(found["at"]?.routine == .gatherRow && found["at"]?.loop == .parallel(wanted))
         #expect(found["rms"]?.routine == .row(.divideByRMS(epsilon: 0.5), rounded: nil) && found["rms"]?.loop == .parallel(rows * 2))
         #expect(found["rows"]?.routine == .gatherRow && found["rows"]?.loop == .parallel(wanted))
         #expect(found["scaled"]?.routine == .row(.rmsNorm(epsilon: 0.25), rounded: nil) && found["scaled"]?.loop == .parallel(wanted))

@@ -79,7 +79,7 @@ import Testing
         #expect(
             others.allSatisfy { $0.offset + $0.byteCount <= first }
                 && first - (others.map { $0.offset + $0.byteCount }.max() ?? 0) < slots.alignment)
-        #expect(plan.resident.cache == slots.cacheBytes)
+        #expect(plan.resident.cache == 4 * 32 * context)  // keys and values of two blocks, 8 floats a row
     }
 
     /// Blocks may keep rows of their own, or count them together.
@@ -103,7 +103,7 @@ import Testing
         // Places that no reserve gave
         #expect(
             try message(["&k : f32[3, 10, 8]"], stores: ["    cache_store &k, %x, %slots, %positions as s"])
-                == "error: the places of '&k' are not those of one 'reserve', at operation 'step: %s'")
+                == "error: the slots and places of '&k' are not those of one 'reserve', at operation 'step: %s'")
         // and of two
         #expect(
             try message(
@@ -111,7 +111,37 @@ import Testing
                 stores: [
                     "    %p = reserve &a, %slots : i32[T]", "    %q = reserve &b, %slots : i32[T]",
                     "    cache_store &k, %x, %slots, %p as s", "    cache_store &k, %x, %slots, %q as t",
-                ]) == "error: the places of '&k' are not those of one 'reserve', at operation 'step: %t'")
+                ]) == "error: the slots and places of '&k' are not those of one 'reserve', at operation 'step: %t'")
+        // Slots that are not those of the places
+        #expect(
+            try message(
+                ["&k : f32[3, 10, 8]", "&a : i32[3]"],
+                stores: ["    %p = reserve &a, %slots : i32[T]", "    cache_store &k, %x, %tokens, %p as s"])
+                == "error: the slots and places of '&k' are not those of one 'reserve', at operation 'step: %s'")
+        // Slots that no call gives
+        #expect(
+            try message(["&a : i32[3]"], stores: ["    %p = reserve &a, %tokens : i32[T]"])
+                == "error: 'reserve' takes '%tokens' for slots, at operation 'step: %p'; expected the slots of 'step'")
+        // Lengths that grow twice
+        #expect(
+            try message(["&a : i32[3]"], stores: ["    %p = reserve &a, %slots : i32[T]", "    %q = reserve &a, %slots : i32[T]"])
+                == "error: '&a' is reserved a second time, at operation 'step: %q'; expected lengths of its own for each block")
+        // Lengths that no cache follows
+        #expect(
+            try message(["&a : i32[3]"], stores: ["    %p = reserve &a, %slots : i32[T]"])
+                == "error: no cache has rows at the places that '&a' counts, at operation '&a'")
+        // An attention at positions, and at the places of another block
+        for places in ["positions", "b.places"] {
+            #expect(
+                try message(
+                    block("a", "f32[3, 10, 8]") + block("b", "f32[3, 10, 8]"),
+                    stores: stores("a") + stores("b") + [
+                        "    %seen = attention %x, &a.keys, &a.values, slots %slots, places %\(places) "
+                            + "{heads = 1, kv_heads = 1, scale = 0.5} : f32[T, 8]"
+                    ])
+                    == "error: 'attention' sees caches at slots and places that are not those of their 'reserve', at operation 'step: %seen'"
+            )
+        }
         // Lengths of another number of slots
         #expect(
             try message(block("a", "f32[3, 10, 8]", slots: 2), stores: stores("a"))

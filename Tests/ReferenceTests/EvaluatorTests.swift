@@ -160,7 +160,7 @@ private let text = """
         #expect(throws: Diagnostic.error("module 'm' has no state '&x'")) { try evaluator.state("x") }
         #expect(
             throws: Diagnostic.error(
-                "state '&h' is f16[1, 4, 2]", at: .operation("&h"), expected: "f32, i32 or u8 in the reference evaluator")
+                "state '&h' is f16[1, 4, 2]", at: .operation("&h"), expected: "f32, bf16, q8h, i32 or u8 in the reference evaluator")
         ) {
             try evaluator.state("h")
         }

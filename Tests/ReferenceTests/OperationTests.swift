@@ -228,6 +228,14 @@ import Testing
         #expect(codes.floats == [0, 0, 0, 0, 127, 1, 2, 254, 0, 0, 0, 0, 0, 0, 0, 0])
     }
 
+    /// A step may want the logits of no row.
+    @Test func noRows() throws {
+        #expect(try run(.transpose(Transpose(permutation: [1, 0])), floats([0, 3])) == floats([3, 0]))
+        let attention = Attention(heads: 1, keyValueHeads: 1, scale: 1)
+        #expect(try run(.attention(attention), floats([0, 2]), range([3, 2]), range([3, 2])) == floats([0, 2]))
+        #expect(throws: Diagnostic.self) { try run(.attention(attention), range([3, 2]), floats([0, 2]), floats([0, 2])) }
+    }
+
     @Test func rowsThatDoNotExistAreNotGathered() {
         for row in [-1, 3, Int32.min, .max] {
             #expect(throws: Diagnostic.error("row \(row) of f32[3, 2] does not exist")) {

@@ -33,6 +33,7 @@ extension Lmmc {
         let questions = try CalibrationQuestion.read(options.data)
         var model = options.model
         model.precision = PrecisionPolicy(.bfloat16)
+        model.sequences = 1
         model.target = "native"
         model.targetLevels = nil
         let progress = Progress(options.verbosity)

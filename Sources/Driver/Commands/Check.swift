@@ -42,7 +42,9 @@ extension Lmmc {
         if let tolerance = options.tolerance, !(tolerance > 0) {
             throw .usage("a tolerance of \(tolerance)", at: .option("--tolerance"), expected: "a number above 0")
         }
-        let front = try FrontEnd.open(options.model).with(PrecisionPolicy(.float32))
+        var model = options.model
+        model.sequences = 1  // the question that is asked
+        let front = try FrontEnd.open(model).with(PrecisionPolicy(.float32))
         let check = try Check(front, options)
         try writeStandardOutput(options.json ? check.json.text(indent: 0) + "\n" : check.text)
         if let worst = check.gaps.filter({ !($0.relative <= check.tolerance) }).first {

@@ -14,7 +14,7 @@ struct PrecisionSizes {
     var cacheBytesPerPosition: Int
     /// Slots
     var sequences: Int
-    /// Activations of a chunk or an image, the image, its vision tokens and the logits.
+    /// Activations of a chunk or an image, the image, its vision tokens and the logits of a row of each sequence.
     var activationBytes: Int
     /// The part of `weightBytes` in tables from which single rows are read.
     var tableBytes: Int
@@ -24,8 +24,8 @@ struct PrecisionSizes {
     /// A row that is taken brings the 16 pages around it, and of a text's tokens about a quarter are new.
     private static let bytesPerToken = 65536 / 4
 
-    /// Bytes of tables that a full context of text leaves alone.
-    func untouched(context: Int) -> Int { max(0, tableBytes - context * Self.bytesPerToken) }
+    /// Bytes of tables that full contexts of text leave alone.
+    func untouched(context: Int) -> Int { max(0, tableBytes - sequences * context * Self.bytesPerToken) }
 
     /// Keys and values of so many positions in every slot.
     func cacheBytes(context: Int) -> Int { sequences * context * cacheBytesPerPosition }
@@ -61,7 +61,8 @@ extension FrontEnd {
                             module.function(entry).map { (entry, bytes($0.weightsReadWhole)) }
                         }),
                     cache: policy.cache, cacheBytesPerPosition: resident.cache / context, sequences: sequences,
-                    activationBytes: resident.working + (visionTokens ?? 0) * plan.hidden * 4, tableBytes: resident.tables,
+                    activationBytes: resident.working + ((visionTokens ?? 0) * plan.hidden + (sequences - 1) * plan.vocabulary) * 4,
+                    tableBytes: resident.tables,
                     programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
         }
         return sizes

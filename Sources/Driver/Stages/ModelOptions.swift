@@ -36,7 +36,7 @@ public struct ModelOptions: Sendable {
     public var model: String
     /// Nil: min(max_position_embeddings, 4096)
     public var context: Int?
-    /// Conversations that a program can hold at once, each with that context
+    /// Sequences that a program can hold at once, each with that context
     public var sequences: Int
     public var visionTower: String?
     /// A file whose projector stands for the checkpoint's

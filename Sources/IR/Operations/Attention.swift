@@ -1,6 +1,6 @@
 /// `attention %q, %k, %v {heads = h, kv_heads = g, scale = s}` : f32[M, h*d], f32[N, g*d], f32[N, g*d] -> f32[M, h*d]
-/// `attention %q, &k, &v, slots %slots, places %places {...}` : f32[M, h*d], caches f32[S, C, g*d], bf16[S, C, g*d] or q8h[S, C, g, d],
-/// i32[M], i32[M] -> f32[M, h*d]
+/// `attention %q, &k, &v, slots %slots, places %places {...}` : f32[M, h*d], caches f32[slots, C, g*d], bf16[slots, C, g*d] or
+/// q8h[slots, C, g, d], i32[M], i32[M] -> f32[M, h*d]
 ///
 /// softmax(scale * q . k) . v for each head; query head i reads key head i / (h/g). Over values every row sees every row
 /// (a vision tower); over caches row i sees the rows 0 ... places[i] of slot slots[i] (a causal decoder): the order in the cache decides,

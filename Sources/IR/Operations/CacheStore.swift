@@ -1,4 +1,4 @@
-/// `cache_store &cache, %x, %slots, %places` : f32[S, C, W], bf16[S, C, W] or q8h[S, C, g, W / g] <- f32[M, W], i32[M], i32[M]
+/// `cache_store &cache, %x, %slots, %places` : f32[slots, C, W], bf16[slots, C, W] or q8h[slots, C, g, W / g] <- f32[M, W], i32[M], i32[M]
 ///
 /// Writes row i of x, rounded to the cache's type, into row places[i] of slot slots[i]. No result; slots and places are those of a
 /// `reserve`, so that no two rows share one.

@@ -1,4 +1,4 @@
-/// `reserve &lengths, %slots` : i32[S] and i32[M] -> i32[M]
+/// `reserve &lengths, %slots` : i32[slots] and i32[M] -> i32[M]
 ///
 /// The places that the rows of a call take in a cache: row i gets place lengths[slots[i]] + the number of earlier rows of the call with the
 /// same slot, and then each slot's length grows by its rows. A block has lengths of its own, since blocks may keep different rows.

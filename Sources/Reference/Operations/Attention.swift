@@ -28,7 +28,7 @@ private func checkSlots(_ slots: [Int32], below count: Int) throws(Diagnostic) {
     }
 }
 
-/// Operands: lengths i32[S] and slots i32[M]; the places of the rows, and the lengths behind them.
+/// Operands: lengths i32[slots] and slots i32[M]; the places of the rows, and the lengths behind them.
 func reserve(_ operands: [Tensor]) throws(Diagnostic) -> (places: Tensor, lengths: Tensor) {
     var (lengths, places) = (operands[0].integers, [Int32]())
     let slots = operands[1].integers
@@ -40,7 +40,7 @@ func reserve(_ operands: [Tensor]) throws(Diagnostic) -> (places: Tensor, length
     return (Tensor(shape: operands[1].shape, places), Tensor(shape: operands[0].shape, lengths))
 }
 
-/// Operands: a cache [S, C, W] or [S, C, g, d], rows [M, W], their slots and places; the cache with the rows in it.
+/// Operands: a cache [slots, C, W] or [slots, C, g, d], rows [M, W], their slots and places; the cache with the rows in it.
 func cacheStore(_ operands: [Tensor]) throws(Diagnostic) -> Tensor {
     struct Overwrite: Rearrangement {
         let rows: [Int]
@@ -71,8 +71,9 @@ func cacheStore(_ operands: [Tensor]) throws(Diagnostic) -> Tensor {
 }
 
 /// Over values: every row sees all keys.
-func attention(_ op: Attention, _ operands: [Tensor]) -> Tensor {
-    attention(op, operands) { _ in 0..<operands[1].shape[0] }
+func attention(_ op: Attention, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
+    guard operands[1].shape[0] > 0 else { throw .error("attention over no keys", expected: "at least one") }
+    return attention(op, operands) { _ in 0..<operands[1].shape[0] }
 }
 
 /// Over caches: row i sees the rows 0 ... places[i] of its slot.

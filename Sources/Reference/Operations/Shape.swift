@@ -82,6 +82,7 @@ func transpose(_ op: Transpose, _ operand: Tensor) -> Tensor {
 
         func callAsFunction<Element>(_ operands: [[Element]]) -> [Element] {
             let count = operands[0].count
+            if count == 0 { return [] }
             return [Element](unsafeUninitializedCapacity: count) { result, written in
                 operands[0].withUnsafeBufferPointer {
                     permute($0.baseAddress!, shape, permutation, 0..<count, into: result.baseAddress!)

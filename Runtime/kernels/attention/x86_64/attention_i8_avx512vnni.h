@@ -1,8 +1,8 @@
 // What attention of many and of few rows over keys and values in int8 share. Queries and weights become integers of 15 and 16 bits, more than
 // bf16 has, each split into two digits of a byte, which VPDPBUSD multiplies four at a time. Their sums over a head and over a panel are
 // exact, so that the order of keys and elements within those is free. Included between LMMC_BEGIN_TARGET and LMMC_END_TARGET.
-#ifndef LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_I8_H
-#define LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_I8_H
+#ifndef LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_I8_AVX512VNNI_H
+#define LMMC_KERNELS_ATTENTION_X86_64_ATTENTION_I8_AVX512VNNI_H
 #include "attention_avx512bf16.h"
 
 // A query: scale * (128 * digits[0] + digits[1]).
