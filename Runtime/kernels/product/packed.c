@@ -40,6 +40,7 @@ static lmmc_piece piece_of(const work *w, int64_t index, int64_t i, int64_t piec
       .offsets = scales + blocks * scale_bytes + first * LMMC_PANEL,
       .first = first,
       .panel_blocks = blocks,
+      .tiles = 1,
   };
 }
 

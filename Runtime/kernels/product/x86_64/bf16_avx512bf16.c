@@ -24,7 +24,8 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
     sums[r][1] = _mm512_loadu_ps(p->sums + r * LMMC_PANEL + 16);
   }
   for (int64_t b = 0; b < p->blocks; b++) {
-    const lmmc_ahead next = lmmc_look_ahead(LMMC_BF16, p, b);
+    lmmc_ahead next = {0};
+    if (ahead) next = lmmc_look_ahead(LMMC_BF16, p, b);
     for (int j = 0; j < LMMC_BLOCK / 2; j++, x += 4, w += 4 * LMMC_PANEL) {
       if (ahead) LMMC_ASK(next, j, LMMC_BLOCK / 2);
       const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);

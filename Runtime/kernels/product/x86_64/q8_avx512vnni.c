@@ -18,8 +18,8 @@ static inline __attribute__((always_inline)) void product(const int rows, const 
   }
   for (int64_t b = 0; b < p->blocks; b++) {
     __m512i dots[6][2];
-    const lmmc_ahead next = lmmc_look_ahead(LMMC_Q8, p, b);
-    if (ahead) LMMC_ASK_FOR(next.scales);
+    lmmc_ahead next = {0};
+    if (ahead) next = lmmc_look_ahead(LMMC_Q8, p, b), LMMC_ASK_FOR(next.scales);
     // Weight codes are 128 too great, so that sums start at minus 128 times the sum of the activations.
     LMMC_UNROLL
     for (int r = 0; r < rows; r++) {
