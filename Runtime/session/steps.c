@@ -135,7 +135,10 @@ static void compute(lmmc_session *s, batch b) {
 
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage) {
   const double began = begin(s);
-  for (int64_t i = 0; i < count; i++) lmmc_slot_expect(&s->slots, feeds[i].slot, s->slots.positions[feeds[i].slot] + feeds[i].count);
+  // A slot that comes again holds the rows of all its feeds in the end.
+  for (int64_t i = 0; i < count; i++)
+    lmmc_slot_expect(&s->slots, feeds[i].slot, s->slots.positions[feeds[i].slot] += (int32_t)feeds[i].count);
+  for (int64_t i = 0; i < count; i++) s->slots.positions[feeds[i].slot] -= (int32_t)feeds[i].count;
   // Each call leaves its logits in the first rows of the region, where the next may write: they move to its end before. `known` rows were
   // wanted so far, of which the call before has made `last`; the others stand from row `top` on.
   int64_t known = 0, top = s->model->wanted_rows, last = 0;

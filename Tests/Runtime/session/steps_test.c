@@ -162,6 +162,8 @@ static void uses(void) {
   }
   feed(sequences, prompts, FAKE_SEQUENCES);
   feed(sequences, next, FAKE_SEQUENCES);
+  // Memory is asked for by the rows of all feeds of a slot.
+  session.slots.huge_rows = session.slots.positions[1] + 9 + 6;
   feed(sequences,
        (lmmc_feed[]){{1, tokens, 9, LMMC_WANTS_LAST},
                      {3, tokens, 2, LMMC_WANTS_ALL},
@@ -169,6 +171,7 @@ static void uses(void) {
                      {1, tokens, 6, LMMC_WANTS_LAST},
                      {3, tokens, 1, LMMC_WANTS_ALL}},
        5);
+  CHECK(session.slots.huge[1] && !session.slots.huge[0] && !session.slots.huge[3], "%s", "huge pages of a slot that came twice");
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
 }
 
