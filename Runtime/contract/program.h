@@ -84,7 +84,7 @@ typedef struct {
   uint64_t arena_bytes;
   uint64_t image;        // u8 [S, S, 3], input of vision()
   uint64_t projected;    // f32 [N, hidden], result of project()
-  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() for negative tokens
+  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
   uint64_t tokens;       // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
   uint64_t slots;        // i32 [chunk], input of step() and decode(): the slot of each row
   uint64_t positions;    // i32 [chunk], input of step() and decode(): what rotary turns each row by
@@ -102,7 +102,7 @@ typedef struct {
   // Rows of any slots, at most `chunk`: each sees the rows that its slot's caches hold and those before it here of the same slot. The
   // logits of `wanted` of them, at most `wanted_rows`, maybe none, are made.
   void (*step)(const lmmc_memory *, int64_t rows, int64_t wanted);
-  void (*decode)(const lmmc_memory *);  // step() of one row, a token that is not negative, whose logits are wanted
+  void (*decode)(const lmmc_memory *);  // step() of one row whose logits are wanted
 } lmmc_code;
 
 extern const lmmc_code LMMC_LEVELED(lmmc_code);
