@@ -159,9 +159,7 @@ static bool shorten(lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
   if (o->context > m->context)
     return lmmc_fail(e, 2, "option '--context' wants at most the context of this program, %" PRId32 ", not %" PRId64, m->context,
                      o->context);
-  m->cache_bytes = m->cache_bytes / (uint64_t)m->context * (uint64_t)o->context;
-  m->context = (int32_t)o->context;
-  if (m->chunk > m->context) m->chunk = m->context;
+  lmmc_memory_shorten(m, (int32_t)o->context);
   return true;
 }
 

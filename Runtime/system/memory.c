@@ -70,6 +70,13 @@ lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, lmmc_memory_use use) {
   };
 }
 
+void lmmc_memory_shorten(lmmc_model *m, int32_t context) {
+  const int32_t rows = context > m->sequences ? context : m->sequences, chunk = rows < m->chunk ? rows : m->chunk;
+  m->cache_bytes = m->cache_bytes / (uint64_t)m->context * (uint64_t)context;
+  m->chunk_bytes = m->chunk_bytes / (uint64_t)m->chunk * (uint64_t)chunk;
+  m->context = context, m->chunk = chunk;
+}
+
 double lmmc_memory_available(const char *root, const char **limit) {
   char text[4096];
   double least = -1;

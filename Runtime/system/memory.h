@@ -23,6 +23,9 @@ typedef struct {
 
 lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, lmmc_memory_use use);
 
+// Makes the program one of `context` positions, at most as many as it has. A step still takes a row of each sequence.
+void lmmc_memory_shorten(lmmc_model *model, int32_t context);
+
 // Bytes that this process can still get, files' page cache included; *limit says by what. Negative where nothing is known.
 // `root` stands before "/proc" and "/sys".
 double lmmc_memory_available(const char *root, const char **limit);

@@ -89,6 +89,11 @@ int main(int argc, char **argv) {
           "'%s'", r.out);
   }
 
+  // A context of fewer positions than sequences: a step takes a row of each all the same.
+  setup.environment[0] = "FAKE_COUNTS=1";
+  result few = run(program, "--bench", "--raw-prompt", "a", "--context", "3", "--sequences", "4", "--max-tokens", "1", "--runs", "1");
+  CHECK(few.code == 0 && strncmp(few.err, "4 steps, 0 decodes, ", 20) == 0, "exit %d '%s'", few.code, few.err);
+
   // What is built in: an image for a program with a tower, none for one without.
   v = parse(run(program, "--bench", "--json", "--prompt=", "--image", image, "--max-tokens", "1", "--runs", "1", "--prompt-tokens", "94"));
   CHECK(number(v, "visual_tokens") == FAKE_VISION_TOKENS && number(v, "prompt_tokens") == 90, "%s", "");

@@ -152,7 +152,7 @@ static void slots(void) {
   };
   lmmc_model small = m, narrow = m;
   small.slot_bytes = MIB;
-  narrow.context = 100, narrow.cache_bytes = 100 * ROW;  // --context 100
+  lmmc_memory_shorten(&narrow, 100);
   CHECK(lmmc_memory_huge_rows(&m) == 191 && lmmc_memory_huge_rows(&small) > 1000 && lmmc_memory_huge_rows(&narrow) > 100, "from %d rows on",
         (int)lmmc_memory_huge_rows(&m));
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -163,6 +163,15 @@ static void slots(void) {
     n = lmmc_memory_need(&small, use);
     CHECK(n.cache == cases[i].small, "%zu: %zu of small slots", i, (size_t)n.cache);
   }
+  // A step of a shorter context takes as many rows, or one of each sequence, and their memory.
+  CHECK(narrow.chunk == 100 && narrow.chunk_bytes == 100 * MIB && narrow.context == 100 && narrow.cache_bytes == 100 * ROW, "%d rows, %zu",
+        (int)narrow.chunk, (size_t)narrow.chunk_bytes);
+  CHECK(lmmc_memory_need(&narrow, (lmmc_memory_use){5, 1, 1}).working == 100 * MIB, "%s", "an image beside five rows");
+  lmmc_memory_shorten(&narrow, 5);
+  CHECK(narrow.chunk == 8 && narrow.chunk_bytes == 8 * MIB, "%d rows, %zu", (int)narrow.chunk, (size_t)narrow.chunk_bytes);
+  narrow = m;
+  lmmc_memory_shorten(&narrow, 500);
+  CHECK(narrow.chunk == 200 && narrow.chunk_bytes == 200 * MIB, "%d rows, %zu", (int)narrow.chunk, (size_t)narrow.chunk_bytes);
   lmmc_error e = {0};
   char warning[512];
   CHECK(!lmmc_memory_check(&m, (lmmc_memory_use){600, 8, 0}, 260 << 20, "of memory", warning, sizeof warning, &e) &&
