@@ -160,7 +160,7 @@ static bool advise(const uint8_t *bytes, uint64_t count, bool locks, lmmc_error 
 }
 
 // A huge page never lies in two slots, so that what one gives back is not held by the next. The mapping is made longer by what that may
-// need, and the rest goes again.
+// need, and the rest goes again. Where the kernel gives everybody huge pages, the first row of a slot would take one for each cache.
 static bool map_arena(lmmc_memory *memory, const lmmc_model *m) {
   const uintptr_t page = page_bytes(), unit = m->slot_bytes >= HUGE ? HUGE : page;
   const size_t length = up(m->arena_bytes + unit, page);
@@ -172,6 +172,7 @@ static bool map_arena(lmmc_memory *memory, const lmmc_model *m) {
   const uintptr_t begin = down((uintptr_t)memory->arena, page), end = up((uintptr_t)memory->arena + m->arena_bytes, page);
   if (begin > (uintptr_t)first) munmap(first, begin - (uintptr_t)first);
   if (end < (uintptr_t)first + length) munmap((void *)end, (uintptr_t)first + length - end);
+  if (unit == HUGE) madvise(memory->arena + m->slots_offset, (uint64_t)m->sequences * m->slot_bytes, MADV_NOHUGEPAGE);
   return true;
 }
 

@@ -40,7 +40,8 @@ bool lmmc_memory_check(const lmmc_model *model, lmmc_memory_use use, double avai
                        lmmc_error *e);
 
 // Checks, with a warning on standard error, and maps the arena, its slots from a boundary of pages on, of huge ones where slots have as
-// many bytes; asks for huge pages under the weights, and for locked ones (`--mlock`) where `locks` says so.
+// many bytes, and small pages under them until others are asked for; asks for huge pages under the weights, and for locked ones (`--mlock`)
+// where `locks` says so.
 bool lmmc_memory_open(lmmc_memory *memory, const lmmc_model *model, bool locks, lmmc_memory_use use, lmmc_error *e);
 void lmmc_memory_close(lmmc_memory *memory, const lmmc_model *model);
 

@@ -81,19 +81,21 @@ static size_t resident(int32_t slot) {
   return count * page;
 }
 
-// Whether the kernel was asked for huge pages at an address.
-static bool asks_for_huge(const void *address) {
+// Whether the mapping at an address has a flag: "hg" where huge pages were asked for, "nh" where there shall be none.
+static bool has_flag(const void *address, const char *flag) {
   FILE *f = fopen("/proc/self/smaps", "r");
   char line[512];
-  bool here = false, asks = false;
+  bool here = false, has = false;
   unsigned long begin, end;
   while (f && fgets(line, sizeof line, f)) {
     if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) here = begin <= (uintptr_t)address && (uintptr_t)address < end;
-    if (here && strncmp(line, "VmFlags:", 8) == 0) asks = strstr(line, " hg") != NULL;
+    if (here && strncmp(line, "VmFlags:", 8) == 0) has = strstr(line, flag) != NULL;
   }
   if (f) fclose(f);
-  return asks;
+  return has;
 }
+
+static bool asks_for_huge(const void *address) { return has_flag(address, " hg"); }
 
 static size_t mapped(void) {
   FILE *f = fopen("/proc/self/statm", "r");
@@ -165,6 +167,9 @@ static void huge(void) {
     return;
   }
   open_program(2 * HUGE, 8192);
+  for (int32_t s = 0; s < SEQUENCES; s++)
+    CHECK(has_flag(row(0, s, 0), " nh") && has_flag(row(0, s, 0) + 2 * HUGE - 1, " nh"), "slot %d", s);
+  CHECK(!has_flag(memory.arena, " nh"), "%s", "no huge pages before the slots");
   const int32_t enough = 52;
   int32_t mark[1 + BLOCKS] = {enough, enough, 3};
   for (int32_t s = 0; s < 4; s++) lmmc_slot_take(&slots);
