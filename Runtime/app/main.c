@@ -206,9 +206,9 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
                                                                        o->raw_prompt != NULL, lmmc_image_count(&images), e);
   }
   const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;
-  lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images};
-  // --bench of several also prefills a prompt that is as long as all of them, where a slot has room.
-  if (o->sequences > 1 && o->sequences * length <= model.context) use.positions += length;
+  lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images, 0};
+  // --bench of several also prefills a prompt that is as long as all of them in one slot, where that has room.
+  if (o->sequences > 1 && o->sequences * length <= model.context) use.longest = o->sequences * length;
   if (done && (done = start(&memory, &model, o, use, e))) {
     done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
                                       : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
@@ -224,7 +224,7 @@ static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
   if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) ||
-      !start(&memory, &model, o, (lmmc_memory_use){o->window, 1, 0}, e))
+      !start(&memory, &model, o, (lmmc_memory_use){o->window, 1, 0, 0}, e))
     return false;
   bool done = lmmc_perplexity(&model, &memory, &tokenizer, o, e);
   lmmc_memory_close(&memory, &model);

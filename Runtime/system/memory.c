@@ -56,6 +56,13 @@ static uint64_t cache_need(const lmmc_model *m, uint64_t positions) {
   return (int64_t)positions < lmmc_memory_huge_rows(m) ? exact_cache(m, positions) : huge_cache(m, positions);
 }
 
+// Of all slots, in a program whose context is `context`.
+static uint64_t caches_need(const lmmc_model *m, lmmc_memory_use use, uint64_t context) {
+  const uint64_t positions = at_most((uint64_t)use.positions, context), longest = (uint64_t)use.longest;
+  return (uint64_t)(use.sequences - 1) * cache_need(m, positions) +
+         cache_need(m, longest > positions && longest <= context ? longest : positions);
+}
+
 lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, lmmc_memory_use use) {
   const uint64_t positions = at_most((uint64_t)use.positions, (uint64_t)m->context), sequences = (uint64_t)use.sequences;
   // Activations grow with the rows in use, and lie where an image's were: together they take no more than the larger whole.
@@ -64,7 +71,7 @@ lmmc_memory_needs lmmc_memory_need(const lmmc_model *m, lmmc_memory_use use) {
   const uint64_t most = m->image_bytes > m->chunk_bytes ? m->image_bytes : m->chunk_bytes;
   const uint64_t values = images * (uint64_t)m->vision_tokens * (uint64_t)m->hidden + (sequences - 1) * (uint64_t)m->vocabulary;
   return (lmmc_memory_needs){
-      .cache = sequences * cache_need(m, positions),
+      .cache = caches_need(m, use, (uint64_t)m->context),
       .working = at_most(image + text, most) + sizeof(float) * values,
       .weights = m->attachment_bytes,
   };
@@ -99,13 +106,12 @@ int64_t lmmc_memory_peak(void) {
   return (int64_t)usage.ru_maxrss * 1024;
 }
 
-// The most positions whose caches fit with what else `need` has; 0 where nothing does.
+// The longest context whose caches fit with what else `need` has; 0 where none does.
 static int64_t positions_that_fit(const lmmc_model *m, lmmc_memory_use use, lmmc_memory_needs need, double available) {
-  int64_t fits = 0, over = use.positions;
+  int64_t fits = 0, over = use.longest > use.positions ? use.longest : use.positions;
   while (over - fits > 1) {
     const int64_t middle = fits + (over - fits) / 2;
-    const double cache = (double)use.sequences * (double)cache_need(m, (uint64_t)middle);
-    *(cache + (double)need.working <= available ? &fits : &over) = middle;
+    *((double)(caches_need(m, use, (uint64_t)middle) + need.working) <= available ? &fits : &over) = middle;
   }
   return fits;
 }
@@ -119,14 +125,15 @@ bool lmmc_memory_check(const lmmc_model *m, lmmc_memory_use use, double availabl
   if (own > available) {
     // What fits when only the cache shrinks.
     const int64_t fits = positions_that_fit(m, use, need, available);
-    char other[64] = "a smaller '--context'", sequences[48] = "";
+    char other[64] = "a smaller '--context'", sequences[48] = "", longest[48] = "";
     if (fits > 0) snprintf(other, sizeof other, "'--context %" PRId64 "'", fits);
     if (use.sequences > 1) snprintf(sequences, sizeof sequences, "%" PRId64 " sequences of ", use.sequences);
+    if (use.longest > use.positions) snprintf(longest, sizeof longest, ", in one of them %" PRId64 ",", use.longest);
     return lmmc_fail(e, 1,
                      "out of memory, %s%" PRId64
-                     " positions take %s of cache and %s of working memory, and %s are free %s; "
+                     " positions%s take %s of cache and %s of working memory, and %s are free %s; "
                      "%s here or%s when compiling would help",
-                     sequences, use.positions, size_text((double)need.cache).bytes, size_text((double)need.working).bytes,
+                     sequences, use.positions, longest, size_text((double)need.cache).bytes, size_text((double)need.working).bytes,
                      size_text(available).bytes, limit, other, m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
   }
   snprintf(warning, size,

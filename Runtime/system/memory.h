@@ -15,10 +15,12 @@ typedef struct {
   uint64_t weights;  // page cache, which is shared and can be read again
 } lmmc_memory_needs;
 
-// What a run uses: so many positions in each of so many slots, and images.
+// What a run uses: so many positions in each of so many slots, and images. One of the slots comes to hold `longest` where that is more, and
+// no more than the context.
 typedef struct {
   int64_t positions, sequences;
   int images;
+  int64_t longest;
 } lmmc_memory_use;
 
 lmmc_memory_needs lmmc_memory_need(const lmmc_model *model, lmmc_memory_use use);

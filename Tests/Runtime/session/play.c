@@ -120,7 +120,7 @@ int main(int argc, char **argv) {
   if (!script || !output) stop("the script or the output cannot be opened");
   lmmc_memory memory = {0};
   if (!lmmc_levels_start(&e) || !(memory.weights = lmmc_attachment_open(model.attachment_bytes, &e)) ||
-      !lmmc_memory_open(&memory, &model, false, (lmmc_memory_use){model.context, model.sequences, 1}, &e))
+      !lmmc_memory_open(&memory, &model, false, (lmmc_memory_use){model.context, model.sequences, 1, 0}, &e))
     stop(e.message);
   lmmc_threads_start(atoi(argv[4]));
   if (!lmmc_session_open(&session, &model, &memory, &e)) stop(e.message);

@@ -38,7 +38,7 @@ static void open_program(uint64_t slot_bytes, uint64_t row_bytes) {
                        .attachment_bytes = sizeof weights,
                        .arena_bytes = FIXED + SEQUENCES * slot_bytes};
   memory.weights = weights;
-  CHECK(lmmc_memory_open(&memory, &model, false, (lmmc_memory_use){CONTEXT, 1, 0}, &e) && lmmc_slots_open(&slots, &model, &memory, &e),
+  CHECK(lmmc_memory_open(&memory, &model, false, (lmmc_memory_use){CONTEXT, 1, 0, 0}, &e) && lmmc_slots_open(&slots, &model, &memory, &e),
         "%s", e.message);
 }
 

@@ -111,8 +111,8 @@ static void checks(void) {
     model.cache_type = cases[i].cache;
     lmmc_error e = {0};
     char warning[512];
-    bool done = lmmc_memory_check(&model, (lmmc_memory_use){cases[i].positions, 1, cases[i].images}, cases[i].gib * (1 << 30), "of memory",
-                                  warning, sizeof warning, &e);
+    bool done = lmmc_memory_check(&model, (lmmc_memory_use){cases[i].positions, 1, cases[i].images, 0}, cases[i].gib * (1 << 30),
+                                  "of memory", warning, sizeof warning, &e);
     CHECK(done == !cases[i].error && strcmp(e.message, cases[i].error ? cases[i].error : "") == 0 && e.code == !done, "%zu: '%s'", i,
           e.message);
     CHECK(cases[i].warning[0] ? strncmp(warning, cases[i].warning, strlen(cases[i].warning)) == 0 : !warning[0], "%zu: '%s'", i, warning);
@@ -156,7 +156,7 @@ static void slots(void) {
   CHECK(lmmc_memory_huge_rows(&m) == 191 && lmmc_memory_huge_rows(&small) > 1000 && lmmc_memory_huge_rows(&narrow) > 100, "from %d rows on",
         (int)lmmc_memory_huge_rows(&m));
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    const lmmc_memory_use use = {cases[i].positions, cases[i].sequences, 0};
+    const lmmc_memory_use use = {cases[i].positions, cases[i].sequences, 0, 0};
     lmmc_memory_needs n = lmmc_memory_need(&m, use);
     CHECK(n.cache == cases[i].cache && n.working == (uint64_t)cases[i].working * MIB, "%zu: %zu, %zu", i, (size_t)n.cache,
           (size_t)n.working);
@@ -166,7 +166,7 @@ static void slots(void) {
   // A step of a shorter context takes as many rows, or one of each sequence, and their memory.
   CHECK(narrow.chunk == 100 && narrow.chunk_bytes == 100 * MIB && narrow.context == 100 && narrow.cache_bytes == 100 * ROW, "%d rows, %zu",
         (int)narrow.chunk, (size_t)narrow.chunk_bytes);
-  CHECK(lmmc_memory_need(&narrow, (lmmc_memory_use){5, 1, 1}).working == 100 * MIB, "%s", "an image beside five rows");
+  CHECK(lmmc_memory_need(&narrow, (lmmc_memory_use){5, 1, 1, 0}).working == 100 * MIB, "%s", "an image beside five rows");
   lmmc_memory_shorten(&narrow, 5);
   CHECK(narrow.chunk == 8 && narrow.chunk_bytes == 8 * MIB, "%d rows, %zu", (int)narrow.chunk, (size_t)narrow.chunk_bytes);
   narrow = m;
@@ -174,12 +174,22 @@ static void slots(void) {
   CHECK(narrow.chunk == 200 && narrow.chunk_bytes == 200 * MIB, "%d rows, %zu", (int)narrow.chunk, (size_t)narrow.chunk_bytes);
   lmmc_error e = {0};
   char warning[512];
-  CHECK(!lmmc_memory_check(&m, (lmmc_memory_use){600, 8, 0}, 260 << 20, "of memory", warning, sizeof warning, &e) &&
+  CHECK(!lmmc_memory_check(&m, (lmmc_memory_use){600, 8, 0, 0}, 260 << 20, "of memory", warning, sizeof warning, &e) &&
             strcmp(e.message,
                    "out of memory, 8 sequences of 600 positions take 64 MiB of cache and 207 MiB of working memory, and 260 MiB "
                    "are free of memory; '--context 512' here or a smaller '--context' when compiling would help") == 0,
         "'%s'", e.message);
-  CHECK(lmmc_memory_check(&m, (lmmc_memory_use){512, 8, 0}, 260 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
+  CHECK(lmmc_memory_check(&m, (lmmc_memory_use){512, 8, 0, 0}, 260 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
+  // One of them comes to hold more: with a context that has no room for that, all fit.
+  const lmmc_memory_use uneven = {100, 8, 0, 800};
+  CHECK(lmmc_memory_need(&m, uneven).cache == 7 * 100 * ROW + 8 * MIB, "%zu", (size_t)lmmc_memory_need(&m, uneven).cache);
+  CHECK(lmmc_memory_need(&m, (lmmc_memory_use){100, 8, 0, 80}).cache == 8 * 100 * ROW, "%s", "no more than the others");
+  CHECK(!lmmc_memory_check(&m, uneven, 220 << 20, "of memory", warning, sizeof warning, &e) &&
+            strcmp(e.message,
+                   "out of memory, 8 sequences of 100 positions, in one of them 800, take 13.5 MiB of cache and 207 MiB of working memory, "
+                   "and 220 MiB are free of memory; '--context 799' here or a smaller '--context' when compiling would help") == 0,
+        "'%s'", e.message);
+  CHECK(lmmc_memory_check(&m, uneven, 221 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
 }
 
 static void options(const char *program) {
