@@ -1,9 +1,12 @@
 // A row of a product has the same bits whichever rows are computed with it, by whatever number of threads: every variant that this CPU has,
-// each row of 1 ... 40 against the same row alone. And a quantised row does not depend on where it lies.
+// each row of 1 ... 40 and more against the same row alone. And a quantised row does not depend on where it lies.
 #include "base/parallel.h"
 #include "packed_operands.h"
 
 enum { MOST = 40 };
+// Around the most rows that are streamed, and more than a thread's sums hold.
+static const int64_t borders[] = {LMMC_STREAM_ROWS - 1, LMMC_STREAM_ROWS, LMMC_STREAM_ROWS + 1, 300};
+enum { BORDERS = sizeof borders / sizeof *borders };
 
 static const lmmc_variant *variants[16];
 static int variant_count;
@@ -15,14 +18,14 @@ static void set_threads(int threads) {
 #endif
 }
 
-// Products of `step`, 2 `step` ... 40 rows.
+// Products of `step`, 2 `step` ... 40 rows, or of `borders` for a step of 0.
 static void run(lmmc_packed_type type, int64_t n, int64_t k, int64_t step, lmmc_activation activation, bool has_bias, bool has_addend) {
-  const int64_t x_stride = activation_bytes(type, k) + 64, stride = n + 3;
-  uint8_t *weight = random_weight(type, RANDOM, n, k), *x = random_activations(type, RANDOM, MOST, k, x_stride);
-  const size_t bytes = (size_t)(MOST * stride) * sizeof(float);
+  const int64_t x_stride = activation_bytes(type, k) + 64, stride = n + 3, most = step > 0 ? MOST : borders[BORDERS - 1];
+  uint8_t *weight = random_weight(type, RANDOM, n, k), *x = random_activations(type, RANDOM, most, k, x_stride);
+  const size_t bytes = (size_t)(most * stride) * sizeof(float);
   float *bias = allocate((size_t)n * sizeof *bias), *addend = allocate(bytes), *alone = allocate(bytes), *out = allocate(bytes);
   for (int64_t i = 0; i < n; i++) bias[i] = random_float();
-  for (int64_t i = 0; i < MOST * stride; i++) addend[i] = random_float() * 3;
+  for (int64_t i = 0; i < most * stride; i++) addend[i] = random_float() * 3;
   for (int v = 0; v < variant_count; v++) {
     const lmmc_product *code = lmmc_product_of(variants[v], type);
     if (!code) continue;
@@ -36,14 +39,15 @@ static void run(lmmc_packed_type type, int64_t n, int64_t k, int64_t step, lmmc_
                             .activation = activation,
                             .out_stride = stride};
     set_threads(1);
-    for (int64_t r = 0; r < MOST; r++) {
+    for (int64_t r = 0; r < most; r++) {
       p.m = 1, p.x = x + r * x_stride, p.addend = has_addend ? addend + r * stride : NULL, p.out = alone + r * stride;
       lmmc_packed_product(&p, type, code, finish);
     }
     p.x = x, p.addend = has_addend ? addend : NULL, p.out = out;
     for (int threads = 1; threads <= 3; threads++) {
       set_threads(threads);
-      for (p.m = step; p.m <= MOST; p.m += step) {
+      for (int64_t i = 0; i < (step > 0 ? MOST / step : BORDERS); i++) {
+        p.m = step > 0 ? (i + 1) * step : borders[i];
         memset(out, 0xff, bytes);
         lmmc_packed_product(&p, type, code, finish);
         int64_t other = -1;
@@ -97,6 +101,7 @@ int main(void) {
     run(type, 33, 4096, 3, LMMC_IDENTITY, false, true);
     run(type, 260, 700, 13, LMMC_QUICK_GELU, false, true);
     run(type, 33, 11000, 10, LMMC_IDENTITY, true, true);
+    run(type, 70, 190, 0, LMMC_SILU, true, true);
   }
   test_quantised_rows(64);
   test_quantised_rows(1000);
