@@ -44,6 +44,8 @@ static void measure(const char *what, const char *which, void *(*work)(void *), 
 
 // ---- attention
 
+enum { MOST_QUERIES = 200 };
+
 typedef struct {
   const lmmc_attention_variant *variant;
   lmmc_attention a;
@@ -56,14 +58,25 @@ static void *attend(void *argument) {
   return NULL;
 }
 
+// A row of one slot behind the queries of another: a segment of few rows, whose parts are on the stack under the blocks of the other.
+static void *attend_cached(void *argument) {
+  const attention_work *w = argument;
+  static int32_t slots[MOST_QUERIES + 1], places[MOST_QUERIES + 1];
+  for (int32_t i = 0; i < w->a.queries - 1; i++) slots[i] = 0, places[i] = i;
+  slots[w->a.queries - 1] = 1, places[w->a.queries - 1] = (int32_t)w->a.keys - 1;
+  omp_set_num_threads(1);
+  lmmc_attention_run_cached(w->variant, &(lmmc_cached_attention){w->a, slots, places, 0});
+  return NULL;
+}
+
 static void attention(lmmc_cpu cpu) {
-  enum { QUERIES = 200, KEYS = 300, MOST = 512 };
+  enum { QUERIES = MOST_QUERIES, KEYS = 300, MOST = 512 };
   static const lmmc_kv_type types[] = {LMMC_KV_F32, LMMC_KV_BF16, LMMC_KV_I8};
   static const char *const names[] = {"f32", "bf16", "int8"};
   static const int64_t heads[] = {64, 80, 128, 256, MOST};
-  float *q = allocate(QUERIES * MOST * sizeof *q), *out = allocate(QUERIES * MOST * sizeof *out);
+  float *q = allocate((QUERIES + 1) * MOST * sizeof *q), *out = allocate((QUERIES + 1) * MOST * sizeof *out);
   void *kv = allocate(KEYS * (MOST + 64) * sizeof(float));
-  memset(q, 0, QUERIES * MOST * sizeof *q), memset(kv, 0, KEYS * (MOST + 64) * sizeof(float));
+  memset(q, 0, (QUERIES + 1) * MOST * sizeof *q), memset(kv, 0, KEYS * (MOST + 64) * sizeof(float));
   int count;
   const lmmc_attention_variant *const *variants = lmmc_attention_variants(&count);
   for (int v = 0; v < count; v++)
@@ -91,6 +104,9 @@ static void attention(lmmc_cpu cpu) {
           char which[64];
           snprintf(which, sizeof which, "%s, %s cache, head of %d, %d queries", variants[v]->name, names[t], (int)d, (int)queries);
           measure("attention", which, attend, &w);
+          if (queries == 1) continue;
+          w.a.queries++;
+          measure("attention beside a row of another sequence", which, attend_cached, &w);
         }
   free(q), free(out), free(kv);
 }
