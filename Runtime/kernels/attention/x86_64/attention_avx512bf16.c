@@ -209,8 +209,8 @@ static void begin_cut(int64_t wide, row_block *b) {
   for (int64_t r = 0; r < b->count; r++) b->max[r] = -INFINITY;
 }
 
-// Joins what the keys of a cut up to `last_key` have in the rows to the output.
-static void end_cut(const lmmc_attention *a, int64_t cut, int64_t last_key, row_block *b, row_state *state) {
+// Joins what the keys of a cut have in the rows to the output.
+static void end_cut(const lmmc_attention *a, int64_t cut, row_block *b, row_state *state) {
   const int64_t d = a->head_size, wide = up(d, 16);
   for (int64_t r = 0; r < b->count; r++) {
     const int64_t row = b->first + r, visible = attention_visible(a, row), at = row - b->task_row;
@@ -226,7 +226,8 @@ static void end_cut(const lmmc_attention *a, int64_t cut, int64_t last_key, row_
       _mm512_mask_storeu_ps(to + e, (__mmask16)mask_of(d - e), _mm512_mul_ps(x, factor));
     }
     state->max[at] = cut == 0 ? max : state->max[at], state->sum[at] = cut == 0 ? sum : state->sum[at];
-    const bool alone = broken && visible < last_key;
+    // Of a key that the row does not see: one that others of the block do, or the one that makes a pair with the last of all.
+    const bool alone = broken && visible < cut + LMMC_ATTENTION_CUT;
     if (alone) lmmc_attention_alone_avx512bf16(a, b->head, row, cut, (lmmc_attention_partial){out, &max, &sum});
     if (alone || cut > 0) join_row(a, b->head, row, cut, out, max, sum, &state->max[at], &state->sum[at]);
   }
@@ -259,7 +260,7 @@ static void take_rows(const lmmc_attention *a, int64_t task_end, int64_t first_k
     if (stop < attention_smaller(cut + LMMC_ATTENTION_CUT, end)) {
       keep_half(wide, false, b, state);
     } else {
-      end_cut(a, cut, stop, b, state);
+      end_cut(a, cut, b, state);
     }
     key = stop;
   }
