@@ -29,7 +29,7 @@ void lmmc_attention_f32(lmmc_attention attention);
 void lmmc_attention_bf16(lmmc_attention attention);
 
 // Attention over a cache: query i sees the rows 0 ... places[i] of slot slots[i]. What it gets depends on these rows and on itself alone: not
-// on the other queries, on the slot or on the number of threads.
+// on the other queries, on the slot or on the number of threads. (With BFMMLA that holds as long as the values of all rows are finite.)
 typedef struct {
   lmmc_attention rows;            // queries ... out_stride as above; keys and causal are not read; k and v are those of slot 0
   const int32_t *slots, *places;  // [queries]

@@ -108,6 +108,33 @@ static void clear(int64_t rows, int64_t d, lmmc_attention_partial p) {
   for (int64_t r = 0; r < rows; r++) p.max[r] = -INFINITY;
 }
 
+static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
+                lmmc_attention_partial p);
+
+// Makes the part of one row in a cut that others went through up to `last_key` what it is alone. In products with them a key that the row
+// does not see has the weight 0 for it, which an infinite value makes NaN: the row is then read again.
+NOINLINE void mend(const lmmc_attention *a, int64_t head, int64_t row, int64_t first_key, int64_t last_key, lmmc_attention_partial p) {
+  const int64_t d = a->head_size, size = element_bytes(a->kv_type), visible = attention_visible(a, row);
+  // Codes of int8 are finite, and their scales go into the weights that are not 0.
+  if (visible <= first_key || visible >= last_key || a->kv_type == LMMC_KV_I8) return;
+  int broken = 0;
+  for (int64_t e = 0; e < d; e++) broken |= p.out[e] != p.out[e];
+  if (!broken) return;
+  const lmmc_attention one = {.queries = 1,
+                              .keys = visible,
+                              .heads = 1,
+                              .kv_heads = 1,
+                              .head_size = d,
+                              .scale = a->scale,
+                              .q = a->q + attention_offset(a, head, row, a->q_stride),
+                              .kv_type = a->kv_type,
+                              .k = (const char *)a->k + head * d * size,
+                              .v = (const char *)a->v + head * d * size,
+                              .k_stride = a->k_stride,
+                              .v_stride = a->v_stride};
+  few(&one, 0, 1, first_key, visible, p);
+}
+
 // ---- many rows
 
 // Values of a head as floats: f32 where they stand, others converted into `room`.
@@ -127,8 +154,8 @@ static head_rows float_values(const lmmc_attention *a, int64_t key, int64_t head
 }
 
 // Takes the rows first ... first + rows - 1, whose scaled queries are `q`, over the keys of a cut.
-static void take_cut(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows, int64_t first_key, int64_t last_key,
-                     const float *q, lmmc_attention_partial p) {
+NOINLINE void take_cut(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows, int64_t first_key, int64_t last_key,
+                       const float *q, lmmc_attention_partial p) {
   const int64_t d = a->head_size;
   float keys[MAX_HEAD * PANEL], room[MAX_HEAD * PANEL], scores[TILE_ROWS * PANEL];
   scales s;
@@ -156,8 +183,10 @@ static void block(const lmmc_attention *a, int64_t head, int64_t first, int64_t 
   float q[TILE_FLOATS], out[TILE_FLOATS], max[MAX_ROWS], sum[MAX_ROWS], joined_max[MAX_ROWS], joined_sum[MAX_ROWS];
   load_queries(a, head, first, rows, q);
   for (int64_t cut = 0; cut < last_key; cut += LMMC_ATTENTION_CUT) {
-    take_cut(a, head, first, rows, cut, attention_smaller(cut + LMMC_ATTENTION_CUT, last_key), q, (lmmc_attention_partial){out, max, sum});
+    const int64_t end = attention_smaller(cut + LMMC_ATTENTION_CUT, last_key);
+    take_cut(a, head, first, rows, cut, end, q, (lmmc_attention_partial){out, max, sum});
     for (int64_t r = 0; r < rows; r++) {
+      mend(a, head, first + r, cut, end, (lmmc_attention_partial){out + r * d, max + r, sum + r});
       float *to = a->out + attention_offset(a, head, first + r, a->out_stride);
       if (cut == 0) {
         memcpy(to, out + r * d, (size_t)d * sizeof *to);
@@ -228,9 +257,10 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
                 lmmc_attention_partial p) {
   const int64_t d = a->head_size, rows = a->queries * attention_group(a), fit = FEW_SCORES / rows;
   for (int64_t head = first_head; head < last_head; head += fit) {
-    const int64_t row = (head - first_head) * rows;
-    few_heads(a, head, attention_smaller(head + fit, last_head), first_key, last_key,
-              (lmmc_attention_partial){p.out + row * d, p.max + row, p.sum + row});
+    const int64_t row = (head - first_head) * rows, end = attention_smaller(head + fit, last_head);
+    few_heads(a, head, end, first_key, last_key, (lmmc_attention_partial){p.out + row * d, p.max + row, p.sum + row});
+    for (int64_t i = row; i < row + (end - head) * rows; i++)
+      mend(a, first_head + i / rows, i % rows, first_key, last_key, (lmmc_attention_partial){p.out + i * d, p.max + i, p.sum + i});
   }
 }
 

@@ -17,7 +17,9 @@ typedef struct {
 // where group = heads / kv_heads.
 // What a row gets depends on its query and the keys that it sees alone. Keys are therefore taken in cuts, and within a cut in panels of a
 // fixed number from its first key on. Each cut begins afresh; lmmc_attention_join() joins cuts in their order, of which a row's first stands
-// as it is, and the result is out * (1.0f / sum). block and few do the same operations in the same order for a row.
+// as it is, and the result is out * (1.0f / sum). block and few do the same operations in the same order for a row. Where they take a row
+// through a key that others see and it does not, with the weight 0, they compute it again if that made it NaN: an infinite value may not
+// show. (bfmmla does not yet.)
 // No function here may hold a parallel region: clang compiles those without the instruction set of the function around them.
 typedef struct {
   const char *name;
