@@ -3,8 +3,8 @@
 #define LMMC_SYSTEM_STACK_H
 
 // Bytes of stack of each thread of the team, and of the first one where its own may not grow as far. The deepest use is attention's: blocks
-// of rows, 474 KiB by gcc 12 and 477 by clang 14, below which the first thread has 260 KiB of parts where there are few rows of another
-// sequence too, 732 and 737 together (Tests/Runtime/system/stack_test.c holds everything against half of this). Below 2 MiB, so that no
+// of rows, 472 KiB by gcc 12 and 477 by clang 14, below which the first thread has 260 KiB of parts where there are few rows of another
+// sequence too, 733 and 737 together (Tests/Runtime/system/stack_test.c holds everything against half of this). Below 2 MiB, so that no
 // huge page can back it.
 enum { LMMC_STACK_BYTES = 3 << 19 };
 

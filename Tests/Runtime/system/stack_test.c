@@ -62,8 +62,9 @@ static void *attend(void *argument) {
 static void *attend_cached(void *argument) {
   const attention_work *w = argument;
   static int32_t slots[MOST_QUERIES + 1], places[MOST_QUERIES + 1];
-  for (int32_t i = 0; i < w->a.queries - 1; i++) slots[i] = 0, places[i] = i;
-  slots[w->a.queries - 1] = 1, places[w->a.queries - 1] = (int32_t)w->a.keys - 1;
+  const int32_t last = (int32_t)w->a.queries - 1, end = (int32_t)w->a.keys;
+  for (int32_t i = 0; i < last; i++) slots[i] = 0, places[i] = end - last + i;
+  slots[last] = 1, places[last] = end - 1;
   omp_set_num_threads(1);
   lmmc_attention_run_cached(w->variant, &(lmmc_cached_attention){w->a, slots, places, 0});
   return NULL;
@@ -84,6 +85,9 @@ static void attention(lmmc_cpu cpu) {
       for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
         for (int64_t queries = 1; queries <= QUERIES; queries += QUERIES - 1) {
           const int64_t d = heads[h], stride = types[t] == LMMC_KV_I8 ? lmmc_row_bytes_i8(1, d) : d;
+          // NaN in the last row, for which those that do not see it are computed once more.
+          const int64_t bytes = stride * (types[t] == LMMC_KV_F32 ? 4 : types[t] == LMMC_KV_BF16 ? 2 : 1);
+          memset(kv, 0, KEYS * (MOST + 64) * sizeof(float)), memset((char *)kv + (KEYS - 1) * bytes, 0xff, (size_t)bytes);
           attention_work w = {variants[v],
                               {.queries = queries,
                                .keys = KEYS,
