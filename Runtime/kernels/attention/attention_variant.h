@@ -37,7 +37,8 @@ typedef struct {
 enum {
   LMMC_ATTENTION_CUT = 512,       // keys of a cut
   LMMC_ATTENTION_MAX_HEAD = 256,  // larger heads are computed row by row
-  LMMC_ATTENTION_FEW_ROWS = 8,    // up to so many rows of a key head, the time goes into reading the keys
+  // Up to so many rows of a key head, the time goes into reading the keys; fewer where the parts of two cuts have no room (attention.c).
+  LMMC_ATTENTION_FEW_ROWS = 8,
 };
 
 // The variants, one for each row of the table of sets, in its order; NULL for a set that the program was compiled without.

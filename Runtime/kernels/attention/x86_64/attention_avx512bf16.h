@@ -16,10 +16,12 @@ enum {
 // no precision by that, and the sums so far seldom need a new scale.
 static const float SLACK = 8;
 
-// Rows over keys and values in bf16 or f32, and over those in int8.
+// A block of rows over keys and values in int8.
 void lmmc_attention_block_i8_avx512(const lmmc_attention *a, int64_t head, int64_t first, int64_t rows);
+// Few rows over those in bf16 or f32.
 void lmmc_attention_few_avx512bf16(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                                    lmmc_attention_partial p);
+// Few rows over those in int8.
 void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                                   lmmc_attention_partial p);
 // The part that the cut from `first_key` on has in one row over bf16 or f32, read without any key that the row does not see: for a row
