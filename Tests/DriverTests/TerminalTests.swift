@@ -61,6 +61,7 @@ import Testing
         let quoted = #"a\u{1b}[2Jb\u{9b}2J\u{202e}c"#
         let text = """
             module "\(quoted)" stage imported {
+              symbol T <= 4
               weight @"\(quoted)" : f32[2, 2] = source "\(quoted)" f32[2, 2]
 
               func f(%"\(quoted)": f32[T, 2]) {
