@@ -56,7 +56,7 @@ static uint64_t cache_need(const lmmc_model *m, uint64_t positions) {
   return (int64_t)positions < lmmc_memory_huge_rows(m) ? exact_cache(m, positions) : huge_cache(m, positions);
 }
 
-// Of all slots, in a program whose context is `context`.
+// The bytes of all slots, in a program whose context is `context`.
 static uint64_t caches_need(const lmmc_model *m, lmmc_memory_use use, uint64_t context) {
   const uint64_t positions = at_most((uint64_t)use.positions, context), longest = (uint64_t)use.longest;
   return (uint64_t)(use.sequences - 1) * cache_need(m, positions) +

@@ -90,12 +90,12 @@ public struct Affine: Hashable, Sendable {
     /// The product with a number; nil on overflow.
     public func multiplied(by count: Int) -> Affine? {
         guard let constant = exactProduct(constant, count) else { return nil }
-        var factors: [String: (symbol: Symbol, factor: Int)] = [:]
-        for term in terms {
+        var products: [Term] = []
+        for term in terms where count != 0 {
             guard let factor = exactProduct(term.factor, count) else { return nil }
-            factors[term.symbol.name] = (term.symbol, factor)
+            products.append(Term(symbol: term.symbol, factor: factor))
         }
-        return Affine(constant: constant, factors: factors)
+        return Affine(constant: constant, terms: products)
     }
 
     private init(constant: Int, factors: [String: (symbol: Symbol, factor: Int)]) {
@@ -131,11 +131,11 @@ extension Affine: CustomStringConvertible, ExpressibleByIntegerLiteral {
     }
 }
 
-/// Of either sign; nil on overflow.
+/// A product of either sign; nil on overflow.
 private func exactProduct(_ a: Int, _ b: Int) -> Int? {
     let (product, overflow) = a.multipliedReportingOverflow(by: b)
     return overflow ? nil : product
 }
 
-/// One dimension of a shape. What is no number is counted by a call or a run, and buffers have the room of its bound.
+/// One dimension of a shape. What is no number is counted by a call, and buffers have the room of its bound.
 public typealias Dimension = Affine

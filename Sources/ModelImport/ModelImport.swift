@@ -36,7 +36,7 @@ public func importModel(
 /// The most rows that one call of `step` takes.
 public struct StepBounds: Hashable, Sendable {
     public let rows: Int
-    /// Of those whose logits are wanted
+    /// The most of those whose logits are wanted
     public let wanted: Int
 
     /// Weights are read once a call, and activations take memory by its rows: more than 1,024 make nothing faster. The logits of a step

@@ -24,7 +24,7 @@ extension Pipeline {
             guard case .gatherRows = function.operations[index].op,
                 let source = uses.soleUseProducer(of: function.operations[index].operands[0])
             else { return false }
-            // Of a vector there are no rows that its operands have.
+            // A vector has no rows that its operands have.
             return function.operations[source].op.payload.rowOperands != nil && function.operations[source].type?.rank == 2
         }
     }

@@ -151,7 +151,7 @@ extension RowType {
 }
 
 extension KeyValueType {
-    /// Of keys or values that the verifier has let pass.
+    /// The type of keys or values that the verifier has let pass.
     fileprivate init(cache dtype: DType) {
         guard let type = KeyValueType(dtype) else { preconditionFailure("the verifier lets no cache be \(dtype.rawValue)") }
         self = type

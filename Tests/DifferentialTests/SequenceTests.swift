@@ -349,7 +349,7 @@ private struct Player {
             if index == 0, test.context < 256 { try expectReference(test, folder, precision, pixels, vision, expected, label) }
 
             let all = chunks.flatMap { chunk in [1, 2, 3].map { (chunk, $0) } }
-            // Of a short run each CPU has others.
+            // In a short run each CPU has others.
             for (chunk, threads) in isLong ? all : [all[(5 * index) % 12], all[(5 * index + 7) % 12]] {
                 let found = try player.play(script.events, on: machine, chunk: chunk, threads: threads)
                 let setting = "\(label), chunks of \(chunk), \(threads) threads"

@@ -30,7 +30,7 @@ struct SlotScript {
         var slots = 4, context = 128
         /// Rows whose logits one feed may want
         var wantedRows = 64
-        /// Of a prompt that comes at once, and of one that is fed beside others
+        /// The rows of a prompt that comes at once, and of one that is fed beside others
         var prompts = 3...24
         var turns = 14
         var vocabulary: Int

@@ -206,13 +206,6 @@ static float element(const lmmc_attention *a, const void *rows, int64_t at) {
   return 0;
 }
 
-static float row_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
-  float scale = 1;
-  if (a->kv_type == LMMC_KV_I8)
-    memcpy(&scale, (const int8_t *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof scale, sizeof scale);
-  return scale;
-}
-
 static void one_row(const lmmc_attention *a, int64_t head, int64_t row) {
   const int64_t d = a->head_size, keys = attention_visible(a, row);
   const float *q = a->q + attention_offset(a, head, row, a->q_stride);
@@ -223,14 +216,14 @@ static void one_row(const lmmc_attention *a, int64_t head, int64_t row) {
     const int64_t k = key * a->k_stride + head * d, v = key * a->v_stride + head * d;
     double dot = 0;
     for (int64_t e = 0; e < d; e++) dot += (double)q[e] * element(a, a->k, k + e);
-    const float score = (float)dot * a->scale * row_scale(a, a->k, a->k_stride, key, head);
+    const float score = (float)dot * a->scale * attention_head_scale(a, a->k, a->k_stride, key, head);
     if (score > max) {
       const float shrink = sum > 0 ? lmmc_exp(max - score) : 0;
       sum *= shrink;
       for (int64_t e = 0; e < d; e++) out[e] *= shrink;
       max = score;
     }
-    const float weight = lmmc_exp(score - max), scaled = weight * row_scale(a, a->v, a->v_stride, key, head);
+    const float weight = lmmc_exp(score - max), scaled = weight * attention_head_scale(a, a->v, a->v_stride, key, head);
     sum += weight;
     for (int64_t e = 0; e < d; e++) out[e] += scaled * element(a, a->v, v + e);
   }
@@ -263,13 +256,11 @@ void lmmc_attention_run(const lmmc_attention_variant *variant, const lmmc_attent
   run_segments(variant, &g);
 }
 
-static int64_t element_bytes(lmmc_kv_type type) { return type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1; }
-
 // The segment that begins at `row`; returns the row behind it.
 static int64_t next_segment(const lmmc_cached_attention *c, int64_t row, lmmc_attention *out) {
   int64_t end = row + 1;
   while (end < c->rows.queries && c->slots[end] == c->slots[row] && c->places[end] == c->places[end - 1] + 1) end++;
-  const int64_t slot = c->slots[row] * c->slot_stride * element_bytes(c->rows.kv_type);
+  const int64_t slot = c->slots[row] * c->slot_stride * attention_element_bytes(c->rows.kv_type);
   *out = c->rows;
   out->queries = end - row, out->keys = c->places[end - 1] + 1, out->causal = true;
   out->q += row * out->q_stride, out->out += row * out->out_stride;
@@ -305,9 +296,10 @@ void lmmc_attention_start(lmmc_cpu usable) { exact = lmmc_attention_choose(usabl
 static void profile(double begin, const char *operation, const lmmc_attention_variant *variant, const lmmc_attention *a, double pairs,
                     double keys) {
   const double width = (double)(a->heads * a->head_size);
-  lmmc_profile_end(begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0, a->out, a->heads * a->head_size, a->out_stride},
-                   4.0 * pairs * width,
-                   2.0 * keys * (double)(a->kv_heads * a->head_size * element_bytes(a->kv_type)) + 8.0 * (double)a->queries * width);
+  lmmc_profile_end(
+      begin, (lmmc_profile_key){operation, variant->name, a->queries, 0, 0, a->out, a->heads * a->head_size, a->out_stride},
+      4.0 * pairs * width,
+      2.0 * keys * (double)(a->kv_heads * a->head_size * attention_element_bytes(a->kv_type)) + 8.0 * (double)a->queries * width);
 }
 
 static void attend(const lmmc_attention_variant *variant, const lmmc_attention *a, const char *operation) {

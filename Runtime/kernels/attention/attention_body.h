@@ -24,14 +24,14 @@ enum {
 
 #define NOINLINE static __attribute__((noinline))
 
-// Of the keys and values of a panel in int8.
+// The scales of the keys and values of a panel in int8.
 typedef struct {
   float keys[PANEL], values[PANEL];
 } scales;
 
 NOINLINE void pack_keys(const lmmc_attention *a, int64_t head, int64_t key, int64_t count, int64_t width, head_rows next, float *out) {
   const char *keys = head_of_row(a, a->k, a->k_stride, key, head);
-  const int64_t d = a->head_size, stride = a->k_stride * element_bytes(a->kv_type);
+  const int64_t d = a->head_size, stride = a->k_stride * attention_element_bytes(a->kv_type);
   switch (a->kv_type) {
     case LMMC_KV_F32: turn_keys(LMMC_KV_F32, d, keys, stride, count, width, next, out); break;
     case LMMC_KV_BF16: turn_keys(LMMC_KV_BF16, d, keys, stride, count, width, next, out); break;
@@ -114,7 +114,7 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
 // Makes the part of one row in a cut that others went through up to `last_key` what it is alone. In products with them a key that the row
 // does not see has the weight 0 for it, which an infinite value makes NaN: the row is then read again.
 NOINLINE void mend(const lmmc_attention *a, int64_t head, int64_t row, int64_t first_key, int64_t last_key, lmmc_attention_partial p) {
-  const int64_t d = a->head_size, size = element_bytes(a->kv_type), visible = attention_visible(a, row);
+  const int64_t d = a->head_size, size = attention_element_bytes(a->kv_type), visible = attention_visible(a, row);
   // Codes of int8 are finite, and their scales go into the weights that are not 0.
   if (visible <= first_key || visible >= last_key || a->kv_type == LMMC_KV_I8) return;
   int broken = 0;
@@ -139,7 +139,7 @@ NOINLINE void mend(const lmmc_attention *a, int64_t head, int64_t row, int64_t f
 
 // Values of a head as floats: f32 where they stand, others converted into `room`.
 static head_rows float_values(const lmmc_attention *a, int64_t key, int64_t head, int64_t count, float *room) {
-  const int64_t d = a->head_size, size = element_bytes(a->kv_type);
+  const int64_t d = a->head_size, size = attention_element_bytes(a->kv_type);
   const char *values = head_of_row(a, a->v, a->v_stride, key, head);
   if (a->kv_type == LMMC_KV_F32) return (head_rows){values, a->v_stride * size};
   for (int64_t i = 0; i < count; i++) {
@@ -210,7 +210,7 @@ static int64_t max_rows(int64_t head_size) { return attention_smaller(MAX_ROWS, 
 // The FEW_STEP rows that are read after those of a head: of the next one, or of the first one further on.
 static head_rows following(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t last_key, int64_t head,
                            int64_t first_head, int64_t last_head) {
-  const int64_t bytes = stride * element_bytes(a->kv_type);
+  const int64_t bytes = stride * attention_element_bytes(a->kv_type);
   if (head + 1 < last_head) return (head_rows){head_of_row(a, rows, stride, key, head + 1), bytes};
   if (key + 2 * FEW_STEP <= last_key) return (head_rows){head_of_row(a, rows, stride, key + FEW_STEP, first_head), bytes};
   return (head_rows){NULL, bytes};
@@ -219,7 +219,7 @@ static head_rows following(const lmmc_attention *a, const void *rows, int64_t st
 // Takes FEW_STEP keys or values of all heads before the next, so that memory is read in long runs.
 static void few_heads(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                       lmmc_attention_partial p) {
-  const int64_t d = a->head_size, rows = a->queries * attention_group(a), size = element_bytes(a->kv_type);
+  const int64_t d = a->head_size, rows = a->queries * attention_group(a), size = attention_element_bytes(a->kv_type);
   float q[LMMC_ATTENTION_FEW_ROWS * MAX_HEAD], keys[MAX_HEAD * FEW_STEP], scores[FEW_SCORES * PANEL];
   scales s;
   clear((last_head - first_head) * rows, d, p);

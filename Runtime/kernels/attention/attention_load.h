@@ -26,8 +26,6 @@
 #define X86_LANES 0
 #endif
 
-INLINE int64_t element_bytes(lmmc_kv_type type) { return type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1; }
-
 INLINE float load_element(lmmc_kv_type type, const char *p) {
   float x = 0;
   switch (type) {
@@ -58,14 +56,14 @@ INLINE lanes load_lanes(lmmc_kv_type type, const char *p) {
   return (lanes)vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(four)))));
 #else
   lanes result = {0};
-  for (int i = 0; i < LANES; i++) result[i] = load_element(type, p + i * element_bytes(type));
+  for (int i = 0; i < LANES; i++) result[i] = load_element(type, p + i * attention_element_bytes(type));
   return result;
 #endif
 }
 
 // The address of a head's elements in a row.
 INLINE const char *head_of_row(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
-  return (const char *)rows + (key * stride + head * a->head_size) * element_bytes(a->kv_type);
+  return (const char *)rows + (key * stride + head * a->head_size) * attention_element_bytes(a->kv_type);
 }
 
 // The scales of `count` int8 rows of a head.
@@ -120,7 +118,7 @@ INLINE void turn(const char *const rows[TURN], int64_t at, units out[4]) {
 // `count` keys of a head -> out[head_size][width], a multiple of LANES of columns, of which those past `count` have no meaning.
 INLINE void turn_keys(lmmc_kv_type type, int64_t d, const char *keys, int64_t stride, int64_t count, int64_t width, head_rows next,
                       float *out) {
-  const int64_t size = element_bytes(type), step = 16 / size;
+  const int64_t size = attention_element_bytes(type), step = 16 / size;
   for (int64_t key = 0; key < (count + LANES - 1) / LANES * LANES; key += TURN) {
     const char *rows[TURN];
     for (int i = 0; i < TURN; i++) {

@@ -1,6 +1,8 @@
 // What an instruction set provides for attention. attention.c shares the work among threads, in the same way for all.
 #ifndef LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
 #define LMMC_KERNELS_ATTENTION_ATTENTION_VARIANT_H
+#include <string.h>
+
 #include "attention.h"
 #include "attention_sets.h"
 #include "kernels/common/cpu.h"
@@ -62,6 +64,19 @@ LMMC_ATTENTION_SETS(LMMC_DECLARE_SET)
 #undef LMMC_DECLARE_SET
 
 static inline int64_t attention_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// `x` up to the next multiple.
+static inline int64_t attention_up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
+
+static inline int64_t attention_element_bytes(lmmc_kv_type type) { return type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1; }
+
+// What the elements of a head in row `key` of keys or values are multiplied by: the scale of int8 codes, which stands behind them, else 1.
+static inline float attention_head_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
+  float scale = 1;
+  if (a->kv_type == LMMC_KV_I8)
+    memcpy(&scale, (const int8_t *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof scale, sizeof scale);
+  return scale;
+}
 
 static inline int64_t attention_group(const lmmc_attention *a) { return a->heads / a->kv_heads; }
 

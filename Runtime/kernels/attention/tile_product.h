@@ -31,13 +31,14 @@ INLINE void tile_panel(lmmc_kv_type type, bool add, int rows, int vectors, int64
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++) sums[r][v] = add ? *(const lanes *)(t->c + r * t->c_stride + first + v * LANES) : (lanes){0};
   const float *a = t->a;
-  const char *b = t->b + first * element_bytes(type), *next = t->next.first ? t->next.first + first * element_bytes(type) : NULL;
+  const char *b = t->b + first * attention_element_bytes(type),
+             *next = t->next.first ? t->next.first + first * attention_element_bytes(type) : NULL;
   const int64_t a_stride = t->a_stride, b_stride = t->b_stride, depth = t->depth;
   for (int64_t p = 0; p < depth; p++, b += b_stride) {
     lanes right[8];
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; v++) right[v] = load_lanes(type, b + v * LANES * element_bytes(type));
-    if (next) prefetch(next, vectors * LANES * element_bytes(type)), next += t->next.stride;
+    for (int v = 0; v < vectors; v++) right[v] = load_lanes(type, b + v * LANES * attention_element_bytes(type));
+    if (next) prefetch(next, vectors * LANES * attention_element_bytes(type)), next += t->next.stride;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
@@ -59,7 +60,7 @@ INLINE void tile_rest(lmmc_kv_type type, bool add, int rows, int64_t first, cons
   }
   for (int64_t p = 0; p < t->depth; p++) {
     lanes right = {0};
-    for (int64_t i = 0; i < count; i++) right[i] = load_element(type, t->b + p * t->b_stride + (first + i) * element_bytes(type));
+    for (int64_t i = 0; i < count; i++) right[i] = load_element(type, t->b + p * t->b_stride + (first + i) * attention_element_bytes(type));
     for (int r = 0; r < rows; r++) sums[r] += t->a[r * t->a_stride + p] * right;
   }
   for (int r = 0; r < rows; r++) memcpy(t->c + r * t->c_stride + first, &sums[r], (size_t)count * sizeof(float));

@@ -35,7 +35,7 @@
 // A single tile of rows reads memory in order, which CPUs foresee: 8-bit and bf16 codes need every second line alone, near ahead, to lead the
 // CPU over the ends of pages. (On Zen 4 all lines take a quarter longer, probably since a core can wait for fewer lines than its L2 cache
 // can. 4-bit codes gain a third by all lines, far ahead.)
-// Of several tiles, only the first reads memory: each asks for its share of all lines.
+// Only the first of several tiles reads memory: each asks for its share of all lines.
 enum { LMMC_AHEAD = 4096, LMMC_AHEAD_OF_TILES = 16384 };  // bytes of codes
 typedef struct {
   const char *codes, *scales, *offsets;

@@ -18,7 +18,7 @@ typedef struct {
   const uint16_t *scales;  // f16
   const uint8_t *offsets;  // as packed
   float *sums;             // [rows][LMMC_PANEL], aligned to 64 bytes; added to
-  // Of a stream: the piece's first block and the blocks of its panel, and which of how many tiles of rows passes over the piece.
+  // A stream's own: the piece's first block and the blocks of its panel, and which of how many tiles of rows passes over the piece.
   int64_t first, panel_blocks, tile, tiles;
 } lmmc_piece;
 

@@ -67,7 +67,7 @@ static void store(const lmmc_memory *m, int block, int32_t slot, uint64_t value)
   *cache_row(m, 2 * block + 1, slot, place) = ~value;
 }
 
-// Of all rows that a block's caches hold.
+// A sum over all rows that a block's caches hold.
 static uint64_t recall(const lmmc_memory *m, int block, int32_t slot) {
   uint64_t state = 0;
   for (int32_t place = 0; place < *length(m, block, slot); place++) {

@@ -42,7 +42,7 @@ static inline uint64_t fake_row_value(const float *row) {
   return value;
 }
 
-// Of the rows in each block, and the position of the next.
+// Sums over the rows in each block, and the position of the next row.
 typedef struct {
   uint64_t blocks[FAKE_BLOCKS];
   int32_t position;

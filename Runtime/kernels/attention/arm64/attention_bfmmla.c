@@ -29,20 +29,12 @@ enum {
 
 #define NOINLINE static __attribute__((noinline))
 
-static int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
-
 // ---- packing
 
 static void round_row(int64_t n, float factor, const float *x, bfloat16_t *out) {
   int64_t e = 0;
   for (; e + 4 <= n; e += 4) vst1_bf16(out + e, vcvt_bf16_f32(vmulq_n_f32(vld1q_f32(x + e), factor)));
   for (; e < n; e++) out[e] = vcvth_bf16_f32(x[e] * factor);
-}
-
-static float head_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
-  float scale = 1;
-  if (a->kv_type == LMMC_KV_I8) load_scales(a, rows, stride, key, head, 1, &scale);
-  return scale;
 }
 
 // The elements of a head's row as bf16, with zeros up to a multiple of 8. Codes of int8 are multiplied by their scale where `scaled`;
@@ -56,11 +48,11 @@ static void load_row(const lmmc_attention *a, const void *rows, int64_t stride, 
     case LMMC_KV_I8: {
       float codes[MAX_HEAD];
       for (int64_t e = 0; e < d; e++) codes[e] = ((const int8_t *)from)[e];
-      round_row(d, scaled ? head_scale(a, rows, stride, key, head) : 1, codes, out);
+      round_row(d, scaled ? attention_head_scale(a, rows, stride, key, head) : 1, codes, out);
       break;
     }
   }
-  memset(out + d, 0, (size_t)(up(d, 8) - d) * sizeof *out);
+  memset(out + d, 0, (size_t)(attention_up(d, 8) - d) * sizeof *out);
 }
 
 // Stores a row of `depth` elements, a multiple of 4, as row `row` of [pairs of rows][depth / 4][2][4].
@@ -76,12 +68,12 @@ typedef struct {
 } packed;
 
 static void pack(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, packed *p) {
-  const int64_t wide = up(a->head_size, 8);
+  const int64_t wide = attention_up(a->head_size, 8);
   bfloat16_t four[4][MAX_HEAD];
-  for (int64_t key = 0; key < up(count, TILE); key++) {
+  for (int64_t key = 0; key < attention_up(count, TILE); key++) {
     if (key < count) {
       load_row(a, a->k, a->k_stride, first + key, head, false, four[0]);
-      p->units[key] = a->scale * head_scale(a, a->k, a->k_stride, first + key, head);
+      p->units[key] = a->scale * attention_head_scale(a, a->k, a->k_stride, first + key, head);
     } else {
       memset(four[0], 0, (size_t)wide * sizeof **four);
       p->units[key] = 0;
@@ -185,13 +177,13 @@ NOINLINE float weigh(int64_t seen, const float *units, float *scores, float *max
 // of the cuts before, which are in the output.
 static void row_block(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, int64_t first_key, int64_t last_key,
                       const packed *p, float *joined_max, float *joined_sum) {
-  const int64_t d = a->head_size, wide = up(d, 8);
+  const int64_t d = a->head_size, wide = attention_up(d, 8);
   last_key = attention_smaller(last_key, attention_visible(a, first + count - 1));
   if (first_key >= last_key) return;
   bfloat16_t q[BLOCK_ROWS * MAX_HEAD], weights[BLOCK_ROWS * PANEL], row[MAX_HEAD], row_weights[PANEL];
   float scores[BLOCK_ROWS * PANEL], out[BLOCK_ROWS * MAX_HEAD], max[BLOCK_ROWS], sum[BLOCK_ROWS], natural[MAX_HEAD];
   memset(out, 0, sizeof out), memset(weights, 0, sizeof weights), memset(row, 0, sizeof row);
-  for (int64_t r = 0; r < up(count, TILE); r++) {
+  for (int64_t r = 0; r < attention_up(count, TILE); r++) {
     if (r < count) round_row(d, 1, a->q + attention_offset(a, head, first + r, a->q_stride), row);
     store_in_pairs(r, wide, row, q);
     max[r] = -INFINITY, sum[r] = 0;
@@ -259,7 +251,7 @@ typedef struct {
 // Rows as they stand where they can be read so, others converted into `room`.
 static bf16_rows few_rows(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count, bool scaled,
                           bfloat16_t *room) {
-  const int64_t wide = up(a->head_size, 8);
+  const int64_t wide = attention_up(a->head_size, 8);
   if (a->kv_type == LMMC_KV_BF16 && wide == a->head_size)
     return (bf16_rows){(const bfloat16_t *)(const void *)head_of_row(a, rows, stride, key, head), stride};
   for (int64_t i = 0; i < count; i++) load_row(a, rows, stride, key + i, head, scaled, room + i * wide);
@@ -334,7 +326,7 @@ INLINE void add_values(int rows, int64_t d, int64_t count, const bfloat16_t *wei
 
 static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, int64_t first_key, int64_t last_key,
                 lmmc_attention_partial p) {
-  const int64_t d = a->head_size, wide = up(d, 8), rows = a->queries * attention_group(a), all = (last_head - first_head) * rows;
+  const int64_t d = a->head_size, wide = attention_up(d, 8), rows = a->queries * attention_group(a), all = (last_head - first_head) * rows;
   bfloat16_t q[LMMC_ATTENTION_FEW_ROWS * MAX_HEAD], weights[LMMC_ATTENTION_FEW_ROWS * PANEL], room[PANEL * MAX_HEAD];
   float scores[LMMC_ATTENTION_FEW_ROWS * PANEL], units[PANEL];
   memset(p.out, 0, (size_t)(all * d) * sizeof *p.out), memset(p.sum, 0, (size_t)all * sizeof *p.sum), memset(q, 0, sizeof q);
@@ -345,7 +337,7 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
       const int64_t state = (head - first_head) * rows;
       for (int64_t r = 0; r < rows; r++) round_row(d, 1, a->q + attention_offset(a, head, r, a->q_stride), q + r * wide);
       const bf16_rows k = few_rows(a, a->k, a->k_stride, key, head, count, false, room);
-      for (int64_t i = 0; i < count; i++) units[i] = a->scale * head_scale(a, a->k, a->k_stride, key + i, head);
+      for (int64_t i = 0; i < count; i++) units[i] = a->scale * attention_head_scale(a, a->k, a->k_stride, key + i, head);
       for (int64_t four = 0; four < count; four += 4) {
         const bf16_rows here = {k.first + four * k.stride, k.stride};
 #define SCORE(n) score_four(n, wide, q + at * wide, here, count - four, scores + at * PANEL + four)

@@ -27,9 +27,9 @@ enum {
 // ---- packing
 
 INLINE void pack_keys(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
-  const int64_t d = a->head_size, wide = up(d, 32);
+  const int64_t d = a->head_size, wide = attention_up(d, 32);
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->k, a->k_stride, first + i, head);
-  for (int64_t key = 0; key < up(count, PANEL); key += 16) {
+  for (int64_t key = 0; key < attention_up(count, PANEL); key += 16) {
     for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 16, count); i++)
       prefetch_head(type, a, a->k, a->k_stride, first + i, head);
     for (int64_t e = 0; e < wide; e += 32) {
@@ -53,7 +53,7 @@ INLINE void interleave(__m512i a, __m512i b, __m512i *first, __m512i *last) {
 }
 
 INLINE void pack_values(lmmc_kv_type type, const lmmc_attention *a, int64_t head, int64_t first, int64_t count, uint16_t *out) {
-  const int64_t d = a->head_size, wide = up(d, 16);
+  const int64_t d = a->head_size, wide = attention_up(d, 16);
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(type, a, a->v, a->v_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 2) {
     for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 2, count); i++)
@@ -171,7 +171,7 @@ typedef struct {
 
 static void load_rows(const lmmc_attention *a, int64_t task_end, row_block *b) {
   const int64_t d = a->head_size;
-  for (int64_t r = 0; r < up(b->count, ROWS); r++) {
+  for (int64_t r = 0; r < attention_up(b->count, ROWS); r++) {
     const int64_t row = b->first + r;
     if (r >= b->count) {
       // Rows of zeros fill the last tile.
@@ -187,8 +187,8 @@ static void load_rows(const lmmc_attention *a, int64_t task_end, row_block *b) {
 // Takes the rows over the keys first_key ... last_key - 1, a cut or half of one, as `keys` and `values` have them packed.
 static void panels(const lmmc_attention *a, int64_t first_key, int64_t last_key, const uint16_t *keys, const uint16_t *values,
                    row_block *b) {
-  const int64_t d = a->head_size, wide = up(d, 16), tiles = up(b->count, ROWS) / ROWS;
-  for (int64_t key = first_key; key < last_key; key += PANEL, keys += PANEL * up(d, 32), values += PANEL * wide) {
+  const int64_t d = a->head_size, wide = attention_up(d, 16), tiles = attention_up(b->count, ROWS) / ROWS;
+  for (int64_t key = first_key; key < last_key; key += PANEL, keys += PANEL * attention_up(d, 32), values += PANEL * wide) {
     const int64_t here = attention_smaller(PANEL, last_key - key);
     // Keys of the panel that the last row of each tile sees.
     int64_t seen[BLOCK_ROWS / ROWS];
@@ -205,13 +205,13 @@ static void panels(const lmmc_attention *a, int64_t first_key, int64_t last_key,
 }
 
 static void begin_cut(int64_t wide, row_block *b) {
-  memset(b->out, 0, (size_t)(up(b->count, ROWS) * wide) * sizeof *b->out), memset(b->sums, 0, sizeof b->sums);
+  memset(b->out, 0, (size_t)(attention_up(b->count, ROWS) * wide) * sizeof *b->out), memset(b->sums, 0, sizeof b->sums);
   for (int64_t r = 0; r < b->count; r++) b->max[r] = -INFINITY;
 }
 
 // Joins what the keys of a cut have in the rows to the output.
 static void end_cut(const lmmc_attention *a, int64_t cut, row_block *b, row_state *state) {
-  const int64_t d = a->head_size, wide = up(d, 16);
+  const int64_t d = a->head_size, wide = attention_up(d, 16);
   for (int64_t r = 0; r < b->count; r++) {
     const int64_t row = b->first + r, visible = attention_visible(a, row), at = row - b->task_row;
     if (visible <= cut) continue;
@@ -226,7 +226,7 @@ static void end_cut(const lmmc_attention *a, int64_t cut, row_block *b, row_stat
       _mm512_mask_storeu_ps(to + e, (__mmask16)mask_of(d - e), _mm512_mul_ps(x, factor));
     }
     state->max[at] = cut == 0 ? max : state->max[at], state->sum[at] = cut == 0 ? sum : state->sum[at];
-    // Of a key that the row does not see: one that others of the block do, or the one that makes a pair with the last of all.
+    // A key that the row does not see: one that others of the block do, or the one that makes a pair with the last of all.
     const bool alone = broken && visible < cut + LMMC_ATTENTION_CUT;
     if (alone) lmmc_attention_alone_avx512bf16(a, b->head, row, cut, (lmmc_attention_partial){out, &max, &sum});
     if (alone || cut > 0) join_row(a, b->head, row, cut, out, max, sum, &state->max[at], &state->sum[at]);
@@ -248,7 +248,7 @@ static void keep_half(int64_t wide, bool fetch, row_block *b, row_state *state) 
 // Takes the rows over the packed keys first_key ... last_key - 1: whole cuts, or half of one.
 static void take_rows(const lmmc_attention *a, int64_t task_end, int64_t first_key, int64_t last_key, const packed *p, row_block *b,
                       row_state *state) {
-  const int64_t d = a->head_size, wide = up(d, 16), end = attention_visible(a, b->first + b->count - 1);
+  const int64_t d = a->head_size, wide = attention_up(d, 16), end = attention_visible(a, b->first + b->count - 1);
   last_key = attention_smaller(last_key, end);
   if (first_key >= last_key) return;
   load_rows(a, task_end, b);
@@ -256,7 +256,7 @@ static void take_rows(const lmmc_attention *a, int64_t task_end, int64_t first_k
     const int64_t cut = key / LMMC_ATTENTION_CUT * LMMC_ATTENTION_CUT, stop = attention_smaller(cut + LMMC_ATTENTION_CUT, last_key);
     begin_cut(wide, b);
     if (key > cut) keep_half(wide, true, b, state);
-    panels(a, key, stop, p->keys + (key - first_key) * up(d, 32), p->values + (key - first_key) * wide, b);
+    panels(a, key, stop, p->keys + (key - first_key) * attention_up(d, 32), p->values + (key - first_key) * wide, b);
     if (stop < attention_smaller(cut + LMMC_ATTENTION_CUT, end)) {
       keep_half(wide, false, b, state);
     } else {
@@ -271,7 +271,7 @@ static __attribute__((noinline)) void block_bf16(const lmmc_attention *a, int64_
   row_state state;
   row_block b;
   b.head = head, b.task_row = first;
-  const int64_t last_key = attention_visible(a, first + rows - 1), cuts = CHUNK / up(a->head_size, 32) / LMMC_ATTENTION_CUT;
+  const int64_t last_key = attention_visible(a, first + rows - 1), cuts = CHUNK / attention_up(a->head_size, 32) / LMMC_ATTENTION_CUT;
   const int64_t fit = cuts > 0 ? cuts * LMMC_ATTENTION_CUT : LMMC_ATTENTION_CUT / 2;
   for (int64_t key = 0; key < last_key; key += fit) {
     const int64_t count = attention_smaller(fit, last_key - key);

@@ -64,8 +64,6 @@ INLINE float natural(float max) { return max * 0.693147181f; }
 // A product of query and key times this is the exponent of 2 that makes its weight. The sign of the scale goes to the query.
 INLINE float score_unit(const lmmc_attention *a) { return fabsf(a->scale) * 1.44269504f; }
 
-static inline int64_t up(int64_t x, int64_t multiple) { return (x + multiple - 1) / multiple * multiple; }
-
 INLINE __mmask32 mask_of(int64_t left) { return left >= 32 ? 0xffffffff : (1u << left) - 1; }
 
 // 32 elements from element `at` on, of which `left` are a head's, as bf16, zeros past them.

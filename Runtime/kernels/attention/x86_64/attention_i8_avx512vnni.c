@@ -28,12 +28,6 @@ typedef struct {
   _Alignas(64) float units[LMMC_ATTENTION_CUT], value_scales[LMMC_ATTENTION_CUT];
 } packed;
 
-INLINE float row_scale(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head) {
-  float scale;
-  memcpy(&scale, (const int8_t *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof scale, sizeof scale);
-  return scale;
-}
-
 // 64 elements of a head's row, from `e` on, zeros past the head and where there is no row.
 INLINE __m512i load_64(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t e, bool there) {
   const int64_t d = a->head_size;
@@ -41,10 +35,10 @@ INLINE __m512i load_64(const lmmc_attention *a, const void *rows, int64_t stride
 }
 
 static void pack_keys(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, packed *p) {
-  const int64_t wide = up(a->head_size, 64);
+  const int64_t wide = attention_up(a->head_size, 64);
   for (int64_t key = 0; key < count; key++) {
-    p->units[key] = score_unit(a) * row_scale(a, a->k, a->k_stride, first + key, head);
-    p->value_scales[key] = row_scale(a, a->v, a->v_stride, first + key, head);
+    p->units[key] = score_unit(a) * attention_head_scale(a, a->k, a->k_stride, first + key, head);
+    p->value_scales[key] = attention_head_scale(a, a->v, a->v_stride, first + key, head);
   }
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(LMMC_KV_I8, a, a->k, a->k_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 16) {
@@ -64,7 +58,7 @@ static void pack_keys(const lmmc_attention *a, int64_t head, int64_t first, int6
 }
 
 static void pack_values(const lmmc_attention *a, int64_t head, int64_t first, int64_t count, int8_t *out) {
-  const int64_t wide = up(a->head_size, 16);
+  const int64_t wide = attention_up(a->head_size, 16);
   for (int64_t i = 0; i < attention_smaller(AHEAD, count); i++) prefetch_head(LMMC_KV_I8, a, a->v, a->v_stride, first + i, head);
   for (int64_t key = 0; key < count; key += 4) {
     for (int64_t i = key + AHEAD; i < attention_smaller(key + AHEAD + 4, count); i++)
@@ -169,7 +163,7 @@ typedef struct {
 // last_key - 1.
 static void row_block(const lmmc_attention *a, int64_t head, int64_t task_row, int64_t task_end, int64_t first, int64_t count, int64_t cut,
                       int64_t last_key, const packed *p, row_state *state) {
-  const int64_t d = a->head_size, wide = up(d, 16), wider = up(d, 64), end = attention_visible(a, first + count - 1);
+  const int64_t d = a->head_size, wide = attention_up(d, 16), wider = attention_up(d, 64), end = attention_visible(a, first + count - 1);
   if (cut >= end) return;
   query q[BLOCK_ROWS];
   weight_digits weights[BLOCK_ROWS];
