@@ -67,7 +67,7 @@ INLINE const char *head_of_row(const lmmc_attention *a, const void *rows, int64_
 }
 
 // The scales of `count` int8 rows of a head.
-static void load_scales(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count, float *out) {
+INLINE void load_scales(const lmmc_attention *a, const void *rows, int64_t stride, int64_t key, int64_t head, int64_t count, float *out) {
   const char *from = (const char *)rows + key * stride + a->kv_heads * a->head_size + head * (int64_t)sizeof *out;
   for (int64_t i = 0; i < count; i++) memcpy(out + i, from + i * stride, sizeof *out);
 }
