@@ -143,8 +143,7 @@ INLINE void value_tile(int vectors, int64_t pairs, const uint16_t *weights, cons
 
 static void value_rows(int64_t pairs, const uint16_t *weights, const uint16_t *values, int64_t wide, float *out) {
   for (int64_t e = 0; e < wide;) {
-    // 80 elements are taken as 48 + 32, and 96 as 48 + 48: a single vector of columns has too few sums to hide the latency.
-    const int64_t left = (wide - e) / 16, take = left == 5 || left == 6 ? 3 : left < 4 ? left : 4;
+    const int64_t take = vectors_taken(wide - e);
     switch (take) {
       case 4: value_tile(4, pairs, weights, values + e * 2, wide, out + e); break;
       case 3: value_tile(3, pairs, weights, values + e * 2, wide, out + e); break;
