@@ -92,10 +92,14 @@ private struct CacheUses {
     private(set) var blocks: [String: String] = [:]
 
     init(_ module: Module) throws(Diagnostic) {
+        let functions = try module.functions.map { function throws(Diagnostic) in (function, try reserves(function)) }
         // Stores stand before the attentions that see their rows, in one function or another.
-        for function in module.functions { try addStores(function) }
-        for function in module.functions { try checkAttentions(function) }
+        for (function, reserves) in functions { try addStores(function, reserves) }
+        for (function, reserves) in functions { try checkAttentions(function, reserves) }
     }
+
+    /// By its result, the lengths and the slots of each `reserve`.
+    private typealias Reserves = [Operand: (lengths: String, slots: Operand)]
 
     private func wrong(_ what: String, _ function: Function, _ operation: Operation, expected: String? = nil) -> Diagnostic {
         .error(what, at: .operation("\(function.name): %\(operation.name)"), expected: expected)
@@ -111,10 +115,9 @@ private struct CacheUses {
         return lists
     }
 
-    /// By its result, the lengths and the slots of each `reserve`.
-    private func reserves(_ function: Function) throws(Diagnostic) -> [Operand: (lengths: String, slots: Operand)] {
+    private func reserves(_ function: Function) throws(Diagnostic) -> Reserves {
         let lists = slotLists(function)
-        var reserves: [Operand: (lengths: String, slots: Operand)] = [:]
+        var reserves: Reserves = [:]
         for operation in function.operations {
             guard case .reserve = operation.op else { continue }
             guard lists.contains(operation.operands[1]) else {
@@ -129,8 +132,7 @@ private struct CacheUses {
         return reserves
     }
 
-    private mutating func addStores(_ function: Function) throws(Diagnostic) {
-        let reserves = try reserves(function)
+    private mutating func addStores(_ function: Function, _ reserves: Reserves) throws(Diagnostic) {
         for operation in function.operations {
             guard case .cacheStore = operation.op else { continue }
             let cache = operation.operands[0].name
@@ -143,8 +145,7 @@ private struct CacheUses {
         }
     }
 
-    private func checkAttentions(_ function: Function) throws(Diagnostic) {
-        let reserves = try reserves(function)
+    private func checkAttentions(_ function: Function, _ reserves: Reserves) throws(Diagnostic) {
         for operation in function.operations {
             guard case .attention(let attention) = operation.op, attention.isCached else { continue }
             guard let reserve = reserves[operation.operands[4]], reserve.slots == operation.operands[3],
