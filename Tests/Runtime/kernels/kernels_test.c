@@ -8,14 +8,7 @@
 
 #include "../check.h"
 #include "kernels/start.h"
-
-static uint64_t state = 88172645463325252u;
-
-// In [-1, 1).
-static float random_float(void) {
-  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-  return (float)(int32_t)(state >> 32) / 2147483648.0f;
-}
+#include "random.h"
 
 // `count` floats in [-range, range) with as many NaNs on both sides, so that a read or write past the end shows.
 enum { FENCE = 32 };

@@ -1,32 +1,10 @@
 // Whether attention with AVX-512 BF16 gives a row the same bits alone, with others in a call for few rows, and in blocks: over caches of
 // every type, odd heads, shared heads, panels and cuts that end anywhere, maxima that grow, sums that vanish, and later rows that are
 // infinite or NaN.
-#include "kernels/attention/attention_variant.h"
-#include "kernels/rows/cache_rows.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../../check.h"
-
-static uint64_t state = 88172645463325252u;
-
-// In [-1, 1).
-static float random_float(void) {
-  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-  return (float)(int32_t)(state >> 32) / 2147483648.0f;
-}
-
-static void *allocate(int64_t bytes) {
-  void *result = malloc((size_t)bytes);
-  if (!result) exit(1);
-  return result;
-}
+#include "attention_operands.h"
 
 typedef enum { USUAL, RISING, VANISHING, INFINITE, BROKEN } content;
-static const char *const content_names[] = {"usual", "rising", "vanishing", "infinite", "broken"}, *const type_names[] = {"f32", "bf16",
-                                                                                                                          "int8"};
+static const char *const content_names[] = {"usual", "rising", "vanishing", "infinite", "broken"};
 
 // Keys or values. Of the last row, which the last query alone sees, values are infinite for INFINITE, and keys and values are NaN for BROKEN.
 static void fill(const lmmc_attention *a, void *rows, int64_t stride, bool values, content what) {

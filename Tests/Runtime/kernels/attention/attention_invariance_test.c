@@ -1,16 +1,6 @@
 // A row of attention over a cache gets the same bits however it is computed: alone, in chunks, all at once, beside rows of other sequences
 // or between them, in any slot, by any number of threads. For every variant that this CPU runs.
-#include "kernels/attention/attention_variant.h"
-#include "kernels/rows/cache_rows.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../../check.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "attention_operands.h"
 
 enum { SLOTS = 3, CONTEXT = 1100, MOST_ROWS = 160, QUERIES = 101 };
 
@@ -18,30 +8,6 @@ enum { SLOTS = 3, CONTEXT = 1100, MOST_ROWS = 160, QUERIES = 101 };
 #if !defined(CHECK_EVERY)
 #define CHECK_EVERY 1
 #endif
-
-static uint64_t state = 88172645463325252u;
-
-// In [-1, 1).
-static float random_float(void) {
-  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-  return (float)(int32_t)(state >> 32) / 2147483648.0f;
-}
-
-static void *allocate(size_t bytes) {
-  void *result = malloc(bytes);
-  if (!result) exit(1);
-  return result;
-}
-
-static void set_threads(int threads) {
-#ifdef _OPENMP
-  omp_set_num_threads(threads);
-#else
-  (void)threads;
-#endif
-}
-
-static const char *const type_names[] = {"f32", "bf16", "int8"};
 
 // A cache and the queries that are asked of it: each place of a slot has one of QUERIES rows.
 typedef struct {
@@ -54,7 +20,7 @@ typedef struct {
 } world;
 
 static world make_world(const lmmc_attention_variant *variant, int64_t kv_heads, int64_t group, int64_t d, lmmc_kv_type type) {
-  const int64_t n = kv_heads * d, element = type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1;
+  const int64_t n = kv_heads * d, element = attention_element_bytes(type);
   world w = {variant, kv_heads * group, kv_heads, d,    type, type == LMMC_KV_I8 ? lmmc_row_bytes_i8(kv_heads, d) : n + 6,
              0,       element,          NULL,     NULL, NULL};
   w.slot_bytes = (CONTEXT + 3) * w.stride * element;

@@ -1,30 +1,6 @@
 // Every variant of attention that this CPU runs, over keys and values of every type, against loops in double: odd shapes and strides,
 // shared heads, causal offsets, more keys than a tile, extreme scores, and as many threads as split the work in different ways.
-#include "kernels/attention/attention_variant.h"
-#include "kernels/rows/cache_rows.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../../check.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-static uint64_t state = 88172645463325252u;
-
-// In [-1, 1).
-static float random_float(void) {
-  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-  return (float)(int32_t)(state >> 32) / 2147483648.0f;
-}
-
-static void *allocate(size_t bytes) {
-  void *result = malloc(bytes);
-  if (!result) exit(1);
-  return result;
-}
+#include "attention_operands.h"
 
 typedef struct {
   int64_t queries, keys, heads, kv_heads, d;
@@ -44,7 +20,7 @@ typedef struct {
 } kv;
 
 static kv make_kv(const shape *s, lmmc_kv_type type, int64_t pad, float range) {
-  const int64_t n = s->kv_heads * s->d, size = type == LMMC_KV_F32 ? 4 : type == LMMC_KV_BF16 ? 2 : 1;
+  const int64_t n = s->kv_heads * s->d, size = attention_element_bytes(type);
   kv result = {.stride = type == LMMC_KV_I8 ? lmmc_row_bytes_i8(s->kv_heads, s->d) : n + pad};
   const int64_t used = type == LMMC_KV_I8 ? n + s->kv_heads * 4 : n;
   const size_t bytes = (size_t)(((s->keys - 1) * result.stride + used) * size);
@@ -124,8 +100,6 @@ static double reference(const shape *s, double scale, const float *q, int64_t q_
   return spread / (double)count;
 }
 
-static const char *const type_names[] = {"f32", "bf16", "int8"};
-
 // An emulator takes every so many of the shapes: each is met by some variant and type.
 #if !defined(CHECK_EVERY)
 #define CHECK_EVERY 1
@@ -193,14 +167,6 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   }
   release_kv(k), release_kv(v);
   free(q), free(out), free(expected), free(bound);
-}
-
-static void set_threads(int threads) {
-#ifdef _OPENMP
-  omp_set_num_threads(threads);
-#else
-  (void)threads;
-#endif
 }
 
 static void check_shapes(const lmmc_attention_variant *variant, lmmc_kv_type type) {

@@ -7,16 +7,9 @@
 #include <string.h>
 
 #include "../../check.h"
+#include "../random.h"
 #include "kernels/product/product_variant.h"
 #include "kernels/rows/packed_rows.h"
-
-static uint64_t random_state = 88172645463325252u;
-static inline uint32_t random_bits(void) {
-  random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
-  return (uint32_t)(random_state >> 32);
-}
-static inline float random_float(void) { return (float)(int32_t)random_bits() / 2147483648.0f; }  // in [-1, 1)
-static inline int random_between(int low, int high) { return low + (int)(random_bits() % (uint32_t)(high - low + 1)); }
 
 static inline void *allocate(size_t bytes) {
   void *p = NULL;
