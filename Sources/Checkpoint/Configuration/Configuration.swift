@@ -25,6 +25,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// Weights by canonical name that an adapter changes to W + scale * B A, and `embeddingName` to W + scale * (B A)^T. Its tensors
     /// A [rank, in] and B [out, rank], of the embedding [rank, vocabulary] and [hidden, rank], stand among the checkpoint's under `lowRankNames`.
     public var adapterScales: [String: Float] = [:]
+    /// What the key `mm_token_reduction` asks for.
+    public var reduction: TokenReduction?
 
     /// The canonical name of the decoder's embedding.
     public static let embeddingName = "decoder.embed_tokens.weight"

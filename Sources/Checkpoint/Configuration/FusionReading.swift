@@ -16,7 +16,7 @@ struct FusionSource {
     /// Read here and elsewhere, or of no meaning once the model is trained.
     private static let knownKeys = [
         "mm_hidden_size", "mm_newline_position", "mm_patch_merge_type", "mm_projector_lr", "mm_projector_type", "mm_resampler_type",
-        "mm_token_fusion", "mm_tunable_parts",
+        "mm_token_fusion", "mm_token_reduction", "mm_tunable_parts",
         "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower",
         "mm_vision_tower_lr",
     ]

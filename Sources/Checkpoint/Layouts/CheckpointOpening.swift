@@ -41,7 +41,8 @@ extension Checkpoint {
         try own.refuseSurplus()
         let configuration = ModelConfiguration(
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
-            preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales)
+            preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales,
+            reduction: try images == nil ? base.reduction() : images?.reduction())
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }
         checkpoint.warnings = images?.fusion.warnings ?? []
@@ -127,6 +128,11 @@ struct DecoderPart {
         return try Self.isDecoderOnly(config)
     }
 
+    /// Of a model without images too, so that what it asks for can be refused.
+    func reduction() throws(Diagnostic) -> TokenReduction? {
+        try config.flatMap { config throws(Diagnostic) in try TokenReduction.read(config, folder: path) }
+    }
+
     func tokenizer() throws(Diagnostic) -> Tokenizer {
         if let gguf { return try gguf.tokenizer(vocabularySize: decoder.vocabularySize) }
         return try Tokenizer(folder: path, vocabularySize: decoder.vocabularySize)
@@ -160,6 +166,8 @@ struct ImagePart {
     let tower: VisionSource
     let fusion: FusionSource
     let layout: ModelConfiguration.Layout
+    /// Where the keys about images stand; nil in a file that holds tower and projector.
+    private let configuration: ImageConfiguration?
     /// The file that holds both and nothing else, where there is one.
     private let file: TensorFolder?
 
@@ -176,6 +184,7 @@ struct ImagePart {
             }
             let source = try GGUFVision(GGUFFile(path: visionTower), decoder: base.decoder)
             (tower, fusion, layout, file) = (source.tower, source.fusion, base.layout == .gguf ? .gguf : .llava, source.folder)
+            configuration = nil
             return
         }
         guard let images = try ImageConfiguration(base, projector: projector, adapter: adapter) else {
@@ -198,7 +207,11 @@ struct ImagePart {
         layout =
             base.layout == .gguf
             ? .gguf : isTransformers ? .transformers : images.config["mm_token_fusion"] == nil ? .llava : .configurable
-        (self.tower, file) = (tower, nil)
+        (self.tower, configuration, file) = (tower, images, nil)
+    }
+
+    func reduction() throws(Diagnostic) -> TokenReduction? {
+        try configuration.flatMap { images throws(Diagnostic) in try TokenReduction.read(images.config, folder: images.folder) }
     }
 
     private static let inside = "model.vision_tower.vision_tower."
