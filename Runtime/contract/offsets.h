@@ -10,4 +10,13 @@ static inline const uint8_t *lmmc_packed_weight(const lmmc_memory *memory, uint6
 
 static inline void *lmmc_arena(const lmmc_memory *memory, uint64_t offset) { return memory->arena + offset; }
 
+// A number that a function of the program counted and left in the arena.
+static inline int64_t lmmc_count(const lmmc_memory *memory, uint64_t offset) { return *(const int32_t *)lmmc_arena(memory, offset); }
+
+// Leaves it there, and gives it.
+static inline int64_t lmmc_set_count(const lmmc_memory *memory, uint64_t offset, int64_t count) {
+  *(int32_t *)lmmc_arena(memory, offset) = (int32_t)count;
+  return count;
+}
+
 #endif

@@ -7,6 +7,7 @@
 #include "kernels/float32/matmul.h"
 #include "contract/offsets.h"
 #include "kernels/product/packed.h"
+#include "kernels/reduction/reduction.h"
 #include "kernels/rows/packed_rows.h"
 #include "kernels/rows/pixels.h"
 #include "kernels/rows/rows.h"

@@ -103,6 +103,13 @@ static bool is_wanted(const lmmc_feed *f, int64_t row) {
   return f->wants == LMMC_WANTS_ALL || (f->wants == LMMC_WANTS_LAST && row == f->count - 1);
 }
 
+// Whether one call must take all of its rows.
+static bool is_indivisible(const lmmc_model *m, const lmmc_feed *f) {
+  for (int64_t i = 0; m->whole_prompts && i < f->count; i++)
+    if (f->tokens[i] < 0) return true;
+  return false;
+}
+
 // As many of the rows behind `*row` of feed `*at` as a chunk takes, written to the program's inputs; the place behind them.
 static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int64_t *at, int64_t *row) {
   const lmmc_model *m = s->model;
@@ -111,6 +118,8 @@ static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int
   batch b = {0};
   for (; *at < count; ++*at, *row = 0) {
     const lmmc_feed *f = &feeds[*at];
+    // What looks at a whole prompt gets it from its first row on.
+    if (*row == 0 && b.rows > 0 && b.rows + f->count > m->chunk && is_indivisible(m, f)) return b;
     for (; *row < f->count; ++*row) {
       if (b.rows == m->chunk) return b;
       if (is_wanted(f, *row)) wanted[b.wanted++] = (int32_t)b.rows;

@@ -8,6 +8,9 @@ struct BodyPrinter {
     private let body: Body
     private let table: Int?
     private var names: [String] = []
+    /// Buffers that have a line, and the symbols that a step further down counts
+    private var declared: Set<Int> = []
+    private var uncounted: Set<String>
     /// The statements so far
     private(set) var lines: [String] = []
 
@@ -17,7 +20,8 @@ struct BodyPrinter {
         self.symbols = symbols
         self.body = body
         self.table = table
-        var scope = NameScope(reserved: symbols.names.union(["row"]))
+        uncounted = Set(body.counted)
+        var scope = NameScope(reserved: symbols.names.union(plan.counts.symbols).union(["row"]))
         for buffer in body.buffers {
             switch buffer.place {
             // A weight has no variable: its shape stands beside its offset.
@@ -59,9 +63,12 @@ struct BodyPrinter {
 
     // MARK: - buffers
 
-    mutating func printBuffers() {
+    /// Of the buffers that begin behind rows which a step of the body counts, none before that step. `late`: those that can be by now.
+    mutating func printBuffers(late: Bool = false) {
         var declarations: [(text: String, note: String)] = []
-        for (index, buffer) in body.buffers.enumerated() {
+        for (index, buffer) in body.buffers.enumerated() where !declared.contains(index) {
+            guard !waits(index) else { continue }
+            declared.insert(index)
             let value: String
             var note = Self.shapeText(buffer)
             switch buffer.place {
@@ -82,7 +89,12 @@ struct BodyPrinter {
         for (text, note) in declarations {
             lines.append(text + String(repeating: " ", count: max(width - text.count, 0) + 2) + "// " + note)
         }
-        if !declarations.isEmpty { lines.append("") }
+        if !declarations.isEmpty, !late { lines.append("") }
+    }
+
+    private func waits(_ buffer: Int) -> Bool {
+        guard case .inside(let parent, let offset) = body.buffers[buffer].place else { return false }
+        return offset.symbols.contains { uncounted.contains($0.name) } || waits(parent)
     }
 
     // MARK: - steps
@@ -111,7 +123,7 @@ struct BodyPrinter {
     private mutating func print(call layer: Int, rows: ClosedRange<Int>, name: String, _ arguments: [Int]) {
         let function = plan.layers[layer]
         var list = ["memory"]
-        list += EntryPoint.Count.allCases.filter(function.body.uses).map(\.rawValue)
+        list += plan.symbolNames.filter(function.body.uses)
         if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
         list += arguments.map { names[$0] }
         let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"
@@ -122,7 +134,8 @@ struct BodyPrinter {
         }
     }
 
-    private func count(_ number: Affine) -> String { number.text { factor, symbol in "\(symbol) * \(factor)" } }
+    static func count(_ number: Affine) -> String { number.text { factor, symbol in "\(symbol) * \(factor)" } }
+    private func count(_ number: Affine) -> String { Self.count(number) }
 
     private func layout(_ buffer: Int) -> RowLayout {
         guard let layout = body.buffers[buffer].rowLayout else { preconditionFailure("the plan gives kernels rows") }
@@ -186,8 +199,36 @@ struct BodyPrinter {
         case .reserve:
             call(
                 "lmmc_reserve", loop, [count(body.buffers[output].type.shape[0]), names[inputs[1]], names[inputs[0]], names[output]])
+        case .call(let name, let arguments, let count): printCall(name, arguments, count, inputs, output)
         case .copyElements: printCopy(loop, inputs[0], output)
         }
+    }
+
+    /// `lmmc_NAME((const lmmc_table[]){{data, rows, columns, stride}, ...}, attributes, output)`; the number that it counts, where it does.
+    private mutating func printCall(_ name: String, _ arguments: [Attribute], _ counted: String?, _ inputs: [Int], _ output: Int) {
+        let tables = inputs.map { input in
+            let type = body.buffers[input].type
+            if type.rank == 1 { return "{\(names[input]), \(count(type.shape[0])), 1, 1}" }
+            let layout = layout(input)
+            return "{\(names[input]), \(count(layout.rows)), \(layout.columns), \(layout.stride)}"
+        }
+        let values = arguments.map { argument in
+            switch argument {
+            case .integer(let value): "\(value)"
+            case .float(let value): literal(value)
+            case .symbol(let name): name
+            case .integers(let values): "(const int64_t[]){\(values.map(String.init).joined(separator: ", "))}"
+            case .floats(let values): "(const float[]){\(values.map(literal).joined(separator: ", "))}"
+            }
+        }
+        let offset = counted.flatMap(plan.counts.offset)
+        let (head, tail) = offset.map { ("const int64_t \(counted ?? "") = lmmc_set_count(memory, \($0), ", ");") } ?? ("", ";")
+        lines.append("  \(head)lmmc_\(name)((const lmmc_table[]){")
+        lines += tables.map { "          \($0)," }
+        lines += wrapped("}, \((values + [names[output]]).joined(separator: ", ")))\(tail)", indent: 6)
+        guard let counted else { return }
+        uncounted.remove(counted)
+        printBuffers(late: true)
     }
 
     // MARK: - loops

@@ -145,7 +145,7 @@ private struct ModelPrinter {
             if index == 0 { section("repeated layers") }
             var printer = BodyPrinter(plan, symbols, layer.body, table: layer.table)
             var parameters = ["const lmmc_memory *memory"]
-            parameters += EntryPoint.Count.allCases.filter(layer.body.uses).map { "int64_t \($0.rawValue)" }
+            parameters += plan.symbolNames.filter(layer.body.uses).map { "int64_t \($0)" }
             if let table = layer.table { parameters.append("const \(symbols.tableTypes[table]) *layer") }
             let buffers = layer.arguments.map { "\(printer.name($0)): \(BodyPrinter.shapeText(layer.body.buffers[$0]))" }
             line(index == 0 ? "" : "")
@@ -173,13 +173,30 @@ private struct ModelPrinter {
             function(entry.rawValue, ["const lmmc_memory *memory"] + entry.counts.map { "int64_t \($0.rawValue)" })
             let calls = body.steps.compactMap { step in if case .call(let layer, _, _, _) = step { layer } else { nil as Int? } }
             let bodies = [body] + calls.map { plan.layers[$0].body }
-            for count in entry.counts where !bodies.contains(where: { $0.uses(count) }) { line("  (void)\(count.rawValue);") }
+            for count in entry.counts where !bodies.contains(where: { $0.uses(count.rawValue) }) { line("  (void)\(count.rawValue);") }
+            for (symbol, offset) in countsBefore(entry, body, bodies) {
+                line("  const int64_t \(symbol) = lmmc_count(memory, \(offset));")
+            }
             var printer = BodyPrinter(plan, symbols, body)
             printer.printBuffers()
             printer.printSteps()
             if printer.lines.isEmpty { line("  (void)memory;") }
             for statement in printer.lines { line(statement) }
+            if entry == .project, let rows = plan.counts.projected, let offset = plan.counts.projectedOffset {
+                line("  lmmc_set_count(memory, \(offset), \(BodyPrinter.count(rows)));")
+            }
             line("}")
+        }
+    }
+
+    /// What an entry point reads of the numbers that those before it have left.
+    private func countsBefore(_ entry: EntryPoint, _ body: Body, _ bodies: [Body]) -> [(symbol: String, offset: Int)] {
+        let result = entry == .project ? plan.counts.projected?.symbols.map(\.name) ?? [] : []
+        return plan.counts.symbols.compactMap { symbol in
+            guard !body.counted.contains(symbol), bodies.contains(where: { $0.uses(symbol) }) || result.contains(symbol),
+                let offset = plan.counts.offset(of: symbol)
+            else { return nil }
+            return (symbol, offset)
         }
     }
 }
@@ -221,6 +238,13 @@ private struct DescriptionPrinter {
         field("chunk", "\(plan.chunk)")
         field("wanted_rows", "\(plan.wantedRows)")
         if plan.hasFloat32Products { field("float32_products", "true") }
+        if plan.takesWholePrompts { field("whole_prompts", "true") }
+        if let offset = plan.counts.projectedOffset { field("projected_rows", "\(offset)") }
+        if let selected = plan.region(.selected)?.type?.fixedShape { field("selected_count", "\(selected.reduce(1, *))") }
+        if let kept = plan.region(.kept)?.type?.fixedShape {
+            field("kept_points", "\(kept[0])")
+            field("kept_bound", "\(kept.dropFirst().reduce(1, *))")
+        }
         printTemplate()
         field("adds_bos", "\(program.addsBOS)")
         field("bos", "\(program.bos)")

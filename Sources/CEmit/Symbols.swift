@@ -20,7 +20,7 @@ struct Symbols {
     private(set) var regions: [(name: String, region: Region)] = []
 
     init(_ plan: Plan) {
-        var scope = NameScope(reserved: Set(EntryPoint.allCases.map(\.rawValue) + ["lmmc_program"]))
+        var scope = NameScope(reserved: Set(EntryPoint.allCases.map(\.rawValue) + ["lmmc_program"] + plan.counts.symbols))
         for table in plan.tables {
             tables.append(scope.unique(table.name + "s"))
             tableTypes.append(scope.unique(table.name))

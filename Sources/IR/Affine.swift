@@ -30,6 +30,8 @@ public struct SymbolValues: Hashable, Sendable {
 
     public static let bounds = SymbolValues([:])
 
+    public func with(_ symbol: String, _ value: Int) -> SymbolValues { SymbolValues(values.merging([symbol: value]) { $1 }) }
+
     fileprivate subscript(term: Affine.Term) -> Int { values[term.symbol.name] ?? (term.factor > 0 ? term.symbol.bound : 0) }
 }
 

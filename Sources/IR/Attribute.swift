@@ -83,6 +83,13 @@ public struct AttributeReader {
         throw TypeError("attribute '\(name)' is '\(value)'; expected one of \(choices)")
     }
 
+    /// Any word: the name of a symbol.
+    public mutating func word(_ name: String) throws(TypeError) -> String {
+        let value = try take(name)
+        guard case .symbol(let text) = value else { throw TypeError("attribute '\(name)' is '\(value)', not a word") }
+        return text
+    }
+
     public func has(_ name: String) -> Bool { attributes[name] != nil }
 
     public func finish() throws(TypeError) {

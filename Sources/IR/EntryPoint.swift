@@ -49,6 +49,10 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         case wanted
         /// f32 [S, V]
         case logits
+        /// i32 [selected]: the patches of an image that a reducer has chosen, -1 behind the last
+        case selected
+        /// i32 [points, bound]: the vision rows that stay behind each place where a reducer drops some, -1 behind the last
+        case kept
     }
 
     /// Where the parameters of its function stand, in their order; the vision rows are absent from a decoder alone. `project` reads the
@@ -61,12 +65,13 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Where the result stands; nil for the taps, which only `project` reads.
-    public var result: Region? {
+    /// Where the results stand, in their order; the second is absent without a reducer. None for `vision`, whose results only `project` reads.
+    public var results: [Region] {
         switch self {
-        case .vision: nil
-        case .project: .projected
-        case .step, .decode: .logits
+        case .vision: []
+        case .project: [.projected, .selected]
+        case .step: [.logits, .kept]
+        case .decode: [.logits]
         }
     }
 }

@@ -29,6 +29,13 @@ public enum Op: Hashable, Sendable {
     case reserve(Reserve)
     case cacheStore(CacheStore)
     case attention(Attention)
+    // token reduction
+    case attentionScores(AttentionScores)
+    case keepRows(KeepRows)
+    case findRows(FindRows)
+    case visionIndices(VisionIndices)
+    case strideRows(StrideRows)
+    case strideMeans(StrideMeans)
 
     public var payload: any OperationPayload {
         switch self {
@@ -57,6 +64,12 @@ public enum Op: Hashable, Sendable {
         case .reserve(let payload): payload
         case .cacheStore(let payload): payload
         case .attention(let payload): payload
+        case .attentionScores(let payload): payload
+        case .keepRows(let payload): payload
+        case .findRows(let payload): payload
+        case .visionIndices(let payload): payload
+        case .strideRows(let payload): payload
+        case .strideMeans(let payload): payload
         }
     }
 
@@ -89,6 +102,12 @@ public enum Op: Hashable, Sendable {
         (Reserve.mnemonic, { reader throws(TypeError) in .reserve(try Reserve(&reader)) }),
         (CacheStore.mnemonic, { reader throws(TypeError) in .cacheStore(try CacheStore(&reader)) }),
         (Attention.mnemonic, { reader throws(TypeError) in .attention(try Attention(&reader)) }),
+        (AttentionScores.mnemonic, { reader throws(TypeError) in .attentionScores(try AttentionScores(&reader)) }),
+        (KeepRows.mnemonic, { reader throws(TypeError) in .keepRows(try KeepRows(&reader)) }),
+        (FindRows.mnemonic, { reader throws(TypeError) in .findRows(try FindRows(&reader)) }),
+        (VisionIndices.mnemonic, { reader throws(TypeError) in .visionIndices(try VisionIndices(&reader)) }),
+        (StrideRows.mnemonic, { reader throws(TypeError) in .strideRows(try StrideRows(&reader)) }),
+        (StrideMeans.mnemonic, { reader throws(TypeError) in .strideMeans(try StrideMeans(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

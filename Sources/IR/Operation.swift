@@ -64,6 +64,19 @@ public protocol OperationPayload: Hashable, Sendable {
     /// Made of sums of products, in whose order programs differ: a program dumps its result, and `lmmc check` compares it.
     var isProduct: Bool { get }
 
+    /// The symbol that its result's first dimension is and whose number nobody knows before it has run; nil for most operations. Each symbol
+    /// that no call gives is defined by one operation.
+    var definedCount: String? { get }
+    /// Of an operation that one call of a routine does, `lmmc_MNEMONIC` (Runtime/kernels/reduction): what the routine is told behind its operands.
+    /// Nil for an operation that the plan knows by itself.
+    var callArguments: [Attribute]? { get }
+    /// Makes a list of rows of a call of `step` that stay, in their order. Of a call of one row of text it is that row.
+    var selectsRows: Bool { get }
+    /// Of an operation that selects rows: how many of a prompt's vision rows stay; nil where the values decide.
+    func visionRowsKept(of count: Int) -> Int?
+    /// Of an operation that reads such a list: the operand that its result is where all rows stay.
+    var passedOperand: Int? { get }
+
     // What passes may do with it. Where nothing is said they leave it alone.
 
     /// For an operation that computes each row of its result from the same row of some operands: which those are.
@@ -84,6 +97,11 @@ extension OperationPayload {
     public var updatedState: Int? { nil }
     public var hasEffect: Bool { updatedState != nil }
     public var isProduct: Bool { false }
+    public var definedCount: String? { nil }
+    public var callArguments: [Attribute]? { nil }
+    public var selectsRows: Bool { false }
+    public func visionRowsKept(of count: Int) -> Int? { nil }
+    public var passedOperand: Int? { nil }
     public var rowOperands: [Int]? { nil }
     public var keepsRowOrder: Bool { false }
     public func quantizing(to rows: RowType) -> Op? { nil }
@@ -133,4 +151,11 @@ func expectIndices(_ type: TensorType, _ what: String) throws(TypeError) {
 /// A list with an entry for each row of `matrix`.
 func expectRows(_ type: TensorType, _ matrix: TensorType, _ what: String) throws(TypeError) {
     try expectType(type, TensorType(.int32, [matrix.shape[0]]), what)
+}
+
+/// The dimension of a result that is counted as `name`, of at most as many as `dimension` can be.
+func countedDimension(_ name: String, most dimension: Dimension) throws(TypeError) -> Dimension {
+    guard Symbol.isName(name) else { throw TypeError("counts '\(name)'; expected a letter, then letters, digits and '_'") }
+    guard let bound = dimension.bound, Symbol.bounds.contains(bound) else { throw TypeError("counts up to \(dimension)") }
+    return Dimension(Symbol(name, bound: bound))
 }

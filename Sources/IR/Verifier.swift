@@ -4,12 +4,13 @@ extension Module {
     /// Checks every rule of the IR; throws the first that is broken, at the operation. `after` names the pass that just ran.
     ///
     /// Rules: names are unique and defined before use; operand and result types follow the operations' own rules; a state stands exactly
-    /// where an operation takes one; a symbol is one of the module's, and stands in no weight or state; folded definitions read only weights
+    /// where an operation takes one; a symbol is one of the module's, counted by at most one operation, and stands in no weight or state; folded definitions read only weights
     /// defined before them.
     /// At stage `optimized` nothing is materialised that an index map, a view or a streaming kernel does (`verifyOptimized`).
     public func verify(after pass: String? = nil) throws(Diagnostic) {
         do throws(Diagnostic) {
             try verifySymbols()
+            try verifyCounts()
             try verifyWeights()
             for (name, type) in states
             where !type.isStatic || !isSound(type) || ![.float32, .bfloat16, .int32, .float16, .int8Heads].contains(type.dtype) {
@@ -41,6 +42,26 @@ extension Module {
             if !Symbol.bounds.contains(symbol.bound) {
                 throw broken(
                     "symbol '\(symbol.name)' is at most \(symbol.bound); expected 1 to \(Symbol.bounds.upperBound)", at: symbol.name)
+            }
+        }
+    }
+
+    /// What an operation counts is a symbol of the module, with the bound that the operation gives it, and is counted once.
+    private func verifyCounts() throws(Diagnostic) {
+        var counted: Set<String> = []
+        for function in functions {
+            for operation in function.operations {
+                guard let count = operation.op.payload.definedCount else { continue }
+                let place = "\(function.name): %\(operation.name)"
+                if !counted.insert(count).inserted { throw broken("the symbol '\(count)' is counted a second time", at: place) }
+                let types = function.parameters.map(\.type) + function.operations.prefix { $0.name != operation.name }.compactMap(\.type)
+                if let early = types.first(where: { $0.symbols.contains { $0.name == count } }) {
+                    throw broken("the symbol '\(count)' is counted behind \(early)", at: place)
+                }
+                if let symbol = operation.type?.shape.first?.symbols.first, !symbols.contains(symbol) {
+                    throw broken(
+                        "the symbol '\(count)' is at most \(symbol.bound) here; expected one of the module with that bound", at: place)
+                }
             }
         }
     }

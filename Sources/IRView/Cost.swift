@@ -26,26 +26,41 @@ public struct CallShape: Hashable, Sendable {
     public let values: SymbolValues
     /// Rows that the caches hold of the sequence before
     public let behind: Int
+    /// Those of T that are vision rows
+    public let vision: Int
 
-    private init(rows: Int, behind: Int) {
+    private init(rows: Int, behind: Int, vision: Int) {
         values = SymbolValues([EntryPoint.Count.rows.rawValue: rows, EntryPoint.Count.wanted.rawValue: 1])
         self.behind = behind
+        self.vision = vision
     }
 
-    /// A prompt of `rows` tokens in an empty slot; the logits of the last are wanted.
-    public static func prompt(_ rows: Int) -> CallShape { CallShape(rows: rows, behind: 0) }
+    /// A prompt of `rows` tokens, `vision` of them an image's, in an empty slot; the logits of the last are wanted.
+    public static func prompt(_ rows: Int, vision: Int = 0) -> CallShape { CallShape(rows: rows, behind: 0, vision: min(vision, rows)) }
 
     /// The token behind `rows` others.
-    public static func token(behind rows: Int) -> CallShape { CallShape(rows: 1, behind: rows) }
+    public static func token(behind rows: Int) -> CallShape { CallShape(rows: 1, behind: rows, vision: 0) }
+
+    fileprivate init(_ call: CallShape, _ values: SymbolValues) {
+        (self.values, behind, vision) = (values, call.behind, call.vision)
+    }
 }
 
 extension Module {
-    /// One per operation of `function`, in order.
+    /// One per operation of `function`, in order. What an operation counts is what it says of the call, or else the most.
     public func costs(of function: Function, _ call: CallShape) -> [Cost] {
         var environment = TypeEnvironment(self, function)
+        var call = call
+        var vision = call.vision
         return function.operations.map { operation in
             let types = operation.operands.map { environment[$0] }
             _ = environment.define(operation)
+            if let count = operation.op.payload.definedCount, let rows = types.first??.shape.first?.value(call.values),
+                let kept = operation.op.payload.visionRowsKept(of: vision)
+            {
+                call = CallShape(call, call.values.with(count, rows - vision + kept))
+                vision = kept
+            }
             return work(operation, types.map { $0 ?? TensorType(.uint8, []) }, call)
         }
     }
@@ -84,6 +99,15 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     case .rmsNorm: return perElement(2 + operands.count)
     case .layerNorm: return perElement(4 + operands.count)
     case .rotary: return perElement(3)
+    case .attentionScores(let scores):
+        // As if all rows were raters, which a prompt's end decides: two products of a score and its exponential.
+        let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
+        let raters = scores.hasRaters ? rows : 1
+        return Cost(
+            flops: product(raters, rows, sum(product(4, width), product(4, scores.heads))), bytesRead: all,
+            bytesWritten: bytes(operation.type))
+    case .keepRows, .findRows, .visionIndices, .strideRows: return perElement(0)
+    case .strideMeans(let means): return perElement(means.stride)
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
     case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):

@@ -17,7 +17,7 @@ struct Assembly {
             switch region.role {
             case .state: states[region.name] = region.offset
             case .entry(let entry): entries[entry] = region.offset
-            case .scratch: break
+            case .counts, .scratch: break
             }
         }
         (stateOffsets, entryOffsets) = (states, entries)

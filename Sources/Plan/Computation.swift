@@ -39,6 +39,8 @@ public enum Computation: Hashable, Sendable {
     case reserve
     /// [M, W], i32 [M] and i32 [M] -> rows of a cache in slots; `heads` where it has a scale per head
     case storeRows(heads: Int?)
+    /// An operation with `callArguments`: tables, and lists as tables of one column
+    case call(Op)
 }
 
 extension Computation {
@@ -57,7 +59,7 @@ extension Computation {
     var traits: Traits {
         switch self {
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .copy: Traits()
-        case .quantize, .gatherRows, .storeRows: Traits(readsStridedRows: true)
+        case .quantize, .gatherRows, .storeRows, .call: Traits(readsStridedRows: true)
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: Traits(readsStridedRows: true, overwritableInputs: [0])
         case .add, .multiply, .gate: Traits(readsStridedRows: true, overwritableInputs: [0, 1])
         case .matmul(let matmul):

@@ -2,10 +2,11 @@ import IR
 import Support
 
 extension Module {
-    /// `decode`: what `step` computes of one row whose logits are wanted; nil without a `step`.
+    /// `decode`: what `step` computes of one row of text whose logits are wanted; nil without a `step`.
     ///
-    /// T and S are 1, so the wanted rows are all rows and their gathering is left out; weights are those of `step`. It is no stage of the
-    /// IR, because it says nothing that `step` does not; a program has it because loops over one row are none.
+    /// T and S are 1, so the wanted rows are all rows and their gathering is left out, and so are selections of rows: that of one row of text
+    /// is all of them. Weights are those of `step`. It is no stage of the IR, because it says nothing that `step` does not; a program has it
+    /// because loops over one row are none.
     func decodeFunction() throws(Diagnostic) -> Function? {
         guard let step = function(.step) else { return nil }
         let ones = Dictionary(uniqueKeysWithValues: EntryPoint.step.counts.map { ($0.rawValue, 1) })
@@ -15,14 +16,40 @@ extension Module {
         }
         var builder = FunctionBuilder(.decode, parameters: parameters, in: self)
         var replaced: [Operand: Operand] = [:]
-        for operation in step.operations {
+        let selections = Set(step.operations.filter(\.op.payload.selectsRows).map { Operand.value($0.name) })
+        let results = step.results.prefix(1).map { $0 }
+        for operation in step.operationsNeeded(for: results, without: selections) {
             let operands = operation.operands.map { replaced[$0] ?? $0 }
-            if case .gatherRows = operation.op, operands[1] == .region(.wanted), builder.type(of: operands[0])?.shape.first == .fixed(1) {
+            if let passed = operation.op.payload.passedOperand, operation.operands.contains(where: selections.contains) {
+                replaced[.value(operation.name)] = operands[passed]
+            } else if case .gatherRows = operation.op, operands[1] == .region(.wanted),
+                builder.type(of: operands[0])?.shape.first == .fixed(1)
+            {
                 replaced[.value(operation.name)] = operands[0]
             } else {
                 try builder.append(operation.name, operation.op, operands)
             }
         }
-        return builder.finish(returning: step.results.map { replaced[$0] ?? $0 })
+        return builder.finish(returning: results.map { replaced[$0] ?? $0 })
+    }
+}
+
+extension Function {
+    /// Those that the results are made of, or that write a state, where nothing is read of `selections` or of what passes one of its operands on.
+    fileprivate func operationsNeeded(for results: [Operand], without selections: Set<Operand>) -> [Operation] {
+        if selections.isEmpty { return operations }
+        var needed = Set(results)
+        var kept: [Operation] = []
+        for operation in operations.reversed() where operation.op.hasEffect || needed.contains(.value(operation.name)) {
+            if selections.contains(.value(operation.name)) { continue }
+            kept.append(operation)
+            let passes = operation.operands.contains(where: selections.contains)
+            if passes, let passed = operation.op.payload.passedOperand {
+                needed.insert(operation.operands[passed])
+            } else {
+                needed.formUnion(operation.operands)
+            }
+        }
+        return kept.reversed()
     }
 }

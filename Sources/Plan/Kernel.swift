@@ -41,6 +41,8 @@ public enum Routine: Hashable, Sendable {
     case storeRow(KeyValueType, heads: Int)
     case gatherRow
     case reserve
+    /// The routine of the runtime that is named for an operation, with what it is told behind its tables, and the symbol that its result counts
+    case call(String, [Attribute], count: String?)
     /// No function: a loop per dimension
     case copyElements
 }
@@ -127,6 +129,9 @@ extension Kernel {
             routine = .storeRow(KeyValueType(cache: output.type.dtype), heads: heads ?? 1)
             let rows = inputs[0].rowLayout?.rows ?? 1
             loop = rows.isMany ? .parallel(rows) : .once
+        case .call(let op):
+            routine = .call(op.mnemonic, op.payload.callArguments ?? [], count: op.payload.definedCount)
+            loop = .inside
         case .copy:
             if inputs[0].type.dtype == .float32, rows != nil, inputs[0].rowLayout?.rows == rows {
                 routine = row(.copy)

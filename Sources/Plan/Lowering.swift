@@ -52,10 +52,9 @@ struct Lowering {
         return results
     }
 
-    /// Makes `value` lie in the region of the entry point's result from its start on: in place where it has a storage of its own, else by a
+    /// Makes `value` lie in the region of a result of the entry point from its start on: in place where it has a storage of its own, else by a
     /// copy at the end of the last function.
-    mutating func place(_ value: View, of entry: EntryPoint, type: TensorType) throws(Diagnostic) {
-        guard let region = entry.result else { return }
+    mutating func place(_ value: View, in region: EntryPoint.Region, type: TensorType) throws(Diagnostic) {
         let name = region.rawValue
         let target = try storage(.region(region), type: type, name: name)
         if draft.isWhole(value), draft.storages[value.storage].kind == .scratch, draft.storages[value.storage].home == nil {
@@ -173,8 +172,18 @@ struct Lowering {
                 )
             }
         }
-        if !inputs.allSatisfy({ $0.type.isStatic }), entry.counts.isEmpty {
-            throw .error("'\(function.name)' reads a tensor of T rows", at: .operation(place), expected: "T in 'step' only")
+        let foreign = EntryPoint.Count.allCases.map(\.rawValue).filter { name in !entry.counts.contains { $0.rawValue == name } }
+        if entry != .decode, let symbol = inputs.flatMap(\.type.symbols).first(where: { foreign.contains($0.name) }) {
+            throw .error("'\(function.name)' reads a tensor of \(symbol.name) rows", at: .operation(place), expected: "T in 'step' only")
+        }
+        if let count = operation.op.payload.definedCount {
+            guard ModelLayer(of: operation.name) == nil else {
+                throw .error("'\(count)' is counted in a layer", at: .operation(place), expected: "a name outside of the repeated layers")
+            }
+            guard count.first?.isUppercase == true else {
+                throw .error(
+                    "the symbol '\(count)' is counted", at: .operation(place), expected: "a name that begins with a capital letter")
+            }
         }
         guard let type = operation.type else {
             guard case .cacheStore = operation.op else { return }
@@ -240,12 +249,23 @@ struct Lowering {
                 "'\(operation.op.mnemonic)' is for definitions of weights", at: .operation(place),
                 expected: "a weight that is defined by it")
         case .rotary(let rotary):
-            let table = try table(rotary, positions: inputs[1])
+            let table = try table(rotary, positions: inputs[1], in: ModelLayer(of: operation.name))
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])
         case .attention(let attention): try append(.attention(attention), operation.name, type, inputs)
         case .reserve: try append(.reserve, operation.name, type, inputs)
+        case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans:
+            try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }
+    }
+
+    /// A routine that takes tables, and lists as tables of one column.
+    private mutating func appendCall(_ op: Op, _ name: String, _ type: TensorType, _ inputs: [View]) throws(Diagnostic) {
+        var tables: [View] = []
+        for input in inputs { tables.append(input.type.rank == 1 ? try contiguous(input) : try rows(input)) }
+        let result = try fresh(name, type)
+        draft.nodes.append(Node(name: name, computation: .call(op), inputs: tables, output: result))
+        values[name] = result
     }
 
     /// A computation that reads rows and writes a value of its own.
@@ -293,14 +313,24 @@ struct Lowering {
     }
 
     /// The angles depend only on the positions and the head size: one table per call serves all layers.
-    private mutating func table(_ rotary: Rotary, positions: View) throws(Diagnostic) -> View {
+    private mutating func table(_ rotary: Rotary, positions: View, in layer: ModelLayer?) throws(Diagnostic) -> View {
         let key = RotaryKey(positions: positions, rotary: rotary)
         if let table = tables[key] { return table }
-        let name = tables.isEmpty ? "rotary_table" : "rotary_table\(tables.count)"
+        var name = tables.isEmpty ? "rotary_table" : "rotary_table\(tables.count)"
+        // That of positions that a layer makes is the layer's own.
+        if let layer, ModelLayer(of: positions.name) == layer { name = "\(layer.name).rotary_table" }
         let table = try fresh(name, TensorType(.float32, [positions.shape[0], .fixed(rotary.headSize)]))
         let node = Node(name: name, computation: .rotaryTable(frequencies: rotary.inverseFrequencies), inputs: [positions], output: table)
-        // Ahead of all layers, where the positions are given.
-        if case .region = draft.storages[positions.storage].kind { prologue.append(node) } else { draft.nodes.append(node) }
+        // Ahead of all layers, where the positions are given; behind what makes them, where that stands between layers.
+        if case .region = draft.storages[positions.storage].kind {
+            prologue.append(node)
+        } else if let maker = draft.nodes.lastIndex(where: { $0.output.storage == positions.storage }),
+            ModelLayer(of: draft.nodes[maker].name) == nil
+        {
+            draft.nodes.insert(node, at: maker + 1)
+        } else {
+            draft.nodes.append(node)
+        }
         tables[key] = table
         return table
     }

@@ -12,6 +12,11 @@ public func makePlan(_ module: Module) throws(Diagnostic) -> Plan {
 
     var arena = Arena()
     try arena.append(lengths: slots)
+    let countsOffset = arena.byteCount
+    let isCounted = signature.projected?.isStatic == false
+    if !signature.counts.isEmpty {
+        try arena.append("counts", .counts, TensorType(.int32, fixed: [signature.counts.count + (isCounted ? 1 : 0)]))
+    }
     for (region, type) in signature.regions { try arena.append(region.rawValue, .entry(region), type) }
     let activationBytes = timelines.map(\.byteCount).max() ?? 0
     let scratch = try arena.append("scratch", bytes: activationBytes)
@@ -34,6 +39,9 @@ public func makePlan(_ module: Module) throws(Diagnostic) -> Plan {
     for timeline in timelines { entries += try assembly.entries(of: timeline) }
     return Plan(
         moduleName: module.name, chunk: signature.rows, wantedRows: signature.wanted, weights: weights, weightBytes: weightBytes,
+        counts: Plan.Counts(
+            symbols: signature.counts.map(\.name), offset: countsOffset, projected: isCounted ? signature.projected?.shape[0] : nil),
+        takesWholePrompts: module.function(.step)?.operations.contains { $0.op.payload.selectsRows } ?? false,
         regions: arena.regions, slots: slots, arenaBytes: arena.byteCount,
         activationBytes: activationBytes,
         timelines: timelines.map { Timeline(name: $0.draft.name, entries: $0.draft.sections.map(\.entry), byteCount: $0.byteCount) },
@@ -101,16 +109,18 @@ private func makeDrafts(_ module: Module, _ signature: Signature, _ slots: SlotL
         var lowering = Lowering(name: "image", entry: .vision, module: module, slots: slots)
         let taps = try lowering.append(vision, of: .vision)
         if let project = module.function(.project), let type = signature.projected {
-            let result = try lowering.append(project, of: .project, reading: taps)
-            try lowering.place(result[0], of: .project, type: type)
+            let results = try lowering.append(project, of: .project, reading: taps)
+            try lowering.place(results[0], in: .projected, type: type)
+            if let selected = signature.selected { try lowering.place(results[1], in: .selected, type: selected) }
         }
         drafts.append(lowering.draft)
     }
     if let step = module.function(.step), let decode = try module.decodeFunction(), let logits = signature.logits {
         for (function, entry) in [(step, EntryPoint.step), (decode, .decode)] {
             var lowering = Lowering(name: entry.rawValue, entry: entry, module: module, slots: slots)
-            let result = try lowering.append(function, of: entry)
-            try lowering.place(result[0], of: entry, type: logits)
+            let results = try lowering.append(function, of: entry)
+            try lowering.place(results[0], in: .logits, type: logits)
+            if let kept = signature.kept, results.count > 1 { try lowering.place(results[1], in: .kept, type: kept) }
             drafts.append(lowering.draft)
         }
     }

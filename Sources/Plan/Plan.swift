@@ -12,6 +12,9 @@ public struct Plan: Sendable {
     public var weights: [PlacedWeight]
     /// Bytes of all weights together, a multiple of 64.
     public var weightBytes: Int
+    public var counts: Counts
+    /// `step` looks for rows of a prompt with an image that it may drop, and needs all of them in one call.
+    public var takesWholePrompts: Bool
     /// The arena, in the order of the offsets: the lengths of the caches, inputs and results of the entry points, the scratch region, and last
     /// the caches of the first slot, which those of the others follow.
     public var regions: [Region]
@@ -31,6 +34,20 @@ public struct Plan: Sendable {
     public var hidden: Int
     /// Columns of the logits; 0 without a decoder.
     public var vocabulary: Int
+
+    /// The symbols that operations count: a call leaves their numbers in the arena, i32 each.
+    public struct Counts: Hashable, Sendable {
+        public var symbols: [String]
+        public var offset: Int
+        /// The rows that an image becomes, where they are counted; the number stands behind those of the symbols.
+        public var projected: Affine?
+
+        public func offset(of symbol: String) -> Int? { symbols.firstIndex(of: symbol).map { offset + 4 * $0 } }
+        public var projectedOffset: Int? { projected.map { _ in offset + 4 * symbols.count } }
+    }
+
+    /// The names of all symbols, those of a call first.
+    public var symbolNames: [String] { EntryPoint.Count.allCases.map(\.rawValue) + counts.symbols }
 
     /// Whether some product's weight is f32.
     public var hasFloat32Products: Bool {
@@ -64,6 +81,8 @@ public struct Region: Hashable, Sendable {
     public enum Role: Hashable, Sendable {
         /// A cache, as far as the first slot has it, or the lengths of a block's caches
         case state
+        /// The numbers of the symbols that operations count
+        case counts
         /// An input or a result of entry points
         case entry(EntryPoint.Region)
         case scratch
@@ -129,11 +148,18 @@ public struct Body: Sendable {
 }
 
 extension Body {
-    /// Whether the buffers mention a count that is given with the call.
-    public func uses(_ count: EntryPoint.Count) -> Bool {
+    /// Whether the buffers mention a symbol.
+    public func uses(_ symbol: String) -> Bool {
         buffers.contains { buffer in
-            if case .inside(_, let offset) = buffer.place, offset.symbols.contains(where: { $0.name == count.rawValue }) { return true }
-            return buffer.type.symbols.contains { $0.name == count.rawValue }
+            if case .inside(_, let offset) = buffer.place, offset.symbols.contains(where: { $0.name == symbol }) { return true }
+            return buffer.type.symbols.contains { $0.name == symbol }
+        }
+    }
+
+    /// The symbols that its steps count.
+    public var counted: [String] {
+        steps.compactMap { step in
+            if case .run(let kernel, _, _, _) = step, case .call(_, _, let count) = kernel.routine { count } else { nil }
         }
     }
 }

@@ -58,7 +58,7 @@ extension Plan {
             // A sequence that goes on wants the logits of one row.
             case .entry(.logits): result.chunk += vocabulary * 4
             // As many vision rows as a question has images.
-            case .entry(.visionRows), .scratch, .state: break
+            case .entry(.visionRows), .entry(.selected), .entry(.kept), .counts, .scratch, .state: break
             }
         }
         for timeline in timelines where timeline.entries.contains(.vision) { result.image += timeline.byteCount }

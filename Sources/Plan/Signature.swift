@@ -8,12 +8,19 @@ struct Signature {
     private(set) var visionRows: TensorType?
     /// f32 [S, V]
     private(set) var logits: TensorType?
+    /// i32, of what a reducer chose of an image and kept of a prompt
+    private(set) var selected: TensorType?
+    private(set) var kept: TensorType?
+    /// Symbols that operations count, in the module's order
+    let counts: [Symbol]
     /// The bounds of T and S; 0 without `step`
     private(set) var rows = 0
     private(set) var wanted = 0
 
     init(_ module: Module) throws(Diagnostic) {
         let names = EntryPoint.ofModule.map(\.rawValue)
+        let counted = Set(module.functions.flatMap(\.operations).compactMap(\.op.payload.definedCount))
+        counts = module.symbols.filter { counted.contains($0.name) }
         for function in module.functions where !names.contains(function.name) {
             throw .error(
                 "function '\(function.name)' is not an entry point", at: .operation(function.name),
@@ -33,6 +40,7 @@ struct Signature {
         var regions: [(EntryPoint.Region, TensorType)] = []
         if let image { regions.append((.image, image)) }
         if let projected { regions.append((.projected, projected)) }
+        if let selected { regions.append((.selected, selected)) }
         if let visionRows { regions.append((.visionRows, visionRows)) }
         if let logits {
             let list = TensorType(.int32, fixed: [rows])
@@ -40,6 +48,7 @@ struct Signature {
                 (.tokens, list), (.slots, list), (.positions, list), (.wanted, TensorType(.int32, fixed: [wanted])), (.logits, logits),
             ]
         }
+        if let kept { regions.append((.kept, kept)) }
         return regions
     }
 
@@ -71,10 +80,25 @@ struct Signature {
         }
         let taps = vision.results.map { resultType(vision, module, $0) }
         guard project.parameters.map({ Optional($0.type) }) == taps else { throw wrong(project, expected: "the results of 'vision'") }
-        guard project.results.count == 1, let type = resultType(project, module, project.results[0]), type.isStatic, type.rank == 2,
+        guard let result = project.results.first, let type = resultType(project, module, result), areCounted(type), type.rank == 2,
             type.dtype == .float32
-        else { throw .error("'project' does not return one static f32 matrix", at: .operation("project")) }
+        else { throw .error("'project' does not return an f32 matrix of rows that it counts", at: .operation("project")) }
         projected = type
+        selected = try list(of: project, module, "patches")
+    }
+
+    private func areCounted(_ type: TensorType) -> Bool { type.symbols.allSatisfy(counts.contains) }
+
+    /// The type of the second result, where there is one: of what a reducer kept.
+    private func list(of function: Function, _ module: Module, _ what: String) throws(Diagnostic) -> TensorType? {
+        guard function.results.count > 1 else { return nil }
+        guard function.results.count == 2, let type = resultType(function, module, function.results[1]), type.isStatic, type.dtype == .int32
+        else {
+            throw .error(
+                "'\(function.name)' has \(function.results.count) results", at: .operation(function.name),
+                expected: "at most one behind the first, a static i32 tensor of \(what)")
+        }
+        return type
     }
 
     private mutating func check(decoder function: Function, _ module: Module) throws(Diagnostic) {
@@ -96,15 +120,17 @@ struct Signature {
             }
             visionRows = type
         }
-        guard function.results.count == 1, let type = resultType(function, module, function.results[0]), type.dtype == .float32,
+        guard let result = function.results.first, let type = resultType(function, module, result), type.dtype == .float32,
             type.rank == 2, type.shape[0] == wanted, type.shape[1].fixedValue != nil
         else {
             throw .error(
                 "'\(function.name)' does not return the logits of the wanted rows", at: .operation(function.name), expected: "f32[S, V]")
         }
         (self.rows, self.wanted, logits) = (rows.bound ?? 0, wanted.bound ?? 0, type)
+        kept = try list(of: function, module, "vision rows")
         for operation in function.operations {
-            for symbol in operation.type?.symbols ?? [] where !EntryPoint.step.counts.contains(where: { $0.rawValue == symbol.name }) {
+            for symbol in operation.type?.symbols ?? []
+            where !EntryPoint.step.counts.contains(where: { $0.rawValue == symbol.name }) && !counts.contains(symbol) {
                 throw .error(
                     "the symbol '\(symbol.name)' is no count of a call", at: .operation("\(function.name): %\(operation.name)"),
                     expected: "T or S")

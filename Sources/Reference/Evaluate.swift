@@ -41,6 +41,12 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .pack(let op): try pack(op, operands[0])
     case .rotary(let op): rotary(op, operands)
     case .attention(let op): op.isCached ? try cachedAttention(op, operands) : try attention(op, operands)
+    case .attentionScores(let op): attentionScores(op, operands)
+    case .keepRows(let op): keepRows(op, operands)
+    case .findRows: findRows(operands)
+    case .visionIndices(let op): visionIndices(op, operands)
+    case .strideRows(let op): strideRows(op, operands)
+    case .strideMeans(let op): strideMeans(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

@@ -52,7 +52,8 @@ public struct Evaluator {
             tensor = Tensor(shape: shape, values)
         case .folded(let operations):
             var values: [String: Tensor] = [:]
-            for operation in operations { try run(operation, &values, .bounds, place: "@\(name)") }
+            var counts = SymbolValues.bounds
+            for operation in operations { try run(operation, &values, &counts, place: "@\(name)") }
             guard let last = operations.last, let value = values[last.name] else {
                 throw .error("weight '@\(name)' has an empty definition", at: place)
             }
@@ -74,7 +75,7 @@ public struct Evaluator {
                 "module \(quoted(module.name)) has no function \(quoted(function))",
                 expected: module.functions.isEmpty ? nil : quotedList(module.functions.map(\.name)))
         }
-        let counts = try check(arguments, of: function)
+        var counts = try check(arguments, of: function)
 
         // Values are let go after their last reader.
         var lastReader: [String: Int] = [:]
@@ -86,7 +87,7 @@ public struct Evaluator {
         var values: [String: Tensor] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = argument }
         for (index, operation) in function.operations.enumerated() {
-            try run(operation, &values, counts, place: "\(function.name): %\(operation.name)")
+            try run(operation, &values, &counts, place: "\(function.name): %\(operation.name)")
             if let observer, let value = values[operation.name], operation.type != nil { observer(function.name, operation.name, value) }
             for case .value(let name) in operation.operands + [.value(operation.name)] where lastReader[name] ?? 0 <= index {
                 values[name] = nil
@@ -133,7 +134,7 @@ public struct Evaluator {
     }
 
     private mutating func run(
-        _ operation: Operation, _ values: inout [String: Tensor], _ counts: SymbolValues, place: String
+        _ operation: Operation, _ values: inout [String: Tensor], _ counts: inout SymbolValues, place: String
     ) throws(Diagnostic) {
         var operands: [Tensor] = []
         for (index, operand) in operation.operands.enumerated() {
@@ -148,6 +149,7 @@ public struct Evaluator {
             error.site = error.site ?? .operation(place)
             throw error
         }
+        if let count = operation.op.payload.definedCount, let rows = result?.shape.first { counts = counts.with(count, rows) }
         if let type = operation.type, let result {
             // The type rule and the evaluator must agree on the shape.
             precondition(

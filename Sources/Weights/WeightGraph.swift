@@ -147,7 +147,8 @@ struct WeightGraph {
         case .rmsNorm(let op):
             return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1) }
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
-            .cacheStore, .attention:
+            .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
+            .strideMeans:
             return .whole(op, operands)
         }
     }

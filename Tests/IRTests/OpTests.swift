@@ -73,6 +73,7 @@ import Testing
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
             #expect(payload.isProduct == ["matmul", "attention"].contains(op.mnemonic), "\(op.mnemonic)")
+            #expect((payload.callArguments != nil) == reductionSamples.contains(op), "\(op.mnemonic)")
         }
     }
 

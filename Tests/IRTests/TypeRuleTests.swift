@@ -354,7 +354,7 @@ private let precisionRules: [Rule] = {
     ]
 }()
 
-private let rules = imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules
+private let rules = imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules + reductionRules
 
 @Suite struct TypeRuleTests {
     @Test(arguments: rules) func rule(_ rule: Rule) {

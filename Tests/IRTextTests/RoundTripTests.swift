@@ -9,6 +9,8 @@ let canonicalText = #"""
       symbol T <= 64
       symbol S <= 8
       symbol kept_2 <= 2147483647
+      symbol K <= 64
+      symbol K2 <= 64
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -67,6 +69,17 @@ let canonicalText = #"""
         %return = attention %rot3, &decoder.layer0.key_cache, &"the other", slots %slots, places %places {heads = 4, kv_heads = 2, scale = 0.5} : f32[T, 8]
         %last = gather_rows %return, %wanted : f32[S, 8]
         return %last
+      }
+
+      func reduced(%q: f32[T, 8], %tokens: i32[T], %slots: i32[T], %wanted: i32[S]) {
+        %scores = attention_scores %q, %q, tokens %tokens, slots %slots {heads = 2, kv_heads = 2, scale = 0.5, statistic = mean} : f32[T]
+        %most = attention_scores %q, %q, tokens %tokens, slots %slots, raters %slots {heads = 2, kv_heads = 2, scale = 0.5, statistic = max} : f32[T]
+        %rows = keep_rows %scores, tokens %tokens, slots %slots {top = 4, count = K} : i32[K]
+        %found = find_rows %rows, %wanted : i32[S]
+        %windows = stride_rows %tokens, slots %slots {stride = 4, image = 16, count = K2} : i32[K2]
+        %means = stride_means %q, tokens %tokens, rows %windows {stride = 4} : f32[K2, 8]
+        %shown = vision_indices %tokens, %rows {bound = 4} : i32[2, 4]
+        return %most, %found, %means, %shown
       }
 
       func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {

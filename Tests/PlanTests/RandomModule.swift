@@ -23,7 +23,7 @@ struct RandomModule {
     private var module = Module(name: "random")
     private let width: Int
     static let slots = 3, context = 12
-    static let rows = IR.Symbol("T", bound: 4), wanted = IR.Symbol("S", bound: 3)
+    static let rows = IR.Symbol("T", bound: 4), wanted = IR.Symbol("S", bound: 3), kept = IR.Symbol("K", bound: 4)
 
     static func make(_ seed: Int) throws(Diagnostic) -> Module {
         var maker = RandomModule(seed)
@@ -66,23 +66,59 @@ struct RandomModule {
             "decoder.tokens", .embed(Embed(hasVision: vision)),
             [.region(.tokens), weight("embedding", [9, width])] + (vision ? [.region(.visionRows)] : []))
         var taps: [Operand] = []
+        var call = CallRows(count: rows, slots: .region(.slots), positions: .region(.positions), order: .region(.positions))
+        var shown: Operand?, last = Operand.region(.wanted)
+        let selection = dice.roll(2 * layers)
         for layer in 0..<layers {
             // One layer may differ from the others.
-            x = try appendLayer("decoder.layer\(layer)", x, rows, Dice(layer == odd ? recipe + 1 : recipe), isCached: true, &builder)
+            x = try appendLayer("decoder.layer\(layer)", x, call, Dice(layer == odd ? recipe + 1 : recipe), isCached: true, &builder)
+            if layer == selection {
+                (x, call, last, shown) = try select(x, &builder)
+                taps = []
+            }
             if Dice(seed + layer).first(3) == 0 { taps.append(x) }
         }
         for (index, tap) in taps.enumerated() { x = try builder.append("decoder.tap\(index).add", .add(Add()), [x, tap]) }
         let all = x
-        x = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [all, .region(.wanted)])
+        x = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [all, last])
         if dice.roll(2) == 0 {
             // S + T rows, of which the first T are taken from.
             let joined = try builder.append("decoder.joined", .concatenate(Concatenate(axis: 0)), [x, all])
             let scaled = try builder.append("decoder.scaled", .scale(Scale(factor: 2)), [joined])
-            x = try builder.append("decoder.again", .gatherRows(GatherRows()), [scaled, .region(.wanted)])
+            x = try builder.append("decoder.again", .gatherRows(GatherRows()), [scaled, last])
         }
         let logits = try builder.append("decoder.logits", .matmul(Matmul()), [x, weight("head", [7, width])])
-        module.functions.append(builder.finish(returning: [logits]))
+        if shown != nil { module.symbols.append(Self.kept) }
+        module.functions.append(builder.finish(returning: [logits] + (shown.map { [$0] } ?? [])))
         return module
+    }
+
+    /// The lists of the rows that a layer of the decoder works on, and one of as many whose entries are rows of twice as many.
+    private struct CallRows {
+        var count: Dimension
+        var slots, positions: Operand
+        var order: Operand?
+    }
+
+    /// Drops rows: what stays of x and of the lists, where the wanted ones stand then, and what is shown of it.
+    private func select(
+        _ x: Operand, _ builder: inout FunctionBuilder
+    ) throws(Diagnostic) -> (rows: Operand, call: CallRows, wanted: Operand, shown: Operand) {
+        let lists: [Operand] = [.region(.tokens), .region(.slots)]
+        let scores = try builder.append(
+            "kept.scores", .attentionScores(AttentionScores(heads: 2, keyValueHeads: 2, scale: 0.5)), [x, x] + lists)
+        let list = try builder.append("kept.list", .keepRows(KeepRows(top: 2, count: Self.kept.name)), [scores] + lists)
+        func gathered(_ name: String, _ value: Operand) throws(Diagnostic) -> Operand {
+            try builder.append("kept.\(name)", .gatherRows(GatherRows()), [value, list])
+        }
+        let call = CallRows(
+            count: Dimension(Self.kept), slots: try gathered("slots", .region(.slots)),
+            positions: try gathered("positions", .region(.positions)), order: nil)
+        let tokens = try gathered("tokens", .region(.tokens))
+        let shown = try builder.append("kept.shown", .visionIndices(VisionIndices(lists: 1, bound: 3)), [tokens])
+        return (
+            try gathered("rows", x), call, try builder.append("kept.wanted", .findRows(FindRows()), [list, .region(.wanted)]), shown
+        )
     }
 
     /// The builder takes the types of weights from a module, so all of them are there before a function is built.
@@ -106,9 +142,10 @@ struct RandomModule {
     }
 
     private func appendLayer(
-        _ prefix: String, _ input: Operand, _ rows: Dimension, _ dice: Dice, isCached: Bool, _ builder: inout FunctionBuilder
+        _ prefix: String, _ input: Operand, _ call: CallRows, _ dice: Dice, isCached: Bool, _ builder: inout FunctionBuilder
     ) throws(Diagnostic) -> Operand {
         var dice = dice
+        let rows = call.count
         let attention = Attention(heads: 2, keyValueHeads: 2, scale: 0.5, isCached: isCached)
         func w(_ name: String) -> Operand { .weight("\(prefix).\(name)") }
         var number = 0
@@ -126,15 +163,15 @@ struct RandomModule {
         if isCached {
             let rotary = Op.rotary(Rotary(headSize: width / 2, theta: 10000))
             let keys = dice.roll(2) == 0 ? parts[1] : try builder.append(name("key"), .matmul(Matmul()), [normed, w("a.weight")])
-            let turned = try builder.append(name("rotary"), rotary, [keys, .region(.positions)])
+            let turned = try builder.append(name("rotary"), rotary, [keys, call.positions])
             let values = dice.roll(2) == 0 ? parts[2] : try builder.append(name("value"), .matmul(Matmul()), [parts[0], w("b.weight")])
             let caches: [Operand] = [.state("\(prefix).key_cache"), .state("\(prefix).value_cache")]
-            let places = try builder.append(name("places"), .reserve(Reserve()), [.state("\(prefix).lengths"), .region(.slots)])
+            let places = try builder.append(name("places"), .reserve(Reserve()), [.state("\(prefix).lengths"), call.slots])
             for (cache, rows) in zip(caches, [turned, values]) {
-                try builder.append(name("store"), .cacheStore(CacheStore()), [cache, rows, .region(.slots), places])
+                try builder.append(name("store"), .cacheStore(CacheStore()), [cache, rows, call.slots, places])
             }
-            let query = try builder.append(name("rotary"), rotary, [parts[0], .region(.positions)])
-            pool.append(try builder.append(name("attention"), .attention(attention), [query] + caches + [.region(.slots), places]))
+            let query = try builder.append(name("rotary"), rotary, [parts[0], call.positions])
+            pool.append(try builder.append(name("attention"), .attention(attention), [query] + caches + [call.slots, places]))
             if dice.roll(2) == 0 { pool.append(turned) }
             if dice.roll(2) == 0 { pool.append(values) }
         } else {
@@ -161,10 +198,12 @@ struct RandomModule {
                 let joined = try builder.append(name("stack"), .concatenate(Concatenate(axis: 0)), [x, y])
                 if let count = rows.fixedValue {
                     value = try builder.append(name("rows"), .slice(Slice(axis: 0, start: count / 2, count: count)), [joined])
-                } else {
-                    // The positions stand for rows of both.
+                } else if let order = call.order {
+                    // Positions of the call stand for rows of both.
                     let scaled = try builder.append(name("scaled"), .scale(Scale(factor: 3)), [joined])
-                    value = try builder.append(name("rows"), .gatherRows(GatherRows()), [scaled, .region(.positions)])
+                    value = try builder.append(name("rows"), .gatherRows(GatherRows()), [scaled, order])
+                } else {
+                    value = x
                 }
             case 10:
                 let count = rows.fixedValue ?? 1
@@ -197,7 +236,8 @@ struct RandomModule {
         var x = try builder.append("tokens", .concatenate(Concatenate(axis: 0)), [classRow, embedded])
         var taps: [Operand] = []
         for block in 1...layers {
-            x = try appendLayer("vision.block\(block)", x, 5, Dice(recipe), isCached: false, &builder)
+            let call = CallRows(count: 5, slots: .value(""), positions: .value(""), order: .value(""))
+            x = try appendLayer("vision.block\(block)", x, call, Dice(recipe), isCached: false, &builder)
             if block == layers || dice.roll(2) == 0 { taps.append(x) }
         }
         module.functions.append(builder.finish(returning: taps))

@@ -34,17 +34,20 @@ import Testing
             let inputs = [tokens, slots, positions, list]
             for (region, elements) in zip(["tokens", "slots", "positions", "wanted"], inputs) { found.fill(region, elements) }
             let counts = SymbolValues(["T": rows, "S": wanted])
-            let logits = expected.call("step", inputs + [visionRows].compactMap(\.self), counts)[0]
+            let results = expected.call("step", inputs + [visionRows].compactMap(\.self), counts)
+            let logits = results[0]
             let before = found.contents("logits")
             found.call(entry, counts)
             let after = found.contents("logits")
             #expect(Array(after.prefix(wanted * vocabulary)) == logits, "\(entry) of \(rows) rows, \(wanted) wanted, call \(turn)")
+            if entry == .step, results.count > 1 { #expect(found.contents("kept") == results[1], "call \(turn)") }
             #expect(after.dropFirst(logits.count) == before.dropFirst(logits.count), "logits behind those of call \(turn)")
         }
         for (name, elements) in expected.states { #expect(found.contents(name) == elements, "\(name)") }
         #expect(found.problems.isEmpty, "\(found.problems.prefix(3))")
-        // One table per call serves all layers; positions of one row are 0 or 1, so that some calls have the same.
-        #expect(found.tables.count > 3 && found.tables.count <= Self.calls.count)
+        // One table per call serves all layers, and one those behind a selection; positions of one row are 0 or 1, so that some calls have the
+        // same.
+        #expect(found.tables.count > 3 && found.tables.count <= Self.calls.count * (plan.takesWholePrompts ? 2 : 1))
     }
 
     /// Rows and how many are wanted; no slot gets more than its context has room for.
@@ -55,6 +58,11 @@ import Testing
     @Test func theSameModuleGivesTheSamePlan() throws {
         let module = try RandomModule.make(5)
         #expect("\(try makePlan(module))" == "\(try makePlan(module))")
+    }
+
+    @Test func someModulesDropRows() throws {
+        let dropping = try (0..<60).filter { try makePlan(try RandomModule.make($0)).takesWholePrompts }
+        #expect(10..<50 ~= dropping.count)
     }
 
     /// The layers of most modules are alike, so the test above is about shared functions too.

@@ -25,6 +25,12 @@ func results(_ kind: String, _ inputs: [[Symbol]], count: Int) -> [Symbol] {
 
 func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
 
+/// The rows that a selection takes of so many: every second.
+func selected(_ rows: Int) -> [Symbol] { stride(from: 0, to: rows, by: 2).map { Symbol($0) } }
+
+/// Where a row stands among `count` that were selected.
+func found(_ row: Symbol, of count: Int) -> Symbol { min(row / 2, Symbol(max(count - 1, 0))) }
+
 /// All indices of a shape in row-major order.
 func indices(_ shape: [Int]) -> [[Int]] {
     shape.reduce([[]]) { prefixes, size in prefixes.flatMap { prefix in (0..<size).map { prefix + [$0] } } }
@@ -55,6 +61,7 @@ struct SymbolicModule {
 
     mutating func call(_ name: String, _ arguments: [[Symbol]], _ counts: SymbolValues = .bounds) -> [[Symbol]] {
         guard let function = module.function(named: name) else { return [] }
+        var counts = counts
         var values: [String: (type: TensorType, elements: [Symbol])] = [:]
         for (parameter, argument) in zip(function.parameters, arguments) { values[parameter.name] = (parameter.type, argument) }
         func shape(_ type: TensorType) -> [Int] { type.shape.map { $0.value(counts)! } }
@@ -74,6 +81,7 @@ struct SymbolicModule {
                 let strides = rowMajor(shape(inputs[0].type))
                 return indices(shape(operation.type!)).map { inputs[0].elements[zip(place($0), strides).map { $0 * $1 }.reduce(0, +)] }
             }
+            if let name = operation.op.payload.definedCount { counts = counts.with(name, selected(inputs[0].elements.count).count) }
             let size = operation.type.map { count(shape($0)) } ?? 0
             func computed(_ kind: String) { keep(results(kind, inputs.map(\.elements), count: size)) }
             switch operation.op {
@@ -145,6 +153,9 @@ struct SymbolicModule {
             case .layerNorm(let norm): computed("\(Computation.layerNorm(epsilon: norm.epsilon))")
             case .rmsNorm(let norm): computed("\(Computation.rmsNorm(epsilon: norm.epsilon))")
             case .quantize(let quantize): computed("\(Computation.quantize(quantize.type))")
+            case .keepRows: keep(selected(inputs[0].elements.count))
+            case .findRows: keep(inputs[1].elements.map { found($0, of: inputs[0].elements.count) })
+            case .attentionScores, .visionIndices, .strideRows, .strideMeans: computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
         }
@@ -298,6 +309,13 @@ struct SymbolicPlan {
                 write(place + 1, at: lengths + 4 * Int(slot), size: 4)
                 return place
             }
+        case .call(.keepRows(let keep)):
+            elements = selected(places(inputs[0]).count)
+            counts = counts.with(keep.count, elements.count)
+            targets = places(output)
+        case .call(.findRows):
+            let rows = places(inputs[0]).count
+            elements = read(inputs[1], for: name).map { found($0, of: rows) }
         case .storeRows:
             elements = read(inputs[0], for: name)
             targets = places(output, Array(zip(read(inputs[1], for: name), read(inputs[2], for: name))))

@@ -8,6 +8,7 @@ public struct GatherRows: OperationPayload {
     public init() {}
     public init(_ reader: inout AttributeReader) throws(TypeError) {}
     public var attributes: [(name: String, value: Attribute)] { [] }
+    public var passedOperand: Int? { 0 }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 2...2)

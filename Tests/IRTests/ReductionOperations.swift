@@ -1,0 +1,87 @@
+import IR
+import Testing
+
+/// The operations of token reducers: samples, type rules and traits.
+let reductionSamples: [Op] = [
+    .attentionScores(AttentionScores(heads: 8, keyValueHeads: 2, scale: 0.125)),
+    .attentionScores(AttentionScores(heads: 8, keyValueHeads: 2, scale: 0.125, statistic: .max, hasRaters: true)),
+    .keepRows(KeepRows(top: 3, count: "K")),
+    .findRows(FindRows()),
+    .visionIndices(VisionIndices(lists: 5, bound: 7)),
+    .strideRows(StrideRows(stride: 4, image: 64, count: "K")),
+    .strideMeans(StrideMeans(stride: 4)),
+]
+
+// swift-format-ignore: AlwaysUseLowerCamelCase
+private let K = Dimension(Symbol("K", bound: 1024))
+
+let reductionRules: [Rule] = {
+    func scores(_ heads: Int, _ keyValueHeads: Int, raters: Bool = false) -> Op {
+        .attentionScores(AttentionScores(heads: heads, keyValueHeads: keyValueHeads, scale: 1, hasRaters: raters))
+    }
+    func keep(_ top: Int, _ count: String = "K") -> Op { .keepRows(KeepRows(top: top, count: count)) }
+    func strided(_ stride: Int, _ image: Int) -> Op { .strideRows(StrideRows(stride: stride, image: image, count: "K")) }
+    let (find, list) = (Op.findRows(FindRows()), i32(T))
+    let means = Op.strideMeans(StrideMeans(stride: 4))
+    return [
+        Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list, list], f32(T)),
+        Rule(scores(4, 4, raters: true), [f32(T, 8), f32(T, 8), list, list, list], f32(T)),
+        Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list], refused: "takes 4 operands, not 3"),
+        Rule(scores(4, 2, raters: true), [f32(T, 8), f32(T, 4), list, list], refused: "takes 5 operands, not 4"),
+        Rule(scores(4, 2), [f32(T, 8), f32(T, 8), list, list], refused: "the key is f32[T, 8]; expected f32[T, 4]"),
+        Rule(scores(4, 2), [f32(T, 8), f32(S, 4), list, list], refused: "the key is f32[S, 4]; expected f32[T, 4]"),
+        Rule(
+            scores(4, 3), [f32(T, 8), f32(T, 4), list, list],
+            refused: "a query of width 8 has no 4 heads, at most 256, that share 3 key heads evenly"),
+        Rule(
+            scores(512, 512), [f32(T, 512), f32(T, 512), list, list],
+            refused: "a query of width 512 has no 512 heads, at most 256, that share 512 key heads evenly"),
+        Rule(scores(4, 2), [f32(T, 8), f32(T, 4), i32(S), list], refused: "the list of tokens is i32[S]; expected i32[T]"),
+        Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list, f32(T)], refused: "the list of slots is f32[T]; expected i32[T]"),
+
+        Rule(keep(3), [f32(T), list, list], i32(K)),
+        Rule(keep(3), [f32(9), i32(9), i32(9)], i32(Dimension(Symbol("K", bound: 9)))),
+        Rule(keep(3), [f32(T), list], refused: "takes 3 operands, not 2"),
+        Rule(keep(0), [f32(T), list, list], refused: "keeps 0 vision rows; expected 1 or more"),
+        Rule(keep(3, "4x"), [f32(T), list, list], refused: "counts '4x'; expected a letter, then letters, digits and '_'"),
+        Rule(keep(3), [list, list, list], refused: "the list of scores is i32[T]; expected f32"),
+        Rule(keep(3), [f32(T), list, i32(S)], refused: "the list of slots is i32[S]; expected i32[T]"),
+
+        Rule(find, [i32(K), i32(S)], i32(S)),
+        Rule(find, [i32(K)], refused: "takes 2 operands, not 1"),
+        Rule(find, [f32(K), i32(S)], refused: "the list is f32[K]; expected i32 of 1 dimension"),
+        Rule(.visionIndices(VisionIndices(lists: 2, bound: 3)), [list, i32(K)], i32(2, 3)),
+        Rule(.visionIndices(VisionIndices(lists: 2, bound: 3)), [list], refused: "takes 2 operands, not 1"),
+        Rule(
+            .visionIndices(VisionIndices(lists: 0, bound: 3)), [], refused: "0 lists of 3 rows; expected 1 or more of 1 or more"),
+        Rule(
+            .visionIndices(VisionIndices(lists: 1, bound: 3)), [i32(T, 1)],
+            refused: "a list of tokens is i32[T, 1]; expected i32 of 1 dimension"),
+
+        Rule(strided(4, 64), [list, list], i32(K)),
+        Rule(strided(4, 3), [list, list], refused: "means of 4 rows of 3; expected 1 to as many"),
+        Rule(strided(0, 3), [list, list], refused: "means of 0 rows of 3; expected 1 to as many"),
+        Rule(means, [f32(T, 8), list, i32(K)], f32(K, 8)),
+        Rule(means, [f32(T, 8), i32(S), i32(K)], refused: "the list of tokens is i32[S]; expected i32[T]"),
+        Rule(means, [f32(T), list, i32(K)], refused: "the operand is f32[T]; expected 2 dimensions"),
+    ]
+}()
+
+@Suite struct ReductionTraitTests {
+    @Test func whatSelectsRowsCountsThem() {
+        for op in samples {
+            let payload = op.payload
+            let selects = ["keep_rows", "stride_rows"].contains(op.mnemonic)
+            #expect(payload.selectsRows == selects, "\(op.mnemonic)")
+            #expect((payload.definedCount == "K") == selects && (payload.visionRowsKept(of: 64) != nil) == selects, "\(op.mnemonic)")
+        }
+        #expect(KeepRows(top: 3, count: "K").visionRowsKept(of: 2) == 2 && KeepRows(top: 3, count: "K").visionRowsKept(of: 9) == 3)
+        // Each image's remainder is dropped.
+        #expect(StrideRows(stride: 4, image: 10, count: "K").visionRowsKept(of: 25) == 5)
+    }
+
+    @Test func whatReadsASelectionPassesAnOperandOn() {
+        let passed = Dictionary(samples.map { ($0.mnemonic, $0.payload.passedOperand) }) { first, _ in first }.compactMapValues(\.self)
+        #expect(passed == ["gather_rows": 0, "find_rows": 1, "stride_means": 0])
+    }
+}
