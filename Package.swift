@@ -32,6 +32,7 @@ let package = Package(
         .target(name: "IR", dependencies: ["Contract", "Support", collections]),
         .target(name: "IRText", dependencies: ["IR", "Support"]),
         .target(name: "ModelImport", dependencies: ["Checkpoint", "IR", "Support"]),
+        .target(name: "Reduction", dependencies: ["Checkpoint", "IR", "Support"]),
         // Products of large folds: C for its vectors. OpenBLAS has no float32 products with float64 sums (Docs/Passes.md).
         .target(name: "FoldProduct", path: "Sources/Weights/FoldProduct", cSettings: hardened),
         .target(name: "Reference", dependencies: ["FoldProduct", "IR", "Pack", "Support"]),
@@ -55,8 +56,8 @@ let package = Package(
         .target(
             name: "Driver",
             dependencies: [
-                "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reference", "Passes", "Plan", "CEmit",
-                "IRView", "Packaging", "RuntimeSources", "Synth", "Toolchain",
+                "Support", "Work", "ChatTemplate", "Checkpoint", "IR", "IRText", "ModelImport", "Reduction", "Reference", "Passes", "Plan",
+                "CEmit", "IRView", "Packaging", "RuntimeSources", "Synth", "Toolchain",
             ]),
         .executableTarget(
             name: "lmmc", dependencies: ["Driver", "Support", "Synth", "Work", arguments],

@@ -6,16 +6,21 @@ import Support
 ///
 /// Functions: `vision` (image to taps), `project` (taps to the decoder's vision tokens) and `step` (T rows of the sequences in `sequences`
 /// slots, whose KV caches have `context` rows each). A checkpoint without a tower has only the last.
-public func importModel(_ checkpoint: Checkpoint, context: Int, sequences: Int = 1) throws(Diagnostic) -> Module {
+///
+/// `wholePrompts`: one call of `step` takes the whole context, as a reducer that looks at all of a prompt needs it.
+public func importModel(
+    _ checkpoint: Checkpoint, context: Int, sequences: Int = 1, wholePrompts: Bool = false
+) throws(Diagnostic) -> Module {
     let sources = checkpoint.tensors.mapValues { entry in
         SourceTensor(name: entry.sourceName, type: TensorType(entry.dtype.irType, fixed: entry.shape))
     }
-    return try importModel(checkpoint.configuration, tensors: sources, context: context, sequences: sequences)
+    return try importModel(
+        checkpoint.configuration, tensors: sources, context: context, sequences: sequences, wholePrompts: wholePrompts)
 }
 
 /// The same from the configuration and the tensors' names and types by canonical name (`Checkpoint.tensors`); no file is needed.
 public func importModel(
-    _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int, sequences: Int = 1
+    _ configuration: ModelConfiguration, tensors: [String: SourceTensor], context: Int, sequences: Int = 1, wholePrompts: Bool = false
 ) throws(Diagnostic) -> Module {
     var importer = Importer(tensors: tensors, adapterScales: configuration.adapterScales, module: Module(name: configuration.name))
     var visionRows: Int?
@@ -27,7 +32,8 @@ public func importModel(
     }
     let decoder = configuration.decoder
     importer.addCaches(decoder, context: context, sequences: sequences)
-    let bounds = StepBounds(context: context, sequences: sequences, vocabulary: decoder.vocabularySize)
+    let bounds = StepBounds(
+        context: context, sequences: sequences, vocabulary: decoder.vocabularySize, wholePrompts: wholePrompts)
     try importer.addDecoder(decoder, bounds, visionRows: visionRows)
     try importer.module.verify(after: "import")
     return importer.module
@@ -41,8 +47,8 @@ public struct StepBounds: Hashable, Sendable {
 
     /// Weights are read once a call, and activations take memory by its rows: more than 1,024 make nothing faster. The logits of a step
     /// take at most 16 MiB, or a row for each sequence where that is more; what is not wanted of them is not touched.
-    public init(context: Int, sequences: Int, vocabulary: Int) {
-        rows = max(min(context, 1024), sequences)
+    public init(context: Int, sequences: Int, vocabulary: Int, wholePrompts: Bool = false) {
+        rows = max(wholePrompts ? context : min(context, 1024), sequences)
         let logits = 1 << 22
         wanted = max(sequences, min(rows, max(16, min(256, logits / vocabulary))))
     }

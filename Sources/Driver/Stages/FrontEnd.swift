@@ -6,6 +6,7 @@ import IRView
 import ModelImport
 import Passes
 import Plan
+import Reduction
 import Support
 import Work
 
@@ -17,6 +18,8 @@ struct FrontEnd {
     /// Slots
     let sequences: Int
     var policy: PrecisionPolicy
+    /// Of the vision rows; nil without one that rewrites the module
+    var reduction: TokenReduction?
     /// As `--template` has it.
     let templateName: String
     let template: PromptTemplate
@@ -39,7 +42,8 @@ struct FrontEnd {
         }
         let templateName = options.template ?? checkpoint.configuration.prompt.templateName
         return FrontEnd(
-            checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy, templateName: templateName,
+            checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy,
+            templateName: templateName,
             template: try template(templateName, of: checkpoint))
     }
 
@@ -56,20 +60,34 @@ struct FrontEnd {
 
     /// The most rows of one call of `step`, and the length of the prompt that FLOPs are shown for.
     var chunk: Int {
-        StepBounds(context: context, sequences: sequences, vocabulary: checkpoint.configuration.decoder.vocabularySize).rows
+        StepBounds(
+            context: context, sequences: sequences, vocabulary: checkpoint.configuration.decoder.vocabularySize,
+            wholePrompts: reduction?.needsWholePrompt ?? false
+        ).rows
     }
 
+    /// The stage behind `imported` of a model whose tokens are reduced.
+    static let reducedStage = "reduced"
+
     /// Names of all stages in order, as `lmmc ir --stage` takes them.
-    static func stageNames(_ policy: PrecisionPolicy) -> [String] {
-        [Stage.imported.rawValue] + Pipeline.passes(for: policy).map(\.name) + [Stage.optimized.rawValue]
+    static func stageNames(_ policy: PrecisionPolicy, reduces: Bool = false) -> [String] {
+        [Stage.imported.rawValue] + (reduces ? [reducedStage] : []) + Pipeline.passes(for: policy).map(\.name) + [Stage.optimized.rawValue]
     }
 
     /// Runs import and passes; `observe` sees every stage that is reached. Ends early when `observe` returns false.
     func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
         let began = monotonicSeconds()
-        var module = try importModel(checkpoint, context: context, sequences: sequences)
+        var module = try importModel(
+            checkpoint, context: context, sequences: sequences, wholePrompts: reduction?.needsWholePrompt ?? false)
         let seconds = monotonicSeconds() - began
         guard try observe(StageRecord(name: Stage.imported.rawValue, milliseconds: seconds * 1000, module: module)) else { return module }
+        if let reduction {
+            let began = monotonicSeconds()
+            try reduceTokens(&module, reduction, checkpoint.configuration)
+            let milliseconds = (monotonicSeconds() - began) * 1000
+            let record = StageRecord(name: Self.reducedStage, reason: "\(reduction)", milliseconds: milliseconds, module: module)
+            guard try observe(record) else { return module }
+        }
         var goesOn = true
         var policy = policy
         policy.names = try names(module, policy)
