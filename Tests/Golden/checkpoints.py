@@ -302,8 +302,9 @@ def save(tensors, folder, shards):
     write_json(os.path.join(folder, "model.safetensors.index.json"), {"metadata": {"total_size": total}, "weight_map": index})
 
 
-def make_checkpoint(spec, folder, tokenizer):
-    """Writes the checkpoint folder; the tower's folder is 'clip' inside it. `tokenizer`: the bytes of tokenizer.model."""
+def make_checkpoint(spec, folder, tokenizer, adjust=None):
+    """Writes the checkpoint folder; the tower's folder is 'clip' inside it. `tokenizer`: the bytes of tokenizer.model.
+    `adjust`: gets the float32 tensors by name and may change them before they are rounded."""
     tower = os.path.join(folder, "clip")
     os.makedirs(folder if spec.decoder_only else tower, exist_ok=True)
     w, inner = Weights(spec.seed), "model.vision_tower.vision_tower.vision_model."
@@ -311,6 +312,8 @@ def make_checkpoint(spec, folder, tokenizer):
     if not spec.decoder_only:
         fusion_tensors(spec, w)
         tower_tensors(spec, w, inner)
+    if adjust:
+        adjust(w.tensors)
     tower_dtype = DTYPES[spec.tower_dtype or spec.dtype]
     stored = {name: tensor.to(tower_dtype if name.startswith(inner) else DTYPES[spec.dtype]) for name, tensor in w.tensors.items()}
     if spec.old_extras and not spec.decoder_only:

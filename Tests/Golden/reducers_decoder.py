@@ -1,0 +1,340 @@
+"""Token reducers inside the decoder: FastV, SparseVLM, MustDrop, LLaVolta, over the modules of transformers' LlamaForCausalLM.
+
+Blocks are 0-based. The prompt runs in one call; every block has a cache of its own, and a generated token sees all of it."""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import reference
+
+TOKENS_1_5 = {192: (300, 200, 110), 128: (303, 110, 36), 96: (238, 48, 26), 64: (66, 30, 17)}
+TOKENS_2_0 = {192: (300, 200, 118), 128: (238, 108, 60), 96: (246, 54, 28), 64: (66, 34, 20)}
+RANKS_1_0 = {192: (13.5, 0), 128: (9, 6), 64: (0.8, 0)}
+
+
+@dataclass
+class Rows:
+    """Rows of the prompt that a block runs on. `index`: the row of the unreduced prompt that each was; `vision`: whether it is a vision row."""
+    x: torch.Tensor
+    index: torch.Tensor
+    vision: torch.Tensor
+    positions: torch.Tensor
+
+    def take(self, chosen):
+        return Rows(self.x[chosen], self.index[chosen], self.vision[chosen], self.positions[chosen])
+
+    def renumbered(self):
+        self.positions = torch.arange(len(self.x))
+        return self
+
+
+class Decoder:
+    """The decoder's blocks, one at a time, with a cache of rotated keys and values for each."""
+
+    def __init__(self, model):
+        config, self.causal = model.decoder.config, model.decoder
+        self.layers, self.rotary, self.dtype = list(model.decoder.model.layers), model.decoder.model.rotary_emb, model.dtype
+        self.heads, self.kv, self.size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+        self.cache = [None] * len(self.layers)
+
+    def embed(self, ids):
+        return self.causal.get_input_embeddings()(torch.tensor(ids, dtype=torch.long))
+
+    def rotate(self, x, positions):
+        cosine, sine = (part[0] for part in self.rotary(x, positions[None]))
+        first, second = x.chunk(2, -1)
+        return x * cosine + torch.cat((-second, first), -1) * sine
+
+    def block(self, l, x, positions, visible=None):
+        """x [R, C] behind what the block's cache holds -> (output [R, C], probabilities [heads, R, S]). visible: bool [R, S], causal by default."""
+        layer = self.layers[l]
+        y = layer.input_layernorm(x)
+        attention = layer.self_attn
+        q, k, v = (projection(y).reshape(len(x), -1, self.size).transpose(0, 1) for projection in (attention.q_proj, attention.k_proj, attention.v_proj))
+        q, k = self.rotate(q, positions), self.rotate(k, positions)
+        if self.cache[l] is not None:
+            k, v = (torch.cat((old, new), 1) for old, new in zip(self.cache[l], (k, v)))
+        self.cache[l] = (k, v)
+        k, v = (part.repeat_interleave(self.heads // self.kv, 0) for part in (k, v))
+        if visible is None:
+            visible = torch.ones(len(x), k.shape[1], dtype=torch.bool).tril(k.shape[1] - len(x))
+        p = torch.softmax((q @ k.transpose(1, 2) / math.sqrt(self.size)).masked_fill(~visible, -torch.inf), -1)
+        x = x + attention.o_proj((p @ v).transpose(0, 1).reshape(len(x), -1))
+        return x + layer.mlp(layer.post_attention_layernorm(x)), p
+
+    def length(self, l):
+        return 0 if self.cache[l] is None else self.cache[l][0].shape[1]
+
+    def logits(self, row):
+        return self.causal.lm_head(self.causal.model.norm(row))
+
+
+class Dense:
+    """No reduction, and what a method of the decoder does by default."""
+    own_positions = False  # whether a generated token's position in a block is the length of that block's cache
+
+    def __init__(self, options, decoder, choices):
+        self.options, self.decoder, self.choices, self.kept = options, decoder, choices, []
+
+    def start(self, rows):
+        """Called with the rows that enter block 0."""
+
+    def before(self, l, rows, p):
+        """The rows that block l runs on; p: probabilities of block l - 1."""
+        return rows
+
+    def after(self, l, rows, p):
+        """The rows that leave block l; p: its probabilities over the rows that it ran on."""
+        return rows
+
+    def visible(self, l, rows):
+        """What each row of the prompt sees in block l; None: all rows before it and itself."""
+
+    def finish(self, indices):
+        """Called after the prompt; indices: for each block the unreduced rows that its cache holds."""
+
+    def note(self, rows):
+        """Writes down the vision rows that a point left."""
+        self.kept.append((rows.index[rows.vision] - self.first).tolist())
+
+    @property
+    def bound(self):
+        return max(map(len, self.kept), default=0)
+
+
+
+class FastV(Dense):
+    def before(self, l, rows, p):
+        if l != int(self.options["layer"]):
+            return rows
+        columns = rows.vision.nonzero()[:, 0]
+        best = self.choices.top("fastv", p.mean(0)[-1, columns], min(int(self.options["keep"]), len(columns)))
+        keep = ~rows.vision
+        keep[columns[best]] = True
+        rows = rows.take(keep)
+        self.note(rows)
+        return rows
+
+
+class FastVMasked(FastV):
+    """The same by masking the columns of dropped rows: for the self-check only."""
+    hidden = None
+
+    def before(self, l, rows, p):
+        if l == int(self.options["layer"]):
+            kept = super().before(l, rows, p)
+            self.hidden = ~torch.isin(rows.index, kept.index)
+        return rows
+
+    def visible(self, l, rows):
+        if self.hidden is None:
+            return None
+        visible = torch.ones(len(rows.x), len(rows.x), dtype=torch.bool).tril() & ~self.hidden
+        return visible | torch.eye(len(rows.x), dtype=torch.bool)  # dropped rows see themselves, so that nothing is undefined
+
+
+class LLaVolta(Dense):
+    def before(self, l, rows, p):
+        if l != int(self.options["layer"]):
+            return rows
+        stride, parts, at = int(self.options["stride"]), [], 0
+        while at < len(rows.x):
+            if not rows.vision[at]:
+                parts.append(rows.take(slice(at, at + 1)))
+                at += 1
+                continue
+            end = at
+            while end < len(rows.x) and self.image[rows.index[end]] == self.image[rows.index[at]]:
+                end += 1
+            count = (end - at) // stride
+            pooled = rows.take(slice(at, at + count * stride, stride))
+            pooled.x = rows.x[at:at + count * stride].reshape(count, stride, -1).mean(1)
+            pooled.positions = rows.positions[at:at + count * stride].reshape(count, stride).double().mean(1).floor().long()
+            parts.append(pooled)
+            at = end
+        return Rows(*(torch.cat([getattr(part, name) for part in parts]) for name in ("x", "index", "vision", "positions")))
+
+
+class SparseVLM(Dense):
+    def __init__(self, options, decoder, choices):
+        super().__init__(options, decoder, choices)
+        self.version, tokens = options.get("version", "1.5"), int(options.get("tokens", 0))
+        layers = options.get("layers", "2+6+15+19" if self.version == "1.0" else "2+6+15")
+        self.layers = [int(l) for l in layers.split("+")]
+        if self.version == "1.0":
+            self.rank = RANKS_1_0[tokens]
+        else:
+            self.keep = [int(k) for k in options["keep"].split("+")] if "keep" in options else list((TOKENS_2_0 if self.version == "2.0" else TOKENS_1_5)[tokens])
+        self.own_positions = self.version != "2.0"
+
+    def start(self, rows):
+        post = rows.index > int(rows.index[rows.vision].max())
+        words = rows.x[post]
+        a = torch.softmax(rows.x[rows.vision] @ words.T, 1).mean(0)
+        raters = self.choices.above("sparsevlm raters", a, float(a.mean())) if len(a) > 1 else torch.ones(1, dtype=torch.bool)
+        if not raters.any():
+            raters[:] = True
+        self.raters = rows.index[post][raters]
+
+    def kernel(self, positions):
+        """[rows, rows]: what all-ones vectors attend with under the rotary turn."""
+        half = torch.arange(0, self.decoder.size, 2, dtype=torch.float64)
+        theta = self.theta ** (-half / self.decoder.size)
+        angle = (positions[:, None] - positions).double()[..., None] * theta
+        return (2 / math.sqrt(self.decoder.size) * angle.cos().sum(-1)).to(self.decoder.dtype)
+
+    def scores(self, rows, p):
+        """([raters, vision] averaged over heads, score of each vision row)."""
+        raters = torch.isin(rows.index, self.raters) & ~rows.vision
+        if self.version == "2.0":
+            p = p / self.kernel(rows.positions)
+            p = p[:, raters][:, :, rows.vision]
+            chosen = self.choices.top("sparsevlm heads", p.sum((1, 2)), min(14, len(p)))
+            p = p[chosen.sort().values].mean(0)
+        else:
+            p = p.mean(0)[raters][:, rows.vision]
+        return p, p.mean(0)
+
+    def after(self, l, rows, p):
+        if l not in self.layers:
+            return rows
+        matrix, s = self.scores(rows, p)
+        n = len(s)
+        if self.version == "1.0":
+            rank = self.matrix_rank(matrix)
+            k = n if rank == n else min(int(rank * self.rank[0] + self.rank[1]), n - 1)
+        else:
+            k = min(self.keep[self.layers.index(l)], n - 1)
+        if k < n:
+            rows = self.reduced(rows, s, k)
+        self.note(rows)
+        return rows
+
+    def reduced(self, rows, s, k):
+        columns = rows.vision.nonzero()[:, 0]
+        best = self.choices.top("sparsevlm kept", s, k).sort().values
+        dropped = torch.tensor(sorted(set(range(len(s))) - set(best.tolist())))
+        before, after = columns[0], columns[-1] + 1
+        parts = [rows.take(slice(0, before)), rows.take(columns[best])]
+        if self.version != "2.0":
+            count = int(0.3 * len(dropped)) + 1
+            order = dropped[self.choices.top("sparsevlm recycled", s[dropped], count, ordered=True)]
+            parts.append(self.merged(rows.take(columns[order]), count // 10 + 1))
+        parts.append(rows.take(slice(after, None)))
+        rows = Rows(*(torch.cat([getattr(part, name) for part in parts]) for name in ("x", "index", "vision", "positions")))
+        return rows if self.version == "2.0" else rows.renumbered()
+
+    def merged(self, rows, clusters):
+        """Rows in falling order of score -> `clusters` rows; a merged row is named by its centre."""
+        x, choices = rows.x, self.choices
+        d = (x[:, None] - x).norm(dim=-1) / math.sqrt(x.shape[1])
+        rho = torch.exp(-(d.sort(1).values[:, :clusters] ** 2).mean(1))
+        delta = torch.zeros_like(rho)
+        for i in range(len(x)):
+            denser = [j for j in range(len(x)) if rho[j] > rho[i] or rho[j] == rho[i] and j < i]
+            delta[i] = d[i, denser].min() if denser else d.max()
+        # Mutual nearest neighbours of two clusters tie by definition; other densities decide by their order.
+        different = torch.sort(rho).values.unique()
+        choices.compared("sparsevlm density", different[1:], different[:-1])
+        centres = choices.top("sparsevlm centres", rho * delta, clusters, ordered=True)
+        distances = d[:, centres]
+        joined = choices.best("sparsevlm cluster", -distances)
+        joined[centres] = torch.arange(clusters)
+        out = rows.take(centres)
+        out.x = torch.stack([x[joined == c].sum(0) / (int((joined == c).sum()) + 1e-6) for c in range(clusters)])
+        return out
+
+    def matrix_rank(self, matrix):
+        """The rank of the float32 matrix."""
+        values = torch.linalg.svdvals(matrix.float().double())
+        threshold = max(matrix.shape) * torch.finfo(torch.float32).eps * float(values[0])
+        return int(self.choices.above("sparsevlm rank", values, threshold).sum())
+
+
+class MustDrop(Dense):
+    """`key`: the indices among the vision rows that stay whatever their attention is."""
+    own_positions, layers = True, (2, 6, 10, 14)
+    key = ()
+
+    def after(self, l, rows, p):
+        if l not in self.layers:
+            return rows
+        post = rows.index > self.last
+        a = p.mean(0)[post][:, rows.vision]
+        column, top = a.sum(0), a.amax(0)
+        share, individual = float(self.options["global"]), float(self.options["individual"])
+        low = ~self.choices.above("mustdrop global", column / column.sum(), share) & ~self.choices.above("mustdrop individual", top, individual)
+        protected = torch.isin(rows.index - self.first, torch.tensor(self.key))
+        keep = ~rows.vision
+        keep[rows.vision.nonzero()[:, 0][~low]] = True
+        rows = rows.take(keep | protected & rows.vision).renumbered()
+        self.note(rows)
+        self.final = rows.index
+        return rows
+
+    def finish(self, indices):
+        for l in range(self.layers[0], self.layers[-1] + 1):
+            chosen = torch.isin(indices[l], self.final)
+            self.decoder.cache[l] = tuple(part[:, chosen] for part in self.decoder.cache[l])
+
+
+METHODS = {"fastv": FastV, "sparsevlm": SparseVLM, "mustdrop": MustDrop, "llavolta": LLaVolta}
+
+
+def prompt_rows(decoder, pieces, projected):
+    """Pieces of ids with one image's rows [n, C3] after each but the last -> (Rows, the image of each row or -1)."""
+    parts, image = [], []
+    for number, ids in enumerate(pieces):
+        parts.append(decoder.embed(ids))
+        image += [-1] * len(ids)
+        if number + 1 < len(pieces):
+            parts.append(projected[number])
+            image += [number] * len(projected[number])
+    x, image = torch.cat(parts), torch.tensor(image)
+    return Rows(x, torch.arange(len(x)), image >= 0, torch.arange(len(x))), image
+
+
+@torch.no_grad()
+def generate(model, kind, options, choices, pieces, projected, limit, key=()):
+    """Greedy -> {ids, logits [rows, vocabulary], reason, kept, per_block}."""
+    decoder = Decoder(model)
+    method = kind(options, decoder, choices)
+    rows, method.image = prompt_rows(decoder, pieces, projected)
+    images = len(pieces) - 1
+    if images > 1 and kind not in (Dense, LLaVolta):
+        raise reference.UnsupportedError(f"{images} images with a method that knows one")
+    method.theta, method.key, total = model.config.get("rope_theta", 10000.0), list(key), len(rows.x)
+    if images == 0:
+        method.__class__ = Dense
+    else:
+        method.first, method.last = (int(end) for end in rows.index[rows.vision].aminmax())
+    method.start(rows)
+    per_block, indices, p = [], [], None
+    for l in range(len(decoder.layers)):
+        rows = method.before(l, rows, p)
+        per_block.append(int(rows.vision.sum()))
+        indices.append(rows.index)
+        rows.x, p = decoder.block(l, rows.x, rows.positions, method.visible(l, rows))
+        rows = method.after(l, rows, p)
+    method.finish(indices)
+    ids, logits, reason, row = [], [], "length", rows.x[-1]
+    while len(ids) < limit:
+        logits.append(decoder.logits(row))
+        token = int(logits[-1].argmax())
+        if token in model.eos:
+            reason = "stop"
+            break
+        ids.append(token)
+        row = decoder.embed([token])
+        for l in range(len(decoder.layers)):
+            position = decoder.length(l) if method.own_positions else total + len(ids) - 1
+            seen = None if not isinstance(method, FastVMasked) or l < int(options["layer"]) else \
+                torch.cat((~method.hidden, torch.ones(len(ids), dtype=torch.bool)))[None]
+            row, _ = decoder.block(l, row, torch.tensor([position]), seen)
+        row = row[0]
+    bound = method.bound
+    kept = np.array([line + [-1] * (bound - len(line)) for line in method.kept], dtype=np.int32) if method.kept else None
+    return {"ids": ids, "logits": torch.stack(logits), "reason": reason, "kept": kept, "per_block": per_block,
+            "lengths": [decoder.length(l) for l in range(len(decoder.layers))]}
