@@ -109,12 +109,17 @@ public enum TokenReduction: Hashable, Sendable {
                     switch schedule {
                     case .constant(let count): count
                     case .list(let counts): block <= counts.count ? counts[block - 1] : 0
-                    case .keep(let keep): (patches - keep) * block / blocks - (patches - keep) * (block - 1) / blocks
+                    case .keep(let keep): Self.share(patches - keep, block, of: blocks) - Self.share(patches - keep, block - 1, of: blocks)
                     }
                 let count = min(wanted, rows / 2)
                 rows -= count
                 return count
             }
+        }
+
+        /// floor(total * part / parts), for totals whose product would be too large.
+        private static func share(_ total: Int, _ part: Int, of parts: Int) -> Int {
+            total / parts * part + total % parts * part / parts
         }
     }
 
@@ -243,6 +248,9 @@ public enum TokenReduction: Hashable, Sendable {
 
     /// Text sees the image through compression tokens alone.
     public struct VoCo: Hashable, Sendable {
+        /// The id of `<voco>`.
+        public static let token = 32000
+
         public var tokens: Int
 
         public init(tokens: Int = 2) { self.tokens = tokens }

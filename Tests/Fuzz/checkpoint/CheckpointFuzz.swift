@@ -26,6 +26,13 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
             precondition(entry.range.upperBound <= end && entry.elementCount >= 0, "a tensor beyond the file")
         }
         precondition(checkpoint.byteCount() <= end && checkpoint.parameterCount() > 0, "sizes")
+        let configuration = checkpoint.configuration
+        if let reduction = configuration.reduction, let vision = configuration.vision, let fusion = configuration.fusion {
+            let shape = VisionShape(vision, fusion, configuration.decoder)
+            try reduction.check(shape, askedBy: .configuration(path: folder.path))
+            precondition(reduction.rows(shape).perBlock.allSatisfy { $0 >= 0 } && !reduction.description.isEmpty, "rows")
+            try reduction.check(against: configuration, askedBy: .configuration(path: folder.path))
+        }
         precondition(!checkpoint.warnings.contains { $0.rendered.contains("\n") }, "more than one line")
     } catch {
         precondition(!error.rendered.contains("\n"), "more than one line")

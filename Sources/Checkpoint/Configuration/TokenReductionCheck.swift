@@ -1,0 +1,168 @@
+import Support
+
+extension TokenReduction {
+    /// Methods that are read, and refused since nothing makes a program of them.
+    public static let notBuilt: Set<Method> = Set(Method.allCases)
+
+    /// Who asks for a method, which errors name.
+    public enum Origin: Sendable {
+        case option
+        /// The key of the model at `path`.
+        case configuration(path: String)
+    }
+
+    /// Refuses what a model cannot do or nothing is built for, before any work; files that are named must be there.
+    public func check(against configuration: ModelConfiguration, askedBy origin: Origin) throws(Diagnostic) {
+        let refusal = Refusal(method: method, origin: origin)
+        guard let vision = configuration.vision, let fusion = configuration.fusion else {
+            throw refusal("reduces vision rows, and the model is a decoder without images", expected: "a model with images")
+        }
+        if isVisionSide { try checkPatches(fusion, configuration.layout, refusal) }
+        if case .yopo = self { try checkGrid(fusion, configuration.layout, refusal) }
+        if case .voco = self, case let size = configuration.decoder.vocabularySize, size <= VoCo.token {
+            throw refusal(
+                "has token \(VoCo.token), and the model's vocabulary has \(size)", expected: "a model that was trained with '<voco>'")
+        }
+        try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
+        try checkFiles(refusal)
+        guard !Self.notBuilt.contains(method) else {
+            let built = Method.allCases.filter { !Self.notBuilt.contains($0) }.map(\.rawValue)
+            throw refusal("is not built", expected: quotedList(built + ["none"]))
+        }
+        if case .fastv(let own) = self, own.recomputes {
+            throw refusal("is not built with 'variant=recompute'", expected: "no key 'variant'")
+        }
+    }
+
+    /// The part of it that numbers alone decide.
+    public func check(_ shape: VisionShape, askedBy origin: Origin) throws(Diagnostic) {
+        let refusal = Refusal(method: method, origin: origin)
+        let patches = shape.patches
+        func keep(_ count: Int, of most: Int, _ what: String) throws(Diagnostic) {
+            guard count <= most else { throw refusal("keeps \(count) rows", expected: "at most the model's \(most) \(what)") }
+        }
+        func layer(_ key: String, _ number: Int, upTo last: Int) throws(Diagnostic) {
+            guard number <= last else {
+                throw refusal("has \(key) \(number), and the decoder has \(shape.layers) blocks", expected: "at most \(last)")
+            }
+        }
+        switch self {
+        case .prumerge(let own):
+            guard own.neighbours < patches else {
+                throw refusal("has \(own.neighbours) neighbours", expected: "less than the model's \(patches) patches")
+            }
+            guard let ratio = own.ratio else { return }
+            guard own.samplesGrid else {
+                guard Double(patches) * ratio >= 1 else { throw refusal("keeps no row of \(patches)", expected: "a larger ratio") }
+                return
+            }
+            let parts = (1 / ratio).rounded()
+            guard parts >= 3, parts <= Double(patches), 1 / parts == ratio, patches % Int(parts) == 0 else {
+                let all = divisors(of: patches, upTo: 1 << 16).filter { $0 > 2 }.prefix(20).map { "1/\($0)" }.joined(separator: ", ")
+                throw refusal("has ratio \(ratio)", expected: "1/m, where m divides the \(patches) patches: \(all)")
+            }
+        case .visionzip(let own):
+            guard own.dominant <= patches + 1, case let rest = patches + 1 - own.dominant, own.contextual <= rest else {
+                let rest = max(0, patches + 1 - own.dominant)
+                throw refusal(
+                    "has \(own.contextual) contextual rows, and \(own.dominant) dominant ones leave \(rest) of \(patches + 1)",
+                    expected: "no more than are left")
+            }
+            try keep(own.keep, of: patches, "patches")
+        case .mmtok(let own): try keep(own.keep, of: patches, "patches")
+        case .cdpruner(let own): try keep(own.keep, of: patches, "patches")
+        case .tome(let own):
+            let blocks = shape.towerBlocks
+            if case .list(let counts) = own.schedule, counts.count > blocks {
+                throw refusal("has counts for \(counts.count) blocks, and \(blocks) run", expected: "at most \(blocks)")
+            }
+            guard case .keep(let count) = own.schedule else { return }
+            try keep(count, of: patches, "patches")
+            let left = patches - own.merges(blocks: blocks, patches: patches).reduce(0, +)
+            guard left == count else {
+                throw refusal("keeps \(count) rows, and \(blocks) blocks cannot merge so many", expected: "at least \(left)")
+            }
+        case .fastv(let own):
+            try layer("layer", own.layer, upTo: shape.layers - 1)
+            try keep(own.keep, of: shape.visionRows, "vision rows")
+        case .sparsevlm(let own): try layer("layer", own.layers.last ?? 0, upTo: shape.layers - 2)
+        case .mustdrop(let own):
+            try layer("layer", MustDrop.layers.last ?? 0, upTo: shape.layers - 2)
+            guard shape.grid % own.window == 0 else {
+                throw refusal(
+                    "merges windows of \(own.window) x \(own.window), and the patch grid is \(shape.grid) x \(shape.grid)",
+                    expected: divisors(of: shape.grid, called: "grid's edge"))
+            }
+        case .yopo(let own): try layer("layers", own.layers, upTo: shape.layers)
+        case .llavolta(let own):
+            try layer("layer", own.layer, upTo: shape.layers - 1)
+            guard own.stride <= shape.visionRows else {
+                throw refusal("has stride \(own.stride)", expected: "at most the model's \(shape.visionRows) vision rows")
+            }
+        case .voco: break
+        }
+    }
+
+    /// Refuses a fusion whose rows are no patches, for what works on patches.
+    private func checkPatches(
+        _ fusion: FusionConfiguration, _ layout: ModelConfiguration.Layout, _ refusal: Refusal
+    ) throws(Diagnostic) {
+        try checkGrid(fusion, layout, refusal)
+        guard fusion.kernel == 1, !fusion.averagesWindow else {
+            let what = fusion.averagesWindow ? "means" : "windows"
+            throw refusal(
+                "cannot be combined with \(what) of \(fusion.kernel) x \(fusion.kernel) patches", expected: "a row for each patch")
+        }
+        guard fusion.taps.count == 1 else {
+            let taps = fusion.taps.map(String.init).joined(separator: ", ")
+            throw refusal("cannot be combined with several taps (\(taps))", expected: "one tap")
+        }
+    }
+
+    /// Refuses a fusion whose rows are no grid.
+    private func checkGrid(
+        _ fusion: FusionConfiguration, _ layout: ModelConfiguration.Layout, _ refusal: Refusal
+    ) throws(Diagnostic) {
+        guard fusion.qformer == nil else {
+            throw refusal("cannot be combined with strategy 'qformer'", expected: "a row for each patch")
+        }
+        guard fusion.tokensPerWindow == 1 else {
+            throw refusal("cannot be combined with \(fusion.tokensPerWindow) tokens per window", expected: "a row for each patch")
+        }
+        guard !fusion.keepsClassToken else {
+            let (key, value) =
+                layout == .transformers ? ("vision_feature_select_strategy", "default") : ("mm_vision_select_feature", "patch")
+            throw refusal("cannot be combined with the class token that key \(quoted(key)) keeps", expected: quoted(value))
+        }
+    }
+
+    private func checkFiles(_ refusal: Refusal) throws(Diagnostic) {
+        switch self {
+        case .cdpruner(let own):
+            guard fileKind(own.clip) == .folder else {
+                throw refusal("has \(quoted(own.clip)) as 'clip', which is no folder", expected: "a folder with a whole CLIP")
+            }
+        case .yopo(let own):
+            guard fileKind(own.heads) == .regular else {
+                throw refusal("has \(quoted(own.heads)) as 'heads', which is no file", expected: "a NumPy file with a mask of heads")
+            }
+        case .prumerge, .visionzip, .mmtok, .tome, .fastv, .sparsevlm, .mustdrop, .llavolta, .voco: break
+        }
+    }
+}
+
+/// Errors that name the method and who asks for it.
+private struct Refusal {
+    let method: TokenReduction.Method
+    let origin: TokenReduction.Origin
+
+    func callAsFunction(_ problem: String, expected: String) -> Diagnostic {
+        switch origin {
+        case .option: .usage("method \(quoted(method.rawValue)) \(problem)", at: .option(TokenReduction.option), expected: expected)
+        case .configuration(let path):
+            .error(
+                "method \(quoted(method.rawValue)) of key \(quoted(TokenReduction.configurationKey)) \(problem)", at: .file(path),
+                expected: expected)
+        }
+    }
+}
