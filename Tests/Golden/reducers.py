@@ -59,7 +59,7 @@ def run(model, reduction, images, text, raw, limit, template="vicuna_v1", questi
     ids = question_ids(model, message) if method == "mmtok" else []
     parts = [reduce_image(model, method, options, choices, p, ids, image.size) for p, image in zip(pixels, images)]
     projected = [part["projected"] for part in parts]
-    kind = kind or reducers_decoder.METHODS.get(method, reducers_decoder.Dense)
+    kind = kind or (reducers_decoder.FastVRecompute if options.get("variant") == "recompute" else reducers_decoder.METHODS.get(method, reducers_decoder.Dense))
     out = reducers_decoder.generate(model, kind, options, choices, pieces, projected, limit, parts[0].get("key", ()) if parts else ())
     result = {"choices": choices, "logits": out["logits"].numpy(), "lengths": out["lengths"]}
     if images:

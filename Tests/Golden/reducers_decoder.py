@@ -92,6 +92,9 @@ class Dense:
     def visible(self, l, rows):
         """What each row of the prompt sees in block l; None: all rows before it and itself."""
 
+    def seen(self, l, generated):
+        """What the newest row sees of block l's cache, `generated` rows of which are the answer's; None: all."""
+
     def finish(self, indices):
         """Called after the prompt; indices: for each block the unreduced rows that its cache holds."""
 
@@ -118,6 +121,10 @@ class FastV(Dense):
         return rows
 
 
+class FastVRecompute(FastV):
+    """`variant=recompute`: each step is a prefill of prompt and answer, ranked by the newest row."""
+
+
 class FastVMasked(FastV):
     """The same by masking the columns of dropped rows: for the self-check only."""
     hidden = None
@@ -129,10 +136,13 @@ class FastVMasked(FastV):
         return rows
 
     def visible(self, l, rows):
-        if self.hidden is None:
+        if l < int(self.options["layer"]):
             return None
         visible = torch.ones(len(rows.x), len(rows.x), dtype=torch.bool).tril() & ~self.hidden
         return visible | torch.eye(len(rows.x), dtype=torch.bool)  # dropped rows see themselves, so that nothing is undefined
+
+    def seen(self, l, generated):
+        return torch.cat((~self.hidden, torch.ones(generated, dtype=torch.bool)))[None] if l >= int(self.options["layer"]) else None
 
 
 class LLaVolta(Dense):
@@ -220,8 +230,10 @@ class SparseVLM(Dense):
         parts = [rows.take(slice(0, before)), rows.take(columns[best])]
         if self.version != "2.0":
             count = int(0.3 * len(dropped)) + 1
-            order = dropped[self.choices.top("sparsevlm recycled", s[dropped], count, ordered=True)]
-            parts.append(self.merged(rows.take(columns[order]), count // 10 + 1))
+            clusters = count // 10 + 1
+            # With one or two clusters densities tie by definition, and the order of the rows decides which is a centre.
+            order = dropped[self.choices.top("sparsevlm recycled", s[dropped], count, ordered=clusters <= 2)]
+            parts.append(self.merged(rows.take(columns[order]), clusters))
         parts.append(rows.take(slice(after, None)))
         rows = Rows(*(torch.cat([getattr(part, name) for part in parts]) for name in ("x", "index", "vision", "positions")))
         return rows if self.version == "2.0" else rows.renumbered()
@@ -235,7 +247,6 @@ class SparseVLM(Dense):
         for i in range(len(x)):
             denser = [j for j in range(len(x)) if rho[j] > rho[i] or rho[j] == rho[i] and j < i]
             delta[i] = d[i, denser].min() if denser else d.max()
-        # Mutual nearest neighbours of two clusters tie by definition; other densities decide by their order.
         different = torch.sort(rho).values.unique()
         choices.compared("sparsevlm density", different[1:], different[:-1])
         centres = choices.top("sparsevlm centres", rho * delta, clusters, ordered=True)
@@ -296,20 +307,8 @@ def prompt_rows(decoder, pieces, projected):
     return Rows(x, torch.arange(len(x)), image >= 0, torch.arange(len(x))), image
 
 
-@torch.no_grad()
-def generate(model, kind, options, choices, pieces, projected, limit, key=()):
-    """Greedy -> {ids, logits [rows, vocabulary], reason, kept, per_block}."""
-    decoder = Decoder(model)
-    method = kind(options, decoder, choices)
-    rows, method.image = prompt_rows(decoder, pieces, projected)
-    images = len(pieces) - 1
-    if images > 1 and kind not in (Dense, LLaVolta):
-        raise reference.UnsupportedError(f"{images} images with a method that knows one")
-    method.theta, method.key, total = model.config.get("rope_theta", 10000.0), list(key), len(rows.x)
-    if images == 0:
-        method.__class__ = Dense
-    else:
-        method.first, method.last = (int(end) for end in rows.index[rows.vision].aminmax())
+def prefill(decoder, method, rows):
+    """Runs the prompt -> (the last row, vision rows by block, the unreduced rows in each block's cache)."""
     method.start(rows)
     per_block, indices, p = [], [], None
     for l in range(len(decoder.layers)):
@@ -319,7 +318,27 @@ def generate(model, kind, options, choices, pieces, projected, limit, key=()):
         rows.x, p = decoder.block(l, rows.x, rows.positions, method.visible(l, rows))
         rows = method.after(l, rows, p)
     method.finish(indices)
-    ids, logits, reason, row = [], [], "length", rows.x[-1]
+    return rows.x[-1], per_block, indices
+
+
+@torch.no_grad()
+def generate(model, kind, options, choices, pieces, projected, limit, key=()):
+    """Greedy -> {ids, logits [rows, vocabulary], reason, kept, per_block}."""
+    images = len(pieces) - 1
+    if images > 1 and kind not in (Dense, LLaVolta):
+        raise reference.UnsupportedError(f"{images} images with a method that knows one")
+    kind = kind if images else Dense
+
+    def started(ids):
+        decoder = Decoder(model)
+        method = kind(options, decoder, choices)
+        rows, method.image = prompt_rows(decoder, pieces[:-1] + [pieces[-1] + ids], projected)
+        method.theta, method.key = model.config.get("rope_theta", 10000.0), list(key)
+        if images:
+            method.first, method.last = (int(end) for end in rows.index[rows.vision].aminmax())
+        return decoder, method, len(rows.x), *prefill(decoder, method, rows)
+    decoder, method, total, row, per_block, _ = started([])
+    ids, logits, reason = [], [], "length"
     while len(ids) < limit:
         logits.append(decoder.logits(row))
         token = int(logits[-1].argmax())
@@ -327,12 +346,13 @@ def generate(model, kind, options, choices, pieces, projected, limit, key=()):
             reason = "stop"
             break
         ids.append(token)
+        if kind is FastVRecompute:
+            decoder, _, _, row, _, _ = started(ids)
+            continue
         row = decoder.embed([token])
         for l in range(len(decoder.layers)):
             position = decoder.length(l) if method.own_positions else total + len(ids) - 1
-            seen = None if not isinstance(method, FastVMasked) or l < int(options["layer"]) else \
-                torch.cat((~method.hidden, torch.ones(len(ids), dtype=torch.bool)))[None]
-            row, _ = decoder.block(l, row, torch.tensor([position]), seen)
+            row, _ = decoder.block(l, row, torch.tensor([position]), method.seen(l, len(ids)))
         row = row[0]
     bound = method.bound
     kept = np.array([line + [-1] * (bound - len(line)) for line in method.kept], dtype=np.int32) if method.kept else None

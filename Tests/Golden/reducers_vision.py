@@ -127,12 +127,18 @@ def twin_aware_top(values, names, k, choices):
     return order[:k]
 
 
+def share(text):
+    """'0.125' or '1/8'."""
+    over, _, under = text.partition("/")
+    return float(over) / float(under or 1)
+
+
 def prumerge(model, pixels, options, choices, plus):
     tower = Tower(model)
     x = tower.run(pixels, tower.blocks - 1)[-1]
     q, k = tower.queries_keys(tower.blocks, x)
     a = torch.softmax(k @ q[0] / math.sqrt(q.shape[1]), 0)[1:]
-    ratio = float(options["ratio"]) if "ratio" in options else None
+    ratio = share(options["ratio"]) if "ratio" in options else None
     kept = prumerge_kept(a, plus, ratio, choices)
     merged = prumerge_merged(x[1:], k[1:], a, kept, int(options.get("neighbours", 32)), choices)
     return {"projected": projector(model, merged), "selected": kept, "counted": ratio is None}
@@ -224,7 +230,7 @@ def mmtok(model, pixels, options, choices, question, picture):
     text = torch.softmax(z @ x.T / float(options.get("t_text", 0.02)), 1) / len(z)
     vision = torch.softmax(c @ c.T / float(options.get("t_vis", 0.2)), 1) / len(c)
     bars = options.get("padding", "auto")
-    if bars == "no" or bars == "auto" and not model.preprocessor.pad:
+    if bars == "off" or bars == "auto" and not model.preprocessor.pad:
         barred = torch.zeros(len(c), dtype=torch.bool)
     else:
         barred = padding_bars(*picture, model.tower.config.image_size, tower.size)
