@@ -38,6 +38,12 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "What leaves out vision tokens without training, as fastv:layer=2,keep=144; lists are joined by +, none turns off what the checkpoint says.",
+            valueName: "method[:key=value,...]"))
+    var reduce: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
             "What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)",
             valueName: "name"))
     var template: String?
@@ -67,11 +73,12 @@ struct ModelArguments: ParsableArguments {
 
     func policy() throws -> ModelOptions.PrecisionPolicy { try ModelOptions.policy(precision, cache: kv, overrides: precisionFor) }
 
+    func reduction() throws -> ReductionChoice { try ReductionChoice(reduce) }
+
     func options(_ model: String) throws -> ModelOptions {
         ModelOptions(
             model: model, context: context, sequences: sequences, visionTower: visionTower, projector: projector, adapter: adapter,
-            calibration: calibration,
-            template: template,
+            calibration: calibration, reduction: try reduction(), template: template,
             precision: try policy(), target: target,
             targetLevels: targetLevel.map { $0.split(separator: ",").map(String.init) })
     }
@@ -247,7 +254,7 @@ struct Inspect: ParsableCommand {
         try Lmmc.inspect(
             InspectOptions(
                 model: try model.map(arguments.options), preset: preset.choice(arguments),
-                precision: try arguments.policy(),
+                precision: try arguments.policy(), reduction: try arguments.reduction(),
                 box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
     }
 }
@@ -332,7 +339,7 @@ struct IR: ParsableCommand {
         try Lmmc.ir(
             IROptions(
                 model: try model.map(arguments.options), preset: preset.choice(arguments),
-                precision: try arguments.policy(),
+                precision: try arguments.policy(), reduction: try arguments.reduction(),
                 stage: stage, html: html, summary: summary, format: choice(format, option: "--format", suggesting: true),
                 collapseLayers: collapseLayers, passes: passes.options))
     }

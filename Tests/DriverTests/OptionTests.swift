@@ -103,7 +103,12 @@ import Testing
         for value in ["=", "*=", "=int8", "*=int8=", "\(name)=int8", "\(String(repeating: "*?", count: 20_000))=int8"] {
             try expectAnswer(["ir", model, "--summary", "--precision-for", value])
         }
-        for option in ["--stage", "--template", "--precision", "--kv", "--format", "--preset", "--strategy", "--" + name] {
+        for value in [
+            "", ":", "none:", "fastv:", "fastv:layer=1,keep=\(name)", "tome:r=" + String(repeating: "1+", count: 20_000) + "1", name,
+        ] {
+            try expectAnswer(["ir", model, "--summary", "--reduce", value])
+        }
+        for option in ["--reduce", "--stage", "--template", "--precision", "--kv", "--format", "--preset", "--strategy", "--" + name] {
             try expectAnswer(["ir", model, option, name])
         }
         try expectAnswer([name])

@@ -2,7 +2,9 @@ import Support
 
 extension TokenReduction {
     /// Methods that are read, and refused since nothing makes a program of them.
-    public static let notBuilt: Set<Method> = Set(Method.allCases)
+    public static let notBuilt: Set<Method> = [
+        .prumerge, .prumergePlus, .visionzip, .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo, .voco,
+    ]
 
     /// Who asks for a method, which errors name.
     public enum Origin: Sendable {

@@ -31,6 +31,16 @@ public struct VisionRows: Sendable, Equatable {
     /// Whether a run decides, so that these are the most.
     public var areBounds: Bool
 
+    public init(tokens: Int, perBlock: [Int], areBounds: Bool) {
+        (self.tokens, self.perBlock, self.areBounds) = (tokens, perBlock, areBounds)
+    }
+
+    /// All of them, without a reducer.
+    public init(of shape: VisionShape) {
+        self.init(
+            tokens: shape.visionRows, perBlock: Array(repeating: shape.visionRows, count: shape.layers), areBounds: false)
+    }
+
     /// Their mean over the blocks; 0 without any.
     public var mean: Double { perBlock.isEmpty ? 0 : perBlock.reduce(0) { $0 + Double($1) } / Double(perBlock.count) }
 }

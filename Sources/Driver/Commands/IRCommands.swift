@@ -1,3 +1,4 @@
+import Checkpoint
 import Glibc
 import IR
 import IRText
@@ -17,6 +18,8 @@ public struct IROptions: Sendable {
     /// An architecture of `synth`, without weights.
     public var preset: PresetChoice?
     public var precision: PrecisionPolicy
+    /// Of a preset; a checkpoint's stands among its options
+    public var reduction: ReductionChoice
     /// Exactly one of the next three
     public var stage: String?
     public var html: String?
@@ -26,13 +29,15 @@ public struct IROptions: Sendable {
     public var passes: PassOptions
 
     public init(
-        model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, stage: String? = nil, html: String? = nil,
+        model: ModelOptions?, preset: PresetChoice? = nil, precision: PrecisionPolicy, reduction: ReductionChoice = .ofCheckpoint,
+        stage: String? = nil, html: String? = nil,
         summary: Bool = false,
         format: IRFormat = .text, collapseLayers: Bool = false, passes: PassOptions = PassOptions()
     ) {
         self.model = model
         self.preset = preset
         self.precision = precision
+        self.reduction = reduction
         self.stage = stage
         self.html = html
         self.summary = summary
@@ -57,8 +62,12 @@ extension Lmmc {
             throw .usage("there is no stage to print", at: .option(option), expected: "'--stage NAME' beside it")
         }
         let policy = options.precision
-        let names = FrontEnd.stageNames(policy)
-        if options.stage == "list" { return try writeStandardOutput(names.map { $0 + "\n" }.joined()) }
+        // A checkpoint may have a reducer of its own.
+        let names = FrontEnd.stageNames(policy, reduces: true)
+        if options.stage == "list" {
+            let reduces = if case .chosen(_?) = options.reduction { true } else { false }
+            return try writeStandardOutput(FrontEnd.stageNames(policy, reduces: reduces).map { $0 + "\n" }.joined())
+        }
         let stage = options.stage == "final" ? Stage.optimized.rawValue : options.stage
         if let stage {
             guard names.contains(stage) else {
@@ -72,8 +81,15 @@ extension Lmmc {
         }
         _ = try options.passes.chosen(from: Pipeline.passes(for: policy))
         if let html = options.html { try checkOutput(html, isFolder: false) }
-        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
+        try withFrontEnd(
+            options.model, options.preset, precision: options.precision, reduction: options.reduction
+        ) { front throws(Diagnostic) in
             if let stage {
+                guard stage != FrontEnd.reducedStage || front.reduction != nil else {
+                    throw .usage(
+                        "stage \(quoted(stage)) is not reached", at: .option("--stage"),
+                        expected: "a reducer, by the option '\(TokenReduction.option)' or the checkpoint")
+                }
                 let module = try front.run(options.passes) { record throws(Diagnostic) in record.name != stage }
                 try writeStandardOutput(
                     text(of: module, format: options.format, collapseLayers: options.collapseLayers, sequence: front.chunk))
@@ -92,7 +108,8 @@ extension Lmmc {
 
     /// The front end of a checkpoint or of a preset, whose folder without weights lives as long as `body` runs.
     static func withFrontEnd(
-        _ model: ModelOptions?, _ preset: PresetChoice?, precision: PrecisionPolicy, _ body: (FrontEnd) throws(Diagnostic) -> Void
+        _ model: ModelOptions?, _ preset: PresetChoice?, precision: PrecisionPolicy, reduction: ReductionChoice,
+        _ body: (FrontEnd) throws(Diagnostic) -> Void
     ) throws(Diagnostic) {
         switch (model, preset) {
         case (let model?, nil): try body(try FrontEnd.open(model))
@@ -104,7 +121,9 @@ extension Lmmc {
             try makeFolders(path)
             try preset.writeWithoutWeights(to: path)
             try body(
-                try FrontEnd.open(ModelOptions(model: path, context: choice.context, sequences: choice.sequences, precision: precision)))
+                try FrontEnd.open(
+                    ModelOptions(
+                        model: path, context: choice.context, sequences: choice.sequences, reduction: reduction, precision: precision)))
         case (nil, nil): throw .usage("the checkpoint is missing", expected: "a folder or a GGUF file, or the option '--preset'")
         case (_?, _?): throw .usage("both a checkpoint folder and a preset are named", at: .option("--preset"), expected: "one of them")
         }

@@ -13,15 +13,21 @@ public struct InspectOptions: Sendable {
     public var preset: PresetChoice?
     /// The type of the caches, and the overrides by weight name; its base does not count, as every base is shown
     public var precision: PrecisionPolicy
+    /// Of a preset; a checkpoint's stands among its options
+    public var reduction: ReductionChoice
     public var box: Box
     /// Text tokens, beside the image's, of the prompt whose times and FLOPs are shown
     public var textTokens: Int
     public var json: Bool
 
-    public init(model: ModelOptions?, preset: PresetChoice?, precision: PrecisionPolicy, box: Box, textTokens: Int, json: Bool) {
+    public init(
+        model: ModelOptions?, preset: PresetChoice?, precision: PrecisionPolicy, reduction: ReductionChoice, box: Box, textTokens: Int,
+        json: Bool
+    ) {
         self.model = model
         self.preset = preset
         self.precision = precision
+        self.reduction = reduction
         self.box = box
         self.textTokens = textTokens
         self.json = json
@@ -35,7 +41,8 @@ extension Lmmc {
         guard 1...Int(Int32.max) ~= options.textTokens else {
             throw .usage("\(options.textTokens) tokens", at: .option("--text-tokens"), expected: "1 to \(Int32.max)")
         }
-        try withFrontEnd(options.model, options.preset, precision: options.precision) { front throws(Diagnostic) in
+        try withFrontEnd(options.model, options.preset, precision: options.precision, reduction: options.reduction) {
+            front throws(Diagnostic) in
             let inspection = try Inspection(front: front, options)
             try writeStandardOutput(options.json ? inspection.json.text(indent: 0) + "\n" : inspection.text)
         }

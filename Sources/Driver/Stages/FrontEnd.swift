@@ -18,7 +18,7 @@ struct FrontEnd {
     /// Slots
     let sequences: Int
     var policy: PrecisionPolicy
-    /// Of the vision rows; nil without one that rewrites the module
+    /// What leaves vision rows out, checked against the model
     var reduction: TokenReduction?
     /// As `--template` has it.
     let templateName: String
@@ -40,11 +40,12 @@ struct FrontEnd {
         policy.calibration = checkpoint.calibration.mapValues {
             SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape))
         }
+        let (reduction, origin) = options.reduction.reduction(of: checkpoint)
+        try reduction?.check(against: checkpoint.configuration, askedBy: origin)
         let templateName = options.template ?? checkpoint.configuration.prompt.templateName
         return FrontEnd(
-            checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy,
-            templateName: templateName,
-            template: try template(templateName, of: checkpoint))
+            checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy, reduction: reduction,
+            templateName: templateName, template: try template(templateName, of: checkpoint))
     }
 
     private static func template(_ name: String, of checkpoint: Checkpoint) throws(Diagnostic) -> PromptTemplate {

@@ -1,4 +1,5 @@
 import ChatTemplate
+import Checkpoint
 import Glibc
 import IR
 import Passes
@@ -29,6 +30,32 @@ public func choice<Choice: RawRepresentable & CaseIterable>(
     return try choice(value, option: option, suggesting: suggesting) as Choice
 }
 
+/// What reduces the vision rows of a model.
+public enum ReductionChoice: Sendable {
+    /// What the checkpoint's own key says
+    case ofCheckpoint
+    /// What the option says, which comes before the key: nil turns that off
+    case chosen(TokenReduction?)
+
+    /// The choice that the values of `--reduce` make.
+    public init(_ texts: [String]) throws(Diagnostic) {
+        guard texts.count < 2 else {
+            throw .usage(
+                "two reducers, \(quotedList(texts.prefix(2), conjunction: "and"))", at: .option(TokenReduction.option),
+                expected: "one of them")
+        }
+        self = try texts.first.map { text throws(Diagnostic) in .chosen(try TokenReduction.parse(text)) } ?? .ofCheckpoint
+    }
+
+    /// The method and who asks for it, for a checkpoint.
+    func reduction(of checkpoint: Checkpoint) -> (method: TokenReduction?, origin: TokenReduction.Origin) {
+        switch self {
+        case .ofCheckpoint: (checkpoint.configuration.reduction, .configuration(path: checkpoint.path))
+        case .chosen(let reduction): (reduction, .option)
+        }
+    }
+}
+
 /// What `compile`, `inspect` and `ir` have in common.
 public struct ModelOptions: Sendable {
     public typealias PrecisionPolicy = Passes.PrecisionPolicy
@@ -45,6 +72,7 @@ public struct ModelOptions: Sendable {
     public var adapter: String?
     /// A file of `lmmc calibrate`
     public var calibration: String?
+    public var reduction: ReductionChoice
     public var template: String?
     public var precision: PrecisionPolicy
     public var target: String
@@ -54,7 +82,8 @@ public struct ModelOptions: Sendable {
     public init(
         model: String, context: Int? = nil, sequences: Int = 1, visionTower: String? = nil, projector: String? = nil,
         adapter: String? = nil,
-        calibration: String? = nil, template: String? = nil, precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision),
+        calibration: String? = nil, reduction: ReductionChoice = .ofCheckpoint, template: String? = nil,
+        precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision),
         target: String = ModelOptions.defaultTarget,
         targetLevels: [String]? = nil
     ) {
@@ -65,6 +94,7 @@ public struct ModelOptions: Sendable {
         self.projector = projector
         self.adapter = adapter
         self.calibration = calibration
+        self.reduction = reduction
         self.template = template
         self.precision = precision
         self.target = target

@@ -47,10 +47,15 @@ extension FrontEnd {
             tokens: tokens, maxImages: max(1, context / tokens))
     }
 
-    /// N; nil without a vision tower.
-    var visionTokens: Int? {
-        guard let vision = checkpoint.configuration.vision, let fusion = checkpoint.configuration.fusion else { return nil }
-        return fusion.visionTokens(grid: vision.grid)
+    /// Rows of an image that the decoder gets, the most where a run decides; nil without a vision tower.
+    var visionTokens: Int? { visionRows?.tokens }
+
+    /// The vision rows of an image, as the reducer leaves them if there is one; nil without a vision tower.
+    var visionRows: VisionRows? {
+        let configuration = checkpoint.configuration
+        guard let vision = configuration.vision, let fusion = configuration.fusion else { return nil }
+        let shape = VisionShape(vision, fusion, configuration.decoder)
+        return reduction?.rows(shape) ?? VisionRows(of: shape)
     }
 
     private func info(
@@ -66,6 +71,7 @@ extension FrontEnd {
             ("context", .integer(context)), ("sequences", .integer(sequences)), ("chunk", .integer(plan.chunk)),
             ("template", .string(template)),
         ]
+        if let reduction { members.append(("reduction", .string(reduction.description))) }
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", visionInfo(vision, fusion)))
         }
