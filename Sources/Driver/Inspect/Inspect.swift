@@ -56,6 +56,8 @@ struct Inspection {
     let sizes: [PrecisionSizes]
     let costs: StageCosts
     let paper: PaperFigures?
+    /// Empty without images
+    let reducers: [ReducerFigures.Row]
     let hasTemplate: Bool
 
     init(front: FrontEnd, _ options: InspectOptions) throws(Diagnostic) {
@@ -68,8 +70,10 @@ struct Inspection {
         costs = StageCosts(module, visionTokens: front.visionTokens ?? 0, textTokens: options.textTokens)
         if let vision = configuration.vision, let fusion = configuration.fusion {
             paper = PaperFigures(vision, fusion, configuration.decoder)
+            reducers = ReducerFigures(vision, configuration.decoder).rows
         } else {
             paper = nil
+            reducers = []
         }
     }
 
@@ -77,6 +81,15 @@ struct Inspection {
     var contexts: [Int] {
         let limit = front.checkpoint.configuration.decoder.maxPositionEmbeddings
         return Set([front.context, limit] + [1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072].filter { $0 < limit }).sorted()
+    }
+
+    /// The reducer that is chosen, with its counts.
+    var reduced: ReducerFigures.Row? {
+        let configuration = front.checkpoint.configuration
+        guard let reduction = front.reduction, let vision = configuration.vision, let fusion = configuration.fusion else { return nil }
+        let shape = VisionShape(vision, fusion, configuration.decoder)
+        return ReducerFigures.Row(
+            reducer: reduction.description, rows: reduction.rows(shape), flops: reduction.flops(configuration.decoder, shape))
     }
 
     var estimates: [BoxEstimate] {
@@ -138,6 +151,7 @@ struct Inspection {
             members.append(("vision", front.visionInfo(vision, fusion)))
         }
         members.append(("decoder", front.decoderInfo(configuration.decoder)))
+        if let reduced { members += reduced.members }
         if let generation = front.generationInfo { members.append(generation) }
         members.append(("parameters", .object(parameters.map { ($0.part.replacing(" ", with: "_"), .integer($0.count)) })))
         members.append(
@@ -194,6 +208,7 @@ struct Inspection {
                             ])
                         })
                 ))
+            members.append(("paper_reducer_flops", .array(reducers.map(\.json))))
         }
         if box.isGiven {
             members.append(
@@ -243,6 +258,7 @@ struct Inspection {
             if fusion.tokensPerWindow > 1 { text += ", \(fusion.tokensPerWindow) tokens each" }
             lines.append(("fusion", text))
             lines.append(("tokens", "\(fusion.visionTokens(grid: vision.grid)) per image"))
+            if let reduced { lines.append(("reduction", reduced.text)) }
         }
         lines.append(
             (

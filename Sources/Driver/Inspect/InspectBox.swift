@@ -75,8 +75,8 @@ struct StageCosts {
         (self.visionTokens, self.textTokens) = (visionTokens, textTokens)
         vision = flops(.vision, .prompt(1))
         projector = flops(.project, .prompt(1))
-        prefillVision = visionTokens > 0 ? flops(.step, .prompt(visionTokens)) : 0
-        prefillText = flops(.step, .prompt(visionTokens + textTokens)) - prefillVision
+        prefillVision = visionTokens > 0 ? flops(.step, .prompt(visionTokens, vision: visionTokens)) : 0
+        prefillText = flops(.step, .prompt(visionTokens + textTokens, vision: visionTokens)) - prefillVision
         decode = flops(.step, .token(behind: visionTokens + textTokens))
     }
 

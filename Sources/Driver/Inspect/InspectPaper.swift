@@ -26,7 +26,9 @@ struct PaperFigures {
     init(_ vision: VisionConfiguration, _ fusion: FusionConfiguration, _ decoder: DecoderConfiguration) {
         rows = Self.choices.filter { vision.grid % $0.0 == 0 }.map { kernel, tokensPerWindow in
             let tokens = Self.product(vision.grid / kernel, vision.grid / kernel, tokensPerWindow)
-            return Row(kernel: kernel, tokensPerWindow: tokensPerWindow, tokens: tokens, flops: Self.flops(decoder, tokens: tokens))
+            return Row(
+                kernel: kernel, tokensPerWindow: tokensPerWindow, tokens: tokens,
+                flops: Self.flops(decoder, rows: Array(repeating: tokens, count: decoder.layerCount)))
         }
         func part(_ name: String, _ layers: [ProjectionLayer]) -> Part? {
             if layers.isEmpty { return nil }
@@ -40,14 +42,20 @@ struct PaperFigures {
         ].compactMap(\.self)
     }
 
-    /// As the paper counts: the linear layers without the head, and attention of every vision token to every one.
-    static func flops(_ decoder: DecoderConfiguration, tokens: Int) -> Int {
+    /// As the paper counts, for the vision rows that each block runs on: the linear layers without the head, and attention of every row to
+    /// every one.
+    static func flops(_ decoder: DecoderConfiguration, rows: [Int]) -> Int {
+        let layer = parameters(decoder, intermediateSize: decoder.intermediateSize), queries = product(decoder.headCount, decoder.headSize)
+        return sum(rows.map { sum([product(2, layer, $0), product(4, $0, $0, queries)]) })
+    }
+
+    /// Of a block's linear layers, with so many channels of its MLP.
+    static func parameters(_ decoder: DecoderConfiguration, intermediateSize: Int) -> Int {
         let queries = product(decoder.headCount, decoder.headSize), keys = product(decoder.keyValueHeadCount, decoder.headSize)
-        let layer = product(decoder.hiddenSize, sum([product(2, queries), product(2, keys), product(3, decoder.intermediateSize)]))
-        return product(decoder.layerCount, sum([product(2, layer, tokens), product(4, tokens, tokens, queries)]))
+        return product(decoder.hiddenSize, sum([product(2, queries), product(2, keys), product(3, intermediateSize)]))
     }
 
     // Sizes come from a file, so what passes 2^63 - 1 stays there.
-    private static func product(_ factors: Int...) -> Int { checkedProduct(factors) ?? .max }
-    private static func sum(_ terms: [Int]) -> Int { checkedSum(terms) ?? .max }
+    static func product(_ factors: Int...) -> Int { checkedProduct(factors) ?? .max }
+    static func sum(_ terms: [Int]) -> Int { checkedSum(terms) ?? .max }
 }

@@ -8,16 +8,10 @@ struct InspectionTables {
 
     init(_ inspection: Inspection) { self.inspection = inspection }
 
-    var text: String { [stages, memory, caches, paper, box].filter { !$0.isEmpty }.joined(separator: "\n") }
+    var text: String { [stages, memory, caches, paper, reducers, box].filter { !$0.isEmpty }.joined(separator: "\n") }
 
     private var stages: String {
         markdownTable(["stage", "work"], inspection.costs.stages.map { [$0.name, work($0.flops)] })
-    }
-
-    /// `1.90 TFLOPs`
-    private func work(_ flops: Int) -> String {
-        let text = flopsText(flops, digits: 3)
-        return text + (flops < 1000 ? " FLOPs" : "FLOPs")
     }
 
     private func bytes(_ count: Int) -> String { byteCountText(UInt64(count)) }
@@ -53,6 +47,12 @@ struct InspectionTables {
         }
         let parts = figures.parts.map { "\($0.name) \(grouped($0.weights)) weights, \(grouped($0.withBiases)) with biases" }
         return parts.map { $0 + "\n" }.joined() + "\n" + markdownTable(["k, E", "vision tokens", "work of the decoder"], rows)
+    }
+
+    private var reducers: String {
+        guard !inspection.reducers.isEmpty else { return "" }
+        let rows = inspection.reducers.map { [$0.reducer, "\($0.rows.tokens)", $0.meanText, work($0.flops)] }
+        return markdownTable(["reducer", "vision tokens", "mean over the blocks", "work of the decoder"], rows)
     }
 
     private var box: String {
