@@ -159,7 +159,10 @@ struct BodyPrinter {
                 "lmmc_center_patch", loop,
                 ["\(shape[1])", "\(shape[2])"] + patch(extract, loop) + [values, names[inputs[0]], row(output, in: loop)])
         case .gatherWindow(let windows): printWindows("lmmc_gather_window", windows, loop, inputs[0], output)
-        case .averageWindow(let windows): printWindows("lmmc_average_window", windows, loop, inputs[0], output)
+        case .averageWindow(let average):
+            let name = average.margin == 0 ? "lmmc_average_window" : "lmmc_average_inner_window"
+            printWindows(name, average.windows, margin: average.margin, loop, inputs[0], output)
+        case .attendWindow(let attention): printWindowAttention(attention, loop, inputs, output)
         case .embedRow(let format, let hasVisionRows):
             let table = body.buffers[inputs[1]].type
             call(
@@ -275,15 +278,26 @@ struct BodyPrinter {
 
     private func patch(_ extract: ExtractPatches, _ loop: Loop) -> [String] { ["\(extract.patch)", "\(extract.window)", index(loop)] }
 
-    /// `lmmc_NAME_window(grid width, columns, kernel, window, tokens, stride, output)`
-    private mutating func printWindows(_ function: String, _ windows: GatherWindows, _ loop: Loop, _ input: Int, _ output: Int) {
+    /// `lmmc_NAME_window(grid width, columns, kernel, margin, window, tokens, stride, output)`, the margin where there is one
+    private mutating func printWindows(
+        _ function: String, _ windows: GatherWindows, margin: Int = 0, _ loop: Loop, _ input: Int, _ output: Int
+    ) {
         let tokens = layout(input)
         call(
             function, loop,
+            ["\(windows.width)", "\(tokens.columns)", "\(windows.kernel)"] + (margin == 0 ? [] : ["\(margin)"])
+                + [index(loop), names[input], "\(tokens.stride)", row(output, in: loop)])
+    }
+
+    /// `lmmc_attend_window(grid width, kernel, heads, head size, scale, window, query, keys, stride, values, stride, output)`
+    private mutating func printWindowAttention(_ attention: WindowAttention, _ loop: Loop, _ inputs: [Int], _ output: Int) {
+        let (windows, columns) = (attention.windows, layout(output).columns)
+        call(
+            "lmmc_attend_window", loop,
             [
-                "\(windows.width)", "\(tokens.columns)", "\(windows.kernel)", index(loop), names[input], "\(tokens.stride)",
-                row(output, in: loop),
-            ])
+                "\(windows.width)", "\(windows.kernel)", "\(attention.heads)", "\(columns / attention.heads)", literal(attention.scale),
+                index(loop), row(inputs[0], in: loop),
+            ] + inputs[1...2].flatMap { [names[$0], "\(layout($0).stride)"] } + [row(output, in: loop)])
     }
 
     /// `lmmc_NAME_row(columns, attributes, inputs, output)`

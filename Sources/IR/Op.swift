@@ -5,6 +5,7 @@ public enum Op: Hashable, Sendable {
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
     case averageWindows(AverageWindows)
+    case windowAttention(WindowAttention)
     case concatenate(Concatenate)
     case slice(Slice)
     case gatherRows(GatherRows)
@@ -43,6 +44,7 @@ public enum Op: Hashable, Sendable {
         case .extractPatches(let payload): payload
         case .gatherWindows(let payload): payload
         case .averageWindows(let payload): payload
+        case .windowAttention(let payload): payload
         case .concatenate(let payload): payload
         case .slice(let payload): payload
         case .gatherRows(let payload): payload
@@ -81,6 +83,7 @@ public enum Op: Hashable, Sendable {
         (ExtractPatches.mnemonic, { reader throws(TypeError) in .extractPatches(try ExtractPatches(&reader)) }),
         (GatherWindows.mnemonic, { reader throws(TypeError) in .gatherWindows(try GatherWindows(&reader)) }),
         (AverageWindows.mnemonic, { reader throws(TypeError) in .averageWindows(try AverageWindows(&reader)) }),
+        (WindowAttention.mnemonic, { reader throws(TypeError) in .windowAttention(try WindowAttention(&reader)) }),
         (Concatenate.mnemonic, { reader throws(TypeError) in .concatenate(try Concatenate(&reader)) }),
         (Slice.mnemonic, { reader throws(TypeError) in .slice(try Slice(&reader)) }),
         (GatherRows.mnemonic, { reader throws(TypeError) in .gatherRows(try GatherRows(&reader)) }),

@@ -80,7 +80,13 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     switch operation.op {
     case .reshape: return Cost()
     case .extractPatches, .gatherWindows, .concatenate, .transpose: return perElement(0)
-    case .averageWindows(let average): return perElement(product(average.windows.kernel, average.windows.kernel))
+    case .averageWindows(let average): return perElement(product(average.innerEdge, average.innerEdge))
+    case .windowAttention(let attention):
+        // Of each query with the keys of its window; per pair and head as below.
+        let pairs = product(size(operands[0].shape[0]), attention.windows.kernel, attention.windows.kernel)
+        return Cost(
+            flops: product(pairs, sum(product(4, size(operands[0].shape[1])), product(4, attention.heads))), bytesRead: all,
+            bytesWritten: bytes(operation.type))
     case .slice: return Cost(bytesRead: bytes(operation.type), bytesWritten: bytes(operation.type))
     case .gatherRows: return Cost(bytesRead: sum(bytes(operands.last), bytes(operation.type)), bytesWritten: bytes(operation.type))
     case .embed:

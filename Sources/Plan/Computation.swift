@@ -9,6 +9,7 @@ public enum Computation: Hashable, Sendable {
     case extractPatches(ExtractPatches)
     case gatherWindows(GatherWindows)
     case averageWindows(AverageWindows)
+    case windowAttention(WindowAttention)
     /// i32 [M], f32 or panels [V, C] and perhaps f32 [R, C] -> f32 [M, C]
     case embed
     /// f32 [M, K] -> rows of the type, each filled up to whole blocks
@@ -59,6 +60,7 @@ extension Computation {
     var traits: Traits {
         switch self {
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .copy: Traits()
+        case .windowAttention: Traits(isProduct: true, readsStridedRows: true)
         case .quantize, .gatherRows, .storeRows, .call: Traits(readsStridedRows: true)
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: Traits(readsStridedRows: true, overwritableInputs: [0])
         case .add, .multiply, .gate: Traits(readsStridedRows: true, overwritableInputs: [0, 1])

@@ -27,7 +27,8 @@ public enum Routine: Hashable, Sendable {
     /// From bytes, minus a value per channel
     case centerPatch(ExtractPatches, center: [Float])
     case gatherWindow(GatherWindows)
-    case averageWindow(GatherWindows)
+    case averageWindow(AverageWindows)
+    case attendWindow(WindowAttention)
     /// `hasVisionRows`: a negative token stands for one of them.
     case embedRow(WeightFormat, hasVisionRows: Bool)
     case matmul(Matmul, WeightFormat)
@@ -103,7 +104,8 @@ extension Kernel {
                 routine = .extractPatch(extract)
             }
         case .gatherWindows(let windows): routine = .gatherWindow(windows)
-        case .averageWindows(let average): routine = .averageWindow(average.windows)
+        case .averageWindows(let average): routine = .averageWindow(average)
+        case .windowAttention(let attention): routine = .attendWindow(attention)
         case .embed: routine = .embedRow(WeightFormat(inputs[1].type.dtype), hasVisionRows: inputs.count > 2)
         case .quantize(let type): routine = .quantizeRow(type)
         case .matmul(let matmul):

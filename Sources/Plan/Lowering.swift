@@ -234,6 +234,7 @@ struct Lowering {
         case .extractPatches(let extract): try append(.extractPatches(extract), operation.name, type, [try contiguous(inputs[0])])
         case .gatherWindows(let gather): try append(.gatherWindows(gather), operation.name, type, inputs)
         case .averageWindows(let average): try append(.averageWindows(average), operation.name, type, inputs)
+        case .windowAttention(let attention): try append(.windowAttention(attention), operation.name, type, inputs)
         case .embed: try append(.embed, operation.name, type, inputs)
         case .matmul(let matmul): try append(.matmul(matmul), operation.name, type, inputs)
         case .add: try append(.add, operation.name, type, inputs)

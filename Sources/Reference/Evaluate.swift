@@ -22,6 +22,7 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .extractPatches(let op): extractPatches(op, operands[0])
     case .gatherWindows(let op): gatherWindows(op, operands[0])
     case .averageWindows(let op): averageWindows(op, operands[0])
+    case .windowAttention(let op): windowAttention(op, operands)
     case .concatenate(let op): concatenate(op, operands)
     case .slice(let op): slice(op, operands[0])
     case .gatherRows: try gatherRows(operands)

@@ -146,7 +146,8 @@ struct WeightGraph {
             return .rows(operands[0], vectors: Array(operands[1...])) { layerNorm(op, $0, $1) }
         case .rmsNorm(let op):
             return .rows(operands[0], vectors: Array(operands[1...])) { rmsNorm(op, $0, $1) }
-        case .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
+        case .windowAttention,
+            .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
             .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
             .strideMeans:
             return .whole(op, operands)

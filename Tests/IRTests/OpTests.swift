@@ -72,7 +72,7 @@ import Testing
                 default: false
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
-            #expect(payload.isProduct == ["matmul", "attention"].contains(op.mnemonic), "\(op.mnemonic)")
+            #expect(payload.isProduct == ["matmul", "attention", "window_attention"].contains(op.mnemonic), "\(op.mnemonic)")
             #expect((payload.callArguments != nil) == reductionSamples.contains(op), "\(op.mnemonic)")
         }
     }

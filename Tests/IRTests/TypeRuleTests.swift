@@ -29,6 +29,10 @@ private let imageRules: [Rule] = {
     func windows(_ height: Int, _ width: Int, _ kernel: Int) -> Op {
         .gatherWindows(GatherWindows(height: height, width: width, kernel: kernel))
     }
+    func inner(_ kernel: Int, _ margin: Int) -> Op {
+        .averageWindows(AverageWindows(height: 12, width: 12, kernel: kernel, margin: margin))
+    }
+    func attend(_ heads: Int) -> Op { .windowAttention(WindowAttention(heads: heads, scale: 0.5, height: 4, width: 6, kernel: 2)) }
     return [
         Rule(normalize, [u8(4, 5, 3)], f32(3, 4, 5)),
         Rule(normalize, [], refused: "takes 1 operand, not 0"),
@@ -75,6 +79,25 @@ private let imageRules: [Rule] = {
         Rule(
             .averageWindows(AverageWindows(height: 4, width: 6, kernel: 3)), [f32(24, 5)],
             refused: "a window of 3 does not divide the 4 x 6 grid"),
+        Rule(inner(3, 1), [f32(144, 5)], f32(16, 5)),
+        Rule(inner(4, 1), [f32(144, 5)], f32(9, 5)),
+        Rule(inner(2, 1), [f32(144, 5)], refused: "a margin of 1 leaves nothing of a window of 2"),
+        Rule(inner(3, 2), [f32(144, 5)], refused: "a margin of 2 leaves nothing of a window of 3"),
+        Rule(inner(4, -1), [f32(144, 5)], refused: "a margin of -1 leaves nothing of a window of 4"),
+        Rule(inner(4, .max), [f32(144, 5)], refused: "a margin of 9223372036854775807 leaves nothing of a window of 4"),
+
+        Rule(attend(2), [f32(6, 8), f32(24, 8), f32(24, 8)], f32(6, 8)),
+        Rule(attend(2), [f32(6, 8), f32(24, 8)], refused: "takes 3 operands, not 2"),
+        Rule(attend(2), [f32(6, 8), f32(24), f32(24)], refused: "the key is f32[24]; expected 2 dimensions"),
+        Rule(attend(2), [f32(6, 8), i32(24, 8), i32(24, 8)], refused: "the key is i32[24, 8]; expected f32"),
+        Rule(attend(2), [f32(6, 8), f32(T, 8), f32(T, 8)], refused: "the token count is T; expected a number"),
+        Rule(attend(2), [f32(6, 8), f32(24, T), f32(24, T)], refused: "the channel count is T; expected a number"),
+        Rule(attend(2), [f32(6, 8), f32(20, 8), f32(20, 8)], refused: "20 tokens do not make a 4 x 6 grid"),
+        Rule(attend(2), [f32(24, 8), f32(24, 8), f32(24, 8)], refused: "the query is f32[24, 8]; expected f32[6, 8]"),
+        Rule(attend(2), [f32(6, 4), f32(24, 8), f32(24, 8)], refused: "the query is f32[6, 4]; expected f32[6, 8]"),
+        Rule(attend(2), [f32(6, 8), f32(24, 8), f32(24, 4)], refused: "the value is f32[24, 4]; expected f32[24, 8]"),
+        Rule(attend(3), [f32(6, 8), f32(24, 8), f32(24, 8)], refused: "3 heads do not share a width of 8 evenly"),
+        Rule(attend(0), [f32(6, 8), f32(24, 8), f32(24, 8)], refused: "0 heads do not share a width of 8 evenly"),
     ]
 }()
 

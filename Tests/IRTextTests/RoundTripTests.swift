@@ -39,6 +39,8 @@ let canonicalText = #"""
         %pb = extract_patches %image {patch = 2, center = [122.77094, 0.0, -0.5]} : f32[16, 12]
         %g = gather_windows %p {grid = [4, 4], kernel = 2} : f32[4, 48]
         %av = average_windows %p {grid = [4, 4], kernel = 2} : f32[4, 12]
+        %ai = average_windows %p {grid = [4, 4], kernel = 4, margin = 1} : f32[1, 12]
+        %wa = window_attention %av, %p, %pw {heads = 3, scale = 0.5, grid = [4, 4], kernel = 2} : f32[4, 12]
         %c = concatenate %p, %pw {axis = 1} : f32[16, 24]
         %one = concatenate %p {axis = 0} : f32[16, 12]
         %sl = slice %c {axis = 1, start = 8, count = 8} : f32[16, 8]

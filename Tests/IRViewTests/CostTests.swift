@@ -27,6 +27,14 @@ import Testing
         #expect(cost == Cost(flops: 15 * (32 + 8), bytesRead: (24 + 40) * 4, bytesWritten: 24 * 4))
     }
 
+    /// A query sees the keys of its window.
+    @Test func attentionInWindows() throws {
+        let cost = try cost(
+            "%q: f32[6, 8], %k: f32[24, 8], %v: f32[24, 8]",
+            "%y = window_attention %q, %k, %v {heads = 2, scale = 0.5, grid = [4, 6], kernel = 2} : f32[6, 8]")
+        #expect(cost == Cost(flops: 6 * 4 * (32 + 8), bytesRead: (48 + 192 + 192) * 4, bytesWritten: 48 * 4))
+    }
+
     /// A prompt sees the triangle under the diagonal; one token sees the rows behind which it stands, and its own. Whatever slots and rows the
     /// caches have.
     @Test func attentionOverCaches() throws {
@@ -69,6 +77,9 @@ import Testing
     @Test func elementwise() throws {
         #expect(try cost("%x: f32[2, 3]", "%y = scale %x {factor = 2.0} : f32[2, 3]") == Cost(flops: 6, bytesRead: 24, bytesWritten: 24))
         #expect(try cost("%x: f32[2, 3], %s: f32[3]", "%y = rms_norm %x, %s {epsilon = 0.1} : f32[2, 3]").flops == 24)
+        let pooled = "%y = average_windows %x {grid = [4, 8], kernel = 4"
+        #expect(try cost("%x: f32[32, 3]", pooled + "} : f32[2, 3]").flops == 6 * 16)
+        #expect(try cost("%x: f32[32, 3]", pooled + ", margin = 1} : f32[2, 3]").flops == 6 * 4)
     }
 
     /// Numbers past 64 bits stay at the largest.

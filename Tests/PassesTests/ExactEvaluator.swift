@@ -85,12 +85,12 @@ struct ExactEvaluator {
                 for left in stride(from: 0, to: windows.width, by: windows.kernel) {
                     for channel in 0..<x.columns {
                         var sum = 0.0
-                        for row in top..<top + windows.kernel {
-                            for column in left..<left + windows.kernel {
+                        for row in top + op.margin..<top + windows.kernel - op.margin {
+                            for column in left + op.margin..<left + windows.kernel - op.margin {
                                 sum += x.values[(row * windows.width + column) * x.columns + channel]
                             }
                         }
-                        means.append(sum / Double(windows.kernel * windows.kernel))
+                        means.append(sum / Double(op.innerEdge * op.innerEdge))
                     }
                 }
             }

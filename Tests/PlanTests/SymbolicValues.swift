@@ -145,6 +145,7 @@ struct SymbolicModule {
             case .extractPatches(let extract): computed("\(Computation.extractPatches(extract))")
             case .gatherWindows(let gather): computed("\(Computation.gatherWindows(gather))")
             case .averageWindows(let average): computed("\(Computation.averageWindows(average))")
+            case .windowAttention(let attention): computed("\(Computation.windowAttention(attention))")
             case .embed: computed("\(Computation.embed)")
             case .matmul(let matmul): computed("\(Computation.matmul(matmul))")
             case .scale(let scale): computed("\(Computation.scale(scale.factor))")

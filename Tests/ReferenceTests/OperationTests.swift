@@ -54,6 +54,18 @@ import Testing
     @Test func averageWindows() throws {
         let op = Op.averageWindows(AverageWindows(height: 2, width: 4, kernel: 2))
         #expect(try run(op, range([8, 2])) == floats([2, 2], 5, 6, 9, 10))
+        // The middle of 3 x 3, and the mean of the inner four of 4 x 4
+        let middle = Op.averageWindows(AverageWindows(height: 3, width: 6, kernel: 3, margin: 1))
+        #expect(try run(middle, range([18, 1])) == floats([2, 1], 7, 10))
+        let inner = Op.averageWindows(AverageWindows(height: 4, width: 8, kernel: 4, margin: 1))
+        #expect(try run(inner, range([32, 1])) == floats([2, 1], 13.5, 17.5))
+    }
+
+    /// Queries of nothing weigh the keys of their window alike, and a large score takes all.
+    @Test func windowAttention() throws {
+        let op = Op.windowAttention(WindowAttention(heads: 2, scale: 1, height: 2, width: 4, kernel: 2))
+        #expect(try run(op, floats([2, 2], 0, 0, 0, 0), range([8, 2]), range([8, 2])) == floats([2, 2], 5, 6, 9, 10))
+        #expect(try run(op, floats([2, 2], 99, -99, -99, 99), range([8, 2]), range([8, 2])) == floats([2, 2], 10, 1, 4, 15))
     }
 
     @Test func moves() throws {

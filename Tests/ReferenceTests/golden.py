@@ -225,5 +225,20 @@ tokens = draw(9 * 6, 4)
 pooled = F.avg_pool2d(double(tokens).reshape(9, 6, 4).permute(2, 0, 1), 3).flatten(1).T.contiguous()
 case("average_windows", ["%y = average_windows %a {grid = [9, 6], kernel = 3} : f32[6, 4]"], [tokens], pooled)
 
+# a bilinear resize by 1/k
+for k in (2, 3, 4):
+    tokens = draw(12 * 12, 2)
+    resized = F.interpolate(double(tokens).reshape(1, 12, 12, 2).permute(0, 3, 1, 2), (12 // k, 12 // k), mode="bilinear")[0].flatten(1).T.contiguous()
+    margin = f", margin = {(k - 1) // 2}" if k > 2 else ""
+    case(f"average_windows, resize by 1/{k}", [f"%y = average_windows %a {{grid = [12, 12], kernel = {k}{margin}}} : f32[{144 // k // k}, 2]"], [tokens], resized)
+
+# attention of a query over each window
+for k in (2, 3):
+    q, key, value = draw(36 // k // k, 6), draw(36, 6), draw(36, 6)
+    windows = [F.unfold(double(t).reshape(1, 6, 6, 6).permute(0, 3, 1, 2), k, stride=k)[0].reshape(6, k * k, -1).permute(2, 1, 0) for t in (key, value)]
+    expected = torch.cat([attend(double(row)[None], *(w[i] for w in windows), 3, 3, 0.7) for i, row in enumerate(q)])
+    case(f"window_attention, kernel {k}", [f"%y = window_attention %a, %b, %c {{heads = 3, scale = {spell(0.7)}, grid = [6, 6], kernel = {k}}} : f32[{36 // k // k}, 6]"],
+         [q, key, value], expected)
+
 text = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in cases)
 pathlib.Path(__file__).with_name("golden.json").write_text(f"[\n{text}\n]\n")

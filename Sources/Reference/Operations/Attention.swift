@@ -89,8 +89,18 @@ func cachedAttention(_ op: Attention, _ operands: [Tensor]) throws(Diagnostic) -
     }
 }
 
+/// Over values: row i sees the keys of window i.
+func windowAttention(_ op: WindowAttention, _ operands: [Tensor]) -> Tensor {
+    let windows = op.windows
+    return attention(Attention(heads: op.heads, keyValueHeads: op.heads, scale: op.scale), operands) { row in
+        let across = windows.width / windows.kernel
+        let first = (row / across * windows.width + row % across) * windows.kernel
+        return (0..<windows.kernel * windows.kernel).map { first + $0 / windows.kernel * windows.width + $0 % windows.kernel }
+    }
+}
+
 /// `visible`: which rows of keys and values a row sees, where those are matrices of all rows.
-private func attention(_ op: Attention, _ operands: [Tensor], visible: (Int) -> Range<Int>) -> Tensor {
+private func attention<Seen: Collection<Int>>(_ op: Attention, _ operands: [Tensor], visible: (Int) -> Seen) -> Tensor {
     let (rows, width) = (operands[0].shape[0], operands[0].shape[1])
     let size = width / op.heads
     let (group, keyWidth) = (op.heads / op.keyValueHeads, size * op.keyValueHeads)

@@ -75,12 +75,12 @@ func averageWindows(_ op: AverageWindows, _ tokens: Tensor) -> Tensor {
         for left in stride(from: 0, to: windows.width, by: windows.kernel) {
             for channel in 0..<channels {
                 var sum = 0.0
-                for row in top..<top + windows.kernel {
-                    for column in left..<left + windows.kernel {
+                for row in top + op.margin..<top + windows.kernel - op.margin {
+                    for column in left + op.margin..<left + windows.kernel - op.margin {
                         sum += Double(values[(row * windows.width + column) * channels + channel])
                     }
                 }
-                result.append(Float(sum / Double(windows.kernel * windows.kernel)))
+                result.append(Float(sum / Double(op.innerEdge * op.innerEdge)))
             }
         }
     }

@@ -162,6 +162,61 @@ static void test_embed(void) {
 
 // ---- pixels
 
+static void check_inner_window(int kernel, int margin, int index) {
+  float tokens[12 * 12 * 4], mean[3];
+  for (int i = 0; i < 12 * 12 * 4; i++) tokens[i] = (float)(i * i % 64);
+  lmmc_average_inner_window(12, 3, kernel, margin, index, tokens, 4, mean);
+  const int across = 12 / kernel, edge = kernel - 2 * margin;
+  for (int c = 0; c < 3; c++) {
+    double sum = 0;
+    for (int y = margin; y < kernel - margin; y++)
+      for (int x = margin; x < kernel - margin; x++)
+        sum += tokens[((index / across * kernel + y) * 12 + index % across * kernel + x) * 4 + c];
+    CHECK(fabs(mean[c] - sum / (edge * edge)) <= 64e-7, "the mean of window %d of %d less %d is %g for %g", index, kernel, margin,
+          (double)mean[c], sum / (edge * edge));
+  }
+}
+
+// Each window of a grid of 4 x 6 windows against loops in double. Scores are within 87 of each other.
+static void check_window_attention(int64_t kernel, int64_t heads, int64_t size, float range) {
+  enum { ACROSS = 6, DOWN = 4 };
+  const int64_t n = heads * size, width = ACROSS * kernel, tokens = width * DOWN * kernel, ks = n + 3, vs = n + 5;
+  float *q = fenced(n, range), *k = fenced(tokens * ks, range), *v = fenced(tokens * vs, 1), *out = fenced(n, 1);
+  const float scale = 0.7f / sqrtf((float)size);
+  double worst = 0;
+  for (int64_t index = 0; index < ACROSS * DOWN; index++) {
+    lmmc_attend_window(width, kernel, heads, size, scale, index, q, k, ks, v, vs, out);
+    for (int64_t h = 0; h < heads; h++) {
+      double scores[16], most = -INFINITY, sum = 0;
+      int64_t seen[16];
+      for (int64_t y = 0; y < kernel; y++)
+        for (int64_t x = 0; x < kernel; x++) {
+          const int64_t i = y * kernel + x, token = (index / ACROSS * kernel + y) * width + index % ACROSS * kernel + x;
+          seen[i] = token, scores[i] = 0;
+          for (int64_t c = h * size; c < (h + 1) * size; c++) scores[i] += (double)scale * q[c] * k[token * ks + c];
+          most = fmax(most, scores[i]);
+        }
+      for (int64_t i = 0; i < kernel * kernel; i++) sum += scores[i] = exp(scores[i] - most);
+      for (int64_t c = h * size; c < (h + 1) * size; c++) {
+        double mixed = 0;
+        for (int64_t i = 0; i < kernel * kernel; i++) mixed += scores[i] / sum * v[seen[i] * vs + c];
+        worst = fmax(worst, fabs(out[c] - mixed));
+      }
+    }
+  }
+  // Values below 1; a score of some tens is off by its size times the rounding of some sums.
+  CHECK(worst < 1e-6 * (1 + range * range), "attention over windows of %lld, %lld heads of %lld: %.3g off", (long long)kernel,
+        (long long)heads, (long long)size, worst);
+  release("q", q, n), release("k", k, tokens * ks), release("v", v, tokens * vs), release("out", out, n);
+}
+
+static void test_window_attention(void) {
+  for (int64_t kernel = 1; kernel <= 4; kernel++)
+    for (int64_t size = 1; size <= 17; size++) check_window_attention(kernel, 1 + size % 3, size, 2);
+  check_window_attention(2, 8, 128, 1);
+  check_window_attention(3, 8, 128, 5);
+}
+
 static void test_pixels(void) {
   enum { C = 2, H = 13, W = 14, PATCH = 3, GRID_W = W / PATCH, GRID_H = H / PATCH };
   float pixels[C * H * W], out[C * PATCH * PATCH];
@@ -200,6 +255,9 @@ static void test_pixels(void) {
     }
     CHECK(equal, "the mean of window %d differs", index);
   }
+  for (int kernel = 1; kernel <= 4; kernel++)
+    for (int margin = 0; 2 * margin < kernel; margin++)
+      for (int index = 0; index < 144 / (kernel * kernel); index++) check_inner_window(kernel, margin, index);
 
   uint8_t image[256 * 3];
   for (int i = 0; i < 256 * 3; i++) image[i] = (uint8_t)(i / 3);
@@ -383,6 +441,7 @@ int main(void) {
   test_rotary();
   test_embed();
   test_pixels();
+  test_window_attention();
   test_matmul();
   test_few_rows(37, 129);
   test_few_rows(64, 1000);
