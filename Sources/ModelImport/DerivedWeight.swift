@@ -43,6 +43,14 @@ extension Importer {
         module.weights[name] = Weight(type: type, definition: .folded(chain.operations), role: role)
     }
 
+    /// The weight `name`: `count` rows of another from row `start` on. Torch keeps the maps of query, key and value in one tensor.
+    mutating func rows(_ name: String, of weight: Operand, from start: Int, count: Int) throws(Diagnostic) -> Operand {
+        var chain = Chain(environment: TypeEnvironment(module), site: name)
+        _ = try chain.append("rows", .slice(Slice(axis: 0, start: start, count: count)), [weight])
+        if let type = chain.operations[0].type { module.weights[name] = Weight(type: type, definition: .folded(chain.operations)) }
+        return .weight(name)
+    }
+
     private struct Chain {
         var environment: TypeEnvironment
         let site: String

@@ -4,8 +4,8 @@ import Support
 
 extension Importer {
     /// `project(tap...)`: the taps without their class token, concatenated in the configured order, through MBTF, then the k x k windows
-    /// as vectors with or without their convolution, split into E tokens each, or as means, or a Q-Former over all tokens; and
-    /// through the aligner.
+    /// as vectors with or without their convolution, split into E tokens each, or as means, or a Q-Former over all tokens, or TokenPacker's
+    /// queries over the windows; and through the aligner.
     mutating func addFusion(_ fusion: FusionConfiguration, _ vision: VisionConfiguration) throws(Diagnostic) {
         let grid = vision.grid
         let tapType = TensorType(.float32, fixed: [vision.positionCount, vision.hiddenSize])
@@ -13,6 +13,7 @@ extension Importer {
         let mbtf = try layers(fusion.mbtf)
         let windowConvolution = try fusion.windowConvolution.map { layer throws(Diagnostic) in try self.layer(layer) }
         let qformer = try fusion.qformer.map { qformer throws(Diagnostic) in try self.qformer(qformer) }
+        let packer = try fusion.tokenPacker.map { packer throws(Diagnostic) in try tokenPacker(packer) }
         let aligner = try layers(fusion.aligner)
 
         var builder = FunctionBuilder(.project, parameters: parameters, in: module)
@@ -27,10 +28,14 @@ extension Importer {
         }
         var tokens = rows[fusion.taps[0]]!
         if fusion.taps.count > 1 {
-            tokens = try builder.append("mbtf.taps", .concatenate(Concatenate(axis: 1)), fusion.taps.map { rows[$0]! })
+            tokens = try builder.append(
+                packer == nil ? "mbtf.taps" : "tokenpacker.taps", .concatenate(Concatenate(axis: 1)), fusion.taps.map { rows[$0]! })
         }
         for layer in mbtf { tokens = try append(layer, to: &builder, tokens) }
-        if fusion.kernel > 1 {
+        if let packer {
+            let resize = AverageWindows(height: grid, width: grid, kernel: fusion.kernel, margin: (fusion.kernel - 1) / 2)
+            tokens = try append(packer, over: tokens, queriesFrom: rows[packer.configuration.queryTap]!, resize, to: &builder)
+        } else if fusion.kernel > 1 {
             tokens =
                 fusion.averagesWindow
                 ? try builder.append(

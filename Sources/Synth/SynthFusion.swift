@@ -162,7 +162,9 @@ extension SynthPreset {
             }
             preset.imageSize = size
         }
-        if choice.strategy == "none" {
+        if case .tokenPacker = preset.fusion, choice.strategy == nil {
+            preset.fusion = .tokenPacker(scale: try preset.chosenScale(choice))
+        } else if choice.strategy == "none" {
             preset.fusion = .projector
             guard choice.taps == nil, choice.kernel == nil, choice.tokensPerWindow == nil, choice.mbtf == nil else {
                 throw .usage("LLaVA-1.5's projector has nothing to choose", at: .option("--strategy"), expected: "another strategy")
@@ -212,6 +214,23 @@ extension SynthPreset {
                 expected: strategy == .stf ? divisors(of: window, called: "window's \(window) channels") : "1, or strategy 'stf'")
         }
         return fusion
+    }
+
+    /// The window's edge of a TokenPacker, of which nothing else can be chosen.
+    private func chosenScale(_ choice: PresetChoice) throws(Diagnostic) -> Int {
+        guard choice.taps == nil, choice.tokensPerWindow == nil, choice.mbtf == nil else {
+            throw .usage("TokenPacker has only its kernel to choose", at: .option("--preset"), expected: "another strategy")
+        }
+        guard visionLayers == 24 else {
+            throw .usage("\(visionLayers) blocks, but TokenPacker reads block 23 of 24", at: .option("--vision-layers"), expected: "24")
+        }
+        let scale = choice.kernel ?? 2, scales = [2, 3, 4].filter { grid % $0 == 0 }
+        guard scales.contains(scale) else {
+            throw .usage(
+                "kernel \(scale) of a TokenPacker over a \(grid) x \(grid) patch grid", at: .option("--kernel"),
+                expected: scales.isEmpty ? "images of 336 pixels" : scales.map(String.init).joined(separator: ", "))
+        }
+        return scale
     }
 
     private func taps(_ text: String) throws(Diagnostic) -> [Int] {

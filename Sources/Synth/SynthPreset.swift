@@ -34,8 +34,13 @@ public struct SynthPreset: Sendable {
         case projector
         /// MBTF and STF of the released LLaVA-STF
         case released
+        /// TokenPacker with windows of that edge
+        case tokenPacker(scale: Int)
         /// `mm_token_fusion`
         case configurable(SynthFusion)
+
+        /// `mm_projector_type`
+        var projectorType: String { if case .tokenPacker = self { "tokenpacker" } else { "mlp2x_gelu" } }
     }
 
     public var name: String
@@ -52,6 +57,8 @@ public struct SynthPreset: Sendable {
         }
         let paper = SynthFusion(strategy: .stf, taps: SynthFusion.spread(8, over: 24), kernel: 2, tokensPerWindow: 1, hasMBTF: true)
         return presets("llava-stf-", .released) + presets("llava-stf-paper-", .configurable(paper)) + presets("llava-1.5-", .projector) + [
+            SynthPreset(name: "tokenpacker-7b", decoder: .vicuna7B, fusion: .tokenPacker(scale: 2)),
+            SynthPreset(name: "tokenpacker-13b", decoder: .vicuna13B, fusion: .tokenPacker(scale: 2)),
             SynthPreset(name: "vicuna-7b", decoder: .vicuna7B), SynthPreset(name: "vicuna-13b", decoder: .vicuna13B),
             SynthPreset(name: "llama-3.1-8b", decoder: .llama8B),
         ]
@@ -103,8 +110,25 @@ public struct SynthPreset: Sendable {
         case .projector:
             list.linear("model.mm_projector.0", hidden, width, bias: true)
             list.linear("model.mm_projector.2", hidden, hidden, bias: true)
+        case .tokenPacker: addTokenPacker(to: &list)
         case .configurable(let fusion): fusion.addTensors(to: &list, visionHidden: width, hidden: hidden)
         }
+    }
+
+    /// In the order of the published module.
+    private func addTokenPacker(to list: inout SynthTensors) {
+        let width = Self.visionHidden, hidden = decoder.hidden, prefix = "model.mm_projector."
+        list.linear(prefix + "q_proj_1", width, width, bias: false)
+        for side in ["k_proj_1", "v_proj_1"] {
+            list.linear("\(prefix)\(side).0", width, 4 * width, bias: true)
+            list.linear("\(prefix)\(side).2", width, width, gain: 2, bias: true)
+        }
+        for norm in ["ln_q_1", "ln_k_1", "ln_v_1"] { list.norm(prefix + norm, width) }
+        list.add(prefix + "clip_attn.in_proj_weight", [3 * width, width], 1 / Float(width).squareRoot())
+        list.add(prefix + "clip_attn.in_proj_bias", [3 * width], 0.02)
+        list.linear(prefix + "clip_attn.out_proj", width, width, bias: true)
+        list.linear(prefix + "mlp.0", hidden, width, bias: true)
+        list.linear(prefix + "mlp.2", hidden, hidden, bias: true)
     }
 
     private func addTower(to list: inout SynthTensors) {
@@ -177,9 +201,11 @@ public struct SynthPreset: Sendable {
         guard let fusion else { return members }
         members += [
             ("mm_vision_tower", .string(visionFolder)), ("mm_vision_select_layer", .integer(-2)), ("mm_vision_select_feature", "patch"),
-            ("mm_hidden_size", .integer(Self.visionHidden)), ("mm_projector_type", "mlp2x_gelu"), ("mm_use_im_start_end", .bool(false)),
+            ("mm_hidden_size", .integer(Self.visionHidden)), ("mm_projector_type", .string(fusion.projectorType)),
+            ("mm_use_im_start_end", .bool(false)),
             ("mm_use_im_patch_token", .bool(false)), ("image_aspect_ratio", "pad"),
         ]
+        if case .tokenPacker(let scale) = fusion { members.append(("scale_factor", .integer(scale))) }
         if case .configurable(let fusion) = fusion {
             members.append(("mm_token_fusion", fusion.configuration(visionHidden: Self.visionHidden, hidden: decoder.hidden)))
         }

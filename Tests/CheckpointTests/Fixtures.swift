@@ -194,6 +194,29 @@ struct Fixture {
         return fixture
     }
 
+    /// TokenPacker's form, with 8 channels in the place of 1024 and a tower of 24 blocks.
+    static var tokenPacker: Fixture {
+        var fixture = llava
+        fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.mm_projector") && !$0.key.hasPrefix(visionPrefix) }
+        for (name, tensor) in clip(blocks: 24) { fixture.tensors[visionPrefix + name] = tensor }
+        fixture.vision["num_hidden_layers"] = 24
+        fixture.config["mm_projector_type"] = "tokenpacker"
+        fixture.config["scale_factor"] = 2
+        let prefix = "model.mm_projector."
+        fixture.tensors[prefix + "q_proj_1.weight"] = TensorFixture(shape: [8, 4])
+        for side in ["k_proj_1", "v_proj_1"] {
+            fixture.addLinear("\(prefix)\(side).0", 16, 8)
+            fixture.addLinear("\(prefix)\(side).2", 8, 8)
+        }
+        for norm in ["ln_q_1", "ln_k_1", "ln_v_1"] { fixture.addNorm(prefix + norm, 8) }
+        fixture.tensors[prefix + "clip_attn.in_proj_weight"] = TensorFixture(shape: [24, 8])
+        fixture.tensors[prefix + "clip_attn.in_proj_bias"] = TensorFixture(shape: [24])
+        fixture.addLinear(prefix + "clip_attn.out_proj", 8, 8)
+        fixture.addLinear(prefix + "mlp.0", 8, 8)
+        fixture.addLinear(prefix + "mlp.2", 8, 8)
+        return fixture
+    }
+
     /// A tower's tensors by the names of transformers' CLIPVisionModel, without prefix.
     static func clip(hidden: Int = 4, blocks: Int = 8, inner: Int = 6, patch: Int = 2, positions: Int = 17) -> [String: TensorFixture] {
         var tensors = [

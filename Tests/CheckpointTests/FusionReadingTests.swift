@@ -140,9 +140,15 @@ import Testing
             ("mm_spatial_pool_mode", "bilinear", "is set, which is not supported; expected null"),
             ("s2", true, "is true, which is not supported; expected false"),
             ("mm_resampler_type", "qformer", "is set, which is not supported; expected null"),
-            ("mm_projector_type", "identity", "is 'identity', which is not supported; expected 'linear' or 'mlp2x_gelu'"),
-            ("mm_projector_type", "mlp2x_res2x_gelu", "is 'mlp2x_res2x_gelu', which is not supported; expected 'linear' or 'mlp2x_gelu'"),
-            ("mm_projector_type", "mlp0x_gelu", "is 'mlp0x_gelu', which is not supported; expected 'linear' or 'mlp2x_gelu'"),
+            ("mm_projector_type", "identity", "is 'identity', which is not supported; expected 'linear', 'mlp2x_gelu' or 'tokenpacker'"),
+            (
+                "mm_projector_type", "mlp2x_res2x_gelu",
+                "is 'mlp2x_res2x_gelu', which is not supported; expected 'linear', 'mlp2x_gelu' or 'tokenpacker'"
+            ),
+            (
+                "mm_projector_type", "mlp0x_gelu",
+                "is 'mlp0x_gelu', which is not supported; expected 'linear', 'mlp2x_gelu' or 'tokenpacker'"
+            ),
             ("mm_hidden_size", 16, "is 16; expected 4, the tower's hidden size"),
             ("mm_vision_select_layer", 9, "is 9; expected -9 to 8 for a tower of 8 blocks"),
             ("mm_vision_select_layer", -10, "is -10; expected -9 to 8 for a tower of 8 blocks"),
@@ -322,6 +328,73 @@ import Testing
             strategy("qformer").failure { $0.config["mm_vision_select_feature"] = "full" } == """
                 error: key 'mm_vision_select_feature' is 'full', which cannot be combined with strategy 'qformer', at file 'DIR/config.json'; \
                 expected 'patch'
+                """)
+    }
+
+    /// Told by its tensors, whatever `mm_projector_type` says, or by that key.
+    @Test func tokenPacker() throws {
+        let original = try Fixture.tokenPacker.open()
+        for kind in ["mlp2x_gelu", "x", nil] {
+            var fixture = Fixture.tokenPacker
+            fixture.config["mm_projector_type"] = kind
+            for key in ["mm_vision_select_layer", "mm_hidden_size"] { fixture.config[key] = nil }
+            #expect(try fixture.open().configuration.fusion == original.configuration.fusion)
+        }
+        let fusion = try #require(original.configuration.fusion)
+        #expect(
+            fusion.tokenPacker == TokenPackerConfiguration(width: 8, headCount: 8, queryTap: 23, layerNormEpsilon: 1e-6)
+                && fusion.taps == [12, 16, 22, 23] && fusion.kernel == 2 && fusion.tokensPerWindow == 1 && fusion.mbtf.isEmpty
+                && fusion.windowConvolution == nil && !fusion.averagesWindow && !fusion.keepsClassToken)
+        #expect(fusion.aligner == [layer("tokenpacker.linear1", 8, 8, .gelu), layer("tokenpacker.linear2", 8, 8, nil)])
+        #expect(fusion.visionTokens(grid: 4) == 4 && original.configuration.layout == .llava)
+        let own = original.tensors.filter { $0.key.hasPrefix("tokenpacker.") }
+        #expect(own.count == 25 && own["tokenpacker.k_proj_1.0.weight"]?.shape == [8, 16])
+        #expect(own["tokenpacker.clip_attn.in_proj_bias"]?.sourceName == "model.mm_projector.clip_attn.in_proj_bias")
+        #expect(own["tokenpacker.linear2.bias"]?.sourceName == "model.mm_projector.mlp.2.bias")
+        var coarse = Fixture.tokenPacker
+        coarse.config["scale_factor"] = 4
+        #expect(try coarse.open().configuration.fusion?.visionTokens(grid: 4) == 1)
+    }
+
+    @Test func tokenPackerRefusals() {
+        let table: [(String, Any?, String)] = [
+            ("scale_factor", nil, "is missing; expected an integer"),
+            ("scale_factor", 3, "is 3; expected a divisor of the 4 x 4 patch grid: 1, 2, 4"),
+            ("scale_factor", 1, "is 1; expected 2, 3 or 4"),
+            ("scale_factor", 8, "is 8; expected 2, 3 or 4"),
+            ("patch_num", 9, "is set, which is not supported; expected null"),
+            ("image_aspect_ratio", "slice", "is 'slice', which is not supported; expected 'pad' or 'square'"),
+            ("mm_vision_select_layer", -1, "is -1, but TokenPacker makes its queries of the output of block 23; expected 23"),
+            ("mm_vision_select_feature", "full", "is 'full', which cannot be combined with TokenPacker; expected 'patch'"),
+        ]
+        for (key, value, problem) in table {
+            let parts = problem.split(separator: ";", maxSplits: 1)
+            #expect(
+                Fixture.tokenPacker.failure { $0.config[key] = value }
+                    == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
+        }
+        #expect(
+            Fixture.tokenPacker.failure { $0.vision["num_hidden_layers"] = 22 } == """
+                error: a tower of 22 blocks, but TokenPacker reads the outputs of blocks 12, 16, 22, 23, at file 'DIR/config.json'; \
+                expected at least 23
+                """)
+        let name = "model.mm_projector.q_proj_1.weight"
+        #expect(
+            Fixture.tokenPacker.failure { $0.tensors[name] = nil }
+                == "error: wrong shape [8, 16], at tensor 'model.mm_projector.k_proj_1.0.weight' of file 'DIR/model.safetensors'; expected [4, 16]"
+        )
+        #expect(
+            Fixture.tokenPacker.failure { $0.tensors[name]!.shape = [12, 4] }
+                == "error: a width of 12, at tensor '\(name)' of file 'DIR/model.safetensors'; expected a multiple of TokenPacker's 8 heads"
+        )
+        #expect(
+            Fixture.tokenPacker.failure { $0.tensors["model.mm_projector.clip_attn.in_proj_weight"]!.shape = [16, 8] }
+                == "error: wrong shape [16, 8], at tensor 'model.mm_projector.clip_attn.in_proj_weight' of file 'DIR/model.safetensors'; expected [24, 8]"
+        )
+        #expect(
+            Fixture.tokenPacker.failure { $0.addLinear("model.mm_projector.mlp.2", 8, 10) } == """
+                error: wrong shape [10, 8], at tensor 'model.mm_projector.mlp.2.weight' of file 'DIR/model.safetensors'; \
+                expected [8, 8] (by key 'hidden_size', 8)
                 """)
     }
 

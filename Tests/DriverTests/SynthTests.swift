@@ -19,7 +19,9 @@ import Testing
         #expect(decoder["key_value_heads"] == (isLlama && name.contains("8b") ? 8 : decoder["heads"]))
         #expect(decoder["vocabulary"] == (name.contains("8b") ? 128_256 : 32_000))
         let vision = object["vision"] as? [String: Any]
-        #expect(vision?["vision_tokens"] as? Int == (name.contains("stf") ? 144 : name.hasPrefix("llava-1.5") ? 576 : nil))
+        #expect(
+            vision?["vision_tokens"] as? Int
+                == (name.contains("stf") || name.contains("packer") ? 144 : name.hasPrefix("llava-1.5") ? 576 : nil))
         #expect(object["template"] as? String == (vision == nil ? "none" : name.contains("8b") ? "llama-3" : "vicuna_v1"))
         // Parameters of the whole, as published: 6.74, 13.0 and 8.03 thousand millions of them in the decoder.
         let parameters = try #require(object["parameters"] as? [String: Int])
@@ -47,8 +49,22 @@ import Testing
         #expect(parts.values.reduce(0) { $0 + $1["weights"]! } == weights)
     }
 
+    /// The published projector of a 7B has 36,722,688 parameters.
+    @Test(arguments: [([], 144), (["--kernel", "3"], 64), (["--kernel", "4"], 36)] as [([String], Int)])
+    func tokenPackers(_ options: [String], _ tokens: Int) throws {
+        let result = try run([lmmcPath, "inspect", "--preset", "tokenpacker-7b", "--json"] + options)
+        try #require(result.status == 0, "\(result.errors)")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let vision = try #require(object["vision"] as? [String: Any])
+        #expect(vision["vision_tokens"] as? Int == tokens && vision["taps"] as? [Int] == [12, 16, 22, 23])
+        let parts = try #require(object["fusion_parameters"] as? [String: [String: Int]])
+        #expect(parts == ["tokenpacker": ["weights": 36_700_160, "with_biases": 36_722_688]])
+        #expect((object["parameters"] as? [String: Int])?["fusion"] == 36_722_688)
+    }
+
     @Test func refusals() throws {
         let preset = ["synth", "-o", "/nowhere/x", "--preset", "llava-stf-7b"]
+        let packer = ["synth", "-o", "/nowhere/x", "--preset", "tokenpacker-7b"]
         try expectRefusals([
             (
                 preset + ["--kernel", "5"],
@@ -75,6 +91,15 @@ import Testing
             (preset + ["--taps", "3,30"], "error: taps '3,30', at option '--taps'"),
             (preset + ["--taps", ","], "error: taps ',', at option '--taps'"),
             (preset + ["--image-size", "300"], "error: images of 300 pixels, at option '--image-size'; expected a multiple of 14"),
+            (
+                packer + ["--kernel", "5"],
+                "error: kernel 5 of a TokenPacker over a 24 x 24 patch grid, at option '--kernel'; expected 2, 3, 4"
+            ),
+            (packer + ["--taps", "8"], "error: TokenPacker has only its kernel to choose, at option '--preset'"),
+            (
+                packer + ["--vision-layers", "23"],
+                "error: 23 blocks, but TokenPacker reads block 23 of 24, at option '--vision-layers'; expected 24"
+            ),
             (
                 ["synth", "-o", "/nowhere/x", "--preset", "vicuna-7b", "--kernel", "2"],
                 "error: preset 'vicuna-7b' has no images, at option '--preset'"

@@ -66,6 +66,8 @@ class Spec:
     taps: list | None = None
     strategy: str = "stf"
     qformer: dict | None = None    # the key of config.json, for strategy 'qformer'
+    scale: int = 0                 # scale_factor, for the projector 'tokenpacker'
+    packer: int = 0                # its width
     k: int = 1
     tokens: int = 1
     mbtf: list | None = None
@@ -107,6 +109,8 @@ class Spec:
 
     @property
     def visual_tokens(self):
+        if self.scale:
+            return (self.image // self.patch // self.scale) ** 2
         if self.strategy == "qformer":
             return self.qformer["queries"]
         side = self.image // self.patch
@@ -175,7 +179,25 @@ def qformer_tensors(spec, w):
     w.linear("model.qformer_proj", spec.hidden, hidden, 1.0)
 
 
+def packer_tensors(spec, w):
+    at, width = "model.mm_projector.", spec.packer
+    w.linear(at + "q_proj_1", width, spec.c1, 1.0, bias=False)
+    for side in ("k_proj_1", "v_proj_1"):
+        w.linear(f"{at}{side}.0", width, 4 * spec.c1, 1.2)
+        w.linear(f"{at}{side}.2", width, width, 1.5)
+    for name in ("ln_q_1", "ln_k_1", "ln_v_1"):
+        w.norm(at + name, width)
+    # Of query, key and value, one behind another; scores as far apart as those of trained weights.
+    w.normal(at + "clip_attn.in_proj_weight", (3 * width, width), 1.6 / np.sqrt(width))
+    w.normal(at + "clip_attn.in_proj_bias", (3 * width,), 0.2)
+    w.linear(at + "clip_attn.out_proj", width, width, 1.0)
+    w.linear(at + "mlp.0", spec.hidden, width, 1.4)
+    w.linear(at + "mlp.2", spec.hidden, spec.hidden, 1.5)
+
+
 def fusion_tensors(spec, w):
+    if spec.scale:
+        return packer_tensors(spec, w)
     if spec.taps is None:
         if spec.projector == "stf":
             w.linear("model.mm_projector_crosslayer.0", 4 * spec.c1, 8 * spec.c1, 0.6)
@@ -245,6 +267,8 @@ def config_json(spec, tower):
         return config
     if spec.taps is None:
         config["mm_projector_type"] = "mlp2x_gelu" if spec.projector == "stf" else spec.projector
+        if spec.scale:
+            config["scale_factor"] = spec.scale
     else:
         key = {"strategy": spec.strategy, "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
                "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None}
@@ -352,13 +376,16 @@ def random_spec(rng, seed):
         layers=rng.randint(2, 4), vocab=pick([432, 432, 433, 450]), tied=pick([True, False]), theta=pick([10000.0, 500000.0, 1234.5]), eps=pick([1e-5, 1e-6]),
         rope_scaling=pick([None, None, {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": pick([32, 64, 128])}]),
         context=768, eos=pick([2, [2, 5]]), generation_eos=pick([None, 2, [2, 7]]), shards=rng.randint(1, 4), old_extras=pick([True, False]), seed=seed)
-    spec.patch, side, kind = rng.randint(3, 8), rng.randint(4, 9), pick(["projector", "released", "fusion", "fusion", "fusion"])
+    spec.patch, side, kind = rng.randint(3, 8), rng.randint(4, 9), pick(["projector", "released", "packer", "fusion", "fusion", "fusion"])
     if kind == "projector":
         spec.projector, spec.feature = pick(["linear", "mlp2x_gelu", "mlp3x_gelu"]), pick(["patch", "cls_patch"])
         spec.select_layer = rng.randint(-spec.blocks, -1)
     elif kind == "released":
         spec.projector, spec.blocks, spec.vision_ff, side = "stf", 24, min(spec.vision_ff, 40), 2 * rng.randint(2, 4)
         spec.select_layer = pick([-2, -2, -1, 23])
+    elif kind == "packer":
+        spec.projector, spec.blocks, spec.vision_ff, spec.scale, spec.packer = "tokenpacker", 24, min(spec.vision_ff, 40), pick([2, 3, 4]), 8 * rng.randint(1, 5)
+        side = spec.scale * rng.randint(1, 8 // spec.scale)
     else:
         spec.strategy = pick(["stf", "stf", "avgpool", "tokenconcat", "qformer"])
         spec.k, spec.tokens = pick([1, 2, 3, 4]) if spec.strategy != "qformer" else 1, pick([1, 2, 4, 8]) if spec.strategy == "stf" else 1

@@ -127,6 +127,11 @@ CHECKPOINTS = {
     "table11-grid16": (table_row(taps=[1, 2], blocks=2, image=32, k=2, c1=8), [case("wide", ["wide.png"], prompt="What is it?", tokens=8)]),
     "table3-stf-alone": (replace(table_row(taps=[-2], blocks=3, image=12, k=2, c1=16), mbtf=None), [case("tall", ["tall.png"], prompt="What is it?", tokens=8)]),
     "table3-mbtf-alone": (replace(table_row(taps=[1, 2, 3], blocks=3, image=12, k=1, c1=16), window_conv=False), [case("tall", ["tall.png"], prompt="What is it?", tokens=8)]),
+    "tokenpacker-s2": (Spec(c1=16, vision_heads=2, vision_ff=20, blocks=24, image=24, patch=2, projector="tokenpacker", scale=2, packer=16, hidden=32, heads=4, ff=40, layers=2), [
+        case("wide", ["wide.png"], prompt="What is in the picture?"),
+        case("two-images", ["square.png", "tall.png"], prompt="first <image> then, second", tokens=8)]),
+    "tokenpacker-s3": (Spec(dtype="BF16", c1=12, vision_heads=3, vision_ff=18, blocks=24, image=27, patch=3, inside=False, projector="tokenpacker", scale=3, packer=24,
+                            hidden=32, heads=4, kv_heads=2, ff=40, layers=2, tied=True), [case("grey", ["grey.png"], prompt="What is it?")]),
 }
 # thousands of the seed, where it is not the place in the list
 SEEDS = {"decoder-tied": 13, "decoder-untied": 14}
@@ -172,7 +177,7 @@ def check_sensitivity(name, model, result):
     for label, change in (("tap off by one", [states + 0 for states in (hidden[-1:] + hidden[:-1])]),
                           ("class token last", [torch.roll(states, -1, 1) for states in hidden])):
         wrong[label] = fusion.apply(change)
-    kept = reference.gelu, reference.windows
+    kept = reference.gelu, reference.windows, reference.resized
     if len(fusion.layers) + len(fusion.mbtf) > 1 or fusion.window:
         reference.gelu = lambda x: F.gelu(x, approximate="tanh")
         wrong["tanh gelu"] = fusion.apply(hidden)
@@ -181,6 +186,16 @@ def check_sensitivity(name, model, result):
         reference.windows = lambda grid, k: kept[1](grid, k).reshape(len(grid), -1, grid.shape[1], k * k).transpose(2, 3).flatten(2)
         wrong["window order"] = fusion.apply(hidden)
     reference.windows = kept[1]
+    if fusion.packer:
+        reference.resized = lambda grid, k: grid[:, :, ::k, ::k]
+        wrong["resize"] = fusion.apply(hidden)
+        reference.resized = kept[2]
+        # The maps of query, key and value stand in one tensor.
+        stacked = fusion.packer.attention.in_proj_weight
+        rows = stacked.clone()
+        stacked.copy_(torch.roll(rows, len(rows) // 3, 0))
+        wrong["order of query, key and value"] = fusion.apply(hidden)
+        stacked.copy_(rows)
     for label, value in wrong.items():
         moved = distance(right, value.numpy())
         assert moved > (3e-5 if label == "tanh gelu" else 1e-2), f"{name}: '{label}' moves projected by {moved:.1e} only"

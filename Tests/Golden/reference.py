@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The numeric reference: a LLaVA checkpoint run by transformers and plain torch, correctness before speed.
 
-Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, or the released crosslayer fusion),
+Reads folders of layout A (LLaVA's own names: projector linear or mlpNx_gelu, the released crosslayer fusion, or TokenPacker),
 layout C (the same plus 'mm_token_fusion') and layout D (LlamaForCausalLM alone). CLIPVisionModel, Blip2QFormerModel and LlamaForCausalLM do the towers with
 eager attention and no key-value cache; MBTF and STF are written here with torch.nn.functional.conv2d.
 
@@ -32,6 +32,7 @@ from transformers.models.llama import modeling_llama
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RELEASED_TAPS = (21, 18, 15, 12, 9, 6, 3)  # after the first, which is mm_vision_select_layer
+PACKER_TAPS, PACKER_QUERY_TAP, PACKER_HEADS = (12, 16, 22, 23), 23, 8
 SYSTEM = "A chat between a curious {0} and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
 TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}",
              "llama-3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision assistant. You are able to understand the visual "
@@ -144,6 +145,45 @@ def windows(grid, k):
     return F.unfold(grid, k, stride=k).transpose(1, 2)
 
 
+def resized(grid, k):
+    """[images, C, H, W] -> [images, C, H/k, W/k]."""
+    return F.interpolate(grid, (grid.shape[2] // k, grid.shape[3] // k), mode="bilinear")
+
+
+class TokenPacker:
+    """CircleRadon/TokenPacker's projector up to its last two maps. `apply` takes hidden states, as Fusion's, to [images, (side/k)^2, width]."""
+
+    def __init__(self, tensors, k, dtype):
+        self.k, self.weights = k, {name: tensor.to(dtype) for name, tensor in stripped(tensors, "model.mm_projector.").items()}
+        width = self.weights["ln_q_1.weight"].shape[0]
+        self.attention = filled(torch.nn.MultiheadAttention(width, PACKER_HEADS, batch_first=True), stripped(self.weights, "clip_attn."), dtype)
+
+    def linear(self, name, x):
+        return F.linear(x, self.weights[name + ".weight"], self.weights.get(name + ".bias"))
+
+    def norm(self, name, x):
+        return F.layer_norm(x, x.shape[-1:], self.weights[name + ".weight"], self.weights[name + ".bias"], 1e-6)
+
+    def side(self, letter, taps):
+        """Keys or values of all tokens as a row of its own for each window: [images * windows, k * k, width]."""
+        x = self.linear(f"{letter}_proj_1.2", gelu(self.linear(f"{letter}_proj_1.0", taps)))
+        x = windows(square(self.norm(f"ln_{letter}_1", x)), self.k)
+        return x.reshape(x.shape[0] * x.shape[1], -1, self.k ** 2).transpose(1, 2)
+
+    def apply(self, hidden):
+        taps = torch.cat([hidden[tap][:, 1:] for tap in PACKER_TAPS], -1)
+        x = resized(square(hidden[PACKER_QUERY_TAP][:, 1:]), self.k).flatten(2).transpose(1, 2)
+        query = self.norm("ln_q_1", self.linear("q_proj_1", x))
+        mixed, _ = self.attention(query.flatten(0, 1)[:, None], self.side("k", taps), self.side("v", taps), need_weights=False)
+        return mixed.reshape(query.shape)
+
+
+def square(x):
+    """[images, tokens, C] -> [images, C, side, side]."""
+    side = round(x.shape[1] ** 0.5)
+    return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], side, side)
+
+
 def numbered(tensors, pattern, dtype):
     """[(weight as [out, in, kh, kw], bias)] of the tensors that the pattern names for rising layer numbers."""
     found = sorted((int(match[1]), name) for name in tensors if (match := re.fullmatch(pattern + r"\.weight", name)))
@@ -173,7 +213,7 @@ class Fusion:
         key = config.get("mm_token_fusion")
         self.feature = config.get("mm_vision_select_feature", "patch")
         self.k, self.tokens, self.mbtf, self.window, self.mbtf_final, self.final = 1, 1, [], None, False, False
-        self.pools, self.qformer = False, None
+        self.pools, self.qformer, self.packer = False, None, None
         if key is not None:
             self.taps, self.k, self.tokens = key["taps"], key.get("kernel", 1), key.get("tokens_per_window", 1)
             if key.get("mbtf"):
@@ -188,6 +228,10 @@ class Fusion:
             if key["strategy"] == "stf" and key["stf"].get("window_conv", True):
                 self.window = self.layers.pop(0)
             self.check(key)
+            return
+        if "model.mm_projector.q_proj_1.weight" in tensors:
+            self.taps, self.k = PACKER_TAPS, config["scale_factor"]
+            self.packer, self.layers = TokenPacker(tensors, self.k, dtype), numbered(tensors, r"model\.mm_projector\.mlp\.(\d+)", dtype)
             return
         self.taps = [config["mm_vision_select_layer"]]
         self.layers = numbered(tensors, r"model\.mm_projector\.(\d+)", dtype)
@@ -206,6 +250,8 @@ class Fusion:
                 raise UnsupportedError(f"'{name}.channels' {listed} are not those of the tensors")
 
     def apply(self, hidden):
+        if self.packer:
+            return layers_1x1(self.packer.apply(hidden), self.layers, False)
         first = 0 if self.feature in ("cls_patch", "full") else 1
         x = torch.cat([hidden[tap][:, first:] for tap in self.taps], -1)
         if self.mbtf:
@@ -216,8 +262,7 @@ class Fusion:
             model, queries = self.qformer
             x = model(query_embeds=queries.expand(len(x), -1, -1), encoder_hidden_states=x).last_hidden_state
             return layers_1x1(x, self.layers, self.final)
-        side = round(x.shape[1] ** 0.5)
-        grid = x.transpose(1, 2).reshape(x.shape[0], x.shape[2], side, side)
+        grid = square(x)
         if self.window:
             x = gelu(F.conv2d(grid, *self.window, stride=self.k)).flatten(2).transpose(1, 2)
         elif self.pools:

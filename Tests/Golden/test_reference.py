@@ -82,9 +82,33 @@ def qformer(cells, weights, key):
     return x
 
 
+def token_packer(states, weights, k):
+    """CircleRadon/TokenPacker's projector, window by window."""
+    def at(name):
+        return "model.mm_projector." + name
+    taps = np.concatenate([states[tap][1:] for tap in (12, 16, 22, 23)], 1)
+    keys, values = (layer_norm(dense(gelu(dense(taps, weights, at(n + "_proj_1.0"))), weights, at(n + "_proj_1.2")), weights, at(f"ln_{n}_1"), 1e-6) for n in "kv")
+    side, rows = int(len(taps) ** 0.5), []
+    maps = list(zip(np.split(weights[at("clip_attn.in_proj_weight")], 3), np.split(weights[at("clip_attn.in_proj_bias")], 3)))
+    size = len(keys[0]) // 8
+    # Half-pixel centres: the tokens beside or at the middle of a window.
+    near = [(k - 1) // 2, k // 2]
+    for y in range(side // k):
+        for x in range(side // k):
+            own = [(y * k + dy) * side + x * k + dx for dy in range(k) for dx in range(k)]
+            middle = np.mean([states[23][1 + (y * k + dy) * side + x * k + dx] for dy in near for dx in near], 0)
+            query = layer_norm(dense(middle, weights, at("q_proj_1")), weights, at("ln_q_1"), 1e-6)
+            q, key, value = (m @ w.T + b for m, (w, b) in zip((query, keys[own], values[own]), maps))
+            heads = [softmax(key[:, h:h + size] @ q[h:h + size] / np.sqrt(size)) @ value[:, h:h + size] for h in range(0, len(q), size)]
+            rows.append(dense(np.concatenate(heads), weights, at("clip_attn.out_proj")))
+    return chain(np.stack(rows), weights, [at("mlp.0"), at("mlp.2")], False)
+
+
 def fuse(states, weights, config):
     """Hidden states -> [N, C3]: model.md's definitions one by one."""
     key = config.get("mm_token_fusion")
+    if "model.mm_projector.q_proj_1.weight" in weights:
+        return token_packer(states, weights, config["scale_factor"])
     first = config["mm_vision_select_layer"]
     if key is None and "model.mm_projector_crosslayer.0.weight" in weights:
         key = {"taps": [first, 21, 18, 15, 12, 9, 6, 3], "kernel": 2, "tokens_per_window": 1}

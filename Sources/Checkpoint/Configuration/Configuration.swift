@@ -98,6 +98,8 @@ public struct FusionConfiguration: Sendable, Equatable {
     public var averagesWindow = false
     /// Strategy 'qformer': the fused tokens are read by learned queries, which the aligner then takes; no windows.
     public var qformer: QFormerConfiguration?
+    /// TokenPacker: each window becomes a query of its own, which reads the window's taps; the aligner then takes it.
+    public var tokenPacker: TokenPackerConfiguration?
 
     /// The last block of the tower that is needed; 0 when only the embedding is.
     public var lastTap: Int { taps.max() ?? 0 }
@@ -129,6 +131,23 @@ public struct QFormerConfiguration: Sendable, Equatable {
 
     public var headSize: Int { hiddenSize / headCount }
     public func hasCrossAttention(layer: Int) -> Bool { layer % crossAttentionFrequency == 0 }
+}
+
+/// The projector of TokenPacker (arXiv 2407.02392): a tap, made smaller by the edge of a window, gives a query for each; the taps of the window, side
+/// by side, give its keys and values.
+///
+/// Tensors by canonical name: `tokenpacker.q_proj_1.weight` [width, hidden]; in `tokenpacker.`, each with `.weight` and `.bias`: `k_proj_1.0`,
+/// `v_proj_1.0` [width, taps * hidden], `k_proj_1.2`, `v_proj_1.2`, `clip_attn.out_proj` [width, width], `ln_q_1`, `ln_k_1`, `ln_v_1`; and of
+/// query, key and value, one behind another, `clip_attn.in_proj_weight` [3 * width, width], `clip_attn.in_proj_bias`.
+public struct TokenPackerConfiguration: Sendable, Equatable {
+    /// Channels of queries, keys and values
+    public var width: Int
+    public var headCount: Int
+    /// The tap of which the queries are made
+    public var queryTap: Int
+    public var layerNormEpsilon: Float
+
+    public var headSize: Int { width / headCount }
 }
 
 /// A LLaMA decoder.

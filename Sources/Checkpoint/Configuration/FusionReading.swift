@@ -63,7 +63,7 @@ struct FusionSource {
         }
         guard feature != "patch" else { return }
         guard fusion.kernel == 1, fusion.tokensPerWindow == 1, fusion.qformer == nil else {
-            let other = fusion.qformer == nil ? "windows" : "strategy 'qformer'"
+            let other = fusion.tokenPacker != nil ? "TokenPacker" : fusion.qformer == nil ? "windows" : "strategy 'qformer'"
             throw config.invalid(key, "is \(quoted(feature)), which cannot be combined with \(other)", expected: "'patch'")
         }
         fusion.keepsClassToken = true
@@ -74,6 +74,9 @@ struct FusionSource {
     private mutating func readOriginal(
         _ config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration, folder: TensorFolder
     ) throws(Diagnostic) {
+        if try TokenPackerConfiguration.isMeant(by: config, folder) {
+            return try readTokenPacker(config, vision: vision, decoder: decoder, folder: folder)
+        }
         let channels = vision.hiddenSize
         if config["mm_hidden_size"] != nil, case let size = try config.dimension("mm_hidden_size"), size != channels {
             throw config.invalid("mm_hidden_size", "is \(size)", expected: "\(channels), the tower's hidden size")
@@ -105,7 +108,8 @@ struct FusionSource {
         } else if kind.hasPrefix("mlp"), kind.hasSuffix("x_gelu"), let depth = Int(kind.dropFirst(3).dropLast(6)), 1...64 ~= depth {
             sources = (0..<depth).map { "model.mm_projector.\(2 * $0)" }
         } else {
-            throw config.invalid("mm_projector_type", "is \(quoted(kind)), which is not supported", expected: "'linear' or 'mlp2x_gelu'")
+            throw config.invalid(
+                "mm_projector_type", "is \(quoted(kind)), which is not supported", expected: "'linear', 'mlp2x_gelu' or 'tokenpacker'")
         }
         // The inner widths stand in the file only.
         var width = fusion.kernel * fusion.kernel * channels
@@ -122,6 +126,21 @@ struct FusionSource {
 
     private static func rows(of name: String, in folder: TensorFolder) -> Int? {
         folder.tensors[name]?.tensor.shape.first.flatMap { 1...JSONObject.maximumDimension ~= $0 ? $0 : nil }
+    }
+
+    private mutating func readTokenPacker(
+        _ config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration, folder: TensorFolder
+    ) throws(Diagnostic) {
+        let packer = try TokenPackerConfiguration(config, vision: vision, folder: folder)
+        fusion.taps = TokenPackerConfiguration.taps
+        fusion.kernel = try TokenPackerConfiguration.scale(config, vision)
+        tensors += tokenPackerTensors(packer, channels: vision.hiddenSize, taps: fusion.taps.count)
+        fusion.tokenPacker = packer
+        let (hidden, reason) = (decoder.hiddenSize, "by key 'hidden_size', \(decoder.hiddenSize)")
+        fusion.aligner = [
+            addLayer("tokenpacker.linear1", "model.mm_projector.mlp.0", packer.width, hidden, .gelu, reason: reason),
+            addLayer("tokenpacker.linear2", "model.mm_projector.mlp.2", hidden, hidden, nil, reason: reason),
+        ]
     }
 
     // MARK: mm_token_fusion

@@ -252,6 +252,7 @@ struct Inspection {
                 ))
             var text = "taps \(fusion.taps.map(String.init).joined(separator: ", "))"
             if !fusion.mbtf.isEmpty { text += "; MBTF" }
+            if fusion.tokenPacker != nil { text += "; TokenPacker" }
             if fusion.kernel > 1 { text += "; \(fusion.averagesWindow ? "means" : "windows") of \(fusion.kernel) x \(fusion.kernel)" }
             if let qformer = fusion.qformer { text += "; Q-Former with \(qformer.queries) queries, \(qformer.layerCount) layers" }
             if fusion.windowConvolution != nil { text += " with a convolution" }

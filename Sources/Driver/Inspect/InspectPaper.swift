@@ -35,6 +35,16 @@ struct PaperFigures {
             let weights = Self.sum(layers.map { Self.product($0.inputChannels, $0.outputChannels, $0.kernel, $0.kernel) })
             return Part(name: name, weights: weights, withBiases: Self.sum([weights] + layers.map(\.outputChannels)))
         }
+        if let packer = fusion.tokenPacker, var whole = part("TokenPacker", fusion.aligner) {
+            let maps = packer.maps(channels: vision.hiddenSize, taps: fusion.taps.count)
+            let weights = maps.map { Self.product($0.output, $0.input) }
+            whole.weights = Self.sum([whole.weights] + weights)
+            // Three norms have a scale and a bias each.
+            let biases = maps.map { $0.bias == nil ? 0 : $0.output } + [Self.product(6, packer.width)]
+            whole.withBiases = Self.sum([whole.withBiases] + weights + biases)
+            parts = [whole]
+            return
+        }
         let isSpatial = (fusion.kernel > 1 || fusion.windowConvolution != nil) && !fusion.averagesWindow
         parts = [
             part("MBTF", fusion.mbtf),
