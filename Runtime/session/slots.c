@@ -57,7 +57,7 @@ void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows) {
 }
 
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot) {
-  int32_t most = 0;
+  int32_t most = s->positions[slot];  // more than rows where some were forgotten
   for (int32_t b = 0; b < s->model->blocks; b++)
     if (*length(s, b, slot) > most) most = *length(s, b, slot);
   return s->model->context - most;
@@ -86,4 +86,19 @@ void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark
            lmmc_arena(s->memory, c->offset + (uint64_t)from * m->slot_bytes), (uint64_t)mark[1 + c->block] * c->row_bytes);
   }
   lmmc_slot_cut(s, to, mark);
+}
+
+void lmmc_slot_forget(lmmc_slots *s, int32_t slot, int32_t rows) {
+  const lmmc_model *m = s->model;
+#pragma omp parallel for schedule(dynamic)
+  for (int32_t i = 0; i < m->cache_count; i++) {
+    const lmmc_cache *c = &m->caches[i];
+    const int32_t kept = *length(s, c->block, slot) - rows;
+    uint8_t *first = lmmc_arena(s->memory, c->offset + (uint64_t)slot * m->slot_bytes);
+    if (kept > 0) memmove(first, first + (uint64_t)rows * c->row_bytes, (uint64_t)kept * c->row_bytes);
+  }
+  for (int32_t b = 0; b < m->blocks; b++) {
+    int32_t *held = length(s, b, slot);
+    *held = *held > rows ? *held - rows : 0;
+  }
 }

@@ -32,7 +32,7 @@ void lmmc_slot_clear(lmmc_slots *s, int32_t slot);
 // Is told before it comes to hold `rows`, so that memory for as many is asked for.
 void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows);
 
-// Rows that it can still be fed.
+// Rows that it can still be fed: its caches have room for them, and the context has positions.
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot);
 
 // How far a slot has been fed: its next position, then the rows in each block's caches, i32 [1 + blocks]. A value, of which a caller may
@@ -45,5 +45,9 @@ void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark);
 
 // Makes slot `to`, whatever it holds, what another, `from`, was at `mark`, since when that has only been fed.
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark);
+
+// Drops the first `rows` rows of each block's caches, all where a block holds fewer, and moves the others to the front. Positions go on as if
+// they were still there. Marks of this slot that were taken before are void.
+void lmmc_slot_forget(lmmc_slots *s, int32_t slot, int32_t rows);
 
 #endif

@@ -159,6 +159,38 @@ static void large(void) {
   close_program();
 }
 
+// The rows behind those that are forgotten stand at the front, in memory that may overlap; the next position stays, and takes its room.
+static void forgotten(void) {
+  open_program(2 * HUGE, 8192);
+  for (int32_t s = 0; s < 3; s++) {
+    CHECK(lmmc_slot_take(&slots) == s, "slot %d", s);
+    fill(s, 60, 60);
+  }
+  fill(1, 60, 9);
+  lmmc_slot_forget(&slots, 1, 21);
+  CHECK(lengths(0)[1] == 39 && lengths(1)[1] == 0 && slots.positions[1] == 60, "%d, %d rows at %d", lengths(0)[1], lengths(1)[1],
+        slots.positions[1]);
+  bool right = true;
+  for (int c = 0; c < 2; c++)
+    for (int32_t i = 0; i < 39; i++)
+      for (uint64_t b = 0; b < caches[c].row_bytes; b++) right = right && row(c, 1, i)[b] == (uint8_t)(1 + c + 3 + 7 * (21 + i));
+  CHECK(right, "%s", "other rows are at the front");
+  CHECK(lmmc_slot_room(&slots, 1) == CONTEXT - 60, "room for %d", (int)lmmc_slot_room(&slots, 1));
+  CHECK(holds(0, 0, 60, 60) && holds(2, 2, 60, 60), "%s", "other slots have other rows");
+  // What is left is what a copy gets, and nothing more can be forgotten than there is.
+  int32_t mark[1 + BLOCKS];
+  lmmc_slot_mark(&slots, 1, mark);
+  lmmc_slot_copy(&slots, 0, 1, mark);
+  CHECK(row(1, 0, 38)[0] == (uint8_t)(1 + 1 + 3 + 7 * 59) && lengths(0)[0] == 39 && slots.positions[0] == 60, "%s", "a copy");
+  lmmc_slot_forget(&slots, 2, 0);
+  CHECK(holds(2, 2, 60, 60) && lengths(1)[2] == 60, "%s", "nothing was forgotten");
+  lmmc_slot_forget(&slots, 2, 100);
+  CHECK(lengths(0)[2] == 0 && lengths(1)[2] == 0 && slots.positions[2] == 60, "%s", "all was forgotten");
+  lmmc_slot_clear(&slots, 2);
+  CHECK(lmmc_slot_room(&slots, 2) == CONTEXT, "%s", "room behind a clear");
+  close_program();
+}
+
 // Slots that come to many rows ask for huge pages until they are released, and no others do. A row takes 20480 bytes, and all of the 4 MiB of
 // a slot come into memory with the first: 52 rows fill a quarter.
 static void huge(void) {
@@ -217,6 +249,7 @@ static void small(void) {
 int main(void) {
   mappings();
   large();
+  forgotten();
   huge();
   small();
   return check_report();
