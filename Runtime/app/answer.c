@@ -195,6 +195,10 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_profile profile = {0};
   lmmc_tensors tensors;
   int32_t slot = -1;
+  // What the prefill's first call takes is what the dump shows.
+  lmmc_ids dumped = prompt->tokens;
+  const int64_t compressed = lmmc_compressed_part(model, dumped.values, (int64_t)dumped.count, NULL);
+  if (compressed > 0) dumped.count = (size_t)compressed;
   run r = {.tokenizer = tokenizer,
            .options = options,
            .images = images,
@@ -214,8 +218,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
       lmmc_session_open(&r.session, model, memory, e) &&
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && open_dump(&r) &&
-      (!options->dump_tensors ||
-       lmmc_tensors_start(&tensors, options->dump_tensors, model, &prompt->tokens, prompt->images, r.pictures, e));
+      (!options->dump_tensors || lmmc_tensors_start(&tensors, options->dump_tensors, model, &dumped, prompt->images, r.pictures, e));
   r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
   done = done && encode_images(&r);

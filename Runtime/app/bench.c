@@ -91,7 +91,7 @@ static void prefill_all(bench *b, double seconds[FIGURES]) {
     lmmc_slot_clear(&b->session.slots, s);
     b->feeds[s] = (lmmc_feed){s, b->prompt->tokens.values, (int64_t)b->prompt->tokens.count, LMMC_WANTS_LAST};
   }
-  seconds[TOGETHER] = lmmc_step(&b->session, b->feeds, o->sequences, "prefill");
+  seconds[TOGETHER] = lmmc_prefill_all(&b->session, b->feeds, o->sequences);
   lmmc_slot_clear(&b->session.slots, 0);
   seconds[LONG] = lmmc_prefill(&b->session, 0, &b->all);
 }

@@ -26,6 +26,8 @@ typedef struct {
   const char *after;
   // White space at the words' ends goes, as Python's str.strip has it.
   bool cuts_start, cuts_start_behind_image, cuts_end;
+  // Where there are images, the words lose their line feeds and their places, and all images stand before them.
+  bool flattens_words;
 } lmmc_template;
 
 enum { LMMC_MAX_EOS = 16 };
@@ -69,6 +71,9 @@ typedef struct {
   lmmc_template prompt;
   bool adds_bos;
   int32_t bos, eos_count, eos[LMMC_MAX_EOS];
+  // What a prompt has `compression_count` of behind its image, side by side: what stands behind them sees them and nothing before. None
+  // where the count is 0.
+  int32_t compression_token, compression_count;
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;

@@ -24,7 +24,7 @@ static bool run(lmmc_session *s, int32_t slot, const lmmc_tokenizer *tokenizer, 
     if (!lmmc_detokenize(tokenizer, &detokenizer, id, text, e)) return false;
     const lmmc_write_result told = sink->token(sink->context, id, text->bytes, text->count, e);
     if (told == LMMC_WRITE_FAILED) return false;
-    // A token that has no row left in the caches is not decoded.
+    // A token for which the context has no row or position left is not decoded.
     if (out->tokens == max_tokens || lmmc_slot_room(&s->slots, slot) == 0 || told == LMMC_CLOSED) break;
     lmmc_decode_step(s, slot, id);
     out->steps++;

@@ -96,6 +96,34 @@ static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t
   return token(b, m->bos);
 }
 
+// What a conversation becomes that stands on one line behind its images. No place is left, whatever places within places there were.
+static bool flatten(lmmc_text *out, const char *text, size_t bytes, lmmc_error *e) {
+  const size_t place = sizeof PLACE - 1;
+  for (size_t i = 0; i < bytes; i++) {
+    if (text[i] == '\n') continue;
+    if (!lmmc_text_append(out, text + i, 1, e)) return false;
+    if (out->count >= place && memcmp(out->bytes + out->count - place, PLACE, place) == 0) out->count -= place;
+  }
+  return true;
+}
+
+// Compression tokens stand side by side behind the image, as many as the model was trained with, and something follows them.
+static bool check_compression(const lmmc_prompt *p, const lmmc_model *m, lmmc_error *e) {
+  const int64_t count = (int64_t)p->tokens.count;
+  int64_t found = 0, before, rows = 0;
+  if (m->compression_count == 0) return true;
+  const int64_t end = lmmc_compressed_part(m, p->tokens.values, count, &before);
+  for (int64_t i = 0; i < count; i++) {
+    found += p->tokens.values[i] == m->compression_token;
+    if (p->tokens.values[i] < 0) rows = i + 1;
+  }
+  if (found == 0 && p->images == 0) return true;
+  if (found != m->compression_count || end - before != found || before < rows)
+    return lmmc_fail(e, 2, "the prompt has %" PRId64 " compression token%s%s, this program wants %" PRId32 " side by side behind the image",
+                     found, found == 1 ? "" : "s", found == m->compression_count ? " in other places" : "", m->compression_count);
+  return end < count || lmmc_fail(e, 2, "the prompt ends with its compression tokens, at least one other token is needed behind them");
+}
+
 static bool check_images(const lmmc_model *m, int64_t places, bool raw, int images, lmmc_error *e) {
   if (images > 0 && m->vision_tokens == 0) return lmmc_fail(e, 2, "this program has no vision tower, '--image' must be left out");
   if (places > images || (raw && places != images))
@@ -103,6 +131,8 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
                      images == 1 ? "" : "s", raw ? "'--raw-prompt' wants as many places as '--image'" : "more places than '--image' fills");
   if (images > m->max_images)
     return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images, m->max_images);
+  if (m->compression_count > 0 && images > 1)
+    return lmmc_fail(e, 2, "%d images are too many, this program's compression tokens stand behind one", images);
   return true;
 }
 
@@ -134,6 +164,11 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   builder b = {p, model, tokenizer, false, {0}, e};
   int64_t places = count_places(model, text, bytes);
   if (!check_images(model, places, raw, images, e)) return false;
+  lmmc_text flat = {0};
+  if (!raw && images > 0 && model->prompt.flattens_words) {
+    if (!flatten(&flat, text, bytes, e)) return lmmc_text_free(&flat), false;
+    text = flat.count > 0 ? flat.bytes : "", bytes = flat.count, places = 0;
+  }
   bool missing = !raw && places < images;
   bool done = add_bos(&b, raw, missing, text, bytes);
   if (raw) {
@@ -149,6 +184,7 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   }
   done = done && flush(&b);
   lmmc_text_free(&b.piece);
+  lmmc_text_free(&flat);
   if (!done) return false;
   if (p->tokens.count > (size_t)model->context)
     return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
@@ -158,7 +194,18 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
     return lmmc_fail(e, 2, "the prompt has %" PRId32 " '<image>' place%s for %d image%s, this program's template writes them by itself",
                      p->images, p->images == 1 ? "" : "s", images, images == 1 ? "" : "s");
   if (p->tokens.count == 0) return lmmc_fail(e, 2, "the prompt is empty, at least one token is needed");
-  return true;
+  return check_compression(p, model, e);
+}
+
+int64_t lmmc_compressed_part(const lmmc_model *m, const int32_t *tokens, int64_t count, int64_t *before) {
+  int64_t first = 0, end = 0;
+  for (int64_t i = 0; m->compression_count > 0 && i < count; i++) {
+    if (tokens[i] != m->compression_token) continue;
+    if (end == 0) first = i;
+    end = i + 1;
+  }
+  if (before) *before = first;
+  return end;
 }
 
 void lmmc_prompt_free(lmmc_prompt *p) { lmmc_ids_free(&p->tokens); }

@@ -16,10 +16,13 @@ typedef struct {
 // raw: `text` verbatim, its special tokens read as ids, and exactly `images` places.
 // otherwise: `text` is the user's words, all plain text but `<image>`, wrapped in the program's template; missing places
 // are put before the words as `<image>\n` each.
-// Code 2 when places and images do not match; code 1 when there are more images than the program has room for or the
+// Code 2 when places and images do not match, or an image and the compression tokens behind it; code 1 when there are more images than the program has room for or the
 // sequence does not fit its context. `*p` starts as {0}; lmmc_prompt_free ends it in either case.
 bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
                        int images, lmmc_error *e);
 void lmmc_prompt_free(lmmc_prompt *p);
+
+// The tokens up to the last compression token, and in `*before`, where it is wanted, those before the first; 0 without any.
+int64_t lmmc_compressed_part(const lmmc_model *model, const int32_t *tokens, int64_t count, int64_t *before);
 
 #endif

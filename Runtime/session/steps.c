@@ -7,19 +7,24 @@
 #include "contract/offsets.h"
 #include "image/image.h"
 #include "program/levels.h"
+#include "prompt.h"
 #include "system/threads.h"
 
 static float *values(const lmmc_session *s, uint64_t offset) { return lmmc_arena(s->memory, offset); }
 
 bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e) {
-  *s = (lmmc_session){.model = model, .memory = memory, .logit_rows = calloc((size_t)model->wanted_rows, sizeof *s->logit_rows)};
+  *s = (lmmc_session){.model = model,
+                      .memory = memory,
+                      .logit_rows = calloc((size_t)model->wanted_rows, sizeof *s->logit_rows),
+                      .parts = calloc((size_t)model->sequences, sizeof *s->parts)};
   return lmmc_slots_open(&s->slots, model, memory, e) &&
-         (s->logit_rows || lmmc_fail(e, 1, "out of memory for the logits of %d rows", (int)model->wanted_rows));
+         ((s->logit_rows && s->parts) || lmmc_fail(e, 1, "out of memory for the logits of %d rows", (int)model->wanted_rows));
 }
 
 void lmmc_session_close(lmmc_session *s) {
   lmmc_slots_close(&s->slots);
   free(s->logit_rows);
+  free(s->parts);
 }
 
 // ---- images
@@ -163,8 +168,31 @@ double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const c
   return end(s, began, stage);
 }
 
+double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count) {
+  int64_t compressed = 0;
+  for (int64_t i = 0; i < count; i++) {
+    lmmc_feed *part = &s->parts[i];
+    *part = prompts[i];
+    part->count = lmmc_compressed_part(s->model, part->tokens, part->count, NULL);
+    // The names of tensors are those of a call that makes logits.
+    part->wants = s->observer.tensors ? LMMC_WANTS_LAST : LMMC_WANTS_NONE;
+    compressed += part->count;
+  }
+  if (compressed == 0) return lmmc_step(s, prompts, count, "prefill");
+  double seconds = lmmc_step(s, s->parts, count, "prefill");
+  s->observer.tensors = NULL;
+  for (int64_t i = 0; i < count; i++) {
+    lmmc_feed *part = &s->parts[i];
+    int64_t before;
+    const int64_t end = lmmc_compressed_part(s->model, prompts[i].tokens, prompts[i].count, &before);
+    if (end > 0) lmmc_slot_forget(&s->slots, part->slot, s->slots.positions[part->slot] - (int32_t)(end - before));
+    *part = (lmmc_feed){part->slot, prompts[i].tokens + end, prompts[i].count - end, prompts[i].wants};
+  }
+  return seconds + lmmc_step(s, s->parts, count, "prefill");
+}
+
 double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens) {
-  return lmmc_step(s, &(lmmc_feed){slot, tokens->values, (int64_t)tokens->count, LMMC_WANTS_LAST}, 1, "prefill");
+  return lmmc_prefill_all(s, &(lmmc_feed){slot, tokens->values, (int64_t)tokens->count, LMMC_WANTS_LAST}, 1);
 }
 
 double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token) {

@@ -25,6 +25,14 @@ int lmmc_image_count(const lmmc_image_source *source);
 // through the tower. Code 1 when the source has another number of images.
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e);
 
+// The next rows of one slot.
+typedef struct {
+  int32_t slot;
+  const int32_t *tokens;  // [count]; -1 - r stands for row r of vision_rows
+  int64_t count;
+  enum { LMMC_WANTS_NONE, LMMC_WANTS_LAST, LMMC_WANTS_ALL } wants;  // whose logits
+} lmmc_feed;
+
 // What the steps of all conversations work on.
 typedef struct {
   const lmmc_model *model;
@@ -32,6 +40,7 @@ typedef struct {
   lmmc_observer observer;  // hears of what each step computes, while it runs
   lmmc_slots slots;
   int32_t *logit_rows;  // [wanted_rows], of the region of logits, where those of each wanted row stand
+  lmmc_feed *parts;     // [sequences], of the prompts that a prefill takes
 } lmmc_session;
 
 // No slot is in use, and nobody observes. Code 1 when memory is out; lmmc_session_close ends it in either case.
@@ -41,18 +50,15 @@ void lmmc_session_close(lmmc_session *s);
 // A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
 const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
 
-// The next rows of one slot.
-typedef struct {
-  int32_t slot;
-  const int32_t *tokens;  // [count]; -1 - r stands for row r of vision_rows
-  int64_t count;
-  enum { LMMC_WANTS_NONE, LMMC_WANTS_LAST, LMMC_WANTS_ALL } wants;  // whose logits
-} lmmc_feed;
-
 // Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come
 // again. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",
 // "decode").
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage);
+
+// Prompts of slots, each of another and none longer than its room. One with compression tokens, behind the last of which others follow, is
+// fed in two parts: up to that token, after which the slot forgets the rows before the first, and the rest. Observed tensors are those of the
+// first part. Returns the seconds.
+double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count);
 
 // A prompt, of whose last token the logits are wanted; returns the seconds.
 double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens);

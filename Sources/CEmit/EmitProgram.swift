@@ -251,6 +251,10 @@ private struct DescriptionPrinter {
         let eos = program.eos.prefix(ProgramDescription.maxEOSCount)
         field("eos_count", "\(eos.count)")
         if !eos.isEmpty { field("eos", "{\(eos.map(String.init).joined(separator: ", "))}") }
+        if let compression = program.compression {
+            field("compression_token", "\(compression.token)")
+            field("compression_count", "\(compression.count)")
+        }
         field("attachment_bytes", "\(program.attachmentBytes)")
         field("tokenizer_offset", "\(program.tokenizerOffset)")
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
@@ -310,6 +314,7 @@ private struct DescriptionPrinter {
         }
         let cuts = [
             ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),
+            ("flattens_words", template.flattensWords),
         ]
         for (name, isCut) in cuts where isCut { line("        .\(name) = true,") }
         line("    },")

@@ -36,6 +36,17 @@ public struct ProgramDescription: Sendable {
         }
     }
 
+    /// So many of a token, side by side.
+    public struct Compression: Sendable {
+        public var token: Int32
+        public var count: Int32
+
+        public init(token: Int32, count: Int32) {
+            self.token = token
+            self.count = count
+        }
+    }
+
     /// The version of lmmc that made the program.
     public var version: String
     /// JSON text that `--info` prints.
@@ -49,6 +60,8 @@ public struct ProgramDescription: Sendable {
     public var bos: Int32
     /// At most `maxEOSCount` are printed.
     public var eos: [Int32]
+    /// What a prompt has behind its image; nil where nothing is compressed.
+    public var compression: Compression?
     /// Bytes, from the start of the attachment.
     public var tokenizerOffset: Int
     public var tokenizerBytes: Int
@@ -61,7 +74,7 @@ public struct ProgramDescription: Sendable {
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(
         version: String, info: String, vision: Vision?, context: Int, template: PromptTemplate, addsBOS: Bool, bos: Int32, eos: [Int32],
-        tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0, attachmentBytes: Int
+        compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0, attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {
             throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
@@ -80,6 +93,7 @@ public struct ProgramDescription: Sendable {
         self.addsBOS = addsBOS
         self.bos = bos
         self.eos = eos
+        self.compression = compression
         self.tokenizerOffset = tokenizerOffset
         self.tokenizerBytes = tokenizerBytes
         self.sumsOffset = sumsOffset

@@ -14,6 +14,8 @@ public struct PromptTemplate: Sendable, Equatable {
     /// White space at the words' ends that is cut off, as `String.strip` of Python does it; at their start there may be a difference
     /// between words that stand behind an image and others.
     public var cutsStart = false, cutsStartBehindImage = false, cutsEnd = false
+    /// Where there are images, the words lose their line feeds and the places that they have, and all images stand before them.
+    public var flattensWords = false
 
     public init(before: String, after: String) { (alone, self.before, self.after) = (before, before, after) }
 
@@ -31,14 +33,26 @@ public struct PromptTemplate: Sendable, Equatable {
                     + "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
                 after: "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
         ),
+        (compressingName, compressing("<voco><voco>")),
     ]
+
+    public static let compressingName = "voco"
+
+    /// VoCo-LLaMA's: `tokens`, its compression tokens, stand between an image and the conversation.
+    public static func compressing(_ tokens: String) -> PromptTemplate {
+        var template = vicuna("user", assistant: "assistant of the image")
+        template.between = tokens + "\n" + template.before
+        template.before = ""
+        template.flattensWords = true
+        return template
+    }
 
     /// The name by which `--template` asks for the checkpoint's own.
     public static let own = "checkpoint"
 
-    private static func vicuna(_ who: String) -> PromptTemplate {
+    private static func vicuna(_ who: String, assistant: String = "assistant") -> PromptTemplate {
         PromptTemplate(
-            before: "A chat between a curious \(who) and an artificial intelligence assistant. "
+            before: "A chat between a curious \(who) and an artificial intelligence \(assistant). "
                 + "The assistant gives helpful, detailed, and polite answers to the \(who)'s questions. USER: ",
             after: " ASSISTANT:")
     }

@@ -44,7 +44,7 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)",
+            "What '--prompt' is wrapped in: llava_v1, vicuna_v1, llama-3, voco, none, or checkpoint for the chat template in its files. (default: LLaVA's by the tokenizer)",
             valueName: "name"))
     var template: String?
 

@@ -13,7 +13,7 @@ import Testing
 // C files there are called .c.txt: SwiftPM takes no C in a Swift target.
 private let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
-private func tinyProgram() throws -> [EmittedFile] {
+private func tinyProgram(compression: ProgramDescription.Compression? = nil) throws -> [EmittedFile] {
     let module = try parseModule(String(contentsOf: golden.appending(path: "tiny.ir"), encoding: .utf8), file: "tiny.ir")
     try module.verify()
     let plan = try makePlan(module)
@@ -23,7 +23,7 @@ private func tinyProgram() throws -> [EmittedFile] {
     let program = try ProgramDescription(
         version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template,
         addsBOS: true, bos: 1, eos: [2, 7],
-        tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
+        compression: compression, tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
     let files = emitProgram(plan, program)
     #expect(files.map(\.name) == ["model.c", "program.c"])
     return files
@@ -82,6 +82,15 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         }
         #expect(lines.count == expected.count)
         #expect(lines.allSatisfy { $0.count <= 132 })
+    }
+
+    /// A program that compresses says by which tokens, and differs from others in nothing else.
+    @Test func compressionTokensAreNamed() throws {
+        let (plain, compressing) = (try tinyProgram(), try tinyProgram(compression: .init(token: 5, count: 2)))
+        #expect(plain[0] == compressing[0])
+        let lines = ["    .compression_token = 5,\n", "    .compression_count = 2,\n"]
+        #expect(compressing[1].text.contains(lines.joined()))
+        #expect(compressing[1].text.replacing(lines.joined(), with: "") == plain[1].text)
     }
 
     @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(name: String, flags: [String]) throws {

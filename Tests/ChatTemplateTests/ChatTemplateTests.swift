@@ -355,6 +355,6 @@ extension PromptTemplate {
     }
 
     @Test func builtInTemplatesHaveTheContractsNames() {
-        #expect(PromptTemplate.builtIn.map(\.name) == ["none", "llava_v1", "vicuna_v1", "llama-3"])
+        #expect(PromptTemplate.builtIn.map(\.name) == ["none", "llava_v1", "vicuna_v1", "llama-3", "voco"])
     }
 }

@@ -94,7 +94,7 @@ import Testing
             (["--context", "100000"], "context 100000 is larger than the model's, at option '--context'; expected 1 to 256 positions"),
             (
                 ["--template", "alpaca"],
-                "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'checkpoint'"
+                "unknown value 'alpaca', at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3', 'voco' or 'checkpoint'"
             ),
             (["--emit", "llvm"], "unknown value 'llvm', at option '--emit'; expected 'executable' or 'c'"),
             (["--jobs", "0"], "0 jobs are too few, at option '--jobs'; expected at least 1"),

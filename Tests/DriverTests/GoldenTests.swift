@@ -4,7 +4,7 @@ import Testing
 
 /// The golden checkpoints, compiled and run.
 @Suite(.serialized) struct GoldenTests {
-    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 38) }
+    @Test func manifestIsThere() { #expect(GoldenManifest.checkpoints.count >= 39) }
 
     @Test(arguments: GoldenManifest.checkpoints)
     func executable(_ golden: GoldenManifest.Checkpoint) throws {

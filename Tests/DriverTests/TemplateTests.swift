@@ -69,9 +69,13 @@ import Testing
         #expect(none.status == 2)
         #expect(
             none.errorLine
-                == "error: 'checkpoint-llava-mlp' has no chat template, at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1' or 'llama-3'"
+                == "error: 'checkpoint-llava-mlp' has no chat template, at option '--template'; expected 'none', 'llava_v1', 'vicuna_v1', 'llama-3' or 'voco'"
         )
         #expect(try inspect().output.contains("template 'vicuna_v1', eos"))
+        #expect(
+            try inspect("--template", "voco").errorLine
+                == "error: template 'voco' wants a compression token, and 'checkpoint-llava-mlp' has none, at option '--template'; expected a model with images and '<voco>' in its vocabulary"
+        )
 
         // In transformers' order: its own file, the processor's, the tokenizer's; of several the default one.
         let tokenizer =

@@ -93,6 +93,7 @@ class Spec:
     decoder_only: bool = False     # layout D: no tower, no projector
     tokenizer: str | None = None   # a folder of tokenizers/, in the place of the small SentencePiece model
     bos: int | None = 1
+    voco: bool = False             # the last id of the vocabulary is VoCo-LLaMA's compression token, behind the tokenizer's pieces
     # files
     shards: int = 1
     old_extras: bool = False       # rotary inverse frequencies and position ids, as old releases carry them
@@ -357,7 +358,11 @@ def make_checkpoint(spec, folder, tokenizer, adjust=None):
     if spec.tokenizer:
         shutil.copy(os.path.join(HERE, "tokenizers", spec.tokenizer, "tokenizer.json"), folder)
         return
-    write_json(os.path.join(folder, "tokenizer_config.json"), {"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer", "legacy": True})
+    special = {"additional_special_tokens": ["<voco>"]} if spec.voco else {}
+    write_json(os.path.join(folder, "tokenizer_config.json"), {"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer", "legacy": True, **special})
+    if spec.voco:
+        write_json(os.path.join(folder, "added_tokens.json"), {"<voco>": spec.vocab - 1})
+        write_json(os.path.join(folder, "special_tokens_map.json"), {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", **special})
     with open(os.path.join(folder, "tokenizer.model"), "wb") as file:
         file.write(tokenizer)
 

@@ -132,9 +132,13 @@ CHECKPOINTS = {
         case("two-images", ["square.png", "tall.png"], prompt="first <image> then, second", tokens=8)]),
     "tokenpacker-s3": (Spec(dtype="BF16", c1=12, vision_heads=3, vision_ff=18, blocks=24, image=27, patch=3, inside=False, projector="tokenpacker", scale=3, packer=24,
                             hidden=32, heads=4, kv_heads=2, ff=40, layers=2, tied=True), [case("grey", ["grey.png"], prompt="What is it?")]),
+    "voco": (Spec(voco=True, vocab=433, c1=16, vision_heads=2, vision_ff=28, blocks=2, hidden=32, heads=4, kv_heads=2, ff=40, layers=3), [
+        case("photo", ["wide.png"], prompt="What is in\nthe picture? <image>Say <voco> too.", tokens=16),
+        case("raw", ["square.png"], raw="Look at this: <image> and<voco><voco>say what it is. ASSISTANT:", tokens=12),
+        case("text", [], prompt="How many\nbirds are there?", tokens=8)]),
 }
 # thousands of the seed, where it is not the place in the list
-SEEDS = {"decoder-tied": 13, "decoder-untied": 14}
+SEEDS = {"decoder-tied": 13, "decoder-untied": 14, "voco": 45}
 # checkpoint -> (case, step, file): the token generated there becomes one more eos id, so that the run stops
 STOPS = {"llava-llama3": ("stops", 10, "generation_eos"), "fusion-k2-e4": ("stops", 9, "generation_eos"), "fusion-k1": ("interlaced", 14, "eos")}
 
@@ -151,7 +155,7 @@ def opened(name):
 
 def run(model, c):
     raw = c["prompt"] is None
-    template = "none" if model.tower is None else "llama-3" if "<|eot_id|>" in model.prompts.special else "vicuna_v1"
+    template = "none" if model.tower is None else "voco" if reference.VOCO in model.prompts.special else "llama-3" if "<|eot_id|>" in model.prompts.special else "vicuna_v1"
     return model.run([opened(name) for name in c["images"]], c["raw"] if raw else c["prompt"], raw, c["max_tokens"], template)
 
 
@@ -228,6 +232,8 @@ def make(name, tokenizer, pieces):
         entry["decoder_only"] = True
     if spec.tokenizer:
         entry["tokenizer"] = spec.tokenizer
+    if spec.voco:
+        entry["compression_token"] = spec.vocab - 1
     for c, result, other in zip(cases, results, single):
         arrays = ["logits"] + ["projected"] * bool(c["images"]) + ["pixels"] * c["pixels"]
         if c["images"]:

@@ -34,7 +34,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RELEASED_TAPS = (21, 18, 15, 12, 9, 6, 3)  # after the first, which is mm_vision_select_layer
 PACKER_TAPS, PACKER_QUERY_TAP, PACKER_HEADS = (12, 16, 22, 23), 23, 8
 SYSTEM = "A chat between a curious {0} and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
-TEMPLATES = {"vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}",
+VOCO = "<voco>"  # VoCo-LLaMA's compression token
+VOCO_COUNT = 2
+TEMPLATES = {"voco": SYSTEM.format("user").replace("assistant.", "assistant of the image.") + " USER: {} ASSISTANT:", "vicuna_v1": SYSTEM.format("user") + " USER: {} ASSISTANT:", "llava_v1": SYSTEM.format("human") + " USER: {} ASSISTANT:", "none": "{}",
              "llama-3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision assistant. You are able to understand the visual "
                         "content that the user provides, and assist the user with a variety of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
                         "{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"}
@@ -70,11 +72,13 @@ def stripped(tensors, prefix):
 # ---- what transformers pins to float32, in the dtype of its input
 
 def exact_attention(module, query, key, value, attention_mask, scaling, **_):
-    """query [batch, heads, rows, d], key and value [batch, kv heads, rows, d] -> [batch, rows, heads, d]; causal if the module is."""
+    """query [batch, heads, rows, d], key and value [batch, kv heads, rows, d] -> [batch, rows, heads, d]; by the mask, else causal if the module is."""
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = query @ key.transpose(2, 3) * scaling
-    if module.is_causal:
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    elif module.is_causal:
         rows = scores.shape[-1]
         scores = scores.masked_fill(torch.ones(rows, rows, dtype=torch.bool).triu(1), -torch.inf)
     scores = torch.exp(scores - scores.amax(-1, keepdim=True))
@@ -319,6 +323,8 @@ class Prompts:
         self.images = images
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
         self.special = {self.sp.id_to_piece(i): i for i in range(self.sp.get_piece_size()) if self.sp.is_control(i)}
+        added = os.path.join(os.path.dirname(path), "added_tokens.json")
+        self.special.update(read_json(added) if os.path.exists(added) else {})
 
     @property
     def bos(self):
@@ -351,7 +357,11 @@ class Prompts:
         places = text.count("<image>") if self.images else 0
         if places > images or raw and places < images:
             raise UnsupportedError(f"{images} images for {places} places")
-        if not raw:
+        if template == "voco" and images and not raw:
+            # The conversation loses its line feeds and places, and stands behind image and compression tokens.
+            words = TEMPLATES[template].format(text).replace("\n", "").replace("<image>", "")
+            text = [[], self.encode("\n") + [self.special[VOCO]] * VOCO_COUNT + self.encode("\n" + words)]
+        elif not raw:
             before, after = TEMPLATES[template].split("{}")
             text = "<image>\n" * (images - places) + text
             # A template's own special tokens are read, the user's words stay plain.
@@ -405,6 +415,16 @@ class JSONPrompts(Prompts):
 
 
 # ---- the model
+
+def compression_mask(ids, voco, dtype):
+    """What is added to scores, [rows, rows]: row i up to the last `voco` of the ids sees columns 0..i, a row behind it from the first on; None without any."""
+    rows = torch.arange(len(ids))
+    found = [i for i, token in enumerate(ids) if token == voco]
+    if not found:
+        return None
+    seen = (rows[None] <= rows[:, None]) & ((rows[:, None] <= found[-1]) | (rows[None] >= found[0]))
+    return torch.zeros(len(ids), len(ids), dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+
 
 def eos_ids(folder, config, fallback):
     """Every eos id of config.json and generation_config.json."""
@@ -485,11 +505,15 @@ class Reference:
             if number + 1 < len(pieces):
                 parts.append(projected[number])
         inputs, ids, rows = torch.cat(parts), [], []
+        # An image's rows have no id.
+        prompt = [token for number, piece in enumerate(pieces) for token in piece + [None] * (len(projected[number]) if number + 1 < len(pieces) else 0)]
         context = self.config["max_position_embeddings"]
         if len(inputs) > context:
             raise UnsupportedError(f"a prompt of {len(inputs)} positions in a context of {context}")
         while len(ids) < limit and len(inputs) <= context:
-            rows.append(self.decoder(inputs_embeds=inputs[None], use_cache=False).logits[0, -1])
+            # What is generated is no compression token.
+            mask = compression_mask(prompt + [None] * len(ids), self.prompts.special.get(VOCO, -1), self.dtype)
+            rows.append(self.decoder(inputs_embeds=inputs[None], attention_mask=None if mask is None else mask[None, None], use_cache=False).logits[0, -1])
             token = int(rows[-1].argmax())
             if token in self.eos:
                 return ids, torch.stack(rows), "stop"

@@ -163,8 +163,9 @@ def frequencies(config, size):
     return np.array(out)
 
 
-def decoder(x, weights, config):
-    """Input embeddings [rows, C3] -> logits [rows, vocab]."""
+def decoder(x, weights, config, forgets=None):
+    """Input embeddings [rows, C3] -> logits [rows, vocab]. `forgets` (first, last): the rows behind the last see none before the first, since keys and values
+    of those are thrown away there."""
     heads, groups, eps = config["num_attention_heads"], config["num_attention_heads"] // config["num_key_value_heads"], config["rms_norm_eps"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     angle = np.arange(len(x))[:, None] * frequencies(config, size)
@@ -179,8 +180,11 @@ def decoder(x, weights, config):
         q, k = rotated(q), rotated(k)
         outputs = []
         for head in range(heads):
-            scores = q[head] @ k[head // groups].T / np.sqrt(size)
-            outputs.append(softmax(np.where(np.tri(len(x), dtype=bool), scores, -np.inf)) @ v[head // groups])
+            keys, values, seen = k[head // groups], v[head // groups], []
+            for row in range(len(x)):
+                first = forgets[0] if forgets and row > forgets[1] else 0
+                seen.append(softmax(q[head, row] @ keys[first:row + 1].T / np.sqrt(size)) @ values[first:row + 1])
+            outputs.append(np.stack(seen))
         x = x + dense(np.concatenate(outputs, 1), weights, at + "self_attn.o_proj")
         y = rms_norm(x, weights[at + "post_attention_layernorm.weight"], eps)
         gate = dense(y, weights, at + "mlp.gate_proj")
@@ -212,7 +216,12 @@ class SecondImplementation(unittest.TestCase):
             parts.append(weights["model.embed_tokens.weight"][ids])
             parts += projected[number:number + 1]
         rows = sum(map(len, parts))
-        logits = decoder(np.concatenate(parts + [weights["model.embed_tokens.weight"][tokens["tokens"]]]), weights, config)[rows - 1:]
+        forgets = None
+        if reference.VOCO in model.prompts.special:
+            ids = tokens["prompt_ids"][-1]
+            places = [rows - len(ids) + i for i, token in enumerate(ids) if token == model.prompts.special[reference.VOCO]]
+            forgets = (places[0], places[-1]) if places else None
+        logits = decoder(np.concatenate(parts + [weights["model.embed_tokens.weight"][tokens["tokens"]]]), weights, config, forgets)[rows - 1:]
         golden = np.load(os.path.join(expected, "logits.npy"))
         self.assertEqual(len(golden), len(tokens["tokens"]) + (tokens["finish_reason"] == "stop"))
         self.assertLess(distance(golden, logits[:len(golden)]), 2e-7)

@@ -22,6 +22,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var preprocessing: PreprocessingConfiguration?
     public var decoder: DecoderConfiguration
     public var prompt: PromptConfiguration
+    /// Nil where what follows an image sees its vision tokens.
+    public var compression: CompressionConfiguration?
     /// Weights by canonical name that an adapter changes to W + scale * B A, and `embeddingName` to W + scale * (B A)^T. Its tensors
     /// A [rank, in] and B [out, rank], of the embedding [rank, vocabulary] and [hidden, rank], stand among the checkpoint's under `lowRankNames`.
     public var adapterScales: [String: Float] = [:]
@@ -192,6 +194,24 @@ public struct PreprocessingConfiguration: Sendable, Equatable {
     /// Per channel, red, green, blue, for values in 0...1.
     public var mean: [Float]
     public var std: [Float]
+}
+
+/// Compression tokens, as VoCo-LLaMA has them: `count` of the token stand side by side behind an image, and what follows them sees them and nothing
+/// before.
+public struct CompressionConfiguration: Sendable, Equatable {
+    public var token: Int
+    public var count: Int
+
+    /// The token's text in a vocabulary.
+    public static let text = "<voco>"
+    /// What the published checkpoint was trained with.
+    public static let publishedCount = 2
+
+    /// Nil where the tokenizer has no such token.
+    public init?(_ tokenizer: Tokenizer, count: Int = publishedCount) {
+        guard let token = tokenizer.id(of: Self.text) else { return nil }
+        (self.token, self.count) = (token, count)
+    }
 }
 
 public struct PromptConfiguration: Sendable, Equatable {

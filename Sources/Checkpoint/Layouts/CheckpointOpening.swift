@@ -41,7 +41,8 @@ extension Checkpoint {
         try own.refuseSurplus()
         let configuration = ModelConfiguration(
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
-            preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt, adapterScales: scales,
+            preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt,
+            compression: images == nil ? nil : CompressionConfiguration(tokenizer), adapterScales: scales,
             reduction: try images == nil ? base.reduction() : images?.reduction())
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }

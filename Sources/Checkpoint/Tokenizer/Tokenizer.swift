@@ -34,6 +34,20 @@ public enum Tokenizer: Sendable, Equatable {
         }
     }
 
+    /// The id of a token that prompts can name by its text: a special one, or an added word.
+    func id(of text: String) -> Int? {
+        let wanted = Array(text.utf8)
+        switch self {
+        case .sentencePiece(let model):
+            let (pieces, _) = model.whole
+            return pieces.firstIndex { [.control, .userDefined].contains($0.kind) && $0.text == wanted }
+        case .mergeList(let model):
+            return model.kinds.indices.first {
+                [.control, .userDefined].contains(model.kinds[$0]) && model.bytes(of: $0).elementsEqual(wanted)
+            }
+        }
+    }
+
     /// Whether a prompt begins with the BOS when no other file says so.
     var addsBOS: Bool {
         switch self {

@@ -150,6 +150,7 @@ struct Inspection {
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", front.visionInfo(vision, fusion)))
         }
+        if let compression = front.compressionInfo { members.append(compression) }
         members.append(("decoder", front.decoderInfo(configuration.decoder)))
         if let reduced { members += reduced.members }
         if let generation = front.generationInfo { members.append(generation) }
@@ -260,6 +261,13 @@ struct Inspection {
             lines.append(("fusion", text))
             lines.append(("tokens", "\(fusion.visionTokens(grid: vision.grid)) per image"))
             if let reduced { lines.append(("reduction", reduced.text)) }
+            if let compression = configuration.compression {
+                lines.append(
+                    (
+                        "compression",
+                        "\(compression.count) tokens '\(CompressionConfiguration.text)' behind an image, which alone are kept of what stands before the words"
+                    ))
+            }
         }
         lines.append(
             (

@@ -42,13 +42,23 @@ struct FrontEnd {
         }
         let (reduction, origin) = options.reduction.reduction(of: checkpoint)
         try reduction?.check(against: checkpoint.configuration, askedBy: origin)
-        let templateName = options.template ?? checkpoint.configuration.prompt.templateName
+        let configuration = checkpoint.configuration
+        let templateName =
+            options.template ?? (configuration.compression == nil ? configuration.prompt.templateName : PromptTemplate.compressingName)
         return FrontEnd(
             checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy, reduction: reduction,
             templateName: templateName, template: try template(templateName, of: checkpoint))
     }
 
     private static func template(_ name: String, of checkpoint: Checkpoint) throws(Diagnostic) -> PromptTemplate {
+        if name == PromptTemplate.compressingName {
+            guard let compression = checkpoint.configuration.compression else {
+                throw .usage(
+                    "template \(quoted(name)) wants a compression token, and \(quoted(checkpoint.configuration.name)) has none",
+                    at: .option("--template"), expected: "a model with images and '\(CompressionConfiguration.text)' in its vocabulary")
+            }
+            return .compressing(String(repeating: CompressionConfiguration.text, count: compression.count))
+        }
         if let found = PromptTemplate.builtIn.first(where: { $0.name == name }) { return found.template }
         guard let own = try checkpoint.chatTemplate() else {
             throw .usage(

@@ -24,6 +24,9 @@ extension FrontEnd {
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
             vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
+            compression: try configuration.compression.map { (it) throws(Diagnostic) in
+                try .init(token: identifier(it.token), count: identifier(it.count))
+            },
             tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, sumsOffset: layout.sumsOffset,
             attachmentBytes: layout.totalBytes)
     }
@@ -75,6 +78,7 @@ extension FrontEnd {
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", visionInfo(vision, fusion)))
         }
+        if let compression = compressionInfo { members.append(compression) }
         members.append(("decoder", decoderInfo(decoder)))
         members.append(
             (
@@ -92,6 +96,13 @@ extension FrontEnd {
             if let needs = build.needs { members.append(("needs", needs.json)) }
         }
         return .object(members)
+    }
+
+    /// The compression tokens behind an image; nil where there are none.
+    var compressionInfo: (String, JSONText)? {
+        checkpoint.configuration.compression.map {
+            ("compression", .object([("token", .integer($0.token)), ("count", .integer($0.count))]))
+        }
     }
 
     /// What the checkpoint's files ask of sampling; nil where they ask for nothing.

@@ -213,11 +213,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     model.vision_tokens = (int32_t)draw(&in, 4);
     if (!model.vision_tokens) model.max_images = 0;
     for (int i = 0; i < 5; i++) draw_text(&in, 4, texts[i]);
-    model.prompt = (lmmc_template){texts[0], texts[1], texts[2], texts[3], texts[4], draw(&in, 2), draw(&in, 2), draw(&in, 2)};
+    model.prompt = (lmmc_template){texts[0], texts[1], texts[2], texts[3], texts[4], draw(&in, 2), draw(&in, 2), draw(&in, 2), false};
     // A template whose image is one place, as the compiler makes them, or any.
     if (draw(&in, 2)) model.prompt.image = "<image>\n";
     unsigned how = draw(&in, 8);
     const char *text = draw_text(&in, 24, texts[5]);
+    // What came later is drawn last, so that inputs that were found before stay what they were.
+    model.prompt.flattens_words = draw(&in, 2);
+    model.compression_count = (int32_t)draw(&in, 3), model.compression_token = (int32_t)draw(&in, 8);
     if (damaged) {
       lmmc_ids ids = {0};
       if (lmmc_tokenize(&tokenizer, text, strlen(text), &ids, &e)) detokenize(&tokenizer, &ids);

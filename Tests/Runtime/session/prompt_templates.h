@@ -18,5 +18,13 @@
       "assistant. You are able to understand the visual content that the user provides, and assist the user with a " \
       "variety of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",              \
       "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
+#define TEMPLATE_VOCO                                                                                              \
+  {                                                                                                                \
+    .alone = VOCO_CONVERSATION, .before = "", .image = "<image>\n", .between = "<voco><voco>\n" VOCO_CONVERSATION, \
+    .after = " ASSISTANT:", .flattens_words = true                                                                 \
+  }
+#define VOCO_CONVERSATION                                                                                     \
+  "A chat between a curious user and an artificial intelligence assistant of the image. The assistant gives " \
+  "helpful, detailed, and polite answers to the user's questions. USER: "
 
 #endif

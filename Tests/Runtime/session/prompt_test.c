@@ -8,7 +8,8 @@
 
 static lmmc_tokenizer tokenizer;
 static lmmc_model model;
-static const lmmc_template NONE = TEMPLATE_NONE, VICUNA = TEMPLATE_VICUNA_V1, LLAVA = TEMPLATE_LLAVA_V1, LLAMA = TEMPLATE_LLAMA_3;
+static const lmmc_template NONE = TEMPLATE_NONE, VICUNA = TEMPLATE_VICUNA_V1, LLAVA = TEMPLATE_LLAVA_V1, LLAMA = TEMPLATE_LLAMA_3,
+                           VOCO = TEMPLATE_VOCO;
 
 static json *load(const char *path) {
   size_t size;
@@ -40,13 +41,15 @@ static const char *show(const lmmc_prompt *p) {
   return out.bytes;
 }
 
-static void golden(const char *folder) {
+// With `compressed` those whose vocabulary ends with a compression token, else the others.
+static void golden(const char *folder, bool compressed) {
   char path[8192];
   snprintf(path, sizeof path, "%s/manifest.json", folder);
   int cases = 0;
   for (json *checkpoint = json_get(load(path), "checkpoints")->child; checkpoint; checkpoint = checkpoint->next)
     for (json *c = json_get(checkpoint, "cases")->child; c; c = c->next) {
       if (!json_get(c, "expected") || json_get(checkpoint, "tokenizer")) continue;
+      if (compressed != (json_get(checkpoint, "compression_token") != NULL)) continue;
       const char *text = NULL;
       bool raw = false;
       int images = 0;
@@ -62,7 +65,7 @@ static void golden(const char *folder) {
       json *expected = load(path);
       if (!text || plain || !json_get(expected, "prompt_ids")) continue;
       bool alone = json_get(checkpoint, "decoder_only");  // no vision tower, no template
-      model.prompt = alone ? NONE : VICUNA;
+      model.prompt = alone ? NONE : compressed ? VOCO : VICUNA;
       model.vision_tokens = alone ? 0 : images ? (int32_t)json_get(expected, "visual_tokens")->number / images : 9;
       lmmc_text wanted = {0};
       int image = 0;
@@ -81,7 +84,7 @@ static void golden(const char *folder) {
       lmmc_text_free(&wanted);
       cases++;
     }
-  CHECK(cases >= 15, "only %d cases found", cases);
+  CHECK(cases >= (compressed ? 3 : 15), "only %d cases found", cases);
 }
 
 // ---- rules, with a tokenizer of single characters: piece '_' is the space mark, '^' stands for it in what is shown
@@ -116,6 +119,8 @@ static const char *spell(const lmmc_prompt *p) {
       lmmc_text_format(&out, NULL, "[%d]", (-1 - v) / model.vision_tokens);
     else if (v == FIRST + 96)
       lmmc_text_format(&out, NULL, "<BOT>");
+    else if (v == FIRST + 97)
+      lmmc_text_format(&out, NULL, "<voco>");
     else if (v >= FIRST)
       lmmc_text_format(&out, NULL, "%c", v == FIRST + 95 ? '\n' : v - FIRST + 32);
     else if (v >= 0)
@@ -243,6 +248,41 @@ static void rules(void) {
   rule(NONE, false, 1, "a", 2, "this program has no vision tower, '--image' must be left out");
 }
 
+// A prompt with compression tokens: where the words' places and line feeds go, and what a raw one must have.
+static void compressions(void) {
+#define C                                                                                                                            \
+  "A^chat^between^a^curious^user^and^an^artificial^intelligence^assistant^of^the^image.^The^assistant^gives^helpful,^detailed,^and^" \
+  "polite^answers^to^the^user's^questions.^USER:^"
+#define I "<s>[0]^\n<voco><voco>^\n" C
+#define WANTED "this program wants 2 side by side behind the image"
+  model.vision_tokens = model.max_images = 3;
+  model.compression_token = FIRST + 97, model.compression_count = 2;
+  rule(VOCO, false, 0, "a\nb", 0, "<s>^" C "a\nb^ASSISTANT:");
+  rule(VOCO, false, 1, "a b", 0, I "a^b^ASSISTANT:");
+  rule(VOCO, false, 1, " a\n\n<image>\nb\n", 0, I "^ab^ASSISTANT:");
+  rule(VOCO, false, 1, "<image>", 0, I "^ASSISTANT:");
+  rule(VOCO, false, 1, "", 0, I "^ASSISTANT:");
+  rule(VOCO, false, 1, "a<im\nage><im<image>age>b<image", 0, I "ab<image^ASSISTANT:");
+  // Typed by the user it is text; its characters look the same.
+  rule(VOCO, false, 1, "<voco>", 0, I "<voco>^ASSISTANT:");
+  rule(VOCO, false, 2, "a", 2, "2 images are too many, this program's compression tokens stand behind one");
+  rule(VOCO, false, 1, "<image><image>", 2, "the prompt has 2 '<image>' places for 1 image, more places than '--image' fills");
+  rule(VICUNA, false, 1, "a", 2, "the prompt has 0 compression tokens, " WANTED);
+  rule(VICUNA, false, 0, "a", 0, "<s>" V "a^ASSISTANT:");
+  rule(VOCO, true, 1, "x<image>y<voco><voco>z", 0, "<s>^x[0]^y<voco><voco>^z");
+  rule(VOCO, true, 0, "x<voco><voco>z", 0, "<s>^x<voco><voco>^z");
+  rule(VOCO, true, 1, "<image><voco>z", 2, "the prompt has 1 compression token, " WANTED);
+  rule(VOCO, true, 1, "<image><voco><voco><voco>z", 2, "the prompt has 3 compression tokens, " WANTED);
+  rule(VOCO, true, 1, "<image><voco>-<voco>z", 2, "the prompt has 2 compression tokens in other places, " WANTED);
+  rule(VOCO, true, 1, "<voco><voco><image>z", 2, "the prompt has 2 compression tokens in other places, " WANTED);
+  rule(VOCO, true, 1, "<image><voco><voco>", 2,
+       "the prompt ends with its compression tokens, at least one other token is needed behind them");
+  // Where nothing is compressed it is a token like others.
+  model.compression_count = 0;
+  rule(VOCO, true, 1, "<voco><image>z", 0, "<s><voco>[0]^z");
+  model.compression_token = 0;
+}
+
 // Special tokens, and added words where there are some, that overlap with a place in every way: a place is always an image.
 static void overlaps(void) {
   static const char *const specials[] = {"x<image>", "<image>y", "<image>", "x<image>y",      "<ima", "<image",    "image>",
@@ -295,14 +335,29 @@ int main(int argc, char **argv) {
       .vocabulary = FIRST + 97, .vision_tokens = 9, .max_images = 8, .context = 4096, .adds_bos = true, .bos = BOS, .prompt = VICUNA};
   lmmc_text blob = tokenizer_blob_of(path, NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
-  golden(argv[1]);
+  golden(argv[1], false);
   lmmc_text_free(&blob);
+
+  // The token that the golden's files add stands behind the pieces.
+  blob = tokenizer_blob_of(path, &(blob_piece){"<voco>", 6, 0, LMMC_CONTROL}, 1);
+  CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  model.vocabulary = (int32_t)tokenizer.pieces;
+  model.compression_token = model.vocabulary - 1, model.compression_count = 2;
+  golden(argv[1], true);
+  lmmc_text_free(&blob);
+  model.compression_count = 0, model.vocabulary = FIRST + 97;
 
   blob = characters(NULL, 0);
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   model.vision_tokens = 3;
   model.max_images = 3;
   rules();
+  lmmc_text_free(&blob);
+
+  blob = characters(&(blob_piece){"<voco>", 6, 0, LMMC_CONTROL}, 1);
+  CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
+  model.vocabulary = (int32_t)tokenizer.pieces;
+  compressions();
   lmmc_text_free(&blob);
   model.vision_tokens = model.max_images = 3;
   overlaps();

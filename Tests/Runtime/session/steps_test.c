@@ -175,6 +175,93 @@ static void uses(void) {
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
 }
 
+// The values of the rows that the caches of a slot hold.
+typedef struct {
+  int32_t counts[FAKE_BLOCKS], position;
+  uint64_t values[FAKE_BLOCKS][FAKE_CONTEXT];
+} rows_held;
+
+static void hold(rows_held *h, int32_t token) {
+  const uint64_t value = token < 0 ? fake_row_value(vision_row(-1 - token)) : fake_token_value(token);
+  h->values[0][h->counts[0]++] = fake_mix(value, (uint64_t)h->position++);
+  if (value & 1) h->values[1][h->counts[1]++] = value;
+}
+
+static void drop(rows_held *h, int32_t rows) {
+  for (int b = 0; b < FAKE_BLOCKS; b++) {
+    h->counts[b] = h->counts[b] > rows ? h->counts[b] - rows : 0;
+    memmove(h->values[b], h->values[b] + rows, (size_t)h->counts[b] * sizeof *h->values[b]);
+  }
+}
+
+static fake_state state_of(const rows_held *h) {
+  fake_state s = {.position = h->position};
+  for (int b = 0; b < FAKE_BLOCKS; b++)
+    for (int32_t i = 0; i < h->counts[b]; i++) s.blocks[b] = fake_mix(s.blocks[b], h->values[b][i]);
+  return s;
+}
+
+// Prompts with compression tokens at any distance from the chunk's ends, beside others without: the logits behind them are of what is left
+// of the caches, by positions that go on, and so are those of what is decoded then.
+static void compressed(void) {
+  lmmc_model model = lmmc_program;
+  model.compression_token = 333, model.compression_count = 2;
+  session.model = session.slots.model = &model;
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_take(&session.slots);
+  for (int turn = 0; turn < 500; turn++) {
+    static int32_t tokens[FAKE_SEQUENCES][64];
+    static rows_held held[FAKE_SEQUENCES];
+    lmmc_feed prompts[FAKE_SEQUENCES];
+    const int32_t count = 1 + (int32_t)draw(FAKE_SEQUENCES);
+    int64_t parts[2] = {0};
+    memset(held, 0, sizeof held);
+    for (int32_t s = 0; s < count; s++) {
+      const int64_t before = draw(3) ? draw(3 * FAKE_CHUNK) : -1, more = 1 + draw(2 * FAKE_CHUNK);
+      int64_t n = 0;
+      for (; n < before; n++) tokens[s][n] = draw_token() % 333;
+      if (before >= 0) tokens[s][n++] = 333, tokens[s][n++] = 333;
+      const int64_t end = n;
+      for (int64_t i = 0; i < n; i++) hold(&held[s], tokens[s][i]);
+      if (before > 0) drop(&held[s], (int32_t)before);
+      for (; n < end + more; n++) hold(&held[s], tokens[s][n] = draw_token() % 333);
+      lmmc_slot_clear(&session.slots, s);
+      prompts[s] = (lmmc_feed){s, tokens[s], n, LMMC_WANTS_LAST};
+      parts[0] += end, parts[1] += more;
+    }
+    fake_calls = (fake_call_counts){0};
+    if (count == 1)
+      lmmc_prefill(&session, 0, &(lmmc_ids){.values = tokens[0], .count = (size_t)prompts[0].count});
+    else
+      lmmc_prefill_all(&session, prompts, count);
+    const int64_t needed = (parts[0] + FAKE_CHUNK - 1) / FAKE_CHUNK + (parts[1] + FAKE_CHUNK - 1) / FAKE_CHUNK;
+    CHECK(fake_calls.steps + fake_calls.decodes == needed && fake_calls.wanted == count, "%d calls, not %d, for %d logits",
+          fake_calls.steps + fake_calls.decodes, (int)needed, fake_calls.wanted);
+    for (int32_t s = 0; s < count; s++) {
+      CHECK(are_logits(lmmc_logits(&session, s), state_of(&held[s])), "prompt %d of %d", s, count);
+      CHECK(lmmc_slot_room(&session.slots, s) == FAKE_CONTEXT - held[s].position, "room for %d", (int)lmmc_slot_room(&session.slots, s));
+    }
+    // A compression token that is generated is one like others.
+    for (int i = 0; i < 3; i++) {
+      const int32_t token = i == 1 ? 333 : draw_token();
+      hold(&held[0], token);
+      lmmc_decode_step(&session, 0, token);
+      CHECK(are_logits(lmmc_logits(&session, 0), state_of(&held[0])), "token %d behind a prompt", i);
+    }
+  }
+
+  // What is written of the tensors is the first part, whose call makes logits.
+  lmmc_tensors tensors = {0};
+  model.step_products = "one\n";
+  session.observer.tensors = &tensors;
+  fake_calls = (fake_call_counts){0};
+  lmmc_slot_clear(&session.slots, 0);
+  lmmc_prefill(&session, 0, &(lmmc_ids){.values = (int32_t[]){1, -1, 333, 333, 7, 8}, .count = 6});
+  CHECK(tensors.next == model.step_products && !session.observer.tensors && fake_calls.steps == 2 && fake_calls.wanted == 2,
+        "%d calls for %d logits", fake_calls.steps, fake_calls.wanted);
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+  session.model = session.slots.model = &lmmc_program;
+}
+
 int main(void) {
   lmmc_error e = {0};
   lmmc_memory memory = {.arena = calloc(1, lmmc_program.arena_bytes)};
@@ -184,6 +271,7 @@ int main(void) {
   for (int64_t i = 0; i < FAKE_MAX_IMAGES * FAKE_VISION_TOKENS * FAKE_HIDDEN; i++) rows[i] = (float)draw(4096) / 1024;
   uses();
   random_steps();
+  compressed();
   lmmc_session_close(&session);
   free(memory.arena);
   return check_report();
