@@ -21,12 +21,16 @@ public struct SynthPreset: Sendable {
         var layers: Int
         /// Llama 3.1's vocabulary, rotary embedding and context; else Vicuna's
         var isLlama3 = false
+        /// VoCo-LLaMA's compression token behind the tokenizer's own
+        var hasCompressionToken = false
 
         static let vicuna7B = Decoder(hidden: 4096, intermediate: 11008, heads: 32, keyValueHeads: 32, layers: 32)
         static let vicuna13B = Decoder(hidden: 5120, intermediate: 13824, heads: 40, keyValueHeads: 40, layers: 40)
         static let llama8B = Decoder(hidden: 4096, intermediate: 14336, heads: 32, keyValueHeads: 8, layers: 32, isLlama3: true)
 
-        var vocabulary: Int { isLlama3 ? SynthByteLevelTokenizer.tokenCount : SynthTokenizer.pieceCount }
+        var vocabulary: Int {
+            isLlama3 ? SynthByteLevelTokenizer.tokenCount : SynthTokenizer.pieceCount + (hasCompressionToken ? 1 : 0)
+        }
     }
 
     enum Fusion {
@@ -56,11 +60,13 @@ public struct SynthPreset: Sendable {
             decoders.map { SynthPreset(name: prefix + $0.0, decoder: $0.1, fusion: fusion) }
         }
         let paper = SynthFusion(strategy: .stf, taps: SynthFusion.spread(8, over: 24), kernel: 2, tokensPerWindow: 1, hasMBTF: true)
+        var voco = Decoder.vicuna7B
+        voco.hasCompressionToken = true
         return presets("llava-stf-", .released) + presets("llava-stf-paper-", .configurable(paper)) + presets("llava-1.5-", .projector) + [
             SynthPreset(name: "tokenpacker-7b", decoder: .vicuna7B, fusion: .tokenPacker(scale: 2)),
             SynthPreset(name: "tokenpacker-13b", decoder: .vicuna13B, fusion: .tokenPacker(scale: 2)),
             SynthPreset(name: "vicuna-7b", decoder: .vicuna7B), SynthPreset(name: "vicuna-13b", decoder: .vicuna13B),
-            SynthPreset(name: "llama-3.1-8b", decoder: .llama8B),
+            SynthPreset(name: "llama-3.1-8b", decoder: .llama8B), SynthPreset(name: "voco-llama-7b", decoder: voco, fusion: .projector),
         ]
     }()
 
@@ -166,6 +172,12 @@ public struct SynthPreset: Sendable {
                 ))
         } else {
             files.append(("tokenizer_config.json", .object([("add_bos_token", .bool(true)), ("tokenizer_class", "LlamaTokenizer")])))
+        }
+        if decoder.hasCompressionToken {
+            files += [
+                ("added_tokens.json", .object([("<voco>", .integer(SynthTokenizer.pieceCount))])),
+                ("special_tokens_map.json", .object([("additional_special_tokens", .array(["<voco>"]))])),
+            ]
         }
         if fusion != nil { files += [("\(visionFolder)/config.json", vision), ("\(visionFolder)/preprocessor_config.json", preprocessor)] }
         return files.map { ($0.0, $0.1.text(indent: 0) + "\n") }

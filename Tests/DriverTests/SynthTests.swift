@@ -14,18 +14,21 @@ import Testing
         try #require(result.status == 0, "\(result.errors)")
         let object = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
         let decoder = try #require(object["decoder"] as? [String: Int])
+        let isVoco = name.hasPrefix("voco")
         let isLlama = name.contains("llama")
         #expect(decoder["hidden_size"] == (name.contains("13b") ? 5120 : 4096) && decoder["layers"] == (name.contains("13b") ? 40 : 32))
         #expect(decoder["key_value_heads"] == (isLlama && name.contains("8b") ? 8 : decoder["heads"]))
-        #expect(decoder["vocabulary"] == (name.contains("8b") ? 128_256 : 32_000))
+        #expect(decoder["vocabulary"] == (name.contains("8b") ? 128_256 : isVoco ? 32_001 : 32_000))
         let vision = object["vision"] as? [String: Any]
-        #expect(
-            vision?["vision_tokens"] as? Int
-                == (name.contains("stf") || name.contains("packer") ? 144 : name.hasPrefix("llava-1.5") ? 576 : nil))
-        #expect(object["template"] as? String == (vision == nil ? "none" : name.contains("8b") ? "llama-3" : "vicuna_v1"))
+        let visionTokens = name.contains("stf") || name.contains("packer") ? 144 : name.hasPrefix("llava-1.5") || isVoco ? 576 : nil
+        #expect(vision?["vision_tokens"] as? Int == visionTokens)
+        let template = vision == nil ? "none" : isVoco ? "voco" : name.contains("8b") ? "llama-3" : "vicuna_v1"
+        #expect(object["template"] as? String == template)
+        #expect(object["compression"] as? [String: Int] == (isVoco ? ["token": 32_000, "count": 2] : nil))
         // Parameters of the whole, as published: 6.74, 13.0 and 8.03 thousand millions of them in the decoder.
         let parameters = try #require(object["parameters"] as? [String: Int])
-        #expect(parameters["decoder"] == (name.contains("13b") ? 13_015_864_320 : name.contains("8b") ? 8_030_261_248 : 6_738_415_616))
+        let decoderParameters = name.contains("13b") ? 13_015_864_320 : name.contains("8b") ? 8_030_261_248 : 6_738_415_616
+        #expect(parameters["decoder"] == decoderParameters + (isVoco ? 2 * 4096 : 0))
     }
 
     @Test(arguments: [
