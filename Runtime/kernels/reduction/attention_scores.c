@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "kernels/common/vector_math.h"
 #include "reduction.h"
 #include "slot_runs.h"
 
@@ -50,8 +51,8 @@ static normalizer normalize(const problem *p, int64_t head, int64_t row, int64_t
       top = scores[i] > top ? scores[i] : top;
     }
     double part = 0;
-    for (int64_t i = 0; i < count; i++) part += (double)expf(scores[i] - top);
-    n.sum = (float)((double)n.sum * (double)expf(n.most - top) + part);
+    for (int64_t i = 0; i < count; i++) part += (double)lmmc_exp(scores[i] - top);
+    n.sum = (float)(from == start ? part : (double)n.sum * (double)lmmc_exp(n.most - top) + part);
     n.most = top;
   }
   return n;
@@ -62,7 +63,7 @@ static float paid(const problem *p, const normalizer *heads, int64_t row, int64_
   double sum = 0;
   for (int64_t h = 0; h < p->heads; h++) {
     const float score = p->scale * dot(query_of(p, h, row), key_of(p, h, j), p->size);
-    sum += (double)(expf(score - heads[h].most) / heads[h].sum);
+    sum += (double)(lmmc_exp(score - heads[h].most) / heads[h].sum);
   }
   return (float)(sum / (double)p->heads);
 }

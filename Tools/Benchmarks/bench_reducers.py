@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Measures every token reducer at true 7B widths beside LLaVA-1.5 and STF, and prints the table of Docs/Reducers.md.
+
+    python3 bench_reducers.py --lmmc PATH --folder DIR [--layers 16] [--runs 5] [--output FILE]
+
+Random weights, int8, one image and 61 tokens of text. Each method runs in turn with LLaVA-1.5 and STF, so that all three see the same moments of a shared
+machine; figures are medians of the turns' ratios. Few decoder layers stand for 32, on both sides of every ratio: 16 hold every published point. A program
+stays in DIR only while it is measured, but those two.
+
+"promised" is what prefill should gain by its FLOPs (linear layers and attention of all rows, vision and text, that each block ran on, and the head's row),
+"followed" the share of it that the time gains: (time of LLaVA-1.5 / time) / (FLOPs of LLaVA-1.5 / FLOPs).
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+
+from bench_models import Models, output
+from bench_sides import IMAGE, TEXT_TOKENS, sixty_one_tokens
+
+# Methods as `--reduce` takes them, and the TFLOPs that the paper's tables print for them, where they do.
+PUBLISHED = {
+    "visionzip:dominant=54,contextual=10": "", "visionzip:dominant=108,contextual=20": "1.9", "visionzip:keep=144": "", "prumerge": "",
+    "prumerge+": "1.9", "prumerge+:ratio=0.125": "", "mmtok:keep=144": "", "tome:keep=144": "",
+    "fastv:layer=2,keep=144": "", "fastv:layer=2,keep=115": "", "fastv:layer=2,keep=288": "", "fastv:layer=3,keep=288": "",
+    "sparsevlm:tokens=192": "", "sparsevlm:tokens=128": "1.9", "sparsevlm:tokens=64": "", "sparsevlm:tokens=128,version=2.0": "",
+    "mustdrop:global=0.0012,individual=0.001": "1.9", "llavolta:layer=2,stride=8": "5.0", "llavolta:layer=16,stride=8": "",
+}
+PRESETS = {"tokenpacker-7b": "1.9"}
+HIDDEN, INTERMEDIATE, VOCABULARY = 4096, 11008, 32000
+LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INTERMEDIATE  # weights
+
+
+def vision_flops(rows):
+    """The paper's count for the vision rows of each block."""
+    return sum(2 * LAYER * n + 4 * n * n * HIDDEN for n in rows)
+
+
+def prefill_flops(rows):
+    """Products of all rows of each block; attention of row i over i rows; the head for one row."""
+    return sum(2 * LAYER * n + 2 * n * (n + 1) * HIDDEN for n in rows) + 2 * HIDDEN * VOCABULARY
+
+
+def stretched(blocks, layers=32):
+    """Rows of `layers` blocks by those of fewer: the last block's go on."""
+    return blocks + [blocks[-1]] * (layers - len(blocks))
+
+
+def run(program):
+    result = json.loads(output(program, "--bench", "--runs", 1, "--image", IMAGE, "--raw-prompt", sixty_one_tokens(program), "--max-tokens", 2, "--json"))
+    figures = {name: result[name]["median"] for name in ("vision", "project", "prefill", "time_to_first_token")}
+    return figures | {"blocks": result.get("visual_tokens_per_block"), "visual": result["visual_tokens"]}
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.models = Models(pathlib.Path(options.folder), options.layers, options.lmmc, None)
+        self.sides = {}
+        for name, preset in (("LLaVA-1.5", "llava-1.5-7b"), ("STF", "llava-stf-7b")):
+            program = self.compile(preset, None, name)
+            self.sides[name] = program
+
+    def compile(self, preset, reducer, name):
+        path = pathlib.Path(self.options.folder) / f"reducers-{name}-{self.options.layers}"
+        if not path.exists() or name not in ("LLaVA-1.5", "STF"):
+            output(self.options.lmmc, "compile", self.models.checkpoint(preset), "-o", path, "--precision", "int8", "--context", 1024, "--quiet",
+                   *(["--reduce", reducer] if reducer else []))
+        return path
+
+    def measure(self, name, program):
+        sides = self.sides | {name: program}
+        turns = []
+        for _ in range(self.options.runs):
+            turns.append({side: run(path) for side, path in sides.items()})
+        return turns
+
+    def row(self, name, paper, program):
+        turns = self.measure(name, program)
+
+        def ratio(figure, side):
+            return statistics.median(t[name][figure] / t[side][figure] for t in turns)
+
+        own, base = turns[-1][name], turns[-1]["LLaVA-1.5"]
+
+        def blocks(figures):
+            return figures["blocks"] or [figures["visual"]] * self.options.layers
+
+        promised = prefill_flops([n + TEXT_TOKENS for n in blocks(base)]) / prefill_flops([n + TEXT_TOKENS for n in blocks(own)])
+        gained = 1 / ratio("prefill", "LLaVA-1.5")
+        rows = stretched(blocks(own))
+        return (f"| {name} | {own['visual']} | {statistics.mean(rows):.1f} | {vision_flops(rows) / 1e12:.2f} | {paper} | "
+                f"{ratio('time_to_first_token', 'LLaVA-1.5'):.2f} | {ratio('time_to_first_token', 'STF'):.2f} | {promised:.2f} x | {gained:.2f} x | "
+                f"{100 * gained / promised:.0f} % |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="measure token reducers at 7B widths")
+    parser.add_argument("--lmmc", required=True)
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--layers", type=int, default=16)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", help="methods whose text has this in it")
+    parser.add_argument("--output")
+    options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
+    bench = Bench(options)
+    lines = ["| method | vision tokens | rows a block | TFLOPs | paper | first token / LLaVA-1.5 | / STF | prefill promised | gained | followed |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    rows = [(name, "", None, None) for name in ("LLaVA-1.5", "STF")]
+    rows += [(name, paper, "llava-1.5-7b", name) for name, paper in PUBLISHED.items()]
+    rows += [(name, paper, name, None) for name, paper in PRESETS.items()]
+    for name, paper, preset, reducer in rows:
+        if options.only and options.only not in name:
+            continue
+        try:
+            program = bench.sides.get(name) or bench.compile(preset, reducer, name.replace(":", "-").replace(",", "-").replace("=", ""))
+        except SystemExit as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+            continue
+        lines.append(bench.row(name, paper, program))
+        print(lines[-1], flush=True)
+        if name not in bench.sides:
+            program.unlink()
+    if options.output:
+        pathlib.Path(options.output).write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
