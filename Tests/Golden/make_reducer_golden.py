@@ -46,9 +46,11 @@ def scaled(last_queries, places):
 CHECKPOINTS = {
     "grid8": (Spec(c1=32, vision_heads=4, vision_ff=48, blocks=4, image=48, patch=6, hidden=32, heads=4, kv_heads=2, ff=56, layers=6, context=256), scaled(1, 1)),
     # 16 heads, so that 14 of them can be chosen; 17 blocks, so that one stands behind block 15
-    "grid24": (Spec(c1=32, vision_heads=4, vision_ff=32, blocks=4, image=96, patch=4, hidden=32, heads=16, kv_heads=4, head_dim=4, ff=36, layers=17, context=768), scaled(0.5, 0.3)),
+    "grid24": (Spec(c1=32, vision_heads=4, vision_ff=32, blocks=4, image=96, patch=4, hidden=32, heads=16, kv_heads=4, head_dim=4, ff=36, layers=17, context=768),
+               scaled(0.5, 0.3)),
 }
-IMAGES = ("wide.png", "square.png", "tall.png", "rgba.png", "grey.png", "palette.png", "interlaced.png", "bits.png", "grey16.png", "grey16-alpha.png", "photo.jpg", "progressive.jpg", "lossy-alpha.webp")
+IMAGES = ("wide.png", "square.png", "tall.png", "rgba.png", "grey.png", "palette.png", "interlaced.png", "bits.png", "grey16.png", "grey16-alpha.png",
+          "photo.jpg", "progressive.jpg", "lossy-alpha.webp")
 QUESTIONS = ("What is in the picture?", "Which colour is the largest circle?", "How many birds are there?", "Describe the image in detail.")
 RAW = "Look: <image>\nWhich is larger, the boat or the house?</s>USER: say it ASSISTANT:"
 
@@ -99,6 +101,10 @@ REDUCTIONS = [
     ("sparsevlm-128", "grid24", "sparsevlm:tokens=128", [RAW_TEXT]),
     ("sparsevlm-128-2.0", "grid24", "sparsevlm:tokens=128,version=2.0", [PHOTO]),
     ("sparsevlm-192-1.0", "grid24", "sparsevlm:tokens=192,version=1.0,layers=2+6+15", [PHOTO]),
+    ("yopo-all", "grid8", "yopo:heads=reducers/heads8.npy,layers=4,window=5,ffn=2", [PHOTO, TEXT]),
+    ("yopo-kept", "grid8", "yopo:heads=reducers/heads8.npy,layers=3,window=3,ffn=3,softmax=kept", [RAW_TEXT]),
+    ("yopo-all", "grid24", "yopo:heads=reducers/heads24.npy,layers=9,window=5,ffn=2", [RAW_TEXT]),
+    ("yopo-kept", "grid24", "yopo:heads=reducers/heads24.npy,layers=9,window=5,ffn=2,softmax=kept", [PHOTO]),
     ("mustdrop-192", "grid24", "mustdrop:global=0.001,individual=0.001", [PHOTO]),
     ("mustdrop-128", "grid24", "mustdrop:global=0.0012,individual=0.001", [case("raw", 4, None, RAW)]),
     ("mustdrop-64", "grid24", "mustdrop:global=0.011,individual=0.01", [PHOTO]),
@@ -118,6 +124,15 @@ def make_checkpoint(name, tokenizer):
     os.makedirs(folder_of(name), exist_ok=True)
     checkpoints.make_checkpoint(spec, folder_of(name), tokenizer, adjust)
     return spec
+
+
+def write_heads(name, spec, kept):
+    """reducers/headsN.npy: bool [blocks, heads], all in blocks 0 and 1, else `kept` of a block in the mean."""
+    random = np.random.default_rng(spec.seed)
+    mask = np.ones((spec.layers, spec.heads), dtype=bool)
+    order = random.permutation((spec.layers - 2) * spec.heads)
+    mask[2:] = (order < (spec.layers - 2) * kept).reshape(-1, spec.heads)
+    np.save(os.path.join(HERE, "reducers", f"heads{name[4:]}.npy"), mask)
 
 
 def inputs(c):
@@ -188,12 +203,15 @@ def main():
     parser.add_argument("--only", help="what the names of entries begin with, e.g. 'grid8 fastv'")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    os.chdir(HERE)  # files among the options are named from here
     tokenizer = checkpoints.train_tokenizer()
     if not options.only:
         shutil.rmtree(os.path.join(HERE, "reducers"), ignore_errors=True)
     models, seeds = {}, {}
     for name in CHECKPOINTS:
-        seeds[name] = make_checkpoint(name, tokenizer).seed
+        spec = make_checkpoint(name, tokenizer)
+        write_heads(name, spec, spec.heads * 3 // 4)
+        seeds[name] = spec.seed
         models[name] = [reference.Reference(folder_of(name), dtype) for dtype in (torch.float64, torch.float32)]
     path = os.path.join(HERE, "reducers", "manifest.json")
     entries = {entry["name"]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}

@@ -1,4 +1,4 @@
-"""Token reducers inside the decoder: FastV, SparseVLM, MustDrop, LLaVolta, over the modules of transformers' LlamaForCausalLM.
+"""Token reducers inside the decoder: FastV, SparseVLM, MustDrop, LLaVolta, YOPO, VoCo, over the modules of transformers' LlamaForCausalLM.
 
 Blocks are 0-based. The prompt runs in one call; every block has a cache of its own, and a generated token sees all of it."""
 import math
@@ -38,6 +38,7 @@ class Decoder:
         self.layers, self.rotary, self.dtype = list(model.decoder.model.layers), model.decoder.model.rotary_emb, model.dtype
         self.heads, self.kv, self.size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
         self.cache = [None] * len(self.layers)
+        self.index = [torch.zeros(0, dtype=torch.long) for _ in self.layers]  # the row of the unreduced prompt and answer that each cached one was
 
     def embed(self, ids):
         return self.causal.get_input_embeddings()(torch.tensor(ids, dtype=torch.long))
@@ -47,8 +48,8 @@ class Decoder:
         first, second = x.chunk(2, -1)
         return x * cosine + torch.cat((-second, first), -1) * sine
 
-    def block(self, l, x, positions, visible=None):
-        """x [R, C] behind what the block's cache holds -> (output [R, C], probabilities [heads, R, S]). visible: bool [R, S], causal by default."""
+    def block(self, l, x, index, positions, method):
+        """x [R, C] behind what the block's cache holds -> (output [R, C], probabilities [heads, R, S])."""
         layer = self.layers[l]
         y = layer.input_layernorm(x)
         attention = layer.self_attn
@@ -56,16 +57,23 @@ class Decoder:
         q, k = self.rotate(q, positions), self.rotate(k, positions)
         if self.cache[l] is not None:
             k, v = (torch.cat((old, new), 1) for old, new in zip(self.cache[l], (k, v)))
-        self.cache[l] = (k, v)
+        self.cache[l], self.index[l] = (k, v), torch.cat((self.index[l], index))
         k, v = (part.repeat_interleave(self.heads // self.kv, 0) for part in (k, v))
+        visible = method.visible(l, index, self.index[l])
         if visible is None:
             visible = torch.ones(len(x), k.shape[1], dtype=torch.bool).tril(k.shape[1] - len(x))
         p = torch.softmax((q @ k.transpose(1, 2) / math.sqrt(self.size)).masked_fill(~visible, -torch.inf), -1)
-        x = x + attention.o_proj((p @ v).transpose(0, 1).reshape(len(x), -1))
-        return x + layer.mlp(layer.post_attention_layernorm(x)), p
+        out = method.attended(l, index, method.weighed(l, self.index[l], p) @ v)
+        x = x + attention.o_proj(out.transpose(0, 1).reshape(len(x), -1))
+        return x + method.fed(l, index, layer.mlp, layer.post_attention_layernorm(x)), p
+
+    def keep(self, l, chosen):
+        """Cuts a block's cache to the chosen rows (a mask)."""
+        self.cache[l] = tuple(part[:, chosen] for part in self.cache[l])
+        self.index[l] = self.index[l][chosen]
 
     def length(self, l):
-        return 0 if self.cache[l] is None else self.cache[l][0].shape[1]
+        return len(self.index[l])
 
     def logits(self, row):
         return self.causal.lm_head(self.causal.model.norm(row))
@@ -89,14 +97,22 @@ class Dense:
         """The rows that leave block l; p: its probabilities over the rows that it ran on."""
         return rows
 
-    def visible(self, l, rows):
-        """What each row of the prompt sees in block l; None: all rows before it and itself."""
+    def visible(self, l, rows, columns):
+        """What rows see of a block's cache, bool [R, S] or [heads, R, S], both by their unreduced numbers; None: all rows before, and themselves."""
 
-    def seen(self, l, generated):
-        """What the newest row sees of block l's cache, `generated` rows of which are the answer's; None: all."""
+    def weighed(self, l, columns, p):
+        """Probabilities as they weigh the values."""
+        return p
 
-    def finish(self, indices):
-        """Called after the prompt; indices: for each block the unreduced rows that its cache holds."""
+    def attended(self, l, rows, out):
+        """What attention gives, [heads, R, d]."""
+        return out
+
+    def fed(self, l, rows, mlp, y):
+        return mlp(y)
+
+    def finish(self):
+        """Called after the prompt."""
 
     def note(self, rows):
         """Writes down the vision rows that a point left."""
@@ -127,22 +143,18 @@ class FastVRecompute(FastV):
 
 class FastVMasked(FastV):
     """The same by masking the columns of dropped rows: for the self-check only."""
-    hidden = None
 
     def before(self, l, rows, p):
         if l == int(self.options["layer"]):
             kept = super().before(l, rows, p)
-            self.hidden = ~torch.isin(rows.index, kept.index)
+            self.hidden = rows.index[~torch.isin(rows.index, kept.index)]
         return rows
 
-    def visible(self, l, rows):
+    def visible(self, l, rows, columns):
         if l < int(self.options["layer"]):
             return None
-        visible = torch.ones(len(rows.x), len(rows.x), dtype=torch.bool).tril() & ~self.hidden
-        return visible | torch.eye(len(rows.x), dtype=torch.bool)  # dropped rows see themselves, so that nothing is undefined
-
-    def seen(self, l, generated):
-        return torch.cat((~self.hidden, torch.ones(generated, dtype=torch.bool)))[None] if l >= int(self.options["layer"]) else None
+        # Dropped rows see themselves, so that nothing is undefined.
+        return (columns <= rows[:, None]) & (~torch.isin(columns, self.hidden) | (columns == rows[:, None]))
 
 
 class LLaVolta(Dense):
@@ -285,13 +297,65 @@ class MustDrop(Dense):
         self.final = rows.index
         return rows
 
-    def finish(self, indices):
+    def finish(self):
         for l in range(self.layers[0], self.layers[-1] + 1):
-            chosen = torch.isin(indices[l], self.final)
-            self.decoder.cache[l] = tuple(part[:, chosen] for part in self.decoder.cache[l])
+            self.decoder.keep(l, torch.isin(self.decoder.index[l], self.final))
 
 
-METHODS = {"fastv": FastV, "sparsevlm": SparseVLM, "mustdrop": MustDrop, "llavolta": LLaVolta}
+class YOPO(Dense):
+    """`heads`: a .npy file, bool [blocks, heads]."""
+
+    def __init__(self, options, decoder, choices):
+        super().__init__(options, decoder, choices)
+        self.mask = torch.from_numpy(np.load(options["heads"]).astype(bool))
+        self.cut, self.reach, self.ffn = int(options["layers"]), (int(options["window"]) - 1) // 2, float(options["ffn"])
+        self.leaves = options.get("softmax", "all") == "kept"
+
+    def is_vision(self, rows):
+        return (rows >= self.first) & (rows <= self.last)
+
+    def gate(self, l):
+        """[heads]: whether rows may take from vision columns."""
+        return self.mask[l] & (l < self.cut)
+
+    def before(self, l, rows, p):
+        return rows.take(~rows.vision) if self.leaves and l == self.cut else rows
+
+    def visible(self, l, rows, columns):
+        grid = math.isqrt(self.last - self.first + 1)
+        row, column = (rows - self.first)[:, None], columns - self.first
+        near = ((row // grid - column // grid).abs() <= self.reach) & ((row % grid - column % grid).abs() <= self.reach)
+        visible = torch.where(self.is_vision(rows)[:, None] & self.is_vision(columns), near, columns <= rows[:, None])
+        return visible if not self.leaves else visible & (self.gate(l)[:, None, None] | ~self.is_vision(columns))
+
+    def weighed(self, l, columns, p):
+        return p * (self.gate(l)[:, None, None] | ~self.is_vision(columns))
+
+    def attended(self, l, rows, out):
+        return out * (self.mask[l][:, None] | ~self.is_vision(rows))[..., None]
+
+    def fed(self, l, rows, mlp, y):
+        count = int(mlp.gate_proj.out_features / self.ffn)
+        gate, up, down = (part.weight for part in (mlp.gate_proj, mlp.up_proj, mlp.down_proj))
+        narrow = (torch.nn.functional.silu(y @ gate[:count].T) * (y @ up[:count].T)) @ down[:, :count].T
+        return torch.where(self.is_vision(rows)[:, None], narrow, mlp(y))
+
+
+class VoCo(Dense):
+    """Rows behind the compression tokens, unreduced numbers `from` to `to`, see nothing before these. With `forget` that leaves the caches.
+    For the self-check only: goldens of such a checkpoint are reference.py's."""
+
+    def visible(self, l, rows, columns):
+        first, last = int(self.options["from"]), int(self.options["to"])
+        return (columns <= rows[:, None]) & ((rows[:, None] <= last) | (columns >= first))
+
+    def finish(self):
+        if "forget" in self.options:
+            for l in range(len(self.decoder.layers)):
+                self.decoder.keep(l, self.decoder.index[l] >= int(self.options["from"]))
+
+
+METHODS = {"fastv": FastV, "sparsevlm": SparseVLM, "mustdrop": MustDrop, "llavolta": LLaVolta, "yopo": YOPO, "voco": VoCo}
 
 
 def prompt_rows(decoder, pieces, projected):
@@ -308,17 +372,16 @@ def prompt_rows(decoder, pieces, projected):
 
 
 def prefill(decoder, method, rows):
-    """Runs the prompt -> (the last row, vision rows by block, the unreduced rows in each block's cache)."""
+    """Runs the prompt -> (the last row, vision rows by block)."""
     method.start(rows)
-    per_block, indices, p = [], [], None
+    per_block, p = [], None
     for l in range(len(decoder.layers)):
         rows = method.before(l, rows, p)
         per_block.append(int(rows.vision.sum()))
-        indices.append(rows.index)
-        rows.x, p = decoder.block(l, rows.x, rows.positions, method.visible(l, rows))
+        rows.x, p = decoder.block(l, rows.x, rows.index, rows.positions, method)
         rows = method.after(l, rows, p)
-    method.finish(indices)
-    return rows.x[-1], per_block, indices
+    method.finish()
+    return rows.x[-1], per_block
 
 
 @torch.no_grad()
@@ -337,7 +400,7 @@ def generate(model, kind, options, choices, pieces, projected, limit, key=()):
         if images:
             method.first, method.last = (int(end) for end in rows.index[rows.vision].aminmax())
         return decoder, method, len(rows.x), *prefill(decoder, method, rows)
-    decoder, method, total, row, per_block, _ = started([])
+    decoder, method, total, row, per_block = started([])
     ids, logits, reason = [], [], "length"
     while len(ids) < limit:
         logits.append(decoder.logits(row))
@@ -347,12 +410,12 @@ def generate(model, kind, options, choices, pieces, projected, limit, key=()):
             break
         ids.append(token)
         if kind is FastVRecompute:
-            decoder, _, _, row, _, _ = started(ids)
+            decoder, _, _, row, _ = started(ids)
             continue
-        row = decoder.embed([token])
+        row, number = decoder.embed([token]), total + len(ids) - 1
         for l in range(len(decoder.layers)):
-            position = decoder.length(l) if method.own_positions else total + len(ids) - 1
-            row, _ = decoder.block(l, row, torch.tensor([position]), method.seen(l, len(ids)))
+            position = decoder.length(l) if method.own_positions else number
+            row, _ = decoder.block(l, row, torch.tensor([number]), torch.tensor([position]), method)
         row = row[0]
     bound = method.bound
     kept = np.array([line + [-1] * (bound - len(line)) for line in method.kept], dtype=np.int32) if method.kept else None

@@ -2,6 +2,7 @@
 """Holds the reference of token reducers against what their definitions say of themselves, and its goldens against known mistakes."""
 import math
 import os
+import tempfile
 import unittest
 
 import numpy as np
@@ -56,6 +57,34 @@ class Dense(unittest.TestCase):
             reduction = f"fastv:layer={layer},keep={keep}"
             dropped, masked = run(name, reduction), run(name, reduction, kind=reducers_decoder.FastVMasked)
             self.assertLess(distance(dropped["logits"], masked["logits"]), 1e-12)
+
+    def test_yopo(self):
+        """With nothing cut vision rows see each other both ways and all else is dense; `kept` means that vision rows leave."""
+        class BothWays(reducers_decoder.Dense):
+            def visible(self, l, rows, columns):
+                image = (columns >= self.first) & (columns <= self.last)
+                return (columns <= rows[:, None]) | image & (rows >= self.first)[:, None]
+
+        class Stays(reducers_decoder.YOPO):
+            def before(self, l, rows, p):
+                return rows
+        heads = os.path.join(HERE, "reducers", "heads8.npy")
+        with tempfile.TemporaryDirectory() as folder:
+            np.save(folder + "/all.npy", np.ones((6, 4), dtype=bool))
+            for more in ("", ",softmax=kept"):
+                nothing = run("grid8", f"yopo:heads={folder}/all.npy,layers=6,window=15,ffn=1{more}")
+                self.assertLess(distance(run("grid8", "none", kind=BothWays)["logits"], nothing["logits"]), 1e-13)
+        kept = f"yopo:heads={heads},layers=3,window=5,ffn=2,softmax=kept"
+        self.assertLess(distance(run("grid8", kept, kind=Stays)["logits"], run("grid8", kept)["logits"]), 1e-13)
+        self.assertGreater(distance(run("grid8", kept)["logits"], run("grid8", kept.replace("kept", "all"))["logits"]), 1e-2)
+
+    def test_forgotten_prefix(self):
+        """Rows that no row behind the compression tokens sees may leave the caches."""
+        out = run("grid8", "voco:from=103,to=104")
+        forgotten = run("grid8", "voco:from=103,to=104,forget=yes")
+        self.assertLess(distance(out["logits"], forgotten["logits"]), 1e-13)
+        self.assertEqual({a - b for a, b in zip(out["lengths"], forgotten["lengths"])}, {103})
+        self.assertGreater(distance(out["logits"], dense("grid8")["logits"][:len(out["logits"])]), 1e-2)
 
     def test_recompute(self):
         """The first token is the cached form's, later ones rank anew."""
@@ -304,4 +333,5 @@ class Goldens(unittest.TestCase):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    os.chdir(HERE)  # files among the options are named from here
     unittest.main()
