@@ -307,6 +307,67 @@ class Mistakes(unittest.TestCase):
             self.assertGreater(distance(right["logits"][1:], wrong["logits"][1:]), 1e-3)
 
 
+    def kept_or_logits(self, name, reduction, kind, differs, **more):
+        """`differs`: 'kept', or from which row of the logits on the mistake shows."""
+        right, wrong = run(name, reduction, **more), run(name, reduction, kind=kind, **more)
+        if differs == "kept":
+            return self.assertFalse(np.array_equal(right["kept"], wrong["kept"]), reduction)
+        self.assertTrue(np.array_equal(right["logits"][:differs], wrong["logits"][:differs]))
+        self.assertGreater(distance(right["logits"][differs:], wrong["logits"][differs:]), 1e-3, reduction)
+
+    def test_decoder(self):
+        class WrongBlock(reducers_decoder.FastV):
+            """Ranks by the attention two blocks before."""
+            earlier = None
+
+            def before(self, l, rows, p):
+                rows, self.earlier = super().before(l, rows, self.earlier), p
+                return rows
+
+        class MeanRow(reducers_decoder.FastV):
+            """As the paper's text has it."""
+            def before(self, l, rows, p):
+                return super().before(l, rows, p if p is None else p.mean(1, keepdim=True))
+
+        class Late(reducers_decoder.LLaVolta):
+            """The pooled row stands at its window's last place."""
+            def before(self, l, rows, p):
+                reduced = super().before(l, rows, p)
+                reduced.positions[reduced.vision] += (l == int(self.options["layer"])) * 4
+                return reduced
+
+        class NoKernel(reducers_decoder.SparseVLM):
+            def kernel(self, positions):
+                return torch.ones(len(positions), len(positions), dtype=torch.float64)
+
+        class NoRaters(reducers_decoder.SparseVLM):
+            def start(self, rows):
+                self.raters = rows.index[rows.index > int(rows.index[rows.vision].max())]
+
+        class NoKey(reducers_decoder.MustDrop):
+            def after(self, l, rows, p):
+                self.key = ()
+                return super().after(l, rows, p)
+
+        class FullCaches(reducers_decoder.MustDrop):
+            def finish(self):
+                pass
+        self.kept_or_logits("grid8", "fastv:layer=2,keep=16", WrongBlock, "kept")
+        self.kept_or_logits("grid8", "fastv:layer=1,keep=16", MeanRow, "kept")
+        self.kept_or_logits("grid8", "llavolta:layer=2,stride=8", Late, 0)
+        self.kept_or_logits("grid8", "sparsevlm:version=2.0,layers=1+2+4,keep=30+16+8", NoKernel, "kept")
+        self.kept_or_logits("grid8", "sparsevlm:layers=1+2+4,keep=30+16+8", NoRaters, "kept")
+        self.kept_or_logits("grid24", "mustdrop:global=0.011,individual=0.01", NoKey, 0, image="square.png")
+        self.kept_or_logits("grid24", "mustdrop:global=0.011,individual=0.01", FullCaches, 1, image="square.png")
+
+    def test_bars(self):
+        """Patches in the bars are barred where images are padded."""
+        auto, off = run("grid8", "mmtok:keep=16", tokens=1)["selected"], run("grid8", "mmtok:keep=16,padding=off", tokens=1)["selected"]
+        barred = reducers_vision.padding_bars(120, 72, 48, 6).nonzero()[:, 0].tolist()
+        self.assertFalse(set(auto[0]) & set(barred))
+        self.assertTrue(set(off[0]) & set(barred))
+
+
 class Goldens(unittest.TestCase):
     def test_files(self):
         entries = reference.read_json(os.path.join(HERE, "reducers", "manifest.json"))["checkpoints"]
