@@ -314,6 +314,27 @@ import Testing
                 == "error: method 'tome' keeps 4 rows, and 1 blocks cannot merge so many, at option '--reduce'; expected at least 8")
     }
 
+    /// Weights that are dead without a reducer may be absent, and must not be where one reads them.
+    @Test func deadWeightsThatAreRead() throws {
+        var fixture = Fixture.llava
+        fixture.tensors = fixture.tensors.filter { !$0.key.contains(".layers.7.self_attn.") && !$0.key.contains("post_layernorm") }
+        let checkpoint = try fixture.open(), whole = try Fixture.llava.open()
+        for (text, missing) in [
+            ("prumerge+:neighbours=2", "layers.7.self_attn.q_proj.weight"), ("visionzip:dominant=3,contextual=2", nil),
+            ("cdpruner:keep=2,clip=.", "post_layernorm.weight"), ("mmtok:keep=3", nil),
+        ] {
+            let reduction = try parsed(text)
+            func error(_ checkpoint: Checkpoint) -> String {
+                errorText { () throws(Diagnostic) in
+                    try reduction.check(against: checkpoint.configuration, askedBy: .option) { checkpoint.tensors[$0] != nil }
+                }
+            }
+            #expect(!error(whole).contains("tensor"), "\(error(whole))")
+            let wanted = missing.map { "method '\(reduction.name)' reads tensor 'vision.\($0)', which the vision tower lacks" }
+            #expect(wanted.map(error(checkpoint).contains) ?? !error(checkpoint).contains("tensor"), "\(error(checkpoint))")
+        }
+    }
+
     @Test func whoAsks() throws {
         let configuration = try Fixture.llava.open().configuration
         let reduction = try parsed("mmtok:keep=17")

@@ -41,6 +41,11 @@ import Testing
         #expect(try chosen(own) == ("llavolta:layer=1,stride=9", [36, 4]))
         #expect(try chosen(own, "--reduce", "fastv:layer=1,keep=5") == ("fastv:layer=1,keep=5", [36, 5]))
         #expect(try chosen(own, "--reduce", "none") == (nil, nil))
+        // Of two blocks the second runs on a few rows, and of the last one there is little but that.
+        func prefill(_ options: String...) throws -> Int {
+            try #require((try inspect([model] + options)["flops"] as? [String: Int])?["prefill_vision"])
+        }
+        #expect(try prefill("--reduce", method) < prefill())
         let text = try lmmc("inspect", model, "--reduce", method).output
         #expect(text.contains("\nreduction   fastv:layer=1,keep=4: 36 vision tokens, 20 in the mean of the blocks, "), "\(text)")
     }
@@ -93,7 +98,8 @@ import Testing
             ["inspect", "--preset", "llava-1.5-7b"], ["check", model, "/bin/true"],
             ["calibrate", model, "--data", folder, "-o", scratch["x"]],
         ] {
-            let layers = command.contains("--preset") ? 32 : 2
+            let blocks = command.contains("--preset") ? 32 : 2
+            let beyond = "error: method 'fastv' has layer \(blocks), and the decoder has \(blocks) blocks"
             try expectRefusals([
                 (command + ["--reduce", method, "--reduce", "none"], two),
                 (
@@ -102,8 +108,8 @@ import Testing
                 ),
                 (command + ["--reduce", "fastv:layer=1"], "error: key 'keep' of 'fastv' is missing, at option '--reduce'; expected "),
                 (
-                    command + ["--reduce", "fastv:layer=\(layers),keep=1"],
-                    "error: method 'fastv' has layer \(layers), and the decoder has \(layers) blocks, at option '--reduce'; expected at most \(layers - 1)"
+                    command + ["--reduce", "fastv:layer=\(blocks),keep=1"],
+                    beyond + ", at option '--reduce'; expected at most \(blocks - 1)"
                 ),
             ])
         }

@@ -13,8 +13,11 @@ extension TokenReduction {
         case configuration(path: String)
     }
 
-    /// Refuses what a model cannot do or nothing is built for, before any work; files that are named must be there.
-    public func check(against configuration: ModelConfiguration, askedBy origin: Origin) throws(Diagnostic) {
+    /// Refuses what a model cannot do or nothing is built for, before any work. Files that are named must be there, and the tower's weights
+    /// that are dead without a reducer, `hasTensor` of their canonical names.
+    public func check(
+        against configuration: ModelConfiguration, askedBy origin: Origin, hasTensor: (String) -> Bool = { _ in true }
+    ) throws(Diagnostic) {
         let refusal = Refusal(method: method, origin: origin)
         guard let vision = configuration.vision, let fusion = configuration.fusion else {
             throw refusal("reduces vision rows, and the model is a decoder without images", expected: "a model with images")
@@ -27,12 +30,30 @@ extension TokenReduction {
         }
         try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
         try checkFiles(refusal)
+        if let missing = readTensors(vision).first(where: { !hasTensor($0) }) {
+            throw refusal("reads tensor \(quoted(missing)), which the vision tower lacks", expected: "a tower with all its blocks")
+        }
         guard !Self.notBuilt.contains(method) else {
             let built = Method.allCases.filter { !Self.notBuilt.contains($0) }.map(\.rawValue)
             throw refusal("is not built", expected: quotedList(built + ["none"]))
         }
         if case .fastv(let own) = self, own.recomputes {
             throw refusal("is not built with 'variant=recompute'", expected: "no key 'variant'")
+        }
+    }
+
+    /// What it reads of a tower beyond what makes the rows: a block's queries and keys, or the norm behind the blocks.
+    func readTensors(_ vision: VisionConfiguration) -> [String] {
+        func scores(_ block: Int) -> [String] {
+            ["layer_norm1", "self_attn.q_proj", "self_attn.k_proj"].flatMap { name in
+                ["weight", "bias"].map { "vision.layers.\(block - 1).\(name).\($0)" }
+            }
+        }
+        return switch self {
+        case .prumerge, .mustdrop: scores(vision.layerCount)
+        case .visionzip: scores(max(1, vision.layerCount - 1))
+        case .cdpruner: ["vision.post_layernorm.weight", "vision.post_layernorm.bias"]
+        case .mmtok, .tome, .fastv, .sparsevlm, .yopo, .llavolta, .voco: []
         }
     }
 

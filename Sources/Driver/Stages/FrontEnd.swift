@@ -41,7 +41,7 @@ struct FrontEnd {
             SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape))
         }
         let (reduction, origin) = options.reduction.reduction(of: checkpoint)
-        try reduction?.check(against: checkpoint.configuration, askedBy: origin)
+        try reduction?.check(against: checkpoint.configuration, askedBy: origin) { checkpoint.tensors[$0] != nil }
         let configuration = checkpoint.configuration
         let templateName =
             options.template ?? (configuration.compression == nil ? configuration.prompt.templateName : PromptTemplate.compressingName)
