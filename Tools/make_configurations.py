@@ -53,6 +53,11 @@ TABLES = {
         row("Q-Former", "qformer-mbtf qformer", "--strategy", "qformer"),
         row("none (LLaVA-1.5)", "llava-mlp llava-linear", preset=PLAIN, precisions=BOTH),
     ],
+    "Trained projectors of fewer tokens": [
+        row("TokenPacker, s = 2", "tokenpacker-s2", preset="tokenpacker-7b", precisions=BOTH),
+        row("TokenPacker, s = 3", "tokenpacker-s3", "--kernel", "3", preset="tokenpacker-7b"),
+        row("TokenPacker, s = 2, Vicuna-13B", "tokenpacker-s2", preset="tokenpacker-13b"),
+    ],
     "MBTF and STF, alone and together (Table 3)": [
         row("neither", "llava-mlp", preset=PLAIN),
         row("MBTF alone", "table3-mbtf-alone fusion-k1", "--strategy", "tokenconcat", "--kernel", "1"),
@@ -117,6 +122,9 @@ REFUSALS = [
     wrong("LLaVA-1.5's tap beyond the tower", "is 99 | a tower of", "llava-mlp", changed(mm_vision_select_layer=99)),
     wrong("fewer taps than MBTF's weights are for", "[64, 64, 1, 1] | [64, 48, 1, 1]", "fusion-paper", fused(taps=[1, 2, 3])),
     wrong("an unknown strategy", "'resampler' | 'stf', 'avgpool', 'tokenconcat' or 'qformer'", "fusion-paper", fused(strategy="resampler")),
+    wrong("a TokenPacker's windows that it does not have", "is 5 | 2, 3 or 4", "tokenpacker-s2", changed(scale_factor=5)),
+    wrong("a TokenPacker's windows that do not divide the grid", "is 2 | 9 x 9 | 1, 3, 9", "tokenpacker-s3", changed(scale_factor=2)),
+    wrong("TokenPacker-HD", "patch_num | null", "tokenpacker-s2", changed(patch_num=9)),
     wrong("an aligner that ends in another decoder's width", "ends in 48 | expected 32",
           "fusion-paper", lambda config: config["mm_token_fusion"]["stf"].update(channels=[64, 64, 48])),
     wrong("a projector of another decoder", "[48, 48] | [36, 48]", "decoder-untied", None, "--projector", "formats/projector/mm_projector.bin"),
@@ -182,7 +190,7 @@ def at_true_width(entry, lmmc, scratch, say):
             began = time.monotonic()
             run([lmmc, "compile", model, *options, "--precision", precision, "--quiet", "-o", program])
             seconds = time.monotonic() - began
-            image = ["--image", os.path.join(GOLDEN, "images", "wide.png")] if entry["preset"].startswith("llava") else []
+            image = ["--image", os.path.join(GOLDEN, "images", "wide.png")] if entry["preset"].startswith(("llava", "tokenpacker")) else []
             result = json.loads(run([program, "--json", *image, "--prompt", "What is in the picture?", "--max-tokens", "3"]))
             if not 1 <= len(result["tokens"]) <= 3:
                 raise Failed(f"'{entry['name']}' answers {result['tokens']}")

@@ -16,7 +16,7 @@ private let compiledTolerance = 2e-5
 /// Random models in the test run: one of each strategy. LMMC_COMPILED=500 makes it a long one, LMMC_COMPILED_FROM its first seed.
 private let environment = ProcessInfo.processInfo.environment
 private let first = environment["LMMC_COMPILED_FROM"].flatMap { Int($0) } ?? 1
-private let count = environment["LMMC_COMPILED"].flatMap { Int($0) } ?? 6
+private let count = environment["LMMC_COMPILED"].flatMap { Int($0) } ?? 7
 
 /// The executable that `lmmc compile` makes of a random model computes what the Reference evaluator computes of the imported module:
 /// vision tokens, logits of the prompt, and those of the tokens that it then generates.

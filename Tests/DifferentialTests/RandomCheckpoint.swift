@@ -68,6 +68,9 @@ struct RandomCheckpoint {
         switch model.strategy {
         case .none, .released:
             config["mm_projector_type"] = fusion.aligner.count == 1 ? "linear" : "mlp\(fusion.aligner.count)x_gelu"
+        case .tokenPacker:
+            config["mm_vision_select_layer"] = 23
+            config["scale_factor"] = fusion.kernel
         case .stf, .avgpool, .tokenconcat, .qformer: config["mm_token_fusion"] = self.fusion(fusion)
         }
         return config

@@ -16,6 +16,10 @@ struct RandomModel {
         case none
         /// The fusion of the published weights
         case released
+        case tokenPacker = "tokenpacker"
+
+        /// All but the last, whose tower of 23 blocks takes long; it has every seventh seed.
+        static let frequent = Self.allCases.filter { $0 != .tokenPacker }
     }
 
     /// What the widths are drawn from.
@@ -35,14 +39,15 @@ struct RandomModel {
         func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &random)! }
 
         // So that few seeds see all.
-        strategy = Strategy.allCases[Int(seed % UInt64(Strategy.allCases.count))]
+        strategy = seed % 7 == 0 ? .tokenPacker : Strategy.frequent[Int(seed % UInt64(Strategy.frequent.count))]
+        let isPublished = [.none, .released, .tokenPacker].contains(strategy)
         let hasWindows = [.stf, .avgpool, .tokenconcat].contains(strategy)
-        let kernel = strategy == .released ? 2 : hasWindows ? pick([1, 2, 2, 3, 4]) : 1
+        let kernel = strategy == .released ? 2 : strategy == .tokenPacker ? pick([2, 3, 4]) : hasWindows ? pick([1, 2, 2, 3, 4]) : 1
         let grid = kernel * pick(kernel > 2 ? [1, 2] : [2, 3])
         let heads = pick(widths.visionHeads)
         let vision = VisionConfiguration(
-            hiddenSize: heads * pick(widths.visionHeadSizes), layerCount: strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]),
-            headCount: heads,
+            hiddenSize: heads * pick(widths.visionHeadSizes),
+            layerCount: strategy == .tokenPacker ? 23 : strategy == .released ? pick([2, 4, 7]) : pick([1, 2, 3]), headCount: heads,
             intermediateSize: pick(widths.visionInner), imageSize: grid * widths.patch, patchSize: widths.patch, layerNormEpsilon: 1e-5,
             activation: pick([.quickGELU, .gelu]))
 
@@ -53,9 +58,10 @@ struct RandomModel {
         case .released:
             let first = tap()
             taps = [first] + stride(from: 3, to: first, by: 3).reversed()
+        case .tokenPacker: taps = TokenPackerConfiguration.taps
         case .stf, .avgpool, .tokenconcat, .qformer: taps = (0..<pick([1, 1, 2, 3])).map { _ in tap() }
         }
-        let finalActivation: Activation? = [.none, .released].contains(strategy) ? nil : pick([.gelu, nil])
+        let finalActivation: Activation? = isPublished ? nil : pick([.gelu, nil])
         let keyValueHeads = pick(widths.keyValueHeads)
         let headSize = pick(widths.headSizes)
         let decoderHeads = keyValueHeads * pick(widths.headsPerKey)
@@ -71,7 +77,7 @@ struct RandomModel {
             taps: taps, kernel: kernel, tokensPerWindow: 1, mbtf: [], windowConvolution: nil, aligner: [],
             keepsClassToken: strategy == .none && pick([true, false]))
         var channels = taps.count * vision.hiddenSize
-        if strategy == .released || strategy != .none && pick([true, false]) {
+        if strategy == .released || !isPublished && pick([true, false]) {
             // Wider than the layers behind it at times, so that two linear maps in a row are worth joining.
             let output = strategy == .released ? vision.hiddenSize : pick([vision.hiddenSize, 2 * vision.hiddenSize])
             fusion.mbtf = chain("mbtf", [channels, 4 * vision.hiddenSize, output], final: finalActivation)
@@ -81,6 +87,10 @@ struct RandomModel {
         switch strategy {
         case .none, .released:
             fusion.aligner = chain("projector", layer: "linear", [kernel * kernel * channels] + middle + [decoder.hiddenSize], final: nil)
+        case .tokenPacker:
+            let packer = TokenPackerConfiguration(width: 8 * pick([1, 2, 3]), headCount: 8, queryTap: 23, layerNormEpsilon: 1e-6)
+            fusion.tokenPacker = packer
+            fusion.aligner = chain("tokenpacker", layer: "linear", [packer.width, decoder.hiddenSize, decoder.hiddenSize], final: nil)
         case .qformer:
             let heads = pick([1, 2])
             let qformer = QFormerConfiguration(
@@ -111,7 +121,7 @@ struct RandomModel {
             fusion.aligner = chain("stf", first: hasConvolution ? 2 : 1, widths, final: finalActivation)
         }
         configuration = ModelConfiguration(
-            name: "random-\(seed)", layout: [.none, .released].contains(strategy) ? .llava : .configurable, vision: vision, fusion: fusion,
+            name: "random-\(seed)", layout: isPublished ? .llava : .configurable, vision: vision, fusion: fusion,
             preprocessing: PreprocessingConfiguration(
                 imageSize: vision.imageSize, mode: .pad, mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28]),
             decoder: decoder,
@@ -129,6 +139,9 @@ struct RandomModel {
         }
         for tensor in decoderTensors(decoder) { add(tensor) }
         if let qformer = fusion.qformer { for tensor in qformerTensors(qformer, inputChannels: channels) { add(tensor) } }
+        if let packer = fusion.tokenPacker {
+            for tensor in tokenPackerTensors(packer, channels: vision.hiddenSize, taps: taps.count) { add(tensor) }
+        }
         for layer in fusion.mbtf + (fusion.windowConvolution.map { [$0] } ?? []) + fusion.aligner {
             let kernelShape = layer.kernel == 1 ? [] : [layer.kernel, layer.kernel]
             let shapes = [layer.weight: [layer.outputChannels, layer.inputChannels] + kernelShape, layer.bias: [layer.outputChannels]]
@@ -145,7 +158,10 @@ struct RandomModel {
     private static func sourceName(_ name: String, _ strategy: Strategy, layers: Int) -> String {
         let parts = name.split(separator: ".").map(String.init)
         if name.hasPrefix("qformer.projection.") { return "model.qformer_proj.\(parts[2])" }
-        guard [.none, .released].contains(strategy), let number = parts[1].last?.wholeNumberValue else { return "model.\(name)" }
+        guard [.none, .released, .tokenPacker].contains(strategy), let number = parts[1].last?.wholeNumberValue else {
+            return "model.\(name)"
+        }
+        if parts[0] == "tokenpacker" { return "model.mm_projector.mlp.\(2 * (number - 1)).\(parts[2])" }
         if parts[0] == "projector", layers == 1 { return "model.mm_projector.\(parts[2])" }
         let module = parts[0] == "mbtf" ? "mm_projector_crosslayer" : "mm_projector"
         return "model.\(module).\(2 * (number - 1)).\(parts[2])"

@@ -50,6 +50,9 @@ struct FullWidthRow: Sendable, CustomTestStringConvertible {
                     kernel: kernel)
             }
             fusion.aligner = chain("stf", first: 2, [window / tokens, 4 * hidden, hidden], final: .gelu)
+        case .tokenPacker:
+            fusion.tokenPacker = TokenPackerConfiguration(width: width, headCount: 8, queryTap: 23, layerNormEpsilon: 1e-6)
+            fusion.aligner = chain("tokenpacker", layer: "linear", [width, hidden, hidden], final: nil)
         case .none, .released: fusion.aligner = chain("projector", layer: "linear", [window, hidden, hidden], final: nil)
         }
         return fusion
@@ -66,6 +69,7 @@ struct FullWidthRow: Sendable, CustomTestStringConvertible {
         let channels = fusion.fusedChannels(hiddenSize: vision.hiddenSize)
         var expected = Array(visionTensors(vision, prefix: "tower.", lastTap: 24)) + Array(decoderTensors(decoder))
         if let qformer = fusion.qformer { expected += qformerTensors(qformer, inputChannels: channels) }
+        if let packer = fusion.tokenPacker { expected += tokenPackerTensors(packer, channels: vision.hiddenSize, taps: taps.count) }
         for layer in fusion.mbtf + (fusion.windowConvolution.map { [$0] } ?? []) + fusion.aligner {
             let kernelShape = layer.kernel == 1 ? [] : [layer.kernel, layer.kernel]
             let shape = [layer.outputChannels, layer.inputChannels] + kernelShape
@@ -100,6 +104,8 @@ private let rows: [FullWidthRow] =
         FullWidthRow(strategy: .stf, taps: Array(stride(from: 2, through: 24, by: 2)) + [23, 21, 19, 17], visionTokens: 144),
         FullWidthRow(strategy: .stf, taps: Array(1...24), visionTokens: 144),
         FullWidthRow(strategy: .none, taps: [23], hasMBTF: false, kernel: 1, visionTokens: 576),
+        FullWidthRow(strategy: .tokenPacker, taps: TokenPackerConfiguration.taps, hasMBTF: false, visionTokens: 144),
+        FullWidthRow(strategy: .tokenPacker, taps: TokenPackerConfiguration.taps, hasMBTF: false, kernel: 3, visionTokens: 64),
     ]
 
 /// Every row of the paper's tables at true width ends in a module that obeys the rules of the last stage.
@@ -135,4 +141,7 @@ private let rows: [FullWidthRow] =
         #expect(try refusal(row(.qformer, mbtf: mbtf), without: "split-concatenation")?.hasPrefix(taps) == true)
     }
     #expect(try refusal(row(.avgpool, mbtf: false), without: "average-first")?.hasPrefix(taps) == true)
+    let packer = FullWidthRow(strategy: .tokenPacker, taps: TokenPackerConfiguration.taps, hasMBTF: false, visionTokens: 0)
+    #expect(
+        try refusal(packer, without: "split-concatenation")?.hasPrefix(taps.replacing("mbtf.taps", with: "tokenpacker.taps")) == true)
 }

@@ -15,7 +15,7 @@ import Testing
         ("bf16", 12 * 1.1e-3, 40 * 1.1e-3), ("int8", 12 * 5.7e-3, 40 * 5.7e-3), ("int4", 12 * 5.7e-3, 0.8),
     ]
 
-    @Test(arguments: ["released-stf", "fusion-k2-e4", "qformer"], tolerances.indices)
+    @Test(arguments: ["released-stf", "fusion-k2-e4", "qformer", "tokenpacker-s2"], tolerances.indices)
     func agrees(_ checkpoint: String, _ index: Int) throws {
         let (precision, projected, logits) = Self.tolerances[index]
         let golden = try #require(GoldenManifest.checkpoints.first { $0.checkpoint == checkpoint })

@@ -15,7 +15,7 @@ extension TokenPackerConfiguration {
     }
 
     /// Refuses what the releases with several crops of an image say, and a tower that lacks what is read of it. The width stands in the
-    /// tensors only; the published one is the tower's.
+    /// tensors only; where they lack it, which the match of tensors tells, it is the tower's, as published.
     init(_ config: JSONObject, vision: VisionConfiguration, folder: TensorFolder) throws(Diagnostic) {
         if config["patch_num"] != nil {
             throw config.invalid("patch_num", "is set, which is not supported", expected: "null")
@@ -35,9 +35,8 @@ extension TokenPackerConfiguration {
         queryTap = last
         let stored = folder.tensors[Self.queryProjection]
         width = stored?.tensor.shape.first.flatMap { 1...JSONObject.maximumDimension / 4 ~= $0 ? $0 : nil } ?? vision.hiddenSize
-        guard width % headCount == 0 else {
-            throw .error(
-                "a width of \(width)", at: stored?.site ?? .file(config.file), expected: "a multiple of TokenPacker's \(headCount) heads")
+        if let stored, width % headCount != 0 {
+            throw .error("a width of \(width)", at: stored.site, expected: "a multiple of TokenPacker's \(headCount) heads")
         }
     }
 
