@@ -11,7 +11,7 @@ import Support
 public struct Checkpoint: Sendable {
     /// The folder as it was given to `open`.
     public let path: String
-    public let configuration: ModelConfiguration
+    public var configuration: ModelConfiguration
     /// By canonical name. Tower blocks up to `fusion.lastTap` are always there; later blocks and the post-layernorm only
     /// when the file has them. With tied embeddings `decoder.lm_head.weight` is the entry of `decoder.embed_tokens.weight`.
     public let tensors: [String: TensorEntry]

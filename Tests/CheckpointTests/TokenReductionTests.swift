@@ -210,6 +210,15 @@ import Testing
 
     // MARK: What does not go together
 
+    /// With VoCo-LLaMA's token in its vocabulary
+    private static var compressing: Fixture {
+        var fixture = Fixture.llava
+        fixture.config["vocab_size"] = 261
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] { fixture.tensors[name]!.shape = [261, 8] }
+        fixture.files["added_tokens.json"] = #"{"<voco>": 260}"#
+        return fixture
+    }
+
     /// The error of checking `text` against a fixture that `change` changed; empty where there is none but that nothing is built.
     private func refusal(_ text: String, _ fixture: Fixture = .llava, _ change: (inout ModelConfiguration) -> Void = { _ in }) throws
         -> String
@@ -217,7 +226,6 @@ import Testing
         var configuration = try fixture.open().configuration
         // As deep as MustDrop has to have it.
         configuration.decoder.layerCount = 16
-        configuration.decoder.vocabularySize = 32001
         change(&configuration)
         let reduction = try parsed(text)
         let error = errorText { () throws(Diagnostic) in try reduction.check(against: configuration, askedBy: .option) }
@@ -235,7 +243,7 @@ import Testing
             "tome:r=100", "tome:r=1+2+3+4+5+6+7", "fastv:layer=15,keep=16", "sparsevlm:layers=0+14,keep=300+200",
             "sparsevlm:tokens=64,version=1.0,layers=14",
             "mustdrop:global=0,individual=0,window=2", "yopo:heads=\(folder.file("heads.npy")),layers=16,window=5,ffn=2",
-            "llavolta:layer=15,stride=16", "voco",
+            "llavolta:layer=15,stride=16",
         ] {
             let text = text
             #expect(try refusal(text) == "", "\(text)")
@@ -247,7 +255,7 @@ import Testing
             "prumerge:neighbours=2", "visionzip:dominant=2,contextual=1", "mmtok:keep=1", "tome:keep=4",
             "mustdrop:global=0,individual=0,window=2",
         ]
-        let decoder = ["fastv:layer=2,keep=3", "sparsevlm:layers=2,keep=3", "llavolta:layer=2,stride=2", "voco"]
+        let decoder = ["fastv:layer=2,keep=3", "sparsevlm:layers=2,keep=3", "llavolta:layer=2,stride=2"]
         for text in vision {
             let name = "error: method '\(try parsed(text).name)' "
             for (fixture, wanted) in [
@@ -308,7 +316,20 @@ import Testing
         #expect(
             try refusal("mustdrop:global=0,individual=0,window=2") { $0.decoder.layerCount = 15 }.contains(
                 "has layer 14, and the decoder has 15 blocks"))
-        #expect(try refusal("voco") { $0.decoder.vocabularySize = 32000 }.contains("has token 32000, and the model's vocabulary has 32000"))
+        #expect(
+            try refusal("voco")
+                == "error: method 'voco' compresses by token '<voco>', which the model's vocabulary lacks, at option '--reduce'; expected a model that was trained with it"
+        )
+        #expect(try refusal("voco:tokens=3", Self.compressing) == "")
+        for text in vision + decoder {
+            #expect(
+                try refusal(text, Self.compressing).contains(
+                    "' cannot be combined with token '<voco>', by which the model compresses its images, "))
+        }
+        for text in vision {
+            #expect(try refusal(text, .tokenPacker).contains("' cannot be combined with the projector TokenPacker, "))
+        }
+        for text in decoder { #expect(try refusal(text, .tokenPacker) == "") }
         #expect(
             try refusal("tome:keep=4") { $0.fusion?.taps = [1] }
                 == "error: method 'tome' keeps 4 rows, and 1 blocks cannot merge so many, at option '--reduce'; expected at least 8")
@@ -355,14 +376,13 @@ import Testing
     @Test func methodsThatAreNotBuilt() throws {
         var configuration = try Fixture.llava.open().configuration
         configuration.decoder.layerCount = 16
-        configuration.decoder.vocabularySize = 32001
         let folder = TemporaryFolder()
         folder.write("heads.npy", "")
         for text in [
             "prumerge:neighbours=2", "prumerge+:neighbours=2", "visionzip:dominant=2,contextual=1", "mmtok:keep=1",
             "cdpruner:keep=1,clip=\(folder.path)", "tome:keep=4",
             "fastv:layer=2,keep=3", "sparsevlm:layers=2,keep=3", "mustdrop:global=0,individual=0,window=2",
-            "yopo:heads=\(folder.file("heads.npy")),layers=16,window=5,ffn=2", "llavolta:layer=2,stride=2", "voco",
+            "yopo:heads=\(folder.file("heads.npy")),layers=16,window=5,ffn=2", "llavolta:layer=2,stride=2",
         ] {
             let reduction = try parsed(text)
             let error = errorText { () throws(Diagnostic) in try reduction.check(against: configuration, askedBy: .option) }

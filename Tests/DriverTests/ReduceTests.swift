@@ -148,6 +148,20 @@ import Testing
         }
     }
 
+    /// A model that compresses by itself is told how many tokens it has, and takes no other reducer.
+    @Test func compressionTokens() throws {
+        let model = goldens + "/voco"
+        func tokens(_ options: String...) throws -> Int? { (try inspect([model] + options)["compression"] as? [String: Int])?["count"] }
+        #expect(try tokens() == 2 && tokens("--reduce", "voco:tokens=5") == 5 && tokens("--reduce", "none") == 2)
+        try expectRefusals([
+            (["inspect", model, "--reduce", method], "error: method 'fastv' cannot be combined with token '<voco>', by which the model "),
+            (
+                ["inspect", self.model, "--reduce", "voco"],
+                "error: method 'voco' compresses by token '<voco>', which the model's vocabulary "
+            ),
+        ])
+    }
+
     // MARK: The paper's tables
 
     private var vicuna: DecoderConfiguration {

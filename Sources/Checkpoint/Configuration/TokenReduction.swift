@@ -248,9 +248,7 @@ public enum TokenReduction: Hashable, Sendable {
 
     /// Text sees the image through compression tokens alone.
     public struct VoCo: Hashable, Sendable {
-        /// The id of `<voco>`.
-        public static let token = 32000
-
+        /// How many of the token stand behind an image.
         public var tokens: Int
 
         public init(tokens: Int = 2) { self.tokens = tokens }

@@ -3,7 +3,7 @@ import Support
 extension TokenReduction {
     /// Methods that are read, and refused since nothing makes a program of them.
     public static let notBuilt: Set<Method> = [
-        .prumerge, .prumergePlus, .visionzip, .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo, .voco,
+        .prumerge, .prumergePlus, .visionzip, .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo,
     ]
 
     /// Who asks for a method, which errors name.
@@ -24,9 +24,14 @@ extension TokenReduction {
         }
         if isVisionSide { try checkPatches(fusion, configuration.layout, refusal) }
         if case .yopo = self { try checkGrid(fusion, configuration.layout, refusal) }
-        if case .voco = self, case let size = configuration.decoder.vocabularySize, size <= VoCo.token {
-            throw refusal(
-                "has token \(VoCo.token), and the model's vocabulary has \(size)", expected: "a model that was trained with '<voco>'")
+        let token = quoted(CompressionConfiguration.text)
+        if case .voco = self {
+            guard configuration.compression != nil else {
+                throw refusal(
+                    "compresses by token \(token), which the model's vocabulary lacks", expected: "a model that was trained with it")
+            }
+        } else if configuration.compression != nil {
+            throw refusal("cannot be combined with token \(token), by which the model compresses its images", expected: "another model")
         }
         try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
         try checkFiles(refusal)
@@ -130,6 +135,9 @@ extension TokenReduction {
     private func checkPatches(
         _ fusion: FusionConfiguration, _ layout: ModelConfiguration.Layout, _ refusal: Refusal
     ) throws(Diagnostic) {
+        guard fusion.tokenPacker == nil else {
+            throw refusal("cannot be combined with the projector TokenPacker", expected: "a row for each patch")
+        }
         try checkGrid(fusion, layout, refusal)
         guard fusion.kernel == 1, !fusion.averagesWindow else {
             let what = fusion.averagesWindow ? "means" : "windows"

@@ -28,7 +28,7 @@ struct FrontEnd {
 
     static func open(_ options: ModelOptions) throws(Diagnostic) -> FrontEnd {
         try options.validate()
-        let checkpoint = try Checkpoint.open(
+        var checkpoint = try Checkpoint.open(
             path: options.model, visionTower: options.visionTower, projector: options.projector, adapter: options.adapter,
             calibration: options.calibration)
         let limit = checkpoint.configuration.decoder.maxPositionEmbeddings
@@ -40,8 +40,13 @@ struct FrontEnd {
         policy.calibration = checkpoint.calibration.mapValues {
             SourceTensor(name: $0.sourceName, type: TensorType(.float32, fixed: $0.shape))
         }
-        let (reduction, origin) = options.reduction.reduction(of: checkpoint)
+        var (reduction, origin) = options.reduction.reduction(of: checkpoint)
         try reduction?.check(against: checkpoint.configuration, askedBy: origin) { checkpoint.tensors[$0] != nil }
+        // The model compresses by itself, and is told how many tokens it has.
+        if case .voco(let own) = reduction {
+            checkpoint.configuration.compression?.count = own.tokens
+            reduction = nil
+        }
         let configuration = checkpoint.configuration
         let templateName =
             options.template ?? (configuration.compression == nil ? configuration.prompt.templateName : PromptTemplate.compressingName)
