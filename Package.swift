@@ -81,7 +81,7 @@ let package = Package(
         .testTarget(
             name: "DifferentialTests",
             dependencies: [
-                "Checkpoint", "ModelImport", "Passes", "Reference", "IRText", "IR", "Support", "TestSupport",
+                "Checkpoint", "ModelImport", "Passes", "Reduction", "Reference", "IRText", "IR", "Support", "TestSupport",
             ]),
         .testTarget(name: "PlanTests", dependencies: ["Plan", "IRText", "IR", "Support"]),
         .testTarget(name: "IRViewTests", dependencies: ["IRView", "IRText", "IR"]),

@@ -37,6 +37,17 @@ public enum Op: Hashable, Sendable {
     case visionIndices(VisionIndices)
     case strideRows(StrideRows)
     case strideMeans(StrideMeans)
+    case rowAttention(RowAttention)
+    case topRows(TopRows)
+    case complementRows(ComplementRows)
+    case meanHeads(MeanHeads)
+    case unitRows(UnitRows)
+    case clusterRows(ClusterRows)
+    case segmentMeans(SegmentMeans)
+    case outlierRows(OutlierRows)
+    case appendSamples(AppendSamples)
+    case mergeNeighbours(MergeNeighbours)
+    case padList(PadList)
 
     public var payload: any OperationPayload {
         switch self {
@@ -72,6 +83,17 @@ public enum Op: Hashable, Sendable {
         case .visionIndices(let payload): payload
         case .strideRows(let payload): payload
         case .strideMeans(let payload): payload
+        case .rowAttention(let payload): payload
+        case .topRows(let payload): payload
+        case .complementRows(let payload): payload
+        case .meanHeads(let payload): payload
+        case .unitRows(let payload): payload
+        case .clusterRows(let payload): payload
+        case .segmentMeans(let payload): payload
+        case .outlierRows(let payload): payload
+        case .appendSamples(let payload): payload
+        case .mergeNeighbours(let payload): payload
+        case .padList(let payload): payload
         }
     }
 
@@ -111,6 +133,17 @@ public enum Op: Hashable, Sendable {
         (VisionIndices.mnemonic, { reader throws(TypeError) in .visionIndices(try VisionIndices(&reader)) }),
         (StrideRows.mnemonic, { reader throws(TypeError) in .strideRows(try StrideRows(&reader)) }),
         (StrideMeans.mnemonic, { reader throws(TypeError) in .strideMeans(try StrideMeans(&reader)) }),
+        (RowAttention.mnemonic, { reader throws(TypeError) in .rowAttention(try RowAttention(&reader)) }),
+        (TopRows.mnemonic, { reader throws(TypeError) in .topRows(try TopRows(&reader)) }),
+        (ComplementRows.mnemonic, { reader throws(TypeError) in .complementRows(try ComplementRows(&reader)) }),
+        (MeanHeads.mnemonic, { reader throws(TypeError) in .meanHeads(try MeanHeads(&reader)) }),
+        (UnitRows.mnemonic, { reader throws(TypeError) in .unitRows(try UnitRows(&reader)) }),
+        (ClusterRows.mnemonic, { reader throws(TypeError) in .clusterRows(try ClusterRows(&reader)) }),
+        (SegmentMeans.mnemonic, { reader throws(TypeError) in .segmentMeans(try SegmentMeans(&reader)) }),
+        (OutlierRows.mnemonic, { reader throws(TypeError) in .outlierRows(try OutlierRows(&reader)) }),
+        (AppendSamples.mnemonic, { reader throws(TypeError) in .appendSamples(try AppendSamples(&reader)) }),
+        (MergeNeighbours.mnemonic, { reader throws(TypeError) in .mergeNeighbours(try MergeNeighbours(&reader)) }),
+        (PadList.mnemonic, { reader throws(TypeError) in .padList(try PadList(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

@@ -114,6 +114,25 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
             bytesWritten: bytes(operation.type))
     case .keepRows, .findRows, .visionIndices, .strideRows: return perElement(0)
     case .strideMeans(let means): return perElement(means.stride)
+    case .rowAttention(let attention):
+        // Each score is computed twice.
+        let rows = size(operands[1].shape[0]), width = size(operands[1].shape[1])
+        return Cost(
+            flops: product(rows, sum(product(4, width), product(4, attention.heads))), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .topRows, .complementRows, .outlierRows, .appendSamples, .padList: return perElement(0)
+    case .meanHeads(let means): return perElement(means.heads)
+    case .unitRows: return perElement(3)
+    case .clusterRows(let clusters):
+        let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
+        return Cost(flops: product(product(2, clusters.count), rows, width), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .segmentMeans:
+        return Cost(flops: elements(operands[0]), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .mergeNeighbours(let merge):
+        // A product with each other row, then a sum of rows; what is merged into none is one sum more.
+        let rows = size(operands[0].shape[0]), kept = size(operands[3].shape[0])
+        let products = product(product(2, kept), rows, size(operands[1].shape[1]))
+        let sums = product(2, sum(product(kept, merge.neighbours), rows), size(operands[0].shape[1]))
+        return Cost(flops: sum(products, sums), bytesRead: all, bytesWritten: bytes(operation.type))
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
     case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):

@@ -254,7 +254,8 @@ struct Lowering {
             try append(.rotary(headSize: rotary.headSize), operation.name, type, [inputs[0], table])
         case .attention(let attention): try append(.attention(attention), operation.name, type, inputs)
         case .reserve: try append(.reserve, operation.name, type, inputs)
-        case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans:
+        case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans, .rowAttention, .topRows, .complementRows,
+            .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList:
             try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }

@@ -12,7 +12,9 @@ public func reduceTokens(
     switch reduction {
     case .fastv(let fastv): module = try module.reducedByFastV(layer: fastv.layer, keep: fastv.keep)
     case .llavolta(let llavolta): module = try module.reducedByLLaVolta(layer: llavolta.layer, stride: llavolta.stride, configuration)
-    case .prumerge, .visionzip, .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo, .voco:
+    case .prumerge(let prumerge): module = try module.reducedByPruMerge(prumerge, configuration)
+    case .visionzip(let visionzip): module = try module.reducedByVisionZip(visionzip, configuration)
+    case .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }

@@ -30,9 +30,6 @@ struct VisionRewriter {
 
     // MARK: - the model
 
-    /// L: the blocks of the imported tower.
-    var blocks: Int { (1...).first { index in !vision.operations.contains { $0.name == "\(Self.block(index)).output" } }! - 1 }
-
     /// The name of a block, counted from 1.
     static func block(_ index: Int) -> String { "vision.block\(index)" }
 
@@ -56,11 +53,12 @@ struct VisionRewriter {
     /// The parameter of `project` that is the tower's output, [N + 1, C] with the class token in row 0, where that is all that it reads: one
     /// tap behind the block before the last, whose patches become a row of the decoder each.
     func tap(for method: String, _ configuration: ModelConfiguration) throws(Diagnostic) -> Operand {
-        guard let fusion = configuration.fusion, fusion.taps == [blocks - 1], fusion.kernel == 1, fusion.tokensPerWindow == 1,
+        let block = (configuration.vision?.layerCount ?? 0) - 1
+        guard let fusion = configuration.fusion, fusion.taps == [block], fusion.kernel == 1, fusion.tokensPerWindow == 1,
             fusion.qformer == nil, !fusion.keepsClassToken, let tap = project.parameters.first, project.parameters.count == 1
         else {
             throw .error(
-                "\(quoted(configuration.name)) does not give each patch behind block \(blocks - 1) a vision token of its own, which "
+                "\(quoted(configuration.name)) does not give each patch behind block \(block) a vision token of its own, which "
                     + "\(quoted(method)) reduces")
         }
         return .value(tap.name)
@@ -137,9 +135,21 @@ struct VisionRewriter {
 
     /// The module; `project` returns `rows`, by default what stands for its result now, and the list of the patches that they are.
     mutating func finish(returning rows: Operand? = nil, selected: Operand) throws(Diagnostic) -> Module {
-        put(builder.finish(returning: [rows ?? projected, selected]))
+        let rows = rows ?? projected
+        put(builder.finish(returning: [rows, selected]))
+        if let most = builder.type(of: rows)?.shape.first?.bound { giveRoom(forImagesOf: most) }
         try module.verify(after: "token reduction")
         return module
+    }
+
+    /// Lets the decoder take as many whole images as its caches have rows for now, one at least.
+    private mutating func giveRoom(forImagesOf rows: Int) {
+        guard var step = module.function(.step), rows > 0,
+            let index = step.parameters.firstIndex(where: { $0.name == EntryPoint.Region.visionRows.rawValue }),
+            let context = module.states.values.first(where: { $0.rank == 3 })?.shape[1].fixedValue
+        else { return }
+        step.parameters[index].type.shape[0] = .fixed(max(1, context / rows) * rows)
+        put(step)
     }
 
     private mutating func rewriteAll(of function: Function, _ rewrite: Rewrite) throws(Diagnostic) {

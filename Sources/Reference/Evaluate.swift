@@ -48,6 +48,17 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .visionIndices(let op): visionIndices(op, operands)
     case .strideRows(let op): strideRows(op, operands)
     case .strideMeans(let op): strideMeans(op, operands)
+    case .rowAttention(let op): rowAttention(op, operands)
+    case .topRows(let op): topRows(op, operands)
+    case .complementRows(let op): try complementRows(op, operands)
+    case .meanHeads(let op): meanHeads(op, operands)
+    case .unitRows(let op): unitRows(op, operands)
+    case .clusterRows(let op): clusterRows(op, operands)
+    case .segmentMeans(let op): try segmentMeans(op, operands)
+    case .outlierRows(let op): outlierRows(op, operands)
+    case .appendSamples(let op): appendSamples(op, operands)
+    case .mergeNeighbours(let op): try mergeNeighbours(op, operands)
+    case .padList(let op): padList(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

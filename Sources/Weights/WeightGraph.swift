@@ -149,7 +149,8 @@ struct WeightGraph {
         case .windowAttention,
             .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
             .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
-            .strideMeans:
+            .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows,
+            .appendSamples, .mergeNeighbours, .padList:
             return .whole(op, operands)
         }
     }

@@ -18,6 +18,8 @@ struct GoldenManifest: Decodable {
         var arguments: [String]
         var expected: String
         var compare: [String]
+        /// Arrays of integers, which are the same
+        var indices: [String]?
     }
 
     /// The fields of `--json` that do not depend on time.
@@ -34,6 +36,8 @@ struct GoldenManifest: Decodable {
     static let checkpoints = read("manifest.json")
     /// The other file formats.
     static let formats = read("formats/manifest.json")
+    /// Programs that give their decoder fewer vision rows.
+    static let reducers = read("reducers/manifest.json")
 
     private static func read(_ name: String) -> [Checkpoint] {
         let data = FileManager.default.contents(atPath: "\(goldens)/\(name)") ?? Data()
@@ -41,7 +45,7 @@ struct GoldenManifest: Decodable {
     }
 }
 
-/// Runs one case through a compiled program and compares answer and arrays: relative l2 at most 1e-4, pixels within 1e-6.
+/// Runs one case through a compiled program and compares answer and arrays: relative l2 at most 1e-4, pixels within 1e-6, indices equal.
 func expectGolden(_ golden: GoldenManifest.Case, program: String, environment: [String: String] = [:]) throws {
     let scratch = try Scratch()
     let result = try run([program] + golden.arguments + ["--json", "--dump", scratch["dump"]], environment: environment, folder: goldens)
@@ -59,5 +63,10 @@ func expectGolden(_ golden: GoldenManifest.Case, program: String, environment: [
         } else {
             #expect(array.relativeDistance(to: reference) <= 1e-4, "\(golden.name): \(name)")
         }
+    }
+    for name in golden.indices ?? [] {
+        let array = try NumPyIndices(path: "\(scratch["dump"])/\(name).npy"),
+            reference = try NumPyIndices(path: "\(expectedFolder)/\(name).npy")
+        #expect(array == reference, "\(golden.name): \(name)")
     }
 }

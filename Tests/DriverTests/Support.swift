@@ -45,24 +45,46 @@ func lmmc(_ arguments: String..., environment: [String: String] = [:], input: St
     try run([lmmcPath] + arguments, environment: environment, input: input)
 }
 
+/// Shape and 32-bit elements of a C-order little-endian .npy file of `type`.
+private func numPyWords(_ path: String, type: String) throws -> (shape: [Int], words: [UInt32]) {
+    let data = [UInt8](try Data(contentsOf: URL(filePath: path)))
+    try #require(data.count > 10 && Array(data[..<8]) == [0x93] + Array("NUMPY".utf8) + [1, 0], "\(path) is not a .npy file")
+    let length = Int(data[8]) | Int(data[9]) << 8
+    let header = String(decoding: data[10..<10 + length], as: UTF8.self)
+    try #require(header.contains("'\(type)'") && header.contains("'fortran_order': False"), "\(path): \(header)")
+    let match = try #require(header.firstMatch(of: #/'shape': \(([0-9, ]*)\)/#))
+    let shape = match.1.split(whereSeparator: { ", ".contains($0) }).compactMap { Int($0) }
+    let body = data[(10 + length)...]
+    try #require(body.count == shape.reduce(4, *), "\(path): \(body.count) bytes for \(shape)")
+    let words = Array(body).withUnsafeBytes { bytes in
+        (0..<bytes.count / 4).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self).littleEndian }
+    }
+    return (shape, words)
+}
+
+/// Lists of indices, i32, of a .npy file: a row each, without the -1 behind the last index.
+struct NumPyIndices: Equatable {
+    var rows: [[Int]]
+
+    init(path: String) throws {
+        let (shape, words) = try numPyWords(path, type: "<i4")
+        let values = words.map { Int(Int32(bitPattern: $0)) }, columns = shape.last ?? 1
+        rows = stride(from: 0, to: values.count, by: max(1, columns)).map { start in
+            let row = values[start..<start + columns]
+            return Array(row.prefix(1 + (row.lastIndex { $0 != -1 } ?? start - 1) - start))
+        }
+    }
+}
+
 /// A C-order little-endian float32 array of a .npy file.
 struct NumPyArray {
     var shape: [Int]
     var values: [Float]
 
     init(path: String) throws {
-        let data = [UInt8](try Data(contentsOf: URL(filePath: path)))
-        try #require(data.count > 10 && Array(data[..<8]) == [0x93] + Array("NUMPY".utf8) + [1, 0], "\(path) is not a .npy file")
-        let length = Int(data[8]) | Int(data[9]) << 8
-        let header = String(decoding: data[10..<10 + length], as: UTF8.self)
-        try #require(header.contains("'<f4'") && header.contains("'fortran_order': False"), "\(path): \(header)")
-        let match = try #require(header.firstMatch(of: #/'shape': \(([0-9, ]*)\)/#))
-        shape = match.1.split(whereSeparator: { ", ".contains($0) }).compactMap { Int($0) }
-        let body = data[(10 + length)...]
-        try #require(body.count == shape.reduce(4, *), "\(path): \(body.count) bytes for \(shape)")
-        values = Array(body).withUnsafeBytes { bytes in
-            (0..<bytes.count / 4).map { Float(bitPattern: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self).littleEndian) }
-        }
+        let (shape, words) = try numPyWords(path, type: "<f4")
+        self.shape = shape
+        values = words.map { Float(bitPattern: $0) }
     }
 
     var firstRow: NumPyArray {

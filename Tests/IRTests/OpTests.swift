@@ -55,7 +55,7 @@ import Testing
     @Test func traitsAreThoseOfTheDocumentation() {
         let rows: [String: [Int]] = [
             "add": [0, 1], "multiply": [0, 1], "gate": [0, 1], "scale": [0], "power": [0], "activation": [0], "layer_norm": [0],
-            "rms_norm": [0], "quantize": [0],
+            "rms_norm": [0], "quantize": [0], "mean_heads": [0], "unit_rows": [0],
         ]
         for op in samples {
             let payload = op.payload
@@ -73,7 +73,7 @@ import Testing
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
             #expect(payload.isProduct == ["matmul", "attention", "window_attention"].contains(op.mnemonic), "\(op.mnemonic)")
-            #expect((payload.callArguments != nil) == reductionSamples.contains(op), "\(op.mnemonic)")
+            #expect((payload.callArguments != nil) == (reductionSamples + patchReductionSamples).contains(op), "\(op.mnemonic)")
         }
     }
 

@@ -377,7 +377,9 @@ private let precisionRules: [Rule] = {
     ]
 }()
 
-private let rules = imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules + reductionRules
+private let rules =
+    imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules + reductionRules
+    + patchReductionRules
 
 @Suite struct TypeRuleTests {
     @Test(arguments: rules) func rule(_ rule: Rule) {

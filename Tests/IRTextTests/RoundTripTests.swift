@@ -9,6 +9,8 @@ let canonicalText = #"""
       symbol T <= 64
       symbol S <= 8
       symbol kept_2 <= 2147483647
+      symbol O <= 4
+      symbol P <= 16
       symbol K <= 64
       symbol K2 <= 64
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
@@ -82,6 +84,23 @@ let canonicalText = #"""
         %means = stride_means %q, tokens %tokens, rows %windows {stride = 4} : f32[K2, 8]
         %shown = vision_indices %tokens, %rows {bound = 4} : i32[2, 4]
         return %most, %found, %means, %shown
+      }
+
+      func patches(%q: f32[1, 8], %x: f32[16, 8]) {
+        %scores = row_attention %q, %x {heads = 2, scale = 0.5} : f32[16]
+        %best = top_rows %scores {rows = 3, order = score} : i32[3]
+        %raster = top_rows %scores {rows = 3, order = index} : i32[3]
+        %kept = append_samples %best {start = 2, step = 4, rows = 3} : i32[6]
+        %means = mean_heads %x {heads = 2} : f32[16, 4]
+        %unit = unit_rows %means {epsilon = 1e-12} : f32[16, 4]
+        %clusters = cluster_rows %unit {step = 5, count = 3} : i32[16]
+        %joined = segment_means %x, %clusters {count = 3} : f32[3, 8]
+        %outliers = outlier_rows %scores {factor = 1.5, count = O} : i32[O]
+        %sampled = outlier_rows %scores {factor = 1.5, sampled = 1, count = P} : i32[P]
+        %rest = complement_rows %outliers {of = 16} : i32[16 - O]
+        %merged = merge_neighbours %x, %unit, weights %scores, kept %outliers, rest %rest {neighbours = 4} : f32[O + 1, 8]
+        %shown = pad_list %sampled {length = 16} : i32[16]
+        return %merged, %joined, %shown, %kept, %raster
       }
 
       func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {

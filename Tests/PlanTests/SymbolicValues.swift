@@ -156,6 +156,9 @@ struct SymbolicModule {
             case .quantize(let quantize): computed("\(Computation.quantize(quantize.type))")
             case .keepRows: keep(selected(inputs[0].elements.count))
             case .findRows: keep(inputs[1].elements.map { found($0, of: inputs[0].elements.count) })
+            case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
+                .mergeNeighbours, .padList:
+                computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans: computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }

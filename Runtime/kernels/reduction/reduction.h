@@ -21,4 +21,17 @@ void lmmc_vision_indices(const lmmc_table *in, int64_t lists, int64_t bound, int
 int64_t lmmc_stride_rows(const lmmc_table *in, int64_t stride, int64_t image, int32_t *kept);
 void lmmc_stride_means(const lmmc_table *in, int64_t stride, float *means);
 
+void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float *scores);
+void lmmc_top_rows(const lmmc_table *in, int64_t rows, int64_t by_score, int32_t *list);
+void lmmc_complement_rows(const lmmc_table *in, int64_t total, int32_t *list);
+void lmmc_mean_heads(const lmmc_table *in, int64_t heads, float *means);
+void lmmc_unit_rows(const lmmc_table *in, float epsilon, float *out);
+void lmmc_cluster_rows(const lmmc_table *in, int64_t step, int64_t count, int32_t *clusters);
+void lmmc_segment_means(const lmmc_table *in, int64_t count, float *means);
+int64_t lmmc_outlier_rows(const lmmc_table *in, float factor, int64_t is_sampled, int32_t *list);
+void lmmc_append_samples(const lmmc_table *in, int64_t start, int64_t step, int64_t rows, int32_t *list);
+enum { LMMC_MAX_NEIGHBOURS = 1024 };
+void lmmc_merge_neighbours(const lmmc_table *in, int64_t neighbours, float *merged);
+void lmmc_pad_list(const lmmc_table *in, int64_t length, int32_t *padded);
+
 #endif
