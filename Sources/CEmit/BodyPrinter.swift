@@ -382,7 +382,8 @@ struct BodyPrinter {
             print(
                 structCall: "lmmc_attention_\(attention.products.rawValue)", "lmmc_attention",
                 [".queries = \(count(q.rows)), .keys = \(count(layout(inputs[1]).rows))", heads, matrix("q", inputs[0])] + typed
-                    + [matrix("k", inputs[1]), matrix("v", inputs[2]), matrix("out", output)])
+                    + [matrix("k", inputs[1]), matrix("v", inputs[2])] + (attention.hasBias ? [".bias = \(names[inputs[3]])"] : [])
+                    + [matrix("out", output)])
             return
         }
         let (k, v) = (cacheStrides(inputs[1]), cacheStrides(inputs[2]))

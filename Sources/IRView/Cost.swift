@@ -142,8 +142,9 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let keys = attention.isCached ? sum(call.behind, rows) : size(operands[1].shape[0])
         let pairs = attention.isCached ? sum(product(rows, call.behind), product(rows, sum(rows, 1)) / 2) : product(rows, keys)
         let read = product(2, keys, keyWidth, operands[1].dtype.byteCount)
-        // Per pair and head: two products, then scale, maximum, exp and sum.
-        let flops = product(pairs, sum(product(4, width), product(4, attention.heads)))
-        return Cost(flops: flops, bytesRead: sum(bytes(operands[0]), read), bytesWritten: bytes(operation.type))
+        // Per pair and head: two products, then scale, bias, maximum, exp and sum.
+        let flops = product(pairs, sum(product(4, width), product(attention.hasBias ? 5 : 4, attention.heads)))
+        let bias = attention.hasBias ? bytes(operands[3]) : 0
+        return Cost(flops: flops, bytesRead: sum(bytes(operands[0]), read, bias), bytesWritten: bytes(operation.type))
     }
 }

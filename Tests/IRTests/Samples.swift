@@ -53,6 +53,7 @@ private let modelSamples: [Op] = [
     .cacheStore(CacheStore()),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125)),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, products: .bfloat16)),
+    .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, products: .bfloat16, hasBias: true)),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, isCached: true)),
     .attention(Attention(heads: 8, keyValueHeads: 2, scale: 0.125, products: .bfloat16, isCached: true)),
 ]

@@ -244,6 +244,7 @@ private let attentionRules: [Rule] = {
     func cached(_ heads: Int, _ keyHeads: Int) -> Op {
         .attention(Attention(heads: heads, keyValueHeads: keyHeads, scale: 1, isCached: true))
     }
+    let biased = Op.attention(Attention(heads: 4, keyValueHeads: 2, scale: 1, hasBias: true))
     func bf16(_ shape: Dimension...) -> TensorType { TensorType(.bfloat16, shape) }
     func heads(_ shape: Dimension...) -> TensorType { TensorType(.int8Heads, shape) }
     let (reserve, store) = (Op.reserve(Reserve()), Op.cacheStore(CacheStore()))
@@ -304,6 +305,13 @@ private let attentionRules: [Rule] = {
 
         Rule(attention(2, 2), [f32(5, 8), f32(7, 8), f32(7, 8)], f32(5, 8)),
         Rule(attention(4, 2), [f32(T, 8), f32(S, 4), f32(S, 4)], f32(T, 8)),
+        Rule(biased, [f32(T, 8), f32(S, 4), f32(S, 4), f32(S)], f32(T, 8)),
+        Rule(biased, [f32(T, 8), f32(S, 4), f32(S, 4)], refused: "takes 4 operands, not 3"),
+        Rule(biased, [f32(T, 8), f32(S, 4), f32(S, 4), f32(T)], refused: "the bias is f32[T]; expected f32[S]"),
+        Rule(biased, [f32(5, 8), f32(7, 4), f32(7, 4), f32(7, 1)], refused: "the bias is f32[7, 1]; expected f32[7]"),
+        Rule(
+            .attention(Attention(heads: 2, keyValueHeads: 2, scale: 1, isCached: true, hasBias: true)),
+            [f32(5, 8), f32(3, 7, 8), f32(3, 7, 8), f32(7), i32(5), i32(5)], refused: "keys in a cache have no bias"),
         Rule(cached(4, 2), [f32(T, 8), f32(3, 16, 4), f32(3, 16, 4), i32(T), i32(T)], f32(T, 8)),
         Rule(cached(2, 2), [f32(5, 8), bf16(3, 7, 8), bf16(3, 7, 8), i32(5), i32(5)], f32(5, 8)),
         Rule(cached(4, 2), [f32(5, 8), heads(3, 7, 2, 2), heads(3, 7, 2, 2), i32(5), i32(5)], f32(5, 8)),

@@ -26,6 +26,7 @@ let canonicalText = #"""
         %t = reshape @folded {shape = [64]} : f32[64]
       }
       weight @one : f32[] = source "scalar" f32[]
+      weight @one16 : f32[16] = source "list" f32[16]
       weight @decoder.embed.q8 : q8p[9, 8] = fold {
         %packed = pack @decoder.embed {type = q8} : q8p[9, 8]
       }
@@ -47,7 +48,8 @@ let canonicalText = #"""
         %one = concatenate %p {axis = 0} : f32[16, 12]
         %sl = slice %c {axis = 1, start = 8, count = 8} : f32[16, 8]
         %a = attention %sl, %sl, %sl {heads = 4, kv_heads = 4, scale = 0.70710677} : f32[16, 8]
-        %m = multiply %a, @one : f32[16, 8]
+        %ab = attention %a, %sl, %sl, bias @one16 {heads = 4, kv_heads = 4, scale = 0.70710677} : f32[16, 8]
+        %m = multiply %ab, @one : f32[16, 8]
         %ln = layer_norm %m, @"weight with spaces/and slashes", @"weight with spaces/and slashes" {epsilon = 1e-05} : f32[16, 8]
         %ln1 = layer_norm %ln {epsilon = 1e-05} : f32[16, 8]
         %rms1 = rms_norm %ln1 {epsilon = 1e-05} : f32[16, 8]

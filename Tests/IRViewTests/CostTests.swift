@@ -25,6 +25,10 @@ import Testing
             "%q: f32[3, 8], %k: f32[5, 4], %v: f32[5, 4]", "%y = attention %q, %k, %v {heads = 2, kv_heads = 1, scale = 0.5} : f32[3, 8]")
         // 15 pairs: 2 * 8 for the scores, 2 * 8 for the values, 4 for each of 2 heads
         #expect(cost == Cost(flops: 15 * (32 + 8), bytesRead: (24 + 40) * 4, bytesWritten: 24 * 4))
+        let biased = try self.cost(
+            "%q: f32[3, 8], %k: f32[5, 4], %v: f32[5, 4], %b: f32[5]",
+            "%y = attention %q, %k, %v, bias %b {heads = 2, kv_heads = 1, scale = 0.5} : f32[3, 8]")
+        #expect(biased == Cost(flops: 15 * (32 + 10), bytesRead: (24 + 40 + 5) * 4, bytesWritten: 24 * 4))
     }
 
     /// A query sees the keys of its window.

@@ -165,6 +165,18 @@ import Testing
         #expect(try run(op, floats([1, 1], 1000), floats([2, 1], 1, 5), floats([2, 1], 7, 9)) == floats([1, 1], 9))
     }
 
+    /// With the logarithm of n as its bias a key counts as n equal keys.
+    @Test func attentionAddsTheKeysBiases() throws {
+        let biased = Op.attention(Attention(heads: 2, keyValueHeads: 1, scale: 0.5, hasBias: true))
+        let query = floats([1, 2], 1, -2), three = Float(1.0986122886681098)
+        let result = try run(biased, query, floats([2, 1], 1, 3), floats([2, 1], 10, 20), floats([2], three, 0))
+        let repeated = try run(
+            .attention(Attention(heads: 2, keyValueHeads: 1, scale: 0.5)), query, floats([4, 1], 1, 1, 1, 3),
+            floats([4, 1], 10, 10, 10, 20))
+        for (a, b) in zip(result.floats, repeated.floats) { #expect(abs(a - b) <= 4e-6, "\(a), not \(b)") }
+        #expect(abs(repeated.floats[0] - 10) > 1 && abs(repeated.floats[0] - repeated.floats[1]) > 1)
+    }
+
     @Test func attentionLooksBackInItsSlot() throws {
         // One head of one channel; equal scores, so the mean of the visible values. Two slots of four rows.
         let op = Op.attention(Attention(heads: 1, keyValueHeads: 1, scale: 1, isCached: true))

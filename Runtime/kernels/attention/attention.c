@@ -216,7 +216,7 @@ static void one_row(const lmmc_attention *a, int64_t head, int64_t row) {
     const int64_t k = key * a->k_stride + head * d, v = key * a->v_stride + head * d;
     double dot = 0;
     for (int64_t e = 0; e < d; e++) dot += (double)q[e] * element(a, a->k, k + e);
-    const float score = (float)dot * a->scale * attention_head_scale(a, a->k, a->k_stride, key, head);
+    const float score = (float)dot * a->scale * attention_head_scale(a, a->k, a->k_stride, key, head) + (a->bias ? a->bias[key] : 0);
     if (score > max) {
       const float shrink = sum > 0 ? lmmc_exp(max - score) : 0;
       sum *= shrink;

@@ -6,7 +6,7 @@
 
 #include "contract/kv_type.h"
 
-// For each head: out = softmax(scale * q . k) . v. Query head h reads key head h / (heads / kv_heads). Strides count elements from row
+// For each head: out = softmax(scale * q . k + bias) . v. Query head h reads key head h / (heads / kv_heads). Strides count elements from row
 // to row: floats, bf16 values, or bytes for int8.
 typedef struct {
   int64_t queries, keys;
@@ -20,6 +20,7 @@ typedef struct {
   int64_t k_stride, v_stride;
   float *out;  // [queries, heads * head_size]; overlaps none of the others
   int64_t out_stride;
+  const float *bias;  // [keys], or NULL for zeros. Only over f32, and where every query sees all keys
 } lmmc_attention;
 
 // Goes over the keys once, with a running maximum, so that only the scores of a tile exist at a time. All arithmetic is in f32.

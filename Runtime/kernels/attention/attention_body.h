@@ -70,14 +70,16 @@ NOINLINE void value_tile(lmmc_kv_type type, int64_t rows, int64_t depth, int64_t
   }
 }
 
-// Turns the scores of one row into weights e^(score - max), zeros past the first `seen`. Where the maximum grows, `out` and `sum` are scaled
-// to it. Weights of int8 values are multiplied by their scales.
-NOINLINE void weigh(lmmc_kv_type type, int64_t seen, int64_t d, const scales *s, float *scores, float *out, float *max, float *sum) {
+// Turns the scores of one row into weights e^(score + bias - max), zeros past the first `seen`. Where the maximum grows, `out` and `sum` are
+// scaled to it. Weights of int8 values are multiplied by their scales. `bias` may be NULL.
+NOINLINE void weigh(lmmc_kv_type type, int64_t seen, int64_t d, const scales *s, const float *bias, float *scores, float *out, float *max,
+                    float *sum) {
   if (seen <= 0) {
     memset(scores, 0, PANEL * sizeof *scores);
     return;
   }
   for (int64_t i = 0; type == LMMC_KV_I8 && i < seen; i++) scores[i] *= s->keys[i];
+  for (int64_t i = 0; bias && i < seen; i++) scores[i] += bias[i];
   for (int64_t i = seen; i < PANEL; i++) scores[i] = -INFINITY;
   const float here = max_of_tile(PANEL, scores);
   if (here > *max) {
@@ -131,7 +133,8 @@ NOINLINE void mend(const lmmc_attention *a, int64_t head, int64_t row, int64_t f
                               .k = (const char *)a->k + head * d * size,
                               .v = (const char *)a->v + head * d * size,
                               .k_stride = a->k_stride,
-                              .v_stride = a->v_stride};
+                              .v_stride = a->v_stride,
+                              .bias = a->bias};
   few(&one, 0, 1, first_key, visible, p);
 }
 
@@ -171,8 +174,8 @@ NOINLINE void take_cut(const lmmc_attention *a, int64_t head, int64_t first, int
       if (depth <= 0) continue;
       score_tile(some, depth, d, q + r * d, keys, PANEL, scores);
       for (int64_t i = 0; i < some; i++)
-        weigh(a->kv_type, attention_smaller(count, attention_visible(a, first + r + i) - key), d, &s, scores + i * PANEL,
-              p.out + (r + i) * d, &p.max[r + i], &p.sum[r + i]);
+        weigh(a->kv_type, attention_smaller(count, attention_visible(a, first + r + i) - key), d, &s, attention_bias(a, key),
+              scores + i * PANEL, p.out + (r + i) * d, &p.max[r + i], &p.sum[r + i]);
       value_tile(LMMC_KV_F32, some, depth, d, scores, v.first, v.stride, (head_rows){0}, p.out + r * d);
     }
   }
@@ -238,8 +241,8 @@ static void few_heads(const lmmc_attention *a, int64_t first_head, int64_t last_
       load_panel_scales(a, head, key, end - key, &s);
       for (int64_t r = 0; r < rows; r++) {
         const int64_t i = (head - first_head) * rows + r;
-        weigh(a->kv_type, attention_smaller(end, attention_visible(a, r)) - key, d, &s, scores + i * PANEL, p.out + i * d, &p.max[i],
-              &p.sum[i]);
+        weigh(a->kv_type, attention_smaller(end, attention_visible(a, r)) - key, d, &s, attention_bias(a, key), scores + i * PANEL,
+              p.out + i * d, &p.max[i], &p.sum[i]);
       }
     }
     for (int64_t at = key; at < end; at += FEW_STEP)

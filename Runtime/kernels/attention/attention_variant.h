@@ -78,6 +78,9 @@ static inline float attention_head_scale(const lmmc_attention *a, const void *ro
   return scale;
 }
 
+// The biases from a key on, or NULL.
+static inline const float *attention_bias(const lmmc_attention *a, int64_t key) { return a->bias ? a->bias + key : NULL; }
+
 static inline int64_t attention_group(const lmmc_attention *a) { return a->heads / a->kv_heads; }
 
 // The number of keys that a row sees.

@@ -107,6 +107,7 @@ private func attention<Seen: Collection<Int>>(_ op: Attention, _ operands: [Tens
     /// The softmax's weights stay as they are: their rounding is far below that of the operands, of which many are averaged.
     let rounded = operands[..<3].map { op.products == .bfloat16 ? $0.floats.map(bfloat16Value) : $0.floats }
     let (queries, keys, values) = (rounded[0], rounded[1], rounded[2])
+    let bias = op.hasBias ? operands[3].floats : nil
     var result = [Float](repeating: 0, count: rows * width)
     queries.withUnsafeBufferPointer { queries in
         keys.withUnsafeBufferPointer { keys in
@@ -117,7 +118,8 @@ private func attention<Seen: Collection<Int>>(_ op: Attention, _ operands: [Tens
                     var weights = [Double](repeating: 0, count: seen.count)
                     let query = queries.baseAddress! + row * width + head * size
                     for (index, key) in seen.enumerated() {
-                        weights[index] = Double(op.scale) * dot(query, keys.baseAddress! + key * keyWidth + column, size)
+                        weights[index] =
+                            Double(op.scale) * dot(query, keys.baseAddress! + key * keyWidth + column, size) + Double(bias?[key] ?? 0)
                     }
                     let maximum = weights.max()!
                     var (sum, output) = (0.0, [Double](repeating: 0, count: size))

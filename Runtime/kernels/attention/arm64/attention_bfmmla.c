@@ -147,13 +147,14 @@ static void value_rows(int64_t seen, int64_t wide, const bfloat16_t *weights, co
 
 // Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel, and returns what the sums
 // of values so far are to be multiplied by for the new maximum.
-NOINLINE float weigh(int64_t seen, const float *units, float *scores, float *max, float *sum, bfloat16_t *weights) {
+NOINLINE float weigh(int64_t seen, const float *units, const float *bias, float *scores, float *max, float *sum, bfloat16_t *weights) {
   if (seen <= 0) {
     memset(weights, 0, PANEL * sizeof *weights);
     return 1;
   }
   float shrink = 1;
   for (int64_t i = 0; i < seen; i++) scores[i] *= units[i];
+  for (int64_t i = 0; bias && i < seen; i++) scores[i] += bias[i];
   for (int64_t i = seen; i < PANEL; i++) scores[i] = -INFINITY;
   const float top = max_of_tile(PANEL, scores);
   if (top > *max) {
@@ -198,7 +199,8 @@ static void row_block(const lmmc_attention *a, int64_t head, int64_t first, int6
       score_rows(seen, wide, q + t * wide, keys, scores);
       for (int64_t r = t; r < t + some; r++) {
         const int64_t mine = attention_smaller(here, attention_visible(a, first + r) - key);
-        const float shrink = weigh(mine, p->units + (key - first_key), scores + (r - t) * PANEL, max + r, sum + r, row_weights);
+        const float shrink =
+            weigh(mine, p->units + (key - first_key), attention_bias(a, key), scores + (r - t) * PANEL, max + r, sum + r, row_weights);
         store_in_pairs(r, PANEL, row_weights, weights);
         float *half = out + r / 2 * 2 * wide + r % 2 * 2;
         for (int64_t e = 0; shrink != 1 && e < wide / 2; e++) vst1_f32(half + 4 * e, vmul_n_f32(vld1_f32(half + 4 * e), shrink));
@@ -346,8 +348,8 @@ static void few(const lmmc_attention *a, int64_t first_head, int64_t last_head, 
       }
       for (int64_t r = 0; r < rows; r++) {
         float *out = p.out + (state + r) * d;
-        const float shrink = weigh(attention_smaller(count, attention_visible(a, r) - key), units, scores + r * PANEL, p.max + state + r,
-                                   p.sum + state + r, weights + r * PANEL);
+        const float shrink = weigh(attention_smaller(count, attention_visible(a, r) - key), units, attention_bias(a, key),
+                                   scores + r * PANEL, p.max + state + r, p.sum + state + r, weights + r * PANEL);
         for (int64_t e = 0; shrink != 1 && e < d; e++) out[e] *= shrink;
       }
       const bf16_rows v = few_rows(a, a->v, a->v_stride, key, head, count, true, room);

@@ -195,6 +195,7 @@ static void panels(const lmmc_attention *a, int64_t first_key, int64_t last_key,
       seen[t] = attention_smaller(here, attention_visible(a, b->first + attention_smaller(t * ROWS + ROWS, b->count) - 1) - key);
       if (seen[t] > 0) score_rows(seen[t], (d + 1) / 2, b->q + t * ROWS * MAX_HEAD, keys, b->scores + t * ROWS * PANEL);
     }
+    if (a->bias) add_bias(a, key, here, b->count, b->scores);
     for (int64_t r = 0; r < b->count; r++)
       weigh_row(attention_smaller(here, attention_visible(a, b->first + r) - key), score_unit(a), b->scores + r * PANEL, d,
                 b->out + r * wide, &b->max[r], b->sums + r * 16, b->weights + r * PANEL);

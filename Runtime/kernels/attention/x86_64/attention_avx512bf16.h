@@ -141,6 +141,15 @@ static __attribute__((noinline)) float rescale(float top, float max, int64_t d, 
   return top;
 }
 
+// Adds the biases of `count` keys from `key` on to the scores of `rows` rows, in their unit: products of query and key.
+static inline void add_bias(const lmmc_attention *a, int64_t key, int64_t count, int64_t rows, float *scores) {
+  const __m512 factor = _mm512_set1_ps(1 / fabsf(a->scale));
+  for (int64_t i = 0; i < count; i += 16) {
+    const __m512 bias = _mm512_mul_ps(_mm512_maskz_loadu_ps((__mmask16)mask_of(count - i), a->bias + key + i), factor);
+    for (float *row = scores + i; row < scores + rows * PANEL; row += PANEL) _mm512_store_ps(row, _mm512_add_ps(_mm512_load_ps(row), bias));
+  }
+}
+
 // Turns one row of scores, of which the first `seen` count, into rounded weights, zeros for the rest of the panel. `sums` are 16 partial
 // sums of the rounded weights.
 INLINE void weigh(int vectors, int64_t seen, float unit, const float *scores, int64_t d, float *out, float *max, float *sums,

@@ -94,7 +94,8 @@ void lmmc_attention_alone_avx512bf16(const lmmc_attention *a, int64_t head, int6
                               .k = (const char *)a->k + head * a->head_size * size,
                               .v = (const char *)a->v + head * a->head_size * size,
                               .k_stride = a->k_stride,
-                              .v_stride = a->v_stride};
+                              .v_stride = a->v_stride,
+                              .bias = a->bias};
   lmmc_attention_few_avx512bf16(&one, 0, 1, first_key, attention_smaller(first_key + LMMC_ATTENTION_CUT, visible), p);
 }
 
@@ -133,6 +134,7 @@ INLINE void few_of(lmmc_kv_type type, int64_t d, const lmmc_attention *a, int64_
           r += some;
         }
       }
+    if (a->bias) add_bias(a, panel, end - panel, heads * rows, scores);
     for (int64_t i = 0; i < heads * rows; i++)
       weigh_row(attention_smaller(end - panel, attention_visible(a, i % rows) - panel), unit, scores + i * PANEL, d, state.out + i * d,
                 state.max + i, sums + i * 16, weights + i * PANEL);

@@ -117,8 +117,22 @@ static void check_rows(const world *w, int32_t first, int32_t end) {
   set_threads(2);
   for (int32_t i = 0; i < r.count; i++) {
     const float *q = query(w, 0, r.places[i]);
-    lmmc_attention_run(w->variant, &(lmmc_attention){1, r.places[i] + 1, w->heads, w->kv_heads, w->d, (float)(1 / sqrt((double)w->d)), true,
-                                                     q, width(w), w->type, w->k, w->v, w->stride, w->stride, out + i * width(w), width(w)});
+    lmmc_attention_run(w->variant, &(lmmc_attention){.queries = 1,
+                                                     .keys = r.places[i] + 1,
+                                                     .heads = w->heads,
+                                                     .kv_heads = w->kv_heads,
+                                                     .head_size = w->d,
+                                                     .scale = (float)(1 / sqrt((double)w->d)),
+                                                     .causal = true,
+                                                     .q = q,
+                                                     .q_stride = width(w),
+                                                     .kv_type = w->type,
+                                                     .k = w->k,
+                                                     .v = w->v,
+                                                     .k_stride = w->stride,
+                                                     .v_stride = w->stride,
+                                                     .out = out + i * width(w),
+                                                     .out_stride = width(w)});
   }
   CHECK(differing(w, r.count, alone, out) == 0, WHERE "rows differ outside of a cache", PLACE);
 
@@ -162,8 +176,9 @@ static void check_rows(const world *w, int32_t first, int32_t end) {
 static void check_patches(const world *w) {
   enum { PATCHES = 20, KEYS = 577 };
   const int64_t n = width(w);
-  lmmc_attention a = {PATCHES, KEYS,      w->heads,  w->kv_heads, w->d, (float)(1 / sqrt((double)w->d)), false, w->q, n, w->type, w->k,
-                      w->v,    w->stride, w->stride, NULL,        n};
+  lmmc_attention a = {PATCHES,   KEYS,      w->heads, w->kv_heads, w->d, (float)(1 / sqrt((double)w->d)),
+                      false,     w->q,      n,        w->type,     w->k, w->v,
+                      w->stride, w->stride, NULL,     n,           NULL};
   float *alone = allocate((size_t)(PATCHES * n) * sizeof *alone), *out = allocate((size_t)(PATCHES * n) * sizeof *out);
   set_threads(1);
   for (int i = 0; i < PATCHES; i++) {
@@ -189,7 +204,7 @@ static void check_waves(const lmmc_attention_variant *variant) {
   float *alone = allocate(ROWS * WIDTH * sizeof *alone), *out = allocate(ROWS * WIDTH * sizeof *out);
   for (int64_t i = 0; i < KEYS * WIDTH; i++) kv[i] = random_float();
   for (int64_t i = 0; i < ROWS * WIDTH; i++) q[i] = random_float() * 3;
-  lmmc_attention a = {ROWS, KEYS, HEADS, HEADS, HEAD, 1 / 16.0f, true, q, WIDTH, LMMC_KV_F32, kv, kv, WIDTH, WIDTH, out, WIDTH};
+  lmmc_attention a = {ROWS, KEYS, HEADS, HEADS, HEAD, 1 / 16.0f, true, q, WIDTH, LMMC_KV_F32, kv, kv, WIDTH, WIDTH, out, WIDTH, NULL};
   for (int threads = 1; threads <= 3; threads++) {
     set_threads(threads);
     for (int i = 0; threads == 1 && i < ROWS; i++) {

@@ -65,8 +65,8 @@ static void release_kv(kv x) { free(x.block), free(x.meaning); }
 static const double unit = 0x1p-8;
 
 // All outputs in double; `bound` is what rounding can do to each of them; the result is the typical sum of the squared terms of a score.
-static double reference(const shape *s, double scale, const float *q, int64_t q_stride, const float *k, const float *v, double *expected,
-                        double *bound) {
+static double reference(const shape *s, double scale, const float *q, int64_t q_stride, const float *k, const float *v, const float *bias,
+                        double *expected, double *bound) {
   const int64_t group = s->heads / s->kv_heads, n = s->kv_heads * s->d;
   double *scores = allocate((size_t)s->keys * sizeof *scores), *sizes = allocate((size_t)s->keys * sizeof *sizes), spread = 0;
   int64_t count = 0;
@@ -80,6 +80,7 @@ static double reference(const shape *s, double scale, const float *q, int64_t q_
           const double term = scale * q[i * q_stride + h * s->d + e] * k[j * n + h / group * s->d + e];
           scores[j] += term, sizes[j] += fabs(term), spread += term * term;
         }
+        scores[j] += bias ? bias[j] : 0;
         max = fmax(max, scores[j]);
       }
       count += seen;
@@ -105,7 +106,7 @@ static double reference(const shape *s, double scale, const float *q, int64_t q_
 #define CHECK_EVERY 1
 #endif
 
-static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shape s) {
+static void check_shape(const lmmc_attention_variant *variant, lmmc_kv_type type, shape s, bool biased) {
   static int turn;
   if (turn++ % CHECK_EVERY != 0) return;
   const int64_t qs = s.heads * s.d + 3, os = s.heads * s.d + 2, outs = s.queries * s.heads * s.d;
@@ -115,6 +116,9 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
   double *expected = allocate((size_t)outs * sizeof *expected), *bound = allocate((size_t)outs * sizeof *bound);
   for (int64_t i = 0; i < s.queries * qs - 3; i++) q[i] = i % qs < qs - 3 ? value(&s, s.range) : NAN;
   for (int64_t i = 0; i < s.queries * os; i++) out[i] = 123;
+  // Logarithms of 1 ... 50, which make a key count as so many.
+  float *bias = biased ? allocate((size_t)s.keys * sizeof *bias) : NULL;
+  for (int64_t i = 0; bias && i < s.keys; i++) bias[i] = logf((float)(1 + i * 37 % 50));
   lmmc_attention_run(variant, &(lmmc_attention){.queries = s.queries,
                                                 .keys = s.keys,
                                                 .heads = s.heads,
@@ -130,13 +134,14 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
                                                 .k_stride = k.stride,
                                                 .v_stride = v.stride,
                                                 .out = out,
-                                                .out_stride = os});
+                                                .out_stride = os,
+                                                .bias = bias});
   // AVX-512 VNNI reads int8 as integers, with queries of 15 bits and weights of 16: a sixteenth of what bf16 rounds. Few queries in f32
   // arithmetic round less still; ARM's "bf16" rounds.
   const bool few = s.queries * (s.heads / s.kv_heads) <= LMMC_ATTENTION_FEW_ROWS, integers = strcmp(variant->name, "avx512bf16") == 0;
   const bool digits = type == LMMC_KV_I8 && strcmp(variant->name, "bf16") != 0 && (few || integers) && s.d <= LMMC_ATTENTION_MAX_HEAD;
   if (digits) s.exact = false;
-  const double spread = reference(&s, scale, q, qs, k.meaning, v.meaning, expected, bound);
+  const double spread = reference(&s, scale, q, qs, k.meaning, v.meaning, bias, expected, bound);
   // In f32 a score of size s is off by about s / 2^23, and its weight by as much in proportion.
   const double in_float = 2e-6 + 2e-7 * s.range * s.range * sqrt((double)s.d);
   double worst = 0, squares = 0, errors = 0;
@@ -151,10 +156,10 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
     }
     untouched = untouched && out[i * os + os - 2] == 123 && out[i * os + os - 1] == 123;
   }
-#define WHERE "%s, %s: %lld x %lld, heads %lld / %lld x %lld, causal %d, range %g"
+#define WHERE "%s, %s: %lld x %lld, heads %lld / %lld x %lld, causal %d, range %g, biased %d"
 #define PLACE                                                                                                                          \
   variant->name, type_names[type], (long long)s.queries, (long long)s.keys, (long long)s.heads, (long long)s.kv_heads, (long long)s.d, \
-      s.causal, (double)s.range
+      s.causal, (double)s.range, biased
   CHECK(untouched, WHERE ": writes between the rows", PLACE);
   CHECK(worst <= 1, WHERE ": %.3g of the allowed error", PLACE, worst);
   if (variant->rounds && s.d >= 16) {
@@ -166,8 +171,10 @@ static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shap
           sqrt(errors / squares), relative);
   }
   release_kv(k), release_kv(v);
-  free(q), free(out), free(expected), free(bound);
+  free(q), free(out), free(expected), free(bound), free(bias);
 }
+
+static void check(const lmmc_attention_variant *variant, lmmc_kv_type type, shape s) { check_shape(variant, type, s, false); }
 
 static void check_shapes(const lmmc_attention_variant *variant, lmmc_kv_type type) {
   set_threads(2);
@@ -206,6 +213,23 @@ static void check_shapes(const lmmc_attention_variant *variant, lmmc_kv_type typ
     check(variant, type, (shape){2, 500, 8, 4, 32, true, 1, false});
     check(variant, type, (shape){1, 64, 8, 8, 32, true, 1, false});
   }
+}
+
+// Biases of keys in f32, which all queries see: few rows and many, ends of panels, several cuts, and heads that are computed row by row.
+static void check_biased(const lmmc_attention_variant *variant) {
+  set_threads(2);
+  const int64_t sizes[] = {1, 8, 36, 64, 80, 256, 260};
+  for (int i = 0; i < 7; i++) {
+    check_shape(variant, LMMC_KV_F32, (shape){3, 67, 2, 1, sizes[i], false, 1, false}, true);
+    check_shape(variant, LMMC_KV_F32, (shape){37, 145, 3, 3, sizes[i], false, 2, false}, true);
+  }
+  for (int64_t keys = 1; keys <= 70; keys += keys == 1 ? 59 : 1) {
+    check_shape(variant, LMMC_KV_F32, (shape){keys, keys, 2, 2, 16, false, 1, false}, true);
+    check_shape(variant, LMMC_KV_F32, (shape){2, keys, 2, 2, 16, false, 1, false}, true);
+  }
+  check_shape(variant, LMMC_KV_F32, (shape){577, 577, 1, 1, 64, false, 1, false}, true);
+  check_shape(variant, LMMC_KV_F32, (shape){2, 1200, 4, 2, 32, false, 1, false}, true);
+  check_shape(variant, LMMC_KV_F32, (shape){40, 600, 1, 1, 64, false, 100, true}, true);
 }
 
 // Scores that rise or fall from key to key by so much that only the last or the first matters, and a first score far below zero.
@@ -361,6 +385,7 @@ int main(void) {
       continue;
     }
     for (int type = 0; type < 3; type++) check_shapes(variants[i], (lmmc_kv_type)type);
+    check_biased(variants[i]);
     check_ramps(variants[i]);
     check_negative_scale(variants[i]);
   }
