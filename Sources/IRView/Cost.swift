@@ -125,8 +125,8 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     case .clusterRows(let clusters):
         let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
         return Cost(flops: product(product(2, clusters.count), rows, width), bytesRead: all, bytesWritten: bytes(operation.type))
-    case .segmentMeans:
-        return Cost(flops: elements(operands[0]), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .segmentMeans(let means):
+        return Cost(flops: product(means.hasWeights ? 2 : 1, elements(operands[0])), bytesRead: all, bytesWritten: bytes(operation.type))
     case .mergeNeighbours(let merge):
         // A product with each other row, then a sum of rows; what is merged into none is one sum more.
         let rows = size(operands[0].shape[0]), kept = size(operands[3].shape[0])

@@ -1,3 +1,5 @@
+#include <stddef.h>
+
 #include "dot.h"
 #include "reduction.h"
 #include "slot_runs.h"
@@ -18,23 +20,27 @@ void lmmc_cluster_rows(const lmmc_table *in, int64_t step, int64_t count, int32_
   }
 }
 
-void lmmc_segment_means(const lmmc_table *in, int64_t count, float *means) {
-  enum { BLOCK = 64 };
-  const int32_t *segments = in[1].data;
-#pragma omp parallel for
-  for (int64_t s = 0; s < count; s++) {
-    int64_t members = 0;
-    for (int64_t i = 0; i < in[0].rows; i++) members += segments[i] == s;
-    // A block of columns at a time, whose sums stay in registers or the cache.
-    for (int64_t from = 0; from < in[0].columns; from += BLOCK) {
-      const int64_t columns = in[0].columns - from < BLOCK ? in[0].columns - from : BLOCK;
-      double sums[BLOCK] = {0};
-      for (int64_t i = 0; i < in[0].rows; i++) {
-        if (segments[i] != s) continue;
-        const float *x = (const float *)in[0].data + i * in[0].stride + from;
-        for (int64_t j = 0; j < columns; j++) sums[j] += (double)x[j];
-      }
-      for (int64_t j = 0; j < columns; j++) means[s * in[0].columns + from + j] = members > 0 ? (float)(sums[j] / (double)members) : 0;
-    }
+enum { COLUMNS = 256 };  // columns whose sums are taken together
+
+// `count` columns of a segment's mean, from `first` on.
+static void segment_mean(const lmmc_table *x, const int32_t *segments, const float *weights, int64_t segment, int64_t first, int64_t count,
+                         float *means) {
+  double sums[COLUMNS] = {0}, total = 0;
+  for (int64_t i = 0; i < x->rows; i++) {
+    if (segments[i] != segment) continue;
+    const float *row = (const float *)x->data + i * x->stride + first;
+    const double weight = weights ? (double)weights[i] : 1;
+    total += weight;
+    for (int64_t j = 0; j < count; j++) sums[j] += weight * (double)row[j];
   }
+  for (int64_t j = 0; j < count; j++) means[j] = total != 0 ? (float)(sums[j] / total) : 0;
+}
+
+void lmmc_segment_means(const lmmc_table *in, int64_t count, int64_t has_weights, float *means) {
+  const int64_t columns = in[0].columns;
+#pragma omp parallel for
+  for (int64_t s = 0; s < count; s++)
+    for (int64_t j = 0; j < columns; j += COLUMNS)
+      segment_mean(&in[0], in[1].data, has_weights ? in[2].data : NULL, s, j, columns - j < COLUMNS ? columns - j : COLUMNS,
+                   means + s * columns + j);
 }

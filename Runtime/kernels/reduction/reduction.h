@@ -27,7 +27,7 @@ void lmmc_complement_rows(const lmmc_table *in, int64_t total, int32_t *list);
 void lmmc_mean_heads(const lmmc_table *in, int64_t heads, float *means);
 void lmmc_unit_rows(const lmmc_table *in, float epsilon, float *out);
 void lmmc_cluster_rows(const lmmc_table *in, int64_t step, int64_t count, int32_t *clusters);
-void lmmc_segment_means(const lmmc_table *in, int64_t count, float *means);
+void lmmc_segment_means(const lmmc_table *in, int64_t count, int64_t has_weights, float *means);
 int64_t lmmc_outlier_rows(const lmmc_table *in, float factor, int64_t is_sampled, int32_t *list);
 void lmmc_append_samples(const lmmc_table *in, int64_t start, int64_t step, int64_t rows, int32_t *list);
 enum { LMMC_MAX_NEIGHBOURS = 1024 };

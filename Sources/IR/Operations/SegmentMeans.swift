@@ -1,21 +1,33 @@
 /// `segment_means %x, %segments {count = n}` : f32[M, C], i32[M] -> f32[n, C]
+/// `segment_means %x, %segments, weights %w {count = n}` : f32[M, C], i32[M], f32[M] -> f32[n, C]
 ///
-/// Row i of the result is the mean of the rows of x whose segment is i, zeros where there is none. Rows with a negative segment belong to
-/// none; no segment is n or more. Summed in double precision, in ascending order.
+/// Row i of the result is the mean of the rows of x whose segment is i, by their weights where those are given, and zeros where there is none or
+/// the weights' sum is 0. Rows with a negative segment belong to none; no segment is n or more. Summed in double precision, in ascending order.
 public struct SegmentMeans: OperationPayload {
     public static let mnemonic = "segment_means"
     public let count: Int
+    public let hasWeights: Bool
 
-    public init(count: Int) { self.count = count }
-    public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(count: try reader.integer("count")) }
+    public init(count: Int, hasWeights: Bool = false) {
+        self.count = count
+        self.hasWeights = hasWeights
+    }
+
+    public init(_ reader: inout AttributeReader) throws(TypeError) {
+        self.init(count: try reader.integer("count"), hasWeights: reader.labels.contains("weights"))
+    }
+
     public var attributes: [(name: String, value: Attribute)] { [("count", .integer(count))] }
-    public var callArguments: [Attribute]? { [.integer(count)] }
+    public func operandLabels(count: Int) -> [String?] { [nil, nil] + (hasWeights ? ["weights"] : []) }
+    public var callArguments: [Attribute]? { [.integer(count), .integer(hasWeights ? 1 : 0)] }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
-        try expectCount(operands, 2...2)
+        let operandCount = hasWeights ? 3 : 2
+        try expectCount(operands, operandCount...operandCount)
         try expectRank(operands[0], 2, "the operand")
         try expectFloat(operands[0], "the operand")
         try expectRows(operands[1], operands[0], "the list of segments")
+        if hasWeights { try expectType(operands[2], TensorType(.float32, [operands[0].shape[0]]), "the list of weights") }
         guard count > 0 else { throw TypeError("means of \(count) segments; expected 1 or more") }
         return TensorType(.float32, [.fixed(count), operands[0].shape[1]])
     }

@@ -79,15 +79,16 @@ func clusterRows(_ op: ClusterRows, _ operands: [Tensor]) -> Tensor {
 }
 
 func segmentMeans(_ op: SegmentMeans, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
-    let columns = operands[0].shape[1]
+    let columns = operands[0].shape[1], weights = op.hasWeights ? operands[2].floats : nil
     var sums = [Double](repeating: 0, count: op.count * columns)
-    var counts = [Int](repeating: 0, count: op.count)
+    var totals = [Double](repeating: 0, count: op.count)
     for (index, segment) in operands[1].integers.map({ Int($0) }).enumerated() where segment >= 0 {
         guard segment < op.count else { throw .error("segment \(segment) of \(op.count) does not exist") }
-        counts[segment] += 1
-        for (column, value) in operands[0].row(index).enumerated() { sums[segment * columns + column] += Double(value) }
+        let weight = Double(weights?[index] ?? 1)
+        totals[segment] += weight
+        for (column, value) in operands[0].row(index).enumerated() { sums[segment * columns + column] += weight * Double(value) }
     }
-    let means = sums.enumerated().map { Float($1 / Double(max(1, counts[$0 / columns]))) }
+    let means = sums.enumerated().map { totals[$0 / columns] == 0 ? 0 : Float($1 / totals[$0 / columns]) }
     return Tensor(shape: [op.count, columns], means)
 }
 
