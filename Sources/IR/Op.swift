@@ -48,6 +48,9 @@ public enum Op: Hashable, Sendable {
     case appendSamples(AppendSamples)
     case mergeNeighbours(MergeNeighbours)
     case padList(PadList)
+    case matchRows(MatchRows)
+    case segmentSizes(SegmentSizes)
+    case log(Logarithm)
 
     public var payload: any OperationPayload {
         switch self {
@@ -94,6 +97,9 @@ public enum Op: Hashable, Sendable {
         case .appendSamples(let payload): payload
         case .mergeNeighbours(let payload): payload
         case .padList(let payload): payload
+        case .matchRows(let payload): payload
+        case .segmentSizes(let payload): payload
+        case .log(let payload): payload
         }
     }
 
@@ -144,6 +150,9 @@ public enum Op: Hashable, Sendable {
         (AppendSamples.mnemonic, { reader throws(TypeError) in .appendSamples(try AppendSamples(&reader)) }),
         (MergeNeighbours.mnemonic, { reader throws(TypeError) in .mergeNeighbours(try MergeNeighbours(&reader)) }),
         (PadList.mnemonic, { reader throws(TypeError) in .padList(try PadList(&reader)) }),
+        (MatchRows.mnemonic, { reader throws(TypeError) in .matchRows(try MatchRows(&reader)) }),
+        (SegmentSizes.mnemonic, { reader throws(TypeError) in .segmentSizes(try SegmentSizes(&reader)) }),
+        (Logarithm.mnemonic, { reader throws(TypeError) in .log(try Logarithm(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

@@ -120,6 +120,12 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         return Cost(
             flops: product(rows, sum(product(4, width), product(4, attention.heads))), bytesRead: all, bytesWritten: bytes(operation.type))
     case .topRows, .complementRows, .outlierRows, .appendSamples, .padList: return perElement(0)
+    case .matchRows:
+        // Each candidate's products with all targets
+        let rows = size(operands[0].shape[0]), products = product((rows - 1) / 2, rows / 2)
+        return Cost(flops: product(products, product(2, size(operands[0].shape[1]))), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .segmentSizes: return Cost(flops: size(operands[0].shape[0]), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .log: return perElement(1)
     case .meanHeads(let means): return perElement(means.heads)
     case .unitRows: return perElement(3)
     case .clusterRows(let clusters):

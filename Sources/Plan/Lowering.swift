@@ -255,7 +255,8 @@ struct Lowering {
         case .attention(let attention): try append(.attention(attention), operation.name, type, inputs)
         case .reserve: try append(.reserve, operation.name, type, inputs)
         case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans, .rowAttention, .topRows, .complementRows,
-            .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList:
+            .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList,
+            .matchRows, .segmentSizes, .log:
             try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }

@@ -59,6 +59,9 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .appendSamples(let op): appendSamples(op, operands)
     case .mergeNeighbours(let op): try mergeNeighbours(op, operands)
     case .padList(let op): padList(op, operands)
+    case .matchRows(let op): matchRows(op, operands)
+    case .segmentSizes(let op): try segmentSizes(op, operands)
+    case .log: logarithm(operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

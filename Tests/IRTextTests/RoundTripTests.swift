@@ -105,6 +105,15 @@ let canonicalText = #"""
         return %merged, %joined, %shown, %kept, %raster
       }
 
+      func merging(%x: f32[17, 8], %n: f32[17]) {
+        %rows = match_rows %x {merges = 3} : i32[17]
+        %counts = segment_sizes %rows {count = 14} : f32[14]
+        %sizes = segment_sizes %rows, weights %n {count = 14} : f32[14]
+        %bias = log %sizes : f32[14]
+        %means = segment_means %x, %rows, weights %n {count = 14} : f32[14, 8]
+        return %counts, %bias, %means
+      }
+
       func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {
         %both = concatenate %a, %b, %a {axis = 0} : f32[2*T + 1, 8]
         %list = gather_rows %d, %d : i32[kept_2]

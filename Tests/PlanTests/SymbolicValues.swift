@@ -159,6 +159,7 @@ struct SymbolicModule {
             case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
                 .mergeNeighbours, .padList:
                 computed("\(Computation.call(operation.op))")
+            case .matchRows, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans: computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
