@@ -14,7 +14,8 @@ public func reduceTokens(
     case .llavolta(let llavolta): module = try module.reducedByLLaVolta(layer: llavolta.layer, stride: llavolta.stride, configuration)
     case .prumerge(let prumerge): module = try module.reducedByPruMerge(prumerge, configuration)
     case .visionzip(let visionzip): module = try module.reducedByVisionZip(visionzip, configuration)
-    case .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo, .voco:
+    case .tome(let tome): module = try module.reducedByToMe(tome, configuration)
+    case .mmtok, .cdpruner, .sparsevlm, .mustdrop, .yopo, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }
