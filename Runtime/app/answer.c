@@ -1,29 +1,28 @@
 #include "answer.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "image/image.h"
+#include "dump.h"
 #include "system/memory.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/npy.h"
 #include "base/text.h"
 #include "base/printable.h"
 #include "observe/observer.h"
 #include "session/generation.h"
 #include "session/sampler.h"
 #include "system/threads.h"
+#include "visual_tokens.h"
 
 // Where the answer goes: what a sink is given of it.
 typedef struct {
-  lmmc_npy *logits;  // of the dump; NULL without one
-  bool closed;       // the reader of standard output is gone
-  lmmc_text text;    // the whole answer with --json, else what is not written yet
-  lmmc_ids tokens;   // with --json
+  lmmc_dump *dump;  // NULL without one
+  bool closed;      // the reader of standard output is gone
+  lmmc_text text;   // the whole answer with --json, else what is not written yet
+  lmmc_ids tokens;  // with --json
 } output;
 
 typedef struct {
@@ -31,61 +30,25 @@ typedef struct {
   const lmmc_tokenizer *tokenizer;
   const lmmc_options *options;
   const lmmc_image_source *images;
-  const lmmc_prompt *prompt;
+  lmmc_prompt *prompt;
   lmmc_error *e;
 
-  uint8_t *pictures;                   // u8 [images, S, S, 3]
-  lmmc_npy pixels, projected, logits;  // open ones must not move
+  uint8_t *pictures;  // u8 [images, S, S, 3]
+  int32_t *mark;      // of the slot behind the prompt
+  lmmc_dump dump;
   lmmc_sampler sampler;
   output output;
   lmmc_generation generation;
   double ready, preprocess, vision, project, prefill, end;  // seconds
 } run;
 
-// ---- dump
-
-static bool open_dump(run *r) {
-  const lmmc_model *m = r->session.model;
-  const char *directory = r->options->dump;
-  const int64_t pixels[] = {3, m->preprocess.size, m->preprocess.size}, projected[] = {m->vision_tokens, m->hidden};
-  if (!directory) return true;
-  if (!lmmc_make_directories(directory, r->e)) return false;
-  if (r->prompt->images > 0 && (!lmmc_npy_open(&r->pixels, directory, "pixels.npy", 3, pixels, r->e) ||
-                                !lmmc_npy_open(&r->projected, directory, "projected.npy", 2, projected, r->e)))
-    return false;
-  r->output.logits = &r->logits;
-  return lmmc_npy_open(&r->logits, directory, "logits.npy", 1, (int64_t[]){m->vocabulary}, r->e);
-}
-
-static bool dump_pixels(run *r, const uint8_t *picture) {
-  const lmmc_model *m = r->session.model;
-  int size = m->preprocess.size;
-  float *pixels = malloc(3 * sizeof(float) * (size_t)size * (size_t)size);
-  if (!pixels) return lmmc_fail(r->e, 1, "out of memory for an image of %d x %d", size, size);
-  lmmc_normalize(picture, size, m->mean, m->std, pixels);
-  bool done = lmmc_npy_row(&r->pixels, pixels, r->e);
-  free(pixels);
-  return done;
-}
-
-static bool close_dump(run *r) {
-  if (!r->options->dump) return true;
-  if (!lmmc_npy_close(&r->logits, r->e)) return false;
-  if (r->prompt->images > 0) return lmmc_npy_close(&r->pixels, r->e) && lmmc_npy_close(&r->projected, r->e);
-  // Without an image there are no such files, not even those of an earlier run.
-  static const char *const absent[] = {"pixels.npy", "projected.npy"};
-  for (int i = 0; i < 2; i++) {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", r->options->dump, absent[i]) < PATH_MAX) unlink(path);
-  }
-  return true;
-}
-
 // ---- images
 
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
+  if (!(r->mark = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->mark)))
+    return lmmc_fail(r->e, 1, "out of memory for an answer");
   if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->session.model))))
     return lmmc_fail(r->e, 1, "out of memory for %d images", count);
   bool done = lmmc_read_pictures(r->session.model, r->images, r->pictures, count, r->e);
@@ -96,15 +59,18 @@ static bool read_images(run *r) {
 static bool encode_images(run *r) {
   for (int i = 0; i < r->prompt->images; i++) {
     const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->session.model) * (size_t)i;
-    const float *rows = lmmc_encode_picture(&r->session, picture, i, &r->vision, &r->project);
-    if (r->options->dump && (!dump_pixels(r, picture) || !lmmc_npy_row(&r->projected, rows, r->e))) return false;
+    const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, picture, i, &r->vision, &r->project);
+    lmmc_prompt_trim(r->prompt, r->session.model, i, rows.count);
+    if (r->options->dump && !lmmc_dump_picture(&r->dump, picture, rows.count, r->e)) return false;
   }
   return true;
 }
 
 // ---- sinks
 
-static bool dump_logits(void *context, const float *logits, lmmc_error *e) { return lmmc_npy_row(((output *)context)->logits, logits, e); }
+static bool dump_logits(void *context, const float *logits, lmmc_error *e) {
+  return lmmc_dump_logits(((output *)context)->dump, logits, e);
+}
 
 static bool keep_text(void *context, const char *text, size_t bytes, lmmc_error *e) {
   return lmmc_text_append(&((output *)context)->text, text, bytes, e);
@@ -117,7 +83,7 @@ static lmmc_write_result write_text(output *o, const char *text, size_t bytes, l
     o->closed = w == LMMC_CLOSED;
   }
   // A dump goes on for whoever reads it later.
-  return o->closed && !o->logits ? LMMC_CLOSED : LMMC_WRITTEN;
+  return o->closed && !o->dump ? LMMC_CLOSED : LMMC_WRITTEN;
 }
 
 // A file or another program gets the answer as it is.
@@ -171,8 +137,8 @@ static bool answer_json(run *r) {
   double rate = g->steps > 0 && g->seconds > 0 ? (double)g->steps / g->seconds : 0;
   bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, o->text.bytes, o->text.count, e) &&
               lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, o->tokens.values, o->tokens.count, e) &&
-              lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32, r->prompt->text_tokens,
-                               r->prompt->images * r->session.model->vision_tokens) &&
+              lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32, r->prompt->text_tokens) &&
+              lmmc_visual_tokens_json(&out, r->session.model, r->prompt, r->mark, e) &&
               lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", g->stopped ? "stop" : "length");
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
@@ -190,24 +156,21 @@ static bool finish(run *r, const lmmc_sink *sink) {
   return lmmc_text_append(&o->text, "\n", 1, r->e) && sink->token(o, -1, o->text.bytes, o->text.count, r->e) != LMMC_WRITE_FAILED;
 }
 
+// What the prefill's first call takes of a prompt.
+static lmmc_ids first_part(const lmmc_model *model, const lmmc_ids *tokens) {
+  lmmc_ids part = *tokens;
+  const int64_t compressed = lmmc_compressed_part(model, part.values, (int64_t)part.count, NULL);
+  if (compressed > 0) part.count = (size_t)compressed;
+  return part;
+}
+
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-              const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
+              const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
   lmmc_tensors tensors;
   int32_t slot = -1;
-  // What the prefill's first call takes is what the dump shows.
-  lmmc_ids dumped = prompt->tokens;
-  const int64_t compressed = lmmc_compressed_part(model, dumped.values, (int64_t)dumped.count, NULL);
-  if (compressed > 0) dumped.count = (size_t)compressed;
-  run r = {.tokenizer = tokenizer,
-           .options = options,
-           .images = images,
-           .prompt = prompt,
-           .e = e,
-           .pixels.fd = -1,
-           .projected.fd = -1,
-           .logits.fd = -1,
-           .ready = lmmc_clock()};
+  run r = {.tokenizer = tokenizer, .options = options, .images = images, .prompt = prompt, .e = e, .ready = lmmc_clock()};
+  r.output.dump = options->dump ? &r.dump : NULL;
   const lmmc_sink sink = {.context = &r.output,
                           .logits = options->dump ? dump_logits : NULL,
                           .token = options->json           ? to_json
@@ -217,34 +180,35 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   bool done =
       lmmc_session_open(&r.session, model, memory, e) &&
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
-      read_images(&r) && open_dump(&r) &&
-      (!options->dump_tensors || lmmc_tensors_start(&tensors, options->dump_tensors, model, &dumped, prompt->images, r.pictures, e));
+      read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
+      (!options->dump_tensors || lmmc_tensors_start(&tensors, options->dump_tensors, model,
+                                                    (int64_t)first_part(model, &prompt->tokens).count, prompt->images, r.pictures, e));
   r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
-  done = done && encode_images(&r);
+  done = done && encode_images(&r) && (!options->dump_tensors || lmmc_tensors_tokens(&tensors, first_part(model, &prompt->tokens), e));
   if (done) {
     slot = lmmc_slot_take(&r.session.slots);
     r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens);
+    lmmc_slot_mark(&r.session.slots, slot, r.mark);
     r.session.observer.tensors = NULL;
-    done = !options->dump_tensors || lmmc_tensors_end(&tensors, e);
+    done = (!options->dump_tensors || lmmc_tensors_end(&tensors, e)) && (!options->dump || lmmc_dump_prefill(&r.dump, e));
   }
   if (done) {
     lmmc_threads_use((int)options->decode_threads);
     done = lmmc_generate(&r.session, slot, tokenizer, &r.sampler, options->max_tokens, &sink, &r.generation, e);
     r.end = lmmc_clock();
   }
-  done = done && close_dump(&r) && finish(&r, &sink);
+  done = done && (!options->dump || lmmc_dump_close(&r.dump, e)) && finish(&r, &sink);
   if (done && options->profile) {
     lmmc_threads_use(0);  // for the ceilings
     lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   }
-  lmmc_npy_discard(&r.pixels);
-  lmmc_npy_discard(&r.projected);
-  lmmc_npy_discard(&r.logits);
+  lmmc_dump_discard(&r.dump);
   lmmc_sampler_close(&r.sampler);
   lmmc_session_close(&r.session);
   lmmc_ids_free(&r.output.tokens);
   lmmc_text_free(&r.output.text);
   free(r.pictures);
+  free(r.mark);
   return done;
 }

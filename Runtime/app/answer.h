@@ -9,8 +9,8 @@
 #include "tokenizer/tokenizer.h"
 
 // Runs the model and writes the answer to standard output, as text or JSON, and the dump, where options ask for them.
-// A reader of standard output that goes away ends the run without an error. Code 1 on failure.
+// `prompt` loses the tokens that its images do not become. A reader of standard output that goes away ends the run without an error. Code 1 on failure.
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-              const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e);
+              const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_error *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include "observe/observer.h"
 #include "session/sampler.h"
 #include "system/threads.h"
+#include "visual_tokens.h"
 
 // Milliseconds but for the rates, which are tokens a second. A decode step is one token of each sequence. Those from ALONE on are of
 // several sequences: copies of the prompt's rows to the others, and prefills of all their prompts and of one as long as all.
@@ -57,13 +58,14 @@ typedef struct {
   lmmc_session session;
   const lmmc_options *options;
   const lmmc_image_source *images;
-  const lmmc_prompt *prompt;
+  lmmc_prompt *prompt;
   uint8_t *pictures;  // u8 [images, S, S, 3]
   lmmc_sampler sampler;
   int32_t *ids;      // [sequences], the next token of each; slot i has sequence i
   lmmc_feed *feeds;  // [sequences]
   int32_t *mark;     // of the slots behind the prompt
-  lmmc_ids all;      // the prompt, lengthened to as many tokens as all sequences have of it; empty for one, and where no slot has room
+  bool has_long;     // several sequences, and a slot has room for `all`
+  lmmc_ids all;      // the prompt, lengthened to as many tokens as all sequences have of it
   double *samples;   // [FIGURES, runs]
   lmmc_error *e;
 } bench;
@@ -85,8 +87,13 @@ static bool lengthen(lmmc_prompt *p, int64_t wanted, lmmc_error *e) {
 }
 
 // The seconds to prefill the prompts of all sequences in one call, and one that is as long in the first slot.
-static void prefill_all(bench *b, double seconds[FIGURES]) {
+static bool prefill_all(bench *b, double seconds[FIGURES]) {
   const lmmc_options *o = b->options;
+  // The prompt has the tokens that its images have become.
+  b->all.count = 0;
+  for (size_t i = 0; i < b->prompt->tokens.count; i++)
+    if (!lmmc_ids_append(&b->all, b->prompt->tokens.values[i], b->e)) return false;
+  if (!repeat_last(&b->all, o->sequences * (int64_t)b->prompt->tokens.count, b->e)) return false;
   for (int32_t s = 0; s < o->sequences; s++) {
     lmmc_slot_clear(&b->session.slots, s);
     b->feeds[s] = (lmmc_feed){s, b->prompt->tokens.values, (int64_t)b->prompt->tokens.count, LMMC_WANTS_LAST};
@@ -94,6 +101,7 @@ static void prefill_all(bench *b, double seconds[FIGURES]) {
   seconds[TOGETHER] = lmmc_prefill_all(&b->session, b->feeds, o->sequences);
   lmmc_slot_clear(&b->session.slots, 0);
   seconds[LONG] = lmmc_prefill(&b->session, 0, &b->all);
+  return true;
 }
 
 static bool once(bench *b, double out[FIGURES]) {
@@ -104,9 +112,11 @@ static bool once(bench *b, double out[FIGURES]) {
     seconds[IMAGE] = lmmc_clock() - begin;
   else
     begin = lmmc_clock();
-  for (int i = 0; i < b->prompt->images; i++)
-    lmmc_encode_picture(&b->session, b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i, i, &seconds[VISION],
-                        &seconds[PROJECT]);
+  for (int i = 0; i < b->prompt->images; i++) {
+    const uint8_t *picture = b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i;
+    const lmmc_vision_rows rows = lmmc_encode_picture(&b->session, picture, i, &seconds[VISION], &seconds[PROJECT]);
+    lmmc_prompt_trim(b->prompt, b->session.model, i, rows.count);
+  }
   lmmc_slot_clear(&b->session.slots, 0);
   seconds[PREFILL] = lmmc_prefill(&b->session, 0, &b->prompt->tokens);
   if ((b->ids[0] = lmmc_sample(&b->sampler, lmmc_logits(&b->session, 0), b->e)) < 0) return false;
@@ -129,7 +139,7 @@ static bool once(bench *b, double out[FIGURES]) {
   lmmc_threads_use(0);
   if (o->sequences > 1) {
     seconds[COPY] = copied - first;
-    if (b->all.count > 0) prefill_all(b, seconds);
+    if (b->has_long && !prefill_all(b, seconds)) return false;
   }
   for (int f = 0; f < FIGURES; f++) out[f] = seconds[f] * 1e3;
   const double count = (double)b->prompt->tokens.count, sequences = (double)o->sequences;
@@ -155,21 +165,21 @@ static bool report(const bench *b, lmmc_error *e) {
   int64_t resident = lmmc_memory_peak();
   lmmc_threads t = lmmc_threads_started();
   const int decode_threads = o->decode_threads > 0 && o->decode_threads < t.threads ? (int)o->decode_threads : t.threads;
-  int visual = b->prompt->images * b->session.model->vision_tokens;
   char each[48] = "";
   if (o->sequences > 1) snprintf(each, sizeof each, ", in each of %" PRId64 " sequences", o->sequences);
   lmmc_text out = {0};
-  bool done = o->json
-                  ? lmmc_text_format(&out, e,
-                                     "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
-                                     ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32
-                                     ", \"visual_tokens\": %d, \"decoded_tokens\": %" PRId64,
-                                     o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens, visual, o->max_tokens)
-                  : lmmc_text_format(&out, e,
-                                     "%zu tokens of prompt, %d of them vision tokens, and %" PRId64
-                                     " decoded%s; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
-                                     b->prompt->tokens.count, visual, o->max_tokens, each, t.threads, t.threads == 1 ? "" : "s",
-                                     decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+  bool done = o->json ? lmmc_text_format(&out, e,
+                                         "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
+                                         ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32,
+                                         o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens) &&
+                            lmmc_visual_tokens_json(&out, b->session.model, b->prompt, b->mark, e) &&
+                            lmmc_text_format(&out, e, ", \"decoded_tokens\": %" PRId64, o->max_tokens)
+                      : lmmc_text_format(
+                            &out, e,
+                            "%zu tokens of prompt, %" PRId32 " of them vision tokens, and %" PRId64
+                            " decoded%s; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
+                            b->prompt->tokens.count, b->prompt->visual_tokens, o->max_tokens, each, t.threads, t.threads == 1 ? "" : "s",
+                            decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
   for (int f = 0; done && f < (o->sequences > 1 ? FIGURES : ALONE); f++) {
     spread s = spread_of(b->samples + f * o->runs, o->runs);
     const char *title = f == STEP && o->sequences > 1 ? "decode, one token of each" : figures[f].title;
@@ -206,10 +216,8 @@ static bool open_sequences(bench *b) {
   b->mark = malloc((size_t)lmmc_mark_length(b->session.model) * sizeof *b->mark);
   if (!b->ids || !b->feeds || !b->mark) return lmmc_fail(b->e, 1, "out of memory for %" PRId64 " sequences", count);
   for (int64_t s = 0; s < count; s++) lmmc_slot_take(&b->session.slots);
-  if (count == 1 || all > b->session.model->context) return true;
-  for (size_t i = 0; i < b->prompt->tokens.count; i++)
-    if (!lmmc_ids_append(&b->all, b->prompt->tokens.values[i], b->e)) return false;
-  return repeat_last(&b->all, all, b->e);
+  b->has_long = count > 1 && all <= b->session.model->context;
+  return true;
 }
 
 bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_options *o, const lmmc_image_source *images,

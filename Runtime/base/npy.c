@@ -55,8 +55,9 @@ static void make_header(const lmmc_npy *f, char header[NPY_HEADER + 1]) {
   char shape[128];
   int n = 0;
   for (int i = 0; i < f->rank; i++) n += snprintf(shape + n, sizeof shape - (size_t)n, "%" PRId64 ", ", f->shape[i]);
-  shape[n - 2] = 0;
-  n = snprintf(header + 10, NPY_HEADER - 9, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
+  shape[n - (f->rank > 1 ? 2 : 1)] = 0;  // Python's tuple of one has a comma
+  n = snprintf(header + 10, NPY_HEADER - 9, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
+               f->type == LMMC_NPY_INT32 ? "<i4" : "<f4", shape);
   memset(header + 10 + n, ' ', (size_t)(NPY_HEADER - 11 - n));
   header[NPY_HEADER - 1] = '\n';
 }
@@ -70,11 +71,13 @@ static bool put(lmmc_npy *f, const void *bytes, size_t count, lmmc_error *e) {
   return r == LMMC_WRITTEN;
 }
 
-bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inner_rank, const int64_t *inner, lmmc_error *e) {
+bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, lmmc_npy_type type, int inner_rank, const int64_t *inner,
+                   lmmc_error *e) {
   f->fd = -1;
+  f->type = type;
   f->rank = inner_rank + 1;
   f->shape[0] = 0;
-  memcpy(f->shape + 1, inner, (size_t)inner_rank * sizeof *inner);
+  for (int i = 0; i < inner_rank; i++) f->shape[1 + i] = inner[i];
   int n = snprintf(f->path, sizeof f->path, "%s/%s", directory, name);
   // In a folder of others a known name could be taken before, or be a link; a new file of a new name is ours.
   for (int tries = 0; tries < 100 && f->fd < 0; tries++) {
@@ -96,8 +99,8 @@ bool lmmc_npy_open(lmmc_npy *f, const char *directory, const char *name, int inn
   return put(f, header, NPY_HEADER, e);
 }
 
-bool lmmc_npy_row(lmmc_npy *f, const float *values, lmmc_error *e) {
-  size_t bytes = sizeof *values;
+bool lmmc_npy_row(lmmc_npy *f, const void *values, lmmc_error *e) {
+  size_t bytes = 4;
   for (int i = 1; i < f->rank; i++) bytes *= (size_t)f->shape[i];
   if (!put(f, values, bytes, e)) return false;
   f->shape[0]++;

@@ -47,6 +47,9 @@ typedef struct {
   float mean[3], std[3];
   int32_t vision_tokens;            // N: rows that one image becomes
   int32_t max_images;               // rows that vision_rows has room for, over N
+  const char *reducer;              // of vision rows, as `--reduce` names it; NULL without one
+  bool one_image;                   // it knows prompts of one image at most
+  uint64_t projected_rows;          // in the arena, i32, result of project(): the rows that the image has become; 0 where they are N
   int32_t selected_count;           // of a reducer before the decoder: entries of `selected`; 0 without one
   int32_t kept_points, kept_bound;  // of a reducer in the decoder: the shape of `kept`; 0 without one
 
@@ -90,18 +93,17 @@ typedef struct {
 
   // arena: byte offsets
   uint64_t arena_bytes;
-  uint64_t image;           // u8 [S, S, 3], input of vision()
-  uint64_t projected;       // f32 [N, hidden], result of project()
-  uint64_t vision_rows;     // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
-  uint64_t tokens;          // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
-  uint64_t slots;           // i32 [chunk], input of step() and decode(): the slot of each row
-  uint64_t positions;       // i32 [chunk], input of step() and decode(): what rotary turns each row by
-  uint64_t wanted;          // i32 [wanted_rows], input of step(): the rows whose logits are wanted, in ascending order
-  uint64_t lengths;         // i32 [blocks, sequences]: rows that the caches of a block hold in a slot; step() and decode() let them grow
-  uint64_t projected_rows;  // i32, result of project(): the rows that the image has become; 0 where they are N
-  uint64_t selected;        // i32 [selected_count], result of project(): the patches that stand for the image, -1 behind the last
-  uint64_t kept;            // i32 [kept_points, kept_bound], result of step(): the vision rows that stay, -1 behind the last
-  uint64_t logits;          // f32 [wanted_rows, vocabulary], result of step() and decode(); rows behind those wanted stay as they were
+  uint64_t image;        // u8 [S, S, 3], input of vision()
+  uint64_t projected;    // f32 [N, hidden], result of project()
+  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
+  uint64_t tokens;       // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
+  uint64_t slots;        // i32 [chunk], input of step() and decode(): the slot of each row
+  uint64_t positions;    // i32 [chunk], input of step() and decode(): what rotary turns each row by
+  uint64_t wanted;       // i32 [wanted_rows], input of step(): the rows whose logits are wanted, in ascending order
+  uint64_t lengths;      // i32 [blocks, sequences]: rows that the caches of a block hold in a slot; step() and decode() let them grow
+  uint64_t logits;       // f32 [wanted_rows, vocabulary], result of step() and decode(); rows behind those wanted stay as they were
+  uint64_t selected;     // i32 [selected_count], result of project(): the patches that stand for the image, -1 behind the last
+  uint64_t kept;         // i32 [kept_points, kept_bound], result of step(): the vision rows that stay, -1 behind the last
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted program.c

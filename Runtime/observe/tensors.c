@@ -11,7 +11,7 @@
 static bool write_rows(const char *directory, const char *name, const float *rows, int64_t count, int64_t columns, int64_t stride,
                        lmmc_error *e) {
   lmmc_npy file;
-  bool done = lmmc_npy_open(&file, directory, name, 1, &columns, e);
+  bool done = lmmc_npy_open(&file, directory, name, LMMC_NPY_FLOAT32, 1, &columns, e);
   for (int64_t i = 0; done && i < count; i++) done = lmmc_npy_row(&file, rows + i * stride, e);
   done = done && lmmc_npy_close(&file, e);
   lmmc_npy_discard(&file);
@@ -30,21 +30,28 @@ void lmmc_tensors_take(lmmc_tensors *t, const float *values, int64_t rows, int64
   t->failed = !write_rows(t->directory, name, values, rows, columns, stride, &t->error);
 }
 
-bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *m, const lmmc_ids *tokens, int32_t images,
-                        const uint8_t *picture, lmmc_error *e) {
-  const int64_t count = (int64_t)tokens->count;
+bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *m, int64_t count, int32_t images, const uint8_t *picture,
+                        lmmc_error *e) {
   if (images > 1) return lmmc_fail(e, 2, "option '--dump-tensors' wants at most one image, not %" PRId32, images);
   if (count > m->chunk)
     return lmmc_fail(e, 2, "option '--dump-tensors' wants a prompt of at most %" PRId32 " tokens, not %" PRId64, m->chunk, count);
   if (!lmmc_make_directories(directory, e)) return false;
   *t = (lmmc_tensors){.directory = directory};
   const int64_t size = images > 0 ? m->preprocess.size : 0;
-  float *values = malloc(sizeof *values * (size_t)(count > 3 * size * size ? count : 3 * size * size));
+  if (size == 0) return true;
+  float *values = malloc(sizeof *values * (size_t)(3 * size * size));
   if (!values) return lmmc_fail(e, 1, "out of memory for an image of %" PRId64 " x %" PRId64, size, size);
-  for (int64_t i = 0; i < count; i++) values[i] = (float)tokens->values[i];
-  bool done = write_rows(directory, "tokens.npy", values, count, 1, 1, e);
   for (int64_t i = 0; i < 3 * size * size; i++) values[i] = picture[i];
-  done = done && (size == 0 || write_rows(directory, "image.npy", values, size * size, 3, 3, e));
+  bool done = write_rows(directory, "image.npy", values, size * size, 3, 3, e);
+  free(values);
+  return done;
+}
+
+bool lmmc_tensors_tokens(const lmmc_tensors *t, lmmc_ids tokens, lmmc_error *e) {
+  float *values = malloc(sizeof *values * (tokens.count + 1));
+  if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", tokens.count);
+  for (size_t i = 0; i < tokens.count; i++) values[i] = (float)tokens.values[i];
+  bool done = write_rows(t->directory, "tokens.npy", values, (int64_t)tokens.count, 1, 1, e);
   free(values);
   return done;
 }

@@ -12,11 +12,13 @@ typedef struct {
   bool failed;
 } lmmc_tensors;
 
-// Makes the folder; writes `tokens.npy` f32 [T], as step() takes them, and where the prompt has one of `images` `image.npy` f32 [S, S, 3] of
-// `picture`. Code 2 for a prompt of several images or longer than a chunk, of which one call alone could be written, 1 when a file cannot be
-// written.
-bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *model, const lmmc_ids *tokens, int32_t images,
+// Makes the folder; where the prompt has one of `images` writes `image.npy` f32 [S, S, 3] of `picture`. Code 2 for a prompt of several images
+// or of more `tokens` than a chunk, of which one call alone could be written, 1 when a file cannot be written.
+bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *model, int64_t tokens, int32_t images,
                         const uint8_t *picture, lmmc_error *e);
+
+// Writes `tokens.npy` f32 [T], as step() takes them. Code 1 when it cannot be written.
+bool lmmc_tensors_tokens(const lmmc_tensors *t, lmmc_ids tokens, lmmc_error *e);
 
 // The kernels that run now make the tensors of `names`, one after the other, each name followed by a newline; NULL: what is not written.
 void lmmc_tensors_entry(lmmc_tensors *t, const char *names);

@@ -35,6 +35,7 @@ static bool image(builder *b) {
   int64_t row = (int64_t)b->p->images++ * b->model->vision_tokens;
   for (int32_t i = 0; i < b->model->vision_tokens; i++, row++)
     if (!lmmc_ids_append(&b->p->tokens, (int32_t)(-1 - row), b->e)) return false;
+  b->p->visual_tokens += b->model->vision_tokens;
   return true;
 }
 
@@ -133,6 +134,8 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
     return lmmc_fail(e, 1, "%d images are too many, this program was compiled for at most %" PRId32, images, m->max_images);
   if (m->compression_count > 0 && images > 1)
     return lmmc_fail(e, 2, "%d images are too many, this program's compression tokens stand behind one", images);
+  if (images > 1 && m->one_image)
+    return lmmc_fail(e, 1, "%d images are too many, the token reducer of this program, '%s', knows prompts of one", images, m->reducer);
   return true;
 }
 
@@ -188,7 +191,7 @@ bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_token
   if (!done) return false;
   if (p->tokens.count > (size_t)model->context)
     return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
-                     p->tokens.count, p->images * model->vision_tokens, model->context);
+                     p->tokens.count, p->visual_tokens, model->context);
   // Memory is taken for the places that were made, and filled with the images that were given.
   if (p->images != images)
     return lmmc_fail(e, 2, "the prompt has %" PRId32 " '<image>' place%s for %d image%s, this program's template writes them by itself",
@@ -209,3 +212,15 @@ int64_t lmmc_compressed_part(const lmmc_model *m, const int32_t *tokens, int64_t
 }
 
 void lmmc_prompt_free(lmmc_prompt *p) { lmmc_ids_free(&p->tokens); }
+
+void lmmc_prompt_trim(lmmc_prompt *p, const lmmc_model *model, int32_t image, int32_t rows) {
+  const int32_t first = image * model->vision_tokens, end = first + model->vision_tokens;
+  size_t count = 0;
+  for (size_t i = 0; i < p->tokens.count; i++) {
+    const int32_t token = p->tokens.values[i], row = -1 - token;
+    if (row >= first + rows && row < end) continue;
+    p->tokens.values[count++] = token;
+  }
+  p->visual_tokens -= (int32_t)(p->tokens.count - count);
+  p->tokens.count = count;
+}

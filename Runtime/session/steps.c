@@ -1,5 +1,6 @@
 #include "steps.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,10 +77,10 @@ static void name_tensors(const lmmc_session *s, const char *names) {
   if (s->observer.tensors) lmmc_tensors_entry(s->observer.tensors, names);
 }
 
-const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project) {
+lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project) {
   const lmmc_model *m = s->model;
-  size_t row = (size_t)m->vision_tokens * (size_t)m->hidden;
-  float *rows = values(s, m->vision_rows) + row * (size_t)index;
+  const size_t hidden = (size_t)m->hidden;
+  float *rows = values(s, m->vision_rows) + (size_t)m->vision_tokens * hidden * (size_t)index;
   double began = begin(s);
   memcpy(s->memory->arena + m->image, picture, lmmc_picture_bytes(m));
   name_tensors(s, m->vision_products);
@@ -88,9 +89,10 @@ const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, 
   began = begin(s);
   name_tensors(s, m->project_products);
   lmmc_program_code()->project(s->memory);
-  memcpy(rows, values(s, m->projected), row * sizeof *rows);
+  const int64_t count = m->projected_rows ? lmmc_count(s->memory, m->projected_rows) : m->vision_tokens;
+  memcpy(rows, values(s, m->projected), (size_t)count * hidden * sizeof *rows);
   *project += end(s, began, "project");
-  return rows;
+  return (lmmc_vision_rows){rows, (int32_t)count};
 }
 
 // ---- steps
@@ -115,16 +117,26 @@ static bool is_indivisible(const lmmc_model *m, const lmmc_feed *f) {
   return false;
 }
 
+// Whether a feed begins a call: what looks at a whole prompt gets all of it, and no other rows of its slot.
+static bool begins_call(const lmmc_model *m, const lmmc_feed *feeds, int64_t first, int64_t at, int64_t rows) {
+  const lmmc_feed *f = &feeds[at];
+  if (!m->whole_prompts || rows == 0) return false;
+  for (int64_t i = first; i < at; i++)
+    if (feeds[i].slot == f->slot && is_indivisible(m, &feeds[i])) return true;
+  return rows + f->count > m->chunk && is_indivisible(m, f);
+}
+
 // As many of the rows behind `*row` of feed `*at` as a chunk takes, written to the program's inputs; the place behind them.
 static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int64_t *at, int64_t *row) {
   const lmmc_model *m = s->model;
   int32_t *tokens = lmmc_arena(s->memory, m->tokens), *slots = lmmc_arena(s->memory, m->slots);
   int32_t *positions = lmmc_arena(s->memory, m->positions), *wanted = lmmc_arena(s->memory, m->wanted);
+  const int64_t first = *at;
   batch b = {0};
   for (; *at < count; ++*at, *row = 0) {
     const lmmc_feed *f = &feeds[*at];
-    // What looks at a whole prompt gets it from its first row on.
-    if (*row == 0 && b.rows > 0 && b.rows + f->count > m->chunk && is_indivisible(m, f)) return b;
+    if (*row == 0 && begins_call(m, feeds, first, *at, b.rows)) return b;
+    assert(*row > 0 || s->slots.positions[f->slot] == 0 || !is_indivisible(m, f));
     for (; *row < f->count; ++*row) {
       if (b.rows == m->chunk) return b;
       if (is_wanted(f, *row)) wanted[b.wanted++] = (int32_t)b.rows;
@@ -137,8 +149,10 @@ static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int
 }
 
 static void compute(lmmc_session *s, batch b) {
-  // What is written of the tensors has step()'s names.
-  if (b.rows == 1 && b.wanted == 1 && !s->observer.tensors) {
+  // What is written of the tensors has step()'s names, and decode() drops no row: a prompt that is one vision row keeps it in step() too, which
+  // says so.
+  const bool is_prompt = s->model->whole_prompts && *(const int32_t *)lmmc_arena(s->memory, s->model->tokens) < 0;
+  if (b.rows == 1 && b.wanted == 1 && !s->observer.tensors && !is_prompt) {
     lmmc_program_code()->decode(s->memory);
     return;
   }

@@ -47,11 +47,17 @@ typedef struct {
 bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e);
 void lmmc_session_close(lmmc_session *s);
 
-// A picture through tower and projector into its place in vision_rows, which is returned. Adds the seconds of both.
-const float *lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
+// What a picture has become: f32 [count, hidden], at its place in vision_rows.
+typedef struct {
+  const float *values;
+  int32_t count;  // at most N
+} lmmc_vision_rows;
+
+// A picture through tower and projector. Adds the seconds of both.
+lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
 
 // Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come
-// again. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",
+// again. Of a program that takes whole prompts a feed with vision rows is a whole prompt, of an empty slot. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",
 // "decode").
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage);
 

@@ -231,6 +231,10 @@ private struct DescriptionPrinter {
             field("vision_tokens", "\(vision.tokens)")
             field("max_images", "\(vision.maxImages)")
         }
+        if let reducer = program.reducer {
+            field("reducer", literal(reducer.name))
+            if reducer.knowsOneImage { field("one_image", "true") }
+        }
         field("hidden", "\(plan.hidden)")
         field("vocabulary", "\(plan.vocabulary)")
         field("sequences", "\(plan.slots.count)")

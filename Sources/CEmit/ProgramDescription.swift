@@ -47,11 +47,22 @@ public struct ProgramDescription: Sendable {
         }
     }
 
+    /// What leaves the decoder fewer vision rows.
+    public struct Reducer: Hashable, Sendable {
+        /// As `--reduce` has it.
+        public var name: String
+        /// A prompt may have one image at most.
+        public var knowsOneImage: Bool
+
+        public init(name: String, knowsOneImage: Bool) { (self.name, self.knowsOneImage) = (name, knowsOneImage) }
+    }
+
     /// The version of lmmc that made the program.
     public var version: String
     /// JSON text that `--info` prints.
     public var info: String
     public var vision: Vision?
+    public var reducer: Reducer?
     /// Positions that the KV cache holds.
     public var context: Int
     /// What `--prompt` is wrapped in.
@@ -73,8 +84,9 @@ public struct ProgramDescription: Sendable {
 
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(
-        version: String, info: String, vision: Vision?, context: Int, template: PromptTemplate, addsBOS: Bool, bos: Int32, eos: [Int32],
-        compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0, attachmentBytes: Int
+        version: String, info: String, vision: Vision?, reducer: Reducer? = nil, context: Int, template: PromptTemplate, addsBOS: Bool,
+        bos: Int32, eos: [Int32], compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0,
+        attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {
             throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
@@ -88,6 +100,7 @@ public struct ProgramDescription: Sendable {
         self.version = version
         self.info = info
         self.vision = vision
+        self.reducer = reducer
         self.context = context
         self.template = template
         self.addsBOS = addsBOS

@@ -13,7 +13,9 @@ import Testing
 // C files there are called .c.txt: SwiftPM takes no C in a Swift target.
 private let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
-private func tinyProgram(compression: ProgramDescription.Compression? = nil) throws -> [EmittedFile] {
+private func tinyProgram(
+    compression: ProgramDescription.Compression? = nil, reducer: ProgramDescription.Reducer? = nil
+) throws -> [EmittedFile] {
     let module = try parseModule(String(contentsOf: golden.appending(path: "tiny.ir"), encoding: .utf8), file: "tiny.ir")
     try module.verify()
     let plan = try makePlan(module)
@@ -21,9 +23,9 @@ private func tinyProgram(compression: ProgramDescription.Compression? = nil) thr
         mode: .pad, resize: 0, size: 4, background: [122, 116, 104], mean: [0.5, 0.45, 0.4], std: [0.25, 0.26, 0.27], tokens: 1,
         maxImages: 2)
     let program = try ProgramDescription(
-        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, context: 16, template: PromptTemplate.builtIn[2].template,
-        addsBOS: true, bos: 1, eos: [2, 7],
-        compression: compression, tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
+        version: "1.0", info: "{\"model\": \"tiny\"}", vision: vision, reducer: reducer, context: 16,
+        template: PromptTemplate.builtIn[2].template, addsBOS: true, bos: 1, eos: [2, 7], compression: compression,
+        tokenizerOffset: plan.weightBytes, tokenizerBytes: 0, attachmentBytes: plan.weightBytes)
     let files = emitProgram(plan, program)
     #expect(files.map(\.name) == ["model.c", "program.c"])
     return files
@@ -91,6 +93,16 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         let lines = ["    .compression_token = 5,\n", "    .compression_count = 2,\n"]
         #expect(compressing[1].text.contains(lines.joined()))
         #expect(compressing[1].text.replacing(lines.joined(), with: "") == plain[1].text)
+    }
+
+    /// What the runtime says of a reducer stands in program.c where there is one, and nothing else changes.
+    @Test(arguments: [false, true]) func reducersAreNamed(knowsOneImage: Bool) throws {
+        let plain = try tinyProgram(), reduced = try tinyProgram(reducer: .init(name: "a:\"b\"", knowsOneImage: knowsOneImage))
+        let lines = reduced[1].text.split(separator: "\n"), before = Set(plain[1].text.split(separator: "\n"))
+        #expect(reduced[0].text == plain[0].text)
+        #expect(
+            lines.filter { !before.contains($0) } == ["    .reducer = \"a:\\\"b\\\"\","] + (knowsOneImage ? ["    .one_image = true,"] : [])
+        )
     }
 
     @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(name: String, flags: [String]) throws {

@@ -22,7 +22,9 @@ extension FrontEnd {
         let configuration = checkpoint.configuration
         return try ProgramDescription(
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
-            vision: describeVision(), context: context, template: template, addsBOS: configuration.prompt.addsBOS,
+            vision: describeVision(),
+            reducer: reduction.map { ProgramDescription.Reducer(name: $0.description, knowsOneImage: $0.knowsOneImage) }, context: context,
+            template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
             compression: try configuration.compression.map { (it) throws(Diagnostic) in
                 try .init(token: identifier(it.token), count: identifier(it.count))

@@ -3,38 +3,13 @@
 #include <math.h>
 
 #include "cli_fixture.h"
-
-static const float *read_npy(const char *path, const char *shape, size_t values) {
-  size_t size;
-  char *bytes = read_whole(path, &size), wanted[256];
-  CHECK(bytes != NULL, "no '%s'", path);
-  if (!bytes) return calloc(values, sizeof(float));
-  snprintf(wanted, sizeof wanted, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
-  size_t header = 10 + (size_t)(uint8_t)bytes[8] + 256 * (size_t)(uint8_t)bytes[9];
-  CHECK(memcmp(bytes, "\x93NUMPY\x01\x00", 8) == 0 && header % 64 == 0 && bytes[header - 1] == '\n', "'%s' has a header of %zu bytes", path,
-        header);
-  CHECK(memcmp(bytes + 10, wanted, strlen(wanted)) == 0, "'%s': %.80s, wanted %s", path, bytes + 10, wanted);
-  CHECK(strspn(bytes + 10 + strlen(wanted), " ") == header - 11 - strlen(wanted), "padding of '%s'", path);
-  CHECK(size == header + 4 * values, "'%s' has %zu bytes, wanted %zu", path, size, header + 4 * values);
-  float *copy = malloc(4 * values);
-  if (size == header + 4 * values) memcpy(copy, bytes + header, 4 * values);
-  free(bytes);
-  return copy;
-}
-
-static const char *in_dump(const char *dump, const char *name) {
-  static char path[2][8300];
-  static int next;
-  next = !next;
-  snprintf(path[next], sizeof *path, "%s/%s", dump, name);
-  return path[next];
-}
+#include "cli_npy.h"
 
 static void check_logits(const char *dump, const expected *x) {
   char shape[64];
   int rows = x->count + x->stopped;
   snprintf(shape, sizeof shape, "%d, %d", rows, FAKE_VOCABULARY);
-  const float *logits = read_npy(in_dump(dump, "logits.npy"), shape, (size_t)rows * FAKE_VOCABULARY);
+  const float *logits = read_npy(in_dump(dump, "logits.npy"), "<f4", shape, (size_t)rows * FAKE_VOCABULARY);
   int wrong = 0;
   for (int r = 0; r < rows; r++)
     for (int i = 0; i < FAKE_VOCABULARY; i++) wrong += logits[r * FAKE_VOCABULARY + i] != fake_logit(x->states[r], i);
@@ -49,8 +24,8 @@ static void dumps(void) {
                    "--max-tokens", "6", "--json"),
                &x);
   check_logits(dump, &x);
-  const float *pixels = read_npy(in_dump(dump, "pixels.npy"), "2, 3, 12, 12", 2 * 3 * FAKE_SIZE * FAKE_SIZE);
-  const float *projected = read_npy(in_dump(dump, "projected.npy"), "2, 4, 6", 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN);
+  const float *pixels = read_npy(in_dump(dump, "pixels.npy"), "<f4", "2, 3, 12, 12", 2 * 3 * FAKE_SIZE * FAKE_SIZE);
+  const float *projected = read_npy(in_dump(dump, "projected.npy"), "<f4", "2, 4, 6", 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN);
   static const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f}, std[] = {0.26862954f, 0.26130258f, 0.27577711f};
   int wrong = 0;
   for (int i = 0; i < 2; i++) {
@@ -72,7 +47,7 @@ static void dumps(void) {
   setup.environment[0] = "FAKE_TOKENS=300 301 2";
   result r = run(program, "--dump", dump, "--prompt", "x");
   CHECK(r.code == 0 && entries(dump) == 1, "exit %d, %d files", r.code, entries(dump));
-  read_npy(in_dump(dump, "logits.npy"), "3, 448", 3 * FAKE_VOCABULARY);
+  read_npy(in_dump(dump, "logits.npy"), "<f4", "3, 448", 3 * FAKE_VOCABULARY);
   x = simulate("text", true, 0, 8);
   check_answer(run(program, "--raw-prompt", "text", "--max-tokens", "8", "--json", "--dump", dump), &x);
   check_logits(dump, &x);
@@ -89,7 +64,7 @@ static void failing_dumps(void) {
   result r = run(program, "--dump", whole, "--image", images[0], "--prompt", "x", "--json");
   CHECK_ERROR(r, 1, error);
   CHECK(entries(whole) == 1, "%d files", entries(whole));
-  read_npy(in_dump(whole, "logits.npy"), "1, 448", FAKE_VOCABULARY);
+  read_npy(in_dump(whole, "logits.npy"), "<f4", "1, 448", FAKE_VOCABULARY);
   // names that cannot be folders
   fclose(fopen(file, "w"));
   snprintf(error, sizeof error, "error: folder '%s' cannot be created: not a directory\n", file);

@@ -11,8 +11,8 @@
 #include "contract/program.h"
 #include "../session/prompt_templates.h"
 
-// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights. The slots
-// begin and end within pages.
+// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights, -DFAKE_REDUCER
+// one whose pictures become a number of rows that it counts, and whose chunk is larger. The slots begin and end within pages.
 enum {
   IMAGE = 0,
   PROJECTED = 4096,
@@ -22,11 +22,20 @@ enum {
   POSITIONS = 12416,
   WANTED = 12480,
   LENGTHS = 12544,
+  COUNT = 12608,
+  SELECTED = 12672,
+  KEPT = 12736,
   LOGITS = 16384,
   CACHES = 28672 - 64,
   SLOT = 12288,
   ARENA = CACHES + FAKE_SEQUENCES * SLOT,
 };
+
+#ifdef FAKE_REDUCER
+enum { CHUNK = 16 };
+#else
+enum { CHUNK = FAKE_CHUNK };
+#endif
 
 // Each row is in two caches of its block, as it is and with all bits turned; in the last between bytes that nothing reads.
 enum { KEYS, VALUES, ODD_KEYS, ODD_VALUES };
@@ -92,16 +101,34 @@ static void fill_logits(const lmmc_memory *m, int32_t row, int32_t slot) {
   calls[slot]++;
 }
 
+#ifdef FAKE_REDUCER
+// The vision rows of a call, and those of them that the second block keeps.
+static void list_kept(const lmmc_memory *m, int64_t rows) {
+  const int32_t *tokens = arena(m, TOKENS);
+  int32_t *kept = arena(m, KEPT), counts[FAKE_BLOCKS] = {0};
+  memset(kept, 0xFF, sizeof(int32_t) * FAKE_BLOCKS * FAKE_MOST_KEPT);
+  for (int64_t i = 0; i < rows; i++) {
+    if (tokens[i] >= 0) continue;
+    const float *row = (float *)arena(m, ROWS) + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN;
+    kept[counts[0]++] = -1 - tokens[i];
+    if (fake_row_value(row) & 1) kept[FAKE_MOST_KEPT + counts[1]++] = -1 - tokens[i];
+  }
+}
+#endif
+
 // The inputs are spoiled: what is not written anew does harm.
 static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
   int32_t *tokens = arena(m, TOKENS), *slots = arena(m, SLOTS), *positions = arena(m, POSITIONS), *wants = arena(m, WANTED);
   const float *images = arena(m, ROWS);
   int64_t next = 0;
-  if (rows < 1 || rows > FAKE_CHUNK || wanted < 0 || wanted > FAKE_WANTED_ROWS) abort();
+  unsigned seen = 0;
+  if (rows < 1 || rows > CHUNK || wanted < 0 || wanted > FAKE_WANTED_ROWS) abort();
   for (int32_t i = 0; i < rows; i++) {
     if (tokens[i] >= FAKE_VOCABULARY || tokens[i] < -FAKE_MAX_IMAGES * FAKE_VISION_TOKENS) abort();
     if (slots[i] < 0 || slots[i] >= FAKE_SEQUENCES) abort();
     fake_calls.rows[slots[i]]++;
+    if (!(seen >> slots[i] & 1)) fake_calls.slot_calls[slots[i]]++;
+    seen |= 1u << slots[i];
     const uint64_t value = tokens[i] < 0 ? fake_row_value(images + (size_t)(-1 - tokens[i]) * FAKE_HIDDEN) : fake_token_value(tokens[i]);
     if (*length(m, 0, slots[i]) == 0) calls[slots[i]] = 0;
     store(m, 0, slots[i], fake_mix(value, (uint64_t)positions[i]));
@@ -120,6 +147,9 @@ static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
 
 static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
   fake_calls.steps++;
+#ifdef FAKE_REDUCER
+  list_kept(m, rows);
+#endif
   advance(m, rows, wanted);
 }
 
@@ -142,6 +172,10 @@ static void project(const lmmc_memory *m) {
   float *out = (float *)(void *)(m->arena + PROJECTED);
   for (int r = 0; r < FAKE_VISION_TOKENS; r++)
     for (int i = 0; i < FAKE_HIDDEN; i++) out[r * FAKE_HIDDEN + i] = fake_projected(m->arena + IMAGE, r, i);
+#ifdef FAKE_REDUCER
+  *(int32_t *)arena(m, COUNT) = fake_rows(m->arena + IMAGE);
+  for (int i = 0; i < FAKE_VISION_TOKENS; i++) ((int32_t *)arena(m, SELECTED))[i] = fake_selected(m->arena + IMAGE, i);
+#endif
 }
 #endif
 
@@ -161,7 +195,7 @@ const lmmc_model lmmc_program = {
 #endif
     .hidden = FAKE_HIDDEN,
     .vocabulary = FAKE_VOCABULARY,
-    .chunk = FAKE_CHUNK,
+    .chunk = CHUNK,
     .wanted_rows = FAKE_WANTED_ROWS,
     .sequences = FAKE_SEQUENCES,
     .context = FAKE_CONTEXT,
@@ -191,6 +225,16 @@ const lmmc_model lmmc_program = {
     .wanted = WANTED,
     .lengths = LENGTHS,
     .logits = LOGITS,
+#ifdef FAKE_REDUCER
+    .reducer = "fake:keep=odd",
+    .whole_prompts = true,
+    .projected_rows = COUNT,
+    .selected_count = FAKE_VISION_TOKENS,
+    .selected = SELECTED,
+    .kept_points = FAKE_BLOCKS,
+    .kept_bound = FAKE_MOST_KEPT,
+    .kept = KEPT,
+#endif
 };
 
 #ifdef FAKE_DECODER

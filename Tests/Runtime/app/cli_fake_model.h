@@ -1,7 +1,7 @@
 // The toy model that stands in for emitted code in the tests of the session and the command line. Its state after each row is a hash of all
 // rows of that slot up to there, each with its position, so an answer is right only when every token reached its place, in order, and the
 // caches hold what they should. It has two blocks: the first keeps every row, the second those of odd values, so that they have other
-// lengths.
+// lengths. As a program with -DFAKE_REDUCER it becomes fewer rows of some pictures than of others, and says which vision rows its blocks keep.
 #ifndef CLI_FAKE_MODEL_H
 #define CLI_FAKE_MODEL_H
 #include <stdint.h>
@@ -17,14 +17,15 @@ enum {
   FAKE_SIZE = 12,
   FAKE_VISION_TOKENS = 4,
   FAKE_MAX_IMAGES = 3,
+  FAKE_MOST_KEPT = 8,
   FAKE_EOS = 2,
   FAKE_OTHER_EOS = 440,
 };
 
 // What was called, the rows whose logits were made, the steps that made equal ones of each of several rows; and the rows that each slot was
-// fed, and the most that it held at once.
+// fed, the most that it held at once, and the calls that had some.
 typedef struct {
-  int steps, decodes, wanted, alike, rows[FAKE_SEQUENCES], most[FAKE_SEQUENCES];
+  int steps, decodes, wanted, alike, rows[FAKE_SEQUENCES], most[FAKE_SEQUENCES], slot_calls[FAKE_SEQUENCES];
 } fake_call_counts;
 extern fake_call_counts fake_calls;
 
@@ -63,6 +64,11 @@ static inline float fake_logit(fake_state s, int32_t id) {
   uint64_t h = fake_mix(fake_mix(fake_mix(s.blocks[0], s.blocks[1]), (uint64_t)id), 11);
   return (float)(h >> 44) / 65536.0f - 8;
 }
+
+// Of a program that counts: rows that a picture becomes, 1 to FAKE_VISION_TOKENS, and patch i of those that are selected for it.
+static inline int32_t fake_rows(const uint8_t *picture) { return 1 + picture[FAKE_SIZE * FAKE_SIZE * 3 / 2] % FAKE_VISION_TOKENS; }
+
+static inline int32_t fake_selected(const uint8_t *picture, int i) { return i < fake_rows(picture) ? picture[FAKE_SIZE * 3 + i] : -1; }
 
 // Value i of projected row r of a picture u8 [FAKE_SIZE, FAKE_SIZE, 3].
 static inline float fake_projected(const uint8_t *picture, int r, int i) {

@@ -1,6 +1,6 @@
 // What the tests of the command line share: the programs, and what the toy model of cli_fake_model.c must answer. Each is run as
 //   cli_NAME_test PROGRAM BARE DECODER BLOB GOLDEN
-// PROGRAM and DECODER (no vision tower) have the tokenizer BLOB attached, BARE has nothing attached. GOLDEN: Tests/Golden.
+// PROGRAM and DECODER (no vision tower, or in cli_reducer_test PROGRAM without a reducer) have the tokenizer BLOB attached, BARE has nothing attached. GOLDEN: Tests/Golden.
 #ifndef CLI_FIXTURE_H
 #define CLI_FIXTURE_H
 #include <dirent.h>
@@ -19,6 +19,7 @@ static const char *program, *bare, *decoder, *blob_path;
 static char folder[] = "/tmp/lmmc-cli-XXXXXX";
 static char images[4][4096];  // paths of pictures
 static lmmc_tokenizer tokenizer;
+static bool reduces;  // PROGRAM has a reducer
 
 static inline const char *in_folder(const char *name) {
   static char path[4][8192];
@@ -40,6 +41,7 @@ static inline const char *in_folder(const char *name) {
 typedef struct {
   int32_t tokens[FAKE_CONTEXT];
   int count, text_tokens, visual_tokens;
+  int lengths[FAKE_BLOCKS];             // rows of the blocks behind the prompt
   fake_state states[FAKE_CONTEXT + 1];  // states[i] made the logits of token i
   bool stopped;
   lmmc_text text;
@@ -63,6 +65,8 @@ static inline expected simulate(const char *text, bool raw, int image_count, int
   lmmc_prompt p = {0};
   lmmc_error e = {0};
   float rows[FAKE_MAX_IMAGES * FAKE_VISION_TOKENS][FAKE_HIDDEN];
+  int counts[FAKE_MAX_IMAGES];
+  size_t position = 0;
   for (int i = 0; i < image_count; i++) {
     lmmc_image image;
     uint8_t picture[FAKE_SIZE * FAKE_SIZE * 3];
@@ -72,16 +76,21 @@ static inline expected simulate(const char *text, bool raw, int image_count, int
     lmmc_image_free(&image);
     for (int r = 0; r < FAKE_VISION_TOKENS; r++)
       for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k);
+    counts[i] = reduces ? fake_rows(picture) : FAKE_VISION_TOKENS;
   }
   CHECK(lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), raw, image_count, &e), "%s", e.message);
   fake_state state = {0};
   for (size_t i = 0; i < p.tokens.count; i++) {
     int32_t v = p.tokens.values[i];
+    if (v < 0 && (-1 - v) % FAKE_VISION_TOKENS >= counts[(-1 - v) / FAKE_VISION_TOKENS]) continue;
     state = v < 0 ? fake_row(state, rows[-1 - v]) : fake_token(state, v);
+    x.visual_tokens += v < 0;
+    x.lengths[0]++;
+    x.lengths[1] += (v < 0 ? fake_row_value(rows[-1 - v]) : fake_token_value(v)) & 1;
+    position++;
   }
   x.text_tokens = p.text_tokens;
-  x.visual_tokens = p.images * FAKE_VISION_TOKENS;
-  for (size_t position = p.tokens.count;; position++) {
+  for (;; position++) {
     x.states[x.count] = state;
     int32_t best = 0;
     for (int32_t i = 1; i < FAKE_VOCABULARY; i++)

@@ -4,7 +4,7 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
 plain=${tests% session/generation session/steps}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -21,12 +21,12 @@ build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sou
 core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-*)
 $cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
 bytes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
-for kind in "" -DFAKE_DECODER; do
+for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do
   $cc -DBYTES="$bytes" $kind "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
 done
 attach=$root/Sources/Packaging/Attach
 $cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
-for kind in "" -DFAKE_DECODER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
+for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
 # is_chosen TEST: whether it is one of those to run.
 is_chosen() { case " $tests " in *" $1 "*) ;; *) return 1 ;; esac; }
@@ -76,6 +76,7 @@ case " $tests " in *" app/"*) if packager; then echo "packager: 1 passed, 0 fail
 for test in answer dump options perplexity streams weights; do
   check "app/cli_$test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 done
+check app/cli_reducer "$build/program-DFAKE_REDUCER" "$build/bare" "$build/program" "$build/blob" "$golden"
 check app/bench "$build/program" "$build/program-DFAKE_DECODER" "$golden"
 check system/memory "$build/program"
 exit $failed

@@ -2,7 +2,7 @@
 // makes the scripts and knows what they should give.
 //   PROGRAM SCRIPT OUTPUT CHUNK THREADS     CHUNK: most rows of one call of the program's code, where its own is larger
 // Words of a script, each with what follows it:
-//   picture FILE             u8 [S, S, 3] through tower and projector into the first vision rows; gives them, [N, hidden]
+//   picture FILE             u8 [S, S, 3] through tower and projector into the first vision rows; gives them, [rows, hidden]
 //   feed COUNT               of pieces: SLOT WANTS TOKENS, then the tokens; gives the logits of the wanted rows, [wanted, vocabulary]
 //   copy TO FROM ROWS        makes a slot what the first rows of another make of it
 //   cut SLOT ROWS            leaves a slot its first rows
@@ -56,7 +56,8 @@ static void picture(void) {
   FILE *file = fscanf(script, "%4095s", path) == 1 ? fopen(path, "rb") : NULL;
   if (!file || fread(pixels, 1, bytes, file) != bytes) stop("the picture cannot be read");
   fclose(file);
-  give(lmmc_encode_picture(&session, pixels, 0, &vision, &project), (size_t)session.model->vision_tokens * (size_t)session.model->hidden);
+  const lmmc_vision_rows rows = lmmc_encode_picture(&session, pixels, 0, &vision, &project);
+  give(rows.values, (size_t)rows.count * (size_t)session.model->hidden);
   free(pixels);
 }
 

@@ -283,6 +283,47 @@ static void compressions(void) {
   model.compression_token = 0;
 }
 
+// What an image does not become leaves the prompt, and a reducer that knows one image refuses more.
+static void reduced(void) {
+  static const struct {
+    int32_t rows[3];
+    const char *wanted;
+  } cases[] = {{{3, 3, 3}, "1 101 -1 -2 -3 102 -4 -5 -6 -7 -8 -9"},
+               {{2, 3, 1}, "1 101 -1 -2 102 -4 -5 -6 -7"},
+               {{0, 1, 2}, "1 101 102 -4 -7 -8"},
+               {{3, 0, 0}, "1 101 -1 -2 -3 102"}};
+  const char *text = "a<image>b<image><image>";
+  model.prompt = NONE;
+  lmmc_error e = {0};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_prompt p = {0};
+    CHECK(lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), true, 3, &e) && p.visual_tokens == 9, "%s", e.message);
+    for (int turn = 0; turn < 2; turn++)
+      for (int32_t k = 0; k < 3; k++) lmmc_prompt_trim(&p, &model, k, cases[i].rows[k]);
+    lmmc_text out = {0};
+    // The characters of the text have other ids than those that are written here.
+    for (size_t k = 0; k < p.tokens.count; k++) {
+      const int32_t v = p.tokens.values[k];
+      if (v == SPACE) continue;
+      lmmc_text_format(&out, NULL, out.count ? " %d" : "%d", v >= FIRST ? 101 + v - FIRST - ('a' - 32) : v);
+    }
+    lmmc_text_append(&out, "", 1, NULL);
+    CHECK(strcmp(out.bytes, cases[i].wanted) == 0 && p.visual_tokens == cases[i].rows[0] + cases[i].rows[1] + cases[i].rows[2],
+          "'%s', wanted '%s', %d visual tokens", out.bytes, cases[i].wanted, p.visual_tokens);
+    CHECK((int32_t)p.tokens.count == p.text_tokens + p.visual_tokens, "%zu tokens", p.tokens.count);
+    lmmc_text_free(&out);
+    lmmc_prompt_free(&p);
+  }
+  model.reducer = "fastv:layer=2,keep=144";
+  rule(VICUNA, true, 2, "<image><image>", 0, "<s>[0][1]");
+  model.one_image = true;
+  rule(VICUNA, true, 2, "<image><image>", 1,
+       "2 images are too many, the token reducer of this program, 'fastv:layer=2,keep=144', knows prompts of one");
+  rule(VICUNA, true, 1, "<image>", 0, "<s>[0]");
+  rule(VICUNA, true, 0, "a", 0, "<s>^a");
+  model.reducer = NULL, model.one_image = false;
+}
+
 // Special tokens, and added words where there are some, that overlap with a place in every way: a place is always an image.
 static void overlaps(void) {
   static const char *const specials[] = {"x<image>", "<image>y", "<image>", "x<image>y",      "<ima", "<image",    "image>",
@@ -351,6 +392,7 @@ int main(int argc, char **argv) {
   CHECK(lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob.bytes, blob.count, &e), "%s", e.message);
   model.vision_tokens = 3;
   model.max_images = 3;
+  reduced();
   rules();
   lmmc_text_free(&blob);
 

@@ -1,8 +1,11 @@
 // Steps over slots on the toy model of cli_fake_model.c: rows of any slots, in any pieces, against each sequence for itself.
 #include "session/steps.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../app/cli_fake_model.h"
 #include "../check.h"
@@ -262,6 +265,74 @@ static void compressed(void) {
   session.model = session.slots.model = &lmmc_program;
 }
 
+// A program that takes whole prompts: one with vision rows is fed by one call, which has no other rows of its slot.
+static void whole_prompts(void) {
+  static sequence sequences[FAKE_SEQUENCES];
+  lmmc_model whole = lmmc_program;
+  whole.whole_prompts = true;
+  session.model = session.slots.model = &whole;
+  memset(sequences, 0, sizeof sequences);
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_take(&session.slots);
+  static const int32_t image[] = {1, -1, -2, -3, 4}, text[] = {5, 6, 7, 8, 9, 10, 11, 12, 13};  // of a chunk of 7
+  static const struct {
+    lmmc_feed feeds[4];
+    int count, calls;
+  } cases[] = {
+      // alone, and one behind the other: rows of text fill up a call, and none with an image is begun that does not fit
+      {{{0, image, 5, LMMC_WANTS_LAST}}, 1, 1},
+      {{{0, image, 5, LMMC_WANTS_LAST}, {1, image, 5, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, text, 2, LMMC_WANTS_LAST}, {1, image, 5, LMMC_WANTS_LAST}}, 2, 1},
+      {{{0, text, 3, LMMC_WANTS_LAST}, {1, image, 5, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, text, 9, LMMC_WANTS_LAST}, {1, image, 5, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, text, 9, LMMC_WANTS_LAST}, {1, text, 5, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, image, 5, LMMC_WANTS_LAST}, {1, text, 9, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, image, 4, LMMC_WANTS_LAST}, {1, text, 1, LMMC_WANTS_LAST}, {2, image, 5, LMMC_WANTS_NONE}, {3, text, 9, LMMC_WANTS_LAST}},
+       4,
+       3},
+      // what follows in the same slot, and in a slot of text
+      {{{0, image, 5, LMMC_WANTS_LAST}, {0, text, 1, LMMC_WANTS_LAST}}, 2, 2},
+      {{{0, image, 3, LMMC_WANTS_LAST}, {1, text, 1, LMMC_WANTS_LAST}, {0, text, 2, LMMC_WANTS_LAST}}, 3, 2},
+      {{{0, text, 3, LMMC_WANTS_LAST}, {0, text, 2, LMMC_WANTS_LAST}}, 2, 1},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fake_calls = (fake_call_counts){0};
+    lmmc_step(&session, cases[i].feeds, cases[i].count, "prefill");
+    CHECK(fake_calls.steps + fake_calls.decodes == cases[i].calls, "case %zu: %d calls", i, fake_calls.steps + fake_calls.decodes);
+    int wanted = 0, calls[FAKE_SEQUENCES] = {0};
+    bool has_image[FAKE_SEQUENCES] = {false};
+    for (int k = 0; k < cases[i].count; k++) {
+      const lmmc_feed *f = &cases[i].feeds[k];
+      calls[f->slot]++;
+      has_image[f->slot] |= f->tokens == image;
+      for (int64_t n = 0; n < f->count; n++) extend(&sequences[f->slot], f->tokens[n]);
+      if (f->wants == LMMC_WANTS_LAST)
+        CHECK(are_logits(lmmc_logits(&session, wanted++), sequences[f->slot].states[sequences[f->slot].count]), "case %zu: feed %d", i, k);
+    }
+    for (int32_t s = 0; s < FAKE_SEQUENCES; s++) {
+      CHECK(!has_image[s] || fake_calls.slot_calls[s] == calls[s], "case %zu: slot %d in %d calls", i, s, fake_calls.slot_calls[s]);
+      lmmc_slot_clear(&session.slots, s);
+    }
+    memset(sequences, 0, sizeof sequences);
+  }
+  // A prompt of a single vision row is one too.
+  fake_calls = (fake_call_counts){0};
+  lmmc_step(&session, &(lmmc_feed){0, &(int32_t){-2}, 1, LMMC_WANTS_LAST}, 1, "prefill");
+  lmmc_decode_step(&session, 0, 3);
+  CHECK(fake_calls.steps == 1 && fake_calls.decodes == 1, "%d and %d calls", fake_calls.steps, fake_calls.decodes);
+  // Whoever feeds one behind other rows is wrong.
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    fclose(stderr);
+    lmmc_step(&session, &(lmmc_feed){0, image, 5, LMMC_WANTS_LAST}, 1, "prefill");
+    _exit(0);
+  }
+  int status = 0;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %d", status);
+  session.model = session.slots.model = &lmmc_program;
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+}
+
 int main(void) {
   lmmc_error e = {0};
   lmmc_memory memory = {.arena = calloc(1, lmmc_program.arena_bytes)};
@@ -272,6 +343,7 @@ int main(void) {
   uses();
   random_steps();
   compressed();
+  whole_prompts();
   lmmc_session_close(&session);
   free(memory.arena);
   return check_report();
