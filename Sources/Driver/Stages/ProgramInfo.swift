@@ -22,7 +22,7 @@ extension FrontEnd {
         let configuration = checkpoint.configuration
         return try ProgramDescription(
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
-            vision: describeVision(),
+            vision: describeVision(plan),
             reducer: reduction.map { ProgramDescription.Reducer(name: $0.description, knowsOneImage: $0.knowsOneImage) }, context: context,
             template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
@@ -38,8 +38,11 @@ extension FrontEnd {
         return id
     }
 
-    private func describeVision() -> ProgramDescription.Vision? {
-        guard let tokens = visionTokens, let preprocessing = checkpoint.configuration.preprocessing else { return nil }
+    private func describeVision(_ plan: Plan) -> ProgramDescription.Vision? {
+        guard let imported = visionTokens, let preprocessing = checkpoint.configuration.preprocessing else { return nil }
+        // A reducer may leave fewer, and as many images more have room.
+        let tokens = plan.region(.projected)?.type?.shape.first?.bound ?? imported
+        let rows = plan.region(.visionRows)?.type?.shape.first?.bound ?? imported
         let mode: ProgramDescription.Resize
         let resize: Int
         switch preprocessing.mode {
@@ -49,7 +52,7 @@ extension FrontEnd {
         return ProgramDescription.Vision(
             mode: mode, resize: resize, size: preprocessing.imageSize,
             background: preprocessing.mean.map { UInt8(min(255, max(0, 255 * $0))) }, mean: preprocessing.mean, std: preprocessing.std,
-            tokens: tokens, maxImages: max(1, context / tokens))
+            tokens: tokens, maxImages: max(1, rows / tokens))
     }
 
     /// Rows of an image that the decoder gets, the most where a run decides; nil without a vision tower.
