@@ -33,8 +33,8 @@ typedef struct {
   lmmc_prompt *prompt;
   lmmc_error *e;
 
-  uint8_t *pictures;  // u8 [images, S, S, 3]
-  int32_t *mark;      // of the slot behind the prompt
+  lmmc_pictures pictures;
+  int32_t *mark;  // of the slot behind the prompt
   lmmc_dump dump;
   lmmc_sampler sampler;
   output output;
@@ -49,17 +49,16 @@ static bool read_images(run *r) {
   int count = r->prompt->images;
   if (!(r->mark = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->mark)))
     return lmmc_fail(r->e, 1, "out of memory for an answer");
-  if (count > 0 && !(r->pictures = calloc((size_t)count, lmmc_picture_bytes(r->session.model))))
-    return lmmc_fail(r->e, 1, "out of memory for %d images", count);
-  bool done = lmmc_read_pictures(r->session.model, r->images, r->pictures, count, r->e);
+  bool done = lmmc_pictures_open(&r->pictures, r->session.model, count, r->e) &&
+              lmmc_read_pictures(r->session.model, r->images, &r->pictures, r->e);
   r->preprocess = lmmc_clock() - begin;
   return done;
 }
 
 static bool encode_images(run *r) {
   for (int i = 0; i < r->prompt->images; i++) {
-    const uint8_t *picture = r->pictures + lmmc_picture_bytes(r->session.model) * (size_t)i;
-    const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, picture, i, &r->vision, &r->project);
+    const uint8_t *picture = r->pictures.pixels + r->pictures.bytes * (size_t)i;
+    const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, &r->pictures, i, &r->prompt->question, &r->vision, &r->project);
     lmmc_prompt_trim(r->prompt, r->session.model, i, rows.count);
     if (r->options->dump && !lmmc_dump_picture(&r->dump, picture, rows.count, r->e)) return false;
   }
@@ -181,8 +180,9 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
       lmmc_session_open(&r.session, model, memory, e) &&
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
       read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
-      (!options->dump_tensors || lmmc_tensors_start(&tensors, options->dump_tensors, model,
-                                                    (int64_t)first_part(model, &prompt->tokens).count, prompt->images, r.pictures, e));
+      (!options->dump_tensors ||
+       lmmc_tensors_start(&tensors, options->dump_tensors, model, (int64_t)first_part(model, &prompt->tokens).count, prompt->images,
+                          r.pictures.pixels, e));
   r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
   done = done && encode_images(&r) && (!options->dump_tensors || lmmc_tensors_tokens(&tensors, first_part(model, &prompt->tokens), e));
@@ -208,7 +208,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_session_close(&r.session);
   lmmc_ids_free(&r.output.tokens);
   lmmc_text_free(&r.output.text);
-  free(r.pictures);
+  lmmc_pictures_close(&r.pictures);
   free(r.mark);
   return done;
 }

@@ -59,7 +59,7 @@ typedef struct {
   const lmmc_options *options;
   const lmmc_image_source *images;
   lmmc_prompt *prompt;
-  uint8_t *pictures;  // u8 [images, S, S, 3]
+  lmmc_pictures pictures;
   lmmc_sampler sampler;
   int32_t *ids;      // [sequences], the next token of each; slot i has sequence i
   lmmc_feed *feeds;  // [sequences]
@@ -107,14 +107,14 @@ static bool prefill_all(bench *b, double seconds[FIGURES]) {
 static bool once(bench *b, double out[FIGURES]) {
   const lmmc_options *o = b->options;
   double begin = lmmc_clock(), seconds[FIGURES] = {0};
-  if (!lmmc_read_pictures(b->session.model, b->images, b->pictures, b->prompt->images, b->e)) return false;
+  if (!lmmc_read_pictures(b->session.model, b->images, &b->pictures, b->e)) return false;
   if (b->images->file_count > 0)
     seconds[IMAGE] = lmmc_clock() - begin;
   else
     begin = lmmc_clock();
   for (int i = 0; i < b->prompt->images; i++) {
-    const uint8_t *picture = b->pictures + lmmc_picture_bytes(b->session.model) * (size_t)i;
-    const lmmc_vision_rows rows = lmmc_encode_picture(&b->session, picture, i, &seconds[VISION], &seconds[PROJECT]);
+    const lmmc_vision_rows rows =
+        lmmc_encode_picture(&b->session, &b->pictures, i, &b->prompt->question, &seconds[VISION], &seconds[PROJECT]);
     lmmc_prompt_trim(b->prompt, b->session.model, i, rows.count);
   }
   lmmc_slot_clear(&b->session.slots, 0);
@@ -228,17 +228,16 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   if ((int64_t)prompt->tokens.count + o->max_tokens > model->context)
     return lmmc_fail(e, 1, "the prompt of %zu tokens and %" PRId64 " decoded ones do not fit the context of this program, %" PRId32,
                      prompt->tokens.count, o->max_tokens, model->context);
-  b.pictures = malloc(prompt->images > 0 ? (size_t)prompt->images * lmmc_picture_bytes(model) : 1);
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
-  bool done = (b.pictures && b.samples) || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
-  done = done && lmmc_session_open(&b.session, model, memory, e) && open_sequences(&b) &&
-         lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
+  bool done = b.samples || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
+  done = done && lmmc_pictures_open(&b.pictures, model, prompt->images, e) && lmmc_session_open(&b.session, model, memory, e) &&
+         open_sequences(&b) && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
          measure(&b, o->profile ? &profile : NULL) && report(&b, e);
   if (done && o->profile) lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);
   lmmc_session_close(&b.session);
   lmmc_ids_free(&b.all);
-  free(b.pictures);
+  lmmc_pictures_close(&b.pictures);
   free(b.samples);
   free(b.ids);
   free(b.feeds);

@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "perplexity.h"
 #include "session/prompt.h"
+#include "session/question.h"
 #include "answer.h"
 #include "system/stack.h"
 #include "session/steps.h"
@@ -204,6 +205,9 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
     size_t bytes = text ? strlen(text) : typed.count;
     done = open_tokenizer(&tokenizer, &memory, e) && lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes,
                                                                        o->raw_prompt != NULL, lmmc_image_count(&images), e);
+    // A raw prompt's last question is not known, so an option gives it.
+    const char *asked = o->raw_prompt ? o->question : text ? text : typed.bytes;
+    done = done && lmmc_prompt_ask(&prompt, &model, &tokenizer, asked, o->raw_prompt && asked ? strlen(asked) : bytes, e);
   }
   const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;
   lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images, 0};

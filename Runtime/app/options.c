@@ -33,6 +33,8 @@ static const option table[] = {
      TEXT, FIELD(prompt), 0, 0, "a text"},
     {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT, FIELD(raw_prompt), 0,
      0, "a text"},
+    {"--question", "TEXT", "with --raw-prompt: what is asked in it, where the program chooses vision tokens by the question", TEXT,
+     FIELD(question), 0, 0, "a text"},
     {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
     {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100, "a number from 0 to 100"},
@@ -59,7 +61,8 @@ static const option table[] = {
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--sequences", "N", "of --bench: decode N copies of the prompt together (1); this program has room for as many as it was compiled for",
      WHOLE, FIELD(sequences), 1, 1024, "a whole number from 1 to 1024"},
-    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR", PATH, FIELD(dump), 0, 0, "the name of a folder"},
+    {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR, and which vision tokens a reducer keeps", PATH, FIELD(dump),
+     0, 0, "the name of a folder"},
     {"--dump-tensors", "DIR",
      "write what each product and attention up to the first token gives into DIR, by its name in\n"
      "the IR; without prompt and image, for those that are built in",
@@ -180,10 +183,10 @@ static const struct {
     {LMMC_MODE_INFO, "--info", NULL, {NULL}},
 };
 
-// Options that one mode alone takes.
+// Options that another one alone takes.
 static const struct {
   const char *name, *belongs_to;
-} belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}};
+} belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}, {"--question", "--raw-prompt"}};
 
 static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)

@@ -24,7 +24,7 @@ typedef struct {
   lmmc_mode mode;
   const char **images;  // [image_count], in order
   int image_count;
-  const char *prompt, *raw_prompt, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
+  const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
   int64_t max_tokens, top_k, window, runs, sequences;
   int64_t max_image_pixels;
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given

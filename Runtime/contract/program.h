@@ -50,6 +50,9 @@ typedef struct {
   const char *reducer;              // of vision rows, as `--reduce` names it; NULL without one
   bool one_image;                   // it knows prompts of one image at most
   uint64_t projected_rows;          // in the arena, i32, result of project(): the rows that the image has become; 0 where they are N
+  int32_t question_bound;           // of a reducer that reads the question: the most tokens of it; 0 without one
+  uint64_t question_tokens;         // in the arena, i32, input of project(): how many `question` has
+  bool reads_bars;                  // project() reads `bars`
   int32_t selected_count;           // of a reducer before the decoder: entries of `selected`; 0 without one
   int32_t kept_points, kept_bound;  // of a reducer in the decoder: the shape of `kept`; 0 without one
 
@@ -94,6 +97,8 @@ typedef struct {
   // arena: byte offsets
   uint64_t arena_bytes;
   uint64_t image;        // u8 [S, S, 3], input of vision()
+  uint64_t question;     // i32 [question_bound], input of project(): what the user asked, without the words that say little
+  uint64_t bars;         // i32 [4], input of project(): rows of pixels above and below and columns left and right that pad the image
   uint64_t projected;    // f32 [N, hidden], result of project()
   uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
   uint64_t tokens;       // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows

@@ -35,6 +35,10 @@ void lmmc_image_free(lmmc_image *image);
 // Writes `out` u8 [S, S, 3]. Fails on an empty or over-long image, on sizes out of range, and when memory runs out.
 bool lmmc_preprocess_image(const lmmc_image *in, const lmmc_preprocess *p, uint8_t *out, lmmc_error *e);
 
+// The bars of an image of this size that is padded to a square and resized to S x S, i32 [4]: rows of pixels above and below it, columns left and
+// right of it. Their edges are counted as MMTok does, which may differ by a pixel from where resizing blends them.
+void lmmc_padding_bars(int width, int height, int size, int32_t bars[4]);
+
 // Resizes u8 [height, width, 3] to u8 [out_height, out_width, 3]; fails like lmmc_preprocess_image.
 bool lmmc_resize_bicubic(const uint8_t *rgb, int width, int height, uint8_t *out, int out_width, int out_height, lmmc_error *e);
 

@@ -242,6 +242,15 @@ static axis_shape crop_axis(int image, int64_t total, int size, int *at) {
   return s;
 }
 
+void lmmc_padding_bars(int width, int height, int size, int32_t bars[4]) {
+  const int longer = width > height ? width : height, shorter = width > height ? height : width, first = width > height ? 0 : 2;
+  // Halves go to the even number, as in Python's round.
+  const int bar = size - (int)nearbyint(shorter * ((double)size / longer));
+  memset(bars, 0, 4 * sizeof *bars);
+  bars[first] = bar / 2;
+  bars[first + 1] = bar - bar / 2;
+}
+
 bool lmmc_preprocess_image(const lmmc_image *in, const lmmc_preprocess *p, uint8_t *out, lmmc_error *e) {
   if (!check_image(in, e)) return false;
   if (p->size < 1 || p->size > LMMC_PREPROCESS_MAX_SIZE)

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "white_space.h"
+
 #define PLACE "<image>"
 
 typedef struct {
@@ -139,27 +141,10 @@ static bool check_images(const lmmc_model *m, int64_t places, bool raw, int imag
   return true;
 }
 
-// What Python's str.isspace holds for white space: the bytes of such a character at the start of the text (or, with
-// `last`, at its end), or 0. Sources/ChatTemplate/TemplateText.swift has the same list.
-static size_t space(const char *text, size_t bytes, bool last) {
-  static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8",
-                                     "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
-  if (bytes == 0) return 0;
-  unsigned char c = (unsigned char)text[last ? bytes - 1 : 0];
-  if ((c >= 9 && c <= 13) || (c >= 28 && c <= 32)) return 1;
-  for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
-    size_t n = strlen(wide[i]);
-    if (bytes >= n && memcmp(last ? text + bytes - n : text, wide[i], n) == 0) return n;
-  }
-  if (bytes < 3) return 0;
-  const unsigned char *at = (const unsigned char *)text + (last ? bytes - 3 : 0);
-  return at[0] == 0xe2 && at[1] == 0x80 && at[2] >= 0x80 && at[2] <= 0x8a ? 3 : 0;  // U+2000 to U+200A
-}
-
 static void cut(const char **text, size_t *bytes, bool start, bool end) {
   size_t n;
-  while (start && (n = space(*text, *bytes, false)) > 0) *text += n, *bytes -= n;
-  while (end && (n = space(*text, *bytes, true)) > 0) *bytes -= n;
+  while (start && (n = lmmc_white_space(*text, *bytes, false)) > 0) *text += n, *bytes -= n;
+  while (end && (n = lmmc_white_space(*text, *bytes, true)) > 0) *bytes -= n;
 }
 
 bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
@@ -211,7 +196,10 @@ int64_t lmmc_compressed_part(const lmmc_model *m, const int32_t *tokens, int64_t
   return end;
 }
 
-void lmmc_prompt_free(lmmc_prompt *p) { lmmc_ids_free(&p->tokens); }
+void lmmc_prompt_free(lmmc_prompt *p) {
+  lmmc_ids_free(&p->tokens);
+  lmmc_ids_free(&p->question);
+}
 
 void lmmc_prompt_trim(lmmc_prompt *p, const lmmc_model *model, int32_t image, int32_t rows) {
   const int32_t first = image * model->vision_tokens, end = first + model->vision_tokens;

@@ -11,6 +11,7 @@ typedef struct {
   int32_t text_tokens;    // BOS included
   int32_t visual_tokens;  // the others
   int32_t images;         // `<image>` places
+  lmmc_ids question;      // what a reducer looks for in the images (question.h); empty for a program that looks for nothing
 } lmmc_prompt;
 
 // Builds the prompt for `images` images; a program without a vision tower takes `<image>` as plain text.

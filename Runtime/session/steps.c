@@ -30,7 +30,19 @@ void lmmc_session_close(lmmc_session *s) {
 
 // ---- images
 
-size_t lmmc_picture_bytes(const lmmc_model *model) { return 3 * (size_t)model->preprocess.size * (size_t)model->preprocess.size; }
+bool lmmc_pictures_open(lmmc_pictures *p, const lmmc_model *model, int count, lmmc_error *e) {
+  const size_t size = (size_t)model->preprocess.size;
+  *p = (lmmc_pictures){.bytes = 3 * size * size, .count = count};
+  if (count == 0) return true;
+  p->pixels = calloc((size_t)count, p->bytes);
+  p->bars = calloc((size_t)count, sizeof *p->bars);
+  return (p->pixels && p->bars) || lmmc_fail(e, 1, "out of memory for %d images", count);
+}
+
+void lmmc_pictures_close(lmmc_pictures *p) {
+  free(p->pixels);
+  free(p->bars);
+}
 
 int lmmc_image_count(const lmmc_image_source *source) { return source->file_count > 0 ? source->file_count : source->has_built_in; }
 
@@ -42,14 +54,16 @@ static void paint(uint8_t *picture, int size) {
   }
 }
 
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e) {
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, lmmc_pictures *pictures, lmmc_error *e) {
+  const int count = pictures->count, size = model->preprocess.size;
   if (count != lmmc_image_count(source))
     return lmmc_fail(e, 1, "the prompt has places for %d images, and %d are given", count, lmmc_image_count(source));
-  if (count > 0 && source->file_count == 0) paint(pictures, model->preprocess.size);
+  if (count > 0 && source->file_count == 0) paint(pictures->pixels, size);
   for (int i = 0; i < source->file_count; i++) {
     lmmc_image image;
     if (!lmmc_image_read(source->files[i], source->max_pixels, &image, e)) return false;
-    bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures + lmmc_picture_bytes(model) * (size_t)i, e);
+    lmmc_padding_bars(image.width, image.height, size, pictures->bars[i]);
+    bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures->pixels + pictures->bytes * (size_t)i, e);
     lmmc_image_free(&image);
     if (!done) return false;
   }
@@ -77,16 +91,22 @@ static void name_tensors(const lmmc_session *s, const char *names) {
   if (s->observer.tensors) lmmc_tensors_entry(s->observer.tensors, names);
 }
 
-lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project) {
+lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const lmmc_pictures *pictures, int index, const lmmc_ids *question,
+                                     double *vision, double *project) {
   const lmmc_model *m = s->model;
   const size_t hidden = (size_t)m->hidden;
   float *rows = values(s, m->vision_rows) + (size_t)m->vision_tokens * hidden * (size_t)index;
   double began = begin(s);
-  memcpy(s->memory->arena + m->image, picture, lmmc_picture_bytes(m));
+  memcpy(s->memory->arena + m->image, pictures->pixels + pictures->bytes * (size_t)index, pictures->bytes);
   name_tensors(s, m->vision_products);
   lmmc_program_code()->vision(s->memory);
   *vision += end(s, began, "vision");
   began = begin(s);
+  if (m->question_bound > 0) {
+    lmmc_set_count(s->memory, m->question_tokens, (int64_t)question->count);
+    memcpy(lmmc_arena(s->memory, m->question), question->values, question->count * sizeof *question->values);
+  }
+  if (m->reads_bars) memcpy(lmmc_arena(s->memory, m->bars), pictures->bars[index], sizeof *pictures->bars);
   name_tensors(s, m->project_products);
   lmmc_program_code()->project(s->memory);
   const int64_t count = m->projected_rows ? lmmc_count(s->memory, m->projected_rows) : m->vision_tokens;

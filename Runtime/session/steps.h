@@ -8,8 +8,17 @@
 #include "slots.h"
 #include "tokenizer/tokenizer.h"
 
-// Bytes of a picture, u8 [S, S, 3].
-size_t lmmc_picture_bytes(const lmmc_model *model);
+// Pictures as the tower reads them.
+typedef struct {
+  size_t bytes;        // of one
+  uint8_t *pixels;     // u8 [count, S, S, 3]
+  int32_t (*bars)[4];  // [count], what of each is padding (lmmc_padding_bars)
+  int count;
+} lmmc_pictures;
+
+// Room for `count`. Code 1 when memory is out; lmmc_pictures_close ends it in either case.
+bool lmmc_pictures_open(lmmc_pictures *p, const lmmc_model *model, int count, lmmc_error *e);
+void lmmc_pictures_close(lmmc_pictures *p);
 
 // Where the images of a prompt come from.
 typedef struct {
@@ -21,9 +30,9 @@ typedef struct {
 
 int lmmc_image_count(const lmmc_image_source *source);
 
-// Reads all files, or paints the image that is built in, into `pictures` u8 [count, S, S, 3]: a bad file is known before the first goes
-// through the tower. Code 1 when the source has another number of images.
-bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, uint8_t *pictures, int count, lmmc_error *e);
+// Reads all files, or paints the image that is built in: a bad file is known before the first goes through the tower. Code 1 when the source
+// has another number of images.
+bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, lmmc_pictures *pictures, lmmc_error *e);
 
 // The next rows of one slot.
 typedef struct {
@@ -53,8 +62,9 @@ typedef struct {
   int32_t count;  // at most N
 } lmmc_vision_rows;
 
-// A picture through tower and projector. Adds the seconds of both.
-lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const uint8_t *picture, int index, double *vision, double *project);
+// The picture of this index through tower and projector, where that may read `question`. Adds the seconds of both.
+lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const lmmc_pictures *pictures, int index, const lmmc_ids *question,
+                                     double *vision, double *project);
 
 // Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come
 // again. Of a program that takes whole prompts a feed with vision rows is a whole prompt, of an empty slot. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",

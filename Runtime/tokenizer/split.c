@@ -38,6 +38,11 @@ static character at(const uint8_t *p, size_t bytes) {
   return c;
 }
 
+bool lmmc_is_word_character(uint32_t code) {
+  const int class = class_of(code);
+  return class == LMMC_LETTER || class == LMMC_NUMBER || code == '_';
+}
+
 // End of the run of characters of one class from `from` on, at most `most` of them.
 static size_t run(const uint8_t *p, size_t bytes, size_t from, int class, size_t most) {
   for (character c; most > 0 && (c = at(p + from, bytes - from)).length && c.class == class; most--) from += c.length;

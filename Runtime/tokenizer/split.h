@@ -18,6 +18,9 @@ typedef struct {
   bool digits;
 } lmmc_splitter;
 
+// Whether a character is a letter, a number or `_`: Python's \w.
+bool lmmc_is_word_character(uint32_t code);
+
 // Length of the word at `at`, which then moves behind it; 0 at the end.
 size_t lmmc_split_next(lmmc_splitter *s);
 

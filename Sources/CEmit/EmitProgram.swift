@@ -244,6 +244,11 @@ private struct DescriptionPrinter {
         if plan.hasFloat32Products { field("float32_products", "true") }
         if plan.takesWholePrompts { field("whole_prompts", "true") }
         if let offset = plan.counts.projectedOffset { field("projected_rows", "\(offset)") }
+        if let question = plan.region(.question)?.type?.fixedShape, let offset = plan.counts.offset(of: EntryPoint.question) {
+            field("question_bound", "\(question[0])")
+            field("question_tokens", "\(offset)")
+        }
+        if plan.region(.bars) != nil { field("reads_bars", "true") }
         if let selected = plan.region(.selected)?.type?.fixedShape { field("selected_count", "\(selected.reduce(1, *))") }
         if let kept = plan.region(.kept)?.type?.fixedShape {
             field("kept_points", "\(kept[0])")

@@ -24,6 +24,9 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         case wanted = "S"
     }
 
+    /// Q: the tokens of the question that `project` reads. The number stands in the arena.
+    public static let question = "Q"
+
     public var counts: [Count] {
         switch self {
         case .vision, .project, .decode: []
@@ -35,6 +38,10 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
     public enum Region: String, Sendable, Hashable, CaseIterable {
         /// u8 [S, S, 3]
         case image
+        /// i32 [Q]: tokens of what the user asked, of a reducer that reads the question
+        case question
+        /// i32 [4]: rows of pixels above and below and columns left and right that pad the image
+        case bars
         /// f32 [N, hidden]: the vision tokens of one image
         case projected
         /// f32 [R, hidden]: the vision tokens of all images of a question
@@ -55,12 +62,12 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         case kept
     }
 
-    /// Where the parameters of its function stand, in their order; the vision rows are absent from a decoder alone. `project` reads the
-    /// results of `vision` where that left them.
+    /// Where the parameters of its function stand, in their order; those at the end may be absent, as the vision rows of a decoder alone. `project`
+    /// reads the results of `vision` first, where that left them.
     public var inputs: [Region] {
         switch self {
         case .vision: [.image]
-        case .project: []
+        case .project: [.question, .bars]
         case .step, .decode: [.tokens, .slots, .positions, .wanted, .visionRows]
         }
     }

@@ -51,6 +51,8 @@ public enum Op: Hashable, Sendable {
     case matchRows(MatchRows)
     case segmentSizes(SegmentSizes)
     case log(Logarithm)
+    case softmaxSimilarity(SoftmaxSimilarity)
+    case greedyCover(GreedyCover)
 
     public var payload: any OperationPayload {
         switch self {
@@ -100,6 +102,8 @@ public enum Op: Hashable, Sendable {
         case .matchRows(let payload): payload
         case .segmentSizes(let payload): payload
         case .log(let payload): payload
+        case .softmaxSimilarity(let payload): payload
+        case .greedyCover(let payload): payload
         }
     }
 
@@ -153,6 +157,8 @@ public enum Op: Hashable, Sendable {
         (MatchRows.mnemonic, { reader throws(TypeError) in .matchRows(try MatchRows(&reader)) }),
         (SegmentSizes.mnemonic, { reader throws(TypeError) in .segmentSizes(try SegmentSizes(&reader)) }),
         (Logarithm.mnemonic, { reader throws(TypeError) in .log(try Logarithm(&reader)) }),
+        (SoftmaxSimilarity.mnemonic, { reader throws(TypeError) in .softmaxSimilarity(try SoftmaxSimilarity(&reader)) }),
+        (GreedyCover.mnemonic, { reader throws(TypeError) in .greedyCover(try GreedyCover(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

@@ -139,6 +139,14 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let products = product(product(2, kept), rows, size(operands[1].shape[1]))
         let sums = product(2, sum(product(kept, merge.neighbours), rows), size(operands[0].shape[1]))
         return Cost(flops: sum(products, sums), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .softmaxSimilarity:
+        let pairs = product(size(operands[0].shape[0]), size(operands[1].shape[0]))
+        return Cost(
+            flops: product(pairs, sum(product(2, size(operands[0].shape[1])), 3)), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .greedyCover(let cover):
+        // Each value is compared with its row's best for each column that is taken.
+        let values = sum(elements(operands[0]), elements(operands[1]))
+        return Cost(flops: product(product(3, cover.keep), values), bytesRead: all, bytesWritten: bytes(operation.type))
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
     case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):

@@ -29,13 +29,13 @@ struct Lowering {
         self.entry = entry
     }
 
-    /// Appends the function of an entry point and returns the views of its results. Its parameters are `values`, the results of the function
-    /// before, where it has no regions of its own.
+    /// Appends the function of an entry point and returns the views of its results. Its first parameters are `values`, the results of the
+    /// function before.
     mutating func append(_ function: Function, of entry: EntryPoint, reading values: [View] = []) throws(Diagnostic) -> [View] {
         self.function = function
         self.entry = entry
         var parameters = values
-        for (region, parameter) in zip(entry.inputs, function.parameters) {
+        for (region, parameter) in zip(entry.inputs, function.parameters.dropFirst(values.count)) {
             parameters.append(try view(of: .region(region), region.rawValue, parameter.type))
         }
         self.values = [:]
@@ -256,7 +256,7 @@ struct Lowering {
         case .reserve: try append(.reserve, operation.name, type, inputs)
         case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans, .rowAttention, .topRows, .complementRows,
             .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList,
-            .matchRows, .segmentSizes, .log:
+            .matchRows, .segmentSizes, .log, .softmaxSimilarity, .greedyCover:
             try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }

@@ -53,7 +53,7 @@ extension Plan {
         result.cache = slots.cacheBytes
         for region in regions {
             switch region.role {
-            case .entry(.image), .entry(.projected): result.image += region.byteCount
+            case .entry(.image), .entry(.question), .entry(.bars), .entry(.projected): result.image += region.byteCount
             case .entry(.tokens), .entry(.slots), .entry(.positions), .entry(.wanted): result.chunk += region.byteCount
             // A sequence that goes on wants the logits of one row.
             case .entry(.logits): result.chunk += vocabulary * 4

@@ -4,6 +4,9 @@ import Support
 /// The types at the borders of the entry points, checked.
 struct Signature {
     private(set) var image: TensorType?
+    /// i32 [Q] and i32 [4], of a projector that chooses by the question
+    private(set) var question: TensorType?
+    private(set) var bars: TensorType?
     private(set) var projected: TensorType?
     private(set) var visionRows: TensorType?
     /// f32 [S, V]
@@ -11,7 +14,7 @@ struct Signature {
     /// i32, of what a reducer chose of an image and kept of a prompt
     private(set) var selected: TensorType?
     private(set) var kept: TensorType?
-    /// Symbols that operations count, in the module's order
+    /// Symbols that operations count and that of the question, in the module's order
     let counts: [Symbol]
     /// The bounds of T and S; 0 without `step`
     private(set) var rows = 0
@@ -20,7 +23,8 @@ struct Signature {
     init(_ module: Module) throws(Diagnostic) {
         let names = EntryPoint.ofModule.map(\.rawValue)
         let counted = Set(module.functions.flatMap(\.operations).compactMap(\.op.payload.definedCount))
-        counts = module.symbols.filter { counted.contains($0.name) }
+        let asks = module.function(.project)?.parameters.contains { $0.name == EntryPoint.Region.question.rawValue } ?? false
+        counts = module.symbols.filter { counted.contains($0.name) || asks && $0.name == EntryPoint.question }
         for function in module.functions where !names.contains(function.name) {
             throw .error(
                 "function '\(function.name)' is not an entry point", at: .operation(function.name),
@@ -39,6 +43,8 @@ struct Signature {
     var regions: [(region: EntryPoint.Region, type: TensorType)] {
         var regions: [(EntryPoint.Region, TensorType)] = []
         if let image { regions.append((.image, image)) }
+        if let question { regions.append((.question, TensorType(.int32, fixed: [question.shape[0].bound ?? 0]))) }
+        if let bars { regions.append((.bars, bars)) }
         if let projected { regions.append((.projected, projected)) }
         if let selected { regions.append((.selected, selected)) }
         if let visionRows { regions.append((.visionRows, visionRows)) }
@@ -79,12 +85,29 @@ struct Signature {
             throw .error("'project' stands without 'vision'", at: .operation("project"))
         }
         let taps = vision.results.map { resultType(vision, module, $0) }
-        guard project.parameters.map({ Optional($0.type) }) == taps else { throw wrong(project, expected: "the results of 'vision'") }
+        guard project.parameters.prefix(taps.count).map({ Optional($0.type) }) == taps else {
+            throw wrong(project, expected: "the results of 'vision'")
+        }
+        try check(regions: project.parameters.dropFirst(taps.count), of: project, module)
         guard let result = project.results.first, let type = resultType(project, module, result), areCounted(type), type.rank == 2,
             type.dtype == .float32
         else { throw .error("'project' does not return an f32 matrix of rows that it counts", at: .operation("project")) }
         projected = type
         selected = try list(of: project, module, "patches")
+    }
+
+    /// What `project` reads beside the results of `vision`: a question, and perhaps the bars of the image.
+    private mutating func check(regions: ArraySlice<Parameter>, of project: Function, _ module: Module) throws(Diagnostic) {
+        guard let first = regions.first else { return }
+        let symbol = module.symbols.first { $0.name == EntryPoint.question }
+        let types = Array([symbol.map { TensorType(.int32, [Dimension($0)]) }, TensorType(.int32, fixed: [4])].prefix(regions.count))
+        guard regions.map(\.name) == EntryPoint.project.inputs.prefix(regions.count).map(\.rawValue),
+            regions.map({ Optional($0.type) }) == types
+        else {
+            throw wrong(project, expected: "the results of 'vision', then perhaps 'question' i32[\(EntryPoint.question)] and 'bars' i32[4]")
+        }
+        question = first.type
+        bars = regions.dropFirst().first?.type
     }
 
     private func areCounted(_ type: TensorType) -> Bool { type.symbols.allSatisfy(counts.contains) }

@@ -15,7 +15,8 @@ public func reduceTokens(
     case .prumerge(let prumerge): module = try module.reducedByPruMerge(prumerge, configuration)
     case .visionzip(let visionzip): module = try module.reducedByVisionZip(visionzip, configuration)
     case .tome(let tome): module = try module.reducedByToMe(tome, configuration)
-    case .mmtok, .cdpruner, .sparsevlm, .mustdrop, .yopo, .voco:
+    case .mmtok(let mmtok): module = try module.reducedByMMTok(mmtok, configuration)
+    case .cdpruner, .sparsevlm, .mustdrop, .yopo, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }

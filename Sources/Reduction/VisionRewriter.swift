@@ -15,6 +15,8 @@ struct VisionRewriter {
     private var replaced: [Operand: Operand] = [:]
     /// What `vision` returns beside its taps.
     private var passed: [(value: Operand, name: String)] = []
+    /// What `project` reads beside its results.
+    private var regions: [Parameter] = []
 
     /// Sees an operation that has not been copied. What it gives stands for the operation's result, which is then left out; nil copies it.
     typealias Rewrite = (inout VisionRewriter, Operation) throws(Diagnostic) -> Operand?
@@ -100,6 +102,11 @@ struct VisionRewriter {
     /// Lets `vision` return a value beside its taps, which `project` then reads under `name`.
     mutating func pass(_ value: Operand, as name: String) { passed.append((value, name)) }
 
+    /// Lets `project` read a region. Regions stand in the order of `EntryPoint.project.inputs`.
+    mutating func read(_ region: EntryPoint.Region, _ type: TensorType) { regions.append(Parameter(region, type: type)) }
+
+    mutating func declare(_ symbol: String, bound: Int) -> Dimension { module.declare(symbol, bound: bound) }
+
     mutating func rewriteVision(_ rewrite: Rewrite = { _, _ throws(Diagnostic) in nil }) throws(Diagnostic) {
         try rewriteAll(of: vision, rewrite)
         let results = vision.results.map(current) + passed.map(\.value)
@@ -109,7 +116,7 @@ struct VisionRewriter {
             parameters.append(Parameter(name: name, type: type))
         }
         put(builder.finish(returning: results))
-        builder = FunctionBuilder(.project, parameters: parameters, in: module)
+        builder = FunctionBuilder(.project, parameters: parameters + regions, in: module)
         replaced = [:]
     }
 

@@ -62,6 +62,8 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .matchRows(let op): matchRows(op, operands)
     case .segmentSizes(let op): try segmentSizes(op, operands)
     case .log: logarithm(operands)
+    case .softmaxSimilarity(let op): softmaxSimilarity(op, operands)
+    case .greedyCover(let op): greedyCover(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

@@ -150,7 +150,7 @@ struct WeightGraph {
             .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
             .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
             .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows,
-            .appendSamples, .mergeNeighbours, .padList, .matchRows, .segmentSizes, .log:
+            .appendSamples, .mergeNeighbours, .padList, .matchRows, .segmentSizes, .log, .softmaxSimilarity, .greedyCover:
             return .whole(op, operands)
         }
     }

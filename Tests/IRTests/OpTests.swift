@@ -73,7 +73,7 @@ import Testing
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
             #expect(payload.isProduct == ["matmul", "attention", "window_attention"].contains(op.mnemonic), "\(op.mnemonic)")
-            let called = reductionSamples + patchReductionSamples + rowMergingSamples
+            let called = reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples
             #expect((payload.callArguments != nil) == called.contains(op), "\(op.mnemonic)")
         }
     }

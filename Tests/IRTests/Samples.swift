@@ -9,7 +9,7 @@ let T = Dimension(Symbol("T", bound: 1024))
 let S = Dimension(Symbol("S", bound: 16))
 
 /// At least one operation of each kind, and one for each form of its attributes and labels.
-let samples = modelSamples + reductionSamples + patchReductionSamples + rowMergingSamples
+let samples = modelSamples + reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples
 
 private let modelSamples: [Op] = [
     .normalize(Normalize(mean: [0.48145466, 0, -1e-30], std: [1, 3.4028235e38, 0.1])),

@@ -387,7 +387,7 @@ private let precisionRules: [Rule] = {
 
 private let rules =
     imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules + reductionRules
-    + patchReductionRules + rowMergingRules
+    + patchReductionRules + rowMergingRules + coverRules
 
 @Suite struct TypeRuleTests {
     @Test(arguments: rules) func rule(_ rule: Rule) {

@@ -114,6 +114,14 @@ let canonicalText = #"""
         return %counts, %bias, %means
       }
 
+      func cover(%a: f32[4, 8], %b: f32[16, 8], %bars: i32[4]) {
+        %text = softmax_similarity %a, %b {temperature = 0.02} : f32[4, 16]
+        %image = softmax_similarity %b, %b {temperature = 0.2} : f32[16, 16]
+        %any = greedy_cover %text, %image {keep = 5, weight = 0.5, patch = 14} : i32[5]
+        %inside = greedy_cover %text, %image, bars %bars {keep = 5, weight = 0.5, patch = 14} : i32[5]
+        return %any, %inside
+      }
+
       func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {
         %both = concatenate %a, %b, %a {axis = 0} : f32[2*T + 1, 8]
         %list = gather_rows %d, %d : i32[kept_2]

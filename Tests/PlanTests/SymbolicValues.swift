@@ -157,7 +157,7 @@ struct SymbolicModule {
             case .keepRows: keep(selected(inputs[0].elements.count))
             case .findRows: keep(inputs[1].elements.map { found($0, of: inputs[0].elements.count) })
             case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
-                .mergeNeighbours, .padList:
+                .mergeNeighbours, .padList, .softmaxSimilarity, .greedyCover:
                 computed("\(Computation.call(operation.op))")
             case .matchRows, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans: computed("\(Computation.call(operation.op))")

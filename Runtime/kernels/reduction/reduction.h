@@ -36,5 +36,8 @@ void lmmc_pad_list(const lmmc_table *in, int64_t length, int32_t *padded);
 void lmmc_match_rows(const lmmc_table *in, int64_t merges, int32_t *rows);
 void lmmc_segment_sizes(const lmmc_table *in, int64_t count, int64_t has_weights, float *sizes);
 void lmmc_log(const lmmc_table *in, float *out);
+void lmmc_softmax_similarity(const lmmc_table *in, float temperature, float *shares);
+enum { LMMC_MAX_COVER = 8192 };
+void lmmc_greedy_cover(const lmmc_table *in, int64_t keep, float weight, int64_t patch, int64_t has_bars, int32_t *list);
 
 #endif

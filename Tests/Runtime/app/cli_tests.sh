@@ -4,7 +4,7 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
 plain=${tests% session/generation session/steps}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -56,6 +56,7 @@ check tokenizer/tokenizer "$golden" "$here/tokenizer/tokenizer_odd_symbols.model
   "$here/tokenizer/tokenizer_odd_plain.model" "$here/tokenizer/tokenizer_odd_plain.json"
 check tokenizer/tokenizer_json "$golden"
 check session/prompt "$golden"
+check session/question "$golden"
 check session/sampler
 check session/generation "$build/blob"
 check session/steps

@@ -50,15 +50,16 @@ static void give(const float *values, size_t count) {
 
 static void picture(void) {
   char path[4096];
-  const size_t bytes = lmmc_picture_bytes(session.model);
-  uint8_t *pixels = room(bytes, 1);
+  lmmc_pictures p;
+  const lmmc_ids nothing = {0};
+  if (!lmmc_pictures_open(&p, session.model, 1, NULL)) stop("out of memory");
   double vision = 0, project = 0;
   FILE *file = fscanf(script, "%4095s", path) == 1 ? fopen(path, "rb") : NULL;
-  if (!file || fread(pixels, 1, bytes, file) != bytes) stop("the picture cannot be read");
+  if (!file || fread(p.pixels, 1, p.bytes, file) != p.bytes) stop("the picture cannot be read");
   fclose(file);
-  const lmmc_vision_rows rows = lmmc_encode_picture(&session, pixels, 0, &vision, &project);
+  const lmmc_vision_rows rows = lmmc_encode_picture(&session, &p, 0, &nothing, &vision, &project);
   give(rows.values, (size_t)rows.count * (size_t)session.model->hidden);
-  free(pixels);
+  lmmc_pictures_close(&p);
 }
 
 static void feed(void) {
