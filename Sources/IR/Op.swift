@@ -53,6 +53,13 @@ public enum Op: Hashable, Sendable {
     case log(Logarithm)
     case softmaxSimilarity(SoftmaxSimilarity)
     case greedyCover(GreedyCover)
+    case raterRows(RaterRows)
+    case rotaryScores(RotaryScores)
+    case raterAttention(RaterAttention)
+    case rankCounts(RankCounts)
+    case recycleDensity(RecycleDensity)
+    case recycleRows(RecycleRows)
+    case recycleMerge(RecycleMerge)
 
     public var payload: any OperationPayload {
         switch self {
@@ -104,6 +111,13 @@ public enum Op: Hashable, Sendable {
         case .log(let payload): payload
         case .softmaxSimilarity(let payload): payload
         case .greedyCover(let payload): payload
+        case .raterRows(let payload): payload
+        case .rotaryScores(let payload): payload
+        case .raterAttention(let payload): payload
+        case .rankCounts(let payload): payload
+        case .recycleDensity(let payload): payload
+        case .recycleRows(let payload): payload
+        case .recycleMerge(let payload): payload
         }
     }
 
@@ -159,6 +173,13 @@ public enum Op: Hashable, Sendable {
         (Logarithm.mnemonic, { reader throws(TypeError) in .log(try Logarithm(&reader)) }),
         (SoftmaxSimilarity.mnemonic, { reader throws(TypeError) in .softmaxSimilarity(try SoftmaxSimilarity(&reader)) }),
         (GreedyCover.mnemonic, { reader throws(TypeError) in .greedyCover(try GreedyCover(&reader)) }),
+        (RaterRows.mnemonic, { reader throws(TypeError) in .raterRows(try RaterRows(&reader)) }),
+        (RotaryScores.mnemonic, { reader throws(TypeError) in .rotaryScores(try RotaryScores(&reader)) }),
+        (RaterAttention.mnemonic, { reader throws(TypeError) in .raterAttention(try RaterAttention(&reader)) }),
+        (RankCounts.mnemonic, { reader throws(TypeError) in .rankCounts(try RankCounts(&reader)) }),
+        (RecycleDensity.mnemonic, { reader throws(TypeError) in .recycleDensity(try RecycleDensity(&reader)) }),
+        (RecycleRows.mnemonic, { reader throws(TypeError) in .recycleRows(try RecycleRows(&reader)) }),
+        (RecycleMerge.mnemonic, { reader throws(TypeError) in .recycleMerge(try RecycleMerge(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

@@ -41,8 +41,9 @@ public struct CallShape: Hashable, Sendable {
     /// The token behind `rows` others.
     public static func token(behind rows: Int) -> CallShape { CallShape(rows: 1, behind: rows, vision: 0) }
 
-    fileprivate init(_ call: CallShape, _ values: SymbolValues) {
-        (self.values, behind, vision) = (values, call.behind, call.vision)
+    /// The same behind a selection, which leaves `vision` of the vision rows.
+    fileprivate init(_ call: CallShape, _ values: SymbolValues, vision: Int) {
+        (self.values, behind, self.vision) = (values, call.behind, vision)
     }
 }
 
@@ -51,15 +52,13 @@ extension Module {
     public func costs(of function: Function, _ call: CallShape) -> [Cost] {
         var environment = TypeEnvironment(self, function)
         var call = call
-        var vision = call.vision
         return function.operations.map { operation in
             let types = operation.operands.map { environment[$0] }
             _ = environment.define(operation)
             if let count = operation.op.payload.definedCount, let rows = types.first??.shape.first?.value(call.values),
-                let kept = operation.op.payload.visionRowsKept(of: vision)
+                let kept = operation.op.payload.visionRowsKept(of: call.vision)
             {
-                call = CallShape(call, call.values.with(count, rows - vision + kept))
-                vision = kept
+                call = CallShape(call, call.values.with(count, rows - call.vision + kept), vision: kept)
             }
             return work(operation, types.map { $0 ?? TensorType(.uint8, []) }, call)
         }
@@ -147,6 +146,31 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         // Each value is compared with its row's best for each column that is taken.
         let values = sum(elements(operands[0]), elements(operands[1]))
         return Cost(flops: product(product(3, cover.keep), values), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .raterAttention(let attention):
+        let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
+        return Cost(
+            flops: product(rows, rows, sum(product(4, width), product(4, attention.heads))), bytesRead: all,
+            bytesWritten: bytes(operation.type))
+    // The raters' products with each other
+    case .rankCounts: return Cost(flops: product(result, elements(operands[0])), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .raterRows:
+        // As many vision rows as the call has, times the rows that may rate, which its end decides: as if all did. Two products each.
+        let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
+        return Cost(
+            flops: product(call.vision, rows - min(rows, call.vision), sum(product(4, width), 4)), bytesRead: all,
+            bytesWritten: bytes(operation.type))
+    case .rotaryScores(let scores):
+        let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])
+        return Cost(
+            flops: product(rows, rows, sum(product(8, width), product(8, scores.heads))), bytesRead: all,
+            bytesWritten: bytes(operation.type))
+    case .recycleDensity(let density):
+        let recycling = density.recycling
+        let rows = recycling.recycled(dropped: call.vision - (recycling.kept(of: call.vision) ?? 0)), width = size(operands[0].shape[1])
+        return Cost(flops: product(rows, rows, sum(product(6, width), 4)), bytesRead: all, bytesWritten: bytes(operation.type))
+    case .recycleRows: return perElement(0)
+    // Sums of the recycled rows and their distances to a tenth of them
+    case .recycleMerge: return perElement(1)
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
     case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):

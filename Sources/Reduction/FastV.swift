@@ -37,7 +37,7 @@ extension StepRewriter {
             ] + [raters].compactMap(\.self))
     }
 
-    private func attention(of block: String) -> Attention? {
+    func attention(of block: String) -> Attention? {
         for operation in builder.function.operations where operation.name == "\(block).attention" {
             if case .attention(let attention) = operation.op { return attention }
         }

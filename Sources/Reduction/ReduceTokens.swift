@@ -16,7 +16,8 @@ public func reduceTokens(
     case .visionzip(let visionzip): module = try module.reducedByVisionZip(visionzip, configuration)
     case .tome(let tome): module = try module.reducedByToMe(tome, configuration)
     case .mmtok(let mmtok): module = try module.reducedByMMTok(mmtok, configuration)
-    case .cdpruner, .sparsevlm, .mustdrop, .yopo, .voco:
+    case .sparsevlm(let sparse): module = try module.reducedBySparseVLM(sparse, configuration)
+    case .cdpruner, .mustdrop, .yopo, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }

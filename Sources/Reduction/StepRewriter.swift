@@ -10,6 +10,8 @@ struct StepRewriter {
     private var replaced: [Operand: Operand] = [:]
     /// Of each selection so far the tokens of the rows that it leaves.
     private(set) var points: [Operand] = []
+    /// From here on rows stand at their places in the caches of a block, whatever their positions in the prompt.
+    var renumbers = false
 
     init(_ module: Module) throws(Diagnostic) {
         guard let step = module.function(.step) else { throw .error("the module has no 'step' to drop rows in") }
@@ -34,34 +36,52 @@ struct StepRewriter {
     }
 
     /// Drops all rows but those of `list` from what follows: of `values`, of the call's lists, and of those whose logits are wanted.
-    /// `name` begins the names of what is added; it stands in no layer.
-    mutating func select(_ list: Operand, of values: [Operand], _ name: String) throws(Diagnostic) {
+    /// `name` begins the names of what is added, which stand in no layer, and `point` ends them where a method has several.
+    mutating func select(_ list: Operand, of values: [Operand], _ name: String, _ point: String = "") throws(Diagnostic) {
         for value in values {
-            replace(value, by: try append("\(name).\(spelledShort(value.name))", .gatherRows(GatherRows()), [current(value), list]))
+            let rows = try append("\(name).\(spelledShort(value.name))\(point)", .gatherRows(GatherRows()), [current(value), list])
+            replace(value, by: rows)
         }
-        try selectLists(list, name)
+        try selectLists(list, name, point)
     }
 
     /// The same of the call's lists alone.
-    mutating func selectLists(_ list: Operand, _ name: String) throws(Diagnostic) {
+    mutating func selectLists(_ list: Operand, _ name: String, _ point: String = "") throws(Diagnostic) {
         for region in [EntryPoint.Region.tokens, .slots, .positions] {
-            let rows = try append("\(name).\(region.rawValue)", .gatherRows(GatherRows()), [current(region), list])
+            let rows = try append("\(name).\(region.rawValue)\(point)", .gatherRows(GatherRows()), [current(region), list])
             replace(.region(region), by: rows)
             if region == .tokens { points.append(rows) }
         }
-        replace(.region(.wanted), by: try append("\(name).wanted", .findRows(FindRows()), [list, current(.wanted)]))
+        replace(.region(.wanted), by: try append("\(name).wanted\(point)", .findRows(FindRows()), [list, current(.wanted)]))
     }
 
     /// A name of this function by its last part: `output` for `decoder.layer3.output`.
     private func spelledShort(_ name: String) -> String { String(name.split(separator: ".").last ?? "rows") }
+
+    private func reserve(of layer: ModelLayer) -> Operation? {
+        step.operations.first { operation in
+            if case .reserve = operation.op { operation.layer == layer } else { false }
+        }
+    }
 
     /// Copies the imported function; `behind` is called with the name of each operation when it has been copied. `bound`: the most vision rows
     /// that stay behind a selection, as many as `kept` has room for.
     mutating func run(
         keeping bound: Int, behind: (inout StepRewriter, String) throws(Diagnostic) -> Void
     ) throws(Diagnostic) -> Module {
+        var reserved: [ModelLayer: Operation] = [:]
         for operation in step.operations {
-            try builder.append(operation.name, operation.op, operation.operands.map(current))
+            if let layer = operation.layer, reserved[layer] == operation { continue }
+            var operands = operation.operands.map(current)
+            if renumbers, case .rotary = operation.op, let layer = operation.layer {
+                // Its places first, which stand behind it in the imported block.
+                if reserved[layer] == nil, let reserve = reserve(of: layer) {
+                    try builder.append(reserve.name, reserve.op, reserve.operands.map(current))
+                    reserved[layer] = reserve
+                }
+                if let reserve = reserved[layer] { operands[1] = .value(reserve.name) }
+            }
+            try builder.append(operation.name, operation.op, operands)
             try behind(&self, operation.name)
         }
         var results = step.results.map(current)

@@ -64,6 +64,13 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .log: logarithm(operands)
     case .softmaxSimilarity(let op): softmaxSimilarity(op, operands)
     case .greedyCover(let op): greedyCover(op, operands)
+    case .raterRows: raterRows(operands)
+    case .rotaryScores(let op): rotaryScores(op, operands)
+    case .raterAttention(let op): raterAttention(op, operands)
+    case .rankCounts(let op): rankCounts(op, operands)
+    case .recycleDensity(let op): recycleDensity(op, operands)
+    case .recycleRows(let op): recycleRows(op, operands)
+    case .recycleMerge: recycleMerge(operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

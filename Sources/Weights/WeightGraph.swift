@@ -149,8 +149,10 @@ struct WeightGraph {
         case .windowAttention,
             .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
             .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
-            .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows,
-            .appendSamples, .mergeNeighbours, .padList, .matchRows, .segmentSizes, .log, .softmaxSimilarity, .greedyCover:
+            .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans,
+            .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .segmentSizes, .log, .softmaxSimilarity,
+            .greedyCover, .raterRows, .rotaryScores, .recycleDensity, .recycleRows, .recycleMerge, .raterAttention,
+            .rankCounts:
             return .whole(op, operands)
         }
     }

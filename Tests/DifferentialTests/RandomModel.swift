@@ -24,7 +24,7 @@ struct RandomModel {
 
     /// What the widths are drawn from.
     struct Widths {
-        var visionHeads = [1, 2, 3], visionHeadSizes = [4, 8, 12], visionInner = [5, 8, 16], patch = 2
+        var visionHeads = [1, 2, 3], visionHeadSizes = [4, 8, 12], visionInner = [5, 8, 16], patch = 2, windows = [2, 3], layers = [1, 2]
         var keyValueHeads = [1, 2], headsPerKey = [1, 2, 3], headSizes = [4, 6], inner = [7, 12], projector = 10
         /// Widths of the window convolution's result, beside the window's own
         var convolved = [12, 24]
@@ -43,7 +43,7 @@ struct RandomModel {
         let isPublished = [.none, .released, .tokenPacker].contains(strategy)
         let hasWindows = [.stf, .avgpool, .tokenconcat].contains(strategy)
         let kernel = strategy == .released ? 2 : strategy == .tokenPacker ? pick([2, 3, 4]) : hasWindows ? pick([1, 2, 2, 3, 4]) : 1
-        let grid = kernel * pick(kernel > 2 ? [1, 2] : [2, 3])
+        let grid = kernel * pick(kernel > 2 ? [1, 2] : widths.windows)
         let heads = pick(widths.visionHeads)
         let vision = VisionConfiguration(
             hiddenSize: heads * pick(widths.visionHeadSizes),
@@ -66,7 +66,7 @@ struct RandomModel {
         let headSize = pick(widths.headSizes)
         let decoderHeads = keyValueHeads * pick(widths.headsPerKey)
         let decoder = DecoderConfiguration(
-            hiddenSize: decoderHeads * headSize, layerCount: pick([1, 2]), headCount: decoderHeads, keyValueHeadCount: keyValueHeads,
+            hiddenSize: decoderHeads * headSize, layerCount: pick(widths.layers), headCount: decoderHeads, keyValueHeadCount: keyValueHeads,
             headSize: headSize, intermediateSize: pick(widths.inner), vocabularySize: vocabulary, rmsNormEpsilon: 1e-6,
             ropeTheta: pick([100, 10000]),
             ropeScaling: pick([

@@ -134,7 +134,7 @@ extension Evaluator {
         return logits
     }
 
-    fileprivate mutating func feed(_ rows: [StepRow], chunk: Int, visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
+    mutating func feed(_ rows: [StepRow], chunk: Int, visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
         var logits: [[Float]] = []
         for start in stride(from: 0, to: rows.count, by: chunk) {
             let result = try step(Array(rows[start..<min(start + chunk, rows.count)]), visionRows: visionRows)
@@ -153,7 +153,7 @@ extension Evaluator {
 }
 
 /// Rows that a tower could have given.
-private func someVisionRows(_ module: Module) -> Tensor {
+func someVisionRows(_ module: Module) -> Tensor {
     let shape = module.function(.step)!.parameters[4].type.fixedShape!
     return Tensor(shape: shape, SeededGenerator.noise("vision rows", shape.reduce(1, *)))
 }
@@ -186,7 +186,7 @@ private func someVisionRows(_ module: Module) -> Tensor {
 }
 
 /// Every wanted row, to the bit, or in float32 as near as OpenBLAS allows.
-private func expectSame(
+func expectSame(
     _ found: [[Float]], _ expected: [[Float]], precision: Precision, _ label: String, sourceLocation: SourceLocation = #_sourceLocation
 ) {
     #expect(found.count == expected.count, "\(label)", sourceLocation: sourceLocation)
@@ -201,14 +201,14 @@ private func expectSame(
 // MARK: - compiled
 
 /// A CPU that a program runs on: the words before its name, and LMMC_ISA.
-private struct Machine: CustomStringConvertible {
+struct Machine: CustomStringConvertible {
     var words: [String] = []
     var isa = ""
 
     var description: String { words.isEmpty ? isa : "\(words.last!)\(isa)" }
 }
 
-private struct Target {
+struct Target {
     var name: String
     var compiler: String
     var machines: [Machine]
@@ -243,7 +243,7 @@ private struct Target {
 }
 
 /// A program with Tests/Runtime/session/play.c in the place of its main.
-private struct Player {
+struct Player {
     struct Failure: Error, CustomStringConvertible { var description: String }
 
     let path: String

@@ -10,6 +10,19 @@ let reductionSamples: [Op] = [
     .visionIndices(VisionIndices(lists: 5, bound: 7)),
     .strideRows(StrideRows(stride: 4, image: 64, count: "K")),
     .strideMeans(StrideMeans(stride: 4)),
+    .keepRows(KeepRows(top: 3, drop: 1, count: "K")),
+    .raterRows(RaterRows()),
+    .rotaryScores(RotaryScores(heads: 8, keyValueHeads: 2, scale: 0.125, best: 3, theta: 10000)),
+    .rotaryScores(
+        RotaryScores(
+            heads: 8, keyValueHeads: 2, scale: 0.125, best: 3, theta: 10000,
+            scaling: Rotary.Scaling(factor: 8, low: 1, high: 4, original: 8192))),
+    .raterAttention(RaterAttention(heads: 8, keyValueHeads: 2, scale: 0.125, columns: 64)),
+    .rankCounts(RankCounts(scale: 9, bias: 6)),
+    .recycleDensity(RecycleDensity(Recycling(top: 3))),
+    .recycleDensity(RecycleDensity(Recycling(top: nil))),
+    .recycleRows(RecycleRows(Recycling(top: 3), count: "K")),
+    .recycleMerge(RecycleMerge()),
 ]
 
 // swift-format-ignore: AlwaysUseLowerCamelCase
@@ -23,7 +36,51 @@ let reductionRules: [Rule] = {
     func strided(_ stride: Int, _ image: Int) -> Op { .strideRows(StrideRows(stride: stride, image: image, count: "K")) }
     let (find, list) = (Op.findRows(FindRows()), i32(T))
     let means = Op.strideMeans(StrideMeans(stride: 4))
+    func rotary(_ best: Int, theta: Float = 10) -> Op {
+        .rotaryScores(RotaryScores(heads: 4, keyValueHeads: 2, scale: 1, best: best, theta: theta))
+    }
+    func density(_ top: Int?, share: Float = 0.3, per: Int = 10) -> Op {
+        .recycleDensity(RecycleDensity(Recycling(top: top, share: share, perCluster: per)))
+    }
+    let recycle = Op.recycleRows(RecycleRows(Recycling(top: 3), count: "K")), merge = Op.recycleMerge(RecycleMerge())
+    let ranks = Op.rankCounts(RankCounts(scale: 9, bias: 6))
+    let columns = Op.raterAttention(RaterAttention(heads: 4, keyValueHeads: 2, scale: 1, columns: 64))
     return [
+        Rule(.raterRows(RaterRows()), [f32(T, 8), list, list], list),
+        Rule(.raterRows(RaterRows()), [f32(T), list, list], refused: "the operand is f32[T]; expected 2 dimensions"),
+        Rule(.raterRows(RaterRows()), [f32(T, 8), i32(S), list], refused: "the list of tokens is i32[S]; expected i32[T]"),
+        Rule(rotary(4), [f32(T, 8), f32(T, 4), list, list, list, list], f32(T)),
+        Rule(rotary(4), [f32(T, 8), f32(T, 4), list, list, list], refused: "takes 6 operands, not 5"),
+        Rule(rotary(5), [f32(T, 8), f32(T, 4), list, list, list, list], refused: "counts 5 heads of 4"),
+        Rule(
+            rotary(1), [f32(T, 12), f32(T, 6), list, list, list, list],
+            refused: "heads of 3 have no pairs; expected an even size of at most 1024"),
+        Rule(
+            rotary(1, theta: 0), [f32(T, 8), f32(T, 4), list, list, list, list],
+            refused: "a theta of 0.0 has no powers; expected one above 0"),
+        Rule(columns, [f32(T, 8), f32(T, 4), list, list, list], f32(T, 64)),
+        Rule(columns, [f32(T, 8), f32(T, 4), list, list], refused: "takes 5 operands, not 4"),
+        Rule(ranks, [f32(T, 64), list, list, list], list),
+        Rule(ranks, [f32(T, 64), list, list, i32(S)], refused: "the list of raters is i32[S]; expected i32[T]"),
+        Rule(
+            .rankCounts(RankCounts(scale: -1, bias: 6)), [f32(T, 64), list, list, list],
+            refused: "keeps -1.0 rows for each rank and 6.0 more"),
+        Rule(density(3), [f32(T, 8), f32(T), list, list], f32(T, 2)),
+        Rule(density(nil), [f32(T, 8), f32(T), list, list, list], f32(T, 2)),
+        Rule(density(3), [f32(T, 8), f32(T), list, list, list], refused: "takes 4 operands, not 5"),
+        Rule(density(nil), [f32(T, 8), f32(T), list, list], refused: "takes 5 operands, not 4"),
+        Rule(density(3), [f32(T, 8), list, list, list], refused: "the list of scores is i32[T]; expected f32[T]"),
+        Rule(
+            density(3, per: 1), [f32(T, 8), f32(T), list, list],
+            refused: "keeps 3 vision rows and merges 0.3 of the others in clusters of 1"),
+        Rule(
+            density(3), [f32(40000, 8), f32(40000), i32(40000), i32(40000)],
+            refused: "makes clusters of 40000 rows; expected at most 1024 clusters"),
+        Rule(recycle, [f32(T, 2), f32(T), list, list], i32(K)),
+        Rule(recycle, [f32(T, 3), f32(T), list, list], refused: "the density is f32[T, 3]; expected f32[T, 2]"),
+        Rule(merge, [f32(T, 8), f32(T, 2), list, i32(K)], f32(K, 8)),
+        Rule(merge, [f32(T, 8), f32(S, 2), list, i32(K)], refused: "the density is f32[S, 2]; expected f32[T, 2]"),
+
         Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list, list], f32(T)),
         Rule(scores(4, 4, raters: true), [f32(T, 8), f32(T, 8), list, list, list], f32(T)),
         Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list], refused: "takes 4 operands, not 3"),
@@ -71,17 +128,23 @@ let reductionRules: [Rule] = {
     @Test func whatSelectsRowsCountsThem() {
         for op in samples {
             let payload = op.payload
-            let selects = ["keep_rows", "stride_rows"].contains(op.mnemonic)
+            let selects = ["keep_rows", "stride_rows", "recycle_rows"].contains(op.mnemonic)
             #expect(payload.selectsRows == selects, "\(op.mnemonic)")
             #expect((payload.definedCount == "K") == selects && (payload.visionRowsKept(of: 64) != nil) == selects, "\(op.mnemonic)")
         }
         #expect(KeepRows(top: 3, count: "K").visionRowsKept(of: 2) == 2 && KeepRows(top: 3, count: "K").visionRowsKept(of: 9) == 3)
+        #expect(KeepRows(top: 3, drop: 1, count: "K").visionRowsKept(of: 3) == 2)
+        // SparseVLM's published 300, 200 and 110 of 576 rows.
+        let kept = [300, 200, 110].reduce(into: [576]) { rows, top in
+            rows.append(RecycleRows(Recycling(top: top), count: "K").visionRowsKept(of: rows.last!)!)
+        }
+        #expect(kept == [576, 309, 204, 113])
         // Each image's remainder is dropped.
         #expect(StrideRows(stride: 4, image: 10, count: "K").visionRowsKept(of: 25) == 5)
     }
 
     @Test func whatReadsASelectionPassesAnOperandOn() {
         let passed = Dictionary(samples.map { ($0.mnemonic, $0.payload.passedOperand) }) { first, _ in first }.compactMapValues(\.self)
-        #expect(passed == ["gather_rows": 0, "find_rows": 1, "stride_means": 0])
+        #expect(passed == ["gather_rows": 0, "find_rows": 1, "stride_means": 0, "recycle_merge": 0])
     }
 }

@@ -13,6 +13,7 @@ let canonicalText = #"""
       symbol P <= 16
       symbol K <= 64
       symbol K2 <= 64
+      symbol K3 <= 64
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -85,7 +86,15 @@ let canonicalText = #"""
         %windows = stride_rows %tokens, slots %slots {stride = 4, image = 16, count = K2} : i32[K2]
         %means = stride_means %q, tokens %tokens, rows %windows {stride = 4} : f32[K2, 8]
         %shown = vision_indices %tokens, %rows {bound = 4} : i32[2, 4]
-        return %most, %found, %means, %shown
+        %raters = rater_rows %q, tokens %tokens, slots %slots : i32[T]
+        %turned = rotary_scores %q, %q, tokens %tokens, slots %slots, raters %raters, positions %tokens {heads = 2, kv_heads = 2, scale = 0.5, best = 1, theta = 10000.0} : f32[T]
+        %paid = rater_attention %q, %q, tokens %tokens, slots %slots, raters %raters {heads = 2, kv_heads = 2, scale = 0.5, columns = 9} : f32[T, 9]
+        %counts = rank_counts %paid, tokens %tokens, slots %slots, raters %raters {scale = 9.0, bias = 6.0} : i32[T]
+        %dense = recycle_density %q, scores %turned, tokens %tokens, slots %slots {top = 3, share = 0.3, per_cluster = 10} : f32[T, 2]
+        %denser = recycle_density %q, scores %turned, tokens %tokens, slots %slots, counts %counts {share = 0.3, per_cluster = 10} : f32[T, 2]
+        %recycled = recycle_rows %dense, scores %turned, tokens %tokens, slots %slots {top = 3, share = 0.3, per_cluster = 10, count = K3} : i32[K3]
+        %merged = recycle_merge %q, density %dense, slots %slots, rows %recycled : f32[K3, 8]
+        return %most, %found, %means, %shown, %merged, %denser
       }
 
       func patches(%q: f32[1, 8], %x: f32[16, 8]) {

@@ -81,7 +81,9 @@ struct SymbolicModule {
                 let strides = rowMajor(shape(inputs[0].type))
                 return indices(shape(operation.type!)).map { inputs[0].elements[zip(place($0), strides).map { $0 * $1 }.reduce(0, +)] }
             }
-            if let name = operation.op.payload.definedCount { counts = counts.with(name, selected(inputs[0].elements.count).count) }
+            if let name = operation.op.payload.definedCount {
+                counts = counts.with(name, selected(inputs[0].elements.count / (inputs[0].type.rank == 2 ? 2 : 1)).count)
+            }
             let size = operation.type.map { count(shape($0)) } ?? 0
             func computed(_ kind: String) { keep(results(kind, inputs.map(\.elements), count: size)) }
             switch operation.op {
@@ -155,12 +157,14 @@ struct SymbolicModule {
             case .rmsNorm(let norm): computed("\(Computation.rmsNorm(epsilon: norm.epsilon))")
             case .quantize(let quantize): computed("\(Computation.quantize(quantize.type))")
             case .keepRows: keep(selected(inputs[0].elements.count))
+            case .recycleRows: keep(selected(inputs[1].elements.count))
             case .findRows: keep(inputs[1].elements.map { found($0, of: inputs[0].elements.count) })
             case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
                 .mergeNeighbours, .padList, .softmaxSimilarity, .greedyCover:
                 computed("\(Computation.call(operation.op))")
             case .matchRows, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
-            case .attentionScores, .visionIndices, .strideRows, .strideMeans: computed("\(Computation.call(operation.op))")
+            case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts, .recycleDensity,
+                .recycleMerge: computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
         }
@@ -317,6 +321,10 @@ struct SymbolicPlan {
         case .call(.keepRows(let keep)):
             elements = selected(places(inputs[0]).count)
             counts = counts.with(keep.count, elements.count)
+            targets = places(output)
+        case .call(.recycleRows(let recycle)):
+            elements = selected(places(inputs[1]).count)
+            counts = counts.with(recycle.count, elements.count)
             targets = places(output)
         case .call(.findRows):
             let rows = places(inputs[0]).count

@@ -43,6 +43,8 @@ import Testing
         #expect(try kept(1, 0, 0.2, 0.2, 0.2, 0, 0, 0) == [0, 1, 4, 5, 6])
         #expect(try kept(2, 0, .nan, 0.1, 0.2, 0, 0, 0) == [0, 2, 3, 4, 5, 6])
         #expect(try kept(9, 0, 0, 0, 0, 0, 0, 0) == [0, 1, 2, 3, 4, 5, 6])
+        let drop = KeepRows(top: 9, drop: 1, count: "K")
+        #expect(try evaluate(.keepRows(drop), [floats([7], 0, 3, 1, 2, 0, 0, 0), tokens, slots]) == list(0, 1, 3, 4, 5, 6))
         // What the next token follows stays, vision row or not.
         let last = try evaluate(
             .keepRows(KeepRows(top: 1, count: "K")), [floats([3], 0.3, 0.2, 0.1), list(-1, -2, -3), list(0, 0, 0)])
@@ -52,6 +54,7 @@ import Testing
     @Test func rowsAreFound() throws {
         #expect(try evaluate(.findRows(FindRows()), [list(0, 2, 4, 6), list(0, 4, 6, 5, 9)]) == list(0, 2, 3, 2, 3))
         #expect(try evaluate(.findRows(FindRows()), [list(3, 4), list(1)]) == list(0))
+        #expect(try evaluate(.findRows(FindRows()), [list(0, 5, 2, 5, 7), list(7, 5, 6, 3)]) == list(4, 1, 1, 2))
     }
 
     @Test func visionRowsAreShown() throws {

@@ -8,14 +8,15 @@ static int is_among_best(const float *scores, const int32_t *tokens, int64_t sta
   return better < top;
 }
 
-int64_t lmmc_keep_rows(const lmmc_table *in, int64_t top, int32_t *kept) {
+int64_t lmmc_keep_rows(const lmmc_table *in, int64_t top, int64_t drop, int32_t *kept) {
   const float *scores = in[0].data;
   const int32_t *tokens = in[1].data, *slots = in[2].data;
   int64_t count = 0;
   for (int64_t start = 0, end; start < in[0].rows; start = end) {
     end = lmmc_run_end(slots, in[0].rows, start);
+    const int64_t vision = lmmc_vision_rows(tokens, start, end), best = top < vision - drop ? top : vision - drop;
     for (int64_t i = start; i < end; i++)
-      if (tokens[i] >= 0 || i == end - 1 || is_among_best(scores, tokens, start, end, top, i)) kept[count++] = (int32_t)i;
+      if (tokens[i] >= 0 || i == end - 1 || is_among_best(scores, tokens, start, end, best, i)) kept[count++] = (int32_t)i;
   }
   return count;
 }

@@ -15,11 +15,22 @@ typedef struct {
 enum { LMMC_SCORES_MEAN, LMMC_SCORES_SUM, LMMC_SCORES_MAX, LMMC_MAX_SCORED_HEADS = 256 };
 void lmmc_attention_scores(const lmmc_table *in, int64_t heads, int64_t key_heads, float scale, int64_t statistic, int64_t has_raters,
                            float *scores);
-int64_t lmmc_keep_rows(const lmmc_table *in, int64_t top, int32_t *kept);
+int64_t lmmc_keep_rows(const lmmc_table *in, int64_t top, int64_t drop, int32_t *kept);
 void lmmc_find_rows(const lmmc_table *in, int32_t *places);
 void lmmc_vision_indices(const lmmc_table *in, int64_t lists, int64_t bound, int32_t *indices);
 int64_t lmmc_stride_rows(const lmmc_table *in, int64_t stride, int64_t image, int32_t *kept);
 void lmmc_stride_means(const lmmc_table *in, int64_t stride, float *means);
+void lmmc_rater_rows(const lmmc_table *in, void *raters);
+// `original` is 0 where rotary has no scaling.
+void lmmc_rotary_scores(const lmmc_table *in, int64_t heads, int64_t key_heads, float scale, int64_t best, float theta, float factor,
+                        float low, float high, int64_t original, float *scores);
+void lmmc_rater_attention(const lmmc_table *in, int64_t heads, int64_t key_heads, float scale, int64_t columns, float *attention);
+void lmmc_rank_counts(const lmmc_table *in, float scale, float bias, int32_t *counts);
+enum { LMMC_MAX_CLUSTERS = 1024 };
+// A fifth operand stands for `top`, where that is 0.
+void lmmc_recycle_density(const lmmc_table *in, int64_t top, float share, int64_t per_cluster, float *density);
+int64_t lmmc_recycle_rows(const lmmc_table *in, int64_t per_cluster, int32_t *rows);
+void lmmc_recycle_merge(const lmmc_table *in, float *merged);
 
 void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float *scores);
 void lmmc_top_rows(const lmmc_table *in, int64_t rows, int64_t by_score, int32_t *list);

@@ -3,7 +3,7 @@ import Support
 extension TokenReduction {
     /// Methods that are read, and refused since nothing makes a program of them.
     public static let notBuilt: Set<Method> = [
-        .prumerge, .prumergePlus, .visionzip, .mmtok, .cdpruner, .tome, .sparsevlm, .mustdrop, .yopo,
+        .cdpruner, .mustdrop, .yopo,
     ]
 
     /// Who asks for a method, which errors name.

@@ -1,7 +1,7 @@
 /// `find_rows %list, %rows` : i32[K], i32[S] -> i32[S]
 ///
-/// Where each of `rows` stands in an ascending list: the wanted rows of a call behind a selection. A row that is not in the list is found at
-/// the place of the last one below it, or at 0.
+/// Where each of `rows` stands in a list: the wanted rows of a call behind a selection. A row that is not in the list is found at the place of
+/// the greatest one below it, or at 0; the first place counts where a row is there twice.
 public struct FindRows: OperationPayload {
     public static let mnemonic = "find_rows"
 

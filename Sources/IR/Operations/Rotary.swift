@@ -18,6 +18,24 @@ public struct Rotary: OperationPayload {
             self.high = high
             self.original = original
         }
+
+        /// Nil where the text has none.
+        init?(_ reader: inout AttributeReader) throws(TypeError) {
+            guard reader.has("factor") else { return nil }
+            self.init(
+                factor: try reader.float("factor"), low: try reader.float("low"), high: try reader.float("high"),
+                original: try reader.integer("original"))
+        }
+
+        var attributes: [(name: String, value: Attribute)] {
+            [("factor", .float(factor)), ("low", .float(low)), ("high", .float(high)), ("original", .integer(original))]
+        }
+
+        func check() throws(TypeError) {
+            if high <= low || low <= 0 || factor <= 0 || original <= 0 {
+                throw TypeError("a scaling from \(low) to \(high) by \(factor) over \(original) positions is none")
+            }
+        }
     }
 
     public static let mnemonic = "rotary"
@@ -34,23 +52,11 @@ public struct Rotary: OperationPayload {
     public init(_ reader: inout AttributeReader) throws(TypeError) {
         headSize = try reader.integer("head_size")
         theta = try reader.float("theta")
-        scaling =
-            reader.has("factor")
-            ? Scaling(
-                factor: try reader.float("factor"), low: try reader.float("low"), high: try reader.float("high"),
-                original: try reader.integer("original"))
-            : nil
+        scaling = try Scaling(&reader)
     }
 
     public var attributes: [(name: String, value: Attribute)] {
-        var list: [(name: String, value: Attribute)] = [("head_size", .integer(headSize)), ("theta", .float(theta))]
-        if let scaling {
-            list += [
-                ("factor", .float(scaling.factor)), ("low", .float(scaling.low)), ("high", .float(scaling.high)),
-                ("original", .integer(scaling.original)),
-            ]
-        }
-        return list
+        [("head_size", .integer(headSize)), ("theta", .float(theta))] + (scaling?.attributes ?? [])
     }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
@@ -63,10 +69,7 @@ public struct Rotary: OperationPayload {
             throw TypeError("heads of \(headSize) do not divide a width of \(width) into pairs")
         }
         guard theta > 0 else { throw TypeError("a theta of \(theta) has no powers; expected one above 0") }
-        if let scaling, scaling.high <= scaling.low || scaling.low <= 0 || scaling.factor <= 0 || scaling.original <= 0 {
-            throw TypeError(
-                "a scaling from \(scaling.low) to \(scaling.high) by \(scaling.factor) over \(scaling.original) positions is none")
-        }
+        try scaling?.check()
         return operands[0]
     }
 

@@ -52,19 +52,27 @@ func attentionScores(_ op: AttentionScores, _ operands: [Tensor]) -> Tensor {
 private func probabilities(
     _ row: Int, _ run: SlotRun, _ op: AttentionScores, _ queries: [Float], _ keys: [Float], size: Int, width: Int, keyWidth: Int
 ) -> [Double] {
-    let start = run.rows.lowerBound
     var mean = [Double](repeating: 0, count: run.rows.count)
     for head in 0..<op.heads {
-        let query = row * width + head * size, key = head / (op.heads / op.keyValueHeads) * size
-        let products = (start...row).map { other in
-            (0..<size).reduce(0.0) { $0 + Double(queries[query + $1]) * Double(keys[other * keyWidth + key + $1]) } * Double(op.scale)
-        }
-        let most = products.max() ?? 0
-        let weights = products.map { exp($0 - most) }
-        let sum = weights.reduce(0, +)
-        for (index, weight) in weights.enumerated() { mean[index] += weight / sum / Double(op.heads) }
+        let key = head / (op.heads / op.keyValueHeads) * size
+        let part = softmax(row, run, queries, keys, size: size, scale: op.scale, query: (head * size, width), key: (key, keyWidth))
+        for (index, weight) in part.enumerated() { mean[index] += weight / Double(op.heads) }
     }
     return mean
+}
+
+/// A row's attention in one head to each row of its slot up to itself. `query` and `key`: the head's first column, and all columns.
+func softmax(
+    _ row: Int, _ run: SlotRun, _ queries: [Float], _ keys: [Float], size: Int, scale: Float, query: (Int, Int), key: (Int, Int)
+) -> [Double] {
+    let products = (run.rows.lowerBound...row).map { other in
+        (0..<size).reduce(0.0) { $0 + Double(queries[row * query.1 + query.0 + $1]) * Double(keys[other * key.1 + key.0 + $1]) }
+            * Double(scale)
+    }
+    let most = products.max() ?? 0
+    let weights = products.map { exp($0 - most) }
+    let sum = weights.reduce(0, +)
+    return weights.map { $0 / sum }
 }
 
 /// Indices of the best `count` of `values`, the lower first where two are equal; NaN is below all.
@@ -80,7 +88,7 @@ func keepRows(_ op: KeepRows, _ operands: [Tensor]) -> Tensor {
     let (scores, tokens, slots) = (operands[0].floats, operands[1].integers, operands[2].integers)
     var kept: [Int32] = []
     for run in SlotRun.all(tokens: tokens, slots: slots) {
-        let chosen = Set(best(run.vision.map { scores[$0] }, op.top).map { run.vision[$0] })
+        let chosen = Set(best(run.vision.map { scores[$0] }, max(0, min(op.top, run.vision.count - op.drop))).map { run.vision[$0] })
         kept += run.rows.filter { tokens[$0] >= 0 || chosen.contains($0) || $0 == run.rows.upperBound - 1 }.map { Int32($0) }
     }
     return Tensor(shape: [kept.count], kept)
@@ -88,7 +96,9 @@ func keepRows(_ op: KeepRows, _ operands: [Tensor]) -> Tensor {
 
 func findRows(_ operands: [Tensor]) -> Tensor {
     let (list, rows) = (operands[0].integers, operands[1].integers)
-    return Tensor(shape: [rows.count], rows.map { row in Int32(max(0, list.count { $0 <= row } - 1)) })
+    return Tensor(
+        shape: [rows.count],
+        rows.map { row in Int32(list.filter { $0 <= row }.max().flatMap { nearest in list.firstIndex(of: nearest) } ?? 0) })
 }
 
 func visionIndices(_ op: VisionIndices, _ operands: [Tensor]) -> Tensor {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs kernels_test for each vector width that this CPU has, with and without OpenMP.
+# Builds and runs kernels_test and reduction_test for each vector width that this CPU has, with and without OpenMP.
 #   CC=gcc CFLAGS="-O2" kernels_tests.sh
 set -u
 tests="kernels/kernels"
@@ -12,14 +12,16 @@ status=0
 run() {  # FLAGS...
   cc="${CC:-gcc} ${CFLAGS:--O2}${*:+ $*}"
   rm -rf "$work/objects"
-  if build_objects "$cc" "$work/objects" $(runtime_sources kernels) &&
-    $cc $runtime_warnings $runtime_includes "$here/kernels_test.c" "$work/objects"/*.o -o "$work/test" $runtime_libraries; then
-    printf '%s: ' "kernels $*"
-    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive "$work/test" || status=1
-  else
-    echo "kernels $*: 0 passed, 1 failed"
-    status=1
-  fi
+  build_objects "$cc" "$work/objects" $(runtime_sources kernels)
+  for test in kernels reduction; do
+    if $cc $runtime_warnings $runtime_includes "$here/${test}_test.c" "$work/objects"/*.o -o "$work/test" $runtime_libraries; then
+      printf '%s: ' "$test $*"
+      OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive "$work/test" || status=1
+    else
+      echo "$test $*: 0 passed, 1 failed"
+      status=1
+    fi
+  done
 }
 # For a threaded run on any machine: more threads than one, so that keys are split and tasks shared.
 run

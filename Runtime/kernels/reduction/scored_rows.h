@@ -1,0 +1,80 @@
+// Scores of a row's attention, one head of one row at a time, in float32 and in one order whatever the instruction sets and threads.
+#ifndef LMMC_KERNELS_REDUCTION_SCORED_ROWS_H
+#define LMMC_KERNELS_REDUCTION_SCORED_ROWS_H
+#include <math.h>
+#include <stdint.h>
+
+#include "base/parallel.h"
+#include "kernels/common/vector_math.h"
+#include "reduction.h"
+
+enum { LMMC_LANES = 16, LMMC_SCORE_BLOCK = 512 };
+
+static inline float lmmc_lane_sum(float *lanes) {
+  for (int step = LMMC_LANES / 2; step > 0; step /= 2)
+    for (int j = 0; j < step; j++) lanes[j] += lanes[j + step];
+  return lanes[0];
+}
+
+// In partial sums, so that the order is the same whatever the compiler makes of it.
+static inline float lmmc_dot_rows(const float *a, const float *b, int64_t n) {
+  float lanes[LMMC_LANES] = {0};
+  int64_t i = 0;
+  for (; i + LMMC_LANES <= n; i += LMMC_LANES)
+    for (int j = 0; j < LMMC_LANES; j++) lanes[j] += a[i + j] * b[i + j];
+  for (int j = 0; i < n; i++, j++) lanes[j] += a[i] * b[i];
+  return lmmc_lane_sum(lanes);
+}
+
+// The sum of the squares of a - b.
+static inline float lmmc_square_distance(const float *a, const float *b, int64_t n) {
+  float lanes[LMMC_LANES] = {0};
+  int64_t i = 0;
+  for (; i + LMMC_LANES <= n; i += LMMC_LANES)
+    for (int j = 0; j < LMMC_LANES; j++) lanes[j] += (a[i + j] - b[i + j]) * (a[i + j] - b[i + j]);
+  for (int j = 0; i < n; i++, j++) lanes[j] += (a[i] - b[i]) * (a[i] - b[i]);
+  return lmmc_lane_sum(lanes);
+}
+
+static inline const float *lmmc_table_row(const lmmc_table *t, int64_t row) { return (const float *)t->data + row * t->stride; }
+
+typedef struct {
+  const lmmc_table *query, *key;
+  int64_t heads, key_heads, size;
+  float scale;
+} lmmc_scored;
+
+static inline float lmmc_score(const lmmc_scored *p, int64_t head, int64_t row, int64_t other) {
+  const float *query = lmmc_table_row(p->query, row) + head * p->size;
+  const float *key = lmmc_table_row(p->key, other) + head / (p->heads / p->key_heads) * p->size;
+  return p->scale * lmmc_dot_rows(query, key, p->size);
+}
+
+// Of a row's softmax in one head: the greatest score, and the sum of the exponentials over it.
+typedef struct {
+  float most, sum;
+} lmmc_normalizer;
+
+static inline lmmc_normalizer lmmc_normalize(const lmmc_scored *p, int64_t head, int64_t row, int64_t start) {
+  lmmc_normalizer n = {-INFINITY, 0};
+  for (int64_t from = start; from <= row; from += LMMC_SCORE_BLOCK) {
+    float scores[LMMC_SCORE_BLOCK], top = n.most;
+    const int64_t count = row + 1 - from < LMMC_SCORE_BLOCK ? row + 1 - from : LMMC_SCORE_BLOCK;
+    for (int64_t i = 0; i < count; i++) {
+      scores[i] = lmmc_score(p, head, row, from + i);
+      top = scores[i] > top ? scores[i] : top;
+    }
+    double part = 0;
+    for (int64_t i = 0; i < count; i++) part += (double)lmmc_exp(scores[i] - top);
+    n.sum = (float)(from == start ? part : (double)n.sum * (double)lmmc_exp(n.most - top) + part);
+    n.most = top;
+  }
+  return n;
+}
+
+// What `row` pays to row j in one head.
+static inline float lmmc_paid(const lmmc_scored *p, lmmc_normalizer n, int64_t head, int64_t row, int64_t j) {
+  return lmmc_exp(lmmc_score(p, head, row, j) - n.most) / n.sum;
+}
+
+#endif

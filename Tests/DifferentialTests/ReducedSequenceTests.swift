@@ -1,0 +1,148 @@
+import Foundation
+import IR
+import ModelImport
+import Passes
+import Reduction
+import Reference
+import Support
+import TestSupport
+import Testing
+
+@testable import Checkpoint
+
+/// How far a compiled float32 program may be from the Reference evaluator, as in CompiledTests.
+private let referenceTolerance = 2e-5
+
+/// Reducers of the decoder, on a model of four blocks and 25 or 26 vision rows.
+private let reductions = [
+    "fastv:layer=2,keep=9", "llavolta:layer=1,stride=4", "sparsevlm:layers=0+2,keep=14+6",
+    "sparsevlm:version=2.0,layers=0+2,keep=14+6", "sparsevlm:version=1.0,tokens=64,layers=0+2",
+]
+
+/// Two prompts with an image come in one call with the next row of a third sequence, and all go on beside each other.
+private struct ReducedCase {
+    static let context = 96, slots = 3
+    let model: RandomModel
+    let reduction: TokenReduction
+    /// What each slot is fed, call by call
+    let turns: [[SlotScript.Piece]]
+
+    init(_ text: String, seed: UInt64 = 4) throws {
+        var widths = RandomModel.Widths()
+        (widths.windows, widths.layers) = ([5], [4])
+        model = RandomModel(seed: seed, vocabulary: RandomCheckpoint.vocabulary, widths: widths, positions: Self.context)
+        reduction = try #require(try TokenReduction.parse(text))
+        let vision = model.configuration.vision!
+        let image = (0..<model.configuration.fusion!.visionTokens(grid: vision.imageSize / vision.patchSize)).map { Int32(-1 - $0) }
+        func piece(_ slot: Int, _ tokens: [Int32]) -> SlotScript.Piece { SlotScript.Piece(slot: slot, tokens: tokens, wanted: .last) }
+        turns = [
+            [piece(2, [1, 70, 71, 72, 73])],
+            [piece(0, [1, 17, 30] + image + [31, 33, 40, 55, 61]), piece(2, [74]), piece(1, [1] + image + [50, 12, 60, 80])],
+            [piece(2, [75]), piece(1, [20]), piece(0, [21])], [piece(0, [90]), piece(1, [91]), piece(2, [92])],
+        ]
+    }
+
+    func reduced() throws -> Module {
+        var module = try importModel(
+            model.configuration, tensors: model.tensors, context: Self.context, sequences: Self.slots, wholePrompts: true)
+        try reduceTokens(&module, reduction, model.configuration)
+        return module
+    }
+
+    func alone(_ slot: Int) -> [SlotScript.Piece] { turns.flatMap(\.self).filter { $0.slot == slot } }
+
+    /// What comes of the calls by slot, from what they give in their order.
+    func bySlot(_ logits: [[Float]]) -> [[[Float]]] {
+        let order = turns.flatMap(\.self).map(\.slot)
+        return (0..<Self.slots).map { slot in zip(order, logits).filter { $0.0 == slot }.map(\.1) }
+    }
+}
+
+extension Evaluator {
+    /// The logits of the last row of each piece.
+    fileprivate mutating func feed(_ calls: [[SlotScript.Piece]], visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
+        var (logits, lengths): ([[Float]], [Int]) = ([], Array(repeating: 0, count: ReducedCase.slots))
+        for pieces in calls {
+            var rows: [StepRow] = []
+            for piece in pieces {
+                rows += StepRow.rows(piece.tokens, slot: Int32(piece.slot), at: lengths[piece.slot])
+                lengths[piece.slot] += piece.tokens.count
+            }
+            logits += try feed(rows, chunk: rows.count, visionRows: visionRows)
+        }
+        return logits
+    }
+}
+
+@Test(arguments: reductions) func referenceGivesReducedPromptsWhatTheyHaveAlone(text: String) throws {
+    let test = try ReducedCase(text)
+    let reduced = try test.reduced()
+    let visionRows = someVisionRows(reduced)
+    var whole = Evaluator(reduced) { source throws(Diagnostic) in values(source) }
+    let expected = try whole.feed(test.turns, visionRows: visionRows)
+    // Vision rows have left the last block, and nothing else.
+    guard case .int32(let lengths) = try whole.state("decoder.layer3.lengths").elements else { return }
+    let fed = (0..<ReducedCase.slots).map { slot in test.alone(slot).reduce(0) { $0 + $1.tokens.count } }
+    #expect(lengths[0] < fed[0] - 8 && lengths[1] < fed[1] - 8 && lengths[2] == fed[2], "\(text): \(lengths)")
+
+    for precision in [Precision.float32, .int8] {
+        var module = reduced
+        try Pipeline.run(Pipeline.passes(for: PrecisionPolicy(precision)), on: &module)
+        let empty = Evaluator(module) { source throws(Diagnostic) in values(source) }
+        var beside = empty
+        let found = try beside.feed(test.turns, visionRows: visionRows)
+        if precision == .float32 {
+            #expect(relativeDistance(expected.flatMap(\.self), found.flatMap(\.self)) <= referenceTolerance, "\(text) behind the passes")
+        }
+        for (slot, found) in test.bySlot(found).enumerated() {
+            var alone = empty
+            let expected = try alone.feed(test.alone(slot).map { [$0] }, visionRows: visionRows)
+            #expect(found == expected, "\(text) in \(precision.rawValue), slot \(slot)")
+        }
+    }
+}
+
+/// The same of compiled programs, which in float32 also agree with the evaluator.
+@Suite(.serialized) struct CompiledReducedSequenceTests {
+    @Test(arguments: reductions.enumerated().map { ($0.element, $0.offset == 2 ? Precision.int8 : .float32) } + [(reductions[2], .float32)])
+    fileprivate func reducedPromptsHaveWhatTheyHaveAlone(text: String, precision: Precision) throws {
+        let test = try ReducedCase(text)
+        let folder = TemporaryFolder()
+        try RandomCheckpoint(model: test.model).write(to: folder, values: values)
+        let program = folder.file("program")
+        let compiled = try run(
+            [
+                lmmcPath, "compile", folder.path, "-o", program, "--quiet", "--precision", precision.rawValue, "--context",
+                "\(ReducedCase.context)", "--sequences", "\(ReducedCase.slots)", "--reduce", text, "--cc",
+                repository + "/Tests/Runtime/session/play_cc.sh",
+            ], environment: ["PLAY_CC": "gcc"])
+        try #require(compiled.status == 0, "\(compiled.errors)")
+        let size = test.model.configuration.vision!.imageSize
+        let pixels: [UInt8] = SeededGenerator.noise("image", size * size * 3).map { UInt8(127 + 127 * $0) }
+        let visionRows = test.turns[1][0].tokens.count { $0 < 0 }, hidden = test.model.configuration.decoder.hiddenSize
+        let player = Player(
+            path: program, folder: folder, vocabulary: RandomCheckpoint.vocabulary,
+            picture: ("picture \(folder.write("picture", pixels))\n", visionRows * hidden))
+        func play(_ calls: [[SlotScript.Piece]]) throws -> (vision: [Float], logits: [[Float]]) {
+            try player.play(calls.map { .feed($0) }, on: Machine(), chunk: 1024, threads: 2)
+        }
+        let found = try play(test.turns)
+        for (slot, found) in test.bySlot(found.logits).enumerated() {
+            let expected = try play(test.alone(slot).map { [$0] })
+            expectSame(found, expected.logits, precision: precision, "\(text) in \(precision.rawValue), slot \(slot)")
+        }
+        guard precision == .float32 else { return }
+        let checkpoint = try Checkpoint.open(path: folder.path)
+        var module = try importModel(checkpoint, context: ReducedCase.context, sequences: ReducedCase.slots, wholePrompts: true)
+        try reduceTokens(&module, test.reduction, checkpoint.configuration)
+        var evaluator = Evaluator(module) { source throws(Diagnostic) in
+            checkpoint.tensors.values.first { $0.sourceName == source.name }!.floats()
+        }
+        let shape = module.function(.step)!.parameters[4].type.fixedShape!
+        let rows = Tensor(
+            shape: shape, found.vision + Array(repeating: 0, count: shape[0] * shape[1] - found.vision.count))
+        let expected = try evaluator.feed(test.turns, visionRows: rows)
+        let distance = relativeDistance(expected.flatMap(\.self), found.logits.flatMap(\.self))
+        #expect(distance <= referenceTolerance, "\(text): \(distance)")
+    }
+}
