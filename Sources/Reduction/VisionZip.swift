@@ -18,10 +18,10 @@ extension Module {
             rewriter.pass(.value("\(name).key"), as: "visionzip.key")
             return nil
         }
-        guard let rows = rewriter.type(of: tap)?.shape[0].fixedValue, keys.dominant > 1, keys.contextual > 0, keys.keep <= rows else {
+        guard let rows = rewriter.type(of: tap)?.shape[0].fixedValue, keys.dominant > 0, keys.contextual > 0, keys.keep <= rows else {
             throw .error(
                 "'visionzip' is to keep \(keys.dominant) dominant and \(keys.contextual) contextual rows",
-                expected: "2 or more dominant rows, the class token among them, and all together no more than there are")
+                expected: "1 or more of both, and all together no more than there are")
         }
         return try rewriter.reduceTokens(of: tap) { rewriter throws(Diagnostic) in
             try rewriter.visionZip(tap, patches: rows - 1, keys, attention)
@@ -41,11 +41,17 @@ extension VisionRewriter {
         let x = try rows("visionzip.patches", of: tap, from: 1, patches)
         let patchKeys = try rows("visionzip.patch_keys", of: .value("visionzip.key"), from: 1, patches)
 
-        let classRow = try rows("visionzip.class", of: tap, from: 0, 1)
-        let dominant = try append("visionzip.dominant", .topRows(TopRows(rows: keys.dominant - 1, order: .index)), [scores])
-        let dominantRows = try append("visionzip.dominant.rows", .gatherRows(GatherRows()), [x, dominant])
-
-        let rest = try append("visionzip.rest", .complementRows(ComplementRows(of: patches)), [dominant])
+        var parts = [try rows("visionzip.class", of: tap, from: 0, 1)], lists: [Operand] = []
+        let rest: Operand
+        if keys.dominant > 1 {
+            let dominant = try append("visionzip.dominant", .topRows(TopRows(rows: keys.dominant - 1, order: .index)), [scores])
+            parts.append(try append("visionzip.dominant.rows", .gatherRows(GatherRows()), [x, dominant]))
+            lists.append(dominant)
+            rest = try append("visionzip.rest", .complementRows(ComplementRows(of: patches)), [dominant])
+        } else {
+            // The class token alone: all patches are left.
+            rest = try append("visionzip.rest", .topRows(TopRows(rows: patches, order: .index)), [scores])
+        }
         let restRows = try append("visionzip.rest.rows", .gatherRows(GatherRows()), [x, rest])
         let restKeys = try append("visionzip.rest.keys", .gatherRows(GatherRows()), [patchKeys, rest])
         let means = try append("visionzip.metric.means", .meanHeads(MeanHeads(heads: attention.heads)), [restKeys])
@@ -55,11 +61,11 @@ extension VisionRewriter {
         let clusters = try append("visionzip.clusters", .clusterRows(ClusterRows(step: step, count: count)), [metric])
         let joined = try append("visionzip.joined", .segmentMeans(SegmentMeans(count: count)), [restRows, clusters])
         let centres = try everyRow(step, count, of: restRows, "visionzip.centres")
-        let contextual = try append("visionzip.contextual", .add(Add()), [centres, joined])
-        let contextualPatches = try everyRow(step, count, of: rest, "visionzip.contextual.patches")
+        parts.append(try append("visionzip.contextual", .add(Add()), [centres, joined]))
+        lists.append(try everyRow(step, count, of: rest, "visionzip.contextual.patches"))
         return ReducedTokens(
-            rows: try append("visionzip.rows", .concatenate(Concatenate(axis: 0)), [classRow, dominantRows, contextual]),
-            patches: try append("visionzip.selected", .concatenate(Concatenate(axis: 0)), [dominant, contextualPatches]))
+            rows: try append("visionzip.rows", .concatenate(Concatenate(axis: 0)), parts),
+            patches: lists.count > 1 ? try append("visionzip.selected", .concatenate(Concatenate(axis: 0)), lists) : lists[0])
     }
 
     /// The rows 0, step, ... of a table, or such entries of a list, `count` of them: the first of each `step` that are laid side by side.

@@ -290,7 +290,8 @@ import Testing
                 "method 'yopo' cannot be combined with the class token"))
         for (text, wanted) in [
             ("prumerge", "has 32 neighbours, at option '--reduce'; expected less than the model's 16 patches"),
-            ("prumerge:neighbours=2,ratio=1/17", "keeps no row of 16, "), ("prumerge+:neighbours=2,ratio=1/2", "has ratio 0.5, "),
+            ("prumerge:neighbours=2,ratio=1/17", "keeps no row of 16, "), ("prumerge:neighbours=2,ratio=1", "keeps all 16 patches, "),
+            ("prumerge+:neighbours=2,ratio=1/2", "has ratio 0.5, "),
             (
                 "prumerge+:neighbours=2,ratio=1/5",
                 "has ratio 0.2, at option '--reduce'; expected 1/m, where m divides the 16 patches: 1/4, 1/8, 1/16"

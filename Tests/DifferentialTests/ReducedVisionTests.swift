@@ -99,6 +99,15 @@ import Testing
         }
     }
 
+    /// Without a dominant patch every third patch stands for three, which have joined by their keys.
+    @Test func classTokenAloneMayBeDominant() throws {
+        let (model, imported) = try makeModel()
+        var module = imported
+        try reduceTokens(&module, .visionzip(.init(dominant: 1, contextual: 3)), model.configuration)
+        let found = try run(module, model)
+        #expect(found.project[0].shape[0] == 4 && found.project[1] == Tensor(shape: [3], [0, 3, 6] as [Int32]))
+    }
+
     /// What is behind the tap goes, but for what a method reads of the last block.
     @Test func lastBlockIsReadAsFarAsNeeded() throws {
         let (model, imported) = try makeModel()
@@ -133,7 +142,7 @@ import Testing
         #expect(error(Self.methods[1]) { $0.fusion?.taps = [1] }?.contains("behind block 2") == true)
         #expect(
             error(.visionzip(.init(dominant: 9, contextual: 2))) == "'visionzip' is to keep 9 dominant and 2 contextual rows")
-        #expect(error(.visionzip(.init(dominant: 1, contextual: 2))) == "'visionzip' is to keep 1 dominant and 2 contextual rows")
+        #expect(error(.visionzip(.init(dominant: 0, contextual: 2))) == "'visionzip' is to keep 0 dominant and 2 contextual rows")
         #expect(error(.prumerge(.init(samplesGrid: true, ratio: 0.5))) == "'prumerge+' is to keep a share of 0.5 of 9 patches")
         #expect(error(.prumerge(.init(samplesGrid: false, ratio: 0.1))) == "'prumerge' is to keep 0 of 9 patches")
         #expect(error(.prumerge(.init(samplesGrid: false, neighbours: 1025))) == "'prumerge' is to merge 1025 neighbours")

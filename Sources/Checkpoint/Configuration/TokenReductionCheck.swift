@@ -82,6 +82,9 @@ extension TokenReduction {
             guard let ratio = own.ratio else { return }
             guard own.samplesGrid else {
                 guard Double(patches) * ratio >= 1 else { throw refusal("keeps no row of \(patches)", expected: "a larger ratio") }
+                guard Int(Double(patches) * ratio) < patches else {
+                    throw refusal("keeps all \(patches) patches", expected: "a smaller ratio")
+                }
                 return
             }
             let parts = (1 / ratio).rounded()
