@@ -98,7 +98,8 @@ extension StepRewriter {
                 RaterAttention(
                     heads: attention.heads, keyValueHeads: attention.keyValueHeads, scale: attention.scale, columns: columns)),
             [
-                current(.value("\(point.block).attention.query.rotary")), current(.value("\(point.block).attention.key.rotary")), tokens, slots,
+                current(.value("\(point.block).attention.query.rotary")), current(.value("\(point.block).attention.key.rotary")), tokens,
+                slots,
                 raters,
             ])
         return try append(
@@ -126,7 +127,8 @@ extension StepRewriter {
     ) throws(Diagnostic) -> Operand {
         let (x, tokens, slots) = (current(value), current(.tokens), current(.slots))
         let density = try append(
-            "sparsevlm.density\(point.layer)", .recycleDensity(RecycleDensity(point.recycling)), [x, scores, tokens, slots] + [counts].compactMap(\.self))
+            "sparsevlm.density\(point.layer)", .recycleDensity(RecycleDensity(point.recycling)),
+            [x, scores, tokens, slots] + [counts].compactMap(\.self))
         let list = try append(
             "sparsevlm.rows\(point.layer)", .recycleRows(RecycleRows(point.recycling, count: point.count)),
             [density, scores, tokens, slots])

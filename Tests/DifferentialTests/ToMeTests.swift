@@ -14,7 +14,9 @@ import Testing
     /// Nine patches and a tap behind the second block, several heads.
     private static let model: RandomModel? = {
         func fits(_ model: RandomModel) -> Bool {
-            guard model.strategy == .none, let vision = model.configuration.vision, let fusion = model.configuration.fusion else { return false }
+            guard model.strategy == .none, let vision = model.configuration.vision, let fusion = model.configuration.fusion else {
+                return false
+            }
             if fusion.keepsClassToken || fusion.taps != [2] { return false }
             return vision.layerCount == 3 && vision.grid == 3 && vision.headCount > 1 && vision.headSize > 4
         }

@@ -163,8 +163,10 @@ struct SymbolicModule {
                 .mergeNeighbours, .padList, .softmaxSimilarity, .greedyCover:
                 computed("\(Computation.call(operation.op))")
             case .matchRows, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
-            case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts, .recycleDensity,
-                .recycleMerge: computed("\(Computation.call(operation.op))")
+            case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts,
+                .recycleDensity,
+                .recycleMerge:
+                computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }
         }

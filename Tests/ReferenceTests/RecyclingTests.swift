@@ -72,7 +72,9 @@ import Testing
         let scores = floats([26], [0] + (0..<24).map { Float(100 - $0) } + [0])
         let x = floats([26, 1], (0..<26).map { Float($0 * $0) })
         let density = try evaluate(.recycleDensity(RecycleDensity(Recycling(top: 1))), [x, scores, tokens, slots])
-        #expect(density.floats[0...3] == [-1, -1, -1, -1] && density.floats[18...] == ([-2, -2] + [Float](repeating: -2, count: 30) + [-1, -1])[...])
+        #expect(
+            density.floats[0...3] == [-1, -1, -1, -1]
+                && density.floats[18...] == ([-2, -2] + [Float](repeating: -2, count: 30) + [-1, -1])[...])
         // c = 1: the nearest row is the row itself, so all are as dense, and the best score decides.
         #expect(stride(from: 4, to: 18, by: 2).allSatisfy { density.floats[$0] == 0 })
         #expect(density.floats[5] == 64 - 4 && density.floats[7] == 9 - 4 && density.floats[9] == 16 - 9)

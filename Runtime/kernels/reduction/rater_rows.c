@@ -9,7 +9,7 @@ static float log_sum(const lmmc_table *x, int64_t row, int64_t start, int64_t en
   float most = -INFINITY;
   double sum = 0;
   for (int64_t p = start; p < end; p++) {
-    const float score = lmmc_dot_rows(lmmc_table_row(x, row), lmmc_table_row(x, p), x->columns);
+    const float score = lmmc_dot(lmmc_table_row(x, row), lmmc_table_row(x, p), x->columns);
     if (score > most) {
       sum *= exp((double)most - (double)score);
       most = score;
@@ -30,7 +30,7 @@ static void rate(const lmmc_table *x, const int32_t *tokens, int64_t start, int6
     double sum = 0;
     for (int64_t v = start; v < words; v++) {
       if (tokens[v] >= 0) continue;
-      sum += exp((double)lmmc_dot_rows(lmmc_table_row(x, v), lmmc_table_row(x, p), x->columns) - (double)shares[v]);
+      sum += exp((double)lmmc_dot(lmmc_table_row(x, v), lmmc_table_row(x, p), x->columns) - (double)shares[v]);
     }
     shares[p] = (float)(sum / (double)count);
   }

@@ -1,11 +1,17 @@
-#include "rater.h"
-#include "reduction.h"
+#include "scored_rows.h"
 
 void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float *scores) {
-  const lmmc_rater rater = {in[0].data, in[1].data, in[1].stride, heads, in[0].columns / heads, scale};
+  // The one query is that of any row, and the last row sees all keys.
+  const lmmc_table query = {in[0].data, in[1].rows, in[0].columns, 0};
+  const lmmc_scored p = {&query, &in[1], heads, heads, in[0].columns / heads, scale};
+  const int64_t last = in[1].rows - 1;
   lmmc_normalizer normalizers[LMMC_MAX_SCORED_HEADS];
 #pragma omp parallel for
-  for (int64_t h = 0; h < heads; h++) normalizers[h] = lmmc_normalize(&rater, h, 0, in[1].rows);
+  for (int64_t h = 0; h < heads; h++) normalizers[h] = lmmc_normalize(&p, h, last, 0);
 #pragma omp parallel for
-  for (int64_t row = 0; row < in[1].rows; row++) scores[row] = (float)lmmc_paid(&rater, normalizers, row);
+  for (int64_t row = 0; row <= last; row++) {
+    double sum = 0;
+    for (int64_t h = 0; h < heads; h++) sum += (double)lmmc_paid(&p, normalizers[h], h, last, row);
+    scores[row] = (float)sum;
+  }
 }

@@ -5,36 +5,11 @@
 #include <stdint.h>
 
 #include "base/parallel.h"
+#include "dot.h"
 #include "kernels/common/vector_math.h"
 #include "reduction.h"
 
-enum { LMMC_LANES = 16, LMMC_SCORE_BLOCK = 512 };
-
-static inline float lmmc_lane_sum(float *lanes) {
-  for (int step = LMMC_LANES / 2; step > 0; step /= 2)
-    for (int j = 0; j < step; j++) lanes[j] += lanes[j + step];
-  return lanes[0];
-}
-
-// In partial sums, so that the order is the same whatever the compiler makes of it.
-static inline float lmmc_dot_rows(const float *a, const float *b, int64_t n) {
-  float lanes[LMMC_LANES] = {0};
-  int64_t i = 0;
-  for (; i + LMMC_LANES <= n; i += LMMC_LANES)
-    for (int j = 0; j < LMMC_LANES; j++) lanes[j] += a[i + j] * b[i + j];
-  for (int j = 0; i < n; i++, j++) lanes[j] += a[i] * b[i];
-  return lmmc_lane_sum(lanes);
-}
-
-// The sum of the squares of a - b.
-static inline float lmmc_square_distance(const float *a, const float *b, int64_t n) {
-  float lanes[LMMC_LANES] = {0};
-  int64_t i = 0;
-  for (; i + LMMC_LANES <= n; i += LMMC_LANES)
-    for (int j = 0; j < LMMC_LANES; j++) lanes[j] += (a[i + j] - b[i + j]) * (a[i + j] - b[i + j]);
-  for (int j = 0; i < n; i++, j++) lanes[j] += (a[i] - b[i]) * (a[i] - b[i]);
-  return lmmc_lane_sum(lanes);
-}
+enum { LMMC_SCORE_BLOCK = 512 };
 
 static inline const float *lmmc_table_row(const lmmc_table *t, int64_t row) { return (const float *)t->data + row * t->stride; }
 
@@ -47,7 +22,7 @@ typedef struct {
 static inline float lmmc_score(const lmmc_scored *p, int64_t head, int64_t row, int64_t other) {
   const float *query = lmmc_table_row(p->query, row) + head * p->size;
   const float *key = lmmc_table_row(p->key, other) + head / (p->heads / p->key_heads) * p->size;
-  return p->scale * lmmc_dot_rows(query, key, p->size);
+  return p->scale * lmmc_dot(query, key, p->size);
 }
 
 // Of a row's softmax in one head: the greatest score, and the sum of the exponentials over it.

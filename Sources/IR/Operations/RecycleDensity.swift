@@ -61,7 +61,8 @@ public struct Recycling: Hashable, Sendable {
 
     init(_ reader: inout AttributeReader) throws(TypeError) {
         self.init(
-            top: reader.has("top") ? try reader.integer("top") : nil, share: try reader.float("share"), perCluster: try reader.integer("per_cluster"))
+            top: reader.has("top") ? try reader.integer("top") : nil, share: try reader.float("share"),
+            perCluster: try reader.integer("per_cluster"))
     }
 
     var attributes: [(name: String, value: Attribute)] {

@@ -143,7 +143,7 @@ static void clusters(int rows, int step, int count, int width) {
     if (i % step == 0 && i / step < count) best = -1;
     CHECK(found[i] == best, "row %d of %d joins %d, not %d", i, rows, found[i], best);
   }
-  lmmc_segment_means((const lmmc_table[]){{x, rows, width, stride}, {found, rows, 1, 1}}, count, means);
+  lmmc_segment_means((const lmmc_table[]){{x, rows, width, stride}, {found, rows, 1, 1}}, count, 0, means);
   for (int c = 0; c < count; c++)
     for (int j = 0; j < width; j++) {
       double sum = 0;
