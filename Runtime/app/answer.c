@@ -163,6 +163,16 @@ static lmmc_ids first_part(const lmmc_model *model, const lmmc_ids *tokens) {
   return part;
 }
 
+// Of `--dump-tensors` what the program is given beside the picture.
+static bool dump_inputs(run *r, const lmmc_tensors *tensors) {
+  const lmmc_model *m = r->session.model;
+  const lmmc_ids tokens = first_part(m, &r->prompt->tokens), *question = &r->prompt->question;
+  if (!lmmc_tensors_list(tensors, "tokens", tokens.values, tokens.count, r->e)) return false;
+  if (r->prompt->images == 0) return true;
+  return (m->question_bound == 0 || lmmc_tensors_list(tensors, "question", question->values, question->count, r->e)) &&
+         (!m->reads_bars || lmmc_tensors_list(tensors, "bars", r->pictures.bars[0], 4, r->e));
+}
+
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
               const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_error *e) {
   lmmc_profile profile = {0};
@@ -185,7 +195,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                           r.pictures.pixels, e));
   r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
-  done = done && encode_images(&r) && (!options->dump_tensors || lmmc_tensors_tokens(&tensors, first_part(model, &prompt->tokens), e));
+  done = done && encode_images(&r) && (!options->dump_tensors || dump_inputs(&r, &tensors));
   if (done) {
     slot = lmmc_slot_take(&r.session.slots);
     r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens);

@@ -47,11 +47,13 @@ bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model
   return done;
 }
 
-bool lmmc_tensors_tokens(const lmmc_tensors *t, lmmc_ids tokens, lmmc_error *e) {
-  float *values = malloc(sizeof *values * (tokens.count + 1));
-  if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", tokens.count);
-  for (size_t i = 0; i < tokens.count; i++) values[i] = (float)tokens.values[i];
-  bool done = write_rows(t->directory, "tokens.npy", values, (int64_t)tokens.count, 1, 1, e);
+bool lmmc_tensors_list(const lmmc_tensors *t, const char *name, const int32_t *list, size_t count, lmmc_error *e) {
+  char file[64];
+  snprintf(file, sizeof file, "%s.npy", name);
+  float *values = malloc(sizeof *values * (count + 1));
+  if (!values) return lmmc_fail(e, 1, "out of memory for %zu tokens", count);
+  for (size_t i = 0; i < count; i++) values[i] = (float)list[i];
+  bool done = write_rows(t->directory, file, values, (int64_t)count, 1, 1, e);
   free(values);
   return done;
 }

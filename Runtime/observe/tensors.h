@@ -2,9 +2,12 @@
 #ifndef LMMC_OBSERVE_TENSORS_H
 #define LMMC_OBSERVE_TENSORS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/error.h"
 #include "contract/program.h"
-#include "tokenizer/tokenizer.h"
 
 typedef struct {
   const char *directory, *next;  // name of the next result; NULL: none is awaited
@@ -17,8 +20,8 @@ typedef struct {
 bool lmmc_tensors_start(lmmc_tensors *t, const char *directory, const lmmc_model *model, int64_t tokens, int32_t images,
                         const uint8_t *picture, lmmc_error *e);
 
-// Writes `tokens.npy` f32 [T], as step() takes them. Code 1 when it cannot be written.
-bool lmmc_tensors_tokens(const lmmc_tensors *t, lmmc_ids tokens, lmmc_error *e);
+// Writes an input of the program that is a list, as `NAME.npy` f32 [count]: the tokens as step() takes them, say. Code 1 when it cannot be written.
+bool lmmc_tensors_list(const lmmc_tensors *t, const char *name, const int32_t *list, size_t count, lmmc_error *e);
 
 // The kernels that run now make the tensors of `names`, one after the other, each name followed by a newline; NULL: what is not written.
 void lmmc_tensors_entry(lmmc_tensors *t, const char *names);

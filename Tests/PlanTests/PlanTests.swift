@@ -444,6 +444,41 @@ private let T = Affine(IR.Symbol("T", bound: 4))
                 """) == "error: 'project' takes (f32[2, 6]), at operation 'project'; expected the results of 'vision'")
     }
 
+    /// What `project` reads beside the results of `vision`: the question, and then the bars.
+    @Test func regionsOfProject() throws {
+        func project(_ parameters: String, symbol: String = "Q") throws -> String {
+            try message(
+                """
+                module "m" stage imported {
+                  symbol \(symbol) <= 5
+                  func vision(%image: u8[2, 2, 3]) {
+                    %pixels = normalize %image {mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0]} : f32[3, 2, 2]
+                    %taps = reshape %pixels {shape = [4, 3]} : f32[4, 3]
+                    return %taps
+                  }
+                  func project(%a: f32[4, 3]\(parameters)) {
+                    return %a
+                  }
+                }
+                """)
+        }
+        let expected = "expected the results of 'vision', then perhaps 'question' i32[Q] and 'bars' i32[4]"
+        #expect(try project("") == "no error")
+        #expect(try project(", %question: i32[Q]") == "no error")
+        #expect(try project(", %question: i32[Q], %bars: i32[4]") == "no error")
+        for (parameters, types) in [
+            (", %bars: i32[4]", "i32[4]"), (", %question: i32[3]", "i32[3]"), (", %question: f32[Q]", "f32[Q]"),
+            (", %asked: i32[Q]", "i32[Q]"), (", %question: i32[Q], %bars: i32[5]", "i32[Q], i32[5]"),
+            (", %bars: i32[4], %question: i32[Q]", "i32[4], i32[Q]"),
+            (", %question: i32[Q], %bars: i32[4], %more: i32[4]", "i32[Q], i32[4], i32[4]"),
+        ] {
+            #expect(
+                try project(parameters) == "error: 'project' takes (f32[4, 3], \(types)), at operation 'project'; \(expected)",
+                "\(parameters)")
+        }
+        #expect(try project(", %question: i32[N]", symbol: "N").contains(expected))
+    }
+
     @Test func shapes() throws {
         let weights = "  weight @huge : f32[2305843009213693951] = source \"huge\" f32[2305843009213693951]\n"
         #expect(

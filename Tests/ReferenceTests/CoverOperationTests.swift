@@ -19,8 +19,10 @@ import Testing
     @Test func rowsShareTheirSoftmax() throws {
         let shares = try evaluate(
             .softmaxSimilarity(SoftmaxSimilarity(temperature: 0.5)), [floats([2, 2], [1, 0, 0, 2]), floats([3, 2], [1, 0, 0, 1, 1, 1])])
-        let (first, second) = ([exp(2), 1, exp(2)], [1, exp(4), exp(4)])
-        let expected = first.map { $0 / first.reduce(0, +) / 2 } + second.map { $0 / second.reduce(0, +) / 2 }
+        // The scores are 2, 0, 2 and 0, 4, 4.
+        let (two, four): (Double, Double) = (exp(2.0), exp(4.0))
+        let first = 2 * (2 * two + 1), second = 2 * (1 + 2 * four)
+        let expected: [Double] = [two / first, 1 / first, two / first, 1 / second, four / second, four / second]
         #expect(shares.shape == [2, 3])
         #expect(zip(shares.floats, expected).allSatisfy { abs(Double($0) - $1) < 1e-7 })
     }

@@ -182,7 +182,14 @@ struct Check {
                 throw .error("the program's image is not the model's", at: .file(options.binary), expected: "\(vision.parameters[0].type)")
             }
             let taps = try evaluator.call(vision.name, [Tensor(shape: shape, pixels)])
-            if let project = module.function(.project) { rows = try evaluator.call(project.name, taps)[0].float32 ?? [] }
+            if let project = module.function(.project) {
+                // Of a reducer that reads the question.
+                let regions = try project.parameters.dropFirst(taps.count).map { parameter throws(Diagnostic) in
+                    let list = try NumPyFile(joinedPath(dump, parameter.name + ".npy")).integers(of: Int32.self)
+                    return Tensor(shape: [list.count], list)
+                }
+                rows = try evaluator.call(project.name, taps + regions)[0].float32 ?? []
+            }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
         }
         guard let step = module.function(.step) else { return }

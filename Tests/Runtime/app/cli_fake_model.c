@@ -25,6 +25,9 @@ enum {
   COUNT = 12608,
   SELECTED = 12672,
   KEPT = 12736,
+  QUESTION = 12864,
+  BARS = 12928,
+  ASKED = 12992,
   LOGITS = 16384,
   CACHES = 28672 - 64,
   SLOT = 12288,
@@ -173,6 +176,8 @@ static void project(const lmmc_memory *m) {
   for (int r = 0; r < FAKE_VISION_TOKENS; r++)
     for (int i = 0; i < FAKE_HIDDEN; i++) out[r * FAKE_HIDDEN + i] = fake_projected(m->arena + IMAGE, r, i);
 #ifdef FAKE_REDUCER
+  const float asked = fake_asked(arena(m, QUESTION), *(int32_t *)arena(m, ASKED), arena(m, BARS));
+  for (int i = 0; i < FAKE_VISION_TOKENS * FAKE_HIDDEN; i++) out[i] += asked;
   *(int32_t *)arena(m, COUNT) = fake_rows(m->arena + IMAGE);
   for (int i = 0; i < FAKE_VISION_TOKENS; i++) ((int32_t *)arena(m, SELECTED))[i] = fake_selected(m->arena + IMAGE, i);
 #endif
@@ -229,6 +234,11 @@ const lmmc_model lmmc_program = {
     .reducer = "fake:keep=odd",
     .whole_prompts = true,
     .projected_rows = COUNT,
+    .question_bound = FAKE_MOST_ASKED,
+    .question_tokens = ASKED,
+    .question = QUESTION,
+    .reads_bars = true,
+    .bars = BARS,
     .selected_count = FAKE_VISION_TOKENS,
     .selected = SELECTED,
     .kept_points = FAKE_BLOCKS,

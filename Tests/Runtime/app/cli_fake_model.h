@@ -18,6 +18,7 @@ enum {
   FAKE_VISION_TOKENS = 4,
   FAKE_MAX_IMAGES = 3,
   FAKE_MOST_KEPT = 8,
+  FAKE_MOST_ASKED = 12,
   FAKE_EOS = 2,
   FAKE_OTHER_EOS = 440,
 };
@@ -69,6 +70,14 @@ static inline float fake_logit(fake_state s, int32_t id) {
 static inline int32_t fake_rows(const uint8_t *picture) { return 1 + picture[FAKE_SIZE * FAKE_SIZE * 3 / 2] % FAKE_VISION_TOKENS; }
 
 static inline int32_t fake_selected(const uint8_t *picture, int i) { return i < fake_rows(picture) ? picture[FAKE_SIZE * 3 + i] : -1; }
+
+// What the question and the bars of a picture add to each value of its rows.
+static inline float fake_asked(const int32_t *question, int64_t count, const int32_t bars[4]) {
+  uint64_t sum = 3;
+  for (int64_t i = 0; i < count; i++) sum = fake_mix(sum, (uint64_t)question[i]);
+  for (int i = 0; i < 4; i++) sum = fake_mix(sum, (uint64_t)bars[i]);
+  return (float)(sum % 4096) / 64;
+}
 
 // Value i of projected row r of a picture u8 [FAKE_SIZE, FAKE_SIZE, 3].
 static inline float fake_projected(const uint8_t *picture, int r, int i) {

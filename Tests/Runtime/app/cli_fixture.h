@@ -9,6 +9,7 @@
 
 #include "image/image.h"
 #include "session/prompt.h"
+#include "session/question.h"
 #include "../check.h"
 #include "cli_fake_model.h"
 #include "cli_json.h"
@@ -19,7 +20,8 @@ static const char *program, *bare, *decoder, *blob_path;
 static char folder[] = "/tmp/lmmc-cli-XXXXXX";
 static char images[4][4096];  // paths of pictures
 static lmmc_tokenizer tokenizer;
-static bool reduces;  // PROGRAM has a reducer
+static bool reduces;          // PROGRAM has a reducer
+static const char *question;  // of a raw prompt
 
 static inline const char *in_folder(const char *name) {
   static char path[4][8192];
@@ -60,22 +62,28 @@ static inline expected simulate(const char *text, bool raw, int image_count, int
                                    .context = FAKE_CONTEXT,
                                    .adds_bos = true,
                                    .bos = 1,
-                                   .prompt = TEMPLATE_VICUNA_V1};
+                                   .prompt = TEMPLATE_VICUNA_V1,
+                                   .question_bound = FAKE_MOST_ASKED};
   expected x = {0};
   lmmc_prompt p = {0};
   lmmc_error e = {0};
   float rows[FAKE_MAX_IMAGES * FAKE_VISION_TOKENS][FAKE_HIDDEN];
-  int counts[FAKE_MAX_IMAGES];
+  int counts[FAKE_MAX_IMAGES] = {0};
   size_t position = 0;
+  const char *asked_text = raw ? question : text;
+  CHECK(lmmc_prompt_ask(&p, &model, &tokenizer, asked_text, asked_text ? strlen(asked_text) : 0, &e), "%s", e.message);
   for (int i = 0; i < image_count; i++) {
     lmmc_image image;
     uint8_t picture[FAKE_SIZE * FAKE_SIZE * 3];
     lmmc_preprocess pad = {.mode = LMMC_RESIZE_PAD, .size = FAKE_SIZE, .background = {122, 116, 104}};
     CHECK(lmmc_image_read(images[i], LMMC_IMAGE_MAX_PIXELS, &image, &e) && lmmc_preprocess_image(&image, &pad, picture, &e), "%s",
           e.message);
+    int32_t bars[4];
+    lmmc_padding_bars(image.width, image.height, FAKE_SIZE, bars);
     lmmc_image_free(&image);
+    const float asked = reduces ? fake_asked(p.question.values, (int64_t)p.question.count, bars) : 0;
     for (int r = 0; r < FAKE_VISION_TOKENS; r++)
-      for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k);
+      for (int k = 0; k < FAKE_HIDDEN; k++) rows[i * FAKE_VISION_TOKENS + r][k] = fake_projected(picture, r, k) + asked;
     counts[i] = reduces ? fake_rows(picture) : FAKE_VISION_TOKENS;
   }
   CHECK(lmmc_prompt_build(&p, &model, &tokenizer, text, strlen(text), raw, image_count, &e), "%s", e.message);

@@ -3,7 +3,9 @@
 #include "cli_fixture.h"
 #include "cli_npy.h"
 
-// The picture that a program makes of a file.
+// The picture that a program makes of a file, and what it adds to its rows where nothing is asked.
+static float asked;
+
 static const uint8_t *picture_of(const char *path) {
   static uint8_t picture[2][FAKE_SIZE * FAKE_SIZE * 3];
   static int next;
@@ -11,6 +13,12 @@ static const uint8_t *picture_of(const char *path) {
   lmmc_preprocess pad = {.mode = LMMC_RESIZE_PAD, .size = FAKE_SIZE, .background = {122, 116, 104}};
   next = !next;
   if (!lmmc_image_read(path, LMMC_IMAGE_MAX_PIXELS, &image, NULL) || !lmmc_preprocess_image(&image, &pad, picture[next], NULL)) abort();
+  lmmc_prompt nothing = {0};
+  int32_t bars[4];
+  lmmc_padding_bars(image.width, image.height, FAKE_SIZE, bars);
+  if (!lmmc_prompt_ask(&nothing, &(lmmc_model){.question_bound = FAKE_MOST_ASKED}, &tokenizer, NULL, 0, NULL)) abort();
+  asked = fake_asked(nothing.question.values, (int64_t)nothing.question.count, bars);
+  lmmc_prompt_free(&nothing);
   lmmc_image_free(&image);
   return picture[next];
 }
@@ -68,6 +76,36 @@ static void answers(void) {
   CHECK(r.code == 0 && !json_get(json_parse(r.out), "visual_tokens_per_block"), "'%s'", r.out);
 }
 
+// The words that are asked reach the projector: of a prompt, of an option beside a raw one, of standard input and of what is built in.
+static void questions(void) {
+  static const char words[] = "a <image> bird?";
+  expected x = simulate(words, false, 1, 3);
+  check_answer(run(program, "--image", images[0], "--prompt", words, "--max-tokens", "3", "--json"), &x);
+  char command[9000];
+  snprintf(command, sizeof command, "printf '%%s\\n' '%s' | '%s' --image '%s' --max-tokens 3 --json", words, program, images[0]);
+  check_answer(run("/bin/sh", "-c", command), &x);
+  question = "Which bird stands on the bridge?";
+  x = simulate("a<image>b", true, 1, 3);
+  check_answer(run(program, "--image", images[0], "--raw-prompt", "a<image>b", "--question", question, "--max-tokens", "3", "--json"), &x);
+  const fake_state first = x.states[0];
+  question = NULL;
+  x = simulate("a<image>b", true, 1, 3);
+  CHECK(x.states[0].blocks[0] != first.blocks[0], "%s", "the question changes nothing");
+  check_answer(run(program, "--image", images[0], "--raw-prompt", "a<image>b", "--max-tokens", "3", "--json"), &x);
+  // It is cut to what there is room for.
+  question = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+  x = simulate("a<image>b", true, 1, 3);
+  check_answer(run(program, "--image", images[0], "--raw-prompt", "a<image>b", "--question", question, "--max-tokens", "3", "--json"), &x);
+  question = NULL;
+  // Who asks for it without a raw prompt is wrong; a program that does not read it takes it all the same.
+  CHECK_ERROR(run(program, "--prompt", "a", "--question", "b"), 2,
+              "error: option '--question' belongs to '--raw-prompt', which is not given\n");
+  reduces = false;
+  x = simulate("text", true, 0, 3);
+  check_answer(run(decoder, "--raw-prompt", "text", "--question", "b", "--max-tokens", "3", "--json"), &x);
+  reduces = true;
+}
+
 static void benchmarks(void) {
   expected x = simulate("a<image>b", true, 1, 1);
   setup.environment[0] = "FAKE_COUNTS=1";
@@ -106,11 +144,11 @@ static void dumps(void) {
     const uint8_t *picture = picture_of(files[i]);
     for (int r = 0; r < counts[0]; r++)
       for (int k = 0; k < FAKE_HIDDEN; k++)
-        wrong += projected[(i * counts[0] + r) * FAKE_HIDDEN + k] != (r < counts[i] ? fake_projected(picture, r, k) : 0);
+        wrong += projected[(i * counts[0] + r) * FAKE_HIDDEN + k] != (r < counts[i] ? fake_projected(picture, r, k) + asked : 0);
     for (int r = 0; r < FAKE_VISION_TOKENS; r++) wrong += selected[i * FAKE_VISION_TOKENS + r] != fake_selected(picture, r);
     for (int r = 0; r < counts[i]; r++) {
       float row[FAKE_HIDDEN];
-      for (int k = 0; k < FAKE_HIDDEN; k++) row[k] = fake_projected(picture, r, k);
+      for (int k = 0; k < FAKE_HIDDEN; k++) row[k] = fake_projected(picture, r, k) + asked;
       wanted_kept[0][kept_counts[0]++] = i * FAKE_VISION_TOKENS + r;
       if (fake_row_value(row) & 1) wanted_kept[1][kept_counts[1]++] = i * FAKE_VISION_TOKENS + r;
     }
@@ -126,4 +164,4 @@ static void dumps(void) {
   CHECK(r.code == 0 && entries(dump) == 1, "exit %d '%s', %d files", r.code, r.err, entries(dump));
 }
 
-RUN_TESTS(choose, answers, benchmarks, dumps)
+RUN_TESTS(choose, answers, questions, benchmarks, dumps)

@@ -386,6 +386,30 @@ static void expect_preprocess_error(int width, int height, lmmc_preprocess p, co
   CHECK(!strcmp(e.message, expected), "%s", e.message);
 }
 
+// round(short * (S / long)), halves to the even number, and the odd pixel of the rest behind the image.
+static void test_bars(void) {
+  static const struct {
+    int width, height, size, bars[4];
+  } cases[] = {{640, 480, 336, {42, 42, 0, 0}},
+               {480, 640, 336, {0, 0, 42, 42}},
+               {640, 427, 336, {56, 56, 0, 0}},
+               {427, 640, 336, {0, 0, 56, 56}},
+               {9, 9, 336, {0}},
+               {1000, 1, 336, {168, 168, 0, 0}},
+               {8, 7, 4, {0}},
+               {8, 5, 4, {1, 1, 0, 0}},
+               {3, 8, 4, {0, 0, 1, 1}},
+               {8, 1, 4, {2, 2, 0, 0}},
+               {10, 4, 5, {1, 2, 0, 0}},
+               {4, 10, 5, {0, 0, 1, 2}}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int32_t bars[4];
+    lmmc_padding_bars(cases[i].width, cases[i].height, cases[i].size, bars);
+    CHECK(memcmp(bars, cases[i].bars, sizeof bars) == 0, "%d x %d: %d, %d, %d, %d", cases[i].width, cases[i].height, bars[0], bars[1],
+          bars[2], bars[3]);
+  }
+}
+
 static void test_limits(void) {
   lmmc_preprocess pad = {LMMC_RESIZE_PAD, 0, 1, {0}}, crop = {LMMC_RESIZE_CROP, 0, 1, {0}}, none = {LMMC_RESIZE_PAD, 0, 0, {0}};
   expect_preprocess_error(0, 4, pad, "an image width of 0 pixels cannot be resized: 1 to 16777216 are supported");
@@ -447,6 +471,7 @@ int main(int argc, char **argv) {
   test_limit();
   test_narrow();
   test_other_kinds();
+  test_bars();
   test_limits();
   dup2(console, 2);
   struct stat info;

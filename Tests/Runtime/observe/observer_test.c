@@ -54,11 +54,11 @@ static const float *written(const char *name, const char *shape, size_t bytes) {
 static void tensors(void) {
   static const float values[] = {1, 2, 0, 3, 4, 0};
   lmmc_model model = {.chunk = 4};
-  lmmc_ids tokens = {.values = (int32_t[]){7, 8, 9}, .count = 3};
+  static const int32_t tokens[] = {7, 8, 9};
   lmmc_tensors t;
   lmmc_error e = {0};
   lmmc_observer o = {.tensors = &t};
-  CHECK(lmmc_tensors_start(&t, folder, &model, 4, 0, NULL, &e) && lmmc_tensors_tokens(&t, tokens, &e), "%s", e.message);
+  CHECK(lmmc_tensors_start(&t, folder, &model, 4, 0, NULL, &e) && lmmc_tensors_list(&t, "tokens", tokens, 3, &e), "%s", e.message);
   const float *f = written("tokens.npy", "(3, 1)", 12);
   CHECK(f && f[0] == 7 && f[2] == 9, "%s", "tokens");
   lmmc_observe(&o);
