@@ -51,8 +51,11 @@ public struct GreedyCover: OperationPayload {
         guard 1...columns ~= keep, patch > 0 else {
             throw TypeError("takes \(keep) of \(columns) columns, patches of \(patch) pixels; expected 1 to as many, and 1 or more")
         }
-        let rows = operands.prefix(2).map { $0.shape[0].bound ?? Self.most + 1 }
-        guard columns <= Self.most, rows.allSatisfy({ $0 <= Self.most }), rows.reduce(0, +) <= Self.most else {
+        let rows = operands.prefix(2).reduce(0) { sum, operand in
+            let (total, overflow) = sum.addingReportingOverflow(operand.shape[0].bound ?? .max)
+            return overflow ? .max : total
+        }
+        guard columns <= Self.most, rows <= Self.most else {
             throw TypeError("covers \(rows) rows by \(columns) columns; expected at most \(Self.most) of both")
         }
         return TensorType(.int32, fixed: [keep])
