@@ -9,7 +9,7 @@ extension Module {
     /// MMTok: the rows of `keep` patches that together are most like the question's words and the image's other patches.
     func reducedByMMTok(_ keys: TokenReduction.MMTok, _ configuration: ModelConfiguration) throws(Diagnostic) -> Module {
         var rewriter = try VisionRewriter(self)
-        let tap = try rewriter.tap(for: "mmtok", configuration)
+        let tap = try rewriter.tap(for: "mmtok", configuration).tokens
         guard let vision = configuration.vision, let preprocessing = configuration.preprocessing,
             let words = function(.step)?.operations.lazy.compactMap({ Self.table(of: $0) }).first
         else { throw .error("\(quoted(configuration.name)) has no image or no words that 'mmtok' could compare") }

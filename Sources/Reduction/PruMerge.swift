@@ -10,7 +10,7 @@ extension Module {
     func reducedByPruMerge(_ keys: TokenReduction.PruMerge, _ configuration: ModelConfiguration) throws(Diagnostic) -> Module {
         let method = TokenReduction.prumerge(keys).name
         var rewriter = try VisionRewriter(self)
-        let tap = try rewriter.tap(for: method, configuration)
+        let tap = try rewriter.tap(for: method, configuration).tokens
         let name = "\(VisionRewriter.block(configuration.vision?.layerCount ?? 0)).attention"
         // A tower may end at its tap.
         _ = try rewriter.towerOperation("\(name).query")

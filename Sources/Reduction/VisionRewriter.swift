@@ -53,17 +53,17 @@ struct VisionRewriter {
     }
 
     /// The parameter of `project` that is the tower's output, [N + 1, C] with the class token in row 0, where that is all that it reads: one
-    /// tap behind the block before the last, whose patches become a row of the decoder each.
-    func tap(for method: String, _ configuration: ModelConfiguration) throws(Diagnostic) -> Operand {
-        let block = (configuration.vision?.layerCount ?? 0) - 1
-        guard let fusion = configuration.fusion, fusion.taps == [block], fusion.kernel == 1, fusion.tokensPerWindow == 1,
-            fusion.qformer == nil, !fusion.keepsClassToken, let tap = project.parameters.first, project.parameters.count == 1
+    /// tap, whose patches become a row of the decoder each. With the block that it stands behind, counted from 1; 0 where no block is.
+    func tap(for method: String, _ configuration: ModelConfiguration) throws(Diagnostic) -> (tokens: Operand, block: Int) {
+        guard let fusion = configuration.fusion, fusion.taps.count == 1, let block = fusion.taps.first, fusion.kernel == 1,
+            fusion.tokensPerWindow == 1, fusion.qformer == nil, !fusion.keepsClassToken, let tap = project.parameters.first,
+            project.parameters.count == 1
         else {
             throw .error(
-                "\(quoted(configuration.name)) does not give each patch behind block \(block) a vision token of its own, which "
+                "\(quoted(configuration.name)) does not give each patch behind one block a vision token of its own, which "
                     + "\(quoted(method)) reduces")
         }
-        return .value(tap.name)
+        return (.value(tap.name), block)
     }
 
     // MARK: - rewriting

@@ -3,12 +3,12 @@ import IR
 import Support
 
 extension Module {
-    /// VisionZip: the class token and the patches to which it pays most attention in block L - 1, in raster order, then sums of the others:
-    /// every step-th of them and the mean of those whose keys in that block are nearest to it. Rows are those of the tap.
+    /// VisionZip: the class token and the patches to which it pays most attention in the block that makes the tap, in raster order, then sums
+    /// of the others: every step-th of them and the mean of those whose keys in that block are nearest to it. LLaVA's tap is block L - 1's, the
+    /// one that the public code fixes.
     func reducedByVisionZip(_ keys: TokenReduction.VisionZip, _ configuration: ModelConfiguration) throws(Diagnostic) -> Module {
         var rewriter = try VisionRewriter(self)
-        let tap = try rewriter.tap(for: "visionzip", configuration)
-        let block = (configuration.vision?.layerCount ?? 0) - 1
+        let (tap, block) = try rewriter.tap(for: "visionzip", configuration)
         let attention = try rewriter.attention(ofBlock: block)
         let name = "\(VisionRewriter.block(block)).attention"
         try rewriter.rewriteVision { rewriter, operation throws(Diagnostic) in

@@ -35,7 +35,7 @@ extension TokenReduction {
         }
         try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
         try checkFiles(refusal)
-        if let missing = readTensors(vision).first(where: { !hasTensor($0) }) {
+        if let missing = readTensors(vision, tap: fusion.lastTap).first(where: { !hasTensor($0) }) {
             throw refusal("reads tensor \(quoted(missing)), which the vision tower lacks", expected: "a tower with all its blocks")
         }
         guard !Self.notBuilt.contains(method) else {
@@ -48,7 +48,7 @@ extension TokenReduction {
     }
 
     /// What it reads of a tower beyond what makes the rows: a block's queries and keys, or the norm behind the blocks.
-    func readTensors(_ vision: VisionConfiguration) -> [String] {
+    func readTensors(_ vision: VisionConfiguration, tap: Int) -> [String] {
         func scores(_ block: Int) -> [String] {
             ["layer_norm1", "self_attn.q_proj", "self_attn.k_proj"].flatMap { name in
                 ["weight", "bias"].map { "vision.layers.\(block - 1).\(name).\($0)" }
@@ -56,7 +56,7 @@ extension TokenReduction {
         }
         return switch self {
         case .prumerge, .mustdrop: scores(vision.layerCount)
-        case .visionzip: scores(max(1, vision.layerCount - 1))
+        case .visionzip: scores(max(1, tap))
         case .cdpruner: ["vision.post_layernorm.weight", "vision.post_layernorm.bias"]
         case .mmtok, .tome, .fastv, .sparsevlm, .yopo, .llavolta, .voco: []
         }
