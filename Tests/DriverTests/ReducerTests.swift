@@ -4,7 +4,7 @@ import Testing
 /// Programs that give their decoder fewer vision rows, against torch (Tests/Golden/reducers.py): the answer, what is chosen and what comes of it.
 @Suite(.serialized) struct ReducerTests {
     /// The methods that are built, as `--reduce` names them.
-    private static let methods: Set<String> = ["fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok"]
+    private static let methods: Set<String> = ["fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok", "sparsevlm"]
 
     private static let checkpoints = GoldenManifest.reducers.filter { golden in
         guard let option = golden.compile.firstIndex(of: "--reduce"), option + 1 < golden.compile.count else { return false }
