@@ -79,7 +79,10 @@ NOINLINE void weigh(lmmc_kv_type type, int64_t seen, int64_t d, const scales *s,
     return;
   }
   for (int64_t i = 0; type == LMMC_KV_I8 && i < seen; i++) scores[i] *= s->keys[i];
-  for (int64_t i = 0; bias && i < seen; i++) scores[i] += bias[i];
+  if (bias) {
+#pragma omp simd
+    for (int64_t i = 0; i < seen; i++) scores[i] += bias[i];
+  }
   for (int64_t i = seen; i < PANEL; i++) scores[i] = -INFINITY;
   const float here = max_of_tile(PANEL, scores);
   if (here > *max) {

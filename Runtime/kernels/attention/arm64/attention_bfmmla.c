@@ -154,7 +154,10 @@ NOINLINE float weigh(int64_t seen, const float *units, const float *bias, float 
   }
   float shrink = 1;
   for (int64_t i = 0; i < seen; i++) scores[i] *= units[i];
-  for (int64_t i = 0; bias && i < seen; i++) scores[i] += bias[i];
+  if (bias) {
+#pragma omp simd
+    for (int64_t i = 0; i < seen; i++) scores[i] += bias[i];
+  }
   for (int64_t i = seen; i < PANEL; i++) scores[i] = -INFINITY;
   const float top = max_of_tile(PANEL, scores);
   if (top > *max) {
