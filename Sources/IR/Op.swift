@@ -49,6 +49,7 @@ public enum Op: Hashable, Sendable {
     case mergeNeighbours(MergeNeighbours)
     case padList(PadList)
     case matchRows(MatchRows)
+    case rowPlaces(RowPlaces)
     case segmentSizes(SegmentSizes)
     case log(Logarithm)
     case softmaxSimilarity(SoftmaxSimilarity)
@@ -107,6 +108,7 @@ public enum Op: Hashable, Sendable {
         case .mergeNeighbours(let payload): payload
         case .padList(let payload): payload
         case .matchRows(let payload): payload
+        case .rowPlaces(let payload): payload
         case .segmentSizes(let payload): payload
         case .log(let payload): payload
         case .softmaxSimilarity(let payload): payload
@@ -169,6 +171,7 @@ public enum Op: Hashable, Sendable {
         (MergeNeighbours.mnemonic, { reader throws(TypeError) in .mergeNeighbours(try MergeNeighbours(&reader)) }),
         (PadList.mnemonic, { reader throws(TypeError) in .padList(try PadList(&reader)) }),
         (MatchRows.mnemonic, { reader throws(TypeError) in .matchRows(try MatchRows(&reader)) }),
+        (RowPlaces.mnemonic, { reader throws(TypeError) in .rowPlaces(try RowPlaces(&reader)) }),
         (SegmentSizes.mnemonic, { reader throws(TypeError) in .segmentSizes(try SegmentSizes(&reader)) }),
         (Logarithm.mnemonic, { reader throws(TypeError) in .log(try Logarithm(&reader)) }),
         (SoftmaxSimilarity.mnemonic, { reader throws(TypeError) in .softmaxSimilarity(try SoftmaxSimilarity(&reader)) }),

@@ -118,7 +118,7 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let rows = size(operands[1].shape[0]), width = size(operands[1].shape[1])
         return Cost(
             flops: product(rows, sum(product(4, width), product(4, attention.heads))), bytesRead: all, bytesWritten: bytes(operation.type))
-    case .topRows, .complementRows, .outlierRows, .appendSamples, .padList: return perElement(0)
+    case .topRows, .complementRows, .outlierRows, .appendSamples, .padList, .rowPlaces: return perElement(0)
     case .matchRows:
         // Each candidate's products with all targets
         let rows = size(operands[0].shape[0]), products = product((rows - 1) / 2, rows / 2)

@@ -256,7 +256,7 @@ struct Lowering {
         case .reserve: try append(.reserve, operation.name, type, inputs)
         case .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows, .strideMeans, .rowAttention, .topRows, .complementRows,
             .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList,
-            .matchRows, .segmentSizes, .log, .softmaxSimilarity, .greedyCover, .raterRows, .rotaryScores, .raterAttention,
+            .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity, .greedyCover, .raterRows, .rotaryScores, .raterAttention,
             .rankCounts, .recycleDensity,
             .recycleRows, .recycleMerge:
             try appendCall(operation.op, operation.name, type, inputs)

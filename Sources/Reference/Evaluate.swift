@@ -60,6 +60,7 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .mergeNeighbours(let op): try mergeNeighbours(op, operands)
     case .padList(let op): padList(op, operands)
     case .matchRows(let op): matchRows(op, operands)
+    case .rowPlaces(let op): rowPlaces(op, operands)
     case .segmentSizes(let op): try segmentSizes(op, operands)
     case .log: logarithm(operands)
     case .softmaxSimilarity(let op): softmaxSimilarity(op, operands)

@@ -150,7 +150,7 @@ struct WeightGraph {
             .normalize, .extractPatches, .gatherWindows, .averageWindows, .gatherRows, .embed, .quantize, .pack, .rotary, .reserve,
             .cacheStore, .attention, .attentionScores, .keepRows, .findRows, .visionIndices, .strideRows,
             .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans,
-            .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .segmentSizes, .log, .softmaxSimilarity,
+            .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity,
             .greedyCover, .raterRows, .rotaryScores, .recycleDensity, .recycleRows, .recycleMerge, .raterAttention,
             .rankCounts:
             return .whole(op, operands)

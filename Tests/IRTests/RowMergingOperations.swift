@@ -4,6 +4,8 @@ import IR
 let rowMergingSamples: [Op] = [
     .segmentMeans(SegmentMeans(count: 3, hasWeights: true)),
     .matchRows(MatchRows(merges: 3)),
+    .rowPlaces(RowPlaces(count: 3)),
+    .rowPlaces(RowPlaces(count: 3, hasPlaces: true)),
     .segmentSizes(SegmentSizes(count: 3)),
     .segmentSizes(SegmentSizes(count: 3, hasWeights: true)),
     .log(Logarithm()),
@@ -21,6 +23,13 @@ let rowMergingRules: [Rule] = {
         Rule(match(1), [f32(T, 8)], refused: "the number of rows is T; expected a number"),
         Rule(match(1), [f32(9)], refused: "the operand is f32[9]; expected 2 dimensions"),
         Rule(match(1), [i32(9, 8)], refused: "the operand is i32[9, 8]; expected f32"),
+
+        Rule(.rowPlaces(RowPlaces(count: 3)), [i32(T)], i32(3)),
+        Rule(.rowPlaces(RowPlaces(count: 3, hasPlaces: true)), [i32(T), i32(T)], i32(3)),
+        Rule(.rowPlaces(RowPlaces(count: 3, hasPlaces: true)), [i32(T)], refused: "takes 2 operands, not 1"),
+        Rule(
+            .rowPlaces(RowPlaces(count: 3, hasPlaces: true)), [i32(T), i32(S)], refused: "the list of places is i32[S]; expected i32[T]"),
+        Rule(.rowPlaces(RowPlaces(count: 0)), [i32(T)], refused: "places of 0 rows; expected 1 or more"),
 
         Rule(sizes, [i32(T)], f32(3)),
         Rule(weighted, [i32(T), f32(T)], f32(3)),

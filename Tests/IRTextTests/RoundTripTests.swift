@@ -116,11 +116,13 @@ let canonicalText = #"""
 
       func merging(%x: f32[17, 8], %n: f32[17]) {
         %rows = match_rows %x {merges = 3} : i32[17]
+        %first = row_places %rows {count = 14} : i32[14]
+        %places = row_places %rows, places %rows {count = 14} : i32[14]
         %counts = segment_sizes %rows {count = 14} : f32[14]
         %sizes = segment_sizes %rows, weights %n {count = 14} : f32[14]
         %bias = log %sizes : f32[14]
         %means = segment_means %x, %rows, weights %n {count = 14} : f32[14, 8]
-        return %counts, %bias, %means
+        return %counts, %bias, %means, %first, %places
       }
 
       func cover(%a: f32[4, 8], %b: f32[16, 8], %bars: i32[4]) {

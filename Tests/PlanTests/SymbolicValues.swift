@@ -162,7 +162,7 @@ struct SymbolicModule {
             case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
                 .mergeNeighbours, .padList, .softmaxSimilarity, .greedyCover:
                 computed("\(Computation.call(operation.op))")
-            case .matchRows, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
+            case .matchRows, .rowPlaces, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts,
                 .recycleDensity,
                 .recycleMerge:

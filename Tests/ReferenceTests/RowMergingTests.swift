@@ -35,6 +35,15 @@ import Testing
         #expect(try match(3, strange) == list(0, 1, 1, 2, 2, 3, 2))
     }
 
+    /// Rows 0 to 6 become four: 2 and 4 join 3, 6 joins 1.
+    @Test func placesOfRows() throws {
+        let rows = list(0, 1, 2, 2, 2, 3, 1)
+        #expect(try run(.rowPlaces(RowPlaces(count: 4)), rows) == list(-1, 0, 2, 4))
+        let places = list(-1, 20, 30, 40, 50, 60, 70)
+        #expect(try run(.rowPlaces(RowPlaces(count: 4, hasPlaces: true)), rows, places) == list(-1, 20, 40, 60))
+        #expect(try run(.rowPlaces(RowPlaces(count: 4)), list(0, 2, 1, 3)) == list(-1, 1, 0, 2))
+    }
+
     @Test func segments() throws {
         let rows = list(1, 0, 1, -1, 1)
         #expect(try run(.segmentSizes(SegmentSizes(count: 3)), rows) == floats([3], 1, 3, 0))

@@ -45,6 +45,7 @@ enum { LMMC_MAX_NEIGHBOURS = 1024 };
 void lmmc_merge_neighbours(const lmmc_table *in, int64_t neighbours, float *merged);
 void lmmc_pad_list(const lmmc_table *in, int64_t length, int32_t *padded);
 void lmmc_match_rows(const lmmc_table *in, int64_t merges, int32_t *rows);
+void lmmc_row_places(const lmmc_table *in, int64_t has_places, int32_t *places);
 void lmmc_segment_sizes(const lmmc_table *in, int64_t count, int64_t has_weights, float *sizes);
 void lmmc_log(const lmmc_table *in, float *out);
 void lmmc_softmax_similarity(const lmmc_table *in, float temperature, float *shares);

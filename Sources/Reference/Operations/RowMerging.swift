@@ -25,6 +25,15 @@ func matchRows(_ op: MatchRows, _ operands: [Tensor]) -> Tensor {
     return Tensor(shape: [rows], result)
 }
 
+func rowPlaces(_ op: RowPlaces, _ operands: [Tensor]) -> Tensor {
+    let rows = operands[0].integers, before = op.hasPlaces ? operands[1].integers : rows.indices.map { Int32($0 - 1) }
+    let places = (0..<op.count).map { row in
+        let joined = rows.indices.filter { rows[$0] == row }
+        return (joined.first { $0 % 2 == 1 } ?? joined.first).map { before[$0] } ?? -1
+    }
+    return Tensor(shape: [op.count], places)
+}
+
 func segmentSizes(_ op: SegmentSizes, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
     let weights = op.hasWeights ? operands[1].floats : nil
     var sizes = [Double](repeating: 0, count: op.count)

@@ -36,6 +36,16 @@ static void ties(void) {
   CHECK_LIST("the least", list, 0, 1, 1);
 }
 
+static void places(void) {
+  const int32_t rows[] = {0, 1, 2, 2, 2, 3, 1}, before[] = {-1, 20, 30, 40, 50, 60, 70};
+  const lmmc_table in[] = {{rows, 7, 1, 1}, {before, 7, 1, 1}};
+  int32_t list[4];
+  lmmc_row_places(in, 0, list);
+  CHECK_LIST("places", list, -1, 0, 2, 4);
+  lmmc_row_places(in, 1, list);
+  CHECK_LIST("later places", list, -1, 20, 40, 60);
+}
+
 // Products that are exact, so that the same are equal here and there: small integers.
 static void random_rows(int count, int columns, int merges) {
   const int stride = columns + 3;
@@ -97,6 +107,7 @@ static void segments(int rows, int columns, int count) {
 
 int main(void) {
   ties();
+  places();
   for (int count = 3; count <= 40; count++)
     for (int merges = 1; merges <= (count - 1) / 2; merges += 1 + count / 9) random_rows(count, 1 + count % 37, merges);
   random_rows(MOST, 64, 13);
