@@ -14,9 +14,12 @@ extension Module {
         }
         let merges = tome.merges(blocks: fusion.lastTap, patches: vision.grid * vision.grid)
         var rewriter = try VisionRewriter(self)
+        let last = merges.lastIndex { $0 > 0 }
         var rows = vision.positionCount
         /// How many patches each row is the mean of, and the logarithm; nil where it is one.
         var sizes: Operand?, bias: Operand?
+        /// The patch that each row stands for in what a program shows of the reduction: the one that others joined.
+        var places: Operand?
         try rewriter.rewriteVision { rewriter, operation throws(Diagnostic) in
             if let bias, case .attention(let attention) = operation.op {
                 return try rewriter.append(
@@ -33,6 +36,10 @@ extension Module {
             sizes = try rewriter.append(
                 "\(name).merge.sizes", .segmentSizes(SegmentSizes(count: rows, hasWeights: !weights.isEmpty)), [segments] + weights)
             bias = try rewriter.append("\(name).merge.bias", .log(Logarithm()), [sizes!])
+            places = try rewriter.append(
+                "\(name).merge.places", .rowPlaces(RowPlaces(count: rows, hasPlaces: places != nil)),
+                [segments] + [places].compactMap(\.self))
+            if let places, block == last { rewriter.pass(places, as: "places") }
             return try rewriter.append(
                 "\(name).merge", .segmentMeans(SegmentMeans(count: rows, hasWeights: !weights.isEmpty)), [x, segments] + weights)
         }
@@ -41,7 +48,8 @@ extension Module {
             guard case .slice(let slice) = operation.op, slice.axis == 0 else { return nil }
             return try rewriter.rows(operation.name, of: rewriter.current(operation.operands[0]), from: slice.start, rows - slice.start)
         }
-        return try rewriter.finish()
+        guard last != nil else { return try rewriter.finish() }
+        return try rewriter.finish(selected: try rewriter.rows("tome.selected", of: .value("places"), from: 1, rows - 1))
     }
 }
 

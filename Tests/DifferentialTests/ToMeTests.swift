@@ -42,7 +42,9 @@ import Testing
         var tensors: [String: Tensor] = [:]
         evaluator.observer = { tensors[$1] = $2 }
         let taps = try evaluator.call("vision", [Tensor(shape: [size, size, 3], pixels)])
-        tensors["projected"] = try evaluator.call("project", taps)[0]
+        let results = try evaluator.call("project", taps)
+        tensors["projected"] = results[0]
+        if results.count > 1 { tensors["selected"] = results[1] }
         return tensors
     }
 
@@ -68,6 +70,14 @@ import Testing
             }
         }
         #expect(tensors["projected"]?.shape[0] == 4)
+        // Shown is where the target stood, which is odd in its block, or what nothing joined.
+        let shown = (1..<5).map { row in
+            let parts = second.indices.filter { second[$0] == row }
+            let kept = parts.first { $0 % 2 == 1 } ?? parts[0]
+            let origins = first.indices.filter { first[$0] == kept }
+            return Int32((origins.first { $0 % 2 == 1 } ?? origins[0]) - 1)
+        }
+        #expect(tensors["selected"]?.integers == shown)
     }
 
     /// Only blocks behind one that merges have biases, and they have those of the last that did.
@@ -96,6 +106,7 @@ import Testing
             #expect(expected[rows] != nil && expected[rows] == found[rows])
         }
         let (a, b) = (try #require(expected["projected"]), try #require(found["projected"]))
+        #expect(expected["selected"] != nil && expected["selected"] == found["selected"])
         #expect(a.shape[0] == 5 && a.shape == b.shape && relativeDistance(a.floats, b.floats) <= 2e-5)
         #expect(found["vision.block2.merge.bias"] == nil && found["vision.block3.attention"] == nil)
     }
