@@ -73,11 +73,10 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
         covered.formUnion(["quantize", "pack"])
         // Token reducers are compared with torch as whole methods: Tests/Golden/reducers.
         covered.formUnion([
-            "attention_scores", "keep_rows", "find_rows", "vision_indices", "stride_rows", "stride_means",
-        ])
-        covered.formUnion([
-            "row_attention", "top_rows", "complement_rows", "mean_heads", "unit_rows", "cluster_rows", "segment_means", "outlier_rows",
-            "append_samples", "merge_neighbours", "pad_list",
+            "attention_scores", "keep_rows", "find_rows", "vision_indices", "stride_rows", "stride_means", "rater_rows", "rotary_scores",
+            "rater_attention", "rank_counts", "recycle_density", "recycle_rows", "recycle_merge", "row_attention", "top_rows",
+            "complement_rows", "mean_heads", "unit_rows", "cluster_rows", "segment_means", "outlier_rows", "append_samples",
+            "merge_neighbours", "pad_list", "match_rows", "row_places", "segment_sizes", "log", "softmax_similarity", "greedy_cover",
         ])
         #expect(covered == Set(Op.parsers.map(\.mnemonic)))
     }

@@ -1,6 +1,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "reduction.h"
 
 // The values and what is known of them: of each row the best so far, of each column what it would add.

@@ -1,3 +1,4 @@
+#include "base/parallel.h"
 #include "dot.h"
 #include "reduction.h"
 #include "slot_runs.h"

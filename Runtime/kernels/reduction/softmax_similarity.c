@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "base/parallel.h"
 #include "dot.h"
 #include "kernels/common/vector_math.h"
 #include "reduction.h"
