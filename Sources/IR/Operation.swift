@@ -87,6 +87,10 @@ public protocol OperationPayload: Hashable, Sendable {
     var keepsRowOrder: Bool { get }
     /// The same operation with its result quantised row by row; nil where there is none, or where it has one already.
     func quantizing(to rows: RowType) -> Op?
+    /// Of an operation whose first operand is queries, which it multiplies by a scale and by keys: that scale; nil for others.
+    var queryScale: Float? { get }
+    /// The same operation with another such scale.
+    func scalingQuery(by scale: Float) -> Op?
     /// What is wrong with it at stage `optimized`, and what is expected there; nil for nothing.
     func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)?
 }
@@ -105,6 +109,8 @@ extension OperationPayload {
     public var rowOperands: [Int]? { nil }
     public var keepsRowOrder: Bool { false }
     public func quantizing(to rows: RowType) -> Op? { nil }
+    public var queryScale: Float? { nil }
+    public func scalingQuery(by scale: Float) -> Op? { nil }
     public func optimizedFault(_ operands: [Operand]) -> (what: String?, expected: String)? { nil }
 }
 

@@ -5,7 +5,8 @@ extension Pipeline {
     /// before: %q = matmul %x, @w, bias @b [; rotary];  attention %q, ... {scale = s}
     /// after:  %q = matmul %x, s * @w, bias s * @b [; rotary];  attention %q, ... {scale = 1}
     ///
-    /// Rotary turns pairs, so a factor goes through it. Fires where every reader of @w in the module is such a product with the same s,
+    /// Rotary turns pairs, so a factor goes through it; what scores rows by the same query for a reducer reads the scaled one too. Fires where
+    /// every reader of @w in the module is such a product with the same s,
     /// so that no weight is stored twice. Numeric effect: one rounding more per weight, none where s is a power of 2.
     static let foldAttentionScale = Pass(
         "fold-attention-scale", reason: "scores need no multiplication of their own: the query's weight carries the scale"
@@ -28,8 +29,10 @@ extension Pipeline {
             }
             for (bias, places) in biases.sorted(by: { $0.key < $1.key }) { try scaleWeight(bias, at: places, by: scale, in: &module) }
             for (chain, place) in zip(queries, places) {
-                guard case .attention(let attention) = module.functions[place.function].operations[chain.attention].op else { continue }
-                module.functions[place.function].operations[chain.attention].op = .attention(attention.with(scale: 1))
+                for reader in chain.readers {
+                    guard let scaled = module.functions[place.function].operations[reader].op.payload.scalingQuery(by: 1) else { continue }
+                    module.functions[place.function].operations[reader].op = scaled
+                }
             }
             rewrites += queries.count
         }
@@ -37,12 +40,13 @@ extension Pipeline {
     }
 
     private struct QueryChain {
-        let attention: Int
+        /// The attention, and what scores rows by its query
+        let readers: [Int]
         let scale: Float
         let bias: String?
     }
 
-    /// The attention whose query alone the product at `place` makes.
+    /// What reads the query that the product at `place` makes, where all take it for a query.
     private static func query(_ place: WeightUse, _ module: Module, _ uses: UseMap) -> QueryChain? {
         guard place.operand == 1 else { return nil }
         let function = module.functions[place.function]
@@ -54,15 +58,14 @@ extension Pipeline {
             bias = name
         }
         var value = product.name
-        while let user = uses.onlyUser(of: value) {
-            if case .attention(let attention) = function.operations[user].op {
-                guard function.operations[user].operands[0] == .value(value) else { return nil }
-                return QueryChain(attention: user, scale: attention.scale, bias: bias)
-            }
-            guard case .rotary = function.operations[user].op else { return nil }
-            value = function.operations[user].name
-        }
-        return nil
+        while let user = uses.onlyUser(of: value), case .rotary = function.operations[user].op { value = function.operations[user].name }
+        guard let readers = uses.users[value], !uses.isReturned(value), Set(readers).count == readers.count,
+            let scale = readers.first.flatMap({ function.operations[$0].op.payload.queryScale }),
+            readers.allSatisfy({ reader in
+                function.operations[reader].op.payload.queryScale == scale && function.operations[reader].operands[0] == .value(value)
+            })
+        else { return nil }
+        return QueryChain(readers: readers, scale: scale, bias: bias)
     }
 
     private static func scaleWeight(_ name: String, at places: [WeightUse], by factor: Float, in module: inout Module) throws(Diagnostic) {

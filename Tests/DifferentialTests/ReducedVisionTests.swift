@@ -138,8 +138,8 @@ import Testing
         }
         #expect(error(Self.methods[0]) == nil)
         #expect(
-            error(Self.methods[0]) { $0.fusion?.kernel = 3 }?.contains("does not give each patch behind block 2 a vision token") == true)
-        #expect(error(Self.methods[1]) { $0.fusion?.taps = [1] }?.contains("behind block 2") == true)
+            error(Self.methods[0]) { $0.fusion?.kernel = 3 }?.contains("does not give each patch behind one block a vision token") == true)
+        #expect(error(Self.methods[1]) { $0.fusion?.taps = [1, 2] }?.contains("behind one block") == true)
         #expect(
             error(.visionzip(.init(dominant: 9, contextual: 2))) == "'visionzip' is to keep 9 dominant and 2 contextual rows")
         #expect(error(.visionzip(.init(dominant: 0, contextual: 2))) == "'visionzip' is to keep 0 dominant and 2 contextual rows")

@@ -60,6 +60,8 @@ public struct Attention: OperationPayload {
 
     public var stateOperands: Set<Int> { isCached ? [1, 2] : [] }
     public var isProduct: Bool { true }
+    public var queryScale: Float? { scale }
+    public func scalingQuery(by scale: Float) -> Op? { .attention(with(scale: scale)) }
     /// Over values every row sees every row.
     public var keepsRowOrder: Bool { !isCached }
 

@@ -43,6 +43,12 @@ public struct AttentionScores: OperationPayload {
 
     public func operandLabels(count: Int) -> [String?] { [nil, nil, "tokens", "slots"] + (hasRaters ? ["raters"] : []) }
 
+    public var queryScale: Float? { scale }
+    public func scalingQuery(by scale: Float) -> Op? {
+        .attentionScores(
+            AttentionScores(heads: heads, keyValueHeads: keyValueHeads, scale: scale, statistic: statistic, hasRaters: hasRaters))
+    }
+
     public var callArguments: [Attribute]? {
         [
             .integer(heads), .integer(keyValueHeads), .float(scale), .integer(Statistic.allCases.firstIndex(of: statistic) ?? 0),

@@ -30,6 +30,11 @@ public struct RaterAttention: OperationPayload {
     }
 
     public func operandLabels(count: Int) -> [String?] { [nil, nil, "tokens", "slots", "raters"] }
+    public var queryScale: Float? { scale }
+    public func scalingQuery(by scale: Float) -> Op? {
+        .raterAttention(RaterAttention(heads: heads, keyValueHeads: keyValueHeads, scale: scale, columns: columns))
+    }
+
     public var callArguments: [Attribute]? { attributes.map(\.value) }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {

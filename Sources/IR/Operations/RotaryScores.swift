@@ -43,6 +43,12 @@ public struct RotaryScores: OperationPayload {
 
     public func operandLabels(count: Int) -> [String?] { [nil, nil, "tokens", "slots", "raters", "positions"] }
 
+    public var queryScale: Float? { scale }
+    public func scalingQuery(by scale: Float) -> Op? {
+        .rotaryScores(
+            RotaryScores(heads: heads, keyValueHeads: keyValueHeads, scale: scale, best: best, theta: theta, scaling: scaling))
+    }
+
     public var callArguments: [Attribute]? {
         [
             .integer(heads), .integer(keyValueHeads), .float(scale), .integer(best), .float(theta), .float(scaling?.factor ?? 1),
