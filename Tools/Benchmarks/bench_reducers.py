@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures every token reducer at true 7B widths beside LLaVA-1.5 and STF, and prints the table of Docs/Reducers.md.
 
-    python3 bench_reducers.py --lmmc PATH --folder DIR [--layers 16] [--runs 5] [--output FILE]
+    python3 bench_reducers.py --lmmc PATH --folder DIR [--layers 18] [--runs 5] [--output FILE]
 
 Random weights, int8, one image and 61 tokens of text. Each method runs in turn with LLaVA-1.5 and STF, so that all three see the same moments of a shared
-machine; figures are medians of the turns' ratios. Few decoder layers stand for 32, on both sides of every ratio: 16 hold every published point. A program
+machine; figures are medians of the turns' ratios. Few decoder layers stand for 32, on both sides of every ratio: 18 hold every published point. A program
 stays in DIR only while it is measured, but those two.
 
 "promised" is what prefill should gain by its FLOPs (linear layers and attention of all rows, vision and text, that each block ran on, and the head's row),
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import statistics
 import sys
 
@@ -100,8 +101,9 @@ def main():
     parser = argparse.ArgumentParser(description="measure token reducers at 7B widths")
     parser.add_argument("--lmmc", required=True)
     parser.add_argument("--folder", required=True)
-    parser.add_argument("--layers", type=int, default=16)
+    parser.add_argument("--layers", type=int, default=18)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--method", help="this one, as `--reduce` takes it, in the place of the published ones")
     parser.add_argument("--only", help="methods whose text has this in it")
     parser.add_argument("--output")
     options = parser.parse_args()
@@ -112,11 +114,13 @@ def main():
     rows = [(name, "", None, None) for name in ("LLaVA-1.5", "STF")]
     rows += [(name, paper, "llava-1.5-7b", name) for name, paper in PUBLISHED.items()]
     rows += [(name, paper, name, None) for name, paper in PRESETS.items()]
+    if options.method:
+        rows = [(options.method, "", "llava-1.5-7b", options.method)]
     for name, paper, preset, reducer in rows:
         if options.only and options.only not in name:
             continue
         try:
-            program = bench.sides.get(name) or bench.compile(preset, reducer, name.replace(":", "-").replace(",", "-").replace("=", ""))
+            program = bench.sides.get(name) or bench.compile(preset, reducer, re.sub("[^A-Za-z0-9.]+", "-", name))
         except SystemExit as error:
             print(f"left out: {name}: {error}", file=sys.stderr)
             continue
