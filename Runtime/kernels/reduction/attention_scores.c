@@ -7,14 +7,11 @@
 
 static void rate(const lmmc_scored *p, const int32_t *tokens, int64_t row, int64_t start, int64_t statistic, float *scores) {
   lmmc_normalizer heads[LMMC_MAX_SCORED_HEADS];
-#pragma omp parallel for
-  for (int64_t h = 0; h < p->heads; h++) heads[h] = lmmc_normalize(p, h, row, start);
+  lmmc_normalize_heads(p, row, start, heads);
 #pragma omp parallel for
   for (int64_t j = start; j <= row; j++) {
     if (tokens[j] >= 0) continue;
-    double sum = 0;
-    for (int64_t h = 0; h < p->heads; h++) sum += (double)lmmc_paid(p, heads[h], h, row, j);
-    const float part = (float)(sum / (double)p->heads);
+    const float part = (float)(lmmc_paid_by_all(p, heads, row, j) / (double)p->heads);
     scores[j] = statistic != LMMC_SCORES_MAX ? scores[j] + part : part > scores[j] ? part : scores[j];
   }
 }

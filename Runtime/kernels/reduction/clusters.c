@@ -6,14 +6,13 @@
 #include "slot_runs.h"
 
 void lmmc_cluster_rows(const lmmc_table *in, int64_t step, int64_t count, int32_t *clusters) {
-  const float *x = in[0].data;
 #pragma omp parallel for
   for (int64_t i = 0; i < in[0].rows; i++) {
     clusters[i] = -1;
     if (i % step == 0 && i / step < count) continue;
     float best = 0;
     for (int64_t c = 0; c < count; c++) {
-      const float product = lmmc_dot(x + i * in[0].stride, x + c * step * in[0].stride, in[0].columns);
+      const float product = lmmc_dot(lmmc_table_row(&in[0], i), lmmc_table_row(&in[0], c * step), in[0].columns);
       if (c > 0 && !lmmc_is_better(product, c, best, clusters[i])) continue;
       best = product;
       clusters[i] = (int32_t)c;
@@ -29,7 +28,7 @@ static void segment_mean(const lmmc_table *x, const int32_t *segments, const flo
   double sums[COLUMNS] = {0}, total = 0;
   for (int64_t i = 0; i < x->rows; i++) {
     if (segments[i] != segment) continue;
-    const float *row = (const float *)x->data + i * x->stride + first;
+    const float *row = lmmc_table_row(x, i) + first;
     const double weight = weights ? (double)weights[i] : 1;
     total += weight;
     for (int64_t j = 0; j < count; j++) sums[j] += weight * (double)row[j];

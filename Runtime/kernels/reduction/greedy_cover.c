@@ -15,7 +15,7 @@ typedef struct {
 static const float *row(const cover *c, int64_t r, float *weight) {
   const int64_t first = c->in[0].rows;
   *weight = r < first ? 1 : c->weight;
-  return r < first ? (const float *)c->in[0].data + r * c->in[0].stride : (const float *)c->in[1].data + (r - first) * c->in[1].stride;
+  return r < first ? lmmc_table_row(&c->in[0], r) : lmmc_table_row(&c->in[1], r - first);
 }
 
 static void sum_gains(cover *c, int64_t rows, int64_t columns) {

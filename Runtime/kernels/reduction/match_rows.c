@@ -15,11 +15,10 @@ static float score_of(const int32_t *rows, int64_t candidate) {
 
 // Leaves a candidate's best target, counted among targets, and its score.
 static void find_target(const lmmc_table *x, int64_t candidate, int32_t *rows) {
-  const float *data = x->data;
   float best = -INFINITY;
   rows[candidate] = 0;
   for (int64_t target = 1; target < x->rows; target += 2) {
-    const float score = lmmc_dot(data + candidate * x->stride, data + target * x->stride, x->columns);
+    const float score = lmmc_dot(lmmc_table_row(x, candidate), lmmc_table_row(x, target), x->columns);
     if (score > best) best = score, rows[candidate] = (int32_t)(target / 2);
   }
   memcpy(rows + candidate - 1, &best, sizeof best);

@@ -39,17 +39,16 @@ static void add(const lmmc_table *in, int64_t row, const int32_t *rows, int64_t 
 }
 
 void lmmc_merge_neighbours(const lmmc_table *in, int64_t neighbours, float *merged) {
-  const float *keys = in[1].data;
   const int32_t *kept = in[3].data, *rest = in[4].data;
-  const int64_t stride = in[1].stride, columns = in[1].columns;
+  const int64_t columns = in[1].columns;
 #pragma omp parallel for
   for (int64_t k = 0; k < in[3].rows; k++) {
     nearest n;
     n.count = 0;
-    const float *key = keys + kept[k] * stride;
+    const float *key = lmmc_table_row(&in[1], kept[k]);
     for (int64_t i = 0; i < in[3].rows; i++)
-      if (i != k) insert(&n, neighbours, kept[i], lmmc_dot(key, keys + kept[i] * stride, columns));
-    for (int64_t i = 0; i < in[4].rows; i++) insert(&n, neighbours, rest[i], lmmc_dot(key, keys + rest[i] * stride, columns));
+      if (i != k) insert(&n, neighbours, kept[i], lmmc_dot(key, lmmc_table_row(&in[1], kept[i]), columns));
+    for (int64_t i = 0; i < in[4].rows; i++) insert(&n, neighbours, rest[i], lmmc_dot(key, lmmc_table_row(&in[1], rest[i]), columns));
     add(in, kept[k], n.rows, n.count, merged + k * in[0].columns);
   }
   add(in, -1, rest, in[4].rows, merged + in[3].rows * in[0].columns);

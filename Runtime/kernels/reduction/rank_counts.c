@@ -42,7 +42,7 @@ static int64_t rank_of(const lmmc_table *x, const int32_t *raters, int64_t start
   const float *rows[MOST_RATERS];
   int64_t count = 0;
   for (int64_t i = start; i < end && count < MOST_RATERS; i++)
-    if (raters[i] != 0) rows[count++] = (const float *)x->data + i * x->stride;
+    if (raters[i] != 0) rows[count++] = lmmc_table_row(x, i);
   for (int64_t i = 0; i < count; i++)
     for (int64_t j = 0; j <= i; j++) {
       double sum = 0;

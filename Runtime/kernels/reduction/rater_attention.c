@@ -13,15 +13,12 @@ void lmmc_rater_attention(const lmmc_table *in, int64_t heads, int64_t key_heads
     for (int64_t row = start; row < end; row++) {
       if (raters[row] == 0) continue;
       lmmc_normalizer normalizers[LMMC_MAX_SCORED_HEADS];
-#pragma omp parallel for
-      for (int64_t h = 0; h < heads; h++) normalizers[h] = lmmc_normalize(&p, h, row, start);
+      lmmc_normalize_heads(&p, row, start, normalizers);
 #pragma omp parallel for
       for (int64_t j = start; j <= row; j++) {
         const int64_t column = lmmc_vision_rows(tokens, start, j);
         if (tokens[j] >= 0 || column >= columns) continue;
-        double sum = 0;
-        for (int64_t h = 0; h < heads; h++) sum += (double)lmmc_paid(&p, normalizers[h], h, row, j);
-        out[row * columns + column] = (float)(sum / (double)heads);
+        out[row * columns + column] = (float)(lmmc_paid_by_all(&p, normalizers, row, j) / (double)heads);
       }
     }
   }

@@ -10,6 +10,9 @@ typedef struct {
   int64_t rows, columns, stride;
 } lmmc_table;
 
+// A row of one of floats.
+static inline const float *lmmc_table_row(const lmmc_table *t, int64_t row) { return (const float *)t->data + row * t->stride; }
+
 // The operations of the same names (Docs/IR.md); in[i] is operand i. Those that count return the number of rows that they wrote.
 
 enum { LMMC_SCORES_MEAN, LMMC_SCORES_SUM, LMMC_SCORES_MAX, LMMC_MAX_SCORED_HEADS = 256 };

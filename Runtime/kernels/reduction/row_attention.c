@@ -6,12 +6,7 @@ void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float 
   const lmmc_scored p = {&query, &in[1], heads, heads, in[0].columns / heads, scale};
   const int64_t last = in[1].rows - 1;
   lmmc_normalizer normalizers[LMMC_MAX_SCORED_HEADS];
+  lmmc_normalize_heads(&p, last, 0, normalizers);
 #pragma omp parallel for
-  for (int64_t h = 0; h < heads; h++) normalizers[h] = lmmc_normalize(&p, h, last, 0);
-#pragma omp parallel for
-  for (int64_t row = 0; row <= last; row++) {
-    double sum = 0;
-    for (int64_t h = 0; h < heads; h++) sum += (double)lmmc_paid(&p, normalizers[h], h, last, row);
-    scores[row] = (float)sum;
-  }
+  for (int64_t row = 0; row <= last; row++) scores[row] = (float)lmmc_paid_by_all(&p, normalizers, last, row);
 }

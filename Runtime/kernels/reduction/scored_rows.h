@@ -11,8 +11,6 @@
 
 enum { LMMC_SCORE_BLOCK = 512 };
 
-static inline const float *lmmc_table_row(const lmmc_table *t, int64_t row) { return (const float *)t->data + row * t->stride; }
-
 typedef struct {
   const lmmc_table *query, *key;
   int64_t heads, key_heads, size;
@@ -47,9 +45,22 @@ static inline lmmc_normalizer lmmc_normalize(const lmmc_scored *p, int64_t head,
   return n;
 }
 
+// The same of each head, as many as LMMC_MAX_SCORED_HEADS.
+static inline void lmmc_normalize_heads(const lmmc_scored *p, int64_t row, int64_t start, lmmc_normalizer *heads) {
+#pragma omp parallel for
+  for (int64_t h = 0; h < p->heads; h++) heads[h] = lmmc_normalize(p, h, row, start);
+}
+
 // What `row` pays to row j in one head.
 static inline float lmmc_paid(const lmmc_scored *p, lmmc_normalizer n, int64_t head, int64_t row, int64_t j) {
   return lmmc_exp(lmmc_score(p, head, row, j) - n.most) / n.sum;
+}
+
+// The sum over the heads.
+static inline double lmmc_paid_by_all(const lmmc_scored *p, const lmmc_normalizer *heads, int64_t row, int64_t j) {
+  double sum = 0;
+  for (int64_t h = 0; h < p->heads; h++) sum += (double)lmmc_paid(p, heads[h], h, row, j);
+  return sum;
 }
 
 #endif

@@ -9,10 +9,10 @@ void lmmc_softmax_similarity(const lmmc_table *in, float temperature, float *sha
   const int64_t rows = in[0].rows, others = in[1].rows;
 #pragma omp parallel for
   for (int64_t i = 0; i < rows; i++) {
-    const float *a = (const float *)in[0].data + i * in[0].stride;
+    const float *a = lmmc_table_row(&in[0], i);
     float *out = shares + i * others, most = -INFINITY;
     for (int64_t j = 0; j < others; j++) {
-      out[j] = lmmc_dot(a, (const float *)in[1].data + j * in[1].stride, in[0].columns) / temperature;
+      out[j] = lmmc_dot(a, lmmc_table_row(&in[1], j), in[0].columns) / temperature;
       most = out[j] > most ? out[j] : most;
     }
     double sum = 0;

@@ -24,7 +24,7 @@ void lmmc_stride_means(const lmmc_table *in, int64_t stride, float *out) {
     // Consecutive rows of one image have consecutive tokens.
     const int is_whole = tokens[row] < 0 && first >= 0 && last < in[0].rows && tokens[first] - tokens[last] == stride - 1 &&
                          tokens[last] < 0 && tokens[first] < 0 && tokens[first] - tokens[row] == row - first;
-    const float *x = (const float *)in[0].data + (is_whole ? first : row) * in[0].stride;
+    const float *x = lmmc_table_row(&in[0], is_whole ? first : row);
     for (int64_t j = 0; j < columns; j++) {
       double sum = 0;
       for (int64_t r = 0; r < (is_whole ? stride : 1); r++) sum += (double)x[r * in[0].stride + j];
