@@ -31,7 +31,7 @@ extension Module {
             let name = VisionRewriter.block(block + 1)
             let x = try rewriter.copy(operation)
             rows -= merges[block]
-            let segments = try rewriter.match(merges[block], "\(name).merge", byKeysOf: name)
+            let segments = try rewriter.match(merges[block], "\(name).merge", byKeysOfBlock: block + 1)
             let weights = [sizes].compactMap(\.self)
             sizes = try rewriter.append(
                 "\(name).merge.sizes", .segmentSizes(SegmentSizes(count: rows, hasWeights: !weights.isEmpty)), [segments] + weights)
@@ -55,12 +55,11 @@ extension Module {
 
 extension VisionRewriter {
     /// The new row of each row where `merges` of them join others, those whose keys, averaged over the heads, are most alike.
-    fileprivate mutating func match(_ merges: Int, _ name: String, byKeysOf block: String) throws(Diagnostic) -> Operand {
-        guard case .attention(let attention) = try towerOperation("\(block).attention").op else {
-            throw .error("'\(block).attention' is no attention", at: .operation("\(block).attention"))
-        }
+    fileprivate mutating func match(_ merges: Int, _ name: String, byKeysOfBlock block: Int) throws(Diagnostic) -> Operand {
+        let attention = try attention(ofBlock: block)
         let keys = try append(
-            "\(name).keys", .meanHeads(MeanHeads(heads: attention.keyValueHeads)), [current(.value("\(block).attention.key"))])
+            "\(name).keys", .meanHeads(MeanHeads(heads: attention.keyValueHeads)),
+            [current(.value("\(Self.block(block)).attention.key"))])
         let metric = try append("\(name).metric", .unitRows(UnitRows(epsilon: 1e-8)), [keys])
         return try append("\(name).rows", .matchRows(MatchRows(merges: merges)), [metric])
     }
