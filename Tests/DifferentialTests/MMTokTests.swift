@@ -13,13 +13,7 @@ import Testing
 /// keep it.
 @Suite struct MMTokTests {
     /// Nine patches, the tap behind the block before the last, images that are padded.
-    private static let model: RandomModel? = {
-        for seed in stride(from: 4, to: 20000, by: 6) as StrideTo<UInt64> {
-            let model = RandomModel(seed: seed)
-            if isFit(model) { return model }
-        }
-        return nil
-    }()
+    private static let model = RandomModel.first(where: isFit)
 
     private static func isFit(_ model: RandomModel) -> Bool {
         guard let vision = model.configuration.vision, let fusion = model.configuration.fusion else { return false }
@@ -33,15 +27,9 @@ import Testing
 
     private let question: [Int32] = [3, 1, 4, 1]
 
-    private func image(_ model: RandomModel) throws -> Tensor {
-        let size = try #require(model.configuration.vision).imageSize
-        let pixels = SeededGenerator.noise("image", size * size * 3).map { UInt8(127 + 127 * $0) }
-        return Tensor(shape: [size, size, 3], pixels)
-    }
-
     private func project(_ module: Module, _ model: RandomModel, bars: [Int32]? = nil) throws -> [Tensor] {
         var evaluator = Evaluator(module) { source throws(Diagnostic) in values(source) }
-        let taps = try evaluator.call("vision", [image(model)])
+        let taps = try evaluator.call("vision", [model.picture()])
         let regions = [Tensor(shape: [question.count], question)] + (bars.map { [Tensor(shape: [4], $0)] } ?? [])
         return try evaluator.call("project", taps + regions)
     }
@@ -83,7 +71,7 @@ import Testing
         -> (projected: [Float], selected: [Int])
     {
         var evaluator = Evaluator(module) { source throws(Diagnostic) in values(source) }
-        let tap = try evaluator.call("vision", [image(model)])[0]
+        let tap = try evaluator.call("vision", [model.picture()])[0]
         let projected = try evaluator.call("project", [tap])[0]
         let table = try evaluator.weight("decoder.embedding"), hidden = table.shape[1], width = tap.shape[1]
         let words = question.flatMap { token in table.floats[Int(token) * hidden..<(Int(token) + 1) * hidden] }

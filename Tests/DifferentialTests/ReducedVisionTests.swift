@@ -17,13 +17,7 @@ import Testing
     ]
 
     /// Nine patches, the tap behind the block before the last, several heads.
-    private static let model: RandomModel? = {
-        for seed in stride(from: 4, to: 20000, by: 6) as StrideTo<UInt64> {
-            let model = RandomModel(seed: seed)
-            if isFit(model) { return model }
-        }
-        return nil
-    }()
+    private static let model = RandomModel.first(where: isFit)
 
     private static func isFit(_ model: RandomModel) -> Bool {
         guard let vision = model.configuration.vision, let fusion = model.configuration.fusion else { return false }
@@ -38,16 +32,10 @@ import Testing
         return (model, try importModel(model.configuration, tensors: model.tensors, context: 48))
     }
 
-    private func image(_ model: RandomModel) throws -> Tensor {
-        let size = try #require(model.configuration.vision).imageSize
-        let pixels = SeededGenerator.noise("image", size * size * 3).map { UInt8(127 + 127 * $0) }
-        return Tensor(shape: [size, size, 3], pixels)
-    }
-
     /// The results of `vision` and of `project`.
     private func run(_ module: Module, _ model: RandomModel) throws -> (vision: [Tensor], project: [Tensor]) {
         var evaluator = Evaluator(module) { source throws(Diagnostic) in values(source) }
-        let vision = try evaluator.call("vision", [image(model)])
+        let vision = try evaluator.call("vision", [model.picture()])
         return (vision, try evaluator.call("project", vision))
     }
 
@@ -58,7 +46,7 @@ import Testing
         var tensors: [String: Tensor] = [:]
         var evaluator = Evaluator(imported) { source throws(Diagnostic) in values(source) }
         evaluator.observer = { tensors[$1] = $2 }
-        let tap = try evaluator.call("vision", [image(model)])[0]
+        let tap = try evaluator.call("vision", [model.picture()])[0]
         let block = if case .visionzip = method { 2 } else { 3 }
         let query = try #require(tensors["vision.block\(block).attention.query"]), width = query.shape[1]
         let found = try run(module, model)
