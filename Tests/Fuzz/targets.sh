@@ -10,7 +10,8 @@ build_fuzz() {
     prompt)
       # shellcheck disable=SC2046,SC2086
       $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
-        -I"$root/Tests/Runtime" "$root/Tests/Fuzz/prompt/prompt_fuzz.c" "$root/Runtime/session/prompt.c" $(runtime_sources base tokenizer) -lm -o "$2/$1"
+        -I"$root/Tests/Runtime" "$root/Tests/Fuzz/prompt/prompt_fuzz.c" "$root/Runtime/session/prompt.c" \
+        "$root/Runtime/session/white_space.c" $(runtime_sources base tokenizer) -lm -o "$2/$1"
       ;;
     template) build_fuzz_swift "$@" "" "Support ChatTemplate" ;;
     checkpoint) build_fuzz_swift "$@" "Weights/Widen" "Support Checkpoint" ;;
