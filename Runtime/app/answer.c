@@ -163,7 +163,7 @@ static lmmc_ids first_part(const lmmc_model *model, const lmmc_ids *tokens) {
   return part;
 }
 
-// Of `--dump-tensors` what the program is given beside the picture.
+// What `--dump-tensors` writes of what the program is given beside the picture.
 static bool dump_inputs(run *r, const lmmc_tensors *tensors) {
   const lmmc_model *m = r->session.model;
   const lmmc_ids tokens = first_part(m, &r->prompt->tokens), *question = &r->prompt->question;

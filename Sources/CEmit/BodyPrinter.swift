@@ -63,7 +63,7 @@ struct BodyPrinter {
 
     // MARK: - buffers
 
-    /// Of the buffers that begin behind rows which a step of the body counts, none before that step. `late`: those that can be by now.
+    /// Declares buffers; those that begin behind rows which a step of the body counts stand behind that step. `late`: those that can be by now.
     mutating func printBuffers(late: Bool = false) {
         var declarations: [(text: String, note: String)] = []
         for (index, buffer) in body.buffers.enumerated() where !declared.contains(index) {

@@ -67,14 +67,14 @@ public protocol OperationPayload: Hashable, Sendable {
     /// The symbol that its result's first dimension is and whose number nobody knows before it has run; nil for most operations. Each symbol
     /// that no call gives is defined by one operation.
     var definedCount: String? { get }
-    /// Of an operation that one call of a routine does, `lmmc_MNEMONIC` (Runtime/kernels/reduction): what the routine is told behind its operands.
+    /// What the routine is told behind its operands where one call of it, `lmmc_MNEMONIC` (Runtime/kernels/reduction), does the operation.
     /// Nil for an operation that the plan knows by itself.
     var callArguments: [Attribute]? { get }
     /// Makes a list of rows of a call of `step` that stay, in their order. Of a call of one row of text it is that row.
     var selectsRows: Bool { get }
-    /// Of an operation that selects rows: how many of a prompt's vision rows stay; nil where the values decide.
+    /// How many of a prompt's vision rows stay where the operation selects rows; nil where the values decide.
     func visionRowsKept(of count: Int) -> Int?
-    /// Of an operation that reads such a list: the operand that its result is where all rows stay.
+    /// The operand that the result is where all rows stay, if the operation reads such a list.
     var passedOperand: Int? { get }
 
     // What passes may do with it. Where nothing is said they leave it alone.
@@ -87,7 +87,7 @@ public protocol OperationPayload: Hashable, Sendable {
     var keepsRowOrder: Bool { get }
     /// The same operation with its result quantised row by row; nil where there is none, or where it has one already.
     func quantizing(to rows: RowType) -> Op?
-    /// Of an operation whose first operand is queries, which it multiplies by a scale and by keys: that scale; nil for others.
+    /// The scale by which the operation multiplies its first operand, queries, beside keys; nil for others.
     var queryScale: Float? { get }
     /// The same operation with another such scale.
     func scalingQuery(by scale: Float) -> Op?

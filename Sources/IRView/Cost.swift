@@ -81,7 +81,7 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     case .extractPatches, .gatherWindows, .concatenate, .transpose: return perElement(0)
     case .averageWindows(let average): return perElement(product(average.innerEdge, average.innerEdge))
     case .windowAttention(let attention):
-        // Of each query with the keys of its window; per pair and head as below.
+        // Each query meets the keys of its window; per pair and head as below.
         let pairs = product(size(operands[0].shape[0]), attention.windows.kernel, attention.windows.kernel)
         return Cost(
             flops: product(pairs, sum(product(4, size(operands[0].shape[1])), product(4, attention.heads))), bytesRead: all,

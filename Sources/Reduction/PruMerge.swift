@@ -6,7 +6,7 @@ extension Module {
     /// PruMerge: the patches to which the class token pays most attention in block L, one head over the full width, each with its nearest
     /// others added, and a last row of what is not kept. How many are kept the outliers say, or a ratio. PruMerge+ keeps samples of the grid too.
     ///
-    /// Of block L only the norm, the keys and one row of the queries are computed. Rows are those of the tap, which is the block's input.
+    /// Only the norm, the keys and one row of the queries of block L are computed. Rows are those of the tap, which is the block's input.
     func reducedByPruMerge(_ keys: TokenReduction.PruMerge, _ configuration: ModelConfiguration) throws(Diagnostic) -> Module {
         let method = TokenReduction.prumerge(keys).name
         var rewriter = try VisionRewriter(self)

@@ -8,7 +8,7 @@ struct StepRewriter {
     private(set) var module: Module
     private let step: Function
     private var replaced: [Operand: Operand] = [:]
-    /// Of each selection so far the tokens of the rows that it leaves.
+    /// The tokens of the rows that each selection so far leaves.
     private(set) var points: [Operand] = []
     /// From here on rows stand at their places in the caches of a block, whatever their positions in the prompt.
     var renumbers = false

@@ -13,7 +13,7 @@ extension Module {
         let name = "\(VisionRewriter.block(block)).attention"
         try rewriter.rewriteVision { rewriter, operation throws(Diagnostic) in
             guard operation.name == name else { return nil }
-            // Of the queries only the class token's.
+            // The class token's is the only query.
             rewriter.pass(try rewriter.rows("visionzip.query", of: .value("\(name).query"), from: 0, 1), as: "visionzip.query")
             rewriter.pass(.value("\(name).key"), as: "visionzip.key")
             return nil

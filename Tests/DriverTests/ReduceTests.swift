@@ -41,7 +41,7 @@ import Testing
         #expect(try chosen(own) == ("llavolta:layer=1,stride=9", [36, 4]))
         #expect(try chosen(own, "--reduce", "fastv:layer=1,keep=5") == ("fastv:layer=1,keep=5", [36, 5]))
         #expect(try chosen(own, "--reduce", "none") == (nil, nil))
-        // Of two blocks the second runs on a few rows, and of the last one there is little but that.
+        // The second of two blocks runs on a few rows, and little but that is left of the last one.
         func prefill(_ options: String...) throws -> Int {
             try #require((try inspect([model] + options)["flops"] as? [String: Int])?["prefill_vision"])
         }

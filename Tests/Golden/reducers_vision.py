@@ -106,7 +106,7 @@ def prumerge_kept(a, plus, ratio, choices):
 
 def prumerge_merged(x, k, a, kept, neighbours, choices):
     """Patch rows x [N, C], keys k [N, C], class attention a [N] -> [len(kept) + 1, C]."""
-    # Of the unkept the lowest are lost, one for each duplicate among the kept: the complement has N - len(kept) entries.
+    # The lowest of the unkept are lost, one for each duplicate among the kept: the complement has N - len(kept) entries.
     unkept = [i for i in range(len(x)) if i not in set(kept)][len(kept) - len(set(kept)):]
     keys, rows = unit(k), []
     for place, i in enumerate(kept):

@@ -38,7 +38,7 @@ import Testing
         let b = floats([1, 4], [0, 0, 0, 8])
         #expect(try cover(1, a, b) == [0])
         #expect(try cover(1, a, b, weight: 2) == [3])
-        // Of equal ones the lower.
+        // The lower of equal ones.
         #expect(try cover(2, floats([1, 4], [1, 2, 2, 2]), none) == [0, 1])
         // Values below 0 are no worse than none.
         #expect(try cover(1, floats([2, 4], [-9, 0, 1, 0, 2, 0, 0, 0]), none) == [0])

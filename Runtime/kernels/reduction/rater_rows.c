@@ -19,7 +19,7 @@ static float log_sum(const lmmc_table *x, int64_t row, int64_t start, int64_t en
   return (float)((double)most + log(sum));
 }
 
-// Of the run start ... end - 1 the rows from `words` on, by the vision rows before them. While it runs, `shares` holds a number for each row.
+// Rates the rows of the run start ... end - 1 from `words` on by the vision rows before them. While it runs, `shares` holds a number for each row.
 static void rate(const lmmc_table *x, const int32_t *tokens, int64_t start, int64_t words, int64_t end, float *shares, int32_t *raters) {
 #pragma omp parallel for
   for (int64_t v = start; v < words; v++)

@@ -23,7 +23,7 @@ static inline float lmmc_score(const lmmc_scored *p, int64_t head, int64_t row, 
   return p->scale * lmmc_dot(query, key, p->size);
 }
 
-// Of a row's softmax in one head: the greatest score, and the sum of the exponentials over it.
+// A row's softmax in one head: the greatest score, and the sum of the exponentials over it.
 typedef struct {
   float most, sum;
 } lmmc_normalizer;

@@ -6,7 +6,7 @@ int64_t lmmc_stride_rows(const lmmc_table *in, int64_t stride, int64_t image, in
   const int32_t *tokens = in[0].data, *slots = in[1].data;
   int64_t count = 0;
   for (int64_t i = 0; i < in[0].rows; i++) {
-    // Of a vision row, where it stands in its image.
+    // Where a vision row stands in its image.
     const int64_t place = (-1 - (int64_t)tokens[i]) % image;
     const int is_middle = place % stride == (stride - 1) / 2 && place / stride < image / stride;
     const int is_last = i + 1 == in[0].rows || slots[i + 1] != slots[i];

@@ -129,7 +129,7 @@ struct DecoderPart {
         return try Self.isDecoderOnly(config)
     }
 
-    /// Of a model without images too, so that what it asks for can be refused.
+    /// Read for a model without images too, so that what it asks for can be refused.
     func reduction() throws(Diagnostic) -> TokenReduction? {
         try config.flatMap { config throws(Diagnostic) in try TokenReduction.read(config, folder: path) }
     }

@@ -183,7 +183,7 @@ struct Check {
             }
             let taps = try evaluator.call(vision.name, [Tensor(shape: shape, pixels)])
             if let project = module.function(.project) {
-                // Of a reducer that reads the question.
+                // A reducer reads the question.
                 let regions = try project.parameters.dropFirst(taps.count).map { parameter throws(Diagnostic) in
                     let list = try NumPyFile(joinedPath(dump, parameter.name + ".npy")).integers(of: Int32.self)
                     return Tensor(shape: [list.count], list)

@@ -18,7 +18,7 @@ public struct IROptions: Sendable {
     /// An architecture of `synth`, without weights.
     public var preset: PresetChoice?
     public var precision: PrecisionPolicy
-    /// Of a preset; a checkpoint's stands among its options
+    /// For a preset; a checkpoint's stands among its options
     public var reduction: ReductionChoice
     /// Exactly one of the next three
     public var stage: String?

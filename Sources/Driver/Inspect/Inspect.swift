@@ -13,7 +13,7 @@ public struct InspectOptions: Sendable {
     public var preset: PresetChoice?
     /// The type of the caches, and the overrides by weight name; its base does not count, as every base is shown
     public var precision: PrecisionPolicy
-    /// Of a preset; a checkpoint's stands among its options
+    /// For a preset; a checkpoint's stands among its options
     public var reduction: ReductionChoice
     public var box: Box
     /// Text tokens, beside the image's, of the prompt whose times and FLOPs are shown

@@ -59,7 +59,7 @@ struct PaperFigures {
         return sum(rows.map { sum([product(2, layer, $0), product(4, $0, $0, queries)]) })
     }
 
-    /// Of a block's linear layers, with so many channels of its MLP.
+    /// The weights of a block's linear layers, with so many channels of its MLP.
     static func parameters(_ decoder: DecoderConfiguration, intermediateSize: Int) -> Int {
         let queries = product(decoder.headCount, decoder.headSize), keys = product(decoder.keyValueHeadCount, decoder.headSize)
         return product(decoder.hiddenSize, sum([product(2, queries), product(2, keys), product(3, intermediateSize)]))

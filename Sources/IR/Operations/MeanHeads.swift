@@ -1,6 +1,6 @@
 /// `mean_heads %x {heads = h}` : f32[M, h*d] -> f32[M, d]
 ///
-/// Of each row the mean over its heads, which stand side by side. Summed in double precision.
+/// The mean of each row over its heads, which stand side by side. Summed in double precision.
 public struct MeanHeads: OperationPayload {
     public static let mnemonic = "mean_heads"
     public let heads: Int

@@ -23,7 +23,7 @@ public struct RankCounts: OperationPayload {
     public func operandLabels(count: Int) -> [String?] { [nil, "tokens", "slots", "raters"] }
     public var callArguments: [Attribute]? { attributes.map(\.value) }
 
-    /// Of n vision rows, by the rank of their matrix.
+    /// How many of n vision rows stay, by the rank of their matrix.
     public func count(rank: Int, of vision: Int) -> Int {
         rank == vision ? vision : max(0, min(Int(Double(rank) * Double(scale) + Double(bias)), vision - 1))
     }

@@ -48,7 +48,7 @@ public struct RecycleDensity: OperationPayload {
 public struct Recycling: Hashable, Sendable {
     /// Rows that stay, at most all but one; nil where a list says how many.
     public let top: Int?
-    /// Of the others those that are merged, but for one more
+    /// The share of the others that is merged, but for one more
     public let share: Float
     /// Rows for each cluster, but for one cluster more
     public let perCluster: Int

@@ -66,7 +66,7 @@ static inline float fake_logit(fake_state s, int32_t id) {
   return (float)(h >> 44) / 65536.0f - 8;
 }
 
-// Of a program that counts: rows that a picture becomes, 1 to FAKE_VISION_TOKENS, and patch i of those that are selected for it.
+// What a program that counts says: rows that a picture becomes, 1 to FAKE_VISION_TOKENS, and patch i of those that are selected for it.
 static inline int32_t fake_rows(const uint8_t *picture) { return 1 + picture[FAKE_SIZE * FAKE_SIZE * 3 / 2] % FAKE_VISION_TOKENS; }
 
 static inline int32_t fake_selected(const uint8_t *picture, int i) { return i < fake_rows(picture) ? picture[FAKE_SIZE * 3 + i] : -1; }
