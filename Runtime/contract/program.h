@@ -49,6 +49,7 @@ typedef struct {
   int32_t max_images;               // rows that vision_rows has room for, over N
   const char *reducer;              // of vision rows, as `--reduce` names it; NULL without one
   bool one_image;                   // it knows prompts of one image at most
+  bool recomputes;                  // each step of a slot with vision rows is a prefill of all that it has been fed; with whole_prompts
   uint64_t projected_rows;          // in the arena, i32, result of project(): the rows that the image has become; 0 where they are N
   int32_t question_bound;           // of a reducer that reads the question: the most tokens of it; 0 without one
   uint64_t question_tokens;         // in the arena, i32, input of project(): how many `question` has

@@ -24,14 +24,17 @@ bool lmmc_slots_open(lmmc_slots *s, const lmmc_model *model, const lmmc_memory *
                     calloc(count, sizeof *s->positions),
                     calloc(count, sizeof *s->used),
                     calloc(count, sizeof *s->huge),
-                    lmmc_memory_huge_rows(model)};
-  return (s->positions && s->used && s->huge) || lmmc_fail(e, 1, "out of memory for %zu sequences", count);
+                    lmmc_memory_huge_rows(model),
+                    model->recomputes ? calloc(count * (size_t)model->context, sizeof *s->fed) : NULL};
+  return (s->positions && s->used && s->huge && (s->fed || !model->recomputes)) ||
+         lmmc_fail(e, 1, "out of memory for %zu sequences", count);
 }
 
 void lmmc_slots_close(lmmc_slots *s) {
   free(s->positions);
   free(s->used);
   free(s->huge);
+  free(s->fed);
 }
 
 int32_t lmmc_slot_take(lmmc_slots *s) {
@@ -56,6 +59,8 @@ void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows) {
   lmmc_memory_ask_huge(s->memory, s->model, slot);
 }
 
+int32_t *lmmc_slot_fed(const lmmc_slots *s, int32_t slot) { return s->fed + (int64_t)slot * s->model->context; }
+
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot) {
   int32_t most = s->positions[slot];  // more than rows where some were forgotten
   for (int32_t b = 0; b < s->model->blocks; b++)
@@ -78,7 +83,8 @@ void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark) {
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark) {
   const lmmc_model *m = s->model;
   lmmc_slot_expect(s, to, mark[0]);
-  // The rows of a cache lie together. Those of one cache may be many, and those of the next few.
+  if (s->fed) memcpy(lmmc_slot_fed(s, to), lmmc_slot_fed(s, from), (size_t)mark[0] * sizeof *s->fed);
+    // The rows of a cache lie together. Those of one cache may be many, and those of the next few.
 #pragma omp parallel for schedule(dynamic)
   for (int32_t i = 0; i < m->cache_count; i++) {
     const lmmc_cache *c = &m->caches[i];

@@ -14,6 +14,7 @@ typedef struct {
   int32_t *positions;  // [sequences], of the next row: as many as the slot has been fed
   bool *used, *huge;   // [sequences], whether it is in use, and whether huge pages were asked for under it
   int64_t huge_rows;   // from which on they are
+  int32_t *fed;        // [sequences, context], the tokens that each slot has been fed, of a program that recomputes; else NULL
 } lmmc_slots;
 
 // None is in use. Code 1 when memory is out; lmmc_slots_close ends it in either case, and leaves the arena as it is.
@@ -31,6 +32,9 @@ void lmmc_slot_clear(lmmc_slots *s, int32_t slot);
 
 // Is told before it comes to hold `rows`, so that memory for as many is asked for.
 void lmmc_slot_expect(lmmc_slots *s, int32_t slot, int64_t rows);
+
+// The tokens that a slot has been fed, as many as its position says, and room for those to come; of a program that recomputes.
+int32_t *lmmc_slot_fed(const lmmc_slots *s, int32_t slot);
 
 // Rows that it can still be fed: its caches have room for them, and the context has positions.
 int64_t lmmc_slot_room(const lmmc_slots *s, int32_t slot);

@@ -130,20 +130,42 @@ static bool is_wanted(const lmmc_feed *f, int64_t row) {
   return f->wants == LMMC_WANTS_ALL || (f->wants == LMMC_WANTS_LAST && row == f->count - 1);
 }
 
-// Whether one call must take all of its rows.
-static bool is_indivisible(const lmmc_model *m, const lmmc_feed *f) {
-  for (int64_t i = 0; m->whole_prompts && i < f->count; i++)
-    if (f->tokens[i] < 0) return true;
+static bool has_image(const int32_t *tokens, int64_t count) {
+  for (int64_t i = 0; i < count; i++)
+    if (tokens[i] < 0) return true;
   return false;
 }
 
+// Rows that are computed anew before those of a feed: all that its slot holds, where they have an image and the program recomputes.
+static int64_t rows_again(const lmmc_session *s, const lmmc_feed *f) {
+  const int64_t fed = s->slots.positions[f->slot];
+  return s->slots.fed && f->count > 0 && has_image(lmmc_slot_fed(&s->slots, f->slot), fed) ? fed : 0;
+}
+
+// Whether one call must take all of its rows.
+static bool is_indivisible(const lmmc_session *s, const lmmc_feed *f) {
+  return s->model->whole_prompts && (has_image(f->tokens, f->count) || rows_again(s, f) > 0);
+}
+
 // Whether a feed begins a call: what looks at a whole prompt gets all of it, and no other rows of its slot.
-static bool begins_call(const lmmc_model *m, const lmmc_feed *feeds, int64_t first, int64_t at, int64_t rows) {
+static bool begins_call(const lmmc_session *s, const lmmc_feed *feeds, int64_t first, int64_t at, int64_t rows) {
   const lmmc_feed *f = &feeds[at];
-  if (!m->whole_prompts || rows == 0) return false;
+  if (!s->model->whole_prompts || rows == 0) return false;
   for (int64_t i = first; i < at; i++)
-    if (feeds[i].slot == f->slot && is_indivisible(m, &feeds[i])) return true;
-  return rows + f->count > m->chunk && is_indivisible(m, f);
+    if (feeds[i].slot == f->slot && is_indivisible(s, &feeds[i])) return true;
+  return rows + rows_again(s, f) + f->count > s->model->chunk && is_indivisible(s, f);
+}
+
+// A feed whose first row goes into a call: as it is, or behind all that its slot was fed, and the slot is empty again.
+static lmmc_feed begin_feed(lmmc_session *s, const lmmc_feed *f) {
+  if (!s->slots.fed) return *f;
+  const int64_t fed = s->slots.positions[f->slot], again = rows_again(s, f);
+  int32_t *tokens = lmmc_slot_fed(&s->slots, f->slot);
+  if (f->count > 0) memcpy(tokens + fed, f->tokens, (size_t)f->count * sizeof *tokens);
+  if (again == 0) return *f;
+  assert(f->wants != LMMC_WANTS_ALL);
+  lmmc_slot_clear(&s->slots, f->slot);
+  return (lmmc_feed){f->slot, tokens, fed + f->count, f->wants};
 }
 
 // As many of the rows behind `*row` of feed `*at` as a chunk takes, written to the program's inputs; the place behind them.
@@ -154,15 +176,16 @@ static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int
   const int64_t first = *at;
   batch b = {0};
   for (; *at < count; ++*at, *row = 0) {
-    const lmmc_feed *f = &feeds[*at];
-    if (*row == 0 && begins_call(m, feeds, first, *at, b.rows)) return b;
-    assert(*row > 0 || s->slots.positions[f->slot] == 0 || !is_indivisible(m, f));
-    for (; *row < f->count; ++*row) {
+    if (*row == 0 && begins_call(s, feeds, first, *at, b.rows)) return b;
+    // One that is longer than what is left of a chunk goes on in the next call; none that its slot is fed anew for does.
+    const lmmc_feed f = *row == 0 ? begin_feed(s, &feeds[*at]) : feeds[*at];
+    assert(*row > 0 || s->slots.positions[f.slot] == 0 || !is_indivisible(s, &f));
+    for (; *row < f.count; ++*row) {
       if (b.rows == m->chunk) return b;
-      if (is_wanted(f, *row)) wanted[b.wanted++] = (int32_t)b.rows;
-      tokens[b.rows] = f->tokens[*row];
-      slots[b.rows] = f->slot;
-      positions[b.rows++] = s->slots.positions[f->slot]++;
+      if (is_wanted(&f, *row)) wanted[b.wanted++] = (int32_t)b.rows;
+      tokens[b.rows] = f.tokens[*row];
+      slots[b.rows] = f.slot;
+      positions[b.rows++] = s->slots.positions[f.slot]++;
     }
   }
   return b;

@@ -67,8 +67,9 @@ lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const lmmc_pictures 
                                      double *vision, double *project);
 
 // Feeds slots, each that has room for it, in this order and with as few calls of the program's code as its chunk allows; a slot may come
-// again. Of a program that takes whole prompts a feed with vision rows is a whole prompt, of an empty slot. At most `wanted_rows` rows' logits are wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill",
-// "decode").
+// again. Of a program that takes whole prompts a feed with vision rows is a whole prompt, of an empty slot; one that recomputes takes what
+// follows with all that the slot was fed before, and no more than the last row's logits may be wanted. At most `wanted_rows` rows' logits are
+// wanted. Returns the seconds, which the profile hears of as of `stage` ("prefill", "decode").
 double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const char *stage);
 
 // Prompts of slots, each of another and none longer than its room. One with compression tokens, behind the last of which others follow, is
@@ -79,7 +80,7 @@ double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count
 // A prompt, of whose last token the logits are wanted; returns the seconds.
 double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens);
 
-// One token behind it; returns the seconds.
+// One token behind it; returns the seconds, of a prefill where the program recomputes.
 double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token);
 
 // f32 [vocabulary], of wanted row `i` of the last step; as long as no other follows.

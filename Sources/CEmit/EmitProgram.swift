@@ -234,6 +234,7 @@ private struct DescriptionPrinter {
         if let reducer = program.reducer {
             field("reducer", literal(reducer.name))
             if reducer.knowsOneImage { field("one_image", "true") }
+            if reducer.recomputes { field("recomputes", "true") }
         }
         field("hidden", "\(plan.hidden)")
         field("vocabulary", "\(plan.vocabulary)")

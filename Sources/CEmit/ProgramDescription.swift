@@ -53,8 +53,12 @@ public struct ProgramDescription: Sendable {
         public var name: String
         /// A prompt may have one image at most.
         public var knowsOneImage: Bool
+        /// Each step of an answer about an image is a prefill of prompt and answer.
+        public var recomputes: Bool
 
-        public init(name: String, knowsOneImage: Bool) { (self.name, self.knowsOneImage) = (name, knowsOneImage) }
+        public init(name: String, knowsOneImage: Bool, recomputes: Bool = false) {
+            (self.name, self.knowsOneImage, self.recomputes) = (name, knowsOneImage, recomputes)
+        }
     }
 
     /// The version of lmmc that made the program.

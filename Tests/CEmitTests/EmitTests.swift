@@ -96,13 +96,14 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
     }
 
     /// What the runtime says of a reducer stands in program.c where there is one, and nothing else changes.
-    @Test(arguments: [false, true]) func reducersAreNamed(knowsOneImage: Bool) throws {
-        let plain = try tinyProgram(), reduced = try tinyProgram(reducer: .init(name: "a:\"b\"", knowsOneImage: knowsOneImage))
+    @Test(arguments: [false, true], [false, true]) func reducersAreNamed(knowsOneImage: Bool, recomputes: Bool) throws {
+        let plain = try tinyProgram()
+        let reduced = try tinyProgram(reducer: .init(name: "a:\"b\"", knowsOneImage: knowsOneImage, recomputes: recomputes))
         let lines = reduced[1].text.split(separator: "\n"), before = Set(plain[1].text.split(separator: "\n"))
         #expect(reduced[0].text == plain[0].text)
         #expect(
             lines.filter { !before.contains($0) } == ["    .reducer = \"a:\\\"b\\\"\","] + (knowsOneImage ? ["    .one_image = true,"] : [])
-        )
+                + (recomputes ? ["    .recomputes = true,"] : []))
     }
 
     @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(name: String, flags: [String]) throws {

@@ -382,7 +382,8 @@ import Testing
         for text in [
             "prumerge:neighbours=2", "prumerge+:neighbours=2", "visionzip:dominant=2,contextual=1", "mmtok:keep=1",
             "cdpruner:keep=1,clip=\(folder.path)", "tome:keep=4",
-            "fastv:layer=2,keep=3", "sparsevlm:layers=2,keep=3", "mustdrop:global=0,individual=0,window=2",
+            "fastv:layer=2,keep=3", "fastv:layer=2,keep=3,variant=recompute", "sparsevlm:layers=2,keep=3",
+            "mustdrop:global=0,individual=0,window=2",
             "yopo:heads=\(folder.file("heads.npy")),layers=16,window=5,ffn=2", "llavolta:layer=2,stride=2",
         ] {
             let reduction = try parsed(text)
@@ -393,10 +394,6 @@ import Testing
             #expect(isRefused == TokenReduction.notBuilt.contains(reduction.method), "\(error)")
             #expect(isRefused || error.hasPrefix("no error"), "\(error)")
         }
-        let recompute = try parsed("fastv:layer=2,keep=3,variant=recompute")
-        #expect(
-            errorText { () throws(Diagnostic) in try recompute.check(against: configuration, askedBy: .option) }.contains(
-                "method 'fastv' is not built with 'variant=recompute'"))
     }
 
     // MARK: Rows
@@ -474,6 +471,7 @@ import Testing
         #expect(names(\.isRanked) == ["fastv", "sparsevlm", "mustdrop"])
         #expect(names(\.needsWholePrompt) == ["fastv", "sparsevlm", "mustdrop", "yopo", "llavolta"])
         #expect(names(\.knowsOneImage) == ["fastv", "sparsevlm", "mustdrop", "yopo", "voco"])
+        #expect(Self.forms.map(\.reduction).filter(\.recomputes) == [.fastv(.init(layer: 3, keep: 1, recomputes: true))])
         #expect(names(\.readsQuestion) == ["mmtok", "cdpruner"])
         let padding = TokenReduction.MMTok(keep: 1), never = TokenReduction.MMTok(keep: 1, padding: .off)
         #expect(padding.barsPadding(padsImages: true) && !padding.barsPadding(padsImages: false) && !never.barsPadding(padsImages: true))

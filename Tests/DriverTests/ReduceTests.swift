@@ -126,10 +126,6 @@ import Testing
                 ["inspect", goldens + "/llava-linear", "--reduce", "visionzip:keep=7"],
                 "error: method 'visionzip' cannot be combined with the class token that key 'mm_vision_select_feature' keeps, at option"
             ),
-            (
-                ["inspect", model, "--reduce", method + ",variant=recompute"],
-                "error: method 'fastv' is not built with 'variant=recompute', at option '--reduce'; expected no key 'variant'"
-            ),
         ])
         // The key's errors are those of a file.
         for (reduction, wanted) in [

@@ -13,7 +13,7 @@ import Testing
         guard let option = golden.compile.firstIndex(of: "--reduce"), option + 1 < golden.compile.count else { return false }
         let reducer = golden.compile[option + 1]
         let isQuick = golden.checkpoint.hasSuffix("grid8") || reducer == "sparsevlm:tokens=128"
-        return methods.contains(String(reducer.prefix { $0 != ":" })) && !reducer.contains("recompute")
+        return methods.contains(String(reducer.prefix { $0 != ":" }))
             && (isQuick || ProcessInfo.processInfo.environment["LMMC_REDUCERS"] == "all")
     }
 

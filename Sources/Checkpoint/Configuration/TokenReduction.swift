@@ -315,6 +315,11 @@ extension TokenReduction {
         }
     }
 
+    /// Each step of an answer about an image is a prefill of prompt and answer, whose last row ranks anew.
+    public var recomputes: Bool {
+        if case .fastv(let own) = self { own.recomputes } else { false }
+    }
+
     /// What is kept depends on the user's words.
     public var readsQuestion: Bool {
         switch self {

@@ -42,9 +42,6 @@ extension TokenReduction {
             let built = Method.allCases.filter { !Self.notBuilt.contains($0) }.map(\.rawValue)
             throw refusal("is not built", expected: quotedList(built + ["none"]))
         }
-        if case .fastv(let own) = self, own.recomputes {
-            throw refusal("is not built with 'variant=recompute'", expected: "no key 'variant'")
-        }
     }
 
     /// What it reads of a tower beyond what makes the rows: a block's queries and keys, or the norm behind the blocks.

@@ -23,7 +23,8 @@ extension FrontEnd {
         return try ProgramDescription(
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
             vision: describeVision(plan),
-            reducer: reduction.map { ProgramDescription.Reducer(name: $0.description, knowsOneImage: $0.knowsOneImage) }, context: context,
+            reducer: reduction.map { .init(name: $0.description, knowsOneImage: $0.knowsOneImage, recomputes: $0.recomputes) },
+            context: context,
             template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
             compression: try configuration.compression.map { (it) throws(Diagnostic) in

@@ -333,6 +333,75 @@ static void whole_prompts(void) {
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
 }
 
+// A program that recomputes: what follows a prompt with vision rows goes into the program with all of it, from position 0 on, and text as ever.
+static void recomputed(void) {
+  enum { ROOM = 7 };  // as many as the rows of a call
+  static sequence sequences[FAKE_SEQUENCES];
+  lmmc_model anew = lmmc_program;
+  anew.whole_prompts = anew.recomputes = true, anew.context = ROOM;
+  session.model = session.slots.model = &anew;
+  session.slots.fed = calloc(FAKE_SEQUENCES * ROOM, sizeof *session.slots.fed);
+  CHECK(session.slots.fed != NULL, "%s", "memory");
+  if (!session.slots.fed) return;
+  memset(sequences, 0, sizeof sequences);
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_take(&session.slots);
+  static const int32_t image[] = {1, -1, -2, 4}, text[] = {5, 6, 7}, more[] = {8, 9, 10};
+  // Slots 0 and 1 have an image, slot 2 has none: of what follows all rows of each of the first two are one call's.
+  static const struct {
+    lmmc_feed feeds[3];
+    int count, steps, decodes, rows[3];
+  } turns[] = {
+      {{{0, image, 4, LMMC_WANTS_LAST}, {2, text, 3, LMMC_WANTS_LAST}}, 2, 1, 0, {4, 0, 3}},
+      {{{0, more, 1, LMMC_WANTS_LAST}}, 1, 1, 0, {5, 0, 0}},
+      {{{2, more, 1, LMMC_WANTS_LAST}}, 1, 0, 1, {0, 0, 1}},
+      {{{1, image, 4, LMMC_WANTS_NONE}, {2, more, 1, LMMC_WANTS_LAST}, {0, more + 1, 1, LMMC_WANTS_LAST}}, 3, 2, 0, {6, 4, 1}},
+      {{{2, text, 1, LMMC_WANTS_LAST}, {1, more, 0, LMMC_WANTS_NONE}, {0, text, 1, LMMC_WANTS_LAST}}, 3, 1, 1, {7, 0, 1}},
+      // in the same slot one behind the other
+      {{{1, more, 1, LMMC_WANTS_LAST}, {1, text, 2, LMMC_WANTS_LAST}}, 2, 2, 0, {0, 12, 0}},
+  };
+  for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+    fake_calls = (fake_call_counts){0};
+    lmmc_step(&session, turns[i].feeds, turns[i].count, "decode");
+    CHECK(fake_calls.steps == turns[i].steps && fake_calls.decodes == turns[i].decodes, "turn %zu: %d and %d calls", i, fake_calls.steps,
+          fake_calls.decodes);
+    for (int s = 0; s < 3; s++)
+      CHECK(fake_calls.rows[s] == turns[i].rows[s], "turn %zu: %d rows of slot %d", i, (int)fake_calls.rows[s], s);
+    int wanted = 0;
+    for (int k = 0; k < turns[i].count; k++) {
+      const lmmc_feed *f = &turns[i].feeds[k];
+      for (int64_t n = 0; n < f->count; n++) extend(&sequences[f->slot], f->tokens[n]);
+      if (f->wants == LMMC_WANTS_LAST)
+        CHECK(are_logits(lmmc_logits(&session, wanted++), sequences[f->slot].states[sequences[f->slot].count]), "turn %zu: feed %d", i, k);
+    }
+  }
+  // Prompt and answer count for the room that is left, and a copy has been fed what its original was.
+  CHECK(lmmc_slot_room(&session.slots, 0) == 0 && lmmc_slot_room(&session.slots, 2) == 1, "%s", "room");
+  int32_t mark[1 + FAKE_BLOCKS];
+  lmmc_slot_clear(&session.slots, 0);
+  sequences[0].count = 0;
+  lmmc_step(&session, &(lmmc_feed){0, image, 4, LMMC_WANTS_LAST}, 1, "prefill");
+  for (int n = 0; n < 4; n++) extend(&sequences[0], image[n]);
+  lmmc_slot_mark(&session.slots, 0, mark);
+  lmmc_slot_copy(&session.slots, 3, 0, mark);
+  sequences[3] = sequences[0];
+  fake_calls = (fake_call_counts){0};
+  lmmc_step(&session, (lmmc_feed[]){{3, more, 1, LMMC_WANTS_LAST}, {0, text, 1, LMMC_WANTS_LAST}}, 2, "decode");
+  extend(&sequences[3], more[0]), extend(&sequences[0], text[0]);
+  // Cut back, it goes on from there.
+  lmmc_slot_cut(&session.slots, 3, mark);
+  CHECK(fake_calls.rows[0] == 5 && fake_calls.rows[3] == 5, "%d and %d rows", fake_calls.rows[0], fake_calls.rows[3]);
+  CHECK(are_logits(lmmc_logits(&session, 0), sequences[3].states[5]) && are_logits(lmmc_logits(&session, 1), sequences[0].states[5]), "%s",
+        "a copy");
+  sequences[3].count = 4;
+  lmmc_decode_step(&session, 3, text[1]);
+  extend(&sequences[3], text[1]);
+  CHECK(are_logits(lmmc_logits(&session, 0), sequences[3].states[5]), "%s", "a slot that was cut");
+  free(session.slots.fed);
+  session.slots.fed = NULL;
+  session.model = session.slots.model = &lmmc_program;
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+}
+
 int main(void) {
   lmmc_error e = {0};
   lmmc_memory memory = {.arena = calloc(1, lmmc_program.arena_bytes)};
@@ -344,6 +413,7 @@ int main(void) {
   random_steps();
   compressed();
   whole_prompts();
+  recomputed();
   lmmc_session_close(&session);
   free(memory.arena);
   return check_report();
