@@ -58,6 +58,9 @@ TABLES = {
         row("TokenPacker, s = 3", "tokenpacker-s3", "--kernel", "3", preset="tokenpacker-7b"),
         row("TokenPacker, s = 2, Vicuna-13B", "tokenpacker-s2", preset="tokenpacker-13b"),
     ],
+    "Compression tokens (VoCo-LLaMA)": [
+        row("two tokens behind the image", "voco", preset="voco-llama-7b", precisions=BOTH),
+    ],
     "MBTF and STF, alone and together (Table 3)": [
         row("neither", "llava-mlp", preset=PLAIN),
         row("MBTF alone", "table3-mbtf-alone fusion-k1", "--strategy", "tokenconcat", "--kernel", "1"),
@@ -110,6 +113,11 @@ def wrong(what, says, model, edit=None, *options):
     return {"what": what, "says": says.split(" | "), "model": model, "edit": edit, "options": list(options), "status": 1}
 
 
+def unfit(what, says, model, reducer):
+    """A golden checkpoint, and a reducer that it cannot have."""
+    return {"what": what, "says": says.split(" | "), "model": model, "edit": None, "options": ["--reduce", reducer], "status": 2}
+
+
 def misuse(what, says, *options):
     return {"what": what, "says": says.split(" | "), "model": None, "edit": None, "options": list(options), "status": 2}
 
@@ -130,6 +138,23 @@ REFUSALS = [
     wrong("a projector of another decoder", "[48, 48] | [36, 48]", "decoder-untied", None, "--projector", "formats/projector/mm_projector.bin"),
     wrong("an adapter of another decoder", "[48, 48] | [36, 48]", "decoder-untied", None, "--adapter", "formats/adapter"),
     wrong("a mmproj file of another decoder", "[256, 256] | [36, 256]", "decoder-untied", None, "--vision-tower", "formats/gguf/mmproj.gguf"),
+    wrong("a reducer in the decoder beyond its blocks", "has layer 2 | 2 blocks | at most 1", "llava-mlp",
+          changed(mm_token_reduction={"method": "fastv", "layer": 2, "keep": 4})),
+    unfit("a reducer in the decoder beyond its blocks", "has layer 2 | 2 blocks | at most 1", "llava-mlp", "fastv:layer=2,keep=4"),
+    unfit("FastV before the first block, which no attention can rank", "is '0' | expected 1 to", "llava-mlp", "fastv:layer=0,keep=4"),
+    unfit("more vision tokens kept than there are", "keeps 37 rows | 36 patches", "llava-mlp", "mmtok:keep=37"),
+    unfit("more vision tokens pooled than there are", "stride 37 | 36 vision rows", "llava-mlp", "llavolta:layer=1,stride=37"),
+    unfit("a share of the patches that is no whole part", "ratio 0.3 | 36 patches: 1/3, 1/4", "llava-mlp", "prumerge+:ratio=0.3"),
+    unfit("a setting that was not published", "is '100' | '192', '128', '96' or '64'", "llava-mlp", "sparsevlm:tokens=100"),
+    unfit("a reducer of patches over fused windows", "'visionzip' | windows of 2 x 2 patches", "released-stf", "visionzip:keep=7"),
+    unfit("a reducer of patches over pooled windows", "'prumerge' | means of 3 x 3 patches", "avgpool-taps", "prumerge"),
+    unfit("a reducer of patches over a Q-Former", "'mmtok' | strategy 'qformer'", "qformer", "mmtok:keep=1"),
+    unfit("a reducer of patches over TokenPacker", "'tome' | TokenPacker", "tokenpacker-s2", "tome:keep=4"),
+    unfit("a reducer of patches beside the class token", "'visionzip' | the class token that key 'mm_vision_select_feature' keeps", "llava-linear", "visionzip:keep=7"),
+    unfit("a reducer over compression tokens", "'fastv' | token '<voco>'", "voco", "fastv:layer=1,keep=4"),
+    unfit("compression tokens that a model does not have", "'voco' | '<voco>'", "llava-mlp", "voco"),
+    unfit("a reducer of a decoder without images", "'fastv' | a decoder without images", "decoder-untied", "fastv:layer=1,keep=4"),
+    unfit("an unknown reducer", "'pumer' | 'prumerge', 'prumerge+', 'visionzip'", "llava-mlp", "pumer:keep=3"),
     misuse("k does not divide the grid", "kernel 5 | 24 x 24 | 1, 2, 3, 4, 6, 8, 12, 24", "--kernel", "5"),
     misuse("E does not divide C2", "3 tokens | 4096 channels: 1, 2, 4, 8", "--tokens-per-window", "3"),
     misuse("more taps than blocks", "'25' | up to 24", "--taps", "25"),
@@ -190,7 +215,7 @@ def at_true_width(entry, lmmc, scratch, say):
             began = time.monotonic()
             run([lmmc, "compile", model, *options, "--precision", precision, "--quiet", "-o", program])
             seconds = time.monotonic() - began
-            image = ["--image", os.path.join(GOLDEN, "images", "wide.png")] if entry["preset"].startswith(("llava", "tokenpacker")) else []
+            image = ["--image", os.path.join(GOLDEN, "images", "wide.png")] if entry["preset"].startswith(("llava", "tokenpacker", "voco")) else []
             result = json.loads(run([program, "--json", *image, "--prompt", "What is in the picture?", "--max-tokens", "3"]))
             if not 1 <= len(result["tokens"]) <= 3:
                 raise Failed(f"'{entry['name']}' answers {result['tokens']}")
@@ -230,7 +255,7 @@ def refusal(case, lmmc, scratch):
     folder, outside = os.path.join(scratch, "refused"), os.path.join(scratch, "outside")
     os.makedirs(outside)
     try:
-        if case["status"] == 2:
+        if not case["model"]:
             command = [lmmc, "synth", "--preset", PAPER, *case["options"], "-o", os.path.join(outside, "model")]
         else:
             shutil.copytree(os.path.join(GOLDEN, case["model"]), folder)
@@ -243,7 +268,7 @@ def refusal(case, lmmc, scratch):
         line, left = done.stderr.removesuffix("\n"), os.listdir(outside)
         if done.returncode != case["status"] or done.stdout or left or "\n" in line or not line.startswith("error: ") or any(s not in line for s in case["says"]):
             raise Failed(f"'{case['what']}': exit code {done.returncode}, left {left}, said {done.stdout}{done.stderr}")
-        shown = ["lmmc", *command[1:-2]] if case["status"] == 2 else ["lmmc compile MODEL", *case["options"]]
+        shown = ["lmmc", *command[1:-2]] if not case["model"] else ["lmmc compile MODEL", *case["options"]]
         return f"| {case['what']} | `{' '.join(shown)}` | {done.returncode} | `{line.replace(folder, 'MODEL')}` |"
     finally:
         for path in folder, outside:
@@ -263,7 +288,7 @@ Made by `Tools/make_configurations.py`; a row without its check is not written.
 """
 
 REFUSED = """Before any work: each command ends with this one line, no stage is begun and nothing is left. `MODEL` is a golden checkpoint whose
-`config.json` was made wrong, or a decoder that the projector does not belong to."""
+`config.json` was made wrong, or one that the option does not fit."""
 
 
 def main():
