@@ -4,8 +4,12 @@
 
 bool lmmc_visual_tokens_json(lmmc_text *out, const lmmc_model *m, const lmmc_prompt *p, const int32_t *mark, lmmc_error *e) {
   bool done = lmmc_text_format(out, e, ", \"visual_tokens\": %" PRId32, p->visual_tokens);
-  if (!m->reducer) return done;
+  if (!m->reducer && m->compression_count == 0) return done;
+  // Each block ran on the rows that its caches have forgotten, too.
+  int64_t forgotten;
+  lmmc_compressed_part(m, p->tokens.values, (int64_t)p->tokens.count, &forgotten);
+  const int32_t others = p->text_tokens - (int32_t)forgotten;
   for (int32_t b = 0; done && b < m->blocks; b++)
-    done = lmmc_text_format(out, e, b ? ", %" PRId32 : ", \"visual_tokens_per_block\": [%" PRId32, mark[1 + b] - p->text_tokens);
+    done = lmmc_text_format(out, e, b ? ", %" PRId32 : ", \"visual_tokens_per_block\": [%" PRId32, mark[1 + b] - others);
   return done && lmmc_text_append(out, "]", 1, e);
 }

@@ -322,6 +322,11 @@ import Testing
                 == "error: method 'voco' compresses by token '<voco>', which the model's vocabulary lacks, at option '--reduce'; expected a model that was trained with it"
         )
         #expect(try refusal("voco:tokens=3", Self.compressing) == "")
+        for (tokens, isRefused) in [(63, false), (64, true), (2_147_483_647, true)] {
+            let error = try refusal("voco:tokens=\(tokens)", Self.compressing) { $0.decoder.maxPositionEmbeddings = 64 }
+            let wanted = "error: method 'voco' has \(tokens) tokens, at option '--reduce'; expected fewer than the model's 64 positions"
+            #expect(error == (isRefused ? wanted : ""))
+        }
         for text in vision + decoder {
             #expect(
                 try refusal(text, Self.compressing).contains(

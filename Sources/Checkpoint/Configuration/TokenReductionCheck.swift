@@ -25,10 +25,14 @@ extension TokenReduction {
         if isVisionSide { try checkPatches(fusion, configuration.layout, refusal) }
         if case .yopo = self { try checkGrid(fusion, configuration.layout, refusal) }
         let token = quoted(CompressionConfiguration.text)
-        if case .voco = self {
+        if case .voco(let own) = self {
             guard configuration.compression != nil else {
                 throw refusal(
                     "compresses by token \(token), which the model's vocabulary lacks", expected: "a model that was trained with it")
+            }
+            let positions = configuration.decoder.maxPositionEmbeddings
+            guard own.tokens < positions else {
+                throw refusal("has \(own.tokens) tokens", expected: "fewer than the model's \(positions) positions")
             }
         } else if configuration.compression != nil {
             throw refusal("cannot be combined with token \(token), by which the model compresses its images", expected: "another model")

@@ -1,5 +1,6 @@
 // A program whose pictures become fewer rows, as many as it counts: its answers, and what it says of the rows in `--json` and `--dump`.
 #define _GNU_SOURCE
+#include "app/visual_tokens.h"
 #include "cli_fixture.h"
 #include "cli_npy.h"
 
@@ -164,4 +165,31 @@ static void dumps(void) {
   CHECK(r.code == 0 && entries(dump) == 1, "exit %d '%s', %d files", r.code, r.err, entries(dump));
 }
 
-RUN_TESTS(choose, answers, questions, benchmarks, dumps)
+// A program that compresses has run on all rows of the image in each block, whatever its caches have forgotten since, and on none of a text.
+static void compressed(void) {
+  enum { TOKEN = 9 };
+  static const struct {
+    int32_t tokens[8], count, text, held;  // behind the prefill
+    const char *wanted;
+  } cases[] = {
+      {{1, -1, -2, -3, 5, TOKEN, TOKEN, 6}, 8, 5, 3, ", \"visual_tokens\": 3, \"visual_tokens_per_block\": [3, 3]"},
+      {{1, 5, 6}, 3, 3, 3, ", \"visual_tokens\": 0, \"visual_tokens_per_block\": [0, 0]"},
+      {{1, TOKEN, TOKEN, 6}, 4, 4, 3, ", \"visual_tokens\": 0, \"visual_tokens_per_block\": [0, 0]"},
+  };
+  const lmmc_model model = {.blocks = 2, .compression_token = TOKEN, .compression_count = 2};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int32_t tokens[8];
+    memcpy(tokens, cases[i].tokens, sizeof tokens);
+    const lmmc_prompt prompt = {.tokens = {.values = tokens, .count = (size_t)cases[i].count},
+                                .text_tokens = cases[i].text,
+                                .visual_tokens = cases[i].count - cases[i].text};
+    const int32_t mark[] = {cases[i].count, cases[i].held, cases[i].held};
+    lmmc_text text = {0};
+    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, mark, NULL), "case %zu", i);
+    CHECK(text.count == strlen(cases[i].wanted) && memcmp(text.bytes, cases[i].wanted, text.count) == 0, "case %zu: '%.*s'", i,
+          (int)text.count, text.bytes);
+    lmmc_text_free(&text);
+  }
+}
+
+RUN_TESTS(choose, answers, questions, benchmarks, dumps, compressed)
