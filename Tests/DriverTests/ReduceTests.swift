@@ -20,11 +20,16 @@ import Testing
     /// A copy of the model whose configuration asks for a method.
     private func checkpoint(_ scratch: Scratch, _ reduction: [String: Any]) throws -> String {
         let copy = try scratch.checkpoint("llava-mlp")
-        let url = URL(filePath: copy + "/config.json")
+        try request(reduction, in: copy)
+        return copy
+    }
+
+    /// Has the configuration in a folder ask for a method.
+    private func request(_ reduction: [String: Any], in folder: String) throws {
+        let url = URL(filePath: folder + "/config.json")
         var config = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any])
         config["mm_token_reduction"] = reduction
         try JSONSerialization.data(withJSONObject: config).write(to: url)
-        return copy
     }
 
     @Test func optionAndKey() throws {
@@ -48,6 +53,23 @@ import Testing
         #expect(try prefill("--reduce", method) < prefill())
         let text = try lmmc("inspect", model, "--reduce", method).output
         #expect(text.contains("\nreduction   fastv:layer=1,keep=4: 36 vision tokens, 20 in the mean of the blocks, "), "\(text)")
+    }
+
+    /// A LoRA release brings the configuration of the whole model, which may ask for a method.
+    @Test func adapter() throws {
+        let scratch = try Scratch()
+        for name in ["base", "tower", "adapter"] {
+            try FileManager.default.copyItem(atPath: "\(goldens)/formats/\(name)", toPath: scratch[name])
+        }
+        func reduced(_ options: String...) throws -> String {
+            let result = try run([lmmcPath, "ir", scratch["base"], "--adapter", scratch["adapter"], "--stage", "reduced"] + options)
+            try #require(result.status == 0, "\(result.errors)")
+            return result.output
+        }
+        let asked = try reduced("--reduce", "prumerge")
+        #expect(asked.contains("project") && asked.contains("outlier"), "\(asked)")
+        try request(["method": "prumerge"], in: scratch["adapter"])
+        #expect(try reduced() == asked && reduced("--reduce", "visionzip:keep=9") != asked)
     }
 
     @Test func stages() throws {

@@ -12,7 +12,7 @@ import Testing
     private static let checkpoints = GoldenManifest.reducers.filter { golden in
         guard let option = golden.compile.firstIndex(of: "--reduce"), option + 1 < golden.compile.count else { return false }
         let reducer = golden.compile[option + 1]
-        let isQuick = golden.checkpoint.hasSuffix("grid8") || reducer == "sparsevlm:tokens=128"
+        let isQuick = !golden.checkpoint.hasSuffix("grid24") || reducer == "sparsevlm:tokens=128"
         return methods.contains(String(reducer.prefix { $0 != ":" }))
             && (isQuick || ProcessInfo.processInfo.environment["LMMC_REDUCERS"] == "all")
     }
@@ -26,7 +26,8 @@ import Testing
     @Test(arguments: checkpoints) func executable(_ golden: GoldenManifest.Checkpoint) throws {
         let scratch = try Scratch()
         let program = scratch["program"]
-        let compiled = try run([lmmcPath, "compile", "\(goldens)/\(golden.checkpoint)", "-o", program, "--quiet"] + golden.compile)
+        // Paths among the options are relative to the goldens.
+        let compiled = try run([lmmcPath, "compile", golden.checkpoint, "-o", program, "--quiet"] + golden.compile, folder: goldens)
         try #require(compiled.status == 0, "\(compiled.errors)")
         #expect(compiled.errors == "" && compiled.output == "")
         for example in golden.cases { try expectGolden(example, program: program) }

@@ -7,23 +7,27 @@ Expected values are computed in float64 from the stored (rounded) weights. The r
 serves all. An input on which a decision is nearer than CLEAR to going the other way is left out, and counted; so is, uncounted, one that
 FastV's variants answer alike."""
 import argparse
+import filecmp
 import json
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "formats"))
 import checkpoints
 import reducers
 import reference
+import torch_files
 from checkpoints import Spec
 from compare import distance, margin
 from make_golden import opened
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 CLEAR = 1e-5         # relative gap between two scores whose order decides something
 MARGIN = 3e-3        # smallest gap between the best two logits of a row, as make_golden.py asks
 TOKENS = 12
@@ -83,6 +87,7 @@ REDUCTIONS = [
     ("visionzip-144", "grid24", "visionzip:keep=144", [PHOTO]),
     ("prumerge", "grid8", "prumerge", [PHOTO, TWO]),
     ("prumerge", "grid24", "prumerge", [PHOTO]),
+    ("prumerge", "adapter", "prumerge", [PHOTO, TWO]),
     ("prumerge-ratio", "grid8", "prumerge:ratio=0.25,neighbours=7", [RAW_TEXT]),
     ("prumerge-plus", "grid8", "prumerge+", [PHOTO, TWO]),
     ("prumerge-plus", "grid24", "prumerge+", [PHOTO]),
@@ -113,6 +118,8 @@ REDUCTIONS = [
     ("mustdrop-64", "grid24", "mustdrop:global=0.011,individual=0.01", [PHOTO]),
     ("mustdrop-keys", "grid24", "mustdrop:global=0.002,individual=0.004,window=4,similarity=0.6,key=0.2", [RAW_TEXT]),
 ]
+# A LoRA release, over the decoder and the tower beside it: checkpoint and options.
+ADAPTED = {"adapter": ("formats/base", ["--adapter", "formats/adapter"])}
 # seeds of the checkpoints: the first whose dense greedy tokens are clear of ties is searched from here
 SEEDS = {"grid8": 210000, "grid24": 220000}
 
@@ -127,6 +134,18 @@ def make_checkpoint(name, tokenizer):
     os.makedirs(folder_of(name), exist_ok=True)
     checkpoints.make_checkpoint(spec, folder_of(name), tokenizer, adjust)
     return spec
+
+
+def adapted(tokenizer, dtype):
+    """The reference of formats/base with formats/adapter merged into it; both are made anew, and are as they were."""
+    entries = reference.read_json(os.path.join(HERE, "formats", "manifest.json"))["checkpoints"]
+    seed = next(entry["seed"] for entry in entries if entry["name"] == "adapter")
+    with tempfile.TemporaryDirectory() as scratch:
+        os.makedirs(os.path.join(scratch, "adapter"))
+        exact, _ = torch_files.make_adapter(replace(torch_files.PARTS, seed=seed), os.path.join(scratch, "adapter"), tokenizer, dtype)
+        for file in ("base/model.safetensors", "tower/model.safetensors", "adapter/adapter_model.safetensors", "adapter/config.json"):
+            assert filecmp.cmp(os.path.join(scratch, file), os.path.join(HERE, "formats", file), shallow=False), f"formats/{file} is another"
+    return exact, seed
 
 
 def write_heads(name, spec, kept):
@@ -173,7 +192,8 @@ def attempt(models, reduction, c, names, text, raw):
 
 def make(name, at, reduction, cases, models, seed):
     """One entry of the manifest and its files; (entry, inputs left out for near decisions)."""
-    entry = {"checkpoint": f"reducers/{at}", "name": f"{at} {name}", "seed": seed, "compile": ["--precision", "f32", "--reduce", reduction], "cases": []}
+    checkpoint, more = ADAPTED.get(at, (f"reducers/{at}", []))
+    entry = {"checkpoint": checkpoint, "name": f"{at} {name}", "seed": seed, "compile": [*more, "--precision", "f32", "--reduce", reduction], "cases": []}
     left_out, blind = 0, reduction.startswith(("prumerge", "visionzip", "tome"))
     for c in cases:
         unclear = []
@@ -221,6 +241,8 @@ def main():
         write_heads(name, spec, spec.heads * 3 // 4)
         seeds[name] = spec.seed
         models[name] = [reference.Reference(folder_of(name), dtype) for dtype in (torch.float64, torch.float32)]
+    for name in ADAPTED:
+        models[name], (seeds[name], _) = zip(*(adapted(tokenizer, dtype) for dtype in (torch.float64, torch.float32)))
     path = os.path.join(HERE, "reducers", "manifest.json")
     entries = {entry["name"]: entry for entry in reference.read_json(path)["checkpoints"]} if os.path.exists(path) else {}
     left_out = 0

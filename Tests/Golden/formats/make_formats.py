@@ -28,8 +28,6 @@ from make_golden import LLAMA3, case
 
 ONE_IMAGE = [case("photo", ["wide.png"], prompt="What is in the picture?", tokens=12), case("text", [], raw="The largest circle is", tokens=6)]
 
-PARTS = Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, ff=64, layers=2, inside=False)
-
 OLDER, OLDER_OPTIONS = Spec(c1=24, vision_heads=3, vision_ff=40, blocks=3, layers=2, ff=64), dict(newer=False, layers=-2)
 
 MAKERS = {
@@ -40,8 +38,8 @@ MAKERS = {
     "torch-shards": (torch_files.make_shards, {}, Spec(dtype="BF16", c1=24, vision_heads=3, vision_ff=40, blocks=3, hidden=48, heads=4, kv_heads=2, ff=64, layers=2,
                                                         inside=False, tower_dtype="F16", old_extras=True), ONE_IMAGE),
     # The next two stand on one decoder without images and one tower.
-    "projector": (torch_files.make_projector, {}, PARTS, ONE_IMAGE),
-    "adapter": (torch_files.make_adapter, {}, PARTS, ONE_IMAGE),
+    "projector": (torch_files.make_projector, {}, torch_files.PARTS, ONE_IMAGE),
+    "adapter": (torch_files.make_adapter, {}, torch_files.PARTS, ONE_IMAGE),
     # 256 channels, so that rows are whole blocks of every type.
     "gguf": (gguf_files.make, dict(older=False), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=256, heads=4, kv_heads=2, ff=256, layers=1), ONE_IMAGE),
     "gguf-older": (gguf_files.make, dict(older=True), Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=2, kv_heads=1, ff=64, layers=1,
