@@ -61,6 +61,10 @@ public enum Op: Hashable, Sendable {
     case recycleDensity(RecycleDensity)
     case recycleRows(RecycleRows)
     case recycleMerge(RecycleMerge)
+    case prefusionRows(PrefusionRows)
+    case trimRows(TrimRows)
+    case replaceRows(ReplaceRows)
+    case resizeGrid(ResizeGrid)
 
     public var payload: any OperationPayload {
         switch self {
@@ -120,6 +124,10 @@ public enum Op: Hashable, Sendable {
         case .recycleDensity(let payload): payload
         case .recycleRows(let payload): payload
         case .recycleMerge(let payload): payload
+        case .prefusionRows(let payload): payload
+        case .trimRows(let payload): payload
+        case .replaceRows(let payload): payload
+        case .resizeGrid(let payload): payload
         }
     }
 
@@ -183,6 +191,10 @@ public enum Op: Hashable, Sendable {
         (RecycleDensity.mnemonic, { reader throws(TypeError) in .recycleDensity(try RecycleDensity(&reader)) }),
         (RecycleRows.mnemonic, { reader throws(TypeError) in .recycleRows(try RecycleRows(&reader)) }),
         (RecycleMerge.mnemonic, { reader throws(TypeError) in .recycleMerge(try RecycleMerge(&reader)) }),
+        (PrefusionRows.mnemonic, { reader throws(TypeError) in .prefusionRows(try PrefusionRows(&reader)) }),
+        (TrimRows.mnemonic, { reader throws(TypeError) in .trimRows(try TrimRows(&reader)) }),
+        (ReplaceRows.mnemonic, { reader throws(TypeError) in .replaceRows(try ReplaceRows(&reader)) }),
+        (ResizeGrid.mnemonic, { reader throws(TypeError) in .resizeGrid(try ResizeGrid(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

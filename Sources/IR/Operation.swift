@@ -74,6 +74,8 @@ public protocol OperationPayload: Hashable, Sendable {
     var selectsRows: Bool { get }
     /// How many of a prompt's vision rows stay where the operation selects rows; nil where the values decide.
     func visionRowsKept(of count: Int) -> Int?
+    /// Makes a list of rows in which no row of a call of text is: of a call of one row of text nothing is done with them.
+    var leavesText: Bool { get }
     /// The operand that the result is where all rows stay, if the operation reads such a list.
     var passedOperand: Int? { get }
 
@@ -104,6 +106,7 @@ extension OperationPayload {
     public var definedCount: String? { nil }
     public var callArguments: [Attribute]? { nil }
     public var selectsRows: Bool { false }
+    public var leavesText: Bool { false }
     public func visionRowsKept(of count: Int) -> Int? { nil }
     public var passedOperand: Int? { nil }
     public var rowOperands: [Int]? { nil }

@@ -52,13 +52,19 @@ extension Module {
     public func costs(of function: Function, _ call: CallShape) -> [Cost] {
         var environment = TypeEnvironment(self, function)
         var call = call
+        // The vision rows among as many rows as a symbol counts.
+        var vision = [EntryPoint.Count.rows.rawValue: call.vision]
         return function.operations.map { operation in
             let types = operation.operands.map { environment[$0] }
             _ = environment.define(operation)
-            if let count = operation.op.payload.definedCount, let rows = types.first??.shape.first?.value(call.values),
-                let kept = operation.op.payload.visionRowsKept(of: call.vision)
-            {
-                call = CallShape(call, call.values.with(count, rows - call.vision + kept), vision: kept)
+            let payload = operation.op.payload
+            if let count = payload.definedCount, let dimension = types.first??.shape.first, let rows = dimension.value(call.values) {
+                let among = vision[dimension.description] ?? call.vision
+                if let kept = payload.visionRowsKept(of: among) {
+                    let counted = payload.leavesText && among == 0 ? 0 : rows - among + kept
+                    call = CallShape(call, call.values.with(count, counted), vision: kept)
+                    vision[count] = kept
+                }
             }
             return work(operation, types.map { $0 ?? TensorType(.uint8, []) }, call)
         }
@@ -168,7 +174,9 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let recycling = density.recycling
         let rows = recycling.recycled(dropped: call.vision - (recycling.kept(of: call.vision) ?? 0)), width = size(operands[0].shape[1])
         return Cost(flops: product(rows, rows, sum(product(6, width), 4)), bytesRead: all, bytesWritten: bytes(operation.type))
-    case .recycleRows: return perElement(0)
+    case .recycleRows, .prefusionRows, .trimRows, .replaceRows: return perElement(0)
+    // Sixteen vectors, each weighted
+    case .resizeGrid: return perElement(32)
     // Sums of the recycled rows and their distances to a tenth of them
     case .recycleMerge: return perElement(1)
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))

@@ -5,7 +5,7 @@ extension Module {
     /// `decode`: what `step` computes of one row of text whose logits are wanted; nil without a `step`.
     ///
     /// T and S are 1, so the wanted rows are all rows and their gathering is left out, and so are selections of rows: that of one row of text
-    /// is all of them. Weights are those of `step`. It is no stage of the IR, because it says nothing that `step` does not; a program has it
+    /// is all of them, or none where no row of text is ever in it. Weights are those of `step`. It is no stage of the IR, because it says nothing that `step` does not; a program has it
     /// because loops over one row are none.
     func decodeFunction() throws(Diagnostic) -> Function? {
         guard let step = function(.step) else { return nil }
@@ -16,7 +16,7 @@ extension Module {
         }
         var builder = FunctionBuilder(.decode, parameters: parameters, in: self)
         var replaced: [Operand: Operand] = [:]
-        let selections = Set(step.operations.filter(\.op.payload.selectsRows).map { Operand.value($0.name) })
+        let selections = Set(step.operations.filter(\.op.payload.selectsRows).map { Operand.value($0.name) }).union(step.absentOfText)
         let results = step.results.prefix(1).map { $0 }
         for operation in step.operationsNeeded(for: results, without: selections) {
             let operands = operation.operands.map { replaced[$0] ?? $0 }
@@ -35,6 +35,20 @@ extension Module {
 }
 
 extension Function {
+    /// What is made of rows that a call of text has none of: the results of operations, and those that only write a state.
+    fileprivate var absentOfText: Set<Operand> {
+        var absent: Set<Operand> = []
+        var counts: Set<String> = []
+        for operation in operations {
+            let payload = operation.op.payload
+            let readsAbsent = operation.operands.contains(where: absent.contains)
+            if let count = payload.definedCount, payload.leavesText || readsAbsent { counts.insert(count) }
+            let isAbsent = operation.type.map { $0.shape.contains { $0.symbols.contains { counts.contains($0.name) } } } ?? readsAbsent
+            if isAbsent { absent.insert(.value(operation.name)) }
+        }
+        return absent
+    }
+
     /// Those that the results are made of, or that write a state, where nothing is read of `selections` or of what passes one of its operands on.
     fileprivate func operationsNeeded(for results: [Operand], without selections: Set<Operand>) -> [Operation] {
         if selections.isEmpty { return operations }

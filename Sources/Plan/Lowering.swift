@@ -258,7 +258,7 @@ struct Lowering {
             .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList,
             .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity, .greedyCover, .raterRows, .rotaryScores, .raterAttention,
             .rankCounts, .recycleDensity,
-            .recycleRows, .recycleMerge:
+            .recycleRows, .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
             try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }

@@ -72,6 +72,10 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .recycleDensity(let op): recycleDensity(op, operands)
     case .recycleRows(let op): recycleRows(op, operands)
     case .recycleMerge: recycleMerge(operands)
+    case .prefusionRows: prefusionRows(operands)
+    case .trimRows(let op): trimRows(op, operands)
+    case .replaceRows: try replaceRows(operands)
+    case .resizeGrid(let op): resizeGrid(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

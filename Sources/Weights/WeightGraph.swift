@@ -152,7 +152,7 @@ struct WeightGraph {
             .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans,
             .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity,
             .greedyCover, .raterRows, .rotaryScores, .recycleDensity, .recycleRows, .recycleMerge, .raterAttention,
-            .rankCounts:
+            .rankCounts, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
             return .whole(op, operands)
         }
     }

@@ -23,6 +23,10 @@ let reductionSamples: [Op] = [
     .recycleDensity(RecycleDensity(Recycling(top: nil))),
     .recycleRows(RecycleRows(Recycling(top: 3), count: "K")),
     .recycleMerge(RecycleMerge()),
+    .prefusionRows(PrefusionRows(count: "K")),
+    .trimRows(TrimRows(image: 580, first: 576, count: "K")),
+    .replaceRows(ReplaceRows()),
+    .resizeGrid(ResizeGrid(to: 24)),
 ]
 
 // swift-format-ignore: AlwaysUseLowerCamelCase
@@ -43,6 +47,9 @@ let reductionRules: [Rule] = {
         .recycleDensity(RecycleDensity(Recycling(top: top, share: share, perCluster: per)))
     }
     let recycle = Op.recycleRows(RecycleRows(Recycling(top: 3), count: "K")), merge = Op.recycleMerge(RecycleMerge())
+    func trimmed(_ image: Int, _ first: Int) -> Op { .trimRows(TrimRows(image: image, first: first, count: "K")) }
+    func resized(_ edge: Int) -> Op { .resizeGrid(ResizeGrid(to: edge)) }
+    let (fused, replaced) = (Op.prefusionRows(PrefusionRows(count: "K")), Op.replaceRows(ReplaceRows()))
     let ranks = Op.rankCounts(RankCounts(scale: 9, bias: 6))
     let columns = Op.raterAttention(RaterAttention(heads: 4, keyValueHeads: 2, scale: 1, columns: 64))
     return [
@@ -80,6 +87,22 @@ let reductionRules: [Rule] = {
         Rule(recycle, [f32(T, 3), f32(T), list, list], refused: "the density is f32[T, 3]; expected f32[T, 2]"),
         Rule(merge, [f32(T, 8), f32(T, 2), list, i32(K)], f32(K, 8)),
         Rule(merge, [f32(T, 8), f32(S, 2), list, i32(K)], refused: "the density is f32[S, 2]; expected f32[T, 2]"),
+
+        Rule(fused, [list, list], i32(K)),
+        Rule(fused, [list], refused: "takes 2 operands, not 1"),
+        Rule(fused, [list, i32(S)], refused: "the list of slots is i32[S]; expected i32[T]"),
+        Rule(trimmed(5, 4), [list], i32(K)),
+        Rule(trimmed(5, 5), [list], refused: "drops 5 rows of 5; expected 1 or more, and fewer than all"),
+        Rule(trimmed(5, 0), [list], refused: "drops 0 rows of 5; expected 1 or more, and fewer than all"),
+        Rule(trimmed(5, 4), [f32(T)], refused: "the list of tokens is f32[T]; expected i32 of 1 dimension"),
+        Rule(replaced, [f32(T, 8), f32(K, 8), i32(K)], f32(T, 8)),
+        Rule(replaced, [f32(T, 8), f32(K, 4), i32(K)], refused: "the operand of other rows is f32[K, 4]; expected f32[K, 8]"),
+        Rule(replaced, [f32(T, 8), f32(K, 8), list], refused: "the list of places is i32[T]; expected i32[K]"),
+        Rule(resized(24), [f32(4, 8)], f32(576, 8)),
+        Rule(resized(2), [f32(1, 8)], f32(4, 8)),
+        Rule(resized(24), [f32(5, 8)], refused: "resizes 5 rows to an edge of 24; expected squares of 1 to 1024"),
+        Rule(resized(0), [f32(4, 8)], refused: "resizes 4 rows to an edge of 0; expected squares of 1 to 1024"),
+        Rule(resized(24), [f32(T, 8)], refused: "the number of rows is T; expected a number"),
 
         Rule(scores(4, 2), [f32(T, 8), f32(T, 4), list, list], f32(T)),
         Rule(scores(4, 4, raters: true), [f32(T, 8), f32(T, 8), list, list, list], f32(T)),
@@ -128,9 +151,10 @@ let reductionRules: [Rule] = {
     @Test func whatSelectsRowsCountsThem() {
         for op in samples {
             let payload = op.payload
-            let selects = ["keep_rows", "stride_rows", "recycle_rows"].contains(op.mnemonic)
-            #expect(payload.selectsRows == selects, "\(op.mnemonic)")
-            #expect((payload.definedCount == "K") == selects && (payload.visionRowsKept(of: 64) != nil) == selects, "\(op.mnemonic)")
+            let selects = ["keep_rows", "stride_rows", "recycle_rows", "trim_rows"].contains(op.mnemonic)
+            #expect(payload.selectsRows == selects && payload.leavesText == (op.mnemonic == "prefusion_rows"), "\(op.mnemonic)")
+            let counts = selects || payload.leavesText
+            #expect((payload.definedCount == "K") == counts && (payload.visionRowsKept(of: 64) != nil) == counts, "\(op.mnemonic)")
         }
         #expect(KeepRows(top: 3, count: "K").visionRowsKept(of: 2) == 2 && KeepRows(top: 3, count: "K").visionRowsKept(of: 9) == 3)
         #expect(KeepRows(top: 3, drop: 1, count: "K").visionRowsKept(of: 3) == 2)
@@ -139,12 +163,14 @@ let reductionRules: [Rule] = {
             rows.append(RecycleRows(Recycling(top: top), count: "K").visionRowsKept(of: rows.last!)!)
         }
         #expect(kept == [576, 309, 204, 113])
+        let trim = TrimRows(image: 10, first: 7, count: "K")
+        #expect([0, 10, 20, 25, 29].map { trim.visionRowsKept(of: $0) } == [0, 3, 6, 6, 8])
         // Each image's remainder is dropped.
         #expect(StrideRows(stride: 4, image: 10, count: "K").visionRowsKept(of: 25) == 5)
     }
 
     @Test func whatReadsASelectionPassesAnOperandOn() {
         let passed = Dictionary(samples.map { ($0.mnemonic, $0.payload.passedOperand) }) { first, _ in first }.compactMapValues(\.self)
-        #expect(passed == ["gather_rows": 0, "find_rows": 1, "stride_means": 0, "recycle_merge": 0])
+        #expect(passed == ["gather_rows": 0, "find_rows": 1, "stride_means": 0, "recycle_merge": 0, "replace_rows": 0])
     }
 }

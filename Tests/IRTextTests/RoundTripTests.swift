@@ -14,6 +14,8 @@ let canonicalText = #"""
       symbol K <= 64
       symbol K2 <= 64
       symbol K3 <= 64
+      symbol K4 <= 64
+      symbol K5 <= 64
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -22,6 +24,10 @@ let canonicalText = #"""
         %p = matmul @w, %t {activation = gelu} : f32[8, 8]
         %s = scale %p {factor = 1e-45} : f32[8, 8]
         %r = power %s {exponent = -0.5} : f32[8, 8]
+      }
+      weight @larger : f32[16, 8] = fold {
+        %q = slice @w {axis = 0, start = 0, count = 4} : f32[4, 8]
+        %g = resize_grid %q {to = 4} : f32[16, 8]
       }
       weight @again : f32[64] = fold {
         %t = reshape @folded {shape = [64]} : f32[64]
@@ -94,7 +100,11 @@ let canonicalText = #"""
         %denser = recycle_density %q, scores %turned, tokens %tokens, slots %slots, counts %counts {share = 0.3, per_cluster = 10} : f32[T, 2]
         %recycled = recycle_rows %dense, scores %turned, tokens %tokens, slots %slots {top = 3, share = 0.3, per_cluster = 10, count = K3} : i32[K3]
         %merged = recycle_merge %q, density %dense, slots %slots, rows %recycled : f32[K3, 8]
-        return %most, %found, %means, %shown, %merged, %denser
+        %fused = prefusion_rows %tokens, slots %slots {count = K4} : i32[K4]
+        %trimmed = trim_rows %tokens {image = 16, first = 12, count = K5} : i32[K5]
+        %made = gather_rows %q, %fused : f32[K4, 8]
+        %replaced = replace_rows %q, %made, at %fused : f32[T, 8]
+        return %most, %found, %means, %shown, %merged, %denser, %trimmed, %replaced
       }
 
       func patches(%q: f32[1, 8], %x: f32[16, 8]) {

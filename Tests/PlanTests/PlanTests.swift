@@ -351,6 +351,43 @@ private let T = Affine(IR.Symbol("T", bound: 4))
     }
 
     /// What is wanted may be all that is there.
+    /// Rows that a call of text has none of leave nothing in `decode`, caches and their lengths included.
+    @Test func decodeHasNoPrefusion() throws {
+        let module = try parseModule(
+            """
+            module "m" stage imported {
+              symbol T <= 8
+              symbol S <= 2
+              symbol D <= 8
+              symbol P <= 8
+              weight @table : f32[5, 4] = source "t" f32[5, 4]
+              weight @head : f32[5, 4] = source "h" f32[5, 4]
+              state &n : i32[1]
+              state &k : f32[1, 8, 4]
+
+              func step(%tokens: i32[T], %slots: i32[T], %positions: i32[T], %wanted: i32[S], %vision_rows: f32[4, 4]) {
+                %x = embed %tokens, @table, vision %vision_rows : f32[T, 4]
+                %kept = trim_rows %tokens {image = 4, first = 3, count = D} : i32[D]
+                %list = prefusion_rows %tokens, slots %slots {count = P} : i32[P]
+                %own = gather_rows %slots, %list : i32[P]
+                %in = gather_rows %x, %list : f32[P, 4]
+                %places = reserve &n, %own : i32[P]
+                cache_store &k, %in, %own, %places as store
+                %a = attention %in, &k, &k, slots %own, places %places {heads = 2, kv_heads = 2, scale = 0.5} : f32[P, 4]
+                %targets = find_rows %kept, %list : i32[P]
+                %plain = gather_rows %x, %kept : f32[D, 4]
+                %y = replace_rows %plain, %a, at %targets : f32[D, 4]
+                %there = find_rows %kept, %wanted : i32[S]
+                %rows = gather_rows %y, %there : f32[S, 4]
+                %logits = matmul %rows, @head : f32[S, 5]
+                return %logits
+              }
+            }
+            """, file: "t")
+        let decode = try #require(try module.decodeFunction())
+        #expect(decode.operations.map(\.name) == ["x", "logits"] && decode.operations.last?.operands == [.value("x"), .weight("head")])
+    }
+
     @Test func decodeMayReturnWhatIsNotGathered() throws {
         let text = step("    %all = matmul %x, @head : f32[T, 5]\n    %logits = gather_rows %all, %wanted : f32[S, 5]")
         let module = try parseModule(text, file: "test.ir")

@@ -165,7 +165,7 @@ struct SymbolicModule {
             case .matchRows, .rowPlaces, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts,
                 .recycleDensity,
-                .recycleMerge:
+                .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
                 computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }

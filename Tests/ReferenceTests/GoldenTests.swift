@@ -77,6 +77,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
             "rater_attention", "rank_counts", "recycle_density", "recycle_rows", "recycle_merge", "row_attention", "top_rows",
             "complement_rows", "mean_heads", "unit_rows", "cluster_rows", "segment_means", "outlier_rows", "append_samples",
             "merge_neighbours", "pad_list", "match_rows", "row_places", "segment_sizes", "log", "softmax_similarity", "greedy_cover",
+            "prefusion_rows", "trim_rows", "replace_rows", "resize_grid",
         ])
         #expect(covered == Set(Op.parsers.map(\.mnemonic)))
     }

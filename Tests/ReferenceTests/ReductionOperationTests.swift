@@ -75,6 +75,30 @@ import Testing
         #expect(try evaluate(.strideMeans(StrideMeans(stride: 3)), [x, tokens, middle]) == floats([4, 1], 0, 14.0 / 3, 49, 64))
     }
 
+    /// Of an image of three rows the last is the decoder's. Token 0 is not fused, and a slot without an image has no row that is.
+    @Test func prefusionTakesVisionRowsFirst() throws {
+        let tokens = list(5, 0, -1, -2, -3, 0, 7, 8, 0, -4, -5, -6), slots = list(0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2)
+        #expect(try evaluate(.prefusionRows(PrefusionRows(count: "K")), [tokens, slots]) == list(2, 3, 4, 0, 6, 9, 10, 11))
+        #expect(try evaluate(.prefusionRows(PrefusionRows(count: "K")), [list(3, 4), list(0, 1)]).shape == [0])
+        let trim = Op.trimRows(TrimRows(image: 3, first: 2, count: "K"))
+        #expect(try evaluate(trim, [tokens]) == list(0, 1, 4, 5, 6, 7, 8, 11))
+        let x = floats([3, 2], 1, 2, 3, 4, 5, 6)
+        let replace = Op.replaceRows(ReplaceRows())
+        #expect(try evaluate(replace, [x, floats([2, 2], 7, 8, 9, 10), list(2, 0)]) == floats([3, 2], 9, 10, 3, 4, 7, 8))
+        #expect(try evaluate(replace, [x, Tensor(shape: [0, 2], [Float]()), Tensor(shape: [0], [Int32]())]) == x)
+        #expect(throws: (any Error).self) { try evaluate(replace, [x, floats([1, 2], 7, 8), list(3)]) }
+    }
+
+    /// torch.nn.functional.interpolate(x, (3, 3), mode="bicubic") of 2 x 2, and of one row.
+    @Test func gridsAreResized() throws {
+        let resized = try evaluate(.resizeGrid(ResizeGrid(to: 3)), [floats([4, 1], 0, 1, 10, 100)])
+        let expected: [Float] = [-0.2842279, -4.230903, -8.177578, 1.050347, 27.75, 54.44965, 2.384922, 59.7309, 117.0769]
+        #expect(resized.shape == [9, 1])
+        #expect(zip(resized.floats, expected).allSatisfy { abs($0 - $1) < 1e-5 * 100 }, "\(resized.floats)")
+        let alone = try evaluate(.resizeGrid(ResizeGrid(to: 2)), [floats([1, 2], 3, -4)])
+        #expect(zip(alone.floats, [3, -4, 3, -4, 3, -4, 3, -4] as [Float]).allSatisfy { abs($0 - $1) < 1e-6 })
+    }
+
     /// A count of an operation is the number of rows that it made, in the types behind it.
     @Test func countsAreTakenFromResults() throws {
         var module = Module(name: "m")

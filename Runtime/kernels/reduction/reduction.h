@@ -34,6 +34,10 @@ enum { LMMC_MAX_CLUSTERS = 1024 };
 void lmmc_recycle_density(const lmmc_table *in, int64_t top, float share, int64_t per_cluster, float *density);
 int64_t lmmc_recycle_rows(const lmmc_table *in, int64_t per_cluster, int32_t *rows);
 void lmmc_recycle_merge(const lmmc_table *in, float *merged);
+int64_t lmmc_prefusion_rows(const lmmc_table *in, int32_t *rows);
+int64_t lmmc_trim_rows(const lmmc_table *in, int64_t image, int64_t first, int32_t *rows);
+void lmmc_replace_rows(const lmmc_table *in, float *out);
+void lmmc_resize_grid(const lmmc_table *in, int64_t to, float *out);
 
 void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float *scores);
 void lmmc_top_rows(const lmmc_table *in, int64_t rows, int64_t by_score, int32_t *list);

@@ -381,7 +381,59 @@ static void check_recycling(const call *c, int64_t top) {
       CHECK(memcmp(merged + i * WIDTH, c->x + found[i] * WIDTH, WIDTH * sizeof *merged) == 0, "row %lld of text is changed", (long long)i);
 }
 
+// ---- prefusion
+
+// A call that has tokens that are 0; of images of `image` rows the first are trimmed.
+static void check_prefusion(call *c, int64_t image) {
+  for (int64_t i = 0; i < c->rows; i++)
+    if (c->tokens[i] >= 0 && i % 3 == 0) c->tokens[i] = 0;
+  const lmmc_table in[] = {list(c->tokens, c->rows), list(c->slots, c->rows)};
+  int32_t fused[ROWS], kept[ROWS];
+  const int64_t count = lmmc_prefusion_rows(in, fused), first = image - 1;
+  int64_t at = 0;
+  for (int64_t start = 0, end; start < c->rows; start = end) {
+    bool sees = false;
+    for (end = start; end < c->rows && c->slots[end] == c->slots[start]; end++) sees = sees || c->tokens[end] < 0;
+    for (int words = 0; words < 2; words++)
+      for (int64_t i = start; sees && i < end; i++)
+        if (words ? c->tokens[i] > 0 : c->tokens[i] < 0) CHECK(at < count && fused[at++] == i, "row %lld is not fused", (long long)i);
+  }
+  CHECK(at == count, "%lld rows are fused, not %lld", (long long)count, (long long)at);
+  const int64_t left = lmmc_trim_rows(in, image, first, kept);
+  at = 0;
+  for (int64_t i = 0; i < c->rows; i++)
+    if (c->tokens[i] >= 0 || (-1 - c->tokens[i]) % image == image - 1) CHECK(at < left && kept[at++] == i, "row %lld leaves", (long long)i);
+  CHECK(at == left, "%lld rows stay, not %lld", (long long)left, (long long)at);
+
+  // Every other column of the replacement.
+  static float replaced[ROWS * WIDTH];
+  const int64_t half = WIDTH / 2;
+  const lmmc_table rows[] = {{c->x, c->rows, half, WIDTH}, {c->x + half, count, half, WIDTH}, list(fused, count)};
+  lmmc_replace_rows(rows, replaced);
+  for (int64_t i = 0; i < c->rows; i++) {
+    const float *expected = c->x + i * WIDTH;
+    for (int64_t k = 0; k < count; k++)
+      if (fused[k] == i) expected = c->x + half + k * WIDTH;
+    CHECK(memcmp(replaced + i * half, expected, (size_t)half * sizeof *replaced) == 0, "row %lld is not what replaces it", (long long)i);
+  }
+}
+
+// torch.nn.functional.interpolate(..., mode="bicubic") of 2 x 2, the columns of two channels 100 apart.
+static void test_resize_grid(void) {
+  const double expected[] = {-0.284227912808643, -4.230902777777767, -8.177577642746895, 1.050347222222232, 27.75,
+                             54.4496527777778,   2.3849223572531084, 59.7309027777778,   117.07688319830254};
+  const float x[] = {0, 100, 7, 1, 101, 7, 10, 110, 7, 100, 200, 7};
+  float found[18];
+  const lmmc_table in = {x, 4, 2, 3};
+  lmmc_resize_grid(&in, 3, found);
+  for (int i = 0; i < 18; i++) {
+    const double e = expected[i / 2] + 100 * (i % 2);
+    CHECK(fabs((double)found[i] - e) < 1e-5 * 200, "element %d is %.9g, not %.9g", i, (double)found[i], e);
+  }
+}
+
 int main(void) {
+  test_resize_grid();
   test_find_rows();
   for (int64_t stride = 1; stride < 10; stride++) test_stride_means(stride);
   for (int turn = 0; turn < 12; turn++) {
@@ -397,6 +449,7 @@ int main(void) {
     }
     for (int64_t best = 1; best <= HEADS; best += 2) check_rotary_scores(c, best, turn % 3 ? 0 : 32);
     check_rater_rows(c);
+    check_prefusion(c, 1 + turn * turn % 97 > 1 ? 1 + turn * turn % 97 : 2);
     free(c);
   }
   return check_report();
