@@ -235,6 +235,7 @@ private struct DescriptionPrinter {
             field("reducer", literal(reducer.name))
             if reducer.knowsOneImage { field("one_image", "true") }
             if reducer.recomputes { field("recomputes", "true") }
+            if reducer.prefusedRows > 0 { field("prefused_rows", "\(reducer.prefusedRows)") }
         }
         field("hidden", "\(plan.hidden)")
         field("vocabulary", "\(plan.vocabulary)")

@@ -56,8 +56,11 @@ public struct ProgramDescription: Sendable {
         /// Each step of an answer about an image is a prefill of prompt and answer.
         public var recomputes: Bool
 
-        public init(name: String, knowsOneImage: Bool, recomputes: Bool = false) {
-            (self.name, self.knowsOneImage, self.recomputes) = (name, knowsOneImage, recomputes)
+        /// Of an image's rows those that only blocks ahead of the decoder run on, the first.
+        public var prefusedRows: Int
+
+        public init(name: String, knowsOneImage: Bool, recomputes: Bool = false, prefusedRows: Int = 0) {
+            (self.name, self.knowsOneImage, self.recomputes, self.prefusedRows) = (name, knowsOneImage, recomputes, prefusedRows)
         }
     }
 

@@ -4,7 +4,7 @@ public enum WeightRole: Hashable, Sendable, CaseIterable {
     case embedding
     /// A weight of the decoder's head
     case head
-    /// A weight of a layer of the decoder, which decoding reads once per token
+    /// A weight of a layer of the decoder, which decoding reads once per token, or of one of the same kind ahead of it
     case decoderLayer
     /// A weight of the vision tower, of the projector, or of what stands beside the decoder's layers
     case other
@@ -37,7 +37,7 @@ extension Weight {
                 .embedding
             } else if name.hasPrefix("decoder.head.") {
                 .head
-            } else if name.hasPrefix("decoder.layer") {
+            } else if name.hasPrefix("decoder.layer") || name.hasPrefix("prefusion.layer") {
                 .decoderLayer
             } else {
                 .other

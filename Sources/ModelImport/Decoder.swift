@@ -14,15 +14,20 @@ extension Importer {
     }
 
     /// A LLaMA decoder over T rows of any sequences: `step` returns the logits f32[S, vocabulary] of the wanted ones.
-    /// `visionRows`: rows of the last parameter, which negative tokens stand for; nil leaves it out.
-    mutating func addDecoder(_ decoder: DecoderConfiguration, _ bounds: StepBounds, visionRows: Int?) throws(Diagnostic) {
+    /// `visionRows`: rows of the last parameter, which negative tokens stand for; nil leaves it out. `prefusion` makes the decoder's rows of
+    /// those of a prompt with an image.
+    mutating func addDecoder(
+        _ decoder: DecoderConfiguration, _ bounds: StepBounds, visionRows: Int?, _ prefusion: Prefusion? = nil
+    ) throws(Diagnostic) {
         let rows = module.declare(EntryPoint.Count.rows.rawValue, bound: bounds.rows)
         let wanted = module.declare(EntryPoint.Count.wanted.rawValue, bound: bounds.wanted)
         let embedding = try weight("decoder.embedding", from: "decoder.embed_tokens.weight", role: .embedding)
         let head = decoder.tiedEmbeddings ? embedding : try weight("decoder.head.weight", from: "decoder.lm_head.weight", role: .head)
         let finalNorm = try weight("decoder.norm.scale", from: "decoder.norm.weight")
-        var layers: [Layer] = []
-        for index in 0..<decoder.layerCount { layers.append(try layer(index, decoder)) }
+        var layers: [DecoderLayer] = []
+        for index in 0..<decoder.layerCount {
+            layers.append(try decoderLayer("decoder.layer\(index)", from: "decoder.layers.\(index)", decoder))
+        }
 
         let list = TensorType(.int32, [rows])
         var parameters = [
@@ -32,34 +37,60 @@ extension Importer {
         if let visionRows {
             parameters.append(Parameter(.visionRows, type: TensorType(.float32, fixed: [visionRows, decoder.hiddenSize])))
         }
-        let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
         var builder = FunctionBuilder(.step, parameters: parameters, in: module)
         var hidden = try builder.append(
             "decoder.tokens", .embed(Embed(hasVision: visionRows != nil)),
             [.region(.tokens), embedding] + (visionRows == nil ? [] : [.region(.visionRows)]))
-        for (index, layer) in layers.enumerated() {
-            hidden = try append(layer, to: &builder, "decoder.layer\(index)", hidden, decoder, epsilon)
+        var (slots, wantedList) = (Operand.region(.slots), Operand.region(.wanted))
+        if let prefusion {
+            let rows = try append(prefusion, to: &builder, hidden, decoder)
+            (hidden, slots, wantedList) = (rows.hidden, rows.slots, rows.wanted)
         }
+        for (index, layer) in layers.enumerated() {
+            let name = "decoder.layer\(index)"
+            let call = LayerCall(
+                keys: .state("\(name).key_cache"), values: .state("\(name).value_cache"), slots: slots,
+                places: .reserved(lengths: .state("\(name).lengths")), positions: prefusion == nil ? .region(.positions) : nil)
+            hidden = try append(layer, to: &builder, name, hidden, decoder, call)
+        }
+        let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
         // Norm of every row, as the model says; a pass may move gather_rows before it.
         let normed = try builder.append("decoder.norm", .rmsNorm(epsilon), [hidden, finalNorm])
-        let wantedRows = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [normed, .region(.wanted)])
+        let wantedRows = try builder.append("decoder.wanted", .gatherRows(GatherRows()), [normed, wantedList])
         let logits = try builder.linear("decoder.logits", wantedRows, head)
         module.functions.append(builder.finish(returning: [logits]))
     }
 
-    private struct Layer {
+    struct DecoderLayer {
         let norm1, norm2, query, key, value, output, gate, up, down: Operand
     }
 
-    private mutating func layer(_ index: Int, _ decoder: DecoderConfiguration) throws(Diagnostic) -> Layer {
+    /// What a layer is called with, beside its rows.
+    struct LayerCall {
+        enum Places {
+            /// Behind the rows that a state counts
+            case reserved(lengths: Operand)
+            case given(Operand)
+        }
+
+        /// Caches
+        let keys, values: Operand
+        let slots: Operand
+        let places: Places
+        /// Nil where the rows' places are their positions
+        let positions: Operand?
+    }
+
+    mutating func decoderLayer(
+        _ name: String, from layer: String, _ decoder: DecoderConfiguration
+    ) throws(Diagnostic) -> DecoderLayer {
         let isInterleaved = decoder.interleavedRotary
-        let (name, layer) = ("decoder.layer\(index)", "decoder.layers.\(index)")
         func weight(_ part: String, from source: String, interleavedHeads: Int? = nil) throws(Diagnostic) -> Operand {
             try self.weight(
                 "\(name).\(part)", from: "\(layer).\(source).weight", role: .decoderLayer,
                 interleavedHeads: isInterleaved ? interleavedHeads : nil)
         }
-        return Layer(
+        return DecoderLayer(
             norm1: try weight("attention.norm.scale", from: "input_layernorm"),
             norm2: try weight("mlp.norm.scale", from: "post_attention_layernorm"),
             query: try weight("attention.query.weight", from: "self_attn.q_proj", interleavedHeads: decoder.headCount),
@@ -71,10 +102,17 @@ extension Importer {
             down: try weight("mlp.down.weight", from: "mlp.down_proj"))
     }
 
-    private func append(
-        _ layer: Layer, to builder: inout FunctionBuilder, _ name: String, _ input: Operand, _ decoder: DecoderConfiguration,
-        _ epsilon: RMSNorm
+    func append(
+        _ layer: DecoderLayer, to builder: inout FunctionBuilder, _ name: String, _ input: Operand, _ decoder: DecoderConfiguration,
+        _ call: LayerCall
     ) throws(Diagnostic) -> Operand {
+        let epsilon = RMSNorm(epsilon: decoder.rmsNormEpsilon)
+        func reserve() throws(Diagnostic) -> Operand {
+            switch call.places {
+            case .reserved(let lengths): return try builder.append("\(name).attention.places", .reserve(Reserve()), [lengths, call.slots])
+            case .given(let places): return places
+            }
+        }
         let scaling = decoder.ropeScaling.map {
             Rotary.Scaling(
                 factor: Float($0.factor), low: Float($0.lowFrequencyFactor), high: Float($0.highFrequencyFactor),
@@ -84,16 +122,16 @@ extension Importer {
         let attention = Attention(
             heads: decoder.headCount, keyValueHeads: decoder.keyValueHeadCount, scale: 1 / Float(decoder.headSize).squareRoot(),
             isCached: true)
-        let keys = Operand.state("\(name).key_cache")
-        let values = Operand.state("\(name).value_cache")
+        let (keys, values, slots) = (call.keys, call.values, call.slots)
         let normed = try builder.append("\(name).attention.norm", .rmsNorm(epsilon), [input, layer.norm1])
         let query = try builder.linear("\(name).attention.query", normed, layer.query)
         let key = try builder.linear("\(name).attention.key", normed, layer.key)
         let value = try builder.linear("\(name).attention.value", normed, layer.value)
-        let turnedQuery = try builder.append("\(name).attention.query.rotary", .rotary(rotary), [query, .region(.positions)])
-        let turnedKey = try builder.append("\(name).attention.key.rotary", .rotary(rotary), [key, .region(.positions)])
-        let slots = Operand.region(.slots)
-        let places = try builder.append("\(name).attention.places", .reserve(Reserve()), [.state("\(name).lengths"), slots])
+        let reserved = try call.positions == nil ? reserve() : nil
+        let positions = call.positions ?? reserved ?? .region(.positions)
+        let turnedQuery = try builder.append("\(name).attention.query.rotary", .rotary(rotary), [query, positions])
+        let turnedKey = try builder.append("\(name).attention.key.rotary", .rotary(rotary), [key, positions])
+        let places = if let reserved { reserved } else { try reserve() }
         try builder.append("\(name).attention.key.store", .cacheStore(CacheStore()), [keys, turnedKey, slots, places])
         try builder.append("\(name).attention.value.store", .cacheStore(CacheStore()), [values, value, slots, places])
         let mixed = try builder.append("\(name).attention", .attention(attention), [turnedQuery, keys, values, slots, places])

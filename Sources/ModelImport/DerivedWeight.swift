@@ -51,6 +51,23 @@ extension Importer {
         return .weight(name)
     }
 
+    /// The maps of query, key and value of an attention of torch, each of `width` rows of `in_proj_weight` and `in_proj_bias`.
+    mutating func stackedMaps(
+        _ name: String, from canonical: String, width: Int
+    ) throws(Diagnostic) -> [(weight: Operand, bias: Operand)] {
+        let weight = try weight("\(name).in.weight", from: "\(canonical).in_proj_weight")
+        let bias = try self.weight("\(name).in.bias", from: "\(canonical).in_proj_bias")
+        var maps: [(weight: Operand, bias: Operand)] = []
+        for (index, part) in ["query", "key", "value"].enumerated() {
+            maps.append(
+                (
+                    try rows("\(name).\(part).weight", of: weight, from: index * width, count: width),
+                    try rows("\(name).\(part).bias", of: bias, from: index * width, count: width)
+                ))
+        }
+        return maps
+    }
+
     private struct Chain {
         var environment: TypeEnvironment
         let site: String

@@ -5,7 +5,7 @@ import Support
 extension Importer {
     /// `project(tap...)`: the taps without their class token, concatenated in the configured order, through MBTF, then the k x k windows
     /// as vectors with or without their convolution, split into E tokens each, or as means, or a Q-Former over all tokens, or TokenPacker's
-    /// queries over the windows; and through the aligner.
+    /// queries over the windows; and through the aligner. LLaVA-Mini's compressed rows go through it behind the patches.
     mutating func addFusion(_ fusion: FusionConfiguration, _ vision: VisionConfiguration) throws(Diagnostic) {
         let grid = vision.grid
         let tapType = TensorType(.float32, fixed: [vision.positionCount, vision.hiddenSize])
@@ -14,6 +14,7 @@ extension Importer {
         let windowConvolution = try fusion.windowConvolution.map { layer throws(Diagnostic) in try self.layer(layer) }
         let qformer = try fusion.qformer.map { qformer throws(Diagnostic) in try self.qformer(qformer) }
         let packer = try fusion.tokenPacker.map { packer throws(Diagnostic) in try tokenPacker(packer) }
+        let compressor = try fusion.prefusion.map { prefusion throws(Diagnostic) in try self.compressor(prefusion) }
         let aligner = try layers(fusion.aligner)
 
         var builder = FunctionBuilder(.project, parameters: parameters, in: module)
@@ -48,6 +49,10 @@ extension Importer {
         if fusion.tokensPerWindow > 1, let shape = builder.type(of: tokens)?.fixedShape {
             let split = [shape[0] * fusion.tokensPerWindow, shape[1] / fusion.tokensPerWindow]
             tokens = try builder.append("stf.tokens", .reshape(Reshape(shape: split)), [tokens])
+        }
+        if let compressor {
+            let compressed = try append(compressor, over: tokens, grid: grid, to: &builder)
+            tokens = try builder.append("compressor.rows", .concatenate(Concatenate(axis: 0)), [tokens, compressed])
         }
         for layer in aligner { tokens = try append(layer, to: &builder, tokens) }
         module.functions.append(builder.finish(returning: [tokens]))

@@ -34,7 +34,12 @@ public func importModel(
     importer.addCaches(decoder, context: context, sequences: sequences)
     let bounds = StepBounds(
         context: context, sequences: sequences, vocabulary: decoder.vocabularySize, wholePrompts: wholePrompts)
-    try importer.addDecoder(decoder, bounds, visionRows: visionRows)
+    var prefusion: Prefusion?
+    if let fusion = configuration.fusion, let own = fusion.prefusion, let vision = configuration.vision {
+        prefusion = try importer.prefusion(
+            own, decoder, image: fusion.visionTokens(grid: vision.grid), context: context, sequences: sequences)
+    }
+    try importer.addDecoder(decoder, bounds, visionRows: visionRows, prefusion)
     try importer.module.verify(after: "import")
     return importer.module
 }

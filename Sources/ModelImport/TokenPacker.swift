@@ -24,19 +24,7 @@ extension Importer {
         let queryProjection = try weight("tokenpacker.query.projection.weight", from: "tokenpacker.q_proj_1.weight")
         let queryNorm = try norm("tokenpacker.query.norm", from: "tokenpacker.ln_q_1")
         let key = try side("key", "k"), value = try side("value", "v")
-        let stacked = (
-            weight: try weight("tokenpacker.attention.in.weight", from: "tokenpacker.clip_attn.in_proj_weight"),
-            bias: try weight("tokenpacker.attention.in.bias", from: "tokenpacker.clip_attn.in_proj_bias")
-        )
-        var maps: [TokenPacker.Linear] = []
-        for (index, part) in ["query", "key", "value"].enumerated() {
-            let name = "tokenpacker.attention.\(part)"
-            maps.append(
-                (
-                    try rows("\(name).weight", of: stacked.weight, from: index * width, count: width),
-                    try rows("\(name).bias", of: stacked.bias, from: index * width, count: width)
-                ))
-        }
+        let maps = try stackedMaps("tokenpacker.attention", from: "tokenpacker.clip_attn", width: width)
         return TokenPacker(
             configuration: configuration, queryProjection: queryProjection, queryNorm: queryNorm, key: key, value: value, queryMap: maps[0],
             keyMap: maps[1], valueMap: maps[2],

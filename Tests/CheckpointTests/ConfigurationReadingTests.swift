@@ -51,7 +51,7 @@ import Testing
 
     @Test func refusals() {
         let table: [(String, Any, String)] = [
-            ("model_type", "mistral", "is 'mistral'; expected 'llava_llama', 'llava' or 'llama'"),
+            ("model_type", "mistral", "is 'mistral'; expected 'llava_llama', 'llava_mini_llama', 'llava' or 'llama'"),
             ("hidden_size", 0, "is 0; expected 1 to 2147483647"),
             ("hidden_size", "8", "is a string; expected an integer"),
             ("hidden_size", 9, "is 9; expected a multiple of the 2 attention heads"),

@@ -217,6 +217,29 @@ struct Fixture {
         return fixture
     }
 
+    /// LLaVA-Mini's form, with a tower of 8 channels: two queries along each side, and one block ahead of the decoder.
+    static var llavaMini: Fixture {
+        var fixture = llava
+        fixture.tensors = fixture.tensors.filter { !$0.key.hasPrefix("model.mm_projector") && !$0.key.hasPrefix(visionPrefix) }
+        for (name, tensor) in clip(hidden: 8) { fixture.tensors[visionPrefix + name] = tensor }
+        fixture.vision["hidden_size"] = 8
+        for (key, value) in [
+            ("model_type", "llava_mini_llama"), ("compressor_size", 2), ("prefusion_layer_num", 1), ("mm_hidden_size", 8),
+        ] as [(String, Any)] { fixture.config[key] = value }
+        fixture.addLinear("model.mm_projector.0", 8, 8)
+        fixture.addLinear("model.mm_projector.2", 8, 8)
+        let prefix = "model.compressor."
+        for name in ["query", "pos_embed"] { fixture.tensors[prefix + name] = TensorFixture(shape: [4, 8]) }
+        for norm in ["ln_q", "ln_kv"] { fixture.addNorm(prefix + norm, 8) }
+        fixture.tensors[prefix + "attn.in_proj_weight"] = TensorFixture(shape: [24, 8])
+        fixture.tensors[prefix + "attn.in_proj_bias"] = TensorFixture(shape: [24])
+        fixture.addLinear(prefix + "attn.out_proj", 8, 8)
+        for (name, tensor) in fixture.tensors where name.hasPrefix("model.layers.0.") {
+            fixture.tensors[name.replacing("model.layers", with: "model.prefusion_layers")] = tensor
+        }
+        return fixture
+    }
+
     /// A tower's tensors by the names of transformers' CLIPVisionModel, without prefix.
     static func clip(hidden: Int = 4, blocks: Int = 8, inner: Int = 6, patch: Int = 2, positions: Int = 17) -> [String: TensorFixture] {
         var tensors = [

@@ -35,7 +35,7 @@ import Testing
     @Test func everyKeyHasAnEntry() throws {
         let table = try Self.table()
         let keys = try Self.keys()
-        #expect(keys.count == 11 && keys.values.allSatisfy { !$0.isEmpty })
+        #expect(keys.count == 12 && keys.values.allSatisfy { !$0.isEmpty })
         for (section, keys) in keys {
             for key in keys { #expect(table[section]?[key] != nil, "no entry for '\(key)' under \(section)") }
         }
@@ -91,6 +91,7 @@ import Testing
         case "`config.json`: LLaVA in transformers": return [whole]
         case "`config.json`: LLaVA's own keys": return [config(llava)]
         case "`config.json`: TokenPacker's keys": return [config(.tokenPacker)]
+        case "`config.json`: LLaVA-Mini's keys": return [config(.llavaMini)]
         case "`generation_config.json`": return [decoder, transformers].map { Place($0, "generation_config.json", [:]) }
         case "`preprocessor_config.json`":
             return [

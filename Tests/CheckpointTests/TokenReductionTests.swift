@@ -336,6 +336,9 @@ import Testing
             #expect(try refusal(text, .tokenPacker).contains("' cannot be combined with the projector TokenPacker, "))
         }
         for text in decoder { #expect(try refusal(text, .tokenPacker) == "") }
+        for text in decoder + ["mmtok:keep=2"] {
+            #expect(try refusal(text, .llavaMini).contains("' cannot be combined with LLaVA-Mini's prefusion, "))
+        }
         #expect(
             try refusal("tome:keep=4") { $0.fusion?.taps = [1] }
                 == "error: method 'tome' keeps 4 rows, and 1 blocks cannot merge so many, at option '--reduce'; expected at least 8")

@@ -37,6 +37,9 @@ tokenizer_padding_side tune_mm_mlp_adapter unfreeze_mm_vision_tower use_mm_proj"
 # Beside LLaVA's, those that CircleRadon/TokenPacker adds (llava/train/train.py).
 TOKENPACKER = "patch_num scale_factor".split()
 
+# And those that ictnlp/LLaVA-Mini adds (llavamini/train/train.py).
+LLAVA_MINI = "compressor_size prefusion_layer_num resolution_ratio".split()
+
 OLDER_PROCESSOR = "feature_extractor_type use_square_size _processor_class processor_class".split()
 OLDER_TOKENIZER = """add_bos_token add_eos_token added_tokens_decoder additional_special_tokens chat_template cls_token device_map legacy mask_token max_length
 name_or_path pad_to_multiple_of pad_token pad_token_type_id padding_side sep_token sp_model_kwargs spaces_between_special_tokens special_tokens_map_file stride
@@ -86,6 +89,7 @@ def main():
         "`config.json`: LLaVA in transformers": (fields(LlavaConfig) | {"image_token_id"}) - every,
         "`config.json`: LLaVA's own keys": set(LLAVA),
         "`config.json`: TokenPacker's keys": set(TOKENPACKER),
+        "`config.json`: LLaVA-Mini's keys": set(LLAVA_MINI),
         "`generation_config.json`": set(GenerationConfig().to_dict()) | set(OLDER_GENERATION),
         "`preprocessor_config.json`": images,
         "`processor_config.json`": set(whole) | parameters | {"auto_map"},

@@ -59,9 +59,9 @@ private struct ReducedCase {
 }
 
 extension Evaluator {
-    /// The logits of the last row of each piece.
-    fileprivate mutating func feed(_ calls: [[SlotScript.Piece]], visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
-        var (logits, lengths): ([[Float]], [Int]) = ([], Array(repeating: 0, count: ReducedCase.slots))
+    /// The logits of the last row of each piece. Slots are 0 to 2.
+    mutating func feed(_ calls: [[SlotScript.Piece]], visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
+        var (logits, lengths): ([[Float]], [Int]) = ([], [0, 0, 0])
         for pieces in calls {
             var rows: [StepRow] = []
             for piece in pieces {

@@ -68,6 +68,8 @@ class Spec:
     qformer: dict | None = None    # the key of config.json, for strategy 'qformer'
     scale: int = 0                 # scale_factor, for the projector 'tokenpacker'
     packer: int = 0                # its width
+    compressor: int = 0            # edge of LLaVA-Mini's queries, of `prefusion` blocks ahead of the decoder
+    prefusion: int = 0
     k: int = 1
     tokens: int = 1
     mbtf: list | None = None
@@ -114,6 +116,8 @@ class Spec:
             return (self.image // self.patch // self.scale) ** 2
         if self.strategy == "qformer":
             return self.qformer["queries"]
+        if self.compressor:
+            return self.compressor ** 2
         side = self.image // self.patch
         if self.taps is None and self.projector == "stf":
             return (side // 2) ** 2
@@ -196,6 +200,18 @@ def packer_tensors(spec, w):
     w.linear(at + "mlp.2", spec.hidden, spec.hidden, 1.5)
 
 
+def compressor_tensors(spec, w):
+    at, width, rows = "model.compressor.", spec.c1, spec.compressor ** 2
+    w.normal(at + "query", (rows, width), 1.0)
+    w.normal(at + "pos_embed", (rows, width), 1.0)
+    for name in ("ln_q", "ln_kv"):
+        w.norm(at + name, width)
+    w.normal(at + "attn.in_proj_weight", (3 * width, width), 1.6 / np.sqrt(width))
+    w.normal(at + "attn.in_proj_bias", (3 * width,), 0.2)
+    w.linear(at + "attn.out_proj", width, width, 1.6)
+    layer_tensors(spec, w, "model.prefusion_layers", spec.prefusion)
+
+
 def fusion_tensors(spec, w):
     if spec.scale:
         return packer_tensors(spec, w)
@@ -228,11 +244,19 @@ def fusion_tensors(spec, w):
 
 
 def decoder_tensors(spec, w):
+    w.normal("model.embed_tokens.weight", (spec.vocab, spec.hidden), 0.6 if spec.tied else 1.0)
+    layer_tensors(spec, w, "model.layers", spec.layers)
+    w.norm("model.norm", spec.hidden, bias=False)
+    if not spec.tied:
+        w.linear("lm_head", spec.vocab, spec.hidden, 4.0, bias=False)
+
+
+def layer_tensors(spec, w, prefix, count):
+    """Layers of the decoder's kind."""
     head = spec.head_dim or spec.hidden // spec.heads
     kv = spec.kv_heads or spec.heads
-    w.normal("model.embed_tokens.weight", (spec.vocab, spec.hidden), 0.6 if spec.tied else 1.0)
-    for layer in range(spec.layers):
-        at = f"model.layers.{layer}."
+    for layer in range(count):
+        at = f"{prefix}.{layer}."
         for name, out, into, gain in (("q_proj", spec.heads * head, spec.hidden, 1.6), ("k_proj", kv * head, spec.hidden, 1.6),
                                       ("v_proj", kv * head, spec.hidden, 1.6), ("o_proj", spec.hidden, spec.heads * head, 1.6)):
             w.linear(f"{at}self_attn.{name}", out, into, gain, bias=False)
@@ -243,9 +267,6 @@ def decoder_tensors(spec, w):
         w.norm(at + "post_attention_layernorm", spec.hidden, bias=False)
         if spec.old_extras:
             w.tensors[at + "self_attn.rotary_emb.inv_freq"] = 1 / spec.theta ** (torch.arange(0, head, 2).float() / head)
-    w.norm("model.norm", spec.hidden, bias=False)
-    if not spec.tied:
-        w.linear("lm_head", spec.vocab, spec.hidden, 4.0, bias=False)
 
 
 def config_json(spec, tower):
@@ -270,6 +291,8 @@ def config_json(spec, tower):
         config["mm_projector_type"] = "mlp2x_gelu" if spec.projector == "stf" else spec.projector
         if spec.scale:
             config["scale_factor"] = spec.scale
+        if spec.compressor:
+            config.update(compressor_size=spec.compressor, prefusion_layer_num=spec.prefusion)
     else:
         key = {"strategy": spec.strategy, "taps": spec.taps, "kernel": spec.k, "tokens_per_window": spec.tokens,
                "mbtf": {"channels": spec.mbtf, "final_activation": spec.mbtf_final} if spec.mbtf else None}
@@ -336,6 +359,8 @@ def make_checkpoint(spec, folder, tokenizer, adjust=None):
     decoder_tensors(spec, w)
     if not spec.decoder_only:
         fusion_tensors(spec, w)
+        if spec.compressor:
+            compressor_tensors(spec, w)
         tower_tensors(spec, w, inner)
     if adjust:
         adjust(w.tensors)

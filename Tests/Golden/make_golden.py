@@ -136,6 +136,17 @@ CHECKPOINTS = {
         case("photo", ["wide.png"], prompt="What is in\nthe picture? <image>Say <voco> too.", tokens=16),
         case("raw", ["square.png"], raw="Look at this: <image> and<voco><voco>say what it is. ASSISTANT:", tokens=12),
         case("text", [], prompt="How many\nbirds are there?", tokens=8)]),
+    # `!` is id 0, which a prefusion leaves as it is.
+    "llava-mini-s2": (Spec(model_type="llava_mini_llama", tokenizer="llama3", vocab=440, bos=421, eos=[422, 425], generation_eos=[422, 424], c1=16, vision_heads=2, vision_ff=28,
+                           blocks=2, image=32, patch=4, compressor=2, prefusion=2, hidden=32, heads=4, kv_heads=2, ff=40, layers=3, theta=500000.0, rope_scaling=LLAMA3,
+                           context=384, seed=0), [
+        case("photo", ["wide.png"], prompt="Oh! What is in the picture?", tokens=12),
+        case("raw", ["square.png"], raw="<|begin_of_text|>!Look!  <image>!!\n  it's \u65e5\u672c!<|eot_id|>", tokens=12),
+        case("end", ["tall.png"], raw="<|begin_of_text|>What is it? <image>", tokens=8),
+        case("text", [], prompt="How many birds! are there?", tokens=8)]),
+    "llava-mini-s1": (Spec(model_type="llava_mini_llama", dtype="BF16", tokenizer="llama3", vocab=440, bos=421, eos=[422, 425], generation_eos=[422, 424], c1=8, vision_heads=1,
+                           vision_ff=16, blocks=2, image=48, patch=2, inside=False, compressor=1, prefusion=3, projector="linear", hidden=24, heads=6, kv_heads=2, ff=32, layers=2,
+                           tied=True, theta=500000.0, rope_scaling=LLAMA3, context=768), [case("grey", ["grey.png"], prompt="Stop! What is it?", tokens=12)]),
 }
 # thousands of the seed, where it is not the place in the list
 SEEDS = {"decoder-tied": 13, "decoder-untied": 14, "voco": 45}
@@ -181,7 +192,7 @@ def check_sensitivity(name, model, result):
     for label, change in (("tap off by one", [states + 0 for states in (hidden[-1:] + hidden[:-1])]),
                           ("class token last", [torch.roll(states, -1, 1) for states in hidden])):
         wrong[label] = fusion.apply(change)
-    kept = reference.gelu, reference.windows, reference.resized
+    kept = reference.gelu, reference.windows, reference.resized, reference.enlarged
     if len(fusion.layers) + len(fusion.mbtf) > 1 or fusion.window:
         reference.gelu = lambda x: F.gelu(x, approximate="tanh")
         wrong["tanh gelu"] = fusion.apply(hidden)
@@ -200,9 +211,19 @@ def check_sensitivity(name, model, result):
         stacked.copy_(torch.roll(rows, len(rows) // 3, 0))
         wrong["order of query, key and value"] = fusion.apply(hidden)
         stacked.copy_(rows)
+    if fusion.compressor:
+        reference.enlarged = lambda positions, side: kept[3](positions, side) * (torch.arange(side * side) % 2)[:, None]
+        wrong["positions of keys"] = fusion.apply(hidden)
+        reference.enlarged = kept[3]
+        if len(fusion.compressor.weights["pos_embed"]) > 1:
+            reference.enlarged = lambda positions, side: F.interpolate(reference.square(positions[None]), (side, side), mode="bilinear").flatten(2)[0].T
+            wrong["bilinear positions"] = fusion.apply(hidden)
+            reference.enlarged = kept[3]
     for label, value in wrong.items():
-        moved = distance(right, value.numpy())
-        assert moved > (3e-5 if label == "tanh gelu" else 1e-2), f"{name}: '{label}' moves projected by {moved:.1e} only"
+        # A compressor's few rows stand behind the patches.
+        first = -len(fusion.compressor.weights["query"]) if "positions" in label else 0
+        moved = distance(right[:, first:], value.numpy()[:, first:])
+        assert moved > (3e-5 if label in ("tanh gelu", "bilinear positions") else 1e-2), f"{name}: '{label}' moves projected by {moved:.1e} only"
 
 
 def make(name, tokenizer, pieces):

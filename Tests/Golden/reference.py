@@ -33,6 +33,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RELEASED_TAPS = (21, 18, 15, 12, 9, 6, 3)  # after the first, which is mm_vision_select_layer
 PACKER_TAPS, PACKER_QUERY_TAP, PACKER_HEADS = (12, 16, 22, 23), 23, 8
+MINI, COMPRESSOR_HEADS = "llava_mini_llama", 8
 SYSTEM = "A chat between a curious {0} and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
 VOCO = "<voco>"  # VoCo-LLaMA's compression token
 VOCO_COUNT = 2
@@ -182,6 +183,29 @@ class TokenPacker:
         return mixed.reshape(query.shape)
 
 
+def enlarged(positions, side):
+    """[S * S, C] -> [side * side, C]."""
+    return F.interpolate(square(positions[None]), (side, side), mode="bicubic").flatten(2)[0].T
+
+
+class Compressor:
+    """LLaVA-Mini's learned queries. `apply` takes patches [images, side^2, C] to [images, S^2, C]."""
+
+    def __init__(self, tensors, dtype):
+        self.weights = {name: tensor.to(dtype) for name, tensor in stripped(tensors, "model.compressor.").items()}
+        width = self.weights["query"].shape[1]
+        self.attention = filled(torch.nn.MultiheadAttention(width, COMPRESSOR_HEADS, batch_first=True), stripped(self.weights, "attn."), dtype)
+
+    def norm(self, name, x):
+        return F.layer_norm(x, x.shape[-1:], self.weights[name + ".weight"], self.weights[name + ".bias"], 1e-5)
+
+    def apply(self, patches):
+        positions = self.weights["pos_embed"]
+        query = (self.norm("ln_q", self.weights["query"]) + positions)[None].expand(len(patches), -1, -1)
+        value = self.norm("ln_kv", patches)
+        return self.attention(query, value + enlarged(positions, round(patches.shape[1] ** 0.5)), value, need_weights=False)[0]
+
+
 def square(x):
     """[images, tokens, C] -> [images, C, side, side]."""
     side = round(x.shape[1] ** 0.5)
@@ -218,6 +242,7 @@ class Fusion:
         self.feature = config.get("mm_vision_select_feature", "patch")
         self.k, self.tokens, self.mbtf, self.window, self.mbtf_final, self.final = 1, 1, [], None, False, False
         self.pools, self.qformer, self.packer = False, None, None
+        self.compressor = Compressor(tensors, dtype) if config["model_type"] == MINI else None
         if key is not None:
             self.taps, self.k, self.tokens = key["taps"], key.get("kernel", 1), key.get("tokens_per_window", 1)
             if key.get("mbtf"):
@@ -260,7 +285,9 @@ class Fusion:
         x = torch.cat([hidden[tap][:, first:] for tap in self.taps], -1)
         if self.mbtf:
             x = layers_1x1(x, self.mbtf, self.mbtf_final)
-        if first == 0:
+        if self.compressor:
+            x = torch.cat((x, self.compressor.apply(x)), 1)
+        if first == 0 or self.compressor:
             return layers_1x1(x, self.layers, self.final)
         if self.qformer:
             model, queries = self.qformer
@@ -446,6 +473,7 @@ class Reference:
         self.prompts = kind(os.path.join(folder, file), config["model_type"] != "llama")
         self.eos = eos_ids(folder, config, self.prompts.eos)
         self.decoder = self.read_decoder(config, tensors)
+        self.prefusion = self.read_prefusion(config, tensors) if config["model_type"] == MINI else None
         self.tower = None
         tower_folder = vision_tower or (os.path.join(folder, config["mm_vision_tower"]) if "mm_vision_tower" in config else None)
         if tower_folder:
@@ -465,12 +493,48 @@ class Reference:
         model.tie_weights()
         model = filled(model, names, self.dtype, ("lm_head.weight",) if llama.tie_word_embeddings else ())
         if self.dtype == torch.float64:
-            for parent in list(model.modules()):
-                for name, child in list(parent.named_children()):
-                    if isinstance(child, modeling_llama.LlamaRMSNorm):
-                        setattr(parent, name, ExactRMSNorm(child))
+            self.make_exact(model)
             model.model.rotary_emb = ExactRotary(llama)
         return model
+
+    @staticmethod
+    def make_exact(model):
+        for parent in list(model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, modeling_llama.LlamaRMSNorm):
+                    setattr(parent, name, ExactRMSNorm(child))
+
+    def read_prefusion(self, config, tensors):
+        """LLaVA-Mini's blocks ahead of the decoder, of its configuration."""
+        blocks = torch.nn.ModuleList(modeling_llama.LlamaDecoderLayer(self.decoder.config, layer) for layer in range(config["prefusion_layer_num"]))
+        weights = {name: tensor.to(self.dtype) for name, tensor in stripped(tensors, "model.prefusion_layers.").items() if "rotary_emb" not in name}
+        blocks = filled(blocks.to(self.dtype), weights, self.dtype)
+        if self.dtype == torch.float64:
+            self.make_exact(blocks)
+        return blocks
+
+    def prefused(self, pieces, projected):
+        """The rows of a prompt with one image as LLaVA-Mini's decoder gets them: an image's place is id 0 here, and no row of an id that is 0
+        is seen by others, counted, or changed. projected: [patches + compressed, C3]."""
+        if len(pieces) != 2:
+            raise UnsupportedError("several images are not covered")
+        compressed = self.config["compressor_size"] ** 2
+        ids = torch.tensor(pieces[0] + [0] + pieces[1])
+        plain = self.decoder.get_input_embeddings()(ids)
+        x = torch.cat((projected, plain))[None]
+        known = torch.cat((torch.ones(len(projected), dtype=torch.bool), ids > 0))
+        positions = (known.long().cumsum(0) - 1).masked_fill(~known, 1)
+        rows = len(known)
+        hidden_columns = torch.ones(rows, rows, dtype=torch.bool).triu(1) | ~known[None]
+        mask = torch.zeros(rows, rows, dtype=self.dtype).masked_fill(hidden_columns, torch.finfo(self.dtype).min)[None, None]
+        turns = self.decoder.model.rotary_emb(x, positions[None])
+        for block in self.prefusion:
+            x = block(x, attention_mask=mask, position_ids=positions[None], position_embeddings=turns)
+            x = x[0] if isinstance(x, tuple) else x
+        x, count = x[0], len(projected)
+        text = torch.where((ids > 0)[:, None], x[count:], plain)
+        place = len(pieces[0])
+        return torch.cat((text[:place], x[count - compressed:count], text[place + 1:]))
 
     def read_tower(self, folder, tensors):
         config = read_json(os.path.join(folder, "config.json"))
@@ -505,6 +569,8 @@ class Reference:
             if number + 1 < len(pieces):
                 parts.append(projected[number])
         inputs, ids, rows = torch.cat(parts), [], []
+        if self.prefusion is not None and projected is not None:
+            inputs = self.prefused(pieces, projected[0])
         # An image's rows have no id.
         prompt = [token for number, piece in enumerate(pieces) for token in piece + [None] * (len(projected[number]) if number + 1 < len(pieces) else 0)]
         context = self.config["max_position_embeddings"]
@@ -531,7 +597,7 @@ class Reference:
             result.update(pixels=pixels.numpy(), projected=projected.numpy())
         ids, logits, reason = self.generate(pieces, projected, limit)
         result["logits"] = logits.numpy()
-        result["tokens"] = {"tokens": ids, "prompt_tokens": sum(map(len, pieces)), "visual_tokens": len(images) and projected.shape[0] * projected.shape[1],
+        result["tokens"] = {"tokens": ids, "prompt_tokens": sum(map(len, pieces)), "visual_tokens": len(images) and projected.shape[0] * (projected.shape[1] if self.prefusion is None else self.config["compressor_size"] ** 2),
                             "text": self.prompts.text(ids), "finish_reason": reason, "prompt_ids": pieces}
         return result
 

@@ -104,6 +104,45 @@ def token_packer(states, weights, k):
     return chain(np.stack(rows), weights, [at("mlp.0"), at("mlp.2")], False)
 
 
+def cubic(distance):
+    """The kernel of bicubic interpolation with a = -0.75."""
+    d = abs(distance)
+    return 1.25 * d ** 3 - 2.25 * d ** 2 + 1 if d <= 1 else -0.75 * (d ** 3 - 5 * d ** 2 + 8 * d - 4) if d < 2 else 0
+
+
+def compressed(patches, weights):
+    """LLaVA-Mini's queries over the patches."""
+    def at(name):
+        return "model.compressor." + name
+    positions = weights[at("pos_embed")]
+    small, side = int(len(positions) ** 0.5), int(len(patches) ** 0.5)
+    # What a place of the large grid reads of a line of the small one, whose ends go on for ever.
+    line = np.zeros((side, small))
+    for place in range(side):
+        middle = (place + 0.5) * small / side - 0.5
+        for near in range(int(np.floor(middle)) - 1, int(np.floor(middle)) + 3):
+            line[place, min(max(near, 0), small - 1)] += cubic(middle - near)
+    large = np.einsum("ya,xb,abc->yxc", line, line, positions.reshape(small, small, -1)).reshape(len(patches), -1)
+    value = layer_norm(patches, weights, at("ln_kv"), 1e-5)
+    maps = zip(np.split(weights[at("attn.in_proj_weight")], 3), np.split(weights[at("attn.in_proj_bias")], 3))
+    q, k, v = (m @ w.T + b for m, (w, b) in zip((layer_norm(weights[at("query")], weights, at("ln_q"), 1e-5) + positions, value + large, value), maps))
+    size = q.shape[1] // 8
+    heads = [softmax(q[:, h:h + size] @ k[:, h:h + size].T / np.sqrt(size)) @ v[:, h:h + size] for h in range(0, q.shape[1], size)]
+    return dense(np.concatenate(heads, 1), weights, at("attn.out_proj"))
+
+
+def prefused(ids, place, projected, weights, config):
+    """What LLaVA-Mini's decoder gets of a prompt: tokens that are 0 take no part ahead of it. The image stands at `place` of the ids."""
+    table, count = weights["model.embed_tokens.weight"], config["compressor_size"] ** 2
+    words = [i for i, token in enumerate(ids) if token > 0]
+    x = np.concatenate([projected, table[[ids[i] for i in words]]])
+    for layer in range(config["prefusion_layer_num"]):
+        x = decoder_layer(x, weights, config, f"model.prefusion_layers.{layer}.")
+    rows = table[ids]
+    rows[words] = x[len(projected):]
+    return np.concatenate([rows[:place], x[len(projected) - count:len(projected)], rows[place:]])
+
+
 def fuse(states, weights, config):
     """Hidden states -> [N, C3]: model.md's definitions one by one."""
     key = config.get("mm_token_fusion")
@@ -116,7 +155,10 @@ def fuse(states, weights, config):
         layers, final, conv = ["model.mm_projector.0", "model.mm_projector.2"], False, None
     elif key is None:
         names = ["model.mm_projector"] if config["mm_projector_type"] == "linear" else ["model.mm_projector.0", "model.mm_projector.2"]
-        return chain(states[first][0 if config["mm_vision_select_feature"] == "cls_patch" else 1:], weights, names, False)
+        cells = states[first][0 if config["mm_vision_select_feature"] == "cls_patch" else 1:]
+        if config["model_type"] == reference.MINI:
+            cells = np.concatenate([cells, compressed(cells, weights)])
+        return chain(cells, weights, names, False)
     elif key["strategy"] == "qformer":
         cells = chain(np.concatenate([states[tap][1:] for tap in key["taps"]], 1), weights, ["model.mbtf.conv1", "model.mbtf.conv2"] if key["mbtf"] else [],
                       key["mbtf"] and key["mbtf"]["final_activation"])
@@ -166,6 +208,13 @@ def frequencies(config, size):
 def decoder(x, weights, config, forgets=None):
     """Input embeddings [rows, C3] -> logits [rows, vocab]. `forgets` (first, last): the rows behind the last see none before the first, since keys and values
     of those are thrown away there."""
+    for layer in range(config["num_hidden_layers"]):
+        x = decoder_layer(x, weights, config, f"model.layers.{layer}.", forgets)
+    head = weights["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    return rms_norm(x, weights["model.norm.weight"], config["rms_norm_eps"]) @ head.T
+
+
+def decoder_layer(x, weights, config, at, forgets=None):
     heads, groups, eps = config["num_attention_heads"], config["num_attention_heads"] // config["num_key_value_heads"], config["rms_norm_eps"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     angle = np.arange(len(x))[:, None] * frequencies(config, size)
@@ -173,24 +222,20 @@ def decoder(x, weights, config, forgets=None):
     def rotated(v):
         a, b = v[..., :size // 2], v[..., size // 2:]
         return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)], -1)
-    for layer in range(config["num_hidden_layers"]):
-        at = f"model.layers.{layer}."
-        y = rms_norm(x, weights[at + "input_layernorm.weight"], eps)
-        q, k, v = (dense(y, weights, f"{at}self_attn.{n}_proj").reshape(len(y), -1, size).transpose(1, 0, 2) for n in "qkv")
-        q, k = rotated(q), rotated(k)
-        outputs = []
-        for head in range(heads):
-            keys, values, seen = k[head // groups], v[head // groups], []
-            for row in range(len(x)):
-                first = forgets[0] if forgets and row > forgets[1] else 0
-                seen.append(softmax(q[head, row] @ keys[first:row + 1].T / np.sqrt(size)) @ values[first:row + 1])
-            outputs.append(np.stack(seen))
-        x = x + dense(np.concatenate(outputs, 1), weights, at + "self_attn.o_proj")
-        y = rms_norm(x, weights[at + "post_attention_layernorm.weight"], eps)
-        gate = dense(y, weights, at + "mlp.gate_proj")
-        x = x + dense(gate / (1 + np.exp(-gate)) * dense(y, weights, at + "mlp.up_proj"), weights, at + "mlp.down_proj")
-    head = weights["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
-    return rms_norm(x, weights["model.norm.weight"], eps) @ head.T
+    y = rms_norm(x, weights[at + "input_layernorm.weight"], eps)
+    q, k, v = (dense(y, weights, f"{at}self_attn.{n}_proj").reshape(len(y), -1, size).transpose(1, 0, 2) for n in "qkv")
+    q, k = rotated(q), rotated(k)
+    outputs = []
+    for head in range(heads):
+        keys, values, seen = k[head // groups], v[head // groups], []
+        for row in range(len(x)):
+            first = forgets[0] if forgets and row > forgets[1] else 0
+            seen.append(softmax(q[head, row] @ keys[first:row + 1].T / np.sqrt(size)) @ values[first:row + 1])
+        outputs.append(np.stack(seen))
+    x = x + dense(np.concatenate(outputs, 1), weights, at + "self_attn.o_proj")
+    y = rms_norm(x, weights[at + "post_attention_layernorm.weight"], eps)
+    gate = dense(y, weights, at + "mlp.gate_proj")
+    return x + dense(gate / (1 + np.exp(-gate)) * dense(y, weights, at + "mlp.up_proj"), weights, at + "mlp.down_proj")
 
 
 class SecondImplementation(unittest.TestCase):
@@ -212,7 +257,10 @@ class SecondImplementation(unittest.TestCase):
         with open(os.path.join(expected, "tokens.json"), encoding="utf-8") as file:
             tokens = json.load(file)
         parts = []
-        for number, ids in enumerate(tokens["prompt_ids"]):
+        if images and config["model_type"] == reference.MINI:
+            first, second = tokens["prompt_ids"]
+            parts = [prefused(first + second, len(first), projected[0], weights, config)]
+        for number, ids in enumerate(tokens["prompt_ids"] if not parts else []):
             parts.append(weights["model.embed_tokens.weight"][ids])
             parts += projected[number:number + 1]
         rows = sum(map(len, parts))

@@ -102,14 +102,20 @@ public struct FusionConfiguration: Sendable, Equatable {
     public var qformer: QFormerConfiguration?
     /// TokenPacker: each window becomes a query of its own, which reads the window's taps; the aligner then takes it.
     public var tokenPacker: TokenPackerConfiguration?
+    /// LLaVA-Mini: learned queries read the patches, and blocks of their own fuse both with the words ahead of the decoder; no windows.
+    public var prefusion: PrefusionConfiguration?
 
     /// The last block of the tower that is needed; 0 when only the embedding is.
     public var lastTap: Int { taps.max() ?? 0 }
 
     /// Vision tokens per image for a patch grid of `grid` x `grid`.
     public func visionTokens(grid: Int) -> Int {
-        qformer?.queries ?? (grid / kernel) * (grid / kernel) * tokensPerWindow + (keepsClassToken ? 1 : 0)
+        let rows = qformer?.queries ?? (grid / kernel) * (grid / kernel) * tokensPerWindow + (keepsClassToken ? 1 : 0)
+        return rows + (prefusion?.tokens ?? 0)
     }
+
+    /// Those of them that the decoder's blocks run on.
+    public func decoderTokens(grid: Int) -> Int { prefusion?.tokens ?? visionTokens(grid: grid) }
 
     /// Channels of one token after the taps and MBTF, for a tower of `hiddenSize`.
     public func fusedChannels(hiddenSize: Int) -> Int { mbtf.last?.outputChannels ?? taps.count * hiddenSize }
@@ -149,6 +155,27 @@ public struct TokenPackerConfiguration: Sendable, Equatable {
     public var queryTap: Int
     public var layerNormEpsilon: Float
 
+    public var headSize: Int { width / headCount }
+}
+
+/// LLaVA-Mini's compressor and prefusion (arXiv 2501.03895): edge x edge learned queries read the tower's patches by one attention, and patches and
+/// queries, both through the projector, stand before the words of the prompt in `layerCount` blocks of the decoder's kind. The decoder then gets
+/// the queries and the words as they come out of these.
+///
+/// Tensors by canonical name, in `compressor.`: `query`, `pos_embed` [edge * edge, width], `ln_q`, `ln_kv`, `attn.out_proj`, each with `.weight`
+/// and `.bias`, and of query, key and value, one behind another, `attn.in_proj_weight` [3 * width, width], `attn.in_proj_bias`. The blocks are
+/// `prefusion.layers.N`, with the names that the decoder's have.
+public struct PrefusionConfiguration: Sendable, Equatable {
+    /// Queries along each side
+    public var edge: Int
+    public var layerCount: Int
+    /// Channels of the queries, which are the tower's
+    public var width: Int
+    public var headCount: Int
+    public var layerNormEpsilon: Float
+
+    /// Rows of an image that the decoder gets.
+    public var tokens: Int { edge * edge }
     public var headSize: Int { width / headCount }
 }
 

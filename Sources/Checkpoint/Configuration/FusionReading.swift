@@ -4,6 +4,8 @@ import Support
 struct FusionSource {
     var fusion: FusionConfiguration
     private(set) var tensors: [ExpectedTensor] = []
+    /// Those of a prefusion, as many as it has blocks.
+    private(set) var layers = AnySequence<ExpectedTensor>([])
     /// What the configuration says that is neither followed nor known to change anything.
     private(set) var warnings: [Diagnostic] = []
 
@@ -47,11 +49,18 @@ struct FusionSource {
             }
             warnings.append(.warning("key \(quoted(key)) is not known and not followed", at: .file(config.file)))
         }
+        let isPrefused = try PrefusionConfiguration.isMeant(by: config)
         if let object = try config.optionalObject("mm_token_fusion") {
+            guard !isPrefused else {
+                let type = PrefusionConfiguration.modelType
+                throw config.invalid(
+                    "mm_token_fusion", "is set, which cannot be combined with model type \(quoted(type))", expected: "null")
+            }
             try readConfigurable(object, vision: vision, decoder: decoder)
         } else {
             try readOriginal(config, vision: vision, decoder: decoder, folder: folder)
         }
+        if isPrefused { try readPrefusion(config, vision: vision, decoder: decoder) }
         try readFeatureSelection(config)
     }
 
@@ -62,8 +71,11 @@ struct FusionSource {
             throw config.invalid(key, "is \(quoted(feature)), which is not supported", expected: "'patch' or 'cls_patch'")
         }
         guard feature != "patch" else { return }
-        guard fusion.kernel == 1, fusion.tokensPerWindow == 1, fusion.qformer == nil else {
-            let other = fusion.tokenPacker != nil ? "TokenPacker" : fusion.qformer == nil ? "windows" : "strategy 'qformer'"
+        guard fusion.kernel == 1, fusion.tokensPerWindow == 1, fusion.qformer == nil, fusion.prefusion == nil else {
+            let other =
+                fusion.prefusion != nil
+                ? "LLaVA-Mini's compressor"
+                : fusion.tokenPacker != nil ? "TokenPacker" : fusion.qformer == nil ? "windows" : "strategy 'qformer'"
             throw config.invalid(key, "is \(quoted(feature)), which cannot be combined with \(other)", expected: "'patch'")
         }
         fusion.keepsClassToken = true
@@ -141,6 +153,19 @@ struct FusionSource {
             addLayer("tokenpacker.linear1", "model.mm_projector.mlp.0", packer.width, hidden, .gelu, reason: reason),
             addLayer("tokenpacker.linear2", "model.mm_projector.mlp.2", hidden, hidden, nil, reason: reason),
         ]
+    }
+
+    /// What LLaVA-Mini adds to a projector of one tap.
+    private mutating func readPrefusion(
+        _ config: JSONObject, vision: VisionConfiguration, decoder: DecoderConfiguration
+    ) throws(Diagnostic) {
+        guard fusion.kernel == 1, fusion.taps.count == 1, fusion.tokenPacker == nil else {
+            let type = PrefusionConfiguration.modelType, other = fusion.tokenPacker != nil ? "TokenPacker" : "'mm_projector_crosslayer'"
+            throw config.invalid("model_type", "is \(quoted(type)), which cannot be combined with \(other)", expected: "'llava_llama'")
+        }
+        let prefusion = try PrefusionConfiguration(config, vision: vision)
+        layers = AnySequence(prefusion.tensors(decoder))
+        fusion.prefusion = prefusion
     }
 
     // MARK: mm_token_fusion

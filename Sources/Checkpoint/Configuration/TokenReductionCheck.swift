@@ -22,6 +22,9 @@ extension TokenReduction {
         guard let vision = configuration.vision, let fusion = configuration.fusion else {
             throw refusal("reduces vision rows, and the model is a decoder without images", expected: "a model with images")
         }
+        guard fusion.prefusion == nil else {
+            throw refusal("cannot be combined with LLaVA-Mini's prefusion, which compresses the images", expected: "another model")
+        }
         if isVisionSide { try checkPatches(fusion, configuration.layout, refusal) }
         if case .yopo = self { try checkGrid(fusion, configuration.layout, refusal) }
         let token = quoted(CompressionConfiguration.text)

@@ -15,7 +15,7 @@ public struct VisionShape: Sendable, Equatable {
 
     public init(_ vision: VisionConfiguration, _ fusion: FusionConfiguration, _ decoder: DecoderConfiguration) {
         self.init(
-            grid: vision.grid, towerBlocks: fusion.lastTap, visionRows: fusion.visionTokens(grid: vision.grid), layers: decoder.layerCount)
+            grid: vision.grid, towerBlocks: fusion.lastTap, visionRows: fusion.decoderTokens(grid: vision.grid), layers: decoder.layerCount)
     }
 
     /// N

@@ -91,7 +91,7 @@ struct DecoderPart {
     }
 
     private static func checkModelType(_ config: JSONObject) throws(Diagnostic) {
-        let supported = ["llava_llama", "llava", "llama"]
+        let supported = ["llava_llama", PrefusionConfiguration.modelType, "llava", "llama"]
         let kind = try config.string("model_type")
         if kind.hasPrefix("clip") {
             throw config.invalid(
@@ -230,6 +230,7 @@ struct ImagePart {
             return
         }
         try own.match(fusion.tensors)
+        try own.match(fusion.layers)
         if own.folder.tensors.keys.contains(where: { $0.hasPrefix(Self.inside) }) {
             try own.matchVision(tower.vision, prefixes: prefixes, lastTap: lastTap)
         } else {

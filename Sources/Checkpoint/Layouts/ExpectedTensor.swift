@@ -57,7 +57,6 @@ extension TensorFolder {
 /// The tensors of a LLaMA decoder in LLaVA's original layout.
 func decoderTensors(_ decoder: DecoderConfiguration) -> some Sequence<ExpectedTensor> {
     let hidden = decoder.hiddenSize
-    let queries = decoder.headCount * decoder.headSize, keys = decoder.keyValueHeadCount * decoder.headSize
     func tensor(_ name: String, _ shape: [Int]) -> ExpectedTensor {
         ExpectedTensor(canonicalName: "decoder.\(name)", sourceName: "model.\(name)", shape: shape)
     }
@@ -66,22 +65,33 @@ func decoderTensors(_ decoder: DecoderConfiguration) -> some Sequence<ExpectedTe
         tensor("norm.weight", [hidden]),
     ]
     if !decoder.tiedEmbeddings { outer.append(headTensor(decoder)) }
+    let layers = decoderLayerTensors(decoder, count: decoder.layerCount, canonical: "decoder.layers", source: "model.layers")
+    return [AnySequence(outer), AnySequence(layers)].joined()
+}
+
+/// The tensors of `count` layers as a decoder has them, whose names begin with `canonical`, and in the file with `source`.
+func decoderLayerTensors(
+    _ decoder: DecoderConfiguration, count: Int, canonical: String, source: String
+) -> some Sequence<ExpectedTensor> {
+    let hidden = decoder.hiddenSize
+    let queries = decoder.headCount * decoder.headSize, keys = decoder.keyValueHeadCount * decoder.headSize
     // Lazy, so that an absurd layer count ends at the first missing tensor.
-    let layers = (0..<decoder.layerCount).lazy.flatMap { index in
-        let prefix = "layers.\(index)."
+    return (0..<count).lazy.flatMap { index in
+        func tensor(_ name: String, _ shape: [Int]) -> ExpectedTensor {
+            ExpectedTensor(canonicalName: "\(canonical).\(index).\(name)", sourceName: "\(source).\(index).\(name)", shape: shape)
+        }
         return [
-            tensor(prefix + "input_layernorm.weight", [hidden]),
-            tensor(prefix + "self_attn.q_proj.weight", [queries, hidden]),
-            tensor(prefix + "self_attn.k_proj.weight", [keys, hidden]),
-            tensor(prefix + "self_attn.v_proj.weight", [keys, hidden]),
-            tensor(prefix + "self_attn.o_proj.weight", [hidden, queries]),
-            tensor(prefix + "post_attention_layernorm.weight", [hidden]),
-            tensor(prefix + "mlp.gate_proj.weight", [decoder.intermediateSize, hidden]),
-            tensor(prefix + "mlp.up_proj.weight", [decoder.intermediateSize, hidden]),
-            tensor(prefix + "mlp.down_proj.weight", [hidden, decoder.intermediateSize]),
+            tensor("input_layernorm.weight", [hidden]),
+            tensor("self_attn.q_proj.weight", [queries, hidden]),
+            tensor("self_attn.k_proj.weight", [keys, hidden]),
+            tensor("self_attn.v_proj.weight", [keys, hidden]),
+            tensor("self_attn.o_proj.weight", [hidden, queries]),
+            tensor("post_attention_layernorm.weight", [hidden]),
+            tensor("mlp.gate_proj.weight", [decoder.intermediateSize, hidden]),
+            tensor("mlp.up_proj.weight", [decoder.intermediateSize, hidden]),
+            tensor("mlp.down_proj.weight", [hidden, decoder.intermediateSize]),
         ]
     }
-    return [AnySequence(outer), AnySequence(layers)].joined()
 }
 
 func headTensor(_ decoder: DecoderConfiguration) -> ExpectedTensor {

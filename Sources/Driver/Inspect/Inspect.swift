@@ -86,8 +86,13 @@ struct Inspection {
     /// The reducer that is chosen, with its counts.
     var reduced: ReducerFigures.Row? {
         let configuration = front.checkpoint.configuration
-        guard let reduction = front.reduction, let vision = configuration.vision, let fusion = configuration.fusion else { return nil }
+        guard let vision = configuration.vision, let fusion = configuration.fusion else { return nil }
         let shape = VisionShape(vision, fusion, configuration.decoder)
+        if let prefusion = fusion.prefusion {
+            let work = ReducerFigures.prefusion(prefusion.tokens, vision, configuration.decoder, blocks: prefusion.layerCount)
+            return ReducerFigures.Row(reducer: "llava-mini", VisionRows(of: shape), configuration.decoder, plus: work)
+        }
+        guard let reduction = front.reduction else { return nil }
         return ReducerFigures.Row(
             reducer: reduction.description, rows: reduction.rows(shape), flops: reduction.flops(configuration.decoder, shape))
     }
@@ -254,12 +259,20 @@ struct Inspection {
             var text = "taps \(fusion.taps.map(String.init).joined(separator: ", "))"
             if !fusion.mbtf.isEmpty { text += "; MBTF" }
             if fusion.tokenPacker != nil { text += "; TokenPacker" }
+            if let prefusion = fusion.prefusion {
+                text += "; LLaVA-Mini's compressor with \(prefusion.tokens == 1 ? "a query" : "\(prefusion.tokens) queries")"
+            }
             if fusion.kernel > 1 { text += "; \(fusion.averagesWindow ? "means" : "windows") of \(fusion.kernel) x \(fusion.kernel)" }
             if let qformer = fusion.qformer { text += "; Q-Former with \(qformer.queries) queries, \(qformer.layerCount) layers" }
             if fusion.windowConvolution != nil { text += " with a convolution" }
             if fusion.tokensPerWindow > 1 { text += ", \(fusion.tokensPerWindow) tokens each" }
             lines.append(("fusion", text))
-            lines.append(("tokens", "\(fusion.visionTokens(grid: vision.grid)) per image"))
+            lines.append(("tokens", "\(fusion.decoderTokens(grid: vision.grid)) per image"))
+            if let prefusion = fusion.prefusion {
+                let rows = fusion.visionTokens(grid: vision.grid)
+                lines.append(
+                    ("prefusion", "\(prefusion.layerCount) blocks over \(rows) vision tokens and the prompt's words, ahead of the decoder"))
+            }
             if let reduced { lines.append(("reduction", reduced.text)) }
             if let compression = configuration.compression {
                 lines.append(

@@ -31,8 +31,7 @@ struct ReducerFigures {
         func add(_ reducer: String, _ tokens: Int, plus work: Int = 0) {
             var shape = shape
             shape.visionRows = tokens
-            let rows = VisionRows(of: shape), flops = PaperFigures.sum([PaperFigures.flops(decoder, rows: rows.perBlock), work])
-            self.rows.append(Row(reducer: reducer, rows: rows, flops: flops))
+            self.rows.append(Row(reducer: reducer, VisionRows(of: shape), decoder, plus: work))
         }
         add("none", patches)
         for text in Self.settings {
@@ -42,23 +41,28 @@ struct ReducerFigures {
         }
         for scale in [2, 3, 4] where vision.grid % scale == 0 { add("TokenPacker", patches / (scale * scale)) }
         for size in [1, 12] where size < vision.grid {
-            add("LLaVA-Mini, with its own work", size * size, plus: Self.prefusion(size * size, vision, decoder))
+            add("LLaVA-Mini, with its own work", size * size, plus: Self.prefusion(size * size, vision, decoder, blocks: 4))
         }
     }
 
-    /// What LLaVA-Mini does to have `tokens` compressed rows: attention over the patches, the projector over both, and 4 blocks of the decoder.
-    private static func prefusion(_ tokens: Int, _ vision: VisionConfiguration, _ decoder: DecoderConfiguration) -> Int {
+    /// What LLaVA-Mini does to have `tokens` compressed rows: attention over the patches, the projector over both, and blocks of the decoder's kind.
+    static func prefusion(_ tokens: Int, _ vision: VisionConfiguration, _ decoder: DecoderConfiguration, blocks: Int) -> Int {
         let patches = vision.grid * vision.grid, width = vision.hiddenSize, hidden = decoder.hiddenSize
         let all = PaperFigures.sum([patches, tokens])
         let compressor = PaperFigures.sum([
             PaperFigures.product(4, all, width, width), PaperFigures.product(4, tokens, patches, width),
         ])
         let projector = PaperFigures.product(2, all, hidden, PaperFigures.sum([width, hidden]))
-        return PaperFigures.sum([compressor, projector, PaperFigures.flops(decoder, rows: Array(repeating: all, count: 4))])
+        return PaperFigures.sum([compressor, projector, PaperFigures.flops(decoder, rows: Array(repeating: all, count: blocks))])
     }
 }
 
 extension ReducerFigures.Row {
+    /// `plus`: what is done beside the decoder's blocks, and counts.
+    init(reducer: String, _ rows: VisionRows, _ decoder: DecoderConfiguration, plus work: Int) {
+        self.init(reducer: reducer, rows: rows, flops: PaperFigures.sum([PaperFigures.flops(decoder, rows: rows.perBlock), work]))
+    }
+
     /// The mean of the blocks' rows to a tenth.
     var meanText: String {
         let tenths = Int(min(9e17, (rows.mean * 10).rounded()))

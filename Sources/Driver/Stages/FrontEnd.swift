@@ -78,9 +78,12 @@ struct FrontEnd {
     var chunk: Int {
         StepBounds(
             context: context, sequences: sequences, vocabulary: checkpoint.configuration.decoder.vocabularySize,
-            wholePrompts: reduction?.needsWholePrompt ?? false
+            wholePrompts: needsWholePrompts
         ).rows
     }
+
+    /// A prompt with an image is one call of `step`.
+    private var needsWholePrompts: Bool { (reduction?.needsWholePrompt ?? false) || checkpoint.configuration.fusion?.prefusion != nil }
 
     /// The stage behind `imported` of a model whose tokens are reduced.
     static let reducedStage = "reduced"
@@ -94,7 +97,7 @@ struct FrontEnd {
     func run(_ options: PassOptions = PassOptions(), observe: (StageRecord) throws(Diagnostic) -> Bool) throws(Diagnostic) -> Module {
         let began = monotonicSeconds()
         var module = try importModel(
-            checkpoint, context: context, sequences: sequences, wholePrompts: reduction?.needsWholePrompt ?? false)
+            checkpoint, context: context, sequences: sequences, wholePrompts: needsWholePrompts)
         let seconds = monotonicSeconds() - began
         guard try observe(StageRecord(name: Stage.imported.rawValue, milliseconds: seconds * 1000, module: module)) else { return module }
         if let reduction {

@@ -23,8 +23,7 @@ extension FrontEnd {
         return try ProgramDescription(
             version: Lmmc.version, info: info(plan, layout, template: templateName, target: target, build).text(),
             vision: describeVision(plan),
-            reducer: reduction.map { .init(name: $0.description, knowsOneImage: $0.knowsOneImage, recomputes: $0.recomputes) },
-            context: context,
+            reducer: reducer, context: context,
             template: template, addsBOS: configuration.prompt.addsBOS,
             bos: try identifier(configuration.prompt.bosID ?? -1), eos: try configuration.prompt.eosIDs.map(identifier),
             compression: try configuration.compression.map { (it) throws(Diagnostic) in
@@ -32,6 +31,13 @@ extension FrontEnd {
             },
             tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, sumsOffset: layout.sumsOffset,
             attachmentBytes: layout.totalBytes)
+    }
+
+    private var reducer: ProgramDescription.Reducer? {
+        if checkpoint.configuration.fusion?.prefusion != nil, let vision = checkpoint.configuration.vision {
+            return ProgramDescription.Reducer(name: "llava-mini", knowsOneImage: true, prefusedRows: vision.grid * vision.grid)
+        }
+        return reduction.map { .init(name: $0.description, knowsOneImage: $0.knowsOneImage, recomputes: $0.recomputes) }
     }
 
     private func identifier(_ value: Int) throws(Diagnostic) -> Int32 {
@@ -56,8 +62,13 @@ extension FrontEnd {
             tokens: tokens, maxImages: max(1, rows / tokens))
     }
 
-    /// Rows of an image that the decoder gets, the most where a run decides; nil without a vision tower.
-    var visionTokens: Int? { visionRows?.tokens }
+    /// Rows that a prompt has for an image, the most where a run decides; nil without a vision tower.
+    var visionTokens: Int? {
+        if let vision = checkpoint.configuration.vision, let fusion = checkpoint.configuration.fusion, fusion.prefusion != nil {
+            return fusion.visionTokens(grid: vision.grid)
+        }
+        return visionRows?.tokens
+    }
 
     /// The vision rows of an image, as the reducer leaves them if there is one; nil without a vision tower.
     var visionRows: VisionRows? {
@@ -118,13 +129,24 @@ extension FrontEnd {
     }
 
     func visionInfo(_ vision: VisionConfiguration, _ fusion: FusionConfiguration) -> JSONText {
-        .object([
-            ("image_size", .integer(vision.imageSize)), ("patch_size", .integer(vision.patchSize)),
-            ("hidden_size", .integer(vision.hiddenSize)), ("blocks", .integer(vision.layerCount)),
-            ("blocks_computed", .integer(fusion.lastTap)), ("taps", .array(fusion.taps.map { .integer($0) })),
-            ("kernel", .integer(fusion.kernel)), ("tokens_per_window", .integer(fusion.tokensPerWindow)),
-            ("vision_tokens", .integer(fusion.visionTokens(grid: vision.grid))),
-        ])
+        .object(
+            [
+                ("image_size", .integer(vision.imageSize)), ("patch_size", .integer(vision.patchSize)),
+                ("hidden_size", .integer(vision.hiddenSize)), ("blocks", .integer(vision.layerCount)),
+                ("blocks_computed", .integer(fusion.lastTap)), ("taps", .array(fusion.taps.map { .integer($0) })),
+                ("kernel", .integer(fusion.kernel)), ("tokens_per_window", .integer(fusion.tokensPerWindow)),
+                ("vision_tokens", .integer(fusion.decoderTokens(grid: vision.grid))),
+            ] + prefusionInfo(vision, fusion))
+    }
+
+    private func prefusionInfo(_ vision: VisionConfiguration, _ fusion: FusionConfiguration) -> [(String, JSONText)] {
+        guard let prefusion = fusion.prefusion else { return [] }
+        return [
+            (
+                "prefusion",
+                .object([("blocks", .integer(prefusion.layerCount)), ("vision_tokens", .integer(fusion.visionTokens(grid: vision.grid)))])
+            )
+        ]
     }
 
     func decoderInfo(_ decoder: DecoderConfiguration) -> JSONText {
