@@ -57,6 +57,7 @@ TABLES = {
         row("TokenPacker, s = 2", "tokenpacker-s2", preset="tokenpacker-7b", precisions=BOTH),
         row("TokenPacker, s = 3", "tokenpacker-s3", "--kernel", "3", preset="tokenpacker-7b"),
         row("TokenPacker, s = 2, Vicuna-13B", "tokenpacker-s2", preset="tokenpacker-13b"),
+        row("LLaVA-Mini, S = 1, Llama-3.1-8B", "llava-mini-s1", preset="llava-mini-llama-3.1-8b", precisions=BOTH),
     ],
     "Compression tokens (VoCo-LLaMA)": [
         row("two tokens behind the image", "voco", preset="voco-llama-7b", precisions=BOTH),
@@ -132,6 +133,7 @@ REFUSALS = [
     wrong("an unknown strategy", "'resampler' | 'stf', 'avgpool', 'tokenconcat' or 'qformer'", "fusion-paper", fused(strategy="resampler")),
     wrong("a TokenPacker's windows that it does not have", "is 5 | 2, 3 or 4", "tokenpacker-s2", changed(scale_factor=5)),
     wrong("a TokenPacker's windows that do not divide the grid", "is 2 | 9 x 9 | 1, 3, 9", "tokenpacker-s3", changed(scale_factor=2)),
+    wrong("LLaVA-Mini with images of more pixels", "resolution_ratio | is 2.0 | expected 1", "llava-mini-s1", changed(resolution_ratio=2)),
     wrong("TokenPacker-HD", "patch_num | null", "tokenpacker-s2", changed(patch_num=9)),
     wrong("an aligner that ends in another decoder's width", "ends in 48 | expected 32",
           "fusion-paper", lambda config: config["mm_token_fusion"]["stf"].update(channels=[64, 64, 48])),

@@ -162,6 +162,9 @@ extension SynthPreset {
             }
             preset.imageSize = size
         }
+        if case .prefusion = preset.fusion, choice.strategy == nil, choice.choosesFusion {
+            throw .usage("LLaVA-Mini has nothing to choose", at: .option("--preset"), expected: "another strategy")
+        }
         if case .tokenPacker = preset.fusion, choice.strategy == nil {
             preset.fusion = .tokenPacker(scale: try preset.chosenScale(choice))
         } else if choice.strategy == "none" {

@@ -40,6 +40,8 @@ public struct SynthPreset: Sendable {
         case released
         /// TokenPacker with windows of that edge
         case tokenPacker(scale: Int)
+        /// LLaVA-Mini with as many queries along each side
+        case prefusion(edge: Int)
         /// `mm_token_fusion`
         case configurable(SynthFusion)
 
@@ -67,8 +69,12 @@ public struct SynthPreset: Sendable {
             SynthPreset(name: "tokenpacker-13b", decoder: .vicuna13B, fusion: .tokenPacker(scale: 2)),
             SynthPreset(name: "vicuna-7b", decoder: .vicuna7B), SynthPreset(name: "vicuna-13b", decoder: .vicuna13B),
             SynthPreset(name: "llama-3.1-8b", decoder: .llama8B), SynthPreset(name: "voco-llama-7b", decoder: voco, fusion: .projector),
+            SynthPreset(name: "llava-mini-llama-3.1-8b", decoder: .llama8B, fusion: .prefusion(edge: 1)),
         ]
     }()
+
+    /// LLaVA-Mini's blocks ahead of the decoder, as published
+    static let prefusionLayers = 4
 
     // CLIP ViT-L/14
     static let visionHidden = 1024, visionIntermediate = 4096, visionHeads = 16, patchSize = 14
@@ -84,18 +90,7 @@ public struct SynthPreset: Sendable {
         var list = SynthTensors()
         let hidden = decoder.hidden
         list.add("model.embed_tokens.weight", [decoder.vocabulary, hidden], 0.5)
-        let decoderGain = 1 / Float(2 * decoder.layers).squareRoot()
-        let keys = hidden / decoder.heads * decoder.keyValueHeads
-        for layer in 0..<decoder.layers {
-            let prefix = "model.layers.\(layer)."
-            for (name, rows) in [("q_proj", hidden), ("k_proj", keys), ("v_proj", keys)] {
-                list.linear("\(prefix)self_attn.\(name)", rows, hidden, bias: false)
-            }
-            list.linear(prefix + "self_attn.o_proj", hidden, hidden, gain: decoderGain, bias: false)
-            for name in ["gate_proj", "up_proj"] { list.linear("\(prefix)mlp.\(name)", decoder.intermediate, hidden, bias: false) }
-            list.linear(prefix + "mlp.down_proj", hidden, decoder.intermediate, gain: decoderGain, bias: false)
-            for name in ["input_layernorm", "post_attention_layernorm"] { list.add("\(prefix)\(name).weight", [hidden], 0.1, mean: 1) }
-        }
+        addDecoderLayers("model.layers", decoder.layers, to: &list)
         list.add("model.norm.weight", [hidden], 0.1, mean: 1)
         if let fusion {
             addFusion(fusion, to: &list)
@@ -103,6 +98,21 @@ public struct SynthPreset: Sendable {
         }
         list.add("lm_head.weight", [decoder.vocabulary, hidden], 2 / Float(hidden).squareRoot())
         return list.tensors
+    }
+
+    private func addDecoderLayers(_ stem: String, _ count: Int, to list: inout SynthTensors) {
+        let hidden = decoder.hidden, keys = hidden / decoder.heads * decoder.keyValueHeads
+        let gain = 1 / Float(2 * decoder.layers).squareRoot()
+        for layer in 0..<count {
+            let prefix = "\(stem).\(layer)."
+            for (name, rows) in [("q_proj", hidden), ("k_proj", keys), ("v_proj", keys)] {
+                list.linear("\(prefix)self_attn.\(name)", rows, hidden, bias: false)
+            }
+            list.linear(prefix + "self_attn.o_proj", hidden, hidden, gain: gain, bias: false)
+            for name in ["gate_proj", "up_proj"] { list.linear("\(prefix)mlp.\(name)", decoder.intermediate, hidden, bias: false) }
+            list.linear(prefix + "mlp.down_proj", hidden, decoder.intermediate, gain: gain, bias: false)
+            for name in ["input_layernorm", "post_attention_layernorm"] { list.add("\(prefix)\(name).weight", [hidden], 0.1, mean: 1) }
+        }
     }
 
     private func addFusion(_ fusion: Fusion, to list: inout SynthTensors) {
@@ -113,9 +123,10 @@ public struct SynthPreset: Sendable {
             list.linear("model.mm_projector_crosslayer.2", width, 4 * width, gain: 2, bias: true)
             list.linear("model.mm_projector.0", 16 * width, 4 * width, bias: true)
             list.linear("model.mm_projector.2", hidden, 16 * width, bias: true)
-        case .projector:
+        case .projector, .prefusion:
             list.linear("model.mm_projector.0", hidden, width, bias: true)
             list.linear("model.mm_projector.2", hidden, hidden, bias: true)
+            if case .prefusion(let edge) = fusion { addPrefusion(rows: edge * edge, to: &list) }
         case .tokenPacker: addTokenPacker(to: &list)
         case .configurable(let fusion): fusion.addTensors(to: &list, visionHidden: width, hidden: hidden)
         }
@@ -135,6 +146,17 @@ public struct SynthPreset: Sendable {
         list.linear(prefix + "clip_attn.out_proj", width, width, bias: true)
         list.linear(prefix + "mlp.0", hidden, width, bias: true)
         list.linear(prefix + "mlp.2", hidden, hidden, bias: true)
+    }
+
+    /// LLaVA-Mini's compressor, and the blocks ahead of the decoder, as many as are published.
+    private func addPrefusion(rows: Int, to list: inout SynthTensors) {
+        let width = Self.visionHidden, prefix = "model.compressor."
+        for name in ["query", "pos_embed"] { list.add(prefix + name, [rows, width], 0.5) }
+        for norm in ["ln_q", "ln_kv"] { list.norm(prefix + norm, width) }
+        list.add(prefix + "attn.in_proj_weight", [3 * width, width], 1 / Float(width).squareRoot())
+        list.add(prefix + "attn.in_proj_bias", [3 * width], 0.02)
+        list.linear(prefix + "attn.out_proj", width, width, bias: true)
+        addDecoderLayers("model.prefusion_layers", Self.prefusionLayers, to: &list)
     }
 
     private func addTower(to list: inout SynthTensors) {
@@ -189,11 +211,19 @@ public struct SynthPreset: Sendable {
             : [("bos_token_id", 1), ("eos_token_id", 2)]
     }
 
+    private var modelType: String {
+        switch fusion {
+        case nil: "llama"
+        case .prefusion: "llava_mini_llama"
+        case .projector, .released, .tokenPacker, .configurable: "llava_llama"
+        }
+    }
+
     private var configuration: [(String, JSONText)] {
         var members: [(String, JSONText)] =
             [
                 ("architectures", .array([fusion == nil ? "LlamaForCausalLM" : "LlavaLlamaForCausalLM"])),
-                ("model_type", fusion == nil ? "llama" : "llava_llama"), ("vocab_size", .integer(decoder.vocabulary)),
+                ("model_type", .string(modelType)), ("vocab_size", .integer(decoder.vocabulary)),
                 ("hidden_size", .integer(decoder.hidden)), ("intermediate_size", .integer(decoder.intermediate)),
                 ("num_hidden_layers", .integer(decoder.layers)), ("num_attention_heads", .integer(decoder.heads)),
                 ("num_key_value_heads", .integer(decoder.keyValueHeads)), ("hidden_act", "silu"),
@@ -218,6 +248,11 @@ public struct SynthPreset: Sendable {
             ("mm_use_im_patch_token", .bool(false)), ("image_aspect_ratio", "pad"),
         ]
         if case .tokenPacker(let scale) = fusion { members.append(("scale_factor", .integer(scale))) }
+        if case .prefusion(let edge) = fusion {
+            members += [
+                ("compressor_size", .integer(edge)), ("prefusion_layer_num", .integer(Self.prefusionLayers)), ("resolution_ratio", 1),
+            ]
+        }
         if case .configurable(let fusion) = fusion {
             members.append(("mm_token_fusion", fusion.configuration(visionHidden: Self.visionHidden, hidden: decoder.hidden)))
         }

@@ -65,6 +65,21 @@ import Testing
         #expect((object["parameters"] as? [String: Int])?["fusion"] == 36_722_688)
     }
 
+    /// LLaVA-Mini's compressor and the blocks ahead of its decoder: the patches run there, and a query in the decoder.
+    @Test func prefusion() throws {
+        let result = try run([lmmcPath, "inspect", "--preset", "llava-mini-llama-3.1-8b", "--json"])
+        try #require(result.status == 0, "\(result.errors)")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let vision = try #require(object["vision"] as? [String: Any])
+        #expect(vision["vision_tokens"] as? Int == 1 && vision["prefusion"] as? [String: Int] == ["blocks": 4, "vision_tokens": 577])
+        #expect(object["visual_tokens"] as? Int == 1 && object["visual_tokens_per_block"] as? [Int] == Array(repeating: 1, count: 32))
+        // Four blocks of 218,112,000 weights, the projector, and for the compressor four maps and ten rows of the tower.s width.
+        let (width, hidden) = (1024, 4096)
+        #expect(
+            (object["parameters"] as? [String: Int])?["fusion"]
+                == 4 * 218_112_000 + width * hidden + hidden * hidden + 2 * hidden + 4 * width * width + 10 * width)
+    }
+
     @Test func refusals() throws {
         let preset = ["synth", "-o", "/nowhere/x", "--preset", "llava-stf-7b"]
         let packer = ["synth", "-o", "/nowhere/x", "--preset", "tokenpacker-7b"]
@@ -97,6 +112,10 @@ import Testing
             (
                 packer + ["--kernel", "5"],
                 "error: kernel 5 of a TokenPacker over a 24 x 24 patch grid, at option '--kernel'; expected 2, 3, 4"
+            ),
+            (
+                ["synth", "-o", "/nowhere/x", "--preset", "llava-mini-llama-3.1-8b", "--kernel", "2"],
+                "error: LLaVA-Mini has nothing to choose, at option '--preset'"
             ),
             (packer + ["--taps", "8"], "error: TokenPacker has only its kernel to choose, at option '--preset'"),
             (
