@@ -7,9 +7,10 @@ public enum Calibration {
     public static let prefix = "calibration."
 
     /// By the name of the norm. Throws for a file that belongs to another model or holds something else.
-    static func read(_ path: String, for decoder: DecoderConfiguration) throws(Diagnostic) -> [String: TensorEntry] {
+    /// `prefused`: layers of the decoder's kind ahead of it.
+    static func read(_ path: String, for decoder: DecoderConfiguration, prefused: Int) throws(Diagnostic) -> [String: TensorEntry] {
         let file = try TensorFile(path: path)
-        let names = names(decoder)
+        let names = names(decoder, prefused)
         var entries: [String: TensorEntry] = [:]
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             guard name.hasPrefix(prefix) else {
@@ -30,7 +31,8 @@ public enum Calibration {
         return entries
     }
 
-    private static func names(_ decoder: DecoderConfiguration) -> Set<String> {
-        Set((0..<decoder.layerCount).flatMap { ["decoder.layer\($0).attention.norm", "decoder.layer\($0).mlp.norm"] } + ["decoder.norm"])
+    private static func names(_ decoder: DecoderConfiguration, _ prefused: Int) -> Set<String> {
+        let layers = (0..<decoder.layerCount).map { "decoder.layer\($0)" } + (0..<prefused).map { "prefusion.layer\($0)" }
+        return Set(layers.flatMap { ["\($0).attention.norm", "\($0).mlp.norm"] } + ["decoder.norm"])
     }
 }

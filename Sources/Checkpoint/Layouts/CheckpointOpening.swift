@@ -47,7 +47,10 @@ extension Checkpoint {
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }
         checkpoint.warnings = images?.fusion.warnings ?? []
-        if let calibration { checkpoint.calibration = try Calibration.read(calibration, for: base.decoder) }
+        if let calibration {
+            checkpoint.calibration = try Calibration.read(
+                calibration, for: base.decoder, prefused: images?.fusion.fusion.prefusion?.layerCount ?? 0)
+        }
         return checkpoint
     }
 }
