@@ -20,7 +20,8 @@ import Testing
         #expect(decoder["key_value_heads"] == (isLlama && name.contains("8b") ? 8 : decoder["heads"]))
         #expect(decoder["vocabulary"] == (name.contains("8b") ? 128_256 : isVoco ? 32_001 : 32_000))
         let vision = object["vision"] as? [String: Any]
-        let visionTokens = name.contains("stf") || name.contains("packer") ? 144 : name.hasPrefix("llava-1.5") || isVoco ? 576 : nil
+        let isReduced = name.contains("stf") || name.contains("packer"), isWhole = name.hasPrefix("llava-1.5") || isVoco
+        let visionTokens: Int? = name.contains("mini") ? 1 : isReduced ? 144 : isWhole ? 576 : nil
         #expect(vision?["vision_tokens"] as? Int == visionTokens)
         let template = vision == nil ? "none" : isVoco ? "voco" : name.contains("8b") ? "llama-3" : "vicuna_v1"
         #expect(object["template"] as? String == template)
