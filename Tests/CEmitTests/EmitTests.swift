@@ -104,6 +104,9 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(
             lines.filter { !before.contains($0) } == ["    .reducer = \"a:\\\"b\\\"\","] + (knowsOneImage ? ["    .one_image = true,"] : [])
                 + (recomputes ? ["    .recomputes = true,"] : []))
+        let prefused = try tinyProgram(reducer: .init(name: "a", knowsOneImage: false, prefusedRows: 7))
+        #expect(
+            prefused[1].text.split(separator: "\n").filter { !before.contains($0) } == ["    .reducer = \"a\",", "    .prefused_rows = 7,"])
     }
 
     @Test(arguments: ["gcc", "clang"], [[], ["-fopenmp"]]) func compilesWithoutWarnings(name: String, flags: [String]) throws {

@@ -57,6 +57,20 @@ import Testing
         #expect(distance > 1e-5 && distance <= 2 * 40 * 5.7e-3, "\(distance)")
     }
 
+    /// The norms ahead of a decoder are measured too, and taken for such a model alone.
+    @Test func normsOfAPrefusion() throws {
+        let scratch = try Scratch()
+        let file = scratch["calibration.safetensors"], name = "prefusion.layer1.mlp.norm"
+        let header = Array(#"{"calibration.\#(name)":{"dtype":"F32","shape":[32],"data_offsets":[0,128]}}"#.utf8)
+        var bytes = Data(withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init) + header)
+        for _ in 0..<32 { bytes.append(contentsOf: withUnsafeBytes(of: Float(1.5).bitPattern.littleEndian, Array.init)) }
+        try bytes.write(to: URL(fileURLWithPath: file))
+        let taken = try lmmc("ir", "\(goldens)/llava-mini-s2", "--stage", "optimized", "--precision", "int8", "--calibration", file)
+        #expect(taken.status == 0 && taken.output.contains("@\(name).magnitude : f32[32]"), "\(taken.errors)")
+        let other = try lmmc("inspect", "\(goldens)/voco", "--calibration", file)
+        #expect(other.status == 1 && other.errors.contains("the model has no norm '\(name)'"), "\(other.errors)")
+    }
+
     @Test func refusals() throws {
         let scratch = try Scratch()
         let model = "\(goldens)/released-stf", out = scratch["out"]

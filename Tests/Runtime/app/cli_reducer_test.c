@@ -192,4 +192,26 @@ static void compressed(void) {
   }
 }
 
-RUN_TESTS(choose, answers, questions, benchmarks, dumps, compressed)
+// Of three rows that a prompt has for its image the decoder's blocks run on the last; the length behind theirs is that of the blocks ahead, which
+// run on no row of token 0.
+static void prefused(void) {
+  const lmmc_model model = {.reducer = "fake", .blocks = 3, .vision_tokens = 3, .prefused_rows = 2};
+  static const struct {
+    int32_t images, text, mark[4];
+    const char *wanted;
+  } cases[] = {
+      {1, 4, {7, 5, 5, 6}, ", \"visual_tokens\": 1, \"visual_tokens_of_prefusion\": 3, \"visual_tokens_per_block\": [1, 1]"},
+      {0, 4, {4, 4, 4, 0}, ", \"visual_tokens\": 0, \"visual_tokens_of_prefusion\": 0, \"visual_tokens_per_block\": [0, 0]"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const lmmc_prompt prompt = {
+        .images = cases[i].images, .text_tokens = cases[i].text, .visual_tokens = cases[i].images * model.vision_tokens};
+    lmmc_text text = {0};
+    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, cases[i].mark, NULL), "case %zu", i);
+    CHECK(text.count == strlen(cases[i].wanted) && memcmp(text.bytes, cases[i].wanted, text.count) == 0, "case %zu: '%.*s'", i,
+          (int)text.count, text.bytes);
+    lmmc_text_free(&text);
+  }
+}
+
+RUN_TESTS(choose, answers, questions, benchmarks, dumps, compressed, prefused)
