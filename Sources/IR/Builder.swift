@@ -34,6 +34,30 @@ public struct FunctionBuilder {
     }
 }
 
+/// The same for the definition of a weight, over other weights and what stands in it before.
+public struct DefinitionBuilder {
+    public private(set) var operations: [Operation] = []
+    private var environment: TypeEnvironment
+    private let weight: String
+
+    public init(_ weight: String, in module: Module) {
+        self.weight = weight
+        environment = TypeEnvironment(module)
+    }
+
+    public mutating func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
+        let operation: Operation
+        do throws(TypeError) {
+            operation = try makeOperation(name, op, operands) { environment[$0] }
+        } catch {
+            throw .error("'\(op.mnemonic)' \(error.message)", at: .operation("@\(weight)"))
+        }
+        guard environment.define(operation) else { throw .error("name '%\(name)' is defined twice", at: .operation("@\(weight)")) }
+        operations.append(operation)
+        return .value(name)
+    }
+}
+
 /// An operation whose result type follows from its operands.
 public func makeOperation(
     _ name: String, _ op: Op, _ operands: [Operand], typeOf: (Operand) -> TensorType?

@@ -24,7 +24,7 @@ extension Importer {
                     type: TensorType(.float32, source.type.shape), definition: .source(source), role: role)
             }
         }
-        var chain = Chain(environment: TypeEnvironment(module), site: name)
+        var chain = DefinitionBuilder(name, in: module)
         var value = Operand.weight("\(name).stored")
         if let heads = derivation.interleavedHeads, let shape = type.fixedShape {
             // Row 2i + j of a head is row i + j * half of the half-split layout.
@@ -45,7 +45,7 @@ extension Importer {
 
     /// The weight `name`: `count` rows of another from row `start` on. Torch keeps the maps of query, key and value in one tensor.
     mutating func rows(_ name: String, of weight: Operand, from start: Int, count: Int) throws(Diagnostic) -> Operand {
-        var chain = Chain(environment: TypeEnvironment(module), site: name)
+        var chain = DefinitionBuilder(name, in: module)
         _ = try chain.append("rows", .slice(Slice(axis: 0, start: start, count: count)), [weight])
         if let type = chain.operations[0].type { module.weights[name] = Weight(type: type, definition: .folded(chain.operations)) }
         return .weight(name)
@@ -66,23 +66,5 @@ extension Importer {
                 ))
         }
         return maps
-    }
-
-    private struct Chain {
-        var environment: TypeEnvironment
-        let site: String
-        var operations: [Operation] = []
-
-        mutating func append(_ name: String, _ op: Op, _ operands: [Operand]) throws(Diagnostic) -> Operand {
-            let operation: Operation
-            do throws(TypeError) {
-                operation = try makeOperation(name, op, operands) { environment[$0] }
-            } catch {
-                throw .error("'\(op.mnemonic)' \(error.message)", at: .operation("@\(site)"))
-            }
-            _ = environment.define(operation)
-            operations.append(operation)
-            return .value(name)
-        }
     }
 }
