@@ -67,9 +67,10 @@ typedef struct {
   bool whole_prompts;     // step() may drop vision rows: all rows of a prompt that has any go into an empty slot by one call
 
   // slots: the caches of one sequence each, one slot after another
-  int32_t sequences;  // slots
-  int32_t context;    // rows of a cache in a slot
-  int32_t blocks;     // that have caches
+  int32_t sequences;       // slots
+  int32_t context;         // rows of a cache in a slot
+  int32_t blocks;          // that have caches, those of a block's second ones behind all others
+  int32_t counted_blocks;  // the decoder's own, where some have two; else 0
   const lmmc_cache *caches;
   int32_t cache_count;
   uint64_t slots_offset;  // of the first slot in the arena

@@ -19,5 +19,6 @@ void lmmc_profile_add(double begin, lmmc_profile_key key, double flops, double b
   const double seconds = lmmc_profile_clock() - begin;
   if (!current) return;
   if (current->tensors) lmmc_tensors_take(current->tensors, key.out, key.rows, key.width, key.stride);
-  if (current->profile) lmmc_profile_operation(current->profile, &key, seconds, flops, bytes);
+  // A product of no rows is a result to name, and no work.
+  if (current->profile && key.rows > 0) lmmc_profile_operation(current->profile, &key, seconds, flops, bytes);
 }

@@ -65,6 +65,9 @@ public enum Op: Hashable, Sendable {
     case trimRows(TrimRows)
     case replaceRows(ReplaceRows)
     case resizeGrid(ResizeGrid)
+    case splitRows(SplitRows)
+    case maskHeads(MaskHeads)
+    case patchAttention(PatchAttention)
 
     public var payload: any OperationPayload {
         switch self {
@@ -128,6 +131,9 @@ public enum Op: Hashable, Sendable {
         case .trimRows(let payload): payload
         case .replaceRows(let payload): payload
         case .resizeGrid(let payload): payload
+        case .splitRows(let payload): payload
+        case .maskHeads(let payload): payload
+        case .patchAttention(let payload): payload
         }
     }
 
@@ -195,6 +201,9 @@ public enum Op: Hashable, Sendable {
         (TrimRows.mnemonic, { reader throws(TypeError) in .trimRows(try TrimRows(&reader)) }),
         (ReplaceRows.mnemonic, { reader throws(TypeError) in .replaceRows(try ReplaceRows(&reader)) }),
         (ResizeGrid.mnemonic, { reader throws(TypeError) in .resizeGrid(try ResizeGrid(&reader)) }),
+        (SplitRows.mnemonic, { reader throws(TypeError) in .splitRows(try SplitRows(&reader)) }),
+        (MaskHeads.mnemonic, { reader throws(TypeError) in .maskHeads(try MaskHeads(&reader)) }),
+        (PatchAttention.mnemonic, { reader throws(TypeError) in .patchAttention(try PatchAttention(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

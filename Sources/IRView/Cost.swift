@@ -64,6 +64,9 @@ extension Module {
                     let counted = payload.leavesText && among == 0 ? 0 : rows - among + kept
                     call = CallShape(call, call.values.with(count, counted), vision: kept)
                     vision[count] = kept
+                } else if case .splitRows(let split) = operation.op {
+                    let part = split.kind == .vision ? among : rows - among
+                    call = CallShape(call, call.values.with(count, part), vision: call.vision)
                 }
             }
             return work(operation, types.map { $0 ?? TensorType(.uint8, []) }, call)
@@ -174,9 +177,16 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         let recycling = density.recycling
         let rows = recycling.recycled(dropped: call.vision - (recycling.kept(of: call.vision) ?? 0)), width = size(operands[0].shape[1])
         return Cost(flops: product(rows, rows, sum(product(6, width), 4)), bytesRead: all, bytesWritten: bytes(operation.type))
-    case .recycleRows, .prefusionRows, .trimRows, .replaceRows: return perElement(0)
+    case .recycleRows, .prefusionRows, .trimRows, .replaceRows, .splitRows, .maskHeads: return perElement(0)
     // Sixteen vectors, each weighted
     case .resizeGrid: return perElement(32)
+    case .patchAttention(let attention):
+        // The text as if all of it stood in front; the window as if it lay within the grid.
+        let side = min(attention.window, attention.side), keys = sum(size(operands[5].shape[0]), product(side, side))
+        let heads = attention.mask.count { $0 }, width = product(size(operands[0].shape[1]) / attention.mask.count, heads)
+        return Cost(
+            flops: product(size(operands[0].shape[0]), keys, sum(product(4, width), product(4, heads))), bytesRead: all,
+            bytesWritten: bytes(operation.type))
     // Sums of the recycled rows and their distances to a tenth of them
     case .recycleMerge: return perElement(1)
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))

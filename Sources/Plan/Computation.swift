@@ -61,7 +61,8 @@ extension Computation {
         switch self {
         case .normalize, .extractPatches, .gatherWindows, .averageWindows, .embed, .copy: Traits()
         case .windowAttention: Traits(isProduct: true, readsStridedRows: true)
-        case .quantize, .gatherRows, .storeRows, .call: Traits(readsStridedRows: true)
+        case .quantize, .gatherRows, .storeRows: Traits(readsStridedRows: true)
+        case .call(let op): Traits(isProduct: op.payload.isProduct, readsStridedRows: true)
         case .scale, .activation, .layerNorm, .rmsNorm, .rotary: Traits(readsStridedRows: true, overwritableInputs: [0])
         case .add, .multiply, .gate: Traits(readsStridedRows: true, overwritableInputs: [0, 1])
         case .matmul(let matmul):

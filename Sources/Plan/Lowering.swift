@@ -258,7 +258,8 @@ struct Lowering {
             .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples, .mergeNeighbours, .padList,
             .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity, .greedyCover, .raterRows, .rotaryScores, .raterAttention,
             .rankCounts, .recycleDensity,
-            .recycleRows, .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
+            .recycleRows, .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads,
+            .patchAttention:
             try appendCall(operation.op, operation.name, type, inputs)
         case .cacheStore: break
         }

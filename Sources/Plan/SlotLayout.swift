@@ -98,8 +98,8 @@ private struct CacheUses {
         for (function, reserves) in functions { try checkAttentions(function, reserves) }
     }
 
-    /// By its result, the lengths and the slots of each `reserve`.
-    private typealias Reserves = [Operand: (lengths: String, slots: Operand)]
+    /// By its result, the lengths and the slots of each `reserve`, and of what takes rows of one: the values that are these slots.
+    private typealias Reserves = [Operand: (lengths: String, slots: [Operand])]
 
     private func wrong(_ what: String, _ function: Function, _ operation: Operation, expected: String? = nil) -> Diagnostic {
         .error(what, at: .operation("\(function.name): %\(operation.name)"), expected: expected)
@@ -115,10 +115,22 @@ private struct CacheUses {
         return lists
     }
 
+    /// The values that are the rows of `list` of a value.
+    private func rows(_ function: Function, of value: Operand, _ list: Operand) -> [Operand] {
+        function.operations.filter { operation in
+            if case .gatherRows = operation.op { operation.operands == [value, list] } else { false }
+        }.map { .value($0.name) }
+    }
+
     private func reserves(_ function: Function) throws(Diagnostic) -> Reserves {
         let lists = slotLists(function)
         var reserves: Reserves = [:]
         for operation in function.operations {
+            if case .gatherRows = operation.op, let reserve = reserves[operation.operands[0]] {
+                // Some of the rows, with the slots that a list of the same rows says.
+                let slots = reserve.slots.flatMap { rows(function, of: $0, operation.operands[1]) }
+                reserves[.value(operation.name)] = (reserve.lengths, slots)
+            }
             guard case .reserve = operation.op else { continue }
             guard lists.contains(operation.operands[1]) else {
                 throw wrong("'reserve' takes '\(operation.operands[1])' for slots", function, operation, expected: "the slots of 'step'")
@@ -127,7 +139,7 @@ private struct CacheUses {
             guard !reserves.values.contains(where: { $0.lengths == lengths }) else {
                 throw wrong("'&\(lengths)' is reserved a second time", function, operation, expected: "lengths of its own for each block")
             }
-            reserves[.value(operation.name)] = (lengths, operation.operands[1])
+            reserves[.value(operation.name)] = (lengths, [operation.operands[1]])
         }
         return reserves
     }
@@ -136,7 +148,7 @@ private struct CacheUses {
         for operation in function.operations {
             guard case .cacheStore = operation.op else { continue }
             let cache = operation.operands[0].name
-            guard let reserve = reserves[operation.operands[3]], reserve.slots == operation.operands[2],
+            guard let reserve = reserves[operation.operands[3]], reserve.slots.contains(operation.operands[2]),
                 blocks[cache] ?? reserve.lengths == reserve.lengths
             else {
                 throw wrong("the slots and places of '&\(cache)' are not those of one 'reserve'", function, operation)
@@ -148,7 +160,7 @@ private struct CacheUses {
     private func checkAttentions(_ function: Function, _ reserves: Reserves) throws(Diagnostic) {
         for operation in function.operations {
             guard case .attention(let attention) = operation.op, attention.isCached else { continue }
-            guard let reserve = reserves[operation.operands[4]], reserve.slots == operation.operands[3],
+            guard let reserve = reserves[operation.operands[4]], reserve.slots.contains(operation.operands[3]),
                 operation.operands[1...2].allSatisfy({ blocks[$0.name] == reserve.lengths })
             else {
                 throw wrong("'attention' sees caches at slots and places that are not those of their 'reserve'", function, operation)

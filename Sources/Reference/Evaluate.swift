@@ -76,6 +76,9 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .trimRows(let op): trimRows(op, operands)
     case .replaceRows: try replaceRows(operands)
     case .resizeGrid(let op): resizeGrid(op, operands)
+    case .splitRows(let op): splitRows(op, operands)
+    case .maskHeads(let op): maskHeads(op, operands)
+    case .patchAttention(let op): patchAttention(op, operands)
     case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

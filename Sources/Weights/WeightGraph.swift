@@ -152,7 +152,7 @@ struct WeightGraph {
             .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans,
             .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity,
             .greedyCover, .raterRows, .rotaryScores, .recycleDensity, .recycleRows, .recycleMerge, .raterAttention,
-            .rankCounts, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
+            .rankCounts, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads, .patchAttention:
             return .whole(op, operands)
         }
     }

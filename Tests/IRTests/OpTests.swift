@@ -72,7 +72,8 @@ import Testing
                 default: false
                 }
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
-            #expect(payload.isProduct == ["matmul", "attention", "window_attention"].contains(op.mnemonic), "\(op.mnemonic)")
+            #expect(
+                payload.isProduct == ["matmul", "attention", "window_attention", "patch_attention"].contains(op.mnemonic), "\(op.mnemonic)")
             let called = reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples
             #expect((payload.callArguments != nil) == called.contains(op), "\(op.mnemonic)")
         }

@@ -27,6 +27,10 @@ let reductionSamples: [Op] = [
     .trimRows(TrimRows(image: 580, first: 576, count: "K")),
     .replaceRows(ReplaceRows()),
     .resizeGrid(ResizeGrid(to: 24)),
+    .splitRows(SplitRows(.text, count: "K")),
+    .splitRows(SplitRows(.vision, count: "K")),
+    .maskHeads(MaskHeads(mask: [true, false])),
+    .patchAttention(PatchAttention(mask: [true, false, true, true], keyValueHeads: 2, scale: 0.5, window: 3, side: 8)),
 ]
 
 // swift-format-ignore: AlwaysUseLowerCamelCase
@@ -50,6 +54,11 @@ let reductionRules: [Rule] = {
     func trimmed(_ image: Int, _ first: Int) -> Op { .trimRows(TrimRows(image: image, first: first, count: "K")) }
     func resized(_ edge: Int) -> Op { .resizeGrid(ResizeGrid(to: edge)) }
     let (fused, replaced) = (Op.prefusionRows(PrefusionRows(count: "K")), Op.replaceRows(ReplaceRows()))
+    func mask(_ mask: Bool...) -> Op { .maskHeads(MaskHeads(mask: mask)) }
+    func patches(_ window: Int, _ side: Int) -> Op {
+        .patchAttention(
+            PatchAttention(mask: [true, false, true, true], keyValueHeads: 2, scale: 1, window: window, side: side))
+    }
     let ranks = Op.rankCounts(RankCounts(scale: 9, bias: 6))
     let columns = Op.raterAttention(RaterAttention(heads: 4, keyValueHeads: 2, scale: 1, columns: 64))
     return [
@@ -127,6 +136,31 @@ let reductionRules: [Rule] = {
         Rule(keep(3), [list, list, list], refused: "the list of scores is i32[T]; expected f32"),
         Rule(keep(3), [f32(T), list, i32(S)], refused: "the list of slots is i32[S]; expected i32[T]"),
 
+        Rule(.splitRows(SplitRows(.text, count: "K")), [list, list], i32(K)),
+        Rule(.splitRows(SplitRows(.text, count: "K")), [list, i32(S)], refused: "the list of slots is i32[S]; expected i32[T]"),
+        Rule(.splitRows(SplitRows(.vision, count: "K")), [list], refused: "takes 2 operands, not 1"),
+        Rule(mask(true, false), [f32(T, 8)], f32(T, 8)),
+        Rule(mask(true, false, true), [f32(T, 8)], refused: "8 columns have no 3 heads"),
+        Rule(mask(), [f32(T, 8)], refused: "8 columns have no 0 heads"),
+        Rule(mask(true), [f32(T)], refused: "the operand is f32[T]; expected 2 dimensions"),
+        Rule(patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)], f32(K, 8)),
+        Rule(
+            patches(4, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            refused: "a window of 4 patches in a grid of 8; expected an odd number and 1 or more"),
+        Rule(
+            patches(3, 0), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            refused: "a window of 3 patches in a grid of 0; expected an odd number and 1 or more"),
+        Rule(
+            patches(3, 8), [f32(K, 10), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            refused: "a query of width 10 has no 4 heads, at most 256, that share 2 key heads evenly"),
+        Rule(
+            patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 8), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            refused: "the value is f32[K, 8]; expected f32[K, 4]"),
+        Rule(
+            patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(K), i32(S)],
+            refused: "the list of rows is i32[K]; expected i32[S]"),
+        Rule(patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 4)], refused: "takes 9 operands, not 3"),
+
         Rule(find, [i32(K), i32(S)], i32(S)),
         Rule(find, [i32(K)], refused: "takes 2 operands, not 1"),
         Rule(find, [f32(K), i32(S)], refused: "the list is f32[K]; expected i32 of 1 dimension"),
@@ -152,9 +186,11 @@ let reductionRules: [Rule] = {
         for op in samples {
             let payload = op.payload
             let selects = ["keep_rows", "stride_rows", "recycle_rows", "trim_rows"].contains(op.mnemonic)
-            #expect(payload.selectsRows == selects && payload.leavesText == (op.mnemonic == "prefusion_rows"), "\(op.mnemonic)")
-            let counts = selects || payload.leavesText
-            #expect((payload.definedCount == "K") == counts && (payload.visionRowsKept(of: 64) != nil) == counts, "\(op.mnemonic)")
+            let isText = op == .splitRows(SplitRows(.text, count: "K")), splits = op.mnemonic == "split_rows"
+            let leaves = op.mnemonic == "prefusion_rows" || splits && !isText
+            #expect(payload.selectsRows == (selects || isText) && payload.leavesText == leaves, "\(op.mnemonic)")
+            #expect((payload.definedCount == "K") == (selects || leaves || splits), "\(op.mnemonic)")
+            #expect((payload.visionRowsKept(of: 64) != nil) == (selects || leaves && !splits), "\(op.mnemonic)")
         }
         #expect(KeepRows(top: 3, count: "K").visionRowsKept(of: 2) == 2 && KeepRows(top: 3, count: "K").visionRowsKept(of: 9) == 3)
         #expect(KeepRows(top: 3, drop: 1, count: "K").visionRowsKept(of: 3) == 2)

@@ -16,6 +16,8 @@ let canonicalText = #"""
       symbol K3 <= 64
       symbol K4 <= 64
       symbol K5 <= 64
+      symbol X <= 64
+      symbol W <= 64
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -104,7 +106,15 @@ let canonicalText = #"""
         %trimmed = trim_rows %tokens {image = 16, first = 12, count = K5} : i32[K5]
         %made = gather_rows %q, %fused : f32[K4, 8]
         %replaced = replace_rows %q, %made, at %fused : f32[T, 8]
-        return %most, %found, %means, %shown, %merged, %denser, %trimmed, %replaced
+        %words = split_rows %tokens, slots %slots {kind = text, count = X} : i32[X]
+        %image = split_rows %tokens, slots %slots {kind = vision, count = W} : i32[W]
+        %wq = gather_rows %q, %words : f32[X, 8]
+        %ws = gather_rows %slots, %words : i32[X]
+        %iq = gather_rows %q, %image : f32[W, 8]
+        %is = gather_rows %slots, %image : i32[W]
+        %values = mask_heads %iq {mask = [1, 0]} : f32[W, 8]
+        %seen = patch_attention %iq, %iq, %values, rows %image, slots %is, text_keys %wq, text_values %wq, text_rows %words, text_slots %ws {mask = [0, 1], kv_heads = 2, scale = 0.5, window = 3, side = 8} : f32[W, 8]
+        return %most, %found, %means, %shown, %merged, %denser, %trimmed, %replaced, %seen
       }
 
       func patches(%q: f32[1, 8], %x: f32[16, 8]) {

@@ -21,6 +21,34 @@ import Testing
         #expect(try cost("%x: f32[9, 8]", "%y = unit_rows %x {epsilon = 1.0} : f32[9, 8]").flops == 3 * 72)
     }
 
+    /// A prompt of 10 rows of which 6 are an image's; both kinds are counted whichever comes first.
+    @Test func rowsOfAKindAreCounted() throws {
+        let parameters = "%x: f32[T, 8], %t: i32[T], %s: i32[T]", symbols = "symbol X <= 64 symbol W <= 64"
+        for kinds in [["text", "vision"], ["vision", "text"]] {
+            let lists = kinds.map {
+                "%\($0) = split_rows %t, slots %s {kind = \($0), count = \($0 == "text" ? "X" : "W")} : i32[\($0 == "text" ? "X" : "W")]"
+            }
+            let (module, function) = try function(
+                parameters,
+                (lists + ["%xt = gather_rows %x, %text : f32[X, 8]", "%xi = gather_rows %x, %vision : f32[W, 8]", "return"]).joined(
+                    separator: " "),
+                declarations: symbols)
+            let costs = module.costs(of: function, .prompt(10, vision: 6))
+            #expect(costs[0] == Cost(bytesRead: 80, bytesWritten: kinds[0] == "text" ? 16 : 24))
+            #expect(costs[2].bytesWritten == 4 * 32 && costs[3].bytesWritten == 6 * 32)
+        }
+    }
+
+    /// Each of 4 patches with 3 rows of text and a window of 9, in one of two heads of 4 columns.
+    @Test func patchesSeeTextAndTheirWindow() throws {
+        let cost = try cost(
+            "%q: f32[4, 8], %k: f32[4, 8], %r: i32[4], %t: f32[3, 8], %u: i32[3]",
+            "%y = patch_attention %q, %k, %k, rows %r, slots %r, text_keys %t, text_values %t, text_rows %u, text_slots %u "
+                + "{mask = [1, 0], kv_heads = 2, scale = 0.5, window = 3, side = 5} : f32[4, 8]")
+        #expect(cost == Cost(flops: 4 * (3 + 9) * (4 * 4 + 4), bytesRead: (3 * 32 + 2 * 24 + 2 * 4 + 2 * 3) * 4, bytesWritten: 32 * 4))
+        #expect(try self.cost("%x: f32[4, 8]", "%y = mask_heads %x {mask = [1, 0]} : f32[4, 8]") == Cost(bytesRead: 128, bytesWritten: 128))
+    }
+
     @Test func listsTakeNoArithmetic() throws {
         #expect(
             try cost("%x: f32[9]", "%y = top_rows %x {rows = 2, order = index} : i32[2]") == Cost(bytesRead: 36, bytesWritten: 8))

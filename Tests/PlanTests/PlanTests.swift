@@ -350,6 +350,36 @@ private let T = Affine(IR.Symbol("T", bound: 4))
         }
     }
 
+    /// A row of text is all rows of text, and there are no vision rows: what is done with them is not done, and nothing of it is stored.
+    @Test func decodeHasNoVisionRows() throws {
+        let states = "  symbol W <= 4\n  symbol X <= 4\n  state &keys : f32[3, 6, 8]\n  state &lengths : i32[3]\n"
+        let module = try parseModule(
+            step(
+                """
+                    %text = split_rows %tokens, slots %slots {kind = text, count = X} : i32[X]
+                    %image = split_rows %tokens, slots %slots {kind = vision, count = W} : i32[W]
+                    %xt = gather_rows %x, %text : f32[X, 8]
+                    %xi = gather_rows %x, %image : f32[W, 8]
+                    %st = gather_rows %slots, %text : i32[X]
+                    %si = gather_rows %slots, %image : i32[W]
+                    %places = reserve &lengths, %slots : i32[T]
+                    %pt = gather_rows %places, %text : i32[X]
+                    %pi = gather_rows %places, %image : i32[W]
+                    cache_store &keys, %xt, %st, %pt as text_store
+                    %masked = mask_heads %xi {mask = [1, 0]} : f32[W, 8]
+                    cache_store &keys, %masked, %si, %pi as image_store
+                    %a = attention %xt, &keys, &keys, slots %st, places %pt {heads = 2, kv_heads = 2, scale = 0.5} : f32[X, 8]
+                    %found = find_rows %text, %wanted : i32[S]
+                    %rows = gather_rows %a, %found : f32[S, 8]
+                    %logits = matmul %rows, @head : f32[S, 5]
+                """, states: states), file: "test.ir")
+        let decode = try #require(try module.decodeFunction())
+        #expect(decode.operations.map(\.name) == ["x", "places", "text_store", "a", "logits"])
+        #expect(decode.operations[2].operands == [.state("keys"), .value("x"), .region(.slots), .value("places")])
+        let plan = try makePlan(module)
+        #expect(plan.takesWholePrompts && plan.slots.caches.map(\.name) == ["keys"])
+    }
+
     /// What is wanted may be all that is there.
     /// Rows that a call of text has none of leave nothing in `decode`, caches and their lengths included.
     @Test func decodeHasNoPrefusion() throws {

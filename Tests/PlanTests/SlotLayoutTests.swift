@@ -94,6 +94,25 @@ import Testing
         #expect(slots.caches.map(\.block) == [0, 0, 1] && slots.lengths == ["lengths", "more"])
     }
 
+    /// Rows of a call may go into a cache one kind after the other, each with its slots and places.
+    @Test func rowsOfAReserveAreGatheredWithTheirSlots() throws {
+        func stored(_ slots: String) -> [String] {
+            [
+                "    %p = reserve &a, %slots : i32[T]", "    %q = gather_rows %p, %positions : i32[T]",
+                "    %s = gather_rows %slots, %positions : i32[T]", "    %t = gather_rows %slots, %tokens : i32[T]",
+                "    cache_store &k, %x, %\(slots), %q as store",
+                "    %seen = attention %x, &k, &k, slots %\(slots), places %q {heads = 1, kv_heads = 1, scale = 0.5} : f32[T, 8]",
+            ]
+        }
+        let states = ["&k : f32[3, 10, 8]", "&a : i32[3]"]
+        #expect(try layout(states, stores: stored("s")).lengths == ["a"])
+        for slots in ["slots", "t"] {
+            #expect(
+                try message(states, stores: stored(slots))
+                    == "error: the slots and places of '&k' are not those of one 'reserve', at operation 'step: %store'")
+        }
+    }
+
     @Test func errors() throws {
         #expect(try message(block("a", "f32[3, 10, 8]"), stores: stores("a")) == "no error")
         #expect(try message([], stores: []) == "no error")

@@ -165,7 +165,8 @@ struct SymbolicModule {
             case .matchRows, .rowPlaces, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts,
                 .recycleDensity,
-                .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid:
+                .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads,
+                .patchAttention:
                 computed("\(Computation.call(operation.op))")
             case .pack, .power: preconditionFailure("'\(operation.op.mnemonic)' is for definitions of weights")
             }

@@ -78,6 +78,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
             "complement_rows", "mean_heads", "unit_rows", "cluster_rows", "segment_means", "outlier_rows", "append_samples",
             "merge_neighbours", "pad_list", "match_rows", "row_places", "segment_sizes", "log", "softmax_similarity", "greedy_cover",
             "prefusion_rows", "trim_rows", "replace_rows", "resize_grid",
+            "split_rows", "mask_heads", "patch_attention",
         ])
         #expect(covered == Set(Op.parsers.map(\.mnemonic)))
     }

@@ -43,9 +43,8 @@ static inline float max_of_tile(int64_t count, const float *x) {
   return result;
 }
 
-// out[i] = x . w[i] for four rows w[i] of k floats. x is read once, and eight independent sums hide the latency of additions.
-static inline void dot_four(int64_t k, const float *x, const float *w, int64_t w_stride, float out[4]) {
-  const float *w0 = w, *w1 = w + w_stride, *w2 = w + 2 * w_stride, *w3 = w + 3 * w_stride;
+// out[i] = x . wi for four rows wi of k floats. x is read once, and eight independent sums hide the latency of additions.
+static inline void dot_rows(int64_t k, const float *x, const float *w0, const float *w1, const float *w2, const float *w3, float out[4]) {
   lanes a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0};
   int64_t i = 0;
   for (; i + 2 * LANES <= k; i += 2 * LANES) {
@@ -67,6 +66,11 @@ static inline void dot_four(int64_t k, const float *x, const float *w, int64_t w
     out[2] += x[i] * w2[i];
     out[3] += x[i] * w3[i];
   }
+}
+
+// The same for rows that lie `w_stride` floats from one another.
+static inline void dot_four(int64_t k, const float *x, const float *w, int64_t w_stride, float out[4]) {
+  dot_rows(k, x, w, w + w_stride, w + 2 * w_stride, w + 3 * w_stride, out);
 }
 
 // x . w for one row w of k floats.

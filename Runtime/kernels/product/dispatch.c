@@ -101,9 +101,9 @@ void lmmc_products_start(lmmc_cpu usable) { chosen = lmmc_choose(usable); }
 
 static void multiply(const lmmc_packed_matmul *p, lmmc_packed_type type, const lmmc_product *code, const char *operation,
                      const char *variant) {
-  if (p->m == 0) return;  // a chunk of a prompt whose logits nobody wants
   const double begin = lmmc_profile_begin();
-  lmmc_packed_product(p, type, code, chosen.code.finish);
+  // None: a chunk of a prompt whose logits nobody wants, a call without vision rows
+  if (p->m > 0) lmmc_packed_product(p, type, code, chosen.code.finish);
   if (begin > 0) {
     const double weights = (double)lmmc_panels(p->n) * (double)lmmc_panel_bytes(type, p->k);
     lmmc_profile_end(begin, (lmmc_profile_key){operation, variant, p->m, p->n, p->k, p->out, p->n, p->out_stride},

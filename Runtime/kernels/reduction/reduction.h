@@ -4,6 +4,8 @@
 #define LMMC_KERNELS_REDUCTION_REDUCTION_H
 #include <stdint.h>
 
+#include "contract/level.h"
+
 // An operand: element (i, j) is data[i * stride + j]. A list is a table of one column. What the data is, the routine says.
 typedef struct {
   const void *data;
@@ -58,5 +60,13 @@ void lmmc_log(const lmmc_table *in, float *out);
 void lmmc_softmax_similarity(const lmmc_table *in, float temperature, float *shares);
 enum { LMMC_MAX_COVER = 8192 };
 void lmmc_greedy_cover(const lmmc_table *in, int64_t keep, float weight, int64_t patch, int64_t has_bars, int32_t *list);
+
+int64_t lmmc_split_rows(const lmmc_table *in, int64_t is_vision, int32_t *rows);
+void lmmc_mask_heads(const lmmc_table *in, const int64_t *mask, int64_t heads, float *masked);
+// Compiled for each level, since it chooses nothing and is arithmetic on all vision rows.
+#define lmmc_patch_attention LMMC_LEVELED(lmmc_patch_attention)
+enum { LMMC_MAX_PATCH_HEADS = 256 };
+void lmmc_patch_attention(const lmmc_table *in, const int64_t *mask, int64_t heads, int64_t key_heads, float scale, int64_t window,
+                          int64_t side, float *out);
 
 #endif

@@ -432,9 +432,115 @@ static void test_resize_grid(void) {
   }
 }
 
+// ---- patches
+
+static void check_split_rows(const call *c) {
+  int32_t text[ROWS], vision[ROWS];
+  const lmmc_table in[] = {list(c->tokens, c->rows), list(c->slots, c->rows)};
+  const int64_t texts = lmmc_split_rows(in, 0, text), visions = lmmc_split_rows(in, 1, vision);
+  int64_t t = 0, v = 0;
+  for (int64_t i = 0; i < c->rows; i++) {
+    if (c->tokens[i] < 0 && i + 1 != run_end(c, i)) {
+      CHECK(v < visions && vision[v] == i, "vision row %lld", (long long)i);
+      v++;
+    } else {
+      CHECK(t < texts && text[t] == i, "row %lld of text", (long long)i);
+      t++;
+    }
+  }
+  CHECK(t == texts && v == visions, "%lld rows of text, %lld of vision", (long long)texts, (long long)visions);
+}
+
+static void test_mask_heads(void) {
+  float x[3 * 14], masked[3 * 10];
+  for (int i = 0; i < 3 * 14; i++) x[i] = i % 14 < 2 ? NAN : (float)i;
+  const int64_t mask[] = {0, 1, 1, 0, 1};
+  const lmmc_table in = {x, 3, 10, 14};
+  lmmc_mask_heads(&in, mask, 5, masked);
+  for (int i = 0; i < 3 * 10; i++)
+    CHECK(masked[i] == (mask[i % 10 / 2] ? x[i / 10 * 14 + i % 10] : 0), "element %d is %g", i, (double)masked[i]);
+}
+
+// Vision rows of slots 4 and 1, `counts` of them, behind `pre` rows of text and in front of 2: all keys in tables of their own, with a
+// stride.
+static void check_patch_attention(const int64_t counts[2], int64_t pre, int64_t side, int64_t window, int64_t size) {
+  enum { MOST = 200, KEYS = 2 };
+  const int64_t mask[] = {1, 0, 1, 1, 1, 1}, width = HEADS * size, key_width = KEYS * size, stride = key_width + 3;
+  const int64_t visions = counts[0] + counts[1], texts = 2 * (pre + 2);
+  int32_t rows[MOST], slots[MOST], text_rows[MOST], text_slots[MOST];
+  int64_t v = 0, t = 0;
+  for (int s = 0; s < 2; s++) {
+    int32_t row = s ? (int32_t)(pre + counts[0] + 2) : 0;
+    for (int64_t i = 0; i < pre; i++, t++) text_rows[t] = row++, text_slots[t] = s ? 1 : 4;
+    for (int64_t i = 0; i < counts[s]; i++, v++) rows[v] = row++, slots[v] = s ? 1 : 4;
+    for (int64_t i = 0; i < 2; i++, t++) text_rows[t] = row++, text_slots[t] = s ? 1 : 4;
+  }
+  float *query = malloc((size_t)(visions * width) * sizeof *query), *out = malloc((size_t)(visions * width) * sizeof *out);
+  float *tables[4];
+  fill(query, visions * width, 2);
+  for (int i = 0; i < 4; i++) {
+    tables[i] = malloc((size_t)(MOST * stride) * sizeof *tables[i]);
+    fill(tables[i], MOST * stride, 2);
+  }
+  const lmmc_table in[] = {matrix(query, visions, width),
+                           {tables[0], visions, key_width, stride},
+                           {tables[1], visions, key_width, stride},
+                           list(rows, visions),
+                           list(slots, visions),
+                           {tables[2], texts, key_width, stride},
+                           {tables[3], texts, key_width, stride},
+                           list(text_rows, texts),
+                           list(text_slots, texts)};
+  lmmc_patch_attention(in, mask, HEADS, KEYS, 0.3f, window, side, out);
+  double worst = 0;
+  for (int64_t i = 0; i < visions; i++) {
+    const int64_t start = i < counts[0] ? 0 : counts[0], own = (i - start) % (side * side);
+    for (int64_t h = 0; h < HEADS; h++) {
+      const int64_t key = h / (HEADS / KEYS) * size;
+      for (int64_t e = 0; e < size; e++) {
+        double sum = 0, mixed = 0;
+        for (int64_t j = 0; j < visions + texts; j++) {
+          const int64_t other = j < visions ? j : j - visions;
+          if (j < visions) {
+            const int64_t place = (other - start) % (side * side);
+            if (slots[other] != slots[i] || (other - start) / (side * side) != (i - start) / (side * side)) continue;
+            if (llabs(place / side - own / side) > window / 2 || llabs(place % side - own % side) > window / 2) continue;
+          } else if (text_slots[other] != slots[i] || text_rows[other] > rows[i]) {
+            continue;
+          }
+          const float *k = tables[j < visions ? 0 : 2] + other * stride + key, *values = tables[j < visions ? 1 : 3] + other * stride + key;
+          double score = 0;
+          for (int64_t d = 0; d < size; d++) score += (double)query[i * width + h * size + d] * (double)k[d];
+          score = exp(0.3 * score);
+          sum += score, mixed += score * (double)values[e];
+        }
+        worst = fmax(worst, fabs((mask[h] ? mixed / sum : 0) - (double)out[i * width + h * size + e]));
+      }
+    }
+  }
+  // Sums of some tens of products of at most 4.
+  CHECK(worst < 2e-5, "windows of %lld in grids of %lld, heads of %lld: %.3g off", (long long)window, (long long)side, (long long)size,
+        worst);
+  for (int i = 0; i < 4; i++) free(tables[i]);
+  free(query);
+  free(out);
+}
+
+static void test_patch_attention(void) {
+  for (int64_t size = 1; size < 40; size += size < 20 ? 1 : 13) check_patch_attention((int64_t[]){9, 8}, 3, 3, 3, size);
+  for (int64_t window = 1; window < 16; window += 2) check_patch_attention((int64_t[]){49, 48}, 7, 7, window, 12);
+  // More keys than are scored at once, no text in front, two grids of a slot, slots without an image.
+  check_patch_attention((int64_t[]){64, 64}, 20, 8, 15, 16);
+  check_patch_attention((int64_t[]){64, 0}, 0, 8, 5, 16);
+  check_patch_attention((int64_t[]){8, 12}, 1, 2, 3, 16);
+  check_patch_attention((int64_t[]){0, 0}, 1, 2, 3, 16);
+}
+
 int main(void) {
   test_resize_grid();
   test_find_rows();
+  test_mask_heads();
+  test_patch_attention();
   for (int64_t stride = 1; stride < 10; stride++) test_stride_means(stride);
   for (int turn = 0; turn < 12; turn++) {
     call *c = make_call(1 + turn * turn % 97, turn % 2);
@@ -450,6 +556,7 @@ int main(void) {
     for (int64_t best = 1; best <= HEADS; best += 2) check_rotary_scores(c, best, turn % 3 ? 0 : 32);
     check_rater_rows(c);
     check_prefusion(c, 1 + turn * turn % 97 > 1 ? 1 + turn * turn % 97 : 2);
+    check_split_rows(c);
     free(c);
   }
   return check_report();

@@ -81,10 +81,11 @@ static void many_rows(const lmmc_matmul *p) {
 }
 
 void lmmc_matmul_f32(lmmc_matmul product) {
-  if (product.m == 0) return;  // a chunk of a prompt whose logits nobody wants
   const double begin = lmmc_profile_begin();
   const bool is_few = product.m <= FEW_ROWS;
-  if (is_few) {
+  // None: a chunk of a prompt whose logits nobody wants, a call without vision rows
+  if (product.m == 0) {
+  } else if (is_few) {
     few_rows(&product);
   } else {
     many_rows(&product);
