@@ -17,7 +17,8 @@ public func reduceTokens(
     case .tome(let tome): module = try module.reducedByToMe(tome, configuration)
     case .mmtok(let mmtok): module = try module.reducedByMMTok(mmtok, configuration)
     case .sparsevlm(let sparse): module = try module.reducedBySparseVLM(sparse, configuration)
-    case .cdpruner, .mustdrop, .yopo, .voco:
+    case .yopo(let yopo): module = try module.reducedByYOPO(yopo, configuration)
+    case .cdpruner, .mustdrop, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }

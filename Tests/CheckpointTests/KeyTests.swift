@@ -92,6 +92,7 @@ import Testing
         case "`config.json`: LLaVA's own keys": return [config(llava)]
         case "`config.json`: TokenPacker's keys": return [config(.tokenPacker)]
         case "`config.json`: LLaVA-Mini's keys": return [config(.llavaMini)]
+        case "`config.json`: YOPO's keys": return [config(llava)]
         case "`generation_config.json`": return [decoder, transformers].map { Place($0, "generation_config.json", [:]) }
         case "`preprocessor_config.json`":
             return [

@@ -208,6 +208,53 @@ import Testing
                 "error: key 'mm_token_reduction.rank' is not known of method 'fastv'"))
     }
 
+    // MARK: YOPO's own keys
+
+    /// A checkpoint that was trained for it says what is cut, but for the heads.
+    @Test func releasedKeys() throws {
+        func opened(_ keys: [String: Any]) throws -> TokenReduction? {
+            var fixture = Fixture.llava
+            fixture.config.merge(keys) { $1 }
+            return try fixture.open().configuration.reduction
+        }
+        let keys: [String: Any] = ["attncut_w": 5, "layercut_num": 1, "headcut_num": 24, "mlpcut_ratio": 2, "sprompt_len": 35]
+        let released = try #require(try opened(keys))
+        #expect(
+            released == .yopo(.init(heads: nil, layers: 1, window: 5, ffn: 2)) && released.description == "yopo:layers=1,window=5,ffn=2.0")
+        #expect(
+            try opened(["sprompt_len": 35]) == nil
+                && opened(["headcut_num": 24]) == .yopo(.init(heads: nil, layers: nil, window: nil, ffn: nil)))
+        // The option's own keys come first, and other methods have none of these.
+        #expect(try parsed("yopo:heads=h").completed(by: released) == .yopo(.init(heads: "h", layers: 1, window: 5, ffn: 2)))
+        #expect(
+            try parsed("yopo:heads=h,window=7,softmax=kept").completed(by: released)
+                == .yopo(.init(heads: "h", layers: 1, window: 7, ffn: 2, softmax: .kept)))
+        #expect(try parsed("fastv:layer=2,keep=3").completed(by: released) == parsed("fastv:layer=2,keep=3"))
+        #expect(try parsed("yopo:heads=h").completed(by: nil) == parsed("yopo:heads=h"))
+        let own = ["method": "yopo", "heads": "h", "layers": 1] as [String: Any]
+        guard case .yopo(let mixed)? = try opened(keys.merging(["mm_token_reduction": own]) { $1 }) else { return }
+        #expect(mixed.layers == 1 && mixed.window == 5 && mixed.heads?.hasSuffix("/h") == true)
+        #expect(try opened(keys.merging(["mm_token_reduction": ["method": "none"]]) { $1 }) == nil)
+
+        let configuration = try Fixture.llava.open().configuration
+        #expect(
+            errorText { () throws(Diagnostic) in try released.check(against: configuration, askedBy: .configuration(path: "m")) }
+                == "error: the model was trained for method 'yopo', and nothing says in which heads its vision rows are seen, at file 'm'; "
+                + "expected '--reduce yopo:heads=FILE.npy', or '--reduce none'")
+        for (key, value, problem) in [
+            ("attncut_w", 4, "is 4, "), ("attncut_w", -1, "is -1, "),
+            ("layercut_num", 0, "is 0, "), ("mlpcut_ratio", 0, "is 0.0, "),
+        ] {
+            let fixture = {
+                var fixture = Fixture.llava
+                fixture.config[key] = value
+                return fixture
+            }()
+            let error = errorText { () throws(Diagnostic) in try fixture.open().configuration.name }
+            #expect(error.contains("'\(key)' \(problem)"), "\(error)")
+        }
+    }
+
     // MARK: What does not go together
 
     /// With VoCo-LLaMA's token in its vocabulary
@@ -235,7 +282,7 @@ import Testing
     /// On the fixtures' 16 patches, 8 blocks of the tower up to tap 7, and 16 blocks of the decoder.
     @Test func whatGoesTogether() throws {
         let folder = TemporaryFolder()
-        folder.write("heads.npy", "")
+        folder.write("heads.npy", headMaskFile(Array(repeating: [true, false], count: 16)))
         for text in [
             "prumerge:neighbours=15", "prumerge:ratio=1/16,neighbours=2", "prumerge+:ratio=1/4,neighbours=2",
             "visionzip:dominant=1,contextual=15",
@@ -309,6 +356,15 @@ import Testing
             ("mustdrop:global=0,individual=0", "merges windows of 3 x 3, and the patch grid is 4 x 4, "),
             ("yopo:heads=h,layers=17,window=5,ffn=2", "has layers 17, "),
             ("yopo:heads=no,layers=16,window=5,ffn=2", "has 'no' as 'heads', which is no file, "),
+            (
+                "yopo:heads=h,window=5,ffn=2",
+                "has no key 'layers', at option '--reduce'; expected it, or key 'layercut_num' of the checkpoint"
+            ),
+            ("yopo:heads=h,layers=1,ffn=2", "has no key 'window', at option '--reduce'; expected it, or key 'attncut_w' of the checkpoint"),
+            (
+                "yopo:heads=h,layers=1,window=5",
+                "has no key 'ffn', at option '--reduce'; expected it, or key 'mlpcut_ratio' of the checkpoint"
+            ),
             ("llavolta:layer=16,stride=2", "has layer 16, "), ("llavolta:layer=2,stride=17", "has stride 17, "),
         ] {
             let error = try refusal(text)
@@ -386,7 +442,7 @@ import Testing
         var configuration = try Fixture.llava.open().configuration
         configuration.decoder.layerCount = 16
         let folder = TemporaryFolder()
-        folder.write("heads.npy", "")
+        folder.write("heads.npy", headMaskFile(Array(repeating: [true, false], count: 16)))
         for text in [
             "prumerge:neighbours=2", "prumerge+:neighbours=2", "visionzip:dominant=2,contextual=1", "mmtok:keep=1",
             "cdpruner:keep=1,clip=\(folder.path)", "tome:keep=4",

@@ -39,6 +39,8 @@ TOKENPACKER = "patch_num scale_factor".split()
 
 # And those that ictnlp/LLaVA-Mini adds (llavamini/train/train.py).
 LLAVA_MINI = "compressor_size prefusion_layer_num resolution_ratio".split()
+# Beside LLaVA's, those that YOPO's training leaves.
+YOPO = "attncut_w headcut_num layercut_num mlpcut_ratio sprompt_len".split()
 
 OLDER_PROCESSOR = "feature_extractor_type use_square_size _processor_class processor_class".split()
 OLDER_TOKENIZER = """add_bos_token add_eos_token added_tokens_decoder additional_special_tokens chat_template cls_token device_map legacy mask_token max_length
@@ -90,6 +92,7 @@ def main():
         "`config.json`: LLaVA's own keys": set(LLAVA),
         "`config.json`: TokenPacker's keys": set(TOKENPACKER),
         "`config.json`: LLaVA-Mini's keys": set(LLAVA_MINI),
+        "`config.json`: YOPO's keys": set(YOPO),
         "`generation_config.json`": set(GenerationConfig().to_dict()) | set(OLDER_GENERATION),
         "`preprocessor_config.json`": images,
         "`processor_config.json`": set(whole) | parameters | {"auto_map"},

@@ -5,7 +5,9 @@ import Testing
 /// Programs that give their decoder fewer vision rows, against torch (Tests/Golden/reducers.py): the answer, what is chosen and what comes of it.
 @Suite(.serialized) struct ReducerTests {
     /// The methods that are built, as `--reduce` names them.
-    private static let methods: Set<String> = ["fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok", "sparsevlm", "tome"]
+    private static let methods: Set<String> = [
+        "fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok", "sparsevlm", "tome", "yopo",
+    ]
 
     /// Those on the small grid, and one published setting on the grid of 24 x 24, whose programs take three times as long to make;
     /// LMMC_REDUCERS=all has all of them.

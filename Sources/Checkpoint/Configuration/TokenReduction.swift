@@ -222,17 +222,17 @@ public enum TokenReduction: Hashable, Sendable {
             case kept
         }
 
-        /// A NumPy file, bool [blocks, heads].
-        public var heads: String
+        /// A NumPy file, bool [blocks, heads]. Of this and the next three nil is what the checkpoint's own keys say, or what is missing.
+        public var heads: String?
         /// From this block on nothing sees vision rows.
-        public var layers: Int
+        public var layers: Int?
         /// Edge of the square of patches that a patch sees, odd.
-        public var window: Int
+        public var window: Int?
         /// The MLP of vision rows has int(intermediate / ffn) channels.
-        public var ffn: Double
+        public var ffn: Double?
         public var softmax: Softmax
 
-        public init(heads: String, layers: Int, window: Int, ffn: Double, softmax: Softmax = .all) {
+        public init(heads: String?, layers: Int?, window: Int?, ffn: Double?, softmax: Softmax = .all) {
             (self.heads, self.layers, self.window, self.ffn, self.softmax) = (heads, layers, window, ffn, softmax)
         }
     }
@@ -378,10 +378,10 @@ extension TokenReduction: CustomStringConvertible {
             add("similarity", own.similarity, unless: 0.8)
             add("key", own.key, unless: 0.08)
         case .yopo(let own):
-            add("heads", own.heads)
-            add("layers", own.layers)
-            add("window", own.window)
-            add("ffn", own.ffn)
+            if let heads = own.heads { add("heads", heads) }
+            if let layers = own.layers { add("layers", layers) }
+            if let window = own.window { add("window", window) }
+            if let ffn = own.ffn { add("ffn", ffn) }
             add("softmax", own.softmax.rawValue, unless: YOPO.Softmax.all.rawValue)
         case .llavolta(let own):
             add("layer", own.layer)

@@ -3,7 +3,7 @@ import Support
 extension TokenReduction {
     /// Methods that are read, and refused since nothing makes a program of them.
     public static let notBuilt: Set<Method> = [
-        .cdpruner, .mustdrop, .yopo,
+        .cdpruner, .mustdrop,
     ]
 
     /// Who asks for a method, which errors name.
@@ -40,8 +40,9 @@ extension TokenReduction {
         } else if configuration.compression != nil {
             throw refusal("cannot be combined with token \(token), by which the model compresses its images", expected: "another model")
         }
+        if case .yopo(let own) = self { try own.checkKeys(refusal) }
         try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
-        try checkFiles(refusal)
+        try checkFiles(configuration.decoder, refusal)
         if let missing = readTensors(vision, tap: fusion.lastTap).first(where: { !hasTensor($0) }) {
             throw refusal("reads tensor \(quoted(missing)), which the vision tower lacks", expected: "a tower with all its blocks")
         }
@@ -128,7 +129,7 @@ extension TokenReduction {
                     "merges windows of \(own.window) x \(own.window), and the patch grid is \(shape.grid) x \(shape.grid)",
                     expected: divisors(of: shape.grid, called: "grid's edge"))
             }
-        case .yopo(let own): try layer("layers", own.layers, upTo: shape.layers)
+        case .yopo(let own): if let layers = own.layers { try layer("layers", layers, upTo: shape.layers) }
         case .llavolta(let own):
             try layer("layer", own.layer, upTo: shape.layers - 1)
             guard own.stride <= shape.visionRows else {
@@ -174,17 +175,34 @@ extension TokenReduction {
         }
     }
 
-    private func checkFiles(_ refusal: Refusal) throws(Diagnostic) {
+    private func checkFiles(_ decoder: DecoderConfiguration, _ refusal: Refusal) throws(Diagnostic) {
         switch self {
         case .cdpruner(let own):
             guard fileKind(own.clip) == .folder else {
                 throw refusal("has \(quoted(own.clip)) as 'clip', which is no folder", expected: "a folder with a whole CLIP")
             }
         case .yopo(let own):
-            guard fileKind(own.heads) == .regular else {
-                throw refusal("has \(quoted(own.heads)) as 'heads', which is no file", expected: "a NumPy file with a mask of heads")
+            guard let heads = own.heads, fileKind(heads) == .regular else {
+                throw refusal("has \(quoted(own.heads ?? "")) as 'heads', which is no file", expected: "a NumPy file with a mask of heads")
             }
+            _ = try HeadMask(path: heads, blocks: decoder.layerCount, heads: decoder.headCount)
         case .prumerge, .visionzip, .mmtok, .tome, .fastv, .sparsevlm, .mustdrop, .llavolta, .voco: break
+        }
+    }
+}
+
+extension TokenReduction.YOPO {
+    /// Refuses what neither the method's keys nor the checkpoint's say.
+    fileprivate func checkKeys(_ refusal: Refusal) throws(Diagnostic) {
+        guard heads != nil else {
+            let file = if case .configuration(let path) = refusal.origin { path } else { "" }
+            throw .error(
+                "the model was trained for method 'yopo', and nothing says in which heads its vision rows are seen", at: .file(file),
+                expected: "'\(TokenReduction.option) yopo:heads=FILE.npy', or '\(TokenReduction.option) none'")
+        }
+        let said = [("layers", layers != nil, "layercut_num"), ("window", window != nil, "attncut_w"), ("ffn", ffn != nil, "mlpcut_ratio")]
+        if let missing = said.first(where: { !$0.1 }) {
+            throw refusal("has no key '\(missing.0)'", expected: "it, or key '\(missing.2)' of the checkpoint")
         }
     }
 }

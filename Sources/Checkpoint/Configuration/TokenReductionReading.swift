@@ -24,7 +24,7 @@ extension TokenReduction {
 
     /// Reads `mm_token_reduction` of a `config.json`; nil without it. Files are relative to `folder`, the checkpoint's.
     static func read(_ config: JSONObject, folder: String) throws(Diagnostic) -> TokenReduction? {
-        guard let object = try config.optionalObject(configurationKey) else { return nil }
+        guard let object = try config.optionalObject(configurationKey) else { return try config.releasedYOPO().map(TokenReduction.yopo) }
         let method = try object.string("method")
         if method == "none" { return nil }
         var keys = try ReductionKeys(method: method, of: object)
@@ -32,7 +32,7 @@ extension TokenReduction {
         for (key, value) in object.members.sorted(by: { $0.key < $1.key }) where key != "method" && value != .null {
             try keys.add(key, keys.text(of: value, key: key))
         }
-        return try read(&keys)
+        return try read(&keys).completed(by: config.releasedYOPO().map(TokenReduction.yopo))
     }
 
     private static func read(_ keys: inout ReductionKeys) throws(Diagnostic) -> TokenReduction {
@@ -76,14 +76,15 @@ extension TokenReduction {
                     window: try keys.size("window", default: 3, from: 2), similarity: try keys.number("similarity", default: 0.8),
                     key: try keys.number("key", default: 0.08, limit: 1)))
         case .yopo:
-            let window = try keys.size("window")
-            guard window % 2 == 1 else { throw keys.invalid("window", expected: "an odd number") }
-            let ffn = try keys.number("ffn", isPositive: true)
-            guard ffn >= 1 else { throw keys.invalid("ffn", expected: "a number of at least 1") }
+            let window = keys.has("window") ? try keys.size("window") : nil
+            guard (window ?? 1) % 2 == 1 else { throw keys.invalid("window", expected: "an odd number") }
+            let ffn = keys.has("ffn") ? try keys.number("ffn", isPositive: true) : nil
+            guard ffn ?? 1 >= 1 else { throw keys.invalid("ffn", expected: "a number of at least 1") }
             return .yopo(
                 YOPO(
-                    heads: try keys.path("heads", "a NumPy file with a mask of heads"), layers: try keys.layer("layers"), window: window,
-                    ffn: ffn, softmax: try keys.choice("softmax", default: .all)))
+                    heads: try keys.path("heads", "a NumPy file with a mask of heads"),
+                    layers: keys.has("layers") ? try keys.layer("layers") : nil, window: window, ffn: ffn,
+                    softmax: try keys.choice("softmax", default: .all)))
         case .llavolta: return .llavolta(LLaVolta(layer: try keys.layer("layer"), stride: try keys.size("stride")))
         case .voco: return .voco(VoCo(tokens: try keys.size("tokens", default: 2)))
         }

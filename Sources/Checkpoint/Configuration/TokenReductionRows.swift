@@ -84,7 +84,7 @@ extension TokenReduction {
             }
             return inside(steps)
         case .mustdrop: return ahead(all, areBounds: true)
-        case .yopo(let own): return own.softmax == .kept ? inside([(own.layers, 0)]) : inside([])
+        case .yopo(let own): return own.softmax == .kept ? inside([(own.layers ?? shape.layers, 0)]) : inside([])
         case .llavolta(let own): return inside([(own.layer, all / own.stride)])
         case .voco: return inside([])
         }

@@ -94,7 +94,8 @@ struct Inspection {
         }
         guard let reduction = front.reduction else { return nil }
         return ReducerFigures.Row(
-            reducer: reduction.description, rows: reduction.rows(shape), flops: reduction.flops(configuration.decoder, shape))
+            reducer: reduction.description, rows: reduction.rows(shape),
+            flops: reduction.flops(configuration.decoder, shape, mask: try? reduction.headMask(configuration.decoder)))
     }
 
     var estimates: [BoxEstimate] {

@@ -2,8 +2,8 @@ import Checkpoint
 import IRView
 import Support
 
-/// The decoder's work on the vision rows with each reducer that the paper compares with (Tables 2 and 4), by counting as the paper counts: the
-/// tower, the projector and the reducer itself do not count, but for LLaVA-Mini, whose prefusion is blocks of a decoder.
+/// The decoder's work on the vision rows with each reducer that the paper compares with (Tables 2 and 4), by counting as the paper counts:
+/// the tower, the projector and the reducer itself do not count, but for LLaVA-Mini, whose prefusion is blocks of a decoder.
 struct ReducerFigures {
     struct Row {
         /// As `--reduce` takes it, or the name of a model that is trained.
@@ -38,6 +38,15 @@ struct ReducerFigures {
             guard let reduction = try? TokenReduction.parse(text), (try? reduction.check(shape, askedBy: .option)) != nil else { continue }
             if case .sparsevlm(let own) = reduction, own.tokens ?? 0 >= patches { continue }
             self.rows.append(Row(reducer: text, rows: reduction.rows(shape), flops: reduction.flops(decoder, shape)))
+        }
+        // Half the heads, with which YOPO's work is a quarter.
+        let text = "yopo:heads=FILE,layers=16,window=5,ffn=2,softmax=kept"
+        if let kept = try? TokenReduction.parse(text), (try? kept.check(shape, askedBy: .option)) != nil {
+            let mask = HeadMask(mean: decoder.headCount / 2, decoder)
+            self.rows.append(
+                Row(
+                    reducer: "\(text), \(decoder.headCount / 2) heads", rows: kept.rows(shape),
+                    flops: kept.flops(decoder, shape, mask: mask)))
         }
         for scale in [2, 3, 4] where vision.grid % scale == 0 { add("TokenPacker", patches / (scale * scale)) }
         for size in [1, 12] where size < vision.grid {
@@ -99,12 +108,46 @@ func work(_ flops: Int) -> String {
 }
 
 extension TokenReduction {
-    /// The decoder's work on the vision rows as the paper counts it, the most where a run decides.
-    func flops(_ decoder: DecoderConfiguration, _ shape: VisionShape) -> Int {
+    /// The decoder's work on the vision rows as the paper counts it, the most where a run decides. `mask`: that of YOPO, whose heads all
+    /// count without one.
+    func flops(_ decoder: DecoderConfiguration, _ shape: VisionShape, mask: HeadMask? = nil) -> Int {
         guard case .yopo(let own) = self else { return PaperFigures.flops(decoder, rows: rows(shape).perBlock) }
-        // The heads that stay are said by a file, and attention in a window is next to nothing: the linear layers with all heads.
-        let part = Int(Double(decoder.intermediateSize) / own.ffn)
+        // Attention in a window is next to nothing: the linear layers. Masks that stay in the softmax save none of them but in the MLP.
+        let part = Int(Double(decoder.intermediateSize) / (own.ffn ?? 1))
+        let weights = PaperFigures.parameters(decoder, intermediateSize: part)
         return PaperFigures.sum(
-            rows(shape).perBlock.map { PaperFigures.product(2, $0, PaperFigures.parameters(decoder, intermediateSize: part)) })
+            rows(shape).perBlock.enumerated().map { block, rows in
+                let blind = own.softmax == .kept ? mask?.blindWeights(decoder, block: block) ?? 0 : 0
+                return PaperFigures.product(2, rows, weights - blind)
+            })
+    }
+
+    /// The mask that its file has, where it is checked.
+    func headMask(_ decoder: DecoderConfiguration) throws(Diagnostic) -> HeadMask? {
+        guard case .yopo(let own) = self, let heads = own.heads else { return nil }
+        return try HeadMask(path: heads, blocks: decoder.layerCount, heads: decoder.headCount)
+    }
+}
+
+extension HeadMask {
+    /// One with `mean` heads of a block in the mean, of which the first two blocks have all, as those that are published.
+    init(mean: Int, _ decoder: DecoderConfiguration) {
+        let all = decoder.headCount, others = max(1, decoder.layerCount - 2)
+        let rest = max(0, decoder.layerCount * mean - 2 * all)
+        self.init(
+            blocks: (0..<decoder.layerCount).map { block in
+                let count = block < 2 ? all : rest * (block - 1) / others - rest * (block - 2) / others
+                return (0..<all).map { $0 < count }
+            })
+    }
+
+    /// Weights of a block's attention that vision rows do not have. Key heads that are divided are as many as their query heads.
+    fileprivate func blindWeights(_ decoder: DecoderConfiguration, block: Int) -> Int {
+        let seen = blocks[block], group = decoder.headCount / decoder.keyValueHeadCount
+        let groups = stride(from: 0, to: seen.count, by: group).map { Set(seen[$0..<$0 + group]) }
+        let heads = seen.count { $0 }
+        let keyHeads = groups.allSatisfy { $0.count == 1 } ? groups.count { $0.contains(true) } : heads
+        let saved = 2 * (decoder.headCount - heads) + 2 * (decoder.keyValueHeadCount - keyHeads)
+        return decoder.hiddenSize * decoder.headSize * saved
     }
 }

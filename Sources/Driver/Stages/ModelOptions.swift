@@ -51,7 +51,7 @@ public enum ReductionChoice: Sendable {
     func reduction(of checkpoint: Checkpoint) -> (method: TokenReduction?, origin: TokenReduction.Origin) {
         switch self {
         case .ofCheckpoint: (checkpoint.configuration.reduction, .configuration(path: checkpoint.path))
-        case .chosen(let reduction): (reduction, .option)
+        case .chosen(let reduction): (reduction?.completed(by: checkpoint.configuration.reduction), .option)
         }
     }
 }

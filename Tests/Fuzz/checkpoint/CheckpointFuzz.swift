@@ -3,11 +3,18 @@ import Glibc
 import Support
 
 /// Fuzz target: a checkpoint folder whose `config.json`, `clip/config.json` and tensors are the bytes, in three parts with a zero between.
-/// The third is the header of `model.safetensors`, behind it after one zero more how many bytes of data there are; or a line for each tensor,
-/// `NAME DTYPE d,d,d`, from which header and data are made. Opening it ends in a checkpoint whose tensors lie inside of the file, or in a diagnostic.
+/// The third is the header of `model.safetensors`, behind it after one zero more how many bytes of data there are; or a line for each
+/// tensor, `NAME DTYPE d,d,d`, from which header and data are made. All of them are read as a mask of heads too. Opening it ends in a
+/// checkpoint whose tensors lie inside of the file, or in a diagnostic.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: data, count: size)
+    do throws(Diagnostic) {
+        let mask = try HeadMask(Array(bytes), path: "mask", blocks: 6, heads: 4)
+        precondition(mask.blocks.count == 6 && mask.blocks.allSatisfy { $0.count == 4 }, "a mask of another shape")
+    } catch {
+        precondition(!error.rendered.contains("\n"), "more than one line")
+    }
     let parts = bytes.split(separator: 0, maxSplits: 3, omittingEmptySubsequences: false)
     let folder = Folder.shared
     folder.write("config.json", parts[0])
