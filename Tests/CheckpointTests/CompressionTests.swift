@@ -27,6 +27,8 @@ import Testing
         // One that the embedding has no row for is none, and a model without images has nothing to compress.
         #expect(try with(["added_tokens.json": #"{"<voco>": 261}"#]).open().configuration.compression == nil)
         #expect(try with(files, .decoder).open().configuration.compression == nil)
+        // LLaVA-Mini compresses ahead of its decoder.
+        #expect(try with(files, .llavaMini).open().configuration.compression == nil)
     }
 
     @Test func ofATokenizerJSON() throws {

@@ -39,10 +39,12 @@ extension Checkpoint {
         try images?.match(&own)
         let scales = try adapted?.apply(to: &own) ?? [:]
         try own.refuseSurplus()
+        // What is compressed ahead of the decoder needs no tokens for it.
+        let compresses = images.map { $0.fusion.fusion.prefusion == nil } ?? false
         let configuration = ModelConfiguration(
             name: base.name, layout: images?.layout ?? base.layout, vision: images?.tower.vision, fusion: images?.fusion.fusion,
             preprocessing: images?.tower.preprocessing, decoder: decoder, prompt: prompt,
-            compression: images == nil ? nil : CompressionConfiguration(tokenizer), adapterScales: scales,
+            compression: compresses ? CompressionConfiguration(tokenizer) : nil, adapterScales: scales,
             reduction: try images == nil ? base.reduction() : images?.reduction())
         var checkpoint = Checkpoint(path: path, configuration: configuration, tensors: own.entries, tokenizer: tokenizer)
         if let config = base.config { checkpoint.generation = try GenerationSetting.all(config: config, folder: path) }
