@@ -35,6 +35,7 @@ typedef struct {
 
   lmmc_pictures pictures;
   int32_t *mark;  // of the slot behind the prompt
+  int32_t *rows;  // [blocks], the vision rows that each has run on
   lmmc_dump dump;
   lmmc_sampler sampler;
   output output;
@@ -47,8 +48,9 @@ typedef struct {
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
-  if (!(r->mark = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->mark)))
-    return lmmc_fail(r->e, 1, "out of memory for an answer");
+  r->mark = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->mark);
+  r->rows = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->rows);
+  if (!r->mark || !r->rows) return lmmc_fail(r->e, 1, "out of memory for an answer");
   bool done = lmmc_pictures_open(&r->pictures, r->session.model, count, r->e) &&
               lmmc_read_pictures(r->session.model, r->images, &r->pictures, r->e);
   r->preprocess = lmmc_clock() - begin;
@@ -137,7 +139,7 @@ static bool answer_json(run *r) {
   bool done = lmmc_text_format(&out, e, "{\"text\": ") && lmmc_json_string(&out, o->text.bytes, o->text.count, e) &&
               lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, o->tokens.values, o->tokens.count, e) &&
               lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32, r->prompt->text_tokens) &&
-              lmmc_visual_tokens_json(&out, r->session.model, r->prompt, r->mark, e) &&
+              lmmc_visual_tokens_json(&out, r->session.model, r->prompt, r->rows, e) &&
               lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", g->stopped ? "stop" : "length");
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
@@ -200,6 +202,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     slot = lmmc_slot_take(&r.session.slots);
     r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens);
     lmmc_slot_mark(&r.session.slots, slot, r.mark);
+    lmmc_visual_rows(memory, model, prompt, r.mark, r.rows);
     r.session.observer.tensors = NULL;
     done = (!options->dump_tensors || lmmc_tensors_end(&tensors, e)) && (!options->dump || lmmc_dump_prefill(&r.dump, e));
   }
@@ -220,5 +223,6 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_text_free(&r.output.text);
   lmmc_pictures_close(&r.pictures);
   free(r.mark);
+  free(r.rows);
   return done;
 }

@@ -64,6 +64,7 @@ typedef struct {
   int32_t *ids;      // [sequences], the next token of each; slot i has sequence i
   lmmc_feed *feeds;  // [sequences]
   int32_t *mark;     // of the slots behind the prompt
+  int32_t *rows;     // [blocks], the vision rows that each has run on
   bool has_long;     // several sequences, and a slot has room for `all`
   lmmc_ids all;      // the prompt, lengthened to as many tokens as all sequences have of it
   double *samples;   // [FIGURES, runs]
@@ -123,6 +124,7 @@ static bool once(bench *b, double out[FIGURES]) {
   double first = lmmc_clock();
   seconds[FIRST_TOKEN] = first - begin;
   lmmc_slot_mark(&b->session.slots, 0, b->mark);
+  lmmc_visual_rows(b->session.memory, b->session.model, b->prompt, b->mark, b->rows);
   for (int32_t s = 1; s < o->sequences; s++) {
     lmmc_slot_copy(&b->session.slots, s, 0, b->mark);
     b->ids[s] = b->ids[0];
@@ -172,7 +174,7 @@ static bool report(const bench *b, lmmc_error *e) {
                                          "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
                                          ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32,
                                          o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens) &&
-                            lmmc_visual_tokens_json(&out, b->session.model, b->prompt, b->mark, e) &&
+                            lmmc_visual_tokens_json(&out, b->session.model, b->prompt, b->rows, e) &&
                             lmmc_text_format(&out, e, ", \"decoded_tokens\": %" PRId64, o->max_tokens)
                       : lmmc_text_format(
                             &out, e,
@@ -214,7 +216,8 @@ static bool open_sequences(bench *b) {
   b->ids = malloc((size_t)count * sizeof *b->ids);
   b->feeds = malloc((size_t)count * sizeof *b->feeds);
   b->mark = malloc((size_t)lmmc_mark_length(b->session.model) * sizeof *b->mark);
-  if (!b->ids || !b->feeds || !b->mark) return lmmc_fail(b->e, 1, "out of memory for %" PRId64 " sequences", count);
+  b->rows = malloc((size_t)lmmc_mark_length(b->session.model) * sizeof *b->rows);
+  if (!b->ids || !b->feeds || !b->mark || !b->rows) return lmmc_fail(b->e, 1, "out of memory for %" PRId64 " sequences", count);
   for (int64_t s = 0; s < count; s++) lmmc_slot_take(&b->session.slots);
   b->has_long = count > 1 && all <= b->session.model->context;
   return true;
@@ -242,5 +245,6 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   free(b.ids);
   free(b.feeds);
   free(b.mark);
+  free(b.rows);
   return done;
 }

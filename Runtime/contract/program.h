@@ -56,7 +56,10 @@ typedef struct {
   uint64_t question_tokens;  // in the arena, i32, input of project(): how many `question` has
   bool reads_bars;           // project() reads `bars`
   int32_t selected_count;    // of a reducer before the decoder: entries of `selected`; 0 without one
+  bool protects_rows;        // project() and step() have `key_rows` and `protected_rows`
   int32_t kept_points, kept_bound;  // of a reducer in the decoder: the shape of `kept`; 0 without one
+  // Of a reducer that cuts caches behind a prompt: the row of `kept` that has the vision rows that each block runs on, -1 where it is all; NULL else.
+  const int32_t *block_points;  // [blocks]
 
   // decoder
   int32_t hidden;         // C3
@@ -99,19 +102,21 @@ typedef struct {
 
   // arena: byte offsets
   uint64_t arena_bytes;
-  uint64_t image;        // u8 [S, S, 3], input of vision()
-  uint64_t question;     // i32 [question_bound], input of project(): what the user asked, without the words that say little
-  uint64_t bars;         // i32 [4], input of project(): rows of pixels above and below and columns left and right that pad the image
-  uint64_t projected;    // f32 [N, hidden], result of project()
-  uint64_t vision_rows;  // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
-  uint64_t tokens;       // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
-  uint64_t slots;        // i32 [chunk], input of step() and decode(): the slot of each row
-  uint64_t positions;    // i32 [chunk], input of step() and decode(): what rotary turns each row by
-  uint64_t wanted;       // i32 [wanted_rows], input of step(): the rows whose logits are wanted, in ascending order
-  uint64_t lengths;      // i32 [blocks, sequences]: rows that the caches of a block hold in a slot; step() and decode() let them grow
-  uint64_t logits;       // f32 [wanted_rows, vocabulary], result of step() and decode(); rows behind those wanted stay as they were
-  uint64_t selected;     // i32 [selected_count], result of project(): the patches that stand for the image, -1 behind the last
-  uint64_t kept;         // i32 [kept_points, kept_bound], result of step(): the vision rows that stay, -1 behind the last
+  uint64_t image;           // u8 [S, S, 3], input of vision()
+  uint64_t question;        // i32 [question_bound], input of project(): what the user asked, without the words that say little
+  uint64_t bars;            // i32 [4], input of project(): rows of pixels above and below and columns left and right that pad the image
+  uint64_t projected;       // f32 [N, hidden], result of project()
+  uint64_t key_rows;        // i32 [N], result of project(): 1 for the rows of the image that no threshold of a reducer drops, 0 for others
+  uint64_t vision_rows;     // f32 [max_images * N, hidden], read by step() and decode() for negative tokens
+  uint64_t protected_rows;  // i32 [max_images * N], read by step(): the same of vision_rows
+  uint64_t tokens;          // i32 [chunk], input of step() and decode(); -1 - r stands for row r of vision_rows
+  uint64_t slots;           // i32 [chunk], input of step() and decode(): the slot of each row
+  uint64_t positions;       // i32 [chunk], input of step() and decode(): what rotary turns each row by
+  uint64_t wanted;          // i32 [wanted_rows], input of step(): the rows whose logits are wanted, in ascending order
+  uint64_t lengths;         // i32 [blocks, sequences]: rows that the caches of a block hold in a slot; step() and decode() let them grow
+  uint64_t logits;          // f32 [wanted_rows, vocabulary], result of step() and decode(); rows behind those wanted stay as they were
+  uint64_t selected;        // i32 [selected_count], result of project(): the patches that stand for the image, -1 behind the last
+  uint64_t kept;            // i32 [kept_points, kept_bound], result of step(): the vision rows that stay, -1 behind the last
 } lmmc_model;
 
 extern const lmmc_model lmmc_program;  // defined by the emitted program.c

@@ -111,6 +111,10 @@ lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const lmmc_pictures 
   lmmc_program_code()->project(s->memory);
   const int64_t count = m->projected_rows ? lmmc_count(s->memory, m->projected_rows) : m->vision_tokens;
   memcpy(rows, values(s, m->projected), (size_t)count * hidden * sizeof *rows);
+  if (m->protects_rows) {
+    int32_t *protected_rows = (int32_t *)lmmc_arena(s->memory, m->protected_rows) + (size_t)m->vision_tokens * (size_t)index;
+    memcpy(protected_rows, lmmc_arena(s->memory, m->key_rows), (size_t)count * sizeof *protected_rows);
+  }
   *project += end(s, began, "project");
   return (lmmc_vision_rows){rows, (int32_t)count};
 }

@@ -202,10 +202,18 @@ struct BodyPrinter {
         case .reserve:
             call(
                 "lmmc_reserve", loop, [count(body.buffers[output].type.shape[0]), names[inputs[1]], names[inputs[0]], names[output]])
+        case .keepStoredRows(let slotBytes, let rowBytes):
+            call(
+                "lmmc_cache_keep", loop,
+                ["\(slotBytes)", "\(rowBytes)", names[inputs[0]]] + inputs[1...2].flatMap(list) + [names[output]])
+        case .release: call("lmmc_release", loop, inputs[0...1].flatMap(list) + [names[output]])
         case .call(let name, let arguments, let count): printCall(name, arguments, count, inputs, output)
         case .copyElements: printCopy(loop, inputs[0], output)
         }
     }
+
+    /// A list: the number of its entries, and these.
+    private func list(_ buffer: Int) -> [String] { [count(body.buffers[buffer].type.shape[0]), names[buffer]] }
 
     /// `lmmc_NAME((const lmmc_table[]){{data, rows, columns, stride}, ...}, attributes, output)`; the number that it counts, where it does.
     private mutating func printCall(_ name: String, _ arguments: [Attribute], _ counted: String?, _ inputs: [Int], _ output: Int) {

@@ -217,6 +217,11 @@ private struct DescriptionPrinter {
             }
             line("};")
         }
+        if let points = plan.blockPoints {
+            let list = wrapped(
+                "static const int32_t block_points[\(points.count)] = {\(points.map(String.init).joined(separator: ", "))};", indent: 0)
+            line("\n" + list.joined(separator: "\n"))
+        }
         line("\nconst lmmc_model lmmc_program = {")
         field("version", literal(program.version))
         field("info", literal(program.info))
@@ -252,9 +257,11 @@ private struct DescriptionPrinter {
         }
         if plan.region(.bars) != nil { field("reads_bars", "true") }
         if let selected = plan.region(.selected)?.type?.fixedShape { field("selected_count", "\(selected.reduce(1, *))") }
+        if plan.region(.protectedRows) != nil { field("protects_rows", "true") }
         if let kept = plan.region(.kept)?.type?.fixedShape {
             field("kept_points", "\(kept[0])")
             field("kept_bound", "\(kept.dropFirst().reduce(1, *))")
+            if plan.blockPoints != nil { field("block_points", "block_points") }
         }
         printTemplate()
         field("adds_bos", "\(program.addsBOS)")

@@ -44,8 +44,12 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         case bars
         /// f32 [N, hidden]: the vision tokens of one image
         case projected
+        /// i32 [N]: 1 for those of them that no threshold of a reducer drops, else 0
+        case keyRows = "key_rows"
         /// f32 [R, hidden]: the vision tokens of all images of a question
         case visionRows = "vision_rows"
+        /// i32 [R]: which of them no threshold drops
+        case protectedRows = "protected_rows"
         /// i32 [T]; -1 - r stands for row r of the vision rows
         case tokens
         /// i32 [T]: the sequence that each row belongs to
@@ -68,15 +72,15 @@ public enum EntryPoint: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .vision: [.image]
         case .project: [.question, .bars]
-        case .step, .decode: [.tokens, .slots, .positions, .wanted, .visionRows]
+        case .step, .decode: [.tokens, .slots, .positions, .wanted, .visionRows, .protectedRows]
         }
     }
 
-    /// Where the results stand, in their order; the second is absent without a reducer. None for `vision`, whose results only `project` reads.
+    /// Where the results stand, in their order; those behind the first may be absent, as without a reducer. None for `vision`, whose results only `project` reads.
     public var results: [Region] {
         switch self {
         case .vision: []
-        case .project: [.projected, .selected]
+        case .project: [.projected, .selected, .keyRows]
         case .step: [.logits, .kept]
         case .decode: [.logits]
         }

@@ -68,6 +68,13 @@ public enum Op: Hashable, Sendable {
     case splitRows(SplitRows)
     case maskHeads(MaskHeads)
     case patchAttention(PatchAttention)
+    case similarWindows(SimilarWindows)
+    case windowMeans(WindowMeans)
+    case keyRows(KeyRows)
+    case postRows(PostRows)
+    case thresholdRows(ThresholdRows)
+    case cacheKeep(CacheKeep)
+    case release(Release)
 
     public var payload: any OperationPayload {
         switch self {
@@ -134,6 +141,13 @@ public enum Op: Hashable, Sendable {
         case .splitRows(let payload): payload
         case .maskHeads(let payload): payload
         case .patchAttention(let payload): payload
+        case .similarWindows(let payload): payload
+        case .windowMeans(let payload): payload
+        case .keyRows(let payload): payload
+        case .postRows(let payload): payload
+        case .thresholdRows(let payload): payload
+        case .cacheKeep(let payload): payload
+        case .release(let payload): payload
         }
     }
 
@@ -204,6 +218,13 @@ public enum Op: Hashable, Sendable {
         (SplitRows.mnemonic, { reader throws(TypeError) in .splitRows(try SplitRows(&reader)) }),
         (MaskHeads.mnemonic, { reader throws(TypeError) in .maskHeads(try MaskHeads(&reader)) }),
         (PatchAttention.mnemonic, { reader throws(TypeError) in .patchAttention(try PatchAttention(&reader)) }),
+        (SimilarWindows.mnemonic, { reader throws(TypeError) in .similarWindows(try SimilarWindows(&reader)) }),
+        (WindowMeans.mnemonic, { reader throws(TypeError) in .windowMeans(try WindowMeans(&reader)) }),
+        (KeyRows.mnemonic, { reader throws(TypeError) in .keyRows(try KeyRows(&reader)) }),
+        (PostRows.mnemonic, { reader throws(TypeError) in .postRows(try PostRows(&reader)) }),
+        (ThresholdRows.mnemonic, { reader throws(TypeError) in .thresholdRows(try ThresholdRows(&reader)) }),
+        (CacheKeep.mnemonic, { reader throws(TypeError) in .cacheKeep(try CacheKeep(&reader)) }),
+        (Release.mnemonic, { reader throws(TypeError) in .release(try Release(&reader)) }),
     ]
 
     public var hasEffect: Bool { payload.hasEffect }

@@ -78,6 +78,8 @@ public protocol OperationPayload: Hashable, Sendable {
     var leavesText: Bool { get }
     /// The operand that the result is where all rows stay, if the operation reads such a list.
     var passedOperand: Int? { get }
+    /// Takes from caches what a selection has left. Of a call of one row of text that is nothing.
+    var cutsCaches: Bool { get }
 
     // What passes may do with it. Where nothing is said they leave it alone.
 
@@ -109,6 +111,7 @@ extension OperationPayload {
     public var leavesText: Bool { false }
     public func visionRowsKept(of count: Int) -> Int? { nil }
     public var passedOperand: Int? { nil }
+    public var cutsCaches: Bool { false }
     public var rowOperands: [Int]? { nil }
     public var keepsRowOrder: Bool { false }
     public func quantizing(to rows: RowType) -> Op? { nil }

@@ -120,7 +120,14 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
         return Cost(
             flops: product(raters, rows, sum(product(4, width), product(4, scores.heads))), bytesRead: all,
             bytesWritten: bytes(operation.type))
-    case .keepRows, .findRows, .visionIndices, .strideRows: return perElement(0)
+    case .keepRows, .findRows, .visionIndices, .strideRows, .postRows, .thresholdRows, .keyRows: return perElement(0)
+    // A product of each pair of rows of a window
+    case .similarWindows(let windows):
+        let pairs = product(size(operands[0].shape[0]), windows.window * windows.window - 1) / 2
+        return Cost(
+            flops: product(2, pairs, size(operands[0].shape[1])), bytesRead: all, bytesWritten: bytes(operation.type))
+    // All patches are added at most.
+    case .windowMeans: return Cost(flops: elements(operands[0]), bytesRead: all, bytesWritten: bytes(operation.type))
     case .strideMeans(let means): return perElement(means.stride)
     case .rowAttention(let attention):
         // Each score is computed twice.
@@ -190,6 +197,13 @@ private func work(_ operation: Operation, _ operands: [TensorType], _ call: Call
     // Sums of the recycled rows and their distances to a tenth of them
     case .recycleMerge: return perElement(1)
     case .reserve: return Cost(bytesRead: sum(bytes(operands.first), bytes(operands.last)), bytesWritten: bytes(operation.type))
+    // The rows that stay, at most, each read and written
+    case .cacheKeep:
+        let slots = size(operands[0].shape[0]), places = size(operands[0].shape[1])
+        let row = slots > 0 && places > 0 ? bytes(operands[0]) / slots / places : 0
+        let moved = product(size(operands[3].shape[0]), row)
+        return Cost(bytesRead: sum(moved, bytes(operands[2]), bytes(operands[3])), bytesWritten: moved)
+    case .release: return Cost(bytesRead: all, bytesWritten: bytes(operands[0]))
     case .cacheStore: return Cost(bytesRead: bytes(operands[1]), bytesWritten: bytes(operands[1]))
     case .attention(let attention):
         let rows = size(operands[0].shape[0]), width = size(operands[0].shape[1])

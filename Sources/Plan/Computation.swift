@@ -40,6 +40,10 @@ public enum Computation: Hashable, Sendable {
     case reserve
     /// [M, W], i32 [M] and i32 [M] -> rows of a cache in slots; `heads` where it has a scale per head
     case storeRows(heads: Int?)
+    /// i32 [slots], i32 [M] and i32 [K], of rows that stay of a cache in slots
+    case keepStoredRows
+    /// i32 [M] and i32 [K], of lengths, i32 [slots]
+    case release
     /// An operation with `callArguments`: tables, and lists as tables of one column
     case call(Op)
 }
@@ -68,7 +72,7 @@ extension Computation {
         case .matmul(let matmul):
             Traits(isProduct: true, readsStridedRows: true, overwritableInputs: [matmul.addendIndex].compactMap(\.self))
         case .attention: Traits(isProduct: true)
-        case .rotaryTable: Traits()
+        case .rotaryTable, .keepStoredRows, .release: Traits()
         case .reserve: Traits(updatedInput: 0)
         }
     }

@@ -5,7 +5,7 @@ extension Module {
     /// `decode`: what `step` computes of one row of text whose logits are wanted; nil without a `step`.
     ///
     /// T and S are 1, so the wanted rows are all rows and their gathering is left out, and so are selections of rows: that of one row of text
-    /// is all of them, or none where no row of text is ever in it. Weights are those of `step`. It is no stage of the IR, because it says nothing that `step` does not; a program has it
+    /// is all of them, or none where no row of text is ever in it; and nothing leaves a cache. Weights are those of `step`. It is no stage of the IR, because it says nothing that `step` does not; a program has it
     /// because loops over one row are none.
     func decodeFunction() throws(Diagnostic) -> Function? {
         guard let step = function(.step) else { return nil }
@@ -55,7 +55,7 @@ extension Function {
         var needed = Set(results)
         var kept: [Operation] = []
         for operation in operations.reversed() where operation.op.hasEffect || needed.contains(.value(operation.name)) {
-            if selections.contains(.value(operation.name)) { continue }
+            if selections.contains(.value(operation.name)) || operation.op.payload.cutsCaches { continue }
             kept.append(operation)
             let passes = operation.operands.contains(where: selections.contains)
             if passes, let passed = operation.op.payload.passedOperand {

@@ -42,6 +42,9 @@ public enum Routine: Hashable, Sendable {
     case storeRow(KeyValueType, heads: Int)
     case gatherRow
     case reserve
+    /// In a cache of that many bytes from slot to slot and from row to row
+    case keepStoredRows(slotBytes: Int, rowBytes: Int)
+    case release
     /// The routine of the runtime that is named for an operation, with what it is told behind its tables, and the symbol that its result counts
     case call(String, [Attribute], count: String?)
     /// No function: a loop per dimension
@@ -131,6 +134,13 @@ extension Kernel {
             routine = .storeRow(KeyValueType(cache: output.type.dtype), heads: heads ?? 1)
             let rows = inputs[0].rowLayout?.rows ?? 1
             loop = rows.isMany ? .parallel(rows) : .once
+        case .keepStoredRows:
+            let size = output.type.dtype.byteCount
+            routine = .keepStoredRows(slotBytes: output.strides[0] * size, rowBytes: output.strides[1] * size)
+            loop = .inside
+        case .release:
+            routine = .release
+            loop = .inside
         case .call(let op):
             routine = .call(op.mnemonic, op.payload.callArguments ?? [], count: op.payload.definedCount)
             loop = .inside

@@ -186,15 +186,7 @@ struct Lowering {
             }
         }
         guard let type = operation.type else {
-            guard case .cacheStore = operation.op else { return }
-            var heads: Int?
-            if case .state(let name) = operation.operands[0], let cache = module.states[name], cache.dtype == .int8Heads {
-                heads = cache.shape[2].fixedValue
-            }
-            let stored = try rows(inputs[1])
-            draft.nodes.append(
-                Node(
-                    name: operation.name, computation: .storeRows(heads: heads), inputs: [stored, inputs[2], inputs[3]], output: inputs[0]))
+            try lowerEffect(operation, inputs)
             return
         }
 
@@ -259,10 +251,28 @@ struct Lowering {
             .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity, .greedyCover, .raterRows, .rotaryScores, .raterAttention,
             .rankCounts, .recycleDensity,
             .recycleRows, .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads,
-            .patchAttention:
+            .patchAttention, .similarWindows, .windowMeans, .keyRows, .postRows, .thresholdRows:
             try appendCall(operation.op, operation.name, type, inputs)
-        case .cacheStore: break
+        case .cacheStore, .cacheKeep, .release: break
         }
+    }
+
+    /// An operation without a result.
+    private mutating func lowerEffect(_ operation: Operation, _ inputs: [View]) throws(Diagnostic) {
+        func append(_ computation: Computation, _ inputs: [View], _ output: View) {
+            draft.nodes.append(Node(name: operation.name, computation: computation, inputs: inputs, output: output))
+        }
+        if case .cacheStore = operation.op {
+            var heads: Int?
+            if case .state(let name) = operation.operands[0], let cache = module.states[name], cache.dtype == .int8Heads {
+                heads = cache.shape[2].fixedValue
+            }
+            append(.storeRows(heads: heads), [try rows(inputs[1]), inputs[2], inputs[3]], inputs[0])
+        }
+        if case .cacheKeep = operation.op {
+            append(.keepStoredRows, [inputs[1], try contiguous(inputs[2]), try contiguous(inputs[3])], inputs[0])
+        }
+        if case .release = operation.op { append(.release, [try contiguous(inputs[1]), try contiguous(inputs[2])], inputs[0]) }
     }
 
     /// A routine that takes tables, and lists as tables of one column.

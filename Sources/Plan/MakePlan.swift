@@ -41,6 +41,7 @@ public func makePlan(_ module: Module) throws(Diagnostic) -> Plan {
         moduleName: module.name, chunk: signature.rows, wantedRows: signature.wanted, weights: weights, weightBytes: weightBytes,
         counts: Plan.Counts(
             symbols: signature.counts.map(\.name), offset: countsOffset, projected: isCounted ? signature.projected?.shape[0] : nil),
+        blockPoints: module.function(.step)?.blockPoints(slots.lengths),
         takesWholePrompts: module.function(.step)?.operations.contains { $0.op.payload.selectsRows } ?? false,
         regions: arena.regions, slots: slots, arenaBytes: arena.byteCount,
         activationBytes: activationBytes,
@@ -112,6 +113,7 @@ private func makeDrafts(_ module: Module, _ signature: Signature, _ slots: SlotL
             let results = try lowering.append(project, of: .project, reading: taps)
             try lowering.place(results[0], in: .projected, type: type)
             if let selected = signature.selected { try lowering.place(results[1], in: .selected, type: selected) }
+            if let keys = signature.keyRows { try lowering.place(results[2], in: .keyRows, type: keys) }
         }
         drafts.append(lowering.draft)
     }

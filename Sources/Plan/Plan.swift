@@ -13,6 +13,8 @@ public struct Plan: Sendable {
     /// Bytes of all weights together, a multiple of 64.
     public var weightBytes: Int
     public var counts: Counts
+    /// Of a `step` that cuts caches: of each block the place in `kept` of the rows that it runs on, -1 where no row has left before it.
+    public var blockPoints: [Int]?
     /// `step` looks for rows of a prompt with an image that it may drop, and needs all of them in one call.
     public var takesWholePrompts: Bool
     /// The arena, in the order of the offsets: the lengths of the caches, inputs and results of the entry points, the scratch region, and last

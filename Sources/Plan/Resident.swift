@@ -53,12 +53,12 @@ extension Plan {
         result.cache = slots.cacheBytes
         for region in regions {
             switch region.role {
-            case .entry(.image), .entry(.question), .entry(.bars), .entry(.projected): result.image += region.byteCount
+            case .entry(.image), .entry(.question), .entry(.bars), .entry(.projected), .entry(.keyRows): result.image += region.byteCount
             case .entry(.tokens), .entry(.slots), .entry(.positions), .entry(.wanted): result.chunk += region.byteCount
             // A sequence that goes on wants the logits of one row.
             case .entry(.logits): result.chunk += vocabulary * 4
             // As many vision rows as a question has images.
-            case .entry(.visionRows), .entry(.selected), .entry(.kept), .counts, .scratch, .state: break
+            case .entry(.visionRows), .entry(.protectedRows), .entry(.selected), .entry(.kept), .counts, .scratch, .state: break
             }
         }
         for timeline in timelines where timeline.entries.contains(.vision) { result.image += timeline.byteCount }

@@ -8,7 +8,10 @@ struct Signature {
     private(set) var question: TensorType?
     private(set) var bars: TensorType?
     private(set) var projected: TensorType?
+    /// i32 [N] and i32 [R], of a reducer that protects rows
+    private(set) var keyRows: TensorType?
     private(set) var visionRows: TensorType?
+    private(set) var protectedRows: TensorType?
     /// f32 [S, V]
     private(set) var logits: TensorType?
     /// i32, of what a reducer chose of an image and kept of a prompt
@@ -47,7 +50,9 @@ struct Signature {
         if let bars { regions.append((.bars, bars)) }
         if let projected { regions.append((.projected, projected)) }
         if let selected { regions.append((.selected, selected)) }
+        if let keyRows { regions.append((.keyRows, keyRows)) }
         if let visionRows { regions.append((.visionRows, visionRows)) }
+        if let protectedRows { regions.append((.protectedRows, protectedRows)) }
         if let logits {
             let list = TensorType(.int32, fixed: [rows])
             regions += [
@@ -93,7 +98,14 @@ struct Signature {
             type.dtype == .float32
         else { throw .error("'project' does not return an f32 matrix of rows that it counts", at: .operation("project")) }
         projected = type
-        selected = try list(of: project, module, "patches")
+        if project.results.count == EntryPoint.project.results.count {
+            guard resultType(project, module, project.results[2]) == TensorType(.int32, [type.shape[0]]) else {
+                throw .error(
+                    "'project' does not say which rows are protected", at: .operation("project"), expected: "i32[\(type.shape[0])]")
+            }
+            keyRows = TensorType(.int32, [type.shape[0]])
+        }
+        selected = try list(of: project, module, "patches", of: keyRows == nil ? 2 : 3)
     }
 
     /// What `project` reads beside the results of `vision`: a question, and perhaps the bars of the image.
@@ -112,10 +124,11 @@ struct Signature {
 
     private func areCounted(_ type: TensorType) -> Bool { type.symbols.allSatisfy(counts.contains) }
 
-    /// The type of the second result, where there is one: of what a reducer kept.
-    private func list(of function: Function, _ module: Module, _ what: String) throws(Diagnostic) -> TensorType? {
+    /// The type of the second result, where there is one: of what a reducer kept. `count`: the most results.
+    private func list(of function: Function, _ module: Module, _ what: String, of count: Int = 2) throws(Diagnostic) -> TensorType? {
         guard function.results.count > 1 else { return nil }
-        guard function.results.count == 2, let type = resultType(function, module, function.results[1]), type.isStatic, type.dtype == .int32
+        guard function.results.count == count, let type = resultType(function, module, function.results[1]), type.isStatic,
+            type.dtype == .int32
         else {
             throw .error(
                 "'\(function.name)' has \(function.results.count) results", at: .operation(function.name),
@@ -133,15 +146,20 @@ struct Signature {
         }
         let (rows, wanted) = (try symbol(.rows), try symbol(.wanted))
         let lists = Array(repeating: TensorType(.int32, [rows]), count: 3) + [TensorType(.int32, [wanted])]
-        guard function.parameters.prefix(4).map(\.type) == lists, function.parameters.count <= 5 else {
+        guard function.parameters.prefix(4).map(\.type) == lists, function.parameters.count <= 6 else {
             throw wrong(function, expected: "i32[T] three times, i32[S] and perhaps the vision rows")
         }
-        if function.parameters.count == 5 {
+        if function.parameters.count > 4 {
             let type = function.parameters[4].type
             guard type.isStatic, type.rank == 2, type.dtype == .float32 else {
                 throw wrong(function, expected: "a static f32 matrix as vision rows")
             }
             visionRows = type
+            let list = TensorType(.int32, [type.shape[0]])
+            if function.parameters.count > 5 {
+                guard function.parameters[5].type == list else { throw wrong(function, expected: "\(list) of protected vision rows") }
+                protectedRows = list
+            }
         }
         guard let result = function.results.first, let type = resultType(function, module, result), type.dtype == .float32,
             type.rank == 2, type.shape[0] == wanted, type.shape[1].fixedValue != nil

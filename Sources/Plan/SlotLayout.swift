@@ -96,6 +96,7 @@ private struct CacheUses {
         // Stores stand before the attentions that see their rows, in one function or another.
         for (function, reserves) in functions { try addStores(function, reserves) }
         for (function, reserves) in functions { try checkAttentions(function, reserves) }
+        for (function, _) in functions { try checkCuts(function) }
     }
 
     /// By its result, the lengths and the slots of each `reserve`, and of what takes rows of one: the values that are these slots.
@@ -165,6 +166,39 @@ private struct CacheUses {
             else {
                 throw wrong("'attention' sees caches at slots and places that are not those of their 'reserve'", function, operation)
             }
+        }
+    }
+
+    /// Where rows leave the caches of a block, they are rows of the call that its `reserve` gave places, all its caches keep the same, and then its
+    /// lengths give back the rest.
+    private func checkCuts(_ function: Function) throws(Diagnostic) {
+        var cuts: [String: (lists: [Operand], caches: Set<String>)] = [:]
+        for operation in function.operations where operation.op.payload.cutsCaches {
+            let states = operation.op.payload.stateOperands.count
+            let (lengths, lists) = (operation.operands[states - 1].name, Array(operation.operands[states...]))
+            let reserved = function.operations.contains { reserve in
+                if case .reserve = reserve.op { reserve.operands == [.state(lengths), lists[0]] } else { false }
+            }
+            guard reserved else {
+                throw wrong(
+                    "'\(operation.op.mnemonic)' takes '\(lists[0])' for slots", function, operation,
+                    expected: "those of a 'reserve' before it")
+            }
+            var cut = cuts[lengths] ?? (lists, [])
+            guard cut.lists == lists else { throw wrong("'&\(lengths)' keeps other rows than before", function, operation) }
+            if case .cacheKeep = operation.op {
+                let cache = operation.operands[0].name
+                guard blocks[cache] == lengths, cut.caches.insert(cache).inserted else {
+                    throw wrong("'&\(lengths)' does not count the rows of '&\(cache)', or they have moved", function, operation)
+                }
+            } else if let left = blocks.filter({ $0.value == lengths && !cut.caches.contains($0.key) }).keys.min() {
+                throw wrong(
+                    "'&\(lengths)' gives back rows that '&\(left)' holds", function, operation, expected: "a 'cache_keep' of it before")
+            } else {
+                // Nothing may keep rows of these any more.
+                cut.lists = []
+            }
+            cuts[lengths] = cut
         }
     }
 }

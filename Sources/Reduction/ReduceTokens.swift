@@ -18,7 +18,8 @@ public func reduceTokens(
     case .mmtok(let mmtok): module = try module.reducedByMMTok(mmtok, configuration)
     case .sparsevlm(let sparse): module = try module.reducedBySparseVLM(sparse, configuration)
     case .yopo(let yopo): module = try module.reducedByYOPO(yopo, configuration)
-    case .cdpruner, .mustdrop, .voco:
+    case .mustdrop(let mustdrop): module = try module.reducedByMustDrop(mustdrop, configuration)
+    case .cdpruner, .voco:
         throw .error("\(quoted(reduction.name)) is no rewrite of a module")
     }
 }

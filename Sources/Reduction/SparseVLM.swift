@@ -142,7 +142,7 @@ extension StepRewriter {
 
 extension Operation {
     /// The number of the decoder's block that something stands in.
-    fileprivate static func decoderLayer(_ name: String) -> Int? {
+    static func decoderLayer(_ name: String) -> Int? {
         guard let layer = ModelLayer(of: name), layer.stem == "decoder.layer" else { return nil }
         return layer.index
     }

@@ -13,11 +13,12 @@ struct StepRewriter {
     /// From here on rows stand at their places in the caches of a block, whatever their positions in the prompt.
     var renumbers = false
 
-    init(_ module: Module) throws(Diagnostic) {
+    /// `regions` are read beside those of the imported function.
+    init(_ module: Module, reading regions: [Parameter] = []) throws(Diagnostic) {
         guard let step = module.function(.step) else { throw .error("the module has no 'step' to drop rows in") }
         self.module = module
         self.step = step
-        builder = FunctionBuilder(.step, parameters: step.parameters, in: module)
+        builder = FunctionBuilder(.step, parameters: step.parameters + regions, in: module)
     }
 
     /// What stands for a value of the imported function now: rows that stay of it, behind a selection.

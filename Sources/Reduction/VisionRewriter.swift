@@ -140,11 +140,13 @@ struct VisionRewriter {
     /// What the imported `project` returns now.
     var projected: Operand { current(project.results[0]) }
 
-    /// The module; `project` returns `rows`, by default what stands for its result now, and the list of the patches that they are, where each
-    /// is one.
-    mutating func finish(returning rows: Operand? = nil, selected: Operand? = nil) throws(Diagnostic) -> Module {
+    /// The module; `project` returns `rows`, by default what stands for its result now, the list of the patches that they are, where each
+    /// is one, and which of them no threshold of the decoder drops, where some do.
+    mutating func finish(
+        returning rows: Operand? = nil, selected: Operand? = nil, protected: Operand? = nil
+    ) throws(Diagnostic) -> Module {
         let rows = rows ?? projected
-        put(builder.finish(returning: [rows] + [selected].compactMap(\.self)))
+        put(builder.finish(returning: [rows] + [selected, protected].compactMap(\.self)))
         if let most = builder.type(of: rows)?.shape.first?.bound { giveRoom(forImagesOf: most) }
         try module.verify(after: "token reduction")
         return module

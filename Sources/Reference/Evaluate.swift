@@ -11,6 +11,8 @@ public func outcome(of op: Op, _ operands: [Tensor]) throws(Diagnostic) -> (resu
         let (places, lengths) = try reserve(operands)
         return (places, lengths)
     case .cacheStore: return (nil, try cacheStore(operands))
+    case .cacheKeep: return (nil, try cacheKeep(operands))
+    case .release: return (nil, try release(operands))
     default: return (try evaluate(op, operands), nil)
     }
 }
@@ -79,6 +81,11 @@ public func evaluate(_ op: Op, _ operands: [Tensor]) throws(Diagnostic) -> Tenso
     case .splitRows(let op): splitRows(op, operands)
     case .maskHeads(let op): maskHeads(op, operands)
     case .patchAttention(let op): patchAttention(op, operands)
-    case .reserve, .cacheStore: preconditionFailure("'\(op.mnemonic)' updates a state")
+    case .similarWindows(let op): similarWindows(op, operands[0])
+    case .windowMeans(let op): try windowMeans(op, operands)
+    case .keyRows(let op): keyRows(op, operands[0])
+    case .postRows: postRows(operands)
+    case .thresholdRows(let op): try thresholdRows(op, operands)
+    case .reserve, .cacheStore, .cacheKeep, .release: preconditionFailure("'\(op.mnemonic)' updates a state")
     }
 }

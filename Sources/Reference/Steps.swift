@@ -30,13 +30,17 @@ public struct StepRow: Hashable, Sendable {
 
 extension Evaluator {
     /// Runs `step` on these rows; the logits of the wanted ones, f32 [wanted, vocabulary], in their order. `visionRows` is for a module that
-    /// takes them.
-    public mutating func step(_ rows: [StepRow], visionRows: Tensor? = nil) throws(Diagnostic) -> Tensor {
+    /// takes them; of one that takes a list of protected rows as well, none is without it.
+    public mutating func step(_ rows: [StepRow], visionRows: Tensor? = nil, protectedRows: [Int32] = []) throws(Diagnostic) -> Tensor {
         let wanted = rows.indices.filter { rows[$0].isWanted }.map { Int32($0) }
         func list(_ values: [Int32]) -> Tensor { Tensor(shape: [values.count], values) }
         let lists = [list(rows.map(\.token)), list(rows.map(\.slot)), list(rows.map(\.position)), list(wanted)]
-        let takesVision = module.function(.step).map { $0.parameters.count > lists.count } ?? false
-        return try call(EntryPoint.step.rawValue, lists + (takesVision ? [visionRows].compactMap(\.self) : []))[0]
+        let parameters = module.function(.step)?.parameters.dropFirst(lists.count) ?? []
+        var regions = parameters.isEmpty ? [] : [visionRows].compactMap(\.self)
+        if let count = parameters.dropFirst().first?.type.fixedShape?.first {
+            regions.append(list(protectedRows + Array(repeating: 0, count: max(0, count - protectedRows.count))))
+        }
+        return try call(EntryPoint.step.rawValue, lists + regions)[0]
     }
 
     /// Puts other contents in the place of a state: a cache that is copied or cut back, say.

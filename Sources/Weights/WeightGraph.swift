@@ -152,7 +152,8 @@ struct WeightGraph {
             .strideMeans, .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans,
             .outlierRows, .appendSamples, .mergeNeighbours, .padList, .matchRows, .rowPlaces, .segmentSizes, .log, .softmaxSimilarity,
             .greedyCover, .raterRows, .rotaryScores, .recycleDensity, .recycleRows, .recycleMerge, .raterAttention,
-            .rankCounts, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads, .patchAttention:
+            .rankCounts, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads, .patchAttention, .similarWindows,
+            .windowMeans, .keyRows, .postRows, .thresholdRows, .cacheKeep, .release:
             return .whole(op, operands)
         }
     }

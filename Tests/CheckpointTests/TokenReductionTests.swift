@@ -271,7 +271,7 @@ import Testing
         -> String
     {
         var configuration = try fixture.open().configuration
-        // As deep as MustDrop has to have it.
+        // Deep enough for all of MustDrop's points.
         configuration.decoder.layerCount = 16
         change(&configuration)
         let reduction = try parsed(text)
@@ -370,9 +370,11 @@ import Testing
             let error = try refusal(text)
             #expect(error.hasPrefix("error: method '\(try parsed(text).name)' \(wanted)"), "\(error)")
         }
+        // Fewer blocks have the first of its points.
+        for blocks in [3, 15] { #expect(try refusal("mustdrop:global=0,individual=0,window=2") { $0.decoder.layerCount = blocks } == "") }
         #expect(
-            try refusal("mustdrop:global=0,individual=0,window=2") { $0.decoder.layerCount = 15 }.contains(
-                "has layer 14, and the decoder has 15 blocks"))
+            try refusal("mustdrop:global=0,individual=0,window=2") { $0.decoder.layerCount = 2 }.contains(
+                "has layer 2, and the decoder has 2 blocks, at option '--reduce'; expected at most 1"))
         #expect(
             try refusal("voco")
                 == "error: method 'voco' compresses by token '<voco>', which the model's vocabulary lacks, at option '--reduce'; expected a model that was trained with it"

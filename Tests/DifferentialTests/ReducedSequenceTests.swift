@@ -17,6 +17,7 @@ private let referenceTolerance = 2e-5
 private let reductions = [
     "fastv:layer=2,keep=9", "llavolta:layer=1,stride=4", "sparsevlm:layers=0+2,keep=14+6",
     "sparsevlm:version=2.0,layers=0+2,keep=14+6", "sparsevlm:version=1.0,tokens=64,layers=0+2",
+    "mustdrop:global=0.04,individual=0.04,similarity=2,key=0.1",
 ]
 
 /// Those that cut what vision rows do, on a model with a grid of 5 x 5; HEADS is a file.
@@ -34,9 +35,21 @@ private struct ReducedCase {
     let turns: [[SlotScript.Piece]]
 
     init(_ text: String, seed: UInt64 = 4) throws {
+        let isMerged = text.hasPrefix("mustdrop")
         var widths = RandomModel.Widths()
-        (widths.windows, widths.layers) = ([5], [4])
-        model = RandomModel(seed: seed, vocabulary: RandomCheckpoint.vocabulary, widths: widths, positions: Self.context)
+        // MustDrop's windows are of 3 x 3 patches, each of which has a row of its own, and its tower has more than the one block in front of them.
+        (widths.windows, widths.layers) = (isMerged ? [6] : [5], [4])
+        let models = stride(from: seed, through: 200, by: 6).lazy.map { seed in
+            RandomModel(seed: seed, vocabulary: RandomCheckpoint.vocabulary, widths: widths, positions: Self.context)
+        }
+        let isFit = { (model: RandomModel) in
+            guard isMerged, let vision = model.configuration.vision, let fusion = model.configuration.fusion else { return true }
+            return vision.layerCount > 1 && fusion.lastTap > 0 && !fusion.keepsClassToken
+        }
+        model =
+            isMerged
+            ? try #require(models.first(where: isFit))
+            : RandomModel(seed: seed, vocabulary: RandomCheckpoint.vocabulary, widths: widths, positions: Self.context)
         let decoder = model.configuration.decoder
         // The first block sees the image in all heads, others divide groups of query heads.
         let heads = (0..<decoder.layerCount).map { block in (0..<decoder.headCount).map { block == 0 || ($0 + block) % 3 != 1 } }
@@ -70,7 +83,9 @@ private struct ReducedCase {
 
 extension Evaluator {
     /// The logits of the last row of each piece. Slots are 0 to 2.
-    mutating func feed(_ calls: [[SlotScript.Piece]], visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
+    mutating func feed(
+        _ calls: [[SlotScript.Piece]], visionRows: Tensor, protected: [Int32] = []
+    ) throws(Diagnostic) -> [[Float]] {
         var (logits, lengths): ([[Float]], [Int]) = ([], [0, 0, 0])
         for pieces in calls {
             var rows: [StepRow] = []
@@ -78,7 +93,7 @@ extension Evaluator {
                 rows += StepRow.rows(piece.tokens, slot: Int32(piece.slot), at: lengths[piece.slot])
                 lengths[piece.slot] += piece.tokens.count
             }
-            logits += try feed(rows, chunk: rows.count, visionRows: visionRows)
+            logits += try feed(rows, chunk: rows.count, visionRows: visionRows, protected: protected)
         }
         return logits
     }
@@ -95,28 +110,34 @@ private let gridSeed: UInt64 = stride(from: UInt64(4), to: 400, by: 6).first { s
 @Test(arguments: reductions + cuts) func referenceGivesReducedPromptsWhatTheyHaveAlone(text: String) throws {
     let test = try ReducedCase(text, seed: cuts.contains(text) ? gridSeed : 4)
     let reduced = try test.reduced()
-    let visionRows = someVisionRows(reduced)
+    let visionRows = someVisionRows(reduced), protected = (0..<36).map { Int32($0 % 7 == 3 ? 1 : 0) }
     var whole = Evaluator(reduced) { source throws(Diagnostic) in values(source) }
-    let expected = try whole.feed(test.turns, visionRows: visionRows)
+    let expected = try whole.feed(test.turns, visionRows: visionRows, protected: protected)
     // Vision rows have left the last block, and nothing else.
     guard case .int32(let lengths) = try whole.state("decoder.layer3.lengths").elements else { return }
     let fed = (0..<ReducedCase.slots).map { slot in test.alone(slot).reduce(0) { $0 + $1.tokens.count } }
     let leave = text.hasPrefix("yopo") && !text.hasSuffix("kept") ? 0 : 9
     #expect(lengths[0] <= fed[0] - leave && lengths[1] <= fed[1] - leave && lengths[2] == fed[2], "\(text): \(lengths)")
     #expect(leave > 0 || lengths[0] == fed[0])
+    if test.reduction.method == .mustdrop {
+        // Behind the prompts the block in front of the point has lost the same rows, and those before it none.
+        #expect(try whole.state("decoder.layer2.lengths") == whole.state("decoder.layer3.lengths"), "\(text)")
+        #expect(try whole.state("decoder.layer1.lengths") == Tensor(shape: [fed.count], fed.map { Int32($0) }), "\(text)")
+        #expect(lengths[0] > fed[0] - 36, "\(text): nothing is protected")
+    }
 
     for precision in [Precision.float32, .int8] {
         var module = reduced
         try Pipeline.run(Pipeline.passes(for: PrecisionPolicy(precision)), on: &module)
         let empty = Evaluator(module) { source throws(Diagnostic) in values(source) }
         var beside = empty
-        let found = try beside.feed(test.turns, visionRows: visionRows)
+        let found = try beside.feed(test.turns, visionRows: visionRows, protected: protected)
         if precision == .float32 {
             #expect(relativeDistance(expected.flatMap(\.self), found.flatMap(\.self)) <= referenceTolerance, "\(text) behind the passes")
         }
         for (slot, found) in test.bySlot(found).enumerated() {
             var alone = empty
-            let expected = try alone.feed(test.alone(slot).map { [$0] }, visionRows: visionRows)
+            let expected = try alone.feed(test.alone(slot).map { [$0] }, visionRows: visionRows, protected: protected)
             #expect(found == expected, "\(text) in \(precision.rawValue), slot \(slot)")
         }
     }
@@ -160,10 +181,17 @@ private let gridSeed: UInt64 = stride(from: UInt64(4), to: 400, by: 6).first { s
         var evaluator = Evaluator(module) { source throws(Diagnostic) in
             checkpoint.tensors.values.first { $0.sourceName == source.name }!.floats()
         }
-        let shape = module.function(.step)!.parameters[4].type.fixedShape!
+        let shape = try #require(module.function(.step)?.parameters[4].type.fixedShape)
         let rows = Tensor(
             shape: shape, found.vision + Array(repeating: 0, count: shape[0] * shape[1] - found.vision.count))
-        let expected = try evaluator.feed(test.turns, visionRows: rows)
+        var protected: [Int32] = []
+        if test.reduction.method == .mustdrop {
+            let taps = try evaluator.call("vision", [Tensor(shape: [size, size, 3], pixels)])
+            guard case .int32(let keys) = try evaluator.call("project", taps)[2].elements else { return }
+            #expect(keys.contains(0) && keys.contains(1))
+            protected = keys
+        }
+        let expected = try evaluator.feed(test.turns, visionRows: rows, protected: protected)
         let distance = relativeDistance(expected.flatMap(\.self), found.logits.flatMap(\.self))
         #expect(distance <= referenceTolerance, "\(text): \(distance)")
     }

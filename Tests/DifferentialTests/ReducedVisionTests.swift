@@ -27,8 +27,15 @@ import Testing
         return fusion.taps == [2] && !fusion.keepsClassToken
     }
 
-    private func makeModel() throws -> (RandomModel, Module) {
-        let model = try #require(Self.model)
+    /// The same with a decoder that is deep enough for MustDrop's first point.
+    private static let deepModel: RandomModel? = {
+        var widths = RandomModel.Widths()
+        widths.layers = [3]
+        return RandomModel.first(widths, where: isFit)
+    }()
+
+    private func makeModel(for method: TokenReduction? = nil) throws -> (RandomModel, Module) {
+        let model = try #require(method?.isDecoderSide == true ? Self.deepModel : Self.model)
         return (model, try importModel(model.configuration, tensors: model.tensors, context: 48))
     }
 
@@ -64,9 +71,28 @@ import Testing
         #expect(module.function(.step)?.parameters.last?.type.shape[0] == .fixed(48 / rows * rows))
     }
 
+    /// The window of 3 x 3 patches is merged, or it is not.
+    private static let merging: [TokenReduction] = [-1.0, 2].map { similarity in
+        .mustdrop(.init(global: 0, individual: 0, similarity: similarity, key: 0.3))
+    }
+
+    @Test(arguments: merging) func likeWindowsAreMergedBehindTheFirstBlock(_ method: TokenReduction) throws {
+        let (model, imported) = try makeModel(for: method)
+        var module = imported
+        try reduceTokens(&module, method, model.configuration)
+        let plain = try run(imported, model), found = try run(module, model)
+        let rows = found.project[0].shape[0]
+        #expect(rows == (method == Self.merging[0] ? 1 : 9) && found.vision[0].shape[0] == rows + 1)
+        // What is not merged is as it was, and three of nine rows, or the one that there is, never leave.
+        if rows == 9 { #expect(found.project[0] == plain.project[0] && found.vision[0] == plain.vision[0]) }
+        guard case .int32(let keys) = found.project[2].elements, case .int32(let selected) = found.project[1].elements else { return }
+        #expect(keys.count == rows && keys.reduce(0, +) == (rows == 9 ? 3 : 1))
+        #expect(selected == (rows == 9 ? Array(0..<9) : [0] + Array(repeating: -1, count: 8)))
+    }
+
     /// Folds change no more than roundings of what is read, and nothing of what is chosen.
-    @Test(arguments: methods) func passesKeepWhatIsRead(_ method: TokenReduction) throws {
-        let (model, imported) = try makeModel()
+    @Test(arguments: methods + merging) func passesKeepWhatIsRead(_ method: TokenReduction) throws {
+        let (model, imported) = try makeModel(for: method)
         var reduced = imported
         try reduceTokens(&reduced, method, model.configuration)
         let expected = try run(reduced, model)

@@ -134,10 +134,10 @@ extension Evaluator {
         return logits
     }
 
-    mutating func feed(_ rows: [StepRow], chunk: Int, visionRows: Tensor) throws(Diagnostic) -> [[Float]] {
+    mutating func feed(_ rows: [StepRow], chunk: Int, visionRows: Tensor, protected: [Int32] = []) throws(Diagnostic) -> [[Float]] {
         var logits: [[Float]] = []
         for start in stride(from: 0, to: rows.count, by: chunk) {
-            let result = try step(Array(rows[start..<min(start + chunk, rows.count)]), visionRows: visionRows)
+            let result = try step(Array(rows[start..<min(start + chunk, rows.count)]), visionRows: visionRows, protectedRows: protected)
             let (values, width) = (result.float32!, result.shape[1])
             logits += (0..<result.shape[0]).map { Array(values[$0 * width..<($0 + 1) * width]) }
         }

@@ -5,9 +5,9 @@ import Testing
 /// What tests of reducers before the decoder try them on.
 extension RandomModel {
     /// The first of LLaVA-1.5's kind that fits.
-    static func first(where isFit: (RandomModel) -> Bool) -> RandomModel? {
+    static func first(_ widths: Widths = Widths(), where isFit: (RandomModel) -> Bool) -> RandomModel? {
         for seed in stride(from: 4, to: 20000, by: 6) as StrideTo<UInt64> {
-            let model = RandomModel(seed: seed)
+            let model = RandomModel(seed: seed, widths: widths)
             if isFit(model) { return model }
         }
         return nil

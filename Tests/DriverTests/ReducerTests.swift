@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct ReducerTests {
     /// The methods that are built, as `--reduce` names them.
     private static let methods: Set<String> = [
-        "fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok", "sparsevlm", "tome", "yopo",
+        "fastv", "llavolta", "prumerge", "prumerge+", "visionzip", "mmtok", "sparsevlm", "tome", "yopo", "mustdrop",
     ]
 
     /// Those on the small grid, and one published setting on the grid of 24 x 24, whose programs take three times as long to make;
@@ -50,7 +50,10 @@ import Testing
             return try #require(FileManager.default.contents(atPath: scratch["dump"] + "/logits.npy"))
         }
         let dense = try logits()
-        for reducer in ["fastv:layer=1,keep=64", "llavolta:layer=2,stride=1", "sparsevlm:version=2.0,tokens=64,layers=1,keep=63"] {
+        for reducer in [
+            "fastv:layer=1,keep=64", "llavolta:layer=2,stride=1", "mustdrop:global=0,individual=0,window=2,similarity=2",
+            "sparsevlm:version=2.0,tokens=64,layers=1,keep=63",
+        ] {
             let reduced = try logits("--reduce", reducer)
             // SparseVLM always drops a row: that it differs shows that the others could.
             #expect((reduced == dense) == !reducer.hasPrefix("sparsevlm"), "\(reducer)")

@@ -113,6 +113,8 @@ REDUCTIONS = [
     ("yopo-kept", "grid8", "yopo:heads=reducers/heads8.npy,layers=3,window=3,ffn=3,softmax=kept", [RAW_TEXT]),
     ("yopo-all", "grid24", "yopo:heads=reducers/heads24.npy,layers=9,window=5,ffn=2", [RAW_TEXT]),
     ("yopo-kept", "grid24", "yopo:heads=reducers/heads24.npy,layers=9,window=5,ffn=2,softmax=kept", [PHOTO]),
+    ("mustdrop-2", "grid8", "mustdrop:global=0.045,individual=0.03,window=2,similarity=0.3,key=0.2", [PHOTO, RAW_TEXT, TEXT]),
+    ("mustdrop-4", "grid8", "mustdrop:global=0.02,individual=0.01,window=4,similarity=2", [ONE_WORD]),
     ("mustdrop-192", "grid24", "mustdrop:global=0.001,individual=0.001", [PHOTO]),
     ("mustdrop-128", "grid24", "mustdrop:global=0.0012,individual=0.001", [case("raw", 4, None, RAW)]),
     ("mustdrop-64", "grid24", "mustdrop:global=0.011,individual=0.01", [PHOTO]),

@@ -298,7 +298,8 @@ class MustDrop(Dense):
         return rows
 
     def finish(self):
-        for l in range(self.layers[0], self.layers[-1] + 1):
+        # A decoder of fewer blocks has the first of the points, and all its blocks behind the last of these run on the final rows.
+        for l in range(self.layers[0], min(self.layers[-1] + 1, len(self.decoder.layers))):
             self.decoder.keep(l, torch.isin(self.decoder.index[l], self.final))
 
 

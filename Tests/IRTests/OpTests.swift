@@ -34,16 +34,20 @@ import Testing
         }
     }
 
-    @Test func onlyReserveAndCacheStoreHaveAnEffect() {
-        #expect(samples.filter(\.hasEffect) == [.reserve(Reserve()), .cacheStore(CacheStore())])
-        #expect(samples.compactMap(\.payload.updatedState) == [0, 0])
+    @Test func onlyWhatWritesCachesAndLengthsHasAnEffect() {
+        #expect(
+            samples.filter(\.hasEffect)
+                == [.reserve(Reserve()), .cacheStore(CacheStore()), .cacheKeep(CacheKeep()), .release(Release())])
+        #expect(samples.compactMap(\.payload.updatedState) == [0, 0, 0, 0])
+        #expect(samples.filter(\.payload.cutsCaches) == [.cacheKeep(CacheKeep()), .release(Release())])
     }
 
     @Test func operandsThatAreStates() {
         for op in samples {
             let expected: Set<Int> =
                 switch op {
-                case .reserve, .cacheStore: [0]
+                case .reserve, .cacheStore, .release: [0]
+                case .cacheKeep: [0, 1]
                 case .attention(let attention) where attention.isCached: [1, 2]
                 default: []
                 }
@@ -74,7 +78,7 @@ import Testing
             #expect(payload.keepsRowOrder == keepsOrder, "\(op.mnemonic)")
             #expect(
                 payload.isProduct == ["matmul", "attention", "window_attention", "patch_attention"].contains(op.mnemonic), "\(op.mnemonic)")
-            let called = reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples
+            let called = reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples + calledThresholdSamples
             #expect((payload.callArguments != nil) == called.contains(op), "\(op.mnemonic)")
         }
     }

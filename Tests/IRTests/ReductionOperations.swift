@@ -185,12 +185,15 @@ let reductionRules: [Rule] = {
     @Test func whatSelectsRowsCountsThem() {
         for op in samples {
             let payload = op.payload
-            let selects = ["keep_rows", "stride_rows", "recycle_rows", "trim_rows"].contains(op.mnemonic)
+            let selects = ["keep_rows", "stride_rows", "recycle_rows", "trim_rows", "threshold_rows"].contains(op.mnemonic)
             let isText = op == .splitRows(SplitRows(.text, count: "K")), splits = op.mnemonic == "split_rows"
             let leaves = op.mnemonic == "prefusion_rows" || splits && !isText
             #expect(payload.selectsRows == (selects || isText) && payload.leavesText == leaves, "\(op.mnemonic)")
             #expect((payload.definedCount == "K") == (selects || leaves || splits), "\(op.mnemonic)")
-            #expect((payload.visionRowsKept(of: 64) != nil) == (selects || leaves && !splits), "\(op.mnemonic)")
+            // By thresholds the values say how many.
+            #expect(
+                (payload.visionRowsKept(of: 64) != nil) == (selects && op.mnemonic != "threshold_rows" || leaves && !splits),
+                "\(op.mnemonic)")
         }
         #expect(KeepRows(top: 3, count: "K").visionRowsKept(of: 2) == 2 && KeepRows(top: 3, count: "K").visionRowsKept(of: 9) == 3)
         #expect(KeepRows(top: 3, drop: 1, count: "K").visionRowsKept(of: 3) == 2)

@@ -9,7 +9,7 @@ let T = Dimension(Symbol("T", bound: 1024))
 let S = Dimension(Symbol("S", bound: 16))
 
 /// At least one operation of each kind, and one for each form of its attributes and labels.
-let samples = modelSamples + reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples
+let samples = modelSamples + reductionSamples + patchReductionSamples + rowMergingSamples + coverSamples + thresholdSamples
 
 private let modelSamples: [Op] = [
     .normalize(Normalize(mean: [0.48145466, 0, -1e-30], std: [1, 3.4028235e38, 0.1])),
@@ -22,6 +22,7 @@ private let modelSamples: [Op] = [
     .windowAttention(WindowAttention(heads: 2, scale: 0.25, height: 4, width: 6, kernel: 2)),
     .concatenate(Concatenate(axis: 1)),
     .slice(Slice(axis: 0, start: 1, count: 2)),
+    .slice(Slice(axis: 0, start: 1)),
     .gatherRows(GatherRows()),
     .reshape(Reshape(shape: [])),
     .reshape(Reshape(shape: [2, 3])),

@@ -103,7 +103,7 @@ private let imageRules: [Rule] = {
 
 private let shapeRules: [Rule] = {
     func join(_ axis: Int) -> Op { .concatenate(Concatenate(axis: axis)) }
-    func cut(_ axis: Int, _ start: Int, _ count: Int) -> Op { .slice(Slice(axis: axis, start: start, count: count)) }
+    func cut(_ axis: Int, _ start: Int, _ count: Int?) -> Op { .slice(Slice(axis: axis, start: start, count: count)) }
     func reshape(_ shape: Int...) -> Op { .reshape(Reshape(shape: shape)) }
     func transpose(_ permutation: Int...) -> Op { .transpose(Transpose(permutation: permutation)) }
     let gather = Op.gatherRows(GatherRows())
@@ -127,7 +127,13 @@ private let shapeRules: [Rule] = {
         Rule(cut(0, 0, 3), [u8(3)], u8(3)),
         Rule(cut(1, 1, 2), [], refused: "takes 1 operand, not 0"),
         Rule(cut(2, 0, 1), [f32(2, 3)], refused: "axis 2 of f32[2, 3] does not exist"),
-        Rule(cut(0, 0, 1), [f32(T, 3)], refused: "dimension 0 is T; expected a number"),
+        Rule(cut(0, 0, 1), [f32(T, 3)], refused: "entries 0 to 1 of dimension 0 of f32[T, 3] do not exist"),
+        Rule(cut(0, 0, 1), [f32(T.adding(1)!, 3)], f32(1, 3)),
+        Rule(cut(0, 1, nil), [f32(T.adding(1)!, 3)], f32(T, 3)),
+        Rule(cut(0, 2, nil), [f32(T.adding(1)!, 3)], refused: "entries from 2 on of dimension 0 of f32[T + 1, 3] do not exist"),
+        Rule(cut(1, 1, nil), [f32(T, 3)], f32(T, 2)),
+        Rule(cut(1, 3, nil), [f32(T, 3)], refused: "entries from 3 on of dimension 1 of f32[T, 3] do not exist"),
+        Rule(cut(1, -1, nil), [f32(T, 3)], refused: "entries from -1 on of dimension 1 of f32[T, 3] do not exist"),
         Rule(cut(1, 2, 2), [f32(2, 3)], refused: "entries 2 to 4 of dimension 1 of f32[2, 3] do not exist"),
         Rule(cut(1, -1, 2), [f32(2, 3)], refused: "entries -1 to 1 of dimension 1 of f32[2, 3] do not exist"),
         Rule(cut(1, 0, 0), [f32(2, 3)], refused: "entries 0 to 0 of dimension 1 of f32[2, 3] do not exist"),
@@ -387,7 +393,7 @@ private let precisionRules: [Rule] = {
 
 private let rules =
     imageRules + shapeRules + arithmeticRules + precisionRules + attentionRules + reductionRules
-    + patchReductionRules + rowMergingRules + coverRules
+    + patchReductionRules + rowMergingRules + coverRules + thresholdRules
 
 @Suite struct TypeRuleTests {
     @Test(arguments: rules) func rule(_ rule: Rule) {

@@ -18,6 +18,8 @@ let canonicalText = #"""
       symbol K5 <= 64
       symbol X <= 64
       symbol W <= 64
+      symbol K6 <= 64
+      symbol V <= 16
       weight @decoder.embed : f32[9, 8] = source "model.embed_tokens.weight" bf16[9, 8]
       weight @w : f32[8, 8] = source "odd \"name\" \\ \u{7}\u{7f} é 漢 with // no comment" f16[2, 32]
       weight @"weight with spaces/and slashes" : f32[8] = source "" f32[8]
@@ -151,6 +153,22 @@ let canonicalText = #"""
         %any = greedy_cover %text, %image {keep = 5, weight = 0.5, patch = 14} : i32[5]
         %inside = greedy_cover %text, %image, bars %bars {keep = 5, weight = 0.5, patch = 14} : i32[5]
         return %any, %inside
+      }
+
+      func thresholds(%x: f32[17, 8], %sums: f32[T], %tokens: i32[T], %slots: i32[T], %protected: i32[32]) {
+        %class = slice %x {axis = 0, start = 0, count = 1} : f32[1, 8]
+        %patches = slice %x {axis = 0, start = 1} : f32[16, 8]
+        %windows = similar_windows %patches {window = 2, similarity = 0.8, count = V} : i32[V]
+        %means = window_means %patches, %windows {window = 2} : f32[V, 8]
+        %merged = concatenate %class, %means {axis = 0} : f32[V + 1, 8]
+        %rest = slice %merged {axis = 0, start = 1} : f32[V, 8]
+        %scores = row_attention %class, %rest {heads = 2, scale = 0.5} : f32[V]
+        %keys = key_rows %scores {part = 8, of = 100} : i32[V]
+        %post = post_rows %tokens, slots %slots : i32[T]
+        %rows = threshold_rows %sums, most %sums, tokens %tokens, slots %slots, protected %protected {global = 0.001, individual = 0.01, count = K6} : i32[K6]
+        cache_keep &decoder.layer0.key_cache, &decoder.layer0.lengths, %slots, %rows as kept.keys
+        release &decoder.layer0.lengths, %slots, %rows as kept.lengths
+        return %keys, %post
       }
 
       func affine(%a: f32[T, 8], %b: f32[1, 8], %c: f32[S + 2*T + 3, 8], %d: i32[kept_2], %e: u8[T + 20 - 2*S], %f: u8[9 - S]) {

@@ -73,9 +73,25 @@ import Testing
         #expect(
             try cost("%i: i32[T]", "%p = reserve &n, %i : i32[T]", declarations: "state &n : i32[9]")
                 == Cost(bytesRead: 36 + 40, bytesWritten: 40))
+        // At most all rows of 3 floats move in a cache.
+        #expect(
+            try cost("%i: i32[T]", "cache_keep &c, &n, %i, %i as s", declarations: "state &c : f32[9, 64, 3] state &n : i32[9]")
+                == Cost(bytesRead: 120 + 80, bytesWritten: 120))
+        #expect(
+            try cost("%i: i32[T]", "release &n, %i, %i as s", declarations: "state &n : i32[9]")
+                == Cost(bytesRead: 36 + 80, bytesWritten: 36))
         // S is 1: the row that is wanted.
         #expect(try cost("%x: f32[T, 3], %i: i32[S]", "%y = gather_rows %x, %i : f32[S, 3]") == Cost(bytesRead: 4 + 12, bytesWritten: 12))
         #expect(try cost("%x: f32[2*T + 1, 3]", "%y = scale %x {factor = 2.0} : f32[2*T + 1, 3]").flops == 63)
+    }
+
+    /// Each pair of patches of a window has a product; what merges is added up.
+    @Test func windowsThatMerge() throws {
+        let found = try cost(
+            "%x: f32[16, 3]", "%y = similar_windows %x {window = 2, similarity = 0.5, count = V} : i32[V]", declarations: "symbol V <= 16")
+        #expect(found == Cost(flops: 4 * 6 * 2 * 3, bytesRead: 16 * 3 * 4, bytesWritten: 16 * 4))
+        let means = try cost("%x: f32[16, 3], %l: i32[7]", "%y = window_means %x, %l {window = 2} : f32[7, 3]")
+        #expect(means == Cost(flops: 48, bytesRead: (48 + 7) * 4, bytesWritten: 21 * 4))
     }
 
     @Test func elementwise() throws {

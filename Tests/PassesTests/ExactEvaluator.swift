@@ -72,9 +72,9 @@ struct ExactEvaluator {
         case .transpose:
             x.values = (0..<x.columns).flatMap { column in (0..<x.rows).map { x.values[$0 * x.columns + column] } }
         case .slice(let op) where op.axis == 0:
-            x.values = Array(x.values[op.start * x.columns..<(op.start + op.count) * x.columns])
+            x.values = Array(x.values[op.start * x.columns..<(op.count.map { op.start + $0 } ?? x.rows) * x.columns])
         case .slice(let op):
-            x.values = (0..<x.rows).flatMap { row in x.values[(row * x.columns + op.start)...].prefix(op.count) }
+            x.values = (0..<x.rows).flatMap { row in x.values[(row * x.columns + op.start)...].prefix(op.count ?? x.columns - op.start) }
         case .concatenate(let op) where op.axis == 0: x.values = operands.flatMap(\.values)
         case .concatenate:
             x.values = (0..<x.rows).flatMap { row in operands.flatMap { $0.values[row * $0.columns..<(row + 1) * $0.columns] } }

@@ -472,9 +472,19 @@ private let T = Affine(IR.Symbol("T", bound: 4))
         #expect(
             try message(fine.replacing("%slots: i32[T], ", with: ""))
                 == "error: 'step' takes (i32[T], i32[T], i32[S]), at operation 'step'; \(lists)")
+        func behindWanted(_ parameters: String) throws -> String {
+            try message(fine.replacing("%wanted: i32[S]", with: "%wanted: i32[S], %vision_rows: f32[6, 8], \(parameters)"))
+        }
+        #expect(try behindWanted("%protected_rows: i32[6]") == "no error")
+        for list in ["f32[6]", "i32[5]", "i32[T]"] {
+            #expect(
+                try behindWanted("%more: \(list)")
+                    == "error: 'step' takes (i32[T], i32[T], i32[T], i32[S], f32[6, 8], \(list)), at operation 'step'; "
+                    + "expected i32[6] of protected vision rows")
+        }
         #expect(
-            try message(fine.replacing("%wanted: i32[S]", with: "%wanted: i32[S], %vision_rows: f32[6, 8], %more: f32[6, 8]"))
-                == "error: 'step' takes (i32[T], i32[T], i32[T], i32[S], f32[6, 8], f32[6, 8]), at operation 'step'; \(lists)")
+            try behindWanted("%protected_rows: i32[6], %more: i32[6]")
+                == "error: 'step' takes (i32[T], i32[T], i32[T], i32[S], f32[6, 8], i32[6], i32[6]), at operation 'step'; \(lists)")
         for rows in ["f32[T, 8]", "i32[6, 8]", "f32[8]"] {
             #expect(
                 try message(fine.replacing("%wanted: i32[S]", with: "%wanted: i32[S], %vision_rows: \(rows)"))

@@ -75,6 +75,7 @@ struct RandomModule {
             if layer == selection {
                 (x, call, last, shown) = try select(x, &builder)
                 taps = []
+                if Dice(seed).first(2) == 0 { try cut("decoder.layer\(layer)", &builder) }
             }
             if Dice(seed + layer).first(3) == 0 { taps.append(x) }
         }
@@ -119,6 +120,15 @@ struct RandomModule {
         return (
             try gathered("rows", x), call, try builder.append("kept.wanted", .findRows(FindRows()), [list, .region(.wanted)]), shown
         )
+    }
+
+    /// Leaves in a layer's caches the rows that `select` has left.
+    private func cut(_ layer: String, _ builder: inout FunctionBuilder) throws(Diagnostic) {
+        let (lengths, lists) = (Operand.state("\(layer).lengths"), [Operand.region(.slots), .value("kept.list")])
+        for cache in ["key_cache", "value_cache"] {
+            try builder.append("kept.\(cache)", .cacheKeep(CacheKeep()), [.state("\(layer).\(cache)"), lengths] + lists)
+        }
+        try builder.append("kept.lengths", .release(Release()), [lengths] + lists)
     }
 
     /// The builder takes the types of weights from a module, so all of them are there before a function is built.

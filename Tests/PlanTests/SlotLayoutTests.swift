@@ -113,6 +113,34 @@ import Testing
         }
     }
 
+    /// What leaves a block's caches are rows that its `reserve` gave places, of all its caches the same.
+    @Test func cutsFollowTheirBlock() throws {
+        let states = block("a", "f32[3, 10, 8]") + block("b", "f32[3, 10, 8]"), both = stores("a") + stores("b")
+        func cut(_ steps: String...) throws -> String { try message(states, stores: both + steps.map { "    \($0)" }) }
+        let keys = "cache_keep &a.keys, &a.lengths, %slots, %positions as k", release = "release &a.lengths, %slots, %positions as r"
+        let values = "cache_keep &a.values, &a.lengths, %slots, %positions as v"
+        #expect(try cut(keys, values, release) == "no error")
+        #expect(
+            try cut(keys, release)
+                == "error: '&a.lengths' gives back rows that '&a.values' holds, at operation 'step: %r'; expected a 'cache_keep' of it before"
+        )
+        #expect(
+            try cut("cache_keep &b.keys, &a.lengths, %slots, %positions as k")
+                == "error: '&a.lengths' does not count the rows of '&b.keys', or they have moved, at operation 'step: %k'")
+        #expect(
+            try cut(keys, "cache_keep &a.keys, &a.lengths, %slots, %positions as again")
+                == "error: '&a.lengths' does not count the rows of '&a.keys', or they have moved, at operation 'step: %again'")
+        #expect(
+            try cut(keys, "cache_keep &a.values, &a.lengths, %slots, %tokens as v")
+                == "error: '&a.lengths' keeps other rows than before, at operation 'step: %v'")
+        #expect(
+            try cut(keys, values, release, "release &a.lengths, %slots, %positions as again")
+                == "error: '&a.lengths' keeps other rows than before, at operation 'step: %again'")
+        #expect(
+            try cut("cache_keep &a.keys, &a.lengths, %tokens, %positions as k")
+                == "error: 'cache_keep' takes '%tokens' for slots, at operation 'step: %k'; expected those of a 'reserve' before it")
+    }
+
     @Test func errors() throws {
         #expect(try message(block("a", "f32[3, 10, 8]"), stores: stores("a")) == "no error")
         #expect(try message([], stores: []) == "no error")

@@ -28,6 +28,22 @@ func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
 /// The rows that a selection takes of so many: every second.
 func selected(_ rows: Int) -> [Symbol] { stride(from: 0, to: rows, by: 2).map { Symbol($0) } }
 
+/// Of the rows of a call in their slots, of which `list` stay: what moves in the slots' caches, and how many places each slot gives back.
+func cut(
+    _ slots: [Symbol], _ list: [Symbol], lengths: (Symbol) -> Symbol
+) -> (moves: [(slot: Symbol, from: Symbol, to: Symbol)], released: [Symbol: Symbol]) {
+    var moves: [(Symbol, Symbol, Symbol)] = [], released: [Symbol: Symbol] = [:]
+    var start = 0
+    while start < slots.count {
+        let end = slots[start...].firstIndex { $0 != slots[start] } ?? slots.count
+        let kept = list.filter { start..<end ~= Int($0) }, first = lengths(slots[start]) - Symbol(end - start)
+        for (place, row) in kept.enumerated() { moves.append((slots[start], first + row - Symbol(start), first + Symbol(place))) }
+        released[slots[start], default: 0] += Symbol(end - start - kept.count)
+        start = end
+    }
+    return (moves, released)
+}
+
 /// Where a row stands among `count` that were selected.
 func found(_ row: Symbol, of count: Int) -> Symbol { min(row / 2, Symbol(max(count - 1, 0))) }
 
@@ -127,6 +143,18 @@ struct SymbolicModule {
                     states[operation.operands[0].name]!.replaceSubrange(
                         start..<start + width, with: inputs[1].elements[row * width..<(row + 1) * width])
                 }
+            case .cacheKeep:
+                let (context, width) = (shape(inputs[0].type)[1], shape(inputs[0].type)[2])
+                for move in cut(inputs[2].elements, inputs[3].elements, lengths: { inputs[1].elements[Int($0)] }).moves {
+                    let (from, to) = (
+                        (Int(move.slot) * context + Int(move.from)) * width, (Int(move.slot) * context + Int(move.to)) * width
+                    )
+                    states[operation.operands[0].name]!.replaceSubrange(to..<to + width, with: inputs[0].elements[from..<from + width])
+                }
+            case .release:
+                for (slot, count) in cut(inputs[1].elements, inputs[2].elements, lengths: { inputs[0].elements[Int($0)] }).released {
+                    states[operation.operands[0].name]![Int(slot)] -= count
+                }
             case .attention(let attention) where attention.isCached:
                 let (context, width) = (shape(inputs[1].type)[1], shape(inputs[0].type)[1])
                 keep(
@@ -156,13 +184,14 @@ struct SymbolicModule {
             case .layerNorm(let norm): computed("\(Computation.layerNorm(epsilon: norm.epsilon))")
             case .rmsNorm(let norm): computed("\(Computation.rmsNorm(epsilon: norm.epsilon))")
             case .quantize(let quantize): computed("\(Computation.quantize(quantize.type))")
-            case .keepRows: keep(selected(inputs[0].elements.count))
+            case .keepRows, .thresholdRows: keep(selected(inputs[0].elements.count))
             case .recycleRows: keep(selected(inputs[1].elements.count))
             case .findRows: keep(inputs[1].elements.map { found($0, of: inputs[0].elements.count) })
             case .rowAttention, .topRows, .complementRows, .meanHeads, .unitRows, .clusterRows, .segmentMeans, .outlierRows, .appendSamples,
                 .mergeNeighbours, .padList, .softmaxSimilarity, .greedyCover:
                 computed("\(Computation.call(operation.op))")
             case .matchRows, .rowPlaces, .segmentSizes, .log: computed("\(Computation.call(operation.op))")
+            case .similarWindows, .windowMeans, .keyRows, .postRows: computed("\(Computation.call(operation.op))")
             case .attentionScores, .visionIndices, .strideRows, .strideMeans, .raterRows, .rotaryScores, .raterAttention, .rankCounts,
                 .recycleDensity,
                 .recycleMerge, .prefusionRows, .trimRows, .replaceRows, .resizeGrid, .splitRows, .maskHeads,
@@ -335,6 +364,16 @@ struct SymbolicPlan {
         case .storeRows:
             elements = read(inputs[0], for: name)
             targets = places(output, Array(zip(read(inputs[1], for: name), read(inputs[2], for: name))))
+        case .keepStoredRows:
+            let lengths = read(inputs[0], for: name)
+            let moves = cut(read(inputs[1], for: name), read(inputs[2], for: name), lengths: { lengths[Int($0)] }).moves
+            elements = read(output, at: places(output, moves.map { ($0.slot, $0.from) }), for: name)
+            targets = places(output, moves.map { ($0.slot, $0.to) })
+        case .release:
+            var lengths = read(output, for: name)
+            let released = cut(read(inputs[0], for: name), read(inputs[1], for: name), lengths: { lengths[Int($0)] }).released
+            for (slot, count) in released { lengths[Int(slot)] -= count }
+            elements = lengths
         case .rotaryTable(let frequencies):
             elements = results("table \(frequencies)", [read(inputs[0], for: name)], count: targets.count)
         case .rotary(let headSize):

@@ -79,6 +79,7 @@ struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
             "merge_neighbours", "pad_list", "match_rows", "row_places", "segment_sizes", "log", "softmax_similarity", "greedy_cover",
             "prefusion_rows", "trim_rows", "replace_rows", "resize_grid",
             "split_rows", "mask_heads", "patch_attention",
+            "similar_windows", "window_means", "key_rows", "post_rows", "threshold_rows", "cache_keep", "release",
         ])
         #expect(covered == Set(Op.parsers.map(\.mnemonic)))
     }

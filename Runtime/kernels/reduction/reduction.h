@@ -40,6 +40,13 @@ int64_t lmmc_prefusion_rows(const lmmc_table *in, int32_t *rows);
 int64_t lmmc_trim_rows(const lmmc_table *in, int64_t image, int64_t first, int32_t *rows);
 void lmmc_replace_rows(const lmmc_table *in, float *out);
 void lmmc_resize_grid(const lmmc_table *in, int64_t to, float *out);
+void lmmc_post_rows(const lmmc_table *in, int32_t *marks);
+int64_t lmmc_threshold_rows(const lmmc_table *in, float global, float individual, int32_t *kept);
+// Of a cache of so many bytes from slot to slot and from row to row, and of the lengths of a block: of the `rows` rows of a call, in `slots`, the
+// `kept` ones of `list` stay.
+void lmmc_cache_keep(int64_t slot_bytes, int64_t row_bytes, const int32_t *lengths, int64_t rows, const int32_t *slots, int64_t kept,
+                     const int32_t *list, void *cache);
+void lmmc_release(int64_t rows, const int32_t *slots, int64_t kept, const int32_t *list, int32_t *lengths);
 
 void lmmc_row_attention(const lmmc_table *in, int64_t heads, float scale, float *scores);
 void lmmc_top_rows(const lmmc_table *in, int64_t rows, int64_t by_score, int32_t *list);
@@ -58,6 +65,9 @@ void lmmc_row_places(const lmmc_table *in, int64_t has_places, int32_t *places);
 void lmmc_segment_sizes(const lmmc_table *in, int64_t count, int64_t has_weights, float *sizes);
 void lmmc_log(const lmmc_table *in, float *out);
 void lmmc_softmax_similarity(const lmmc_table *in, float temperature, float *shares);
+int64_t lmmc_similar_windows(const lmmc_table *in, int64_t window, float similarity, int32_t *list);
+void lmmc_window_means(const lmmc_table *in, int64_t window, float *means);
+void lmmc_key_rows(const lmmc_table *in, int64_t part, int64_t of, int32_t *marks);
 enum { LMMC_MAX_COVER = 8192 };
 void lmmc_greedy_cover(const lmmc_table *in, int64_t keep, float weight, int64_t patch, int64_t has_bars, int32_t *list);
 

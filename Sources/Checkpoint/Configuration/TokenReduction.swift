@@ -194,7 +194,7 @@ public enum TokenReduction: Hashable, Sendable {
 
     /// Alike windows are merged in the tower, and vision rows of little attention leave the decoder, but for a set that the tower names.
     public struct MustDrop: Hashable, Sendable {
-        /// Behind these blocks of the decoder rows leave.
+        /// Behind these blocks of the decoder rows leave, those of them that there are.
         public static let layers = [2, 6, 10, 14]
 
         /// g: a row may leave whose share of all attention is below.

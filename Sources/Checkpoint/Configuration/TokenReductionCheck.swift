@@ -3,7 +3,7 @@ import Support
 extension TokenReduction {
     /// Methods that are read, and refused since nothing makes a program of them.
     public static let notBuilt: Set<Method> = [
-        .cdpruner, .mustdrop,
+        .cdpruner
     ]
 
     /// Who asks for a method, which errors name.
@@ -123,7 +123,7 @@ extension TokenReduction {
             try keep(own.keep, of: shape.visionRows, "vision rows")
         case .sparsevlm(let own): try layer("layer", own.layers.last ?? 0, upTo: shape.layers - 2)
         case .mustdrop(let own):
-            try layer("layer", MustDrop.layers.last ?? 0, upTo: shape.layers - 2)
+            try layer("layer", MustDrop.layers[0], upTo: shape.layers - 1)
             guard shape.grid % own.window == 0 else {
                 throw refusal(
                     "merges windows of \(own.window) x \(own.window), and the patch grid is \(shape.grid) x \(shape.grid)",

@@ -173,7 +173,7 @@ struct Check {
             defer { seen.tensors = [] }
             return seen.tensors
         }
-        var rows: [Float] = []
+        var (rows, protectedRows): ([Float], [Int32]) = ([], [])
         let image = joinedPath(dump, EntryPoint.Region.image.rawValue + ".npy")
         if fileKind(image) == .regular, let vision = module.function(.vision) {
             let shape = vision.parameters[0].type.fixedShape ?? []
@@ -188,7 +188,9 @@ struct Check {
                     let list = try NumPyFile(joinedPath(dump, parameter.name + ".npy")).integers(of: Int32.self)
                     return Tensor(shape: [list.count], list)
                 }
-                rows = try evaluator.call(project.name, taps + regions)[0].float32 ?? []
+                let results = try evaluator.call(project.name, taps + regions)
+                rows = results[0].float32 ?? []
+                if results.count > 2, case .int32(let list) = results[2].elements { protectedRows = list }
             }
             for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
         }
@@ -205,7 +207,7 @@ struct Check {
             guard rows.count <= count else { throw .error("an image does not fit the context of \(shape[0])", at: .option("--context")) }
             visionRows = Tensor(shape: shape, rows + Array(repeating: 0, count: count - rows.count))
         }
-        _ = try evaluator.step(StepRow.rows(tokens), visionRows: visionRows)
+        _ = try evaluator.step(StepRow.rows(tokens), visionRows: visionRows, protectedRows: protectedRows)
         for (name, values) in try drain() { try compare(name, with: NumPyFile(values: values), in: dump) }
     }
 

@@ -53,10 +53,11 @@ private struct Runs: Rearrangement {
 
 func slice(_ op: Slice, _ operand: Tensor) -> Tensor {
     var shape = operand.shape
-    shape[op.axis] = op.count
+    let count = op.count ?? shape[op.axis] - op.start
+    shape[op.axis] = count
     let inner = product(shape[(op.axis + 1)...])
     let runs = Runs(
-        start: op.start * inner, length: op.count * inner, step: operand.shape[op.axis] * inner, count: product(shape[..<op.axis]))
+        start: op.start * inner, length: count * inner, step: operand.shape[op.axis] * inner, count: product(shape[..<op.axis]))
     return apply(runs, to: [operand], shape: shape)
 }
 

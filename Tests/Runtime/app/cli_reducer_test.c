@@ -184,12 +184,29 @@ static void compressed(void) {
                                 .text_tokens = cases[i].text,
                                 .visual_tokens = cases[i].count - cases[i].text};
     const int32_t mark[] = {cases[i].count, cases[i].held, cases[i].held};
+    int32_t rows[2];
+    lmmc_visual_rows(NULL, &model, &prompt, mark, rows);
     lmmc_text text = {0};
-    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, mark, NULL), "case %zu", i);
+    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, rows, NULL), "case %zu", i);
     CHECK(text.count == strlen(cases[i].wanted) && memcmp(text.bytes, cases[i].wanted, text.count) == 0, "case %zu: '%.*s'", i,
           (int)text.count, text.bytes);
     lmmc_text_free(&text);
   }
+}
+
+// A program that cuts caches behind the prompt says what blocks ran on by the places where rows left, whatever the caches hold.
+static void cut(void) {
+  int32_t arena[8] = {0, 2, 3, -1, 2, -1, -1, -1};  // two places with room for four rows
+  static const int32_t points[] = {-1, 0, 1};
+  const lmmc_model model = {.blocks = 3, .kept_points = 2, .kept_bound = 4, .block_points = points};
+  const lmmc_memory memory = {.arena = (void *)arena};
+  const int32_t mark[] = {9, 9, 6, 6};
+  int32_t rows[3];
+  lmmc_visual_rows(&memory, &model, &(lmmc_prompt){.text_tokens = 5, .visual_tokens = 4}, mark, rows);
+  CHECK(rows[0] == 4 && rows[1] == 3 && rows[2] == 1, "%d, %d, %d", rows[0], rows[1], rows[2]);
+  // A text has none, whatever the prompt before has left there.
+  lmmc_visual_rows(&memory, &model, &(lmmc_prompt){.text_tokens = 5}, (int32_t[]){5, 5, 5, 5}, rows);
+  CHECK(rows[0] == 0 && rows[1] == 0 && rows[2] == 0, "%d, %d, %d", rows[0], rows[1], rows[2]);
 }
 
 // Of three rows that a prompt has for its image the decoder's blocks run on the last; the length behind theirs is that of the blocks ahead, which
@@ -206,12 +223,14 @@ static void prefused(void) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const lmmc_prompt prompt = {
         .images = cases[i].images, .text_tokens = cases[i].text, .visual_tokens = cases[i].images * model.vision_tokens};
+    int32_t rows[3];
+    lmmc_visual_rows(NULL, &model, &prompt, cases[i].mark, rows);
     lmmc_text text = {0};
-    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, cases[i].mark, NULL), "case %zu", i);
+    CHECK(lmmc_visual_tokens_json(&text, &model, &prompt, rows, NULL), "case %zu", i);
     CHECK(text.count == strlen(cases[i].wanted) && memcmp(text.bytes, cases[i].wanted, text.count) == 0, "case %zu: '%.*s'", i,
           (int)text.count, text.bytes);
     lmmc_text_free(&text);
   }
 }
 
-RUN_TESTS(choose, answers, questions, benchmarks, dumps, compressed, prefused)
+RUN_TESTS(choose, answers, questions, benchmarks, dumps, compressed, prefused, cut)
