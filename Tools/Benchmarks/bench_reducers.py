@@ -4,11 +4,13 @@
     python3 bench_reducers.py --lmmc PATH --folder DIR [--layers 18] [--runs 5] [--output FILE]
 
 Random weights, int8, one image and 61 tokens of text. Each method runs in turn with LLaVA-1.5 and STF, so that all three see the same moments of a shared
-machine; figures are medians of the turns' ratios. Few decoder layers stand for 32, on both sides of every ratio: 18 hold every published point. A program
-stays in DIR only while it is measured, but those two.
+machine; figures are medians of the turns' ratios. Few decoder layers stand for 32, on both sides of every ratio. Where a published point lies behind them,
+SparseVLM's third is behind the last block but one, and YOPO's `layers` is as large a share of the layers as it is of 32. A program stays in DIR only while it is
+measured, but those two.
 
 "promised" is what prefill should gain by its FLOPs (linear layers and attention of all rows, vision and text, that each block ran on, and the head's row),
-"followed" the share of it that the time gains: (time of LLaVA-1.5 / time) / (FLOPs of LLaVA-1.5 / FLOPs).
+"followed" the share of it that the time gains: (time of LLaVA-1.5 / time) / (FLOPs of LLaVA-1.5 / FLOPs). YOPO's count is of what it leaves of each block:
+heads and channels of vision rows, and their windows; its masks are made up, of as many heads as the published ones keep.
 """
 import argparse
 import json
@@ -17,6 +19,8 @@ import pathlib
 import re
 import statistics
 import sys
+
+import numpy
 
 from bench_models import Models, output
 from bench_sides import IMAGE, TEXT_TOKENS, sixty_one_tokens
@@ -27,11 +31,14 @@ PUBLISHED = {
     "prumerge+": "1.9", "prumerge+:ratio=0.125": "", "mmtok:keep=144": "", "tome:keep=144": "",
     "fastv:layer=2,keep=144": "", "fastv:layer=2,keep=115": "", "fastv:layer=2,keep=288": "", "fastv:layer=3,keep=288": "",
     "sparsevlm:tokens=192": "", "sparsevlm:tokens=128": "1.9", "sparsevlm:tokens=64": "", "sparsevlm:tokens=128,version=2.0": "",
-    "mustdrop:global=0.0012,individual=0.001": "1.9", "llavolta:layer=2,stride=8": "5.0", "llavolta:layer=16,stride=8": "",
+    "mustdrop:global=0.0012,individual=0.001": "1.9", "yopo:heads=16,layers=16,window=5,ffn=2,softmax=kept": "1.9",
+    "yopo:heads=24,layers=16,window=5,ffn=2,softmax=kept": "", "yopo:heads=24,layers=16,window=5,ffn=2,softmax=all": "", "llavolta:layer=2,stride=8": "5.0", "llavolta:layer=16,stride=8": "",
 }
 PRESETS = {"tokenpacker-7b": "1.9"}
-HIDDEN, INTERMEDIATE, VOCABULARY = 4096, 11008, 32000
-LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INTERMEDIATE  # weights
+HIDDEN, INTERMEDIATE, VOCABULARY, HEADS, GRID = 4096, 11008, 32000, 32, 24
+ATTENTION, MLP = 4 * HIDDEN * HIDDEN, 3 * HIDDEN * INTERMEDIATE  # weights
+LAYER = ATTENTION + MLP
+BEFORE = 35  # tokens of text in front of the image, in the prompts that are published
 
 
 def vision_flops(rows):
@@ -42,6 +49,52 @@ def vision_flops(rows):
 def prefill_flops(rows):
     """Products of all rows of each block; attention of row i over i rows; the head for one row."""
     return sum(2 * LAYER * n + 2 * n * (n + 1) * HIDDEN for n in rows) + 2 * HIDDEN * VOCABULARY
+
+
+class YOPO:
+    """What is left of each block by its keys, `heads` the mean number that the mask keeps; the first two blocks keep all."""
+
+    def __init__(self, text, layers):
+        keys = dict(part.split("=") for part in text.split(":", 1)[1].split(","))
+        self.kept, self.window, self.ffn = keys["softmax"] == "kept", int(keys["window"]), float(keys["ffn"])
+        self.heads = [HEADS] * 2 + [round((int(keys["heads"]) * layers - 2 * HEADS) / (layers - 2))] * (layers - 2)
+        self.layers = int(keys["layers"]) * layers // 32
+        self.text, self.keys = text, keys
+
+    def reducer(self, folder):
+        """The option, with its mask in a file."""
+        mask = numpy.arange(HEADS)[None] < numpy.array(self.heads)[:, None]
+        path = pathlib.Path(folder) / f"heads-{len(self.heads)}-{self.keys['heads']}.npy"
+        numpy.save(path, mask)
+        return f"yopo:heads={path},layers={self.layers},window={self.window},ffn={self.ffn:g},softmax={self.keys['softmax']}"
+
+    def vision(self, rows, before):
+        """FLOPs of the vision rows of all blocks; each looks at `before` rows of text and the patches of its window."""
+        total = 0
+        for block, heads in enumerate(self.heads):
+            if self.kept and block >= self.layers:
+                break
+            share, looks = heads / HEADS, before + self.window ** 2
+            # Behind `layers` no values of theirs are read.
+            linear = ATTENTION * (share if self.kept else 1 if block < self.layers else 0.75)
+            total += rows * (2 * linear + 2 * MLP / self.ffn + 4 * looks * HIDDEN * share)
+        return total
+
+    def prefill(self, vision, text):
+        total = self.vision(vision, BEFORE) + text * 2 * LAYER * len(self.heads) + 2 * HIDDEN * VOCABULARY
+        for block, heads in enumerate(self.heads):
+            seen = 0 if self.kept and block >= self.layers else vision * (heads / HEADS if self.kept else 1)
+            total += 4 * HIDDEN * (text * text / 2 + (text - BEFORE) * seen)
+        return total
+
+
+def adapted(reducer, layers):
+    """A published reducer where there are fewer layers than its points want."""
+    lists = {"sparsevlm:tokens=192": "300+200+110", "sparsevlm:tokens=128": "303+110+36", "sparsevlm:tokens=64": "66+30+17",
+             "sparsevlm:tokens=128,version=2.0": "238+108+60"}
+    if reducer not in lists or layers > 15:
+        return reducer
+    return f"sparsevlm:layers=2+6+{layers - 2},keep={lists[reducer]}" + (",version=2.0" if "2.0" in reducer else "")
 
 
 def stretched(blocks, layers=32):
@@ -67,8 +120,10 @@ class Bench:
     def compile(self, preset, reducer, name):
         path = pathlib.Path(self.options.folder) / f"reducers-{name}-{self.options.layers}"
         if not path.exists() or name not in ("LLaVA-1.5", "STF"):
+            if reducer and reducer.startswith("yopo"):
+                reducer = YOPO(reducer, self.options.layers).reducer(self.options.folder)
             output(self.options.lmmc, "compile", self.models.checkpoint(preset), "-o", path, "--precision", "int8", "--context", 1024, "--quiet",
-                   *(["--reduce", reducer] if reducer else []))
+                   *(["--reduce", adapted(reducer, self.options.layers)] if reducer else []))
         return path
 
     def measure(self, name, program):
@@ -89,10 +144,14 @@ class Bench:
         def blocks(figures):
             return figures["blocks"] or [figures["visual"]] * self.options.layers
 
-        promised = prefill_flops([n + TEXT_TOKENS for n in blocks(base)]) / prefill_flops([n + TEXT_TOKENS for n in blocks(own)])
+        rows, flops = stretched(blocks(own)), prefill_flops([n + TEXT_TOKENS for n in blocks(own)])
+        whole = vision_flops(rows)
+        if name.startswith("yopo"):
+            flops, whole = YOPO(name, self.options.layers).prefill(own["visual"], TEXT_TOKENS), YOPO(name, 32).vision(own["visual"], BEFORE)
+            rows = [own["visual"]] * 16 + [0 if "kept" in name else own["visual"]] * 16
+        promised = prefill_flops([n + TEXT_TOKENS for n in blocks(base)]) / flops
         gained = 1 / ratio("prefill", "LLaVA-1.5")
-        rows = stretched(blocks(own))
-        return (f"| {name} | {own['visual']} | {statistics.mean(rows):.1f} | {vision_flops(rows) / 1e12:.2f} | {paper} | "
+        return (f"| {name} | {own['visual']} | {statistics.mean(rows):.1f} | {whole / 1e12:.2f} | {paper} | "
                 f"{ratio('time_to_first_token', 'LLaVA-1.5'):.2f} | {ratio('time_to_first_token', 'STF'):.2f} | {promised:.2f} x | {gained:.2f} x | "
                 f"{100 * gained / promised:.0f} % |")
 
