@@ -207,7 +207,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     done = (!options->dump_tensors || lmmc_tensors_end(&tensors, e)) && (!options->dump || lmmc_dump_prefill(&r.dump, e));
   }
   if (done) {
-    lmmc_threads_use((int)options->decode_threads);
+    // Where each step is a prefill, it has all threads.
+    lmmc_threads_use(model->recomputes ? 0 : (int)options->decode_threads);
     done = lmmc_generate(&r.session, slot, tokenizer, &r.sampler, options->max_tokens, &sink, &r.generation, e);
     r.end = lmmc_clock();
   }

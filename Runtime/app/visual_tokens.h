@@ -6,13 +6,13 @@
 #include "contract/program.h"
 #include "session/prompt.h"
 
-// The vision rows that each of the decoder's blocks has run on, i32 [blocks], when the prompt has just been prefilled: those that a program's caches have
-// forgotten or lost behind the prompt, too. `mark` i32 [1 + blocks] is that of the prompt's slot.
+// The vision rows that each of the decoder's blocks has run on, i32 [blocks], when the prompt has just been prefilled: those that its caches
+// have forgotten or lost behind the prompt, too. `mark` i32 [1 + blocks] is that of the prompt's slot.
 void lmmc_visual_rows(const lmmc_memory *memory, const lmmc_model *model, const lmmc_prompt *prompt, const int32_t *mark, int32_t *rows);
 
 // Appends `, "visual_tokens": N`, as many as the decoder gets of the prompt, and of a program that reduces or compresses them
-// `, "visual_tokens_per_block": [...]`. A program with blocks ahead of the decoder says before what these run on:
-// `, "visual_tokens_of_prefusion": N`.
+// `, "visual_tokens_per_block": [...]`. A program with blocks ahead of the decoder has
+// `, "visual_tokens_of_prefusion": N` between them: the rows that these run on.
 bool lmmc_visual_tokens_json(lmmc_text *out, const lmmc_model *model, const lmmc_prompt *prompt, const int32_t *rows, lmmc_error *e);
 
 #endif

@@ -58,7 +58,8 @@ typedef struct {
   int32_t selected_count;    // of a reducer before the decoder: entries of `selected`; 0 without one
   bool protects_rows;        // project() and step() have `key_rows` and `protected_rows`
   int32_t kept_points, kept_bound;  // of a reducer in the decoder: the shape of `kept`; 0 without one
-  // Of a reducer that cuts caches behind a prompt: the row of `kept` that has the vision rows that each block runs on, -1 where it is all; NULL else.
+  // The row of `kept` that has the vision rows that each block runs on, -1 where it is all, where a reducer cuts caches behind a prompt; else
+  // NULL.
   const int32_t *block_points;  // [blocks]
 
   // decoder

@@ -84,6 +84,7 @@ void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark
   const lmmc_model *m = s->model;
   lmmc_slot_expect(s, to, mark[0]);
   if (s->fed) memcpy(lmmc_slot_fed(s, to), lmmc_slot_fed(s, from), (size_t)mark[0] * sizeof *s->fed);
+
     // The rows of a cache lie together. Those of one cache may be many, and those of the next few.
 #pragma omp parallel for schedule(dynamic)
   for (int32_t i = 0; i < m->cache_count; i++) {

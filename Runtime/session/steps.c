@@ -181,7 +181,7 @@ static batch collect(lmmc_session *s, const lmmc_feed *feeds, int64_t count, int
   batch b = {0};
   for (; *at < count; ++*at, *row = 0) {
     if (*row == 0 && begins_call(s, feeds, first, *at, b.rows)) return b;
-    // One that is longer than what is left of a chunk goes on in the next call; none that its slot is fed anew for does.
+    // One that is longer than what is left of a chunk goes on in the next call; none does for which its slot is fed anew.
     const lmmc_feed f = *row == 0 ? begin_feed(s, &feeds[*at]) : feeds[*at];
     assert(*row > 0 || s->slots.positions[f.slot] == 0 || !is_indivisible(s, &f));
     for (; *row < f.count; ++*row) {

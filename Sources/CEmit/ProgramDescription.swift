@@ -55,8 +55,7 @@ public struct ProgramDescription: Sendable {
         public var knowsOneImage: Bool
         /// Each step of an answer about an image is a prefill of prompt and answer.
         public var recomputes: Bool
-
-        /// Of an image's rows those that only blocks ahead of the decoder run on, the first.
+        /// How many of an image's rows, the first, only blocks ahead of the decoder run on.
         public var prefusedRows: Int
 
         public init(name: String, knowsOneImage: Bool, recomputes: Bool = false, prefusedRows: Int = 0) {

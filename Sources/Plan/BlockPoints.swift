@@ -1,8 +1,8 @@
 import IR
 
 extension Function {
-    /// Of a `step` that cuts caches, for each block by the name of its lengths: the place of its rows among the lists that it says it has kept, -1
-    /// where it runs on all. Nil of other functions.
+    /// Where the rows of each block, which the name of its lengths says, stand among the lists of what a `step` has kept that cuts caches: -1 where
+    /// it runs on all. Nil for other functions.
     func blockPoints(_ lengths: [String]) -> [Int]? {
         guard operations.contains(where: \.op.payload.cutsCaches) else { return nil }
         func list(_ operand: Operand) -> Operand? {

@@ -13,7 +13,7 @@ public struct Plan: Sendable {
     /// Bytes of all weights together, a multiple of 64.
     public var weightBytes: Int
     public var counts: Counts
-    /// Of a `step` that cuts caches: of each block the place in `kept` of the rows that it runs on, -1 where no row has left before it.
+    /// Where in `kept` the rows stand that each block runs on, -1 where no row has left before it; nil where `step` cuts no caches.
     public var blockPoints: [Int]?
     /// `step` looks for rows of a prompt with an image that it may drop, and needs all of them in one call.
     public var takesWholePrompts: Bool

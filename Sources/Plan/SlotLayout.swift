@@ -99,7 +99,7 @@ private struct CacheUses {
         for (function, _) in functions { try checkCuts(function) }
     }
 
-    /// By its result, the lengths and the slots of each `reserve`, and of what takes rows of one: the values that are these slots.
+    /// The lengths and the slots of each `reserve` by its result, and by that of what takes rows of one; `slots` are the values that are these.
     private typealias Reserves = [Operand: (lengths: String, slots: [Operand])]
 
     private func wrong(_ what: String, _ function: Function, _ operation: Operation, expected: String? = nil) -> Diagnostic {

@@ -19,7 +19,7 @@ extension Module {
         }
         let first = "\(VisionRewriter.block(1)).output", last = "\(VisionRewriter.block(blocks)).attention"
         let attention = try rewriter.attention(ofBlock: blocks)
-        // Of the last block only the norm, the keys and one row of the queries are computed.
+        // Only the norm, the keys and one row of the queries of the last block are computed.
         _ = try rewriter.towerOperation("\(last).query")
         try rewriter.rewriteVision { rewriter, operation throws(Diagnostic) in
             if operation.name == first { return try rewriter.mergeLikeWindows(of: try rewriter.copy(operation), patches: patches, keys) }
@@ -145,6 +145,6 @@ extension KeyRows {
     fileprivate init(share: Double) {
         var of = 1
         while of < Self.finest, (share * Double(of)).rounded() / Double(of) != share { of *= 10 }
-        self.init(part: Int((share * Double(of)).rounded()), of: of)
+        self.init(part: share > 0 ? max(1, Int((share * Double(of)).rounded())) : 0, of: of)
     }
 }

@@ -46,9 +46,9 @@ struct DividedHeads {
     var keyCache, valueCache, lengths: Operand
     /// Whether vision rows have keys here.
     var seesVision: Bool
-    /// Of each head whether vision rows attend in it.
+    /// Whether vision rows attend in each head.
     var attends: [Bool]
-    /// Of each key head whether the values of vision rows count.
+    /// Whether the values of vision rows count in each key head.
     var counts: [Bool]
 }
 
@@ -165,7 +165,8 @@ private struct BlockParts {
                 DividedChannels(
                     name: name, gate: try rows(of: weight("\(mlp).gate"), [range], name),
                     up: try rows(of: weight("\(mlp).up"), [range], name),
-                    down: try rows(of: weight("\(mlp).down"), [range], name, axis: 1), takesVision: passesVision && range.lowerBound == 0))
+                    down: try rows(of: weight("\(mlp).down"), [range], name, axis: 1),
+                    takesVision: passesVision && range.upperBound <= narrow))
         }
         return parts
     }

@@ -232,7 +232,10 @@ import Testing
         #expect(try parsed("fastv:layer=2,keep=3").completed(by: released) == parsed("fastv:layer=2,keep=3"))
         #expect(try parsed("yopo:heads=h").completed(by: nil) == parsed("yopo:heads=h"))
         let own = ["method": "yopo", "heads": "h", "layers": 1] as [String: Any]
-        guard case .yopo(let mixed)? = try opened(keys.merging(["mm_token_reduction": own]) { $1 }) else { return }
+        guard case .yopo(let mixed)? = try opened(keys.merging(["mm_token_reduction": own]) { $1 }) else {
+            Issue.record("no YOPO")
+            return
+        }
         #expect(mixed.layers == 1 && mixed.window == 5 && mixed.heads?.hasSuffix("/h") == true)
         #expect(try opened(keys.merging(["mm_token_reduction": ["method": "none"]]) { $1 }) == nil)
 

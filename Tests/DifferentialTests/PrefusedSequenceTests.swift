@@ -55,7 +55,10 @@ private let referenceTolerance = 2e-5
         // The decoder has all tokens and four rows of the image, the prefusion what is not 0.
         guard case .int32(let lengths) = try whole.state("decoder.layer2.lengths").elements,
             case .int32(let fused) = try whole.state("prefusion.lengths").elements
-        else { return }
+        else {
+            Issue.record("no lengths")
+            return
+        }
         // Words and rows of the image: 9 and 4, 6 and 4; then two tokens of each answer.
         #expect(lengths == [15, 12, 8])
         #expect(fused == [75, 73, 0])

@@ -85,7 +85,10 @@ import Testing
         #expect(rows == (method == Self.merging[0] ? 1 : 9) && found.vision[0].shape[0] == rows + 1)
         // What is not merged is as it was, and three of nine rows, or the one that there is, never leave.
         if rows == 9 { #expect(found.project[0] == plain.project[0] && found.vision[0] == plain.vision[0]) }
-        guard case .int32(let keys) = found.project[2].elements, case .int32(let selected) = found.project[1].elements else { return }
+        guard case .int32(let keys) = found.project[2].elements, case .int32(let selected) = found.project[1].elements else {
+            Issue.record("no lists")
+            return
+        }
         #expect(keys.count == rows && keys.reduce(0, +) == (rows == 9 ? 3 : 1))
         #expect(selected == (rows == 9 ? Array(0..<9) : [0] + Array(repeating: -1, count: 8)))
     }

@@ -28,7 +28,7 @@ func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
 /// The rows that a selection takes of so many: every second.
 func selected(_ rows: Int) -> [Symbol] { stride(from: 0, to: rows, by: 2).map { Symbol($0) } }
 
-/// Of the rows of a call in their slots, of which `list` stay: what moves in the slots' caches, and how many places each slot gives back.
+/// What moves in the slots' caches where `list` stay of the rows of a call, and how many places each slot gives back.
 func cut(
     _ slots: [Symbol], _ list: [Symbol], lengths: (Symbol) -> Symbol
 ) -> (moves: [(slot: Symbol, from: Symbol, to: Symbol)], released: [Symbol: Symbol]) {

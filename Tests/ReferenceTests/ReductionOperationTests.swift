@@ -75,7 +75,7 @@ import Testing
         #expect(try evaluate(.strideMeans(StrideMeans(stride: 3)), [x, tokens, middle]) == floats([4, 1], 0, 14.0 / 3, 49, 64))
     }
 
-    /// Of an image of three rows the last is the decoder's. Token 0 is not fused, and a slot without an image has no row that is.
+    /// The last of an image's three rows is the decoder's. Token 0 is not fused, and a slot without an image has no row that is.
     @Test func prefusionTakesVisionRowsFirst() throws {
         let tokens = list(5, 0, -1, -2, -3, 0, 7, 8, 0, -4, -5, -6), slots = list(0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2)
         #expect(try evaluate(.prefusionRows(PrefusionRows(count: "K")), [tokens, slots]) == list(2, 3, 4, 0, 6, 9, 10, 11))

@@ -57,7 +57,8 @@ class YOPO:
     def __init__(self, text, layers):
         keys = dict(part.split("=") for part in text.split(":", 1)[1].split(","))
         self.kept, self.window, self.ffn = keys["softmax"] == "kept", int(keys["window"]), float(keys["ffn"])
-        self.heads = [HEADS] * 2 + [round((int(keys["heads"]) * layers - 2 * HEADS) / (layers - 2))] * (layers - 2)
+        rest, count = int(keys["heads"]) * layers - 2 * HEADS, layers - 2
+        self.heads = [HEADS] * 2 + [rest * (i + 1) // count - rest * i // count for i in range(count)]
         self.layers = int(keys["layers"]) * layers // 32
         self.text, self.keys = text, keys
 
@@ -67,6 +68,11 @@ class YOPO:
         path = pathlib.Path(folder) / f"heads-{len(self.heads)}-{self.keys['heads']}.npy"
         numpy.save(path, mask)
         return f"yopo:heads={path},layers={self.layers},window={self.window},ffn={self.ffn:g},softmax={self.keys['softmax']}"
+
+    def published(self, rows):
+        """The paper's count for the vision rows: linear layers, with all heads of a block where what is cut stays in the softmax."""
+        shares = [heads / HEADS for heads in self.heads[:self.layers]] if self.kept else [1] * len(self.heads)
+        return sum(2 * rows * (ATTENTION * share + MLP / self.ffn) for share in shares)
 
     def vision(self, rows, before):
         """FLOPs of the vision rows of all blocks; each looks at `before` rows of text and the patches of its window."""
@@ -147,7 +153,7 @@ class Bench:
         rows, flops = stretched(blocks(own)), prefill_flops([n + TEXT_TOKENS for n in blocks(own)])
         whole = vision_flops(rows)
         if name.startswith("yopo"):
-            flops, whole = YOPO(name, self.options.layers).prefill(own["visual"], TEXT_TOKENS), YOPO(name, 32).vision(own["visual"], BEFORE)
+            flops, whole = YOPO(name, self.options.layers).prefill(own["visual"], TEXT_TOKENS), YOPO(name, 32).published(own["visual"])
             rows = [own["visual"]] * 16 + [0 if "kept" in name else own["visual"]] * 16
         promised = prefill_flops([n + TEXT_TOKENS for n in blocks(base)]) / flops
         gained = 1 / ratio("prefill", "LLaVA-1.5")

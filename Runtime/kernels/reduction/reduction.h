@@ -42,8 +42,8 @@ void lmmc_replace_rows(const lmmc_table *in, float *out);
 void lmmc_resize_grid(const lmmc_table *in, int64_t to, float *out);
 void lmmc_post_rows(const lmmc_table *in, int32_t *marks);
 int64_t lmmc_threshold_rows(const lmmc_table *in, float global, float individual, int32_t *kept);
-// Of a cache of so many bytes from slot to slot and from row to row, and of the lengths of a block: of the `rows` rows of a call, in `slots`, the
-// `kept` ones of `list` stay.
+// The `kept` rows of `list` stay of the `rows` rows of a call, in `slots`: in a cache of so many bytes from slot to slot and from row to row,
+// and then in the lengths of a block.
 void lmmc_cache_keep(int64_t slot_bytes, int64_t row_bytes, const int32_t *lengths, int64_t rows, const int32_t *slots, int64_t kept,
                      const int32_t *list, void *cache);
 void lmmc_release(int64_t rows, const int32_t *slots, int64_t kept, const int32_t *list, int32_t *lengths);

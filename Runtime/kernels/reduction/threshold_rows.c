@@ -1,9 +1,11 @@
+#include <math.h>
+
 #include "ranks.h"
 #include "reduction.h"
 #include "slot_runs.h"
 
 void lmmc_key_rows(const lmmc_table *in, int64_t part, int64_t of, int32_t *marks) {
-  const int64_t rows = in[0].rows, best = (rows * part + of - 1) / of;
+  const int64_t rows = in[0].rows, best = (int64_t)ceil((double)part / (double)of * (double)rows);
   for (int64_t i = 0; i < rows; i++) marks[i] = lmmc_rank(in[0].data, rows, i, best) < best;
 }
 

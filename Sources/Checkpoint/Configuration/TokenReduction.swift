@@ -1,4 +1,4 @@
-/// A method that gives the decoder fewer vision rows than the projector makes, or less work with them, without training.
+/// A method that gives the decoder fewer vision rows than the projector makes, or less work with them.
 ///
 /// N is the number of patches, V of vision rows behind the projector. A tower's blocks are counted from 1 and the decoder's from 0, as the
 /// methods' public code does. Option and key, `--reduce METHOD[:key=value,...]` and `mm_token_reduction`, have the same keys of a method.
@@ -222,7 +222,7 @@ public enum TokenReduction: Hashable, Sendable {
             case kept
         }
 
-        /// A NumPy file, bool [blocks, heads]. Of this and the next three nil is what the checkpoint's own keys say, or what is missing.
+        /// A NumPy file, bool [blocks, heads]. Nil, as the next three, where the checkpoint's own keys say it or nothing does.
         public var heads: String?
         /// From this block on nothing sees vision rows.
         public var layers: Int?

@@ -26,7 +26,10 @@ extension TokenReduction {
             throw refusal("cannot be combined with LLaVA-Mini's prefusion, which compresses the images", expected: "another model")
         }
         if isVisionSide { try checkPatches(fusion, configuration.layout, refusal) }
-        if case .yopo = self { try checkGrid(fusion, configuration.layout, refusal) }
+        if case .yopo(let own) = self {
+            try own.checkKeys(refusal)
+            try checkGrid(fusion, configuration.layout, refusal)
+        }
         let token = quoted(CompressionConfiguration.text)
         if case .voco(let own) = self {
             guard configuration.compression != nil else {
@@ -40,7 +43,6 @@ extension TokenReduction {
         } else if configuration.compression != nil {
             throw refusal("cannot be combined with token \(token), by which the model compresses its images", expected: "another model")
         }
-        if case .yopo(let own) = self { try own.checkKeys(refusal) }
         try check(VisionShape(vision, fusion, configuration.decoder), askedBy: origin)
         try checkFiles(configuration.decoder, refusal)
         if let missing = readTensors(vision, tap: fusion.lastTap).first(where: { !hasTensor($0) }) {

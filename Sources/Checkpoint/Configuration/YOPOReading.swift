@@ -1,7 +1,7 @@
 import Support
 
 extension TokenReduction {
-    /// With what a checkpoint's own keys say, where its method is the same and does not say it.
+    /// The same method with what the keys of a checkpoint say of it, where these are of one method and it does not say so itself.
     public func completed(by released: TokenReduction?) -> TokenReduction {
         guard case .yopo(var own) = self, case .yopo(let other)? = released else { return self }
         own.layers = own.layers ?? other.layers

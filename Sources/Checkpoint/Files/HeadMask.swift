@@ -2,14 +2,14 @@ import Support
 
 /// Which heads of a decoder's blocks look at an image: a NumPy file, bool [blocks, heads].
 public struct HeadMask: Hashable, Sendable {
-    /// Of each block, whether each head does
+    /// Whether each head of each block does
     public let blocks: [[Bool]]
 
     public init(blocks: [[Bool]]) { self.blocks = blocks }
 
     /// Reads the file of a decoder with so many blocks and heads.
     public init(path: String, blocks: Int, heads: Int) throws(Diagnostic) {
-        // A header of 64 KiB at most, and a byte for each head.
+        // Far more than a header and a byte for each head take.
         try self.init(try readFile(path, limit: 1 << 24), path: path, blocks: blocks, heads: heads)
     }
 

@@ -1,6 +1,6 @@
 /// `cache_keep &cache, &lengths, %slots, %list` : f32[slots, C, W], bf16[slots, C, W] or q8h[slots, C, g, W / g], i32[slots], i32[M] and i32[K]
 ///
-/// Of the rows that a call has stored in a cache only those of `list` stay: they move up, in their order, to the places of the first. `slots` has the slot
+/// Only those of `list` stay of the rows that a call has stored in a cache: they move up, in their order, to the places of the first. `slots` has the slot
 /// of each row of the call, which stand together and are the last that the cache holds of their slot, `lengths` how many it holds, and `list` the
 /// rows of the call that stay, in ascending order. No result. What is behind the rows that stay is for `release` to give back, whose place is behind the
 /// last `cache_keep` of a block. Of a call of one row, which stays, nothing moves.

@@ -1,6 +1,6 @@
 /// `key_rows %scores {part = p, of = q}` : f32[V] -> i32[V]
 ///
-/// 1 for the p/q of the entries with the best scores, rounded up to a whole number of them, and 0 for the others. The lower entry first where two are
+/// 1 for the p/q of the entries with the best scores, rounded up to a whole number of them in double precision, and 0 for the others. The lower entry first where two are
 /// equal. NaN is below all others.
 public struct KeyRows: OperationPayload {
     public static let mnemonic = "key_rows"
@@ -19,7 +19,7 @@ public struct KeyRows: OperationPayload {
     }
 
     /// How many of so many entries.
-    public func rows(of count: Int) -> Int { (count * part + of - 1) / of }
+    public func rows(of count: Int) -> Int { Int((Double(part) / Double(of) * Double(count)).rounded(.up)) }
 
     public var attributes: [(name: String, value: Attribute)] { [("part", .integer(part)), ("of", .integer(of))] }
     public var callArguments: [Attribute]? { [.integer(part), .integer(of)] }

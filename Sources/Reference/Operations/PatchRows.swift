@@ -26,7 +26,7 @@ func patchAttention(_ op: PatchAttention, _ operands: [Tensor]) -> Tensor {
     for row in rows.indices {
         let start = slots.firstIndex(of: slots[row]) ?? row
         let own = (row - start) % patchCount, first = row - own
-        /// Of the keys and values that it sees, the table and the row.
+        /// The table and the row of the keys and values that it sees.
         var seen = textRows.indices.filter { textSlots[$0] == slots[row] && textRows[$0] < rows[row] }.map { (text, $0) }
         for patch in 0..<patchCount where first + patch < rows.count && slots[first + patch] == slots[row] {
             let (down, across) = (patch / op.side - own / op.side, patch % op.side - own % op.side)

@@ -10,7 +10,7 @@ import checkpoints
 import reference
 from checkpoints import Spec
 
-# Of the projector and the adapter, over one decoder and one tower.
+# The projector and the adapter, over one decoder and one tower.
 PARTS = Spec(c1=16, vision_heads=2, vision_ff=40, blocks=3, image=36, patch=6, hidden=48, heads=4, kv_heads=2, ff=64, layers=2, inside=False)
 PARTS_SEED = 77
 

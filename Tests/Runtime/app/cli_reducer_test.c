@@ -209,7 +209,7 @@ static void cut(void) {
   CHECK(rows[0] == 0 && rows[1] == 0 && rows[2] == 0, "%d, %d, %d", rows[0], rows[1], rows[2]);
 }
 
-// Of three rows that a prompt has for its image the decoder's blocks run on the last; the length behind theirs is that of the blocks ahead, which
+// The decoder's blocks run on the last of three rows that a prompt has for its image; the length behind theirs is that of the blocks ahead, which
 // run on no row of token 0.
 static void prefused(void) {
   const lmmc_model model = {.reducer = "fake", .blocks = 3, .vision_tokens = 3, .prefused_rows = 2};

@@ -84,12 +84,7 @@ void lmmc_matmul_f32(lmmc_matmul product) {
   const double begin = lmmc_profile_begin();
   const bool is_few = product.m <= FEW_ROWS;
   // None: a chunk of a prompt whose logits nobody wants, a call without vision rows
-  if (product.m == 0) {
-  } else if (is_few) {
-    few_rows(&product);
-  } else {
-    many_rows(&product);
-  }
+  if (product.m > 0) (is_few ? few_rows : many_rows)(&product);
   const double m = (double)product.m, n = (double)product.n, k = (double)product.k;
   lmmc_profile_end(begin,
                    (lmmc_profile_key){"matmul f32", is_few ? "own" : "OpenBLAS", product.m, product.n, product.k, product.out, product.n,

@@ -61,7 +61,7 @@ static void weigh(const image *a, const tile *t, mixture *m, float scores[TILE][
     float max = m->max[h];
     for (int64_t j = 0; j < t->count; j++) max = scores[j][h] > max ? scores[j][h] : max;
     if (max > m->max[h]) {
-      // Of the first tile there is nothing to shrink.
+      // There is nothing to shrink before the first tile.
       const float shrink = m->sum[h] > 0 ? lmmc_exp(m->max[h] - max) : 0;
       float *out = m->out + h * a->size;
       m->max[h] = max;
