@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/parallel.h"
 #include "reduction.h"
 
 void lmmc_mask_heads(const lmmc_table *in, const int64_t *mask, int64_t heads, float *masked) {

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/parallel.h"
 #include "dot.h"
 #include "reduction.h"
 #include "slot_runs.h"
