@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grid.h"
 #include "reduction.h"
 #include "slot_runs.h"
 
@@ -45,9 +46,7 @@ static void bicubic_taps(int64_t index, int64_t from, int64_t to, int64_t places
 }
 
 void lmmc_resize_grid(const lmmc_table *in, int64_t to, float *out) {
-  const int64_t columns = in[0].columns;
-  int64_t from = 1;
-  while (from * from < in[0].rows) from++;
+  const int64_t columns = in[0].columns, from = lmmc_grid_edge(in[0].rows);
   for (int64_t y = 0; y < to; y++) {
     int64_t lines[4], places[4];
     double above[4], beside[4];

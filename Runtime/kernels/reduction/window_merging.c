@@ -2,14 +2,9 @@
 
 #include "base/parallel.h"
 #include "dot.h"
+#include "grid.h"
 #include "reduction.h"
 #include "slot_runs.h"
-
-static int64_t side_of(int64_t patches) {
-  int64_t side = 1;
-  while (side * side < patches) side++;
-  return side;
-}
 
 // The mean product of two rows of a window.
 static float similarity_of(const lmmc_table *x, int64_t side, int64_t window, int64_t first) {
@@ -36,7 +31,7 @@ static float float_of(int32_t bits) {
 }
 
 int64_t lmmc_similar_windows(const lmmc_table *in, int64_t window, float similarity, int32_t *list) {
-  const int64_t patches = in[0].rows, side = side_of(patches), windows = (side / window) * (side / window);
+  const int64_t patches = in[0].rows, side = lmmc_grid_edge(patches), windows = (side / window) * (side / window);
   // The bits of the similarities stand at the end of the list while the windows are ordered at its beginning. It has room for all patches, which are
   // four times as many as the windows, at least.
   int32_t *bits = list + patches - windows;
@@ -56,7 +51,7 @@ int64_t lmmc_similar_windows(const lmmc_table *in, int64_t window, float similar
   }
   int64_t count = merged;
   for (int64_t i = 0; i < patches; i++) {
-    const int64_t first = i / side / window * window * side + i % side / window * window;
+    const int64_t first = first_of(i / side / window * (side / window) + i % side / window, side, window);
     int is_merged = 0;
     for (int64_t m = 0; m < merged && !is_merged; m++) is_merged = list[m] == first;
     if (!is_merged) list[count++] = (int32_t)i;
@@ -66,7 +61,7 @@ int64_t lmmc_similar_windows(const lmmc_table *in, int64_t window, float similar
 
 void lmmc_window_means(const lmmc_table *in, int64_t window, float *means) {
   const int32_t *list = in[1].data;
-  const int64_t columns = in[0].columns, side = side_of(in[0].rows), cells = window * window;
+  const int64_t columns = in[0].columns, side = lmmc_grid_edge(in[0].rows), cells = window * window;
   const int64_t merged = (in[0].rows - in[1].rows) / (cells - 1);
 #pragma omp parallel for
   for (int64_t i = 0; i < in[1].rows; i++) {

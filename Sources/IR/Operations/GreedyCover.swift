@@ -45,8 +45,7 @@ public struct GreedyCover: OperationPayload {
         try expectType(operands[1], TensorType(.float32, [operands[1].shape[0], .fixed(columns)]), "the second operand")
         if hasBars {
             try expectType(operands[2], TensorType(.int32, fixed: [4]), "the list of bars")
-            let side = Int(Double(columns).squareRoot())
-            if side * side != columns { throw TypeError("has \(columns) columns; expected the patches of a square") }
+            if gridEdge(of: columns) == nil { throw TypeError("has \(columns) columns; expected the patches of a square") }
         }
         guard 1...columns ~= keep, patch > 0 else {
             throw TypeError("takes \(keep) of \(columns) columns, patches of \(patch) pixels; expected 1 to as many, and 1 or more")

@@ -18,16 +18,9 @@ public struct ResizeGrid: OperationPayload {
         try expectRank(operands[0], 2, "the operand")
         try expectFloat(operands[0], "the operand")
         let rows = try expectFixed(operands[0].shape[0], "the number of rows")
-        guard 1...Self.mostEdge ~= edge, Self.edge(of: rows) != nil else {
+        guard 1...Self.mostEdge ~= edge, let from = gridEdge(of: rows), from <= Self.mostEdge else {
             throw TypeError("resizes \(rows) rows to an edge of \(edge); expected squares of 1 to \(Self.mostEdge)")
         }
         return TensorType(.float32, [.fixed(edge * edge), operands[0].shape[1]])
-    }
-
-    /// The edge of a grid of as many rows; nil where that is no square, or too large.
-    public static func edge(of rows: Int) -> Int? {
-        guard 1...mostEdge * mostEdge ~= rows else { return nil }
-        let edge = Int(Double(rows).squareRoot().rounded())
-        return edge * edge == rows ? edge : nil
     }
 }

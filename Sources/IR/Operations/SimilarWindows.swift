@@ -34,17 +34,15 @@ public struct SimilarWindows: OperationPayload {
         try expectRank(operands[0], 2, "the operand")
         try expectFloat(operands[0], "the operand")
         _ = try expectFixed(operands[0].shape[1], "the width of the rows")
-        _ = try expectWindows(window, of: operands[0].shape[0])
+        try expectWindows(window, of: operands[0].shape[0])
         return TensorType(.int32, [try countedDimension(count, most: operands[0].shape[0])])
     }
 }
 
-/// The side of a square grid of patches that windows of `window` x `window` cut up.
-func expectWindows(_ window: Int, of patches: Dimension) throws(TypeError) -> Int {
+/// Refuses patches that are no square grid which windows of `window` x `window` cut up.
+func expectWindows(_ window: Int, of patches: Dimension) throws(TypeError) {
     let count = try expectFixed(patches, "the number of patches")
-    let side = Int(Double(count).squareRoot().rounded())
-    guard side * side == count, window > 1, side % window == 0 else {
+    guard let edge = gridEdge(of: count), window > 1, edge % window == 0 else {
         throw TypeError("\(count) patches are no square grid that windows of \(window) x \(window), at least 2 x 2, cut up")
     }
-    return side
 }

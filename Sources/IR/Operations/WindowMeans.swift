@@ -16,7 +16,7 @@ public struct WindowMeans: OperationPayload {
         try expectRank(operands[0], 2, "the operand")
         try expectFloat(operands[0], "the operand")
         _ = try expectFixed(operands[0].shape[1], "the width of the rows")
-        _ = try expectWindows(window, of: operands[0].shape[0])
+        try expectWindows(window, of: operands[0].shape[0])
         try expectIndices(operands[1], "the list")
         return TensorType(.float32, [operands[1].shape[0], operands[0].shape[1]])
     }

@@ -30,7 +30,7 @@ func replaceRows(_ operands: [Tensor]) throws(Diagnostic) -> Tensor {
 
 func resizeGrid(_ op: ResizeGrid, _ operands: [Tensor]) -> Tensor {
     let (x, columns) = (operands[0].floats, operands[0].shape[1])
-    let edge = ResizeGrid.edge(of: operands[0].shape[0]) ?? 1
+    let edge = gridEdge(of: operands[0].shape[0]) ?? 1
     let taps = (0..<op.edge).map { bicubicTaps($0, from: edge, to: op.edge) }
     var result: [Float] = []
     result.reserveCapacity(op.edge * op.edge * columns)

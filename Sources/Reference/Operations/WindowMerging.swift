@@ -23,7 +23,7 @@ func similarWindows(_ op: SimilarWindows, _ operand: Tensor) -> Tensor {
 
 /// The patches of each window of a square grid, both in raster order.
 private func windows(of patches: Int, _ window: Int) -> [[Int]] {
-    let side = Int(Double(patches).squareRoot().rounded())
+    let side = gridEdge(of: patches) ?? 1
     return stride(from: 0, to: side, by: window).flatMap { top in
         stride(from: 0, to: side, by: window).map { left in cells(from: top * side + left, side, window) }
     }
@@ -36,7 +36,7 @@ private func cells(from first: Int, _ side: Int, _ window: Int) -> [Int] {
 func windowMeans(_ op: WindowMeans, _ operands: [Tensor]) throws(Diagnostic) -> Tensor {
     let (x, list) = (operands[0].floats, operands[1].integers.map { Int($0) })
     let (patches, columns) = (operands[0].shape[0], operands[0].shape[1])
-    let side = Int(Double(patches).squareRoot().rounded())
+    let side = gridEdge(of: patches) ?? 1
     let merged = (patches - list.count) / (op.window * op.window - 1)
     var means: [Float] = []
     for (index, first) in list.enumerated() {
@@ -78,7 +78,7 @@ func thresholdRows(_ op: ThresholdRows, _ operands: [Tensor]) throws(Diagnostic)
     return Tensor(shape: [kept.count], kept)
 }
 
-/// Of each slot in a call: the first of its rows, their number, and those of them that stay, counted from the first.
+/// The first row of each slot in a call, how many rows it has there, and those of them that stay, counted from the first.
 private func slotRows(_ slots: [Int32], _ list: [Int32]) -> [(slot: Int, count: Int, kept: [Int])] {
     SlotRun.all(tokens: slots, slots: slots).map { run in
         (Int(slots[run.rows.lowerBound]), run.rows.count, list.map { Int($0) }.filter(run.rows.contains).map { $0 - run.rows.lowerBound })

@@ -79,7 +79,7 @@ static void weigh(const image *a, const tile *t, mixture *m, float scores[TILE][
 static void mix(const image *a, const tile *t, mixture *m, float scores[TILE][LMMC_MAX_PATCH_HEADS]) {
   const int64_t d = a->size;
   for (int64_t j = 0; j < t->count; j += 4) {
-    // Of fewer than four the last counts with the weight 0, once more.
+    // The last of fewer than four counts once more, with the weight 0.
     const int64_t last = t->count - 1, j1 = j + 1 < last ? j + 1 : last, j2 = j + 2 < last ? j + 2 : last, j3 = j + 3 < last ? j + 3 : last;
     for (int64_t h = 0; h < a->heads; h++) {
       if (!a->mask[h]) continue;
