@@ -6,6 +6,9 @@ public enum Attribute: Hashable, Sendable, CustomStringConvertible {
     case integers([Int])
     case floats([Float])
 
+    /// Zeros and ones.
+    static func mask(_ mask: [Bool]) -> Attribute { .integers(mask.map { $0 ? 1 : 0 }) }
+
     public var description: String {
         switch self {
         case .integer(let value): String(value)

@@ -8,8 +8,8 @@ public struct MaskHeads: OperationPayload {
     public init(mask: [Bool]) { self.mask = mask }
     public init(_ reader: inout AttributeReader) throws(TypeError) { self.init(mask: try reader.mask("mask")) }
 
-    public var attributes: [(name: String, value: Attribute)] { [("mask", .integers(mask.map { $0 ? 1 : 0 }))] }
-    public var callArguments: [Attribute]? { [.integers(mask.map { $0 ? 1 : 0 }), .integer(mask.count)] }
+    public var attributes: [(name: String, value: Attribute)] { [("mask", .mask(mask))] }
+    public var callArguments: [Attribute]? { [.mask(mask), .integer(mask.count)] }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         try expectCount(operands, 1...1)

@@ -35,7 +35,7 @@ public struct PatchAttention: OperationPayload {
 
     public var attributes: [(name: String, value: Attribute)] {
         [
-            ("mask", .integers(mask.map { $0 ? 1 : 0 })), ("kv_heads", .integer(keyValueHeads)), ("scale", .float(scale)),
+            ("mask", .mask(mask)), ("kv_heads", .integer(keyValueHeads)), ("scale", .float(scale)),
             ("window", .integer(window)), ("side", .integer(side)),
         ]
     }
@@ -52,7 +52,7 @@ public struct PatchAttention: OperationPayload {
 
     public var callArguments: [Attribute]? {
         [
-            .integers(mask.map { $0 ? 1 : 0 }), .integer(mask.count), .integer(keyValueHeads), .float(scale), .integer(window),
+            .mask(mask), .integer(mask.count), .integer(keyValueHeads), .float(scale), .integer(window),
             .integer(side),
         ]
     }

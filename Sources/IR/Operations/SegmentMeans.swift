@@ -3,23 +3,17 @@
 ///
 /// Row i of the result is the mean of the rows of x whose segment is i, by their weights where those are given, and zeros where there is none or
 /// the weights' sum is 0. Rows with a negative segment belong to none; no segment is n or more. Summed in double precision, in ascending order.
-public struct SegmentMeans: OperationPayload {
+public struct SegmentMeans: SegmentPayload {
     public static let mnemonic = "segment_means"
     public let count: Int
     public let hasWeights: Bool
 
-    public init(count: Int, hasWeights: Bool = false) {
+    public init(count: Int, hasWeights: Bool) {
         self.count = count
         self.hasWeights = hasWeights
     }
 
-    public init(_ reader: inout AttributeReader) throws(TypeError) {
-        self.init(count: try reader.integer("count"), hasWeights: reader.labels.contains("weights"))
-    }
-
-    public var attributes: [(name: String, value: Attribute)] { [("count", .integer(count))] }
     public func operandLabels(count: Int) -> [String?] { [nil, nil] + (hasWeights ? ["weights"] : []) }
-    public var callArguments: [Attribute]? { [.integer(count), .integer(hasWeights ? 1 : 0)] }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         let operandCount = hasWeights ? 3 : 2
@@ -31,4 +25,22 @@ public struct SegmentMeans: OperationPayload {
         guard count > 0 else { throw TypeError("means of \(count) segments; expected 1 or more") }
         return TensorType(.float32, [.fixed(count), operands[0].shape[1]])
     }
+}
+
+/// What sums rows by the segments that a list puts them into, with a weight for each or 1.
+public protocol SegmentPayload: OperationPayload {
+    var count: Int { get }
+    var hasWeights: Bool { get }
+    init(count: Int, hasWeights: Bool)
+}
+
+extension SegmentPayload {
+    public init(count: Int) { self.init(count: count, hasWeights: false) }
+
+    public init(_ reader: inout AttributeReader) throws(TypeError) {
+        self.init(count: try reader.integer("count"), hasWeights: reader.labels.contains("weights"))
+    }
+
+    public var attributes: [(name: String, value: Attribute)] { [("count", .integer(count))] }
+    public var callArguments: [Attribute]? { [.integer(count), .integer(hasWeights ? 1 : 0)] }
 }

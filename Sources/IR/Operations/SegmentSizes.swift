@@ -3,23 +3,17 @@
 ///
 /// How many of the M rows go into each of n segments, or the sum of their weights, in the order of the rows; row i goes into segment
 /// segments[i]. Rows with a negative segment belong to none; no segment is n or more.
-public struct SegmentSizes: OperationPayload {
+public struct SegmentSizes: SegmentPayload {
     public static let mnemonic = "segment_sizes"
     public let count: Int
     public let hasWeights: Bool
 
-    public init(count: Int, hasWeights: Bool = false) {
+    public init(count: Int, hasWeights: Bool) {
         self.count = count
         self.hasWeights = hasWeights
     }
 
-    public init(_ reader: inout AttributeReader) throws(TypeError) {
-        self.init(count: try reader.integer("count"), hasWeights: reader.labels.contains("weights"))
-    }
-
-    public var attributes: [(name: String, value: Attribute)] { [("count", .integer(count))] }
     public func operandLabels(count: Int) -> [String?] { [nil] + (hasWeights ? ["weights"] : []) }
-    public var callArguments: [Attribute]? { [.integer(count), .integer(hasWeights ? 1 : 0)] }
 
     public func resultType(_ operands: [TensorType]) throws(TypeError) -> TensorType? {
         let operandCount = hasWeights ? 2 : 1
