@@ -45,12 +45,16 @@ typedef struct {
 
 // ---- images
 
+static bool open_rows(run *r) {
+  const size_t length = (size_t)lmmc_mark_length(r->session.model);
+  r->mark = malloc(length * sizeof *r->mark);
+  r->rows = malloc(length * sizeof *r->rows);
+  return (r->mark && r->rows) || lmmc_fail(r->e, 1, "out of memory for an answer");
+}
+
 static bool read_images(run *r) {
   double begin = lmmc_clock();
   int count = r->prompt->images;
-  r->mark = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->mark);
-  r->rows = malloc((size_t)lmmc_mark_length(r->session.model) * sizeof *r->rows);
-  if (!r->mark || !r->rows) return lmmc_fail(r->e, 1, "out of memory for an answer");
   bool done = lmmc_pictures_open(&r->pictures, r->session.model, count, r->e) &&
               lmmc_read_pictures(r->session.model, r->images, &r->pictures, r->e);
   r->preprocess = lmmc_clock() - begin;
@@ -191,7 +195,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   bool done =
       lmmc_session_open(&r.session, model, memory, e) &&
       lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
-      read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
+      open_rows(&r) && read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
       (!options->dump_tensors ||
        lmmc_tensors_start(&tensors, options->dump_tensors, model, (int64_t)first_part(model, &prompt->tokens).count, prompt->images,
                           r.pictures.pixels, e));

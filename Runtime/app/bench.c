@@ -171,19 +171,19 @@ static bool report(const bench *b, lmmc_error *e) {
   char each[48] = "";
   if (o->sequences > 1) snprintf(each, sizeof each, ", in each of %" PRId64 " sequences", o->sequences);
   lmmc_text out = {0};
-  bool done =
-      o->json ? lmmc_text_format(&out, e,
-                                 "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
-                                 ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32,
-                                 o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens) &&
-                    lmmc_visual_tokens_json(&out, b->session.model, b->prompt, b->rows, e) &&
-                    lmmc_text_format(&out, e, ", \"decoded_tokens\": %" PRId64, o->max_tokens)
-              : lmmc_text_format(&out, e,
-                                 "%zu tokens of prompt, %" PRId32 " of them vision tokens, and %" PRId64
-                                 " decoded%s; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
-                                 b->prompt->tokens.count, b->prompt->visual_tokens - b->prompt->images * b->session.model->prefused_rows,
-                                 o->max_tokens, each, t.threads, t.threads == 1 ? "" : "s", decode_threads, o->runs,
-                                 o->runs == 1 ? "" : "s", "milliseconds", "median", "least", "most");
+  bool done = o->json
+                  ? lmmc_text_format(&out, e,
+                                     "{\"runs\": %" PRId64 ", \"sequences\": %" PRId64
+                                     ", \"threads\": %d, \"decode_threads\": %d, \"prompt_tokens\": %" PRId32,
+                                     o->runs, o->sequences, t.threads, decode_threads, b->prompt->text_tokens) &&
+                        lmmc_visual_tokens_json(&out, b->session.model, b->prompt, b->rows, e) &&
+                        lmmc_text_format(&out, e, ", \"decoded_tokens\": %" PRId64, o->max_tokens)
+                  : lmmc_text_format(&out, e,
+                                     "%zu tokens of prompt, %" PRId32 " of them vision tokens, and %" PRId64
+                                     " decoded%s; %d thread%s, %d decode; %" PRId64 " run%s after one to warm up\n%-28s %10s %10s %10s\n",
+                                     b->prompt->tokens.count, lmmc_visual_tokens(b->session.model, b->prompt), o->max_tokens, each,
+                                     t.threads, t.threads == 1 ? "" : "s", decode_threads, o->runs, o->runs == 1 ? "" : "s", "milliseconds",
+                                     "median", "least", "most");
   for (int f = 0; done && f < (o->sequences > 1 ? FIGURES : ALONE); f++) {
     spread s = spread_of(b->samples + f * o->runs, o->runs);
     const char *title = f == STEP && o->sequences > 1 ? "decode, one token of each" : figures[f].title;

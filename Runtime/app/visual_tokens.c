@@ -20,11 +20,13 @@ void lmmc_visual_rows(const lmmc_memory *memory, const lmmc_model *m, const lmmc
   }
 }
 
+int32_t lmmc_visual_tokens(const lmmc_model *m, const lmmc_prompt *p) { return p->visual_tokens - p->images * m->prefused_rows; }
+
 bool lmmc_visual_tokens_json(lmmc_text *out, const lmmc_model *m, const lmmc_prompt *p, const int32_t *rows, lmmc_error *e) {
-  bool done = lmmc_text_format(out, e, ", \"visual_tokens\": %" PRId32, p->visual_tokens - p->images * m->prefused_rows);
+  bool done = lmmc_text_format(out, e, ", \"visual_tokens\": %" PRId32, lmmc_visual_tokens(m, p));
   if (!m->reducer && m->compression_count == 0) return done;
   if (m->prefused_rows > 0) done = done && lmmc_text_format(out, e, ", \"visual_tokens_of_prefusion\": %" PRId32, p->visual_tokens);
-  const int32_t blocks = m->counted_blocks ? m->counted_blocks : m->blocks - (m->prefused_rows > 0);
+  const int32_t blocks = m->counted_blocks ? m->counted_blocks : m->blocks;
   for (int32_t b = 0; done && b < blocks; b++)
     done = lmmc_text_format(out, e, b ? ", %" PRId32 : ", \"visual_tokens_per_block\": [%" PRId32, rows[b]);
   return done && lmmc_text_append(out, "]", 1, e);

@@ -45,18 +45,18 @@ typedef struct {
   // image; vision_tokens is 0 for a decoder alone, and the rest of this group is then unused
   lmmc_preprocess preprocess;
   float mean[3], std[3];
-  int32_t vision_tokens;     // N: rows that one image becomes
-  int32_t max_images;        // rows that vision_rows has room for, over N
-  const char *reducer;       // of vision rows, as `--reduce` names it; NULL without one
-  bool one_image;            // it knows prompts of one image at most
-  bool recomputes;           // each step of a slot with vision rows is a prefill of all that it has been fed; with whole_prompts
-  int32_t prefused_rows;     // of the N, the first, on which only blocks ahead of the decoder run; their length is the last of `lengths`
-  uint64_t projected_rows;   // in the arena, i32, result of project(): the rows that the image has become; 0 where they are N
-  int32_t question_bound;    // of a reducer that reads the question: the most tokens of it; 0 without one
-  uint64_t question_tokens;  // in the arena, i32, input of project(): how many `question` has
-  bool reads_bars;           // project() reads `bars`
-  int32_t selected_count;    // of a reducer before the decoder: entries of `selected`; 0 without one
-  bool protects_rows;        // project() and step() have `key_rows` and `protected_rows`
+  int32_t vision_tokens;            // N: rows that one image becomes
+  int32_t max_images;               // rows that vision_rows has room for, over N
+  const char *reducer;              // of vision rows, as `--reduce` names it; NULL without one
+  bool one_image;                   // it knows prompts of one image at most
+  bool recomputes;                  // each step of a slot with vision rows is a prefill of all that it has been fed; with whole_prompts
+  int32_t prefused_rows;            // of the N, the first, on which only blocks ahead of the decoder run
+  uint64_t projected_rows;          // in the arena, i32, result of project(): the rows that the image has become; 0 where they are N
+  int32_t question_bound;           // of a reducer that reads the question: the most tokens of it; 0 without one
+  uint64_t question_tokens;         // in the arena, i32, input of project(): how many `question` has
+  bool reads_bars;                  // project() reads `bars`
+  int32_t selected_count;           // of a reducer before the decoder: entries of `selected`; 0 without one
+  bool protects_rows;               // project() and step() have `key_rows` and `protected_rows`
   int32_t kept_points, kept_bound;  // of a reducer in the decoder: the shape of `kept`; 0 without one
   // The row of `kept` that has the vision rows that each block runs on, -1 where it is all, where a reducer cuts caches behind a prompt; else
   // NULL.
@@ -74,7 +74,7 @@ typedef struct {
   int32_t sequences;       // slots
   int32_t context;         // rows of a cache in a slot
   int32_t blocks;          // that have caches, those of a block's second ones behind all others
-  int32_t counted_blocks;  // the decoder's own, where some have two; else 0
+  int32_t counted_blocks;  // the decoder's own, which stand first, where there are others or some have two; else 0
   const lmmc_cache *caches;
   int32_t cache_count;
   uint64_t slots_offset;  // of the first slot in the arena

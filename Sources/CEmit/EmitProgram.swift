@@ -310,8 +310,8 @@ private struct DescriptionPrinter {
         let slots = plan.slots
         guard let offsets = plan.cacheOffsets else { return }
         field("blocks", "\(slots.lengths.count)")
-        let blocks = Set(slots.lengths.map { ModelLayer(of: $0)?.name ?? $0 }).count
-        if blocks < slots.lengths.count { field("counted_blocks", "\(blocks)") }
+        let blocks = Set(slots.lengths.compactMap { ModelLayer(of: $0)?.name }).count
+        if 1..<slots.lengths.count ~= blocks { field("counted_blocks", "\(blocks)") }
         field("caches", "caches")
         field("cache_count", "\(slots.caches.count)")
         field("slots_offset", "\(offsets.slots)")

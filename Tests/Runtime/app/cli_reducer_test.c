@@ -212,7 +212,7 @@ static void cut(void) {
 // The decoder's blocks run on the last of three rows that a prompt has for its image; the length behind theirs is that of the blocks ahead, which
 // run on no row of token 0.
 static void prefused(void) {
-  const lmmc_model model = {.reducer = "fake", .blocks = 3, .vision_tokens = 3, .prefused_rows = 2};
+  const lmmc_model model = {.reducer = "fake", .blocks = 3, .counted_blocks = 2, .vision_tokens = 3, .prefused_rows = 2};
   static const struct {
     int32_t images, text, mark[4];
     const char *wanted;
