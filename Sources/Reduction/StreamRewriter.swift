@@ -123,8 +123,8 @@ struct StreamRewriter {
             text.rows = try add("\(name).attention.\(heads.name)", mixed, heads.output, to: text.rows)
             if let seen { vision.rows = try add("\(name).vision.attention.\(heads.name)", seen, heads.output, to: vision.rows) }
         }
-        try feed(block, &text, "\(name).")
-        if block.passesVision { try feed(block, &vision, "\(name).vision.") }
+        try feed(.text, block, &text)
+        if block.passesVision { try feed(.vision, block, &vision) }
     }
 
     /// The places of both kinds of rows in the caches of some heads.
@@ -205,10 +205,9 @@ struct StreamRewriter {
         try builder.append(part + "residual", .add(Add()), [try linear(part + "output", x, weight), rows])
     }
 
-    /// `stem`: what the names of the stream's operations in the block begin with.
-    private mutating func feed(_ block: DividedBlock, _ stream: inout Stream, _ stem: String) throws(Diagnostic) {
-        let name = "decoder.layer\(block.layer)", isVision = stem != "\(name)."
-        let own = block.channels.filter { !isVision || $0.takesVision }
+    private mutating func feed(_ kind: SplitRows.Kind, _ block: DividedBlock, _ stream: inout Stream) throws(Diagnostic) {
+        let name = "decoder.layer\(block.layer)", stem = kind == .text ? "\(name)." : "\(name).vision."
+        let own = block.channels.filter { kind == .text || $0.takesVision }
         guard let last = own.last else { return }
         let normed = try norm("\(name).mlp.norm", as: stem + "mlp.norm", stream.rows)
         for channels in own {
