@@ -78,12 +78,7 @@ import Testing
             ("eos_token_id", [2, -1], "is -1; expected less than the vocabulary's 260"),
             ("bos_token_id", 1000, "is 1000; expected less than the vocabulary's 260"),
         ]
-        for (key, value, problem) in table {
-            let parts = problem.split(separator: ";", maxSplits: 1)
-            #expect(
-                Fixture.llava.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])"
-            )
-        }
+        Fixture.llava.expectProblems(table)
         #expect(
             Fixture.llava.failure { $0.config["rope_scaling"] = ["type": "linear", "factor": 2] }
                 == "error: key 'rope_scaling.type' is 'linear', which is not supported yet, at file 'DIR/config.json'; expected 'llama3' or 'default'"

@@ -325,6 +325,14 @@ struct Fixture {
         return try Checkpoint.open(path: folder.path)
     }
 
+    /// Holds that a value of a key of `config.json` is refused for the problem beside it, "PROBLEM; EXPECTED".
+    func expectProblems(_ table: [(key: String, value: Any?, problem: String)]) {
+        for (key, value, problem) in table {
+            let parts = problem.split(separator: ";", maxSplits: 1)
+            #expect(failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
+        }
+    }
+
     /// The error text of opening a copy that `spoil` changed.
     func failure(_ spoil: (inout Fixture) -> Void) -> String {
         var copy = self

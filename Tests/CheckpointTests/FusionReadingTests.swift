@@ -154,13 +154,7 @@ import Testing
             ("mm_vision_select_layer", -10, "is -10; expected -9 to 8 for a tower of 8 blocks"),
             ("mm_vision_select_feature", "cls", "is 'cls', which is not supported; expected 'patch' or 'cls_patch'"),
         ]
-        for (key, value, problem) in table {
-            let parts = problem.split(separator: ";", maxSplits: 1)
-            for fixture in [Fixture.llava, .released] {
-                #expect(
-                    fixture.failure { $0.config[key] = value } == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
-            }
-        }
+        for fixture in [Fixture.llava, .released] { fixture.expectProblems(table) }
         #expect(
             Fixture.llava.failure { $0.config["mm_vision_select_layer"] = nil }
                 == "error: key 'mm_vision_select_layer' is missing, at file 'DIR/config.json'; expected an integer")
@@ -367,12 +361,7 @@ import Testing
             ("mm_vision_select_layer", -1, "is -1, but TokenPacker makes its queries of the output of block 23; expected 23"),
             ("mm_vision_select_feature", "full", "is 'full', which cannot be combined with TokenPacker; expected 'patch'"),
         ]
-        for (key, value, problem) in table {
-            let parts = problem.split(separator: ";", maxSplits: 1)
-            #expect(
-                Fixture.tokenPacker.failure { $0.config[key] = value }
-                    == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
-        }
+        Fixture.tokenPacker.expectProblems(table)
         #expect(
             Fixture.tokenPacker.failure { $0.vision["num_hidden_layers"] = 22 } == """
                 error: a tower of 22 blocks, but TokenPacker reads the outputs of blocks 12, 16, 22, 23, at file 'DIR/config.json'; \

@@ -44,12 +44,7 @@ import Testing
             ),
             ("mm_token_fusion", ["strategy": "stf"], "is set, which cannot be combined with model type 'llava_mini_llama'; expected null"),
         ]
-        for (key, value, problem) in table {
-            let parts = problem.split(separator: ";", maxSplits: 1)
-            #expect(
-                Fixture.llavaMini.failure { $0.config[key] = value }
-                    == "error: key '\(key)' \(parts[0]), at file 'DIR/config.json';\(parts[1])")
-        }
+        Fixture.llavaMini.expectProblems(table)
         #expect(
             Fixture.llavaMini.failure { $0.config["compressor_size"] = 1 } == """
                 error: wrong shape [4, 8], at tensor 'model.compressor.query' of file 'DIR/model.safetensors'; \

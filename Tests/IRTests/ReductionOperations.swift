@@ -54,6 +54,10 @@ let reductionRules: [Rule] = {
     func trimmed(_ image: Int, _ first: Int) -> Op { .trimRows(TrimRows(image: image, first: first, count: "K")) }
     func resized(_ edge: Int) -> Op { .resizeGrid(ResizeGrid(to: edge)) }
     let (fused, replaced) = (Op.prefusionRows(PrefusionRows(count: "K")), Op.replaceRows(ReplaceRows()))
+    /// The operands of an attention of patches.
+    func attended(query: Dimension = 8, value: Dimension = 4) -> [TensorType] {
+        [f32(K, query), f32(K, 4), f32(K, value), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)]
+    }
     func mask(_ mask: Bool...) -> Op { .maskHeads(MaskHeads(mask: mask)) }
     func patches(_ window: Int, _ side: Int) -> Op {
         .patchAttention(
@@ -143,18 +147,18 @@ let reductionRules: [Rule] = {
         Rule(mask(true, false, true), [f32(T, 8)], refused: "8 columns have no 3 heads"),
         Rule(mask(), [f32(T, 8)], refused: "8 columns have no 0 heads"),
         Rule(mask(true), [f32(T)], refused: "the operand is f32[T]; expected 2 dimensions"),
-        Rule(patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)], f32(K, 8)),
+        Rule(patches(3, 8), attended(), f32(K, 8)),
         Rule(
-            patches(4, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            patches(4, 8), attended(),
             refused: "a window of 4 patches in a grid of 8; expected an odd number and 1 or more"),
         Rule(
-            patches(3, 0), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            patches(3, 0), attended(),
             refused: "a window of 3 patches in a grid of 0; expected an odd number and 1 or more"),
         Rule(
-            patches(3, 8), [f32(K, 10), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            patches(3, 8), attended(query: 10),
             refused: "a query of width 10 has no 4 heads, at most 256, that share 2 key heads evenly"),
         Rule(
-            patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 8), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(S), i32(S)],
+            patches(3, 8), attended(value: 8),
             refused: "the value is f32[K, 8]; expected f32[K, 4]"),
         Rule(
             patches(3, 8), [f32(K, 8), f32(K, 4), f32(K, 4), i32(K), i32(K), f32(S, 4), f32(S, 4), i32(K), i32(S)],
