@@ -10,7 +10,8 @@ measured, but those two.
 
 "promised" is what prefill should gain by its FLOPs (linear layers and attention of all rows, vision and text, that each block ran on, and the head's row),
 "followed" the share of it that the time gains: (time of LLaVA-1.5 / time) / (FLOPs of LLaVA-1.5 / FLOPs). YOPO's count is of what it leaves of each block:
-heads and channels of vision rows, and their windows; its masks are made up, of as many heads as the published ones keep.
+heads and channels of vision rows, and their windows; its masks are made up, of as many heads as the published ones keep. LLaVA-Mini's is of Llama 3.1 8B
+and of its prefusion too, against LLaVA-1.5's Vicuna 7B.
 """
 import argparse
 import json
@@ -32,23 +33,32 @@ PUBLISHED = {
     "fastv:layer=2,keep=144": "", "fastv:layer=2,keep=115": "", "fastv:layer=2,keep=288": "", "fastv:layer=3,keep=288": "",
     "sparsevlm:tokens=192": "", "sparsevlm:tokens=128": "1.9", "sparsevlm:tokens=64": "", "sparsevlm:tokens=128,version=2.0": "",
     "mustdrop:global=0.0012,individual=0.001": "1.9", "yopo:heads=16,layers=16,window=5,ffn=2,softmax=kept": "1.9",
-    "yopo:heads=24,layers=16,window=5,ffn=2,softmax=kept": "", "yopo:heads=24,layers=16,window=5,ffn=2,softmax=all": "", "llavolta:layer=2,stride=8": "5.0", "llavolta:layer=16,stride=8": "",
+    "yopo:heads=24,layers=16,window=5,ffn=2,softmax=kept": "", "yopo:heads=24,layers=16,window=5,ffn=2,softmax=all": "",
+    "llavolta:layer=2,stride=8": "5.0", "llavolta:layer=16,stride=8": "",
 }
-PRESETS = {"tokenpacker-7b": "1.9"}
+MINI = "llava-mini-llama-3.1-8b"
+PRESETS = {"tokenpacker-7b": "1.9", MINI: ""}
 HIDDEN, INTERMEDIATE, VOCABULARY, HEADS, GRID = 4096, 11008, 32000, 32, 24
 ATTENTION, MLP = 4 * HIDDEN * HIDDEN, 3 * HIDDEN * INTERMEDIATE  # weights
 LAYER = ATTENTION + MLP
+# Llama 3.1 8B, whose keys and values are a quarter as wide.
+MINI_LAYER, MINI_VOCABULARY, PREFUSION_BLOCKS = 2 * HIDDEN * HIDDEN * 5 // 4 + 3 * HIDDEN * 14336, 128256, 4
 BEFORE = 35  # tokens of text in front of the image, in the prompts that are published
 
 
-def vision_flops(rows):
-    """The paper's count for the vision rows of each block."""
-    return sum(2 * LAYER * n + 4 * n * n * HIDDEN for n in rows)
+def vision_flops(rows, layer=LAYER):
+    """The paper's count for the vision rows of each block of `layer` weights."""
+    return sum(2 * layer * n + 4 * n * n * HIDDEN for n in rows)
 
 
-def prefill_flops(rows):
+def prefill_flops(rows, layer=LAYER, vocabulary=VOCABULARY):
     """Products of all rows of each block; attention of row i over i rows; the head for one row."""
-    return sum(2 * LAYER * n + 2 * n * (n + 1) * HIDDEN for n in rows) + 2 * HIDDEN * VOCABULARY
+    return sum(2 * layer * n + 2 * n * (n + 1) * HIDDEN for n in rows) + 2 * HIDDEN * vocabulary
+
+
+def prefused(blocks):
+    """LLaVA-Mini's rows of every block, those of prefusion ahead: all patches beside what becomes of them, as `lmmc inspect` counts."""
+    return [GRID * GRID + blocks[0]] * PREFUSION_BLOCKS + blocks
 
 
 class YOPO:
@@ -98,7 +108,7 @@ def adapted(reducer, layers):
     """A published reducer where there are fewer layers than its points want."""
     lists = {"sparsevlm:tokens=192": "300+200+110", "sparsevlm:tokens=128": "303+110+36", "sparsevlm:tokens=64": "66+30+17",
              "sparsevlm:tokens=128,version=2.0": "238+108+60"}
-    if reducer not in lists or layers > 15:
+    if reducer not in lists or layers > 16:
         return reducer
     return f"sparsevlm:layers=2+6+{layers - 2},keep={lists[reducer]}" + (",version=2.0" if "2.0" in reducer else "")
 
@@ -155,6 +165,9 @@ class Bench:
         if name.startswith("yopo"):
             flops, whole = YOPO(name, self.options.layers).prefill(own["visual"], TEXT_TOKENS), YOPO(name, 32).published(own["visual"])
             rows = [own["visual"]] * 16 + [0 if "kept" in name else own["visual"]] * 16
+        elif name == MINI:
+            flops = prefill_flops([n + TEXT_TOKENS for n in prefused(blocks(own))], MINI_LAYER, MINI_VOCABULARY)
+            whole = vision_flops(prefused(rows), MINI_LAYER)
         promised = prefill_flops([n + TEXT_TOKENS for n in blocks(base)]) / flops
         gained = 1 / ratio("prefill", "LLaVA-1.5")
         return (f"| {name} | {own['visual']} | {statistics.mean(rows):.1f} | {whole / 1e12:.2f} | {paper} | "
