@@ -41,7 +41,9 @@ def methods(keep):
     for name in [f"visionzip:keep={keep}", f"prumerge:ratio={keep / PATCHES:g}", "prumerge", "prumerge+", f"mmtok:keep={keep}", f"tome:keep={keep}",
                  f"fastv:layer=1,keep={keep}", f"fastv:layer=1,keep={behind}", f"llavolta:layer=1,stride={PATCHES // keep}",
                  f"sparsevlm:version=1.5,layers=0+1,keep={third}+{max(1, behind // 2)}",
-                 f"sparsevlm:version=2.0,layers=0+1,keep={third}+{max(1, behind // 2)}"]:
+                 f"sparsevlm:version=2.0,layers=0+1,keep={third}+{max(1, behind // 2)}",
+                 # Its places are behind blocks 2, 6, 10 and 14, of which this decoder has the first, with one block behind it.
+                 "mustdrop:global=0.03,individual=0.03,window=2"]:
         rows.append((name, PLAIN, name))
     return rows
 
