@@ -1,4 +1,4 @@
-// The loop of an answer: a token is sampled and told to a sink with the text that it makes, until the model, a limit or the sink ends it.
+// An answer as it grows: a token is sampled and told to a sink with the text that it makes, until the model, a limit or the sink ends it.
 #ifndef LMMC_SESSION_GENERATION_H
 #define LMMC_SESSION_GENERATION_H
 
@@ -25,10 +25,31 @@ typedef struct {
 
 typedef struct {
   bool stopped;           // by a token that ends the text, and not by a limit or the sink
+  bool closed;            // by the sink
   int64_t tokens, steps;  // without such a token; those of them that were decoded
   double first_token;     // when the first was sampled (lmmc_clock)
   double seconds;         // from then on
 } lmmc_generation;
+
+// One answer. Start from {0} with the first group filled, end with lmmc_answer_free.
+typedef struct {
+  const lmmc_model *model;
+  const lmmc_tokenizer *tokenizer;
+  lmmc_sampler *sampler;
+  const lmmc_sink *sink;
+  int64_t max_tokens;  // above 0
+
+  lmmc_generation made;
+  lmmc_detokenizer detokenizer;
+  lmmc_text text;
+} lmmc_answer;
+
+typedef enum { LMMC_ANSWER_GOES_ON, LMMC_ANSWER_ENDS, LMMC_ANSWER_FAILS } lmmc_answer_state;
+
+// The next token by `logits` [vocabulary], behind what the slot holds, which has room for `room` rows more. While the answer goes on, `*token`
+// is to be decoded. Fails with code 1.
+lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t room, int32_t *token, lmmc_error *e);
+void lmmc_answer_free(lmmc_answer *a);
 
 // At most `max_tokens` > 0, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
 bool lmmc_generate(lmmc_session *session, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
