@@ -40,6 +40,13 @@ enum { CHUNK = 16 };
 enum { CHUNK = FAKE_CHUNK };
 #endif
 
+// With -DFAKE_DROPS_VISION the second block drops vision rows alone, and those of a program with a reducer, as real ones do.
+#ifdef FAKE_DROPS_VISION
+enum { DROPS_ALL = false };
+#else
+enum { DROPS_ALL = true };
+#endif
+
 // Each row is in two caches of its block, as it is and with all bits turned; in the last between bytes that nothing reads.
 enum { KEYS, VALUES, ODD_KEYS, ODD_VALUES };
 static const lmmc_cache caches[] = {
@@ -136,7 +143,7 @@ static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
     if (*length(m, 0, slots[i]) == 0) calls[slots[i]] = 0;
     store(m, 0, slots[i], fake_mix(value, (uint64_t)positions[i]));
     if (*length(m, 0, slots[i]) > fake_calls.most[slots[i]]) fake_calls.most[slots[i]] = *length(m, 0, slots[i]);
-    if (value & 1) store(m, 1, slots[i], value);
+    if ((value & 1) || (!DROPS_ALL && (tokens[i] >= 0 || !lmmc_program.whole_prompts))) store(m, 1, slots[i], value);
     if (next < wanted && wants[next] == i) fill_logits(m, (int32_t)next++, slots[i]);
   }
   if (next < wanted) abort();

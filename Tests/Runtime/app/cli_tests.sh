@@ -4,8 +4,8 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps"
-plain=${tests% session/generation session/steps}
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
+plain=${tests% session/generation session/steps engine/engine}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
 . "$here/library.sh"
@@ -17,7 +17,7 @@ cc="${CC:-cc} $runtime_warnings ${CFLAGS:--O2} -fopenmp $runtime_includes"
 libraries="${LDFLAGS:-} $image_libraries -lm"
 
 # All but the kernels: the model of these tests is a fake one. The check of the CPU is of what the compiler was told.
-build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer session observe app | grep -v required_cpu)
+build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer session engine observe app | grep -v required_cpu)
 core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-*)
 $cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
 bytes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
@@ -37,9 +37,15 @@ for test in generation steps; do
     $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/${test}_test" $libraries
 done
 
+# As programs with and without a reducer.
+for kind in "" -DFAKE_REDUCER; do
+  ! is_chosen engine/engine || $cc -DBYTES="$bytes" -DFAKE_DROPS_VISION $kind "$here/engine/engine_test.c" "$here/app/cli_fake_model.c" \
+    $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/engine_test$kind" $libraries
+done
+
 # What calls the model is left out.
 for part in main answer bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
-rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o"
+rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build/objects/Runtime-engine-engine.c.o"
 for test in $plain; do
   ! is_chosen "$test" || $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done
@@ -60,6 +66,8 @@ check session/question "$golden"
 check session/sampler
 check session/generation "$build/blob"
 check session/steps
+check engine/engine "$build/blob"
+! is_chosen engine/engine || { printf 'engine_test, with a reducer: ' && "$build/engine_test-DFAKE_REDUCER" "$build/blob"; } || failed=1
 check system/threads
 # The packager writes beside its output under a new name, whatever stands under others, and leaves nothing else.
 packager() {

@@ -1,0 +1,303 @@
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "contract/offsets.h"
+#include "system/threads.h"
+
+// A prefix that is shorter is computed again: it takes no longer than to look for a slot to copy it to.
+enum { LEAST_SHARED = 8 };
+
+bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenizer *tokenizer, int32_t parallel, uint64_t image_bytes,
+                      const uint64_t key[2], lmmc_error *e) {
+  const lmmc_model *m = session->model;
+  const size_t slots = (size_t)m->sequences;
+  *g = (lmmc_engine){.session = session,
+                     .tokenizer = tokenizer,
+                     .parallel = parallel < m->sequences ? parallel : m->sequences,
+                     .key = {key[0], key[1]},
+                     .answering = calloc(slots, sizeof *g->answering),
+                     .feeds = calloc(slots, sizeof *g->feeds),
+                     .asked = calloc(slots, sizeof *g->asked)};
+  return lmmc_image_cache_open(&g->images, image_bytes, m->hidden, e) && lmmc_residents_open(&g->residents, m, &session->slots, e) &&
+         ((g->answering && g->feeds && g->asked) || lmmc_fail(e, 1, "out of memory for %zu sequences", slots));
+}
+
+void lmmc_engine_close(lmmc_engine *g) {
+  lmmc_image_cache_close(&g->images);
+  lmmc_residents_close(&g->residents);
+  free(g->answering);
+  free(g->feeds);
+  free(g->asked);
+}
+
+// ---- requests come and end
+
+void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r) {
+  memset(&r->own, 0, sizeof r->own);
+  r->own.slot = -1;
+  r->error = (lmmc_error){0};
+  r->shared = r->encoded = 0;
+  r->vision = r->project = r->prefill = r->begun = 0;
+  r->submitted = lmmc_clock();
+  r->answer = (lmmc_answer){
+      .model = g->session->model, .tokenizer = g->tokenizer, .sampler = &r->sampler, .sink = &r->sink, .max_tokens = r->max_tokens};
+  *(g->last ? &g->last->own.next : &g->first) = r;
+  g->last = r;
+}
+
+void lmmc_engine_cancel(lmmc_engine *g, lmmc_request *r) {
+  (void)g;
+  r->own.cancelled = true;
+}
+
+static void end(lmmc_engine *g, lmmc_request *r, lmmc_ending ending) {
+  if (r == g->reading) g->reading = NULL;
+  if (r->own.slot >= 0 && g->answering[r->own.slot] == r) g->answering[r->own.slot] = NULL;
+  r->ending = ending;
+  lmmc_answer_free(&r->answer);
+  free(r->own.images);
+  r->own.images = NULL;
+  r->ended(r);
+}
+
+// Takes those that are cancelled out of the queue, as a list.
+static lmmc_request *cancelled(lmmc_engine *g) {
+  lmmc_request *taken = NULL, **to = &taken, **at = &g->first, *r;
+  g->last = NULL;
+  while ((r = *at)) {
+    if (r->own.cancelled) {
+      *at = r->own.next;
+      r->own.next = NULL;
+      *to = r;
+      to = &r->own.next;
+    } else {
+      g->last = r;
+      at = &r->own.next;
+    }
+  }
+  return taken;
+}
+
+static void end_cancelled(lmmc_engine *g) {
+  for (lmmc_request *r = cancelled(g), *next; r; r = next) {
+    next = r->own.next;
+    end(g, r, LMMC_ENDED_BY_CANCEL);
+  }
+  if (g->reading && g->reading->own.cancelled) end(g, g->reading, LMMC_ENDED_BY_CANCEL);
+  for (int32_t s = 0; s < g->session->model->sequences; s++)
+    if (g->answering[s] && g->answering[s]->own.cancelled) end(g, g->answering[s], LMMC_ENDED_BY_CANCEL);
+}
+
+// ---- images
+
+// Of all that tower and projector read.
+static lmmc_hash_value key_of(const lmmc_engine *g, const lmmc_request *r, int32_t image) {
+  const lmmc_model *m = g->session->model;
+  lmmc_keyed_hash h;
+  lmmc_hash_begin(&h, g->key);
+  lmmc_hash_add(&h, r->pictures.pixels + r->pictures.bytes * (size_t)image, r->pictures.bytes);
+  if (m->reads_bars) lmmc_hash_add(&h, r->pictures.bars[image], sizeof *r->pictures.bars);
+  if (m->question_bound > 0) lmmc_hash_add(&h, r->prompt.question.values, r->prompt.question.count * sizeof *r->prompt.question.values);
+  return lmmc_hash_end(&h);
+}
+
+static void know_rows(lmmc_engine *g, lmmc_request *r, int32_t image, int32_t rows) {
+  r->own.images[image].rows = rows;
+  lmmc_prompt_trim(&r->prompt, g->session->model, image, rows);
+}
+
+static bool know_images(lmmc_engine *g, lmmc_request *r) {
+  const lmmc_model *m = g->session->model;
+  const int32_t count = r->prompt.images;
+  if (count == 0) return true;
+  r->own.images = calloc((size_t)count, sizeof *r->own.images);
+  if (!r->own.images) return lmmc_fail(&r->error, 1, "out of memory for %d images", count);
+  for (int32_t i = 0; i < count; i++) {
+    lmmc_placed_image *image = &r->own.images[i];
+    int32_t rows = m->vision_tokens;
+    image->key = key_of(g, r, i);
+    image->rows = -1;
+    if (m->projected_rows && !lmmc_image_cache_find(&g->images, image->key, &rows))
+      rows = lmmc_resident_image_rows(&g->residents, image->key);
+    if (rows >= 0) know_rows(g, r, i, rows);
+  }
+  return true;
+}
+
+// Puts the rows of the next image where step() reads them. True where the tower ran, false where none is left.
+static bool see_image(lmmc_engine *g, lmmc_request *r) {
+  const lmmc_model *m = g->session->model;
+  const size_t row_bytes = (size_t)m->hidden * sizeof(float);
+  for (; r->own.seen < r->prompt.images; r->own.seen++) {
+    const int32_t i = r->own.seen, first = i * m->vision_tokens;
+    bool is_read = false;
+    for (int64_t k = r->own.fed; k < (int64_t)r->prompt.tokens.count && !is_read; k++) {
+      const int32_t row = -1 - r->prompt.tokens.values[k];
+      is_read = row >= first && row < first + m->vision_tokens;
+    }
+    if (!is_read) continue;
+    int32_t count;
+    const float *rows = lmmc_image_cache_find(&g->images, r->own.images[i].key, &count);
+    if (rows) {
+      memcpy((float *)lmmc_arena(g->session->memory, m->vision_rows) + (size_t)first * (size_t)m->hidden, rows, (size_t)count * row_bytes);
+      continue;
+    }
+    const lmmc_vision_rows made = lmmc_encode_picture(g->session, &r->pictures, i, &r->prompt.question, &r->vision, &r->project);
+    lmmc_image_cache_keep(&g->images, r->own.images[i].key, made.values, made.count);
+    know_rows(g, r, i, made.count);
+    g->residents.slot[r->own.slot].images[i].rows = made.count;
+    r->encoded++;
+    r->own.seen++;
+    return true;
+  }
+  return false;
+}
+
+// ---- slots
+
+// What looks at a whole prompt wants it in an empty slot.
+static bool may_share(const lmmc_engine *g, const lmmc_request *r) { return !g->session->model->whole_prompts || r->prompt.images == 0; }
+
+// A slot for a request: one that was never used, or the one that was used longest ago; -1 where all are in use.
+static int32_t free_slot(lmmc_engine *g, int32_t but) {
+  const int32_t fresh = lmmc_slot_take(&g->session->slots);
+  if (fresh >= 0) return fresh;
+  int32_t oldest = -1;
+  for (int32_t s = 0; s < g->session->model->sequences; s++)
+    if (s != but && !g->answering[s] && (oldest < 0 || g->residents.slot[s].last_use < g->residents.slot[oldest].last_use)) oldest = s;
+  return oldest;
+}
+
+// Gives a request a slot that holds as much of its prompt as any does, but for its last token, whose logits are wanted.
+static void take_slot(lmmc_engine *g, lmmc_request *r) {
+  lmmc_residents *residents = &g->residents;
+  const lmmc_ids *tokens = &r->prompt.tokens;
+  int32_t from = -1;
+  int64_t shared = LEAST_SHARED - 1;
+  for (int32_t s = 0; may_share(g, r) && s < g->session->model->sequences; s++) {
+    const int64_t count = lmmc_shared_prefix(residents, s, tokens->values, (int64_t)tokens->count - 1, r->own.images);
+    if (count > shared) from = s, shared = count;
+  }
+  // An answer that is over goes on as a conversation; what has more to give to others is copied where there is room.
+  const bool continues = from >= 0 && !g->answering[from] && shared == residents->slot[from].count;
+  int32_t slot = continues ? from : free_slot(g, from);
+  if (slot < 0) slot = from;  // the only one that nobody uses
+  r->own.slot = slot;
+  if (from < 0) {
+    lmmc_resident_clear(residents, slot);
+  } else {
+    lmmc_resident_copy(residents, slot, from, shared);
+    r->own.fed = r->shared = shared;
+  }
+  lmmc_resident_place(residents, slot, r->own.images, r->prompt.images);
+}
+
+// The first that waits is read from now on, where a slot is left for it.
+static void begin(lmmc_engine *g) {
+  int32_t busy = 0;
+  for (int32_t s = 0; s < g->session->model->sequences; s++) busy += g->answering[s] != NULL;
+  while (g->first && !g->reading && busy < g->parallel) {
+    lmmc_request *r = g->first;
+    g->first = r->own.next;
+    if (!g->first) g->last = NULL;
+    r->own.next = NULL;
+    r->begun = lmmc_clock();
+    g->reading = r;
+    if (know_images(g, r))
+      take_slot(g, r);
+    else
+      end(g, r, LMMC_ENDED_BY_FAILURE);
+  }
+}
+
+// ---- turns
+
+// The end of the part that is read now: compression tokens end one, behind which the slot forgets what stands before them.
+static int64_t part_end(const lmmc_engine *g, const lmmc_request *r) {
+  const int64_t count = (int64_t)r->prompt.tokens.count;
+  const int64_t compressed = lmmc_compressed_part(g->session->model, r->prompt.tokens.values, count, NULL);
+  return r->own.fed < compressed ? compressed : count;
+}
+
+static bool is_whole(const lmmc_engine *g, const lmmc_request *r) { return g->session->model->whole_prompts && r->prompt.images > 0; }
+
+// The next rows of the prompt, at most `most` where they need not come together.
+static lmmc_feed next_part(const lmmc_engine *g, const lmmc_request *r, int64_t most) {
+  const int64_t count = (int64_t)r->prompt.tokens.count, left = part_end(g, r) - r->own.fed;
+  lmmc_feed f = {r->own.slot, r->prompt.tokens.values + r->own.fed, is_whole(g, r) || left < most ? left : most, LMMC_WANTS_NONE};
+  if (r->own.fed + f.count == count) f.wants = LMMC_WANTS_LAST;
+  return f;
+}
+
+// What a part that was read leaves.
+static void has_read(lmmc_engine *g, lmmc_request *r, int64_t count) {
+  const lmmc_model *m = g->session->model;
+  int64_t before;
+  const int64_t compressed = lmmc_compressed_part(m, r->prompt.tokens.values, (int64_t)r->prompt.tokens.count, &before);
+  r->own.fed += count;
+  if (compressed > 0 && r->own.fed == compressed) {
+    const int32_t held = g->session->slots.positions[r->own.slot];
+    lmmc_slot_forget(&g->session->slots, r->own.slot, held - (int32_t)(compressed - before));
+    lmmc_resident_seal(&g->residents, r->own.slot);
+  }
+  if (is_whole(g, r)) lmmc_resident_seal(&g->residents, r->own.slot);
+}
+
+static void take_logits(lmmc_engine *g, lmmc_request *r, const float *logits) {
+  const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot);
+  switch (lmmc_answer_next(&r->answer, logits, room, &r->own.token, &r->error)) {
+    case LMMC_ANSWER_GOES_ON:
+      if (g->reading == r) g->reading = NULL;
+      g->answering[r->own.slot] = r;
+      break;
+    case LMMC_ANSWER_ENDS:
+      end(g, r, r->answer.made.stopped ? LMMC_ENDED_BY_MODEL : r->answer.made.closed ? LMMC_ENDED_BY_SINK : LMMC_ENDED_BY_LIMIT);
+      break;
+    case LMMC_ANSWER_FAILS: end(g, r, LMMC_ENDED_BY_FAILURE); break;
+  }
+}
+
+// One call: a token of every answer, and a part of the prompt that is read.
+static void step(lmmc_engine *g) {
+  const lmmc_model *m = g->session->model;
+  lmmc_request *reader = g->reading;
+  int64_t feeds = 0, asked = 0;
+  for (int32_t s = 0; s < m->sequences; s++) {
+    lmmc_request *r = g->answering[s];
+    if (!r) continue;
+    g->feeds[feeds++] = (lmmc_feed){s, &r->own.token, 1, LMMC_WANTS_LAST};
+    g->asked[asked++] = r;
+  }
+  if (reader) {
+    const lmmc_feed part = next_part(g, reader, feeds < m->chunk ? m->chunk - feeds : 1);
+    if (part.wants == LMMC_WANTS_LAST) g->asked[asked++] = reader;
+    g->feeds[feeds++] = part;
+  }
+  if (feeds == 0) return;
+  const double seconds = lmmc_step(g->session, g->feeds, feeds, reader ? "prefill" : "decode");
+  for (int64_t i = 0; i < feeds; i++) lmmc_resident_extend(&g->residents, g->feeds[i].slot, g->feeds[i].tokens, g->feeds[i].count);
+  if (reader) {
+    has_read(g, reader, g->feeds[feeds - 1].count);
+    reader->prefill += seconds;
+  }
+  for (int64_t i = 0; i < asked; i++) take_logits(g, g->asked[i], lmmc_logits(g->session, i));
+}
+
+bool lmmc_engine_turn(lmmc_engine *g) {
+  end_cancelled(g);
+  begin(g);
+  lmmc_request *r = g->reading;
+  if (r && see_image(g, r) && r->own.seen < r->prompt.images) {
+    // The others do not wait for all images: this turn reads nothing.
+    g->reading = NULL;
+    step(g);
+    g->reading = r;
+  } else {
+    step(g);
+  }
+  bool is_busy = g->reading || g->first;
+  for (int32_t s = 0; !is_busy && s < g->session->model->sequences; s++) is_busy = g->answering[s] != NULL;
+  return is_busy;
+}

@@ -1,0 +1,82 @@
+// Many requests over the slots of one program. They wait in the order in which they came; one is read at a time, in chunks, beside the answers
+// that grow, a token of each, and all of these rows go through one call of the program's code a turn. It knows no files, terminals or
+// sockets.
+#ifndef LMMC_ENGINE_ENGINE_H
+#define LMMC_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "image_cache.h"
+#include "residents.h"
+#include "session/generation.h"
+#include "session/prompt.h"
+#include "session/sampler.h"
+#include "session/steps.h"
+
+typedef enum { LMMC_ENDED_BY_MODEL, LMMC_ENDED_BY_LIMIT, LMMC_ENDED_BY_SINK, LMMC_ENDED_BY_CANCEL, LMMC_ENDED_BY_FAILURE } lmmc_ending;
+
+typedef struct lmmc_request lmmc_request;
+
+// A request stays where it is until `ended` has been called.
+struct lmmc_request {
+  // What is asked; the caller's. The prompt is trimmed where its images have become fewer rows.
+  lmmc_prompt prompt;
+  lmmc_pictures pictures;
+  lmmc_sampler sampler;
+  int64_t max_tokens;
+  lmmc_sink sink;
+  void (*ended)(lmmc_request *r);  // the last that is heard of it
+
+  // What has become of it
+  lmmc_ending ending;
+  lmmc_error error;                 // of a failure
+  int64_t shared;                   // tokens of the prompt whose rows another one's caches had
+  int32_t encoded;                  // images that went through the tower
+  double submitted, begun;          // lmmc_clock
+  double vision, project, prefill;  // seconds; of calls that read a part of the prompt, whatever else went through them
+  lmmc_answer answer;
+
+  // The engine's own
+  struct {
+    lmmc_request *next;
+    lmmc_placed_image *images;  // [prompt.images]
+    int32_t slot;               // -1: it waits
+    int32_t seen;               // images whose rows stand where they are read
+    int64_t fed;                // tokens of the prompt
+    int32_t token;              // the last of the answer
+    bool cancelled;
+  } own;
+};
+
+typedef struct {
+  lmmc_session *session;
+  const lmmc_tokenizer *tokenizer;
+  int32_t parallel;
+  uint64_t key[2];  // of the hashes of images
+  lmmc_image_cache images;
+  lmmc_residents residents;
+  lmmc_request **answering;  // [sequences], by slot
+  lmmc_request *reading, *first, *last;
+  lmmc_feed *feeds;      // [sequences]
+  lmmc_request **asked;  // [sequences], whose logits the next step makes
+} lmmc_engine;
+
+// At most `parallel` requests hold slots at once, of those of the session, none of which is in use; `image_bytes`: what images have become is
+// kept in so much memory. `key`: random. Code 1 when memory is out; lmmc_engine_close ends it in either case, when all requests have ended.
+bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenizer *tokenizer, int32_t parallel, uint64_t image_bytes,
+                      const uint64_t key[2], lmmc_error *e);
+void lmmc_engine_close(lmmc_engine *g);
+
+// Puts a request behind those that wait.
+void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r);
+
+// Ends it before the next turn.
+void lmmc_engine_cancel(lmmc_engine *g, lmmc_request *r);
+
+// One turn: an image through the tower, where the request that is read needs it, and one call of the program's code. False when nothing was
+// left to do.
+bool lmmc_engine_turn(lmmc_engine *g);
+
+#endif

@@ -1,0 +1,31 @@
+// What images have become, by a hash of what the tower reads: a second question about an image asks the tower nothing.
+#ifndef LMMC_ENGINE_IMAGE_CACHE_H
+#define LMMC_ENGINE_IMAGE_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "keyed_hash.h"
+
+typedef struct lmmc_kept_image lmmc_kept_image;
+
+typedef struct {
+  uint64_t most, held;  // bytes
+  int32_t hidden;
+  lmmc_kept_image **table;  // [size], by hash, each place a list
+  uint64_t size, count;
+  lmmc_kept_image *newest, *oldest;  // by their last use
+} lmmc_image_cache;
+
+// Holds at most `most` bytes of rows f32 [*, hidden]. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
+bool lmmc_image_cache_open(lmmc_image_cache *c, uint64_t most, int32_t hidden, lmmc_error *e);
+void lmmc_image_cache_close(lmmc_image_cache *c);
+
+// Rows f32 [*count, hidden] of an image, until the next that is kept; NULL where it is not held.
+const float *lmmc_image_cache_find(lmmc_image_cache *c, lmmc_hash_value key, int32_t *count);
+
+// Keeps a copy, for which those that were used least recently leave. What is larger than the whole, or finds no memory, is not kept.
+void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, const float *rows, int32_t count);
+
+#endif

@@ -1,0 +1,337 @@
+// Requests over the slots of the toy model of cli_fake_model.c, as an engine answers them, against each alone in a program of its own.
+//   engine_test BLOB      of a tokenizer whose byte pieces are ids 3 to 258
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../app/cli_fake_model.h"
+#include "../app/cli_json.h"
+#include "../check.h"
+#include "contract/offsets.h"
+#include "program/levels.h"
+
+enum { REQUESTS = 500, PICTURES = 6, MOST_TOKENS = 40, PICTURE_BYTES = 3 * FAKE_SIZE * FAKE_SIZE };
+
+static lmmc_tokenizer tokenizer;
+static lmmc_session session, alone;
+static lmmc_engine engine;
+static uint8_t pictures[PICTURES][PICTURE_BYTES];
+
+static uint64_t seed = 1;
+
+static int64_t draw(int64_t below) {
+  seed = fake_mix(seed, 7);
+  return (int64_t)((seed >> 33) % (uint64_t)below);
+}
+
+// ---- requests
+
+// What an answer was told.
+typedef struct {
+  int32_t ids[MOST_TOKENS];
+  int count, rows, ends, closes;  // closes: at this token; -1: never
+} listener;
+
+typedef struct {
+  lmmc_request request;
+  listener heard;
+  lmmc_prompt asked;  // as it was before anything was trimmed
+  uint64_t seed;
+  double temperature;
+  bool is_over;
+} conversation;
+
+static bool take_logits(void *context, const float *logits, lmmc_error *e) {
+  (void)logits, (void)e;
+  ((listener *)context)->rows++;
+  return true;
+}
+
+static lmmc_write_result take_token(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  (void)text, (void)bytes, (void)e;
+  listener *l = context;
+  l->ids[l->count] = id;
+  return l->count++ == l->closes ? LMMC_CLOSED : LMMC_WRITTEN;
+}
+
+static bool take_end(void *context, const char *text, size_t bytes, lmmc_error *e) {
+  (void)text, (void)bytes, (void)e;
+  ((listener *)context)->ends++;
+  return true;
+}
+
+static void take_over(lmmc_request *r) { ((conversation *)r)->is_over = true; }
+
+static void append(lmmc_prompt *p, int32_t token) {
+  lmmc_error e;
+  if (!lmmc_ids_append(&p->tokens, token, &e)) abort();
+}
+
+static void copy(lmmc_prompt *to, const lmmc_prompt *from) {
+  *to = *from;
+  to->tokens = to->question = (lmmc_ids){0};
+  for (size_t i = 0; i < from->tokens.count; i++) append(to, from->tokens.values[i]);
+  lmmc_error e;
+  for (size_t i = 0; i < from->question.count; i++)
+    if (!lmmc_ids_append(&to->question, from->question.values[i], &e)) abort();
+}
+
+static void append_image(lmmc_prompt *p) {
+  for (int32_t i = 0; i < FAKE_VISION_TOKENS; i++) append(p, -1 - (p->images * FAKE_VISION_TOKENS + i));
+  p->images++;
+}
+
+// Begins a request with the pictures `shown`, and a prompt that is taken over.
+static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) {
+  lmmc_error e;
+  *c = (conversation){.asked = prompt, .seed = (uint64_t)draw(1000), .temperature = draw(2) ? 0.8 : 0};
+  c->heard.closes = draw(8) ? -1 : (int)draw(6);
+  copy(&c->request.prompt, &prompt);
+  if (!lmmc_pictures_open(&c->request.pictures, session.model, prompt.images, &e)) abort();
+  for (int i = 0; i < prompt.images; i++) {
+    memcpy(c->request.pictures.pixels + i * PICTURE_BYTES, pictures[shown[i]], PICTURE_BYTES);
+    for (int k = 0, bar = (int)draw(2); k < 4; k++) c->request.pictures.bars[i][k] = bar;
+  }
+  if (!lmmc_sampler_open(&c->request.sampler, FAKE_VOCABULARY, c->temperature, 0, 1, c->seed, &e)) abort();
+  c->request.max_tokens = 1 + draw(MOST_TOKENS);
+  c->request.sink = (lmmc_sink){&c->heard, take_logits, take_token, take_end};
+  c->request.ended = take_over;
+}
+
+static void close_request(conversation *c) {
+  lmmc_prompt_free(&c->request.prompt);
+  lmmc_prompt_free(&c->asked);
+  lmmc_pictures_close(&c->request.pictures);
+  lmmc_sampler_close(&c->request.sampler);
+}
+
+// The same alone, with nothing kept of anything before; whether it gives the same, or the beginning of it where it was cancelled.
+static void check_alone(conversation *c, int number) {
+  lmmc_request *r = &c->request;
+  listener heard = {.closes = c->heard.closes};
+  lmmc_sampler sampler;
+  lmmc_generation made;
+  lmmc_error e = {0};
+  lmmc_prompt prompt;
+  double seconds = 0;
+  copy(&prompt, &c->asked);
+  for (int i = 0; i < prompt.images; i++)
+    lmmc_prompt_trim(&prompt, alone.model, i, lmmc_encode_picture(&alone, &r->pictures, i, &prompt.question, &seconds, &seconds).count);
+  lmmc_slot_clear(&alone.slots, 0);
+  lmmc_prefill(&alone, 0, &prompt.tokens);
+  const lmmc_sink sink = {&heard, take_logits, take_token, take_end};
+  bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, c->temperature, 0, 1, c->seed, &e) &&
+              lmmc_generate(&alone, 0, &tokenizer, &sampler, r->max_tokens, &sink, &made, &e);
+  CHECK(done, "%d: %s", number, e.message);
+  const bool is_cut = r->ending == LMMC_ENDED_BY_CANCEL;
+  CHECK(is_cut ? c->heard.count <= heard.count : c->heard.count == heard.count, "%d: %d tokens, not %d", number, c->heard.count,
+        heard.count);
+  CHECK(memcmp(c->heard.ids, heard.ids, (size_t)c->heard.count * sizeof *heard.ids) == 0, "%d: other tokens", number);
+  if (!is_cut) {
+    const lmmc_ending ending = made.stopped ? LMMC_ENDED_BY_MODEL : made.closed ? LMMC_ENDED_BY_SINK : LMMC_ENDED_BY_LIMIT;
+    CHECK(r->ending == ending && c->heard.rows == heard.rows && c->heard.ends == 1, "%d: ending %d, not %d", number, r->ending, ending);
+    CHECK(r->answer.made.steps == made.steps, "%d: %d steps", number, (int)r->answer.made.steps);
+  }
+  lmmc_sampler_close(&sampler);
+  lmmc_prompt_free(&prompt);
+}
+
+// ---- a soak
+
+// One that begins as another did, goes on behind its answer, or is new. Compression tokens stand behind the image where there are any.
+static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_IMAGES]) {
+  const lmmc_model *m = session.model;
+  const int most_images = m->compression_count > 0 || m->whole_prompts ? 1 : FAKE_MAX_IMAGES;
+  lmmc_prompt p = {0};
+  const int like = number > 0 ? number - 1 - (int)draw(number < 8 ? number : 8) : 0;
+  const conversation *before = &all[like];
+  memcpy(shown[number], shown[like], sizeof *shown);
+  switch (number > 0 ? draw(4) : 3) {
+    case 0:  // the same
+      copy(&p, &before->asked);
+      break;
+    case 1:  // another turn
+      copy(&p, &before->asked);
+      for (int i = 0; before->is_over && i < before->heard.count; i++) append(&p, before->heard.ids[i]);
+      for (int64_t i = draw(5); i >= 0; i--) append(&p, (int32_t)draw(FAKE_VOCABULARY) % 333);
+      break;
+    case 2:  // another end, or another image
+      copy(&p, &before->asked);
+      if (p.images > 0 && draw(2)) shown[number][draw(p.images)] = (int)draw(PICTURES);
+      p.tokens.values[p.tokens.count - 1] = (int32_t)draw(333);
+      break;
+    default:
+      append(&p, 1);
+      for (int64_t i = draw(12); i > 0; i--) append(&p, (int32_t)draw(333));
+      for (int64_t i = draw(most_images + 1); i > 0; i--) {
+        shown[number][p.images] = (int)draw(PICTURES);
+        append_image(&p);
+        for (int k = 0; k < m->compression_count; k++) append(&p, m->compression_token);
+        for (int64_t k = 1 + draw(9); k > 0; k--) append(&p, (int32_t)draw(333));
+      }
+  }
+  if (m->question_bound > 0) {
+    lmmc_error e;
+    p.question.count = 0;
+    if (!lmmc_ids_append(&p.question, (int32_t)draw(3), &e)) abort();
+  }
+  if (p.tokens.count > (m->whole_prompts ? (size_t)m->chunk : 60)) {  // it would not fit
+    lmmc_prompt_free(&p);
+    p = (lmmc_prompt){0};
+    for (int64_t i = 0; i < 3; i++) append(&p, (int32_t)draw(333));
+  }
+  open_request(&all[number], p, shown[number]);
+}
+
+static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
+  static conversation all[REQUESTS];
+  static int shown[REQUESTS][FAKE_MAX_IMAGES];
+  lmmc_error e;
+  int64_t tokens = 0, shared = 0, images = 0, encoded = 0;
+  int cut = 0, calls = 0, steps = 0;
+  if (!lmmc_engine_open(&engine, &session, &tokenizer, parallel, image_bytes, (uint64_t[]){1, 2}, &e)) abort();
+  fake_calls = (fake_call_counts){0};
+  for (int sent = 0, busy = 1; sent < REQUESTS || busy;) {
+    for (int64_t more = draw(8) ? 0 : draw(4); more > 0 && sent < REQUESTS; more--) {
+      random_request(all, sent, shown);
+      lmmc_engine_submit(&engine, &all[sent++].request);
+    }
+    const int64_t one = sent > 0 && draw(12) == 0 ? draw(sent) : -1;
+    if (one >= 0 && !all[one].is_over) lmmc_engine_cancel(&engine, &all[one].request);
+    busy = lmmc_engine_turn(&engine);
+    calls++;
+  }
+  steps = fake_calls.steps + fake_calls.decodes;
+  for (int i = 0; i < REQUESTS; i++) {
+    const lmmc_request *r = &all[i].request;
+    CHECK(all[i].is_over, "%s: request %d is not over", name, i);
+    tokens += (int64_t)r->prompt.tokens.count, shared += r->shared, images += r->prompt.images, encoded += r->encoded;
+    cut += r->ending == LMMC_ENDED_BY_CANCEL;
+  }
+  // One call a turn, but where a whole prompt does not fit beside the answers.
+  CHECK(session.model->whole_prompts || steps <= calls, "%s: %d calls in %d turns", name, steps, calls);
+  CHECK(shared > (session.model->whole_prompts ? 0 : tokens / 20) && cut > 0 && cut < REQUESTS / 2, "%s: %d shared, %d cut", name,
+        (int)shared, cut);
+  // Each picture goes through the tower once where all are kept, with each question that it is asked and either bars.
+  const int64_t kinds = PICTURES * (session.model->question_bound > 0 ? 3 : 1) * (session.model->reads_bars ? 2 : 1);
+  CHECK(image_bytes > 1 << 16 ? encoded <= kinds : encoded > kinds, "%s: %d encoded", name, (int)encoded);
+  for (int i = 0; i < REQUESTS; i++) {
+    check_alone(&all[i], i);
+    close_request(&all[i]);
+  }
+  memset(all, 0, sizeof all);
+  lmmc_engine_close(&engine);
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+}
+
+// ---- one thing at a time
+
+static lmmc_prompt prompt_of(int count, int32_t first) {
+  lmmc_prompt p = {0};
+  for (int i = 0; i < count; i++) append(&p, first + i);
+  return p;
+}
+
+// A long prompt is read in chunks beside an answer, which grows by a token a turn.
+static void turns(void) {
+  static conversation short_one, long_one;
+  lmmc_error e;
+  if (!lmmc_engine_open(&engine, &session, &tokenizer, 2, 0, (uint64_t[]){1, 2}, &e)) abort();
+  open_request(&short_one, prompt_of(3, 10), NULL);
+  open_request(&long_one, prompt_of(6 * FAKE_CHUNK, 50), NULL);
+  short_one.request.max_tokens = long_one.request.max_tokens = MOST_TOKENS;
+  short_one.heard.closes = long_one.heard.closes = -1;
+  lmmc_engine_submit(&engine, &short_one.request);
+  lmmc_engine_turn(&engine);
+  lmmc_engine_submit(&engine, &long_one.request);
+  int before = short_one.heard.count, turns = 0;
+  for (fake_calls = (fake_call_counts){0}; long_one.heard.count == 0 && !short_one.is_over; turns++) {
+    lmmc_engine_turn(&engine);
+    CHECK(short_one.is_over || short_one.heard.count == before + turns + 1, "%d tokens behind %d turns", short_one.heard.count, turns);
+  }
+  CHECK(turns == 7 && fake_calls.steps == 7, "%d turns, %d calls", turns, fake_calls.steps);
+  while (lmmc_engine_turn(&engine)) continue;
+  // Nothing is left to do.
+  fake_calls = (fake_call_counts){0};
+  CHECK(!lmmc_engine_turn(&engine) && fake_calls.steps + fake_calls.decodes == 0, "%d calls", fake_calls.steps);
+  check_alone(&short_one, -1);
+  check_alone(&long_one, -2);
+  close_request(&short_one);
+  close_request(&long_one);
+
+  // A next turn feeds what is new, and the slot is the one that has the rest; a third request that waits is cancelled.
+  static conversation next, waiting[2];
+  lmmc_prompt p = prompt_of(12, 300 - 12);
+  open_request(&next, p, NULL);
+  next.heard.closes = -1;
+  lmmc_engine_submit(&engine, &next.request);
+  while (lmmc_engine_turn(&engine)) continue;
+  static conversation again;
+  lmmc_prompt longer;
+  copy(&longer, &next.asked);
+  for (int i = 0; i < next.heard.count; i++) append(&longer, next.heard.ids[i]);
+  append(&longer, 7), append(&longer, 8);
+  open_request(&again, longer, NULL);
+  for (int i = 0; i < 2; i++) open_request(&waiting[i], prompt_of(4, 30), NULL);
+  fake_calls = (fake_call_counts){0};
+  lmmc_engine_submit(&engine, &again.request);
+  lmmc_engine_submit(&engine, &waiting[0].request);
+  lmmc_engine_submit(&engine, &waiting[1].request);
+  lmmc_engine_cancel(&engine, &waiting[0].request);
+  lmmc_engine_turn(&engine);
+  // The last token of an answer was told and not decoded, unless the model ended it.
+  const int fresh = 2 + (next.request.ending != LMMC_ENDED_BY_MODEL);
+  while (lmmc_engine_turn(&engine)) continue;
+  CHECK(again.request.shared == (int64_t)longer.tokens.count - fresh, "%d of %d shared, %d fresh", (int)again.request.shared,
+        (int)longer.tokens.count, fresh);
+  CHECK(waiting[0].request.ending == LMMC_ENDED_BY_CANCEL && waiting[0].heard.rows == 0, "ending %d", waiting[0].request.ending);
+  CHECK(waiting[1].request.ending != LMMC_ENDED_BY_CANCEL, "ending %d", waiting[1].request.ending);
+  check_alone(&again, -3);
+  check_alone(&waiting[1], -4);
+  close_request(&next);
+  close_request(&again);
+  for (int i = 0; i < 2; i++) close_request(&waiting[i]);
+  lmmc_engine_close(&engine);
+  for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+}
+
+static void set_model(const lmmc_model *m) { session.model = session.slots.model = alone.model = alone.slots.model = m; }
+
+int main(int argc, char **argv) {
+  if (argc != 2) return fprintf(stderr, "usage: engine_test BLOB\n"), 2;
+  size_t size = 0;
+  char *blob = read_whole(argv[1], &size);
+  lmmc_error e = {0};
+  lmmc_memory memory = {.arena = calloc(1, lmmc_program.arena_bytes)}, other = {.arena = calloc(1, lmmc_program.arena_bytes)};
+  // Some answers are ended by the model.
+  static lmmc_model model;
+  model = lmmc_program;
+  for (model.eos_count = 0; model.eos_count < LMMC_MAX_EOS; model.eos_count++) model.eos[model.eos_count] = 2 + 5 * model.eos_count;
+  if (!blob || !memory.arena || !other.arena || !lmmc_session_open(&session, &model, &memory, &e) ||
+      !lmmc_session_open(&alone, &model, &other, &e) || !lmmc_levels_start(&e) ||
+      !lmmc_tokenizer_open(&tokenizer, (uint8_t *)blob, size, &e))
+    return fprintf(stderr, "engine_test: %s\n", e.message), 2;
+  for (int i = 0; i < PICTURES; i++)
+    for (int k = 0; k < PICTURE_BYTES; k++) pictures[i][k] = (uint8_t)draw(256);
+  lmmc_slot_take(&alone.slots);
+  set_model(&model);
+  if (!model.whole_prompts) turns();
+  const uint64_t few = 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN * sizeof(float);
+  for (int32_t parallel = 1; parallel <= FAKE_SEQUENCES; parallel++) soak("images", parallel, UINT64_C(1) << 20);
+  soak("few images kept", FAKE_SEQUENCES, few);
+  soak("no images kept", FAKE_SEQUENCES, 0);
+  if (!model.whole_prompts) {
+    lmmc_model compressed = model;
+    compressed.compression_token = 333, compressed.compression_count = 2;
+    set_model(&compressed);
+    soak("compression tokens", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    set_model(&model);
+  }
+  lmmc_session_close(&session);
+  lmmc_session_close(&alone);
+  free(memory.arena);
+  free(other.arena);
+  free(blob);
+  return check_report();
+}
