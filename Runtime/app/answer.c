@@ -1,6 +1,7 @@
 #include "answer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +24,10 @@ typedef struct {
   bool closed;      // the reader of standard output is gone
   lmmc_text text;   // the whole answer with --json, else what is not written yet
   lmmc_ids tokens;  // with --json
+  int32_t vocabulary;
+  int32_t log_probabilities;  // of each token how many
+  const float *logits;        // of which the next token was sampled
+  lmmc_text probable;         // JSON, an object for each token
 } output;
 
 typedef struct {
@@ -39,7 +44,7 @@ typedef struct {
   lmmc_dump dump;
   lmmc_sampler sampler;
   output output;
-  lmmc_generation generation;
+  lmmc_answer answer;
   double ready, preprocess, vision, project, prefill, end;  // seconds
 } run;
 
@@ -73,8 +78,29 @@ static bool encode_images(run *r) {
 
 // ---- sinks
 
-static bool dump_logits(void *context, const float *logits, lmmc_error *e) {
-  return lmmc_dump_logits(((output *)context)->dump, logits, e);
+static bool take_logits(void *context, const float *logits, lmmc_error *e) {
+  output *o = context;
+  o->logits = logits;
+  return !o->dump || lmmc_dump_logits(o->dump, logits, e);
+}
+
+// A logarithm of a probability; null of 0.
+static bool append_log(lmmc_text *t, float value, lmmc_error *e) {
+  return isinf(value) ? lmmc_text_append(t, "null", 4, e) : lmmc_text_format(t, e, "%.6f", (double)value);
+}
+
+// The token that was sampled, and those that were the likeliest.
+static bool keep_probable(output *o, int32_t id, lmmc_error *e) {
+  lmmc_log_probability best[LMMC_MOST_LOG_PROBABILITIES];
+  const int32_t count = o->log_probabilities < o->vocabulary ? o->log_probabilities : o->vocabulary;
+  lmmc_log_probabilities(o->logits, o->vocabulary, best, count);
+  bool done = lmmc_text_format(&o->probable, e, "%s{\"id\": %" PRId32 ", \"logprob\": ", o->probable.count ? ", " : "", id) &&
+              append_log(&o->probable, lmmc_log_probability_of(o->logits, o->vocabulary, id), e) &&
+              lmmc_text_format(&o->probable, e, ", \"top\": [");
+  for (int32_t i = 0; done && i < count; i++)
+    done = lmmc_text_format(&o->probable, e, "%s{\"id\": %" PRId32 ", \"logprob\": ", i ? ", " : "", best[i].id) &&
+           append_log(&o->probable, best[i].value, e) && lmmc_text_append(&o->probable, "}", 1, e);
+  return done && lmmc_text_append(&o->probable, "]}", 2, e);
 }
 
 static bool keep_text(void *context, const char *text, size_t bytes, lmmc_error *e) {
@@ -116,7 +142,9 @@ static lmmc_write_result to_terminal(void *context, int32_t id, const char *text
 
 static lmmc_write_result to_json(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
   output *o = context;
-  return lmmc_ids_append(&o->tokens, id, e) && keep_text(o, text, bytes, e) ? LMMC_WRITTEN : LMMC_WRITE_FAILED;
+  return lmmc_ids_append(&o->tokens, id, e) && keep_text(o, text, bytes, e) && (o->log_probabilities == 0 || keep_probable(o, id, e))
+             ? LMMC_WRITTEN
+             : LMMC_WRITE_FAILED;
 }
 
 // ---- answer
@@ -124,7 +152,7 @@ static lmmc_write_result to_json(void *context, int32_t id, const char *text, si
 static bool answer_json(run *r) {
   lmmc_text out = {0};
   lmmc_error *e = r->e;
-  const lmmc_generation *g = &r->generation;
+  const lmmc_generation *g = &r->answer.made;
   const output *o = &r->output;
   const struct {
     const char *name;
@@ -144,6 +172,9 @@ static bool answer_json(run *r) {
               lmmc_text_format(&out, e, ", \"tokens\": ") && lmmc_json_ids(&out, o->tokens.values, o->tokens.count, e) &&
               lmmc_text_format(&out, e, ", \"prompt_tokens\": %" PRId32, r->prompt->text_tokens) &&
               lmmc_visual_tokens_json(&out, r->session.model, r->prompt, r->rows, e) &&
+              (o->log_probabilities == 0 ||
+               (lmmc_text_append(&out, ", \"logprobs\": [", 15, e) && lmmc_text_append(&out, o->probable.bytes, o->probable.count, e) &&
+                lmmc_text_append(&out, "]", 1, e))) &&
               lmmc_text_format(&out, e, ", \"finish_reason\": \"%s\", \"timings\": {", g->stopped ? "stop" : "length");
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(&out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
@@ -186,19 +217,20 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   int32_t slot = -1;
   run r = {.tokenizer = tokenizer, .options = options, .images = images, .prompt = prompt, .e = e, .ready = lmmc_clock()};
   r.output.dump = options->dump ? &r.dump : NULL;
+  r.output.vocabulary = model->vocabulary;
+  r.output.log_probabilities = (int32_t)options->log_probabilities;
   const lmmc_sink sink = {.context = &r.output,
-                          .logits = options->dump ? dump_logits : NULL,
+                          .logits = options->dump || options->log_probabilities ? take_logits : NULL,
                           .token = options->json           ? to_json
                                    : isatty(STDOUT_FILENO) ? to_terminal
                                                            : to_stream,
                           .end = keep_text};
-  bool done =
-      lmmc_session_open(&r.session, model, memory, e) &&
-      lmmc_sampler_open(&r.sampler, model->vocabulary, options->temperature, (int32_t)options->top_k, options->top_p, options->seed, e) &&
-      open_rows(&r) && read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
-      (!options->dump_tensors ||
-       lmmc_tensors_start(&tensors, options->dump_tensors, model, (int64_t)first_part(model, &prompt->tokens).count, prompt->images,
-                          r.pictures.pixels, e));
+  bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) &&
+              lmmc_sampler_open(&r.sampler, model->vocabulary, &options->sampling, e) &&
+              read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
+              (!options->dump_tensors ||
+               lmmc_tensors_start(&tensors, options->dump_tensors, model, (int64_t)first_part(model, &prompt->tokens).count, prompt->images,
+                                  r.pictures.pixels, e));
   r.session.observer.profile = options->profile ? &profile : NULL;
   if (done && options->dump_tensors) r.session.observer.tensors = &tensors;
   done = done && encode_images(&r) && (!options->dump_tensors || dump_inputs(&r, &tensors));
@@ -213,7 +245,15 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   if (done) {
     // Where each step is a prefill, it has all threads.
     lmmc_threads_use(model->recomputes ? 0 : (int)options->decode_threads);
-    done = lmmc_generate(&r.session, slot, tokenizer, &r.sampler, options->max_tokens, &sink, &r.generation, e);
+    lmmc_sampler_read(&r.sampler, prompt->tokens.values, (int64_t)prompt->tokens.count);
+    r.answer = (lmmc_answer){.model = model,
+                             .tokenizer = tokenizer,
+                             .sampler = &r.sampler,
+                             .sink = &sink,
+                             .max_tokens = options->max_tokens,
+                             .stops = options->stops,
+                             .stop_count = options->stop_count};
+    done = lmmc_generate(&r.session, slot, &r.answer, e);
     r.end = lmmc_clock();
   }
   done = done && (!options->dump || lmmc_dump_close(&r.dump, e)) && finish(&r, &sink);
@@ -222,10 +262,12 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
     lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   }
   lmmc_dump_discard(&r.dump);
+  lmmc_answer_free(&r.answer);
   lmmc_sampler_close(&r.sampler);
   lmmc_session_close(&r.session);
   lmmc_ids_free(&r.output.tokens);
   lmmc_text_free(&r.output.text);
+  lmmc_text_free(&r.output.probable);
   lmmc_pictures_close(&r.pictures);
   free(r.mark);
   free(r.rows);

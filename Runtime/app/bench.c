@@ -236,7 +236,7 @@ bool lmmc_bench(const lmmc_model *model, const lmmc_memory *memory, const lmmc_o
   b.samples = malloc(FIGURES * sizeof *b.samples * (size_t)o->runs);
   bool done = b.samples || lmmc_fail(e, 1, "out of memory for %" PRId64 " runs", o->runs);
   done = done && lmmc_pictures_open(&b.pictures, model, prompt->images, e) && lmmc_session_open(&b.session, model, memory, e) &&
-         open_sequences(&b) && lmmc_sampler_open(&b.sampler, model->vocabulary, o->temperature, (int32_t)o->top_k, o->top_p, o->seed, e) &&
+         open_sequences(&b) && lmmc_sampler_open(&b.sampler, model->vocabulary, &o->sampling, e) &&
          measure(&b, o->profile ? &profile : NULL) && report(&b, e);
   if (done && o->profile) lmmc_profile_print(&profile, stderr, memory->weights, model->attachment_bytes);
   lmmc_sampler_close(&b.sampler);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS } kind;
 
 typedef struct {
   const char *name, *value, *help;
@@ -37,13 +38,27 @@ static const option table[] = {
      FIELD(question), 0, 0, "a text"},
     {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
-    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(temperature), 0, 100, "a number from 0 to 100"},
-    {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(top_k), 0, INT32_MAX,
+    {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(sampling.temperature), 0, 100,
+     "a number from 0 to 100"},
+    {"--top-k", "K", "sample from the K likeliest tokens only; 0, the default: from all", WHOLE, FIELD(sampling.top_k), 0, INT32_MAX,
      "a whole number from 0 to 2147483647"},
-    {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(top_p), DBL_TRUE_MIN, 1,
+    {"--top-p", "P", "sample from the likeliest tokens that make up the share P (1)", REAL, FIELD(sampling.top_p), DBL_TRUE_MIN, 1,
      "a number above 0 and at most 1"},
-    {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(seed), 0, 0,
+    {"--seed", "N", "of the random numbers (0): the same seed gives the same answer", SEED, FIELD(sampling.seed), 0, 0,
      "a whole number from 0 to 18446744073709551615"},
+    {"--min-p", "P", "sample from tokens at least P times as likely as the likeliest only; 0, the default: from all", REAL,
+     FIELD(sampling.min_p), 0, 1, "a number from 0 to 1"},
+    {"--repeat-penalty", "R", "divide positive logits of tokens that prompt or answer have by R, and multiply negative ones (1)", REAL,
+     FIELD(sampling.repeat_penalty), 1e-3, 1e3, "a number from 0.001 to 1000"},
+    {"--presence-penalty", "P", "take P off the logits of tokens that the answer has (0)", REAL, FIELD(sampling.presence_penalty), -100,
+     100, "a number from -100 to 100"},
+    {"--frequency-penalty", "P", "take P off the logits of tokens for each time that the answer has them (0)", REAL,
+     FIELD(sampling.frequency_penalty), -100, 100, "a number from -100 to 100"},
+    {"--logit-bias", "ID=V", "add V to the logit of a token, '-inf' bars it; may be repeated", BIAS, 0, 0, 0,
+     "a token and a number, as '13=-2.5'"},
+    {"--stop", "TEXT", "end the answer before this text; may be repeated", STOP, 0, 0, 0, "a text"},
+    {"--logprobs", "N", "with --json: the N likeliest tokens for each of the answer, with the logarithms of their probabilities", WHOLE,
+     FIELD(log_probabilities), 1, LMMC_MOST_LOG_PROBABILITIES, "a whole number from 1 to 20"},
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--decode-threads", "N", "of those, for each token of the answer: all by default, where fewer can keep the memory busy", WHOLE,
      FIELD(decode_threads), 1, 1024, "a whole number from 1 to 1024"},
@@ -130,6 +145,21 @@ static bool parse_real(const char *text, double *out) {
   return *end == 0;
 }
 
+// "ID=V"
+static bool parse_bias(const char *text, lmmc_logit_bias *out) {
+  char digits[12];
+  uint64_t id;
+  double value = -INFINITY;
+  const size_t length = strcspn(text, "=");
+  if (text[length] == 0 || length >= sizeof digits) return false;
+  memcpy(digits, text, length);
+  digits[length] = 0;
+  if (!parse_whole(digits, &id) || id > INT32_MAX) return false;
+  if (strcmp(text + length + 1, "-inf") != 0 && !(parse_real(text + length + 1, &value) && fabs(value) <= 1e4)) return false;
+  *out = (lmmc_logit_bias){(int32_t)id, (float)value};
+  return true;
+}
+
 static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_error *e) {
   void *field = (char *)o + s->field;
   uint64_t whole = 0;
@@ -147,6 +177,11 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
       good = *value;
       o->images[o->image_count++] = value;
       break;
+    case STOP:
+      good = *value;
+      o->stops[o->stop_count++] = (lmmc_stop){value, strlen(value)};
+      break;
+    case BIAS: good = parse_bias(value, &o->biases[o->sampling.bias_count++]); break;
     case WHOLE:
       good = parse_whole(value, &whole) && (double)whole >= s->least && (double)whole <= s->most;
       if (good) *(int64_t *)field = (int64_t)whole;
@@ -186,7 +221,11 @@ static const struct {
 // Options that another one alone takes.
 static const struct {
   const char *name, *belongs_to;
-} belonging[] = {{"--runs", "--bench"}, {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}, {"--question", "--raw-prompt"}};
+} belonging[] = {{"--runs", "--bench"},
+                 {"--prompt-tokens", "--bench"},
+                 {"--sequences", "--bench"},
+                 {"--question", "--raw-prompt"},
+                 {"--logprobs", "--json"}};
 
 static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)
@@ -220,9 +259,12 @@ static void complete(lmmc_options *o) {
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){.top_p = 1, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
-  o->images = malloc((size_t)(argc > 0 ? argc : 1) * sizeof *o->images);
-  if (!o->images) return lmmc_fail(e, 1, "out of memory for the command line");
+  *o = (lmmc_options){.sampling = LMMC_GREEDY, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
+  const size_t most = (size_t)(argc > 0 ? argc : 1);
+  o->images = malloc(most * sizeof *o->images);
+  o->stops = malloc(most * sizeof *o->stops);
+  o->sampling.biases = o->biases = malloc(most * sizeof *o->biases);
+  if (!o->images || !o->stops || !o->biases) return lmmc_fail(e, 1, "out of memory for the command line");
   bool given[OPTIONS] = {false};
   for (int i = 1; i < argc; i++) {
     const char *word = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
@@ -252,7 +294,9 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
 
 void lmmc_options_free(lmmc_options *o) {
   free(o->images);
-  o->images = NULL;
+  free(o->stops);
+  free(o->biases);
+  o->images = NULL, o->stops = NULL, o->biases = NULL;
 }
 
 void lmmc_options_help(FILE *to, const char *program) {

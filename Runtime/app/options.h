@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "session/generation.h"
+#include "session/sampler.h"
 
 // What a run does. One option chooses each but the first.
 typedef enum {
@@ -25,11 +27,14 @@ typedef struct {
   const char **images;  // [image_count], in order
   int image_count;
   const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
-  int64_t max_tokens, top_k, window, runs, sequences;
+  int64_t max_tokens, window, runs, sequences;
   int64_t max_image_pixels;
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
-  double temperature, top_p;
-  uint64_t seed;
+  lmmc_sampling sampling;
+  lmmc_logit_bias *biases;  // [sampling.bias_count]
+  lmmc_stop *stops;         // [stop_count]
+  int stop_count;
+  int64_t log_probabilities;  // of each token how many; 0: none
   bool json, profile, mlock;
 } lmmc_options;
 

@@ -15,7 +15,10 @@ bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenize
   const size_t slots = (size_t)m->sequences;
   *g = (lmmc_engine){.session = session,
                      .tokenizer = tokenizer,
-                     .parallel = parallel < m->sequences ? parallel : m->sequences,
+                     // What computes its prompt anew for each token reads its image again.
+                     .parallel = m->recomputes             ? 1
+                                 : parallel < m->sequences ? parallel
+                                                           : m->sequences,
                      .key = {key[0], key[1]},
                      .answering = calloc(slots, sizeof *g->answering),
                      .feeds = calloc(slots, sizeof *g->feeds),
@@ -41,8 +44,13 @@ void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r) {
   r->shared = r->encoded = 0;
   r->vision = r->project = r->prefill = r->begun = 0;
   r->submitted = lmmc_clock();
-  r->answer = (lmmc_answer){
-      .model = g->session->model, .tokenizer = g->tokenizer, .sampler = &r->sampler, .sink = &r->sink, .max_tokens = r->max_tokens};
+  r->answer = (lmmc_answer){.model = g->session->model,
+                            .tokenizer = g->tokenizer,
+                            .sampler = &r->sampler,
+                            .sink = &r->sink,
+                            .max_tokens = r->max_tokens,
+                            .stops = r->stops,
+                            .stop_count = r->stop_count};
   *(g->last ? &g->last->own.next : &g->first) = r;
   g->last = r;
 }
@@ -204,6 +212,7 @@ static void begin(lmmc_engine *g) {
     if (!g->first) g->last = NULL;
     r->own.next = NULL;
     r->begun = lmmc_clock();
+    lmmc_sampler_read(&r->sampler, r->prompt.tokens.values, (int64_t)r->prompt.tokens.count);
     g->reading = r;
     if (know_images(g, r))
       take_slot(g, r);

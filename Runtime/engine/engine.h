@@ -26,6 +26,8 @@ struct lmmc_request {
   lmmc_pictures pictures;
   lmmc_sampler sampler;
   int64_t max_tokens;
+  const lmmc_stop *stops;  // [stop_count]
+  int stop_count;
   lmmc_sink sink;
   void (*ended)(lmmc_request *r);  // the last that is heard of it
 

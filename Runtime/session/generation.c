@@ -1,4 +1,7 @@
+#define _GNU_SOURCE  // memmem
 #include "generation.h"
+
+#include <string.h>
 
 #include "system/threads.h"
 
@@ -8,10 +11,29 @@ static bool is_eos(const lmmc_model *m, int32_t id) {
   return false;
 }
 
+// Where the first stop text of what is not told yet begins; all of it where there is none.
+static size_t find_stop(const lmmc_answer *a) {
+  size_t first = a->text.count;
+  for (int i = 0; i < a->stop_count; i++) {
+    const lmmc_stop *s = &a->stops[i];
+    const char *found = a->text.count > 0 ? memmem(a->text.bytes, a->text.count, s->text, s->bytes) : NULL;
+    if (found && (size_t)(found - a->text.bytes) < first) first = (size_t)(found - a->text.bytes);
+  }
+  return first;
+}
+
+// How much at the end of it may be the start of a stop text.
+static size_t held_back(const lmmc_answer *a) {
+  size_t most = 0;
+  for (int i = 0; i < a->stop_count; i++)
+    for (size_t n = a->stops[i].bytes - 1; n > most; n--)
+      if (n <= a->text.count && memcmp(a->text.bytes + a->text.count - n, a->stops[i].text, n) == 0) most = n;
+  return most;
+}
+
 static lmmc_answer_state end(lmmc_answer *a, lmmc_error *e) {
   a->made.seconds = lmmc_clock() - a->made.first_token;
-  a->text.count = 0;
-  const bool done = lmmc_detokenize_end(&a->detokenizer, &a->text, e) && a->sink->end(a->sink->context, a->text.bytes, a->text.count, e);
+  bool done = lmmc_detokenize_end(&a->detokenizer, &a->text, e) && a->sink->end(a->sink->context, a->text.bytes, a->text.count, e);
   return done ? LMMC_ANSWER_ENDS : LMMC_ANSWER_FAILS;
 }
 
@@ -25,11 +47,20 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
   made->stopped = is_eos(a->model, id);
   if (made->stopped) return end(a, e);
   made->tokens++;
-  a->text.count = 0;
   if (!lmmc_detokenize(a->tokenizer, &a->detokenizer, id, &a->text, e)) return LMMC_ANSWER_FAILS;
-  const lmmc_write_result told = sink->token(sink->context, id, a->text.bytes, a->text.count, e);
-  if (told == LMMC_WRITE_FAILED) return LMMC_ANSWER_FAILS;
-  made->closed = told == LMMC_CLOSED;
+  const size_t stop = find_stop(a);
+  made->stopped = stop < a->text.count;
+  const size_t told = made->stopped ? stop : a->text.count - held_back(a);
+  const lmmc_write_result result = sink->token(sink->context, id, a->text.bytes, told, e);
+  if (result == LMMC_WRITE_FAILED) return LMMC_ANSWER_FAILS;
+  made->closed = result == LMMC_CLOSED;
+  if (made->stopped) {
+    a->text.count = 0;
+    a->detokenizer = (lmmc_detokenizer){0};
+    return end(a, e);
+  }
+  a->text.count -= told;
+  if (a->text.count > 0) memmove(a->text.bytes, a->text.bytes + told, a->text.count);
   // A token for which the context has no row or position left is not decoded.
   if (made->tokens == a->max_tokens || room == 0 || made->closed) return end(a, e);
   made->steps++;
@@ -38,14 +69,10 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
 
 void lmmc_answer_free(lmmc_answer *a) { lmmc_text_free(&a->text); }
 
-bool lmmc_generate(lmmc_session *s, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
-                   const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e) {
-  lmmc_answer answer = {.model = s->model, .tokenizer = tokenizer, .sampler = sampler, .sink = sink, .max_tokens = max_tokens};
+bool lmmc_generate(lmmc_session *s, int32_t slot, lmmc_answer *answer, lmmc_error *e) {
   lmmc_answer_state state;
   int32_t token;
-  while ((state = lmmc_answer_next(&answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e)) == LMMC_ANSWER_GOES_ON)
+  while ((state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e)) == LMMC_ANSWER_GOES_ON)
     lmmc_decode_step(s, slot, token);
-  *out = answer.made;
-  lmmc_answer_free(&answer);
   return state == LMMC_ANSWER_ENDS;
 }

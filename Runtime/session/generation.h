@@ -23,8 +23,14 @@ typedef struct {
   bool (*end)(void *context, const char *text, size_t bytes, lmmc_error *e);
 } lmmc_sink;
 
+// What ends an answer where its text comes to have it, and is not told any more.
 typedef struct {
-  bool stopped;           // by a token that ends the text, and not by a limit or the sink
+  const char *text;
+  size_t bytes;  // above 0
+} lmmc_stop;
+
+typedef struct {
+  bool stopped;           // by a token that ends the text or a stop text, and not by a limit or the sink
   bool closed;            // by the sink
   int64_t tokens, steps;  // without such a token; those of them that were decoded
   double first_token;     // when the first was sampled (lmmc_clock)
@@ -37,11 +43,13 @@ typedef struct {
   const lmmc_tokenizer *tokenizer;
   lmmc_sampler *sampler;
   const lmmc_sink *sink;
-  int64_t max_tokens;  // above 0
+  int64_t max_tokens;      // above 0
+  const lmmc_stop *stops;  // [stop_count]
+  int stop_count;
 
   lmmc_generation made;
   lmmc_detokenizer detokenizer;
-  lmmc_text text;
+  lmmc_text text;  // that is not told yet: a stop text may begin there
 } lmmc_answer;
 
 typedef enum { LMMC_ANSWER_GOES_ON, LMMC_ANSWER_ENDS, LMMC_ANSWER_FAILS } lmmc_answer_state;
@@ -51,8 +59,7 @@ typedef enum { LMMC_ANSWER_GOES_ON, LMMC_ANSWER_ENDS, LMMC_ANSWER_FAILS } lmmc_a
 lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t room, int32_t *token, lmmc_error *e);
 void lmmc_answer_free(lmmc_answer *a);
 
-// At most `max_tokens` > 0, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
-bool lmmc_generate(lmmc_session *session, int32_t slot, const lmmc_tokenizer *tokenizer, lmmc_sampler *sampler, int64_t max_tokens,
-                   const lmmc_sink *sink, lmmc_generation *out, lmmc_error *e);
+// All of an answer, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
+bool lmmc_generate(lmmc_session *session, int32_t slot, lmmc_answer *answer, lmmc_error *e);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LEAST_TEMPERATURE 1e-6  // below it float32 logits that differ at all are as good as infinitely far apart
 
@@ -31,18 +32,53 @@ double lmmc_sampler_uniform(lmmc_sampler *s) { return (double)(next(s->state) >>
 
 // ---- candidates
 
-bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, double temperature, int32_t top_k, double top_p, uint64_t seed, lmmc_error *e) {
-  *s = (lmmc_sampler){.vocabulary = vocabulary, .top_k = top_k, .temperature = temperature, .top_p = top_p};
+static bool has_penalties(const lmmc_sampling *how) {
+  return how->repeat_penalty != 1 || how->presence_penalty != 0 || how->frequency_penalty != 0;
+}
+
+bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, const lmmc_sampling *how, lmmc_error *e) {
+  *s = (lmmc_sampler){.vocabulary = vocabulary, .how = *how};
+  for (int32_t i = 0; i < how->bias_count; i++)
+    if (how->biases[i].id < 0 || how->biases[i].id >= vocabulary)
+      return lmmc_fail(e, 2, "a logit bias is of token %d, this program knows tokens from 0 to %d", how->biases[i].id, vocabulary - 1);
+  uint64_t seed = how->seed;
+  const size_t count = (size_t)vocabulary;
   for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
-  if (temperature < LEAST_TEMPERATURE) s->temperature = 0;
-  if (s->temperature == 0) return true;
-  s->candidates = malloc((size_t)vocabulary * sizeof *s->candidates);
-  return s->candidates || lmmc_fail(e, 1, "out of memory for %d candidates", vocabulary);
+  if (how->temperature < LEAST_TEMPERATURE) s->how.temperature = 0;
+  if (s->how.temperature > 0) s->candidates = malloc(count * sizeof *s->candidates);
+  if (has_penalties(how)) s->said = calloc(count, sizeof *s->said);
+  if (s->said || how->bias_count > 0) s->changed = malloc(count * sizeof *s->changed);
+  return ((s->candidates || s->how.temperature == 0) && (s->said || !has_penalties(how)) &&
+          (s->changed || (!s->said && how->bias_count == 0))) ||
+         lmmc_fail(e, 1, "out of memory for %d candidates", vocabulary);
 }
 
 void lmmc_sampler_close(lmmc_sampler *s) {
   free(s->candidates);
-  s->candidates = NULL;
+  free(s->changed);
+  free(s->said);
+  s->candidates = NULL, s->changed = NULL, s->said = NULL;
+}
+
+void lmmc_sampler_read(lmmc_sampler *s, const int32_t *tokens, int64_t count) {
+  for (int64_t i = 0; s->said && i < count; i++)
+    if (tokens[i] >= 0 && tokens[i] < s->vocabulary && s->said[tokens[i]] == 0) s->said[tokens[i]] = -1;
+}
+
+// The logits with what is reckoned in.
+static const float *changed(lmmc_sampler *s, const float *logits) {
+  const lmmc_sampling *how = &s->how;
+  if (!s->changed) return logits;
+  memcpy(s->changed, logits, (size_t)s->vocabulary * sizeof *logits);
+  for (int32_t i = 0; i < how->bias_count; i++) s->changed[how->biases[i].id] += how->biases[i].value;
+  for (int32_t i = 0; s->said && i < s->vocabulary; i++) {
+    if (s->said[i] == 0) continue;
+    double logit = (double)s->changed[i];
+    logit = logit > 0 ? logit / how->repeat_penalty : logit * how->repeat_penalty;
+    if (s->said[i] > 0) logit -= how->presence_penalty + how->frequency_penalty * s->said[i];
+    s->changed[i] = (float)logit;
+  }
+  return s->changed;
 }
 
 // A total order, so that the choice does not depend on how the heap came about.
@@ -72,8 +108,9 @@ static int32_t draw(lmmc_sampler *s, const lmmc_candidate *c, int32_t count, int
   return id;
 }
 
-int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
-  int32_t n = s->vocabulary, best = 0;
+// The likeliest token; -1 where a logit is none.
+static int32_t likeliest(const float *logits, int32_t n, lmmc_error *e) {
+  int32_t best = 0;
   for (int32_t i = 0; i < n; i++) {
     if (isnan(logits[i]) || logits[i] == INFINITY) {
       lmmc_fail(e, 1, "the model gave %s as the logit of token %d", isnan(logits[i]) ? "a NaN" : "an infinity", i);
@@ -81,29 +118,29 @@ int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
     }
     if (logits[i] > logits[best]) best = i;
   }
-  if (logits[best] == -INFINITY) {
-    lmmc_fail(e, 1, "the model gave -infinity as the logit of every token");
-    return -1;
-  }
-  if (s->temperature == 0) return best;
+  return best;
+}
 
-  // Weights are exp((logit - best) / temperature), so the best one is 1; in double, then rounded, which hides the last
-  // bit in which math libraries differ.
+// One of all by their weights, exp((logit - best) / temperature), so that the best one's is 1: in double, then rounded, which hides the last
+// bit in which math libraries differ.
+static int32_t choose(lmmc_sampler *s, const float *logits, int32_t best) {
+  const lmmc_sampling *how = &s->how;
+  const int32_t n = s->vocabulary;
   lmmc_candidate *c = s->candidates;
-  double total = 0, scale = 1 / s->temperature;
+  double total = 0, scale = 1 / how->temperature;
   for (int32_t i = 0; i < n; i++) {
     float weight = (float)exp(((double)logits[i] - (double)logits[best]) * scale);
     c[i] = (lmmc_candidate){logits[i], weight, i};
     total += (double)weight;
   }
-  int32_t k = s->top_k > 0 && s->top_k < n ? s->top_k : n;
-  if (k == n && s->top_p >= 1) return draw(s, c, n, 1, total);
+  int32_t k = how->top_k > 0 && how->top_k < n ? (int32_t)how->top_k : n;
+  if (k == n && how->top_p >= 1 && how->min_p <= 0) return draw(s, c, n, 1, total);
 
   // A heap gives up the best ones in order; each goes to the place that it leaves free at the end.
   for (int32_t i = n / 2 - 1; i >= 0; i--) sift_down(c, n, i);
-  double wanted = k == n ? s->top_p * total : INFINITY, sum = 0;
+  double wanted = k == n ? how->top_p * total : INFINITY, sum = 0;
   int32_t taken = 0;
-  while (taken == 0 || (taken < k && sum < wanted)) {
+  while (taken == 0 || (taken < k && sum < wanted && (double)c[0].weight >= how->min_p)) {
     int32_t left = n - taken - 1;
     lmmc_candidate top = c[0];
     c[0] = c[left];
@@ -112,12 +149,51 @@ int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
     sum += (double)top.weight;
     taken++;
   }
-  if (k < n && s->top_p < 1) {  // top-p counts within the k best
-    wanted = s->top_p * sum;
+  if (k < n && how->top_p < 1) {  // top-p counts within the k best
+    wanted = how->top_p * sum;
     sum = 0;
     int32_t kept = 0;
     while (kept == 0 || (kept < taken && sum < wanted)) sum += (double)c[n - 1 - kept++].weight;
     taken = kept;
   }
   return draw(s, c + n - 1, taken, -1, sum);
+}
+
+int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
+  if (likeliest(logits, s->vocabulary, e) < 0) return -1;
+  logits = changed(s, logits);
+  const int32_t best = likeliest(logits, s->vocabulary, e);
+  if (best < 0) return -1;
+  if (logits[best] == -INFINITY) {
+    lmmc_fail(e, 1, "the model gave -infinity as the logit of every token");
+    return -1;
+  }
+  const int32_t id = s->how.temperature == 0 ? best : choose(s, logits, best);
+  if (s->said) s->said[id] = s->said[id] > 0 ? s->said[id] + 1 : 1;
+  return id;
+}
+
+// ---- probabilities
+
+static double log_sum(const float *logits, int32_t n) {
+  double most = -INFINITY, sum = 0;
+  for (int32_t i = 0; i < n; i++) most = fmax(most, (double)logits[i]);
+  for (int32_t i = 0; i < n; i++) sum += exp((double)logits[i] - most);
+  return most + log(sum);
+}
+
+void lmmc_log_probabilities(const float *logits, int32_t vocabulary, lmmc_log_probability *best, int32_t count) {
+  const double whole = log_sum(logits, vocabulary);
+  int32_t held = 0;
+  for (int32_t i = 0; i < vocabulary; i++) {
+    if (held == count && !(logits[i] > best[held - 1].value)) continue;
+    int32_t at = held < count ? held++ : held - 1;
+    for (; at > 0 && logits[i] > best[at - 1].value; at--) best[at] = best[at - 1];
+    best[at] = (lmmc_log_probability){i, logits[i]};
+  }
+  for (int32_t i = 0; i < held; i++) best[i].value = (float)((double)best[i].value - whole);
+}
+
+float lmmc_log_probability_of(const float *logits, int32_t vocabulary, int32_t id) {
+  return (float)((double)logits[id] - log_sum(logits, vocabulary));
 }

@@ -84,8 +84,26 @@ static void sampling(void) {
   CHECK(strcmp(SAMPLE("--temperature", "1.5"), SAMPLE("--temperature", "1.5", "--seed", "0")) == 0, "the default seed is 0");
   CHECK(strcmp(SAMPLE("--temperature", "50", "--top-k", "1"), greedy) == 0, "top-k 1");
   CHECK(strcmp(SAMPLE("--temperature", "1", "--top-p", "1e-9"), greedy) == 0, "top-p 1e-9");
+  CHECK(strcmp(SAMPLE("--temperature", "1", "--min-p", "1"), greedy) == 0, "min-p 1");
+  CHECK(strcmp(SAMPLE("--frequency-penalty", "100"), greedy) != 0, "a token twice");
+  CHECK_ERROR(run(program, "--prompt", "x", "--logit-bias", "448=1"), 2,
+              "error: a logit bias is of token 448, this program knows tokens from 0 to 447\n");
+
+  // A token that is barred, and one that a bias makes the likeliest, with what the model thought of it.
+  setup.environment[0] = "FAKE_TOKENS=72 73 74 75 2";
+  result r =
+      run(program, "--prompt", "x", "--logit-bias", "73=-inf", "--logit-bias", "80=109", "--max-tokens", "2", "--json", "--logprobs", "2");
+  json *v = parse_answer(r);
+  CHECK(strcmp(json_get(v, "text")->text, "MM") == 0, "'%s'", json_get(v, "text")->text);
+  CHECK(strstr(r.out, "\"logprobs\": [{\"id\": 80, \"logprob\": -") &&
+            strstr(r.out, "\"top\": [{\"id\": 72, \"logprob\": 0.000000}, {\"id\": "),
+        "%s", r.out);
+  // Nothing of a stop text is printed.
+  setup.environment[0] = "FAKE_TOKENS=72 73 74 75 2";
+  r = run(program, "--prompt", "x", "--stop", "GI", "--stop", "GH");
+  CHECK(strcmp(r.out, "EF\n") == 0 && r.code == 0, "'%s'", r.out);
   setup.environment[0] = "FAKE_LOGIT=2 nan";
-  result r = run(program, "--raw-prompt", "A", "--json");
+  r = run(program, "--raw-prompt", "A", "--json");
   CHECK_ERROR(r, 1, "error: the model gave a NaN as the logit of token 5\n");
 }
 

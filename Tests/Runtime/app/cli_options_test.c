@@ -17,6 +17,7 @@ static void wrong_lines(void) {
 #define SHARE "a number above 0 and at most 1"
 #define DEGREES "a number from 0 to 100"
 #define SEEDS "a whole number from 0 to 18446744073709551615"
+#define BIASES "a token and a number, as '13=-2.5'"
   static const struct {
     const char *arguments[8];
     int code;
@@ -61,6 +62,21 @@ static void wrong_lines(void) {
       WANTS("--top-p", "-1", SHARE),
       WANTS("--top-p", "", SHARE),
       WANTS("--top-k", "-1", "a whole number from 0 to 2147483647"),
+      WANTS("--min-p", "1.5", "a number from 0 to 1"),
+      WANTS("--repeat-penalty", "0", "a number from 0.001 to 1000"),
+      WANTS("--presence-penalty", "-101", "a number from -100 to 100"),
+      WANTS("--frequency-penalty", "x", "a number from -100 to 100"),
+      WANTS("--logit-bias", "5", BIASES),
+      WANTS("--logit-bias", "=5", BIASES),
+      WANTS("--logit-bias", "5=", BIASES),
+      WANTS("--logit-bias", "-5=1", BIASES),
+      WANTS("--logit-bias", "5=inf", BIASES),
+      WANTS("--logit-bias", "5=1e5", BIASES),
+      WANTS("--logit-bias", "2147483648=1", BIASES),
+      WANTS("--logit-bias", "12345678901234=1", BIASES),
+      WANTS("--stop", "", "a text"),
+      WANTS("--logprobs", "21", "a whole number from 1 to 20"),
+      {{"--logprobs", "2"}, 2, "option '--logprobs' belongs to '--json', which is not given"},
       WANTS("--seed", "-1", SEEDS),
       WANTS("--seed", "18446744073709551616", SEEDS),
       WANTS("--dump", "", "the name of a folder"),
@@ -180,6 +196,11 @@ static void facts(void) {
                                       "--temperature T",
                                       "--top-k K",
                                       "--top-p P",
+                                      "--min-p P",
+                                      "--repeat-penalty R",
+                                      "--logit-bias ID=V",
+                                      "--stop TEXT",
+                                      "--logprobs N",
                                       "--seed N",
                                       "--threads N",
                                       "--decode-threads N",

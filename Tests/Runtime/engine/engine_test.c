@@ -37,8 +37,7 @@ typedef struct {
   lmmc_request request;
   listener heard;
   lmmc_prompt asked;  // as it was before anything was trimmed
-  uint64_t seed;
-  double temperature;
+  lmmc_sampling sampling;
   bool is_over;
 } conversation;
 
@@ -85,7 +84,10 @@ static void append_image(lmmc_prompt *p) {
 // Begins a request with the pictures `shown`, and a prompt that is taken over.
 static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) {
   lmmc_error e;
-  *c = (conversation){.asked = prompt, .seed = (uint64_t)draw(1000), .temperature = draw(2) ? 0.8 : 0};
+  *c = (conversation){.asked = prompt, .sampling = LMMC_GREEDY};
+  c->sampling.seed = (uint64_t)draw(1000);
+  if (draw(2)) c->sampling.temperature = 0.8;
+  if (draw(3) == 0) c->sampling.repeat_penalty = 1.5, c->sampling.frequency_penalty = 0.5;
   c->heard.closes = draw(8) ? -1 : (int)draw(6);
   copy(&c->request.prompt, &prompt);
   if (!lmmc_pictures_open(&c->request.pictures, session.model, prompt.images, &e)) abort();
@@ -93,7 +95,7 @@ static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) 
     memcpy(c->request.pictures.pixels + i * PICTURE_BYTES, pictures[shown[i]], PICTURE_BYTES);
     for (int k = 0, bar = (int)draw(2); k < 4; k++) c->request.pictures.bars[i][k] = bar;
   }
-  if (!lmmc_sampler_open(&c->request.sampler, FAKE_VOCABULARY, c->temperature, 0, 1, c->seed, &e)) abort();
+  if (!lmmc_sampler_open(&c->request.sampler, FAKE_VOCABULARY, &c->sampling, &e)) abort();
   c->request.max_tokens = 1 + draw(MOST_TOKENS);
   c->request.sink = (lmmc_sink){&c->heard, take_logits, take_token, take_end};
   c->request.ended = take_over;
@@ -111,7 +113,6 @@ static void check_alone(conversation *c, int number) {
   lmmc_request *r = &c->request;
   listener heard = {.closes = c->heard.closes};
   lmmc_sampler sampler;
-  lmmc_generation made;
   lmmc_error e = {0};
   lmmc_prompt prompt;
   double seconds = 0;
@@ -121,9 +122,13 @@ static void check_alone(conversation *c, int number) {
   lmmc_slot_clear(&alone.slots, 0);
   lmmc_prefill(&alone, 0, &prompt.tokens);
   const lmmc_sink sink = {&heard, take_logits, take_token, take_end};
-  bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, c->temperature, 0, 1, c->seed, &e) &&
-              lmmc_generate(&alone, 0, &tokenizer, &sampler, r->max_tokens, &sink, &made, &e);
+  lmmc_answer answer = {.model = alone.model, .tokenizer = &tokenizer, .sampler = &sampler, .sink = &sink, .max_tokens = r->max_tokens};
+  bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, &c->sampling, &e);
+  lmmc_sampler_read(&sampler, prompt.tokens.values, (int64_t)prompt.tokens.count);
+  done = done && lmmc_generate(&alone, 0, &answer, &e);
   CHECK(done, "%d: %s", number, e.message);
+  const lmmc_generation made = answer.made;
+  lmmc_answer_free(&answer);
   const bool is_cut = r->ending == LMMC_ENDED_BY_CANCEL;
   CHECK(is_cut ? c->heard.count <= heard.count : c->heard.count == heard.count, "%d: %d tokens, not %d", number, c->heard.count,
         heard.count);
@@ -153,7 +158,8 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
       break;
     case 1:  // another turn
       copy(&p, &before->asked);
-      for (int i = 0; before->is_over && i < before->heard.count; i++) append(&p, before->heard.ids[i]);
+      // A compression token stands behind an image alone.
+      for (int i = 0; before->is_over && i < before->heard.count; i++) append(&p, before->heard.ids[i] == 333 ? 334 : before->heard.ids[i]);
       for (int64_t i = draw(5); i >= 0; i--) append(&p, (int32_t)draw(FAKE_VOCABULARY) % 333);
       break;
     case 2:  // another end, or another image

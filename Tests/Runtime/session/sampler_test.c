@@ -14,7 +14,9 @@ static lmmc_error error;
 
 static lmmc_sampler open_sampler(int32_t n, double temperature, int32_t top_k, double top_p, uint64_t seed) {
   lmmc_sampler s;
-  CHECK(lmmc_sampler_open(&s, n, temperature, top_k, top_p, seed, &error), "%s", error.message);
+  lmmc_sampling how = LMMC_GREEDY;
+  how.temperature = temperature, how.top_k = top_k, how.top_p = top_p, how.seed = seed;
+  CHECK(lmmc_sampler_open(&s, n, &how, &error), "%s", error.message);
   return s;
 }
 
@@ -154,7 +156,96 @@ static void seeds(void) {
   }
 }
 
+// What is reckoned in before a token is chosen; and that the logits stay as they are.
+static void reckoned(void) {
+  static const float logits[4] = {1, 2, 1.5f, -1};
+  const lmmc_logit_bias up = {3, 3.5f}, never = {1, -INFINITY}, both[] = {{1, -INFINITY}, {2, -INFINITY}}, outside = {4, 1};
+  const struct {
+    lmmc_sampling how;
+    int32_t read, wanted[5];  // a token of the prompt; what is chosen then
+  } cases[] = {
+      {{.top_p = 1, .repeat_penalty = 1}, 1, {1, 1, 1, 1, 1}},
+      {{.top_p = 1, .repeat_penalty = 1, .biases = &up, .bias_count = 1}, 1, {3, 3, 3, 3, 3}},
+      {{.top_p = 1, .repeat_penalty = 1, .biases = &never, .bias_count = 1}, 1, {2, 2, 2, 2, 2}},
+      {{.top_p = 1, .repeat_penalty = 1, .biases = both, .bias_count = 2}, 1, {0, 0, 0, 0, 0}},
+      // 2 / 1.5 < 1.5; then 1.5 / 1.5 = 1, and 4 / 3 stays the likeliest
+      {{.top_p = 1, .repeat_penalty = 1.5}, 1, {2, 1, 1, 1, 1}},
+      {{.top_p = 1, .repeat_penalty = 1.5}, -1, {1, 2, 1, 1, 1}},
+      // The prompt counts for nothing here; 2, 1.5, then 1.3 of token 1 and 1 of token 0
+      {{.top_p = 1, .repeat_penalty = 1, .presence_penalty = 0.7}, 1, {1, 2, 1, 1, 1}},
+      {{.top_p = 1, .repeat_penalty = 1, .frequency_penalty = 0.6}, 1, {1, 2, 1, 0, 2}},
+      // A negative logit falls when it is multiplied
+      {{.top_p = 1, .repeat_penalty = 2, .biases = (lmmc_logit_bias[]){{0, -9}, {1, -9}, {2, -9}}, .bias_count = 3}, 3, {3, 3, 3, 3, 3}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_sampler s;
+    CHECK(lmmc_sampler_open(&s, 4, &cases[i].how, &error), "case %zu: %s", i, error.message);
+    lmmc_sampler_read(&s, &cases[i].read, 1);
+    for (int k = 0; k < 5; k++) {
+      const int32_t id = lmmc_sample(&s, logits, &error);
+      CHECK(id == cases[i].wanted[k], "case %zu, token %d: %d", i, k, id);
+    }
+    lmmc_sampler_close(&s);
+  }
+  CHECK(logits[1] == 2 && logits[3] == -1, "%s", "other logits");
+  lmmc_sampler s;
+  lmmc_sampling how = LMMC_GREEDY;
+  how.biases = &outside, how.bias_count = 1;
+  CHECK(!lmmc_sampler_open(&s, 4, &how, &error) && error.code == 2, "%s", error.message);
+  lmmc_sampler_close(&s);
+  // All are barred.
+  const lmmc_logit_bias all[] = {{0, -INFINITY}, {1, -INFINITY}, {2, -INFINITY}, {3, -INFINITY}};
+  how.biases = all, how.bias_count = 4;
+  CHECK(lmmc_sampler_open(&s, 4, &how, &error) && lmmc_sample(&s, logits, &error) == -1 && error.code == 1, "%s", error.message);
+  lmmc_sampler_close(&s);
+}
+
+// min-p leaves those whose probability is at least the share of the likeliest's, by the same draws as top-k where it leaves as many.
+static void least_share(void) {
+  static const float logits[5] = {0, 1, 3, 2.5f, -1};
+  const struct {
+    double min_p;
+    int64_t k;
+  } cases[] = {{1, 1}, {0.61, 1}, {0.6, 2}, {0.14, 2}, {0.13, 3}, {0.05, 3}, {0.04, 4}, {0.018, 5}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lmmc_sampling a = LMMC_GREEDY, b;
+    lmmc_sampler by_share, by_count;
+    a.temperature = 1, a.seed = i;
+    b = a;
+    a.min_p = cases[i].min_p, b.top_k = cases[i].k;
+    CHECK(lmmc_sampler_open(&by_share, 5, &a, &error) && lmmc_sampler_open(&by_count, 5, &b, &error), "%s", error.message);
+    int other = 0;
+    bool seen[5] = {false};
+    for (int k = 0; k < 5000; k++) {
+      const int32_t id = lmmc_sample(&by_share, logits, &error);
+      if (cases[i].k < 5) other += id != lmmc_sample(&by_count, logits, &error);
+      seen[id] = true;
+    }
+    int64_t kinds = 0;
+    for (int k = 0; k < 5; k++) kinds += seen[k];
+    CHECK(other == 0 && kinds == cases[i].k, "min-p %g: %d other draws, %d kinds", cases[i].min_p, other, (int)kinds);
+    lmmc_sampler_close(&by_share);
+    lmmc_sampler_close(&by_count);
+  }
+}
+
+static void log_probabilities(void) {
+  static const float logits[6] = {0, 2, 2, -INFINITY, 1, 2};
+  lmmc_log_probability best[4];
+  lmmc_log_probabilities(logits, 6, best, 4);
+  const double whole = log(1 + 3 * exp(2) + exp(1));
+  const int32_t ids[] = {1, 2, 5, 4};
+  for (int i = 0; i < 4; i++)
+    CHECK(best[i].id == ids[i] && fabs((double)best[i].value - ((double)logits[ids[i]] - whole)) < 1e-6, "%d: %d, %g", i, best[i].id,
+          (double)best[i].value);
+  CHECK(fabs((double)lmmc_log_probability_of(logits, 6, 4) - (1 - whole)) < 1e-6, "%g", whole);
+  CHECK(lmmc_log_probability_of(logits, 6, 3) == -INFINITY, "%g", whole);
+}
+
 int main(void) {
+  reckoned();
+  least_share();
+  log_probabilities();
   generator();
   greedy();
   broken();
