@@ -22,6 +22,7 @@
 #include "session/prompt.h"
 #include "session/question.h"
 #include "answer.h"
+#include "answer_batch.h"
 #include "system/stack.h"
 #include "session/steps.h"
 #include "system/threads.h"
@@ -223,6 +224,21 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
+static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
+  lmmc_model model;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e)) return false;
+  if (o->parallel > model.sequences)
+    return lmmc_fail(e, 2, "option '--parallel' wants at most the sequences of this program, %" PRId32 ", not %" PRId64, model.sequences,
+                     o->parallel);
+  const int64_t parallel = o->parallel > 0 ? o->parallel : model.sequences;
+  if (!start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e)) return false;
+  bool done = lmmc_answer_batch(&model, &memory, &tokenizer, o, (int32_t)parallel, program, e);
+  lmmc_memory_close(&memory, &model);
+  return done;
+}
+
 static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
@@ -258,6 +274,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     case LMMC_MODE_TOKENIZE: return print_ids(o->tokenize, e);
     case LMMC_MODE_PERPLEXITY: return print_perplexity(o, e);
     case LMMC_MODE_BENCH: return answer(o, e);
+    case LMMC_MODE_BATCH: return batch(o, argc > 0 ? argv[0] : "program", e);
     case LMMC_MODE_HELP:
     case LMMC_MODE_VERSION:
     case LMMC_MODE_ANSWER: break;

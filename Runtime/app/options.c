@@ -76,6 +76,17 @@ static const option table[] = {
      FIELD(prompt_tokens), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--sequences", "N", "of --bench: decode N copies of the prompt together (1); this program has room for as many as it was compiled for",
      WHOLE, FIELD(sequences), 1, 1024, "a whole number from 1 to 1024"},
+    {"--batch", "FILE",
+     "answer a file of requests, a JSON object on each line, '-' for standard input; one JSON object\n"
+     "on standard output for each",
+     PATH, FIELD(batch), 0, 0, "a file name"},
+    {"--output", "FILE", "of --batch: write the answers to FILE", PATH, FIELD(output), 0, 0, "a file name"},
+    {"--resume", NULL, "of --batch: go on with an --output that was cut, its answers stay", FLAG, FIELD(resume), 0, 0, NULL},
+    {"--unordered", NULL, "of --batch: write answers as they are done, not in the order of the requests", FLAG, FIELD(unordered), 0, 0,
+     NULL},
+    {"--image-folder", "DIR", "of --batch: where its images are", PATH, FIELD(image_folder), 0, 0, "the name of a folder"},
+    {"--parallel", "N", "of --batch: answer N requests at once; default: as many as the program has room for", WHOLE, FIELD(parallel), 1,
+     1024, "a whole number from 1 to 1024"},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR, and which vision tokens a reducer keeps", PATH, FIELD(dump),
      0, 0, "the name of a folder"},
     {"--dump-tensors", "DIR",
@@ -211,6 +222,10 @@ static const struct {
      "answers nothing",
      {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--tokenize"}},
     {LMMC_MODE_BENCH, "--bench", "answers nothing", {"--tokenize", "--perplexity", "--dump", "--dump-tensors"}},
+    {LMMC_MODE_BATCH,
+     "--batch",
+     "has its own requests",
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity"}},
     {LMMC_MODE_CHECK,
      "--check",
      "answers nothing",
@@ -221,11 +236,9 @@ static const struct {
 // Options that another one alone takes.
 static const struct {
   const char *name, *belongs_to;
-} belonging[] = {{"--runs", "--bench"},
-                 {"--prompt-tokens", "--bench"},
-                 {"--sequences", "--bench"},
-                 {"--question", "--raw-prompt"},
-                 {"--logprobs", "--json"}};
+} belonging[] = {{"--runs", "--bench"},         {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}, {"--question", "--raw-prompt"},
+                 {"--logprobs", "--json"},      {"--output", "--batch"},        {"--resume", "--output"},   {"--unordered", "--batch"},
+                 {"--image-folder", "--batch"}, {"--parallel", "--batch"}};
 
 static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)

@@ -16,6 +16,7 @@ typedef enum {
   LMMC_MODE_TOKENIZE,
   LMMC_MODE_PERPLEXITY,
   LMMC_MODE_BENCH,
+  LMMC_MODE_BATCH,
   LMMC_MODE_CHECK,
   LMMC_MODE_INFO,
   LMMC_MODE_HELP,
@@ -27,7 +28,9 @@ typedef struct {
   const char **images;  // [image_count], in order
   int image_count;
   const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
+  const char *batch, *output, *image_folder;
   int64_t max_tokens, window, runs, sequences;
+  int64_t parallel;  // 0 when not given
   int64_t max_image_pixels;
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
   lmmc_sampling sampling;
@@ -35,7 +38,7 @@ typedef struct {
   lmmc_stop *stops;         // [stop_count]
   int stop_count;
   int64_t log_probabilities;  // of each token how many; 0: none
-  bool json, profile, mlock;
+  bool json, profile, mlock, resume, unordered;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

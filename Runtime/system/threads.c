@@ -190,6 +190,10 @@ lmmc_threads lmmc_threads_start(int wanted) {
 
 lmmc_threads lmmc_threads_started(void) { return started; }
 
+void lmmc_threads_unpin(void) {
+  if (start.cpus > 0) sched_setaffinity(0, sizeof start.mask, start.mask);
+}
+
 void lmmc_threads_use(int threads) {
   if (threads == 0 || threads > started.threads) threads = started.threads;
   // The first ones stay; threads that libgomp ended before are new, on the first one's CPU.

@@ -81,7 +81,7 @@ public struct Toolchain: Sendable {
     public static let lesserFlags = ["-D_FORTIFY_SOURCE=3": "-D_FORTIFY_SOURCE=2"]
     public static let hardeningLinkFlags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
-    static let imageLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz"]
+    static let formatLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz", "-ljansson"]
 
     /// What the target leaves out is not linked (Runtime/kernels/common/target.h).
     public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
@@ -268,7 +268,7 @@ private struct Probe {
                 reason = firstError(compiled, folder: folder.path)
                 continue
             }
-            let libraries = Toolchain.imageLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
+            let libraries = Toolchain.formatLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     progress.verbose(

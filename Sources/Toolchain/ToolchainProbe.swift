@@ -13,6 +13,7 @@ public enum ProbeProgram {
         #include <pthread.h>
         #include <stdio.h>
         #include <stdlib.h>
+        #include <jansson.h>
         #include <jpeglib.h>
         #include <png.h>
         #include <webp/decode.h>
@@ -36,7 +37,7 @@ public enum ProbeProgram {
           jpeg_destroy_decompress(&jpeg);
           png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
           png_destroy_read_struct(&png, NULL, NULL);
-          double sum = WebPGetDecoderVersion() + WebPGetDemuxVersion() + (zlibVersion() != NULL) + erf(argc * 0.5);
+          double sum = WebPGetDecoderVersion() + WebPGetDemuxVersion() + (zlibVersion() != NULL) + (jansson_version_str() != NULL) + erf(argc * 0.5);
         \(blas ? "  float a[4] = {1, 2, 3, 4}, b[4] = {1, 0, 0, 1}, c[4];" : "")
         \(blas ? "  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, 2, 2, 2, 1, a, 2, b, 2, 0, c, 2);" : "")
         \(blas ? "  if (c[0] != 1 || c[3] != 4) return 3;" : "")
@@ -97,6 +98,9 @@ public enum ProbeProgram {
                 program: "#include <webp/decode.h>\n#include <webp/demux.h>\n"
                     + "int main(void) { return WebPGetDecoderVersion() + WebPGetDemuxVersion() == 0; }\n",
                 flags: ["-lwebpdemux", "-lwebp"]),
+            Requirement(
+                name: "Jansson", package: package("libjansson-dev"), program: calling("jansson.h", "jansson_version_str()"),
+                flags: ["-ljansson"]),
             Requirement(name: "zlib", package: package("zlib1g-dev"), program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
         ]
         if let blas {

@@ -11,7 +11,7 @@ import Work
     /// Why the programs cannot be made or run here; nil when they can.
     private static let obstacle: String? = {
         func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
-        let libraries = ["libjpeg.a", "libpng.a", "libwebp.a", "libwebpdemux.a", "libz.a", "openblas-openmp/libopenblas.a"]
+        let libraries = ["libjpeg.a", "libpng.a", "libwebp.a", "libwebpdemux.a", "libz.a", "libjansson.a", "openblas-openmp/libopenblas.a"]
         if HostCPU.current.architecture != "x86-64" { return "this machine is no x86-64" }
         if findProgram("aarch64-linux-gnu-gcc") == nil { return "there is no 'aarch64-linux-gnu-gcc'" }
         if findProgram("qemu-aarch64") == nil { return "there is no 'qemu-aarch64'" }
@@ -149,7 +149,7 @@ import Work
             none.errors
                 == "error: there is no C compiler for 'aarch64'; expected 'aarch64-linux-gnu-gcc' in PATH, or '--cc PATH'; on Debian: "
                 + "dpkg --add-architecture arm64 && apt-get update && apt-get install libc6-dev-arm64-cross gcc-aarch64-linux-gnu "
-                + "libjpeg-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64 zlib1g-dev:arm64\n", "\(none.errors)")
+                + "libjpeg-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64 libjansson-dev:arm64 zlib1g-dev:arm64\n", "\(none.errors)")
         let wrong = try compile("--cc", "gcc")
         #expect(wrong.status == 1)
         #expect(

@@ -1,0 +1,51 @@
+#include "answer_batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "batch/batch.h"
+
+// What images have become is kept in so much memory.
+#define IMAGE_BYTES (UINT64_C(256) << 20)
+
+static bool draw_key(uint64_t key[2], lmmc_error *e) {
+  return getrandom(key, 2 * sizeof *key, 0) == 2 * sizeof *key ||
+         lmmc_fail(e, 1, "no random numbers can be had: %s", lmmc_reason(errno).text);
+}
+
+bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+                       int32_t parallel, const char *program, lmmc_error *e) {
+  const bool is_standard = strcmp(options->batch, "-") == 0;
+  const char *name = strrchr(program, '/');
+  lmmc_session session = {0};
+  lmmc_engine engine = {0};
+  lmmc_batch_output output = {.fd = -1};
+  uint64_t key[2];
+  const int input = is_standard ? STDIN_FILENO : open(options->batch, O_RDONLY | O_CLOEXEC);
+  if (input < 0) return lmmc_fail(e, 1, "'%s' cannot be read: %s", options->batch, lmmc_reason(errno).text);
+  const lmmc_batch_settings settings = {
+      .input = input,
+      .input_name = is_standard ? "standard input" : options->batch,
+      .defaults = {.max_tokens = options->max_tokens,
+                   .sampling = options->sampling,
+                   .stops = options->stops,
+                   .stop_count = options->stop_count,
+                   .image_folder = options->image_folder},
+      .max_image_pixels = options->max_image_pixels,
+      .model_id = name ? name + 1 : program,
+      .unordered = options->unordered,
+      .parallel = parallel,
+  };
+  const bool done = draw_key(key, e) && lmmc_batch_output_open(&output, options->output, options->resume, e) &&
+                    lmmc_session_open(&session, model, memory, e) &&
+                    lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, key, e) &&
+                    lmmc_batch(&engine, &settings, &output, e) && lmmc_batch_output_finish(&output, e);
+  lmmc_engine_close(&engine);
+  lmmc_session_close(&session);
+  lmmc_batch_output_close(&output);
+  if (!is_standard) close(input);
+  return done;
+}

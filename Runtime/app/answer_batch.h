@@ -1,0 +1,14 @@
+// The run of a program that answers a file of requests.
+#ifndef LMMC_APP_ANSWER_BATCH_H
+#define LMMC_APP_ANSWER_BATCH_H
+
+#include "base/error.h"
+#include "contract/program.h"
+#include "options.h"
+#include "tokenizer/tokenizer.h"
+
+// `--batch`, with `parallel` answers at once. `program`: its path, whose last part names it. Code 1 on failure.
+bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+                       int32_t parallel, const char *program, lmmc_error *e);
+
+#endif

@@ -1,0 +1,174 @@
+#include "request_line.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  lmmc_line *line;
+  const json_t *object;
+  lmmc_error *e;
+} reader;
+
+static bool out_of_memory(lmmc_error *e) { return lmmc_fail(e, 1, "out of memory for a line"); }
+
+static bool wants(const reader *r, const char *key, const char *what) { return lmmc_fail(r->e, 2, "key '%s' wants %s", key, what); }
+
+// A key that is there and not null.
+static const json_t *member(const reader *r, const char *key) {
+  const json_t *value = json_object_get(r->object, key);
+  return value && !json_is_null(value) ? value : NULL;
+}
+
+static bool read_whole(const reader *r, const char *key, int64_t least, int64_t *to) {
+  const json_t *value = member(r, key);
+  if (!value) return true;
+  if (!json_is_integer(value) || json_integer_value(value) < least || json_integer_value(value) > INT32_MAX) {
+    char what[64];
+    snprintf(what, sizeof what, "a whole number from %" PRId64 " to %d", least, INT32_MAX);
+    return wants(r, key, what);
+  }
+  *to = json_integer_value(value);
+  return true;
+}
+
+static bool read_real(const reader *r, const char *key, double above, double least, double most, double *to) {
+  const json_t *value = member(r, key);
+  if (!value) return true;
+  const double number = json_number_value(value);
+  if (!json_is_number(value) || !(number > above && number >= least && number <= most)) {
+    char what[64];
+    snprintf(what, sizeof what, above >= least ? "a number above %g and at most %g" : "a number from %g to %g",
+             above >= least ? above : least, most);
+    return wants(r, key, what);
+  }
+  *to = number;
+  return true;
+}
+
+static bool read_seed(const reader *r, uint64_t *to) {
+  const json_t *value = member(r, "seed");
+  if (!value) return true;
+  if (!json_is_integer(value) || json_integer_value(value) < 0) return wants(r, "seed", "a whole number of 0 or more");
+  *to = (uint64_t)json_integer_value(value);
+  return true;
+}
+
+// One text, or a list of them.
+static size_t text_count(const json_t *value) { return !value ? 0 : json_is_array(value) ? json_array_size(value) : 1; }
+static const json_t *text_at(const json_t *value, size_t i) { return json_is_array(value) ? json_array_get(value, i) : value; }
+
+static bool read_stops(const reader *r, const lmmc_line_defaults *defaults) {
+  lmmc_line *l = r->line;
+  const json_t *value = member(r, "stop");
+  const size_t count = value ? text_count(value) : (size_t)defaults->stop_count;
+  if (count == 0) return true;
+  if (!(l->stops = calloc(count, sizeof *l->stops))) return out_of_memory(r->e);
+  for (size_t i = 0; i < count; i++) {
+    const json_t *text = value ? text_at(value, i) : NULL;
+    if (value && (!json_is_string(text) || json_string_length(text) == 0)) return wants(r, "stop", "a text, or a list of texts");
+    const lmmc_stop from = value ? (lmmc_stop){json_string_value(text), json_string_length(text)} : defaults->stops[i];
+    char *copy = malloc(from.bytes);
+    if (!copy) return out_of_memory(r->e);
+    memcpy(copy, from.text, from.bytes);
+    l->stops[l->stop_count++] = (lmmc_stop){copy, from.bytes};
+  }
+  return true;
+}
+
+static bool read_images(const reader *r, const char *folder) {
+  lmmc_line *l = r->line;
+  const json_t *one = member(r, "image"), *several = member(r, "images"), *value = one ? one : several;
+  if (one && several) return lmmc_fail(r->e, 2, "keys 'image' and 'images' exclude each other");
+  const char *key = one ? "image" : "images", *what = "the path of a file, or a list of them";
+  if (value && !json_is_string(value) && !json_is_array(value)) return wants(r, key, what);
+  const size_t count = text_count(value);
+  if (count == 0) return true;
+  if (!(l->images = calloc(count, sizeof *l->images))) return out_of_memory(r->e);
+  for (size_t i = 0; i < count; i++) {
+    const char *path = json_string_value(text_at(value, i));
+    if (!path || !*path) return wants(r, key, what);
+    const bool joins = folder && path[0] != '/';
+    const size_t bytes = strlen(path) + (joins ? strlen(folder) + 1 : 0) + 1;
+    char *joined = malloc(bytes);
+    if (!joined) return out_of_memory(r->e);
+    snprintf(joined, bytes, "%s%s%s", joins ? folder : "", joins ? "/" : "", path);
+    l->images[l->image_count++] = joined;
+  }
+  return true;
+}
+
+static bool read_prompt(const reader *r) {
+  lmmc_line *l = r->line;
+  const char *key = l->is_question ? "text" : member(r, "raw_prompt") ? "raw_prompt" : "prompt";
+  const json_t *value = member(r, key);
+  if (member(r, "raw_prompt") && member(r, "prompt")) return lmmc_fail(r->e, 2, "keys 'prompt' and 'raw_prompt' exclude each other");
+  if (!value) return lmmc_fail(r->e, 2, "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'");
+  if (!json_is_string(value)) return wants(r, key, "a text");
+  l->is_raw = strcmp(key, "raw_prompt") == 0;
+  l->prompt = strdup(json_string_value(value));
+  return l->prompt || out_of_memory(r->e);
+}
+
+// What changes an answer and is not known here must not be passed over.
+static bool check_keys(const reader *r) {
+  static const char *const missing[] = {"messages", "json_schema", "grammar", "regex", "choices", "response_format", "n"};
+  for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+    if (member(r, missing[i])) return lmmc_fail(r->e, 2, "key '%s' is not known to a batch", missing[i]);
+  return true;
+}
+
+static bool read_object(const reader *r, const lmmc_line_defaults *defaults) {
+  lmmc_line *l = r->line;
+  l->max_tokens = defaults->max_tokens;
+  l->sampling = defaults->sampling;
+  return check_keys(r) && read_prompt(r) && read_images(r, defaults->image_folder) && read_whole(r, "max_tokens", 1, &l->max_tokens) &&
+         read_real(r, "temperature", -1, 0, 100, &l->sampling.temperature) && read_whole(r, "top_k", 0, &l->sampling.top_k) &&
+         read_real(r, "top_p", 0, 0, 1, &l->sampling.top_p) && read_real(r, "min_p", -1, 0, 1, &l->sampling.min_p) &&
+         read_real(r, "repeat_penalty", -1, 1e-3, 1e3, &l->sampling.repeat_penalty) &&
+         read_real(r, "presence_penalty", -101, -100, 100, &l->sampling.presence_penalty) &&
+         read_real(r, "frequency_penalty", -101, -100, 100, &l->sampling.frequency_penalty) && read_seed(r, &l->sampling.seed) &&
+         read_stops(r, defaults);
+}
+
+static bool read_id(const reader *r, int64_t number) {
+  const json_t *question = member(r, "question_id"), *id = question ? question : member(r, "id");
+  r->line->is_question = question != NULL;
+  json_t *made = id ? NULL : json_integer(number);
+  r->line->id = json_dumps(id ? id : made, JSON_ENCODE_ANY | JSON_COMPACT);
+  json_decref(made);
+  return r->line->id || out_of_memory(r->e);
+}
+
+bool lmmc_line_read(lmmc_line *l, const char *text, size_t bytes, int64_t number, const lmmc_line_defaults *defaults, lmmc_error *e) {
+  json_error_t error;
+  json_t *object = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+  const reader r = {l, object, e};
+  bool done = read_id(&r, number);
+  if (done && !object) done = lmmc_fail(e, 2, "the line is no JSON: %s, at its byte %d", error.text, error.position);
+  if (done && !json_is_object(object)) done = lmmc_fail(e, 2, "the line is no JSON object");
+  done = done && read_object(&r, defaults);
+  json_decref(object);
+  return done;
+}
+
+void lmmc_line_free(lmmc_line *l) {
+  for (int i = 0; i < l->image_count; i++) free(l->images[i]);
+  for (int i = 0; i < l->stop_count; i++) free((char *)l->stops[i].text);
+  free(l->images);
+  free(l->stops);
+  free(l->prompt);
+  free(l->id);
+  *l = (lmmc_line){0};
+}
+
+char *lmmc_line_id_of_output(const char *text, size_t bytes) {
+  json_t *object = json_loadb(text, bytes, 0, NULL);
+  const json_t *question = json_object_get(object, "question_id"), *id = question ? question : json_object_get(object, "id");
+  char *found = id ? json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+  json_decref(object);
+  return found;
+}

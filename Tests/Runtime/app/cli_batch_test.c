@@ -1,0 +1,260 @@
+// A file of requests to a file of answers: order, errors that end a line alone, resumption after kills, and answers equal to those of a
+// program that is asked one question. PROGRAM drops vision rows alone, if any.
+#define _GNU_SOURCE
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "cli_fixture.h"
+
+enum { LINES = 240, MOST_LINES = 400 };
+
+static char *file_of(const char *path) {
+  size_t size;
+  char *text = read_whole(path, &size);
+  return text ? text : "";
+}
+
+// A path that stays.
+static const char *path_of(const char *name) {
+  const char *path = in_folder(name);
+  char *copy = json_keep(strlen(path) + 1);
+  return strcpy(copy, path);
+}
+
+static const char *write_file(const char *name, const char *text) {
+  const char *path = path_of(name);
+  FILE *f = fopen(path, "w");
+  if (!f || fputs(text, f) < 0 || fclose(f) != 0) perror(path), exit(2);
+  return path;
+}
+
+// The lines of a text without what differs from run to run.
+static int split(const char *text, char *lines[MOST_LINES]) {
+  int count = 0;
+  for (const char *end; (end = strchr(text, '\n')) && count < MOST_LINES; text = end + 1) {
+    lines[count] = strndup(text, (size_t)(end - text));
+    char *times = strstr(lines[count], ", \"timings\"");
+    if (times) *times = 0;
+    count++;
+  }
+  return count;
+}
+
+static bool are_same(const char *a, const char *b) {
+  static char *left[MOST_LINES], *right[MOST_LINES];
+  const int count = split(a, left);
+  if (count != split(b, right)) return false;
+  for (int i = 0; i < count; i++)
+    if (strcmp(left[i], right[i]) != 0) return printf("'%s' and '%s'\n", left[i], right[i]), false;
+  return true;
+}
+
+static uint64_t seed = 1;
+
+static int draw(int below) {
+  seed = fake_mix(seed, 7);
+  return (int)((seed >> 33) % (uint64_t)below);
+}
+
+// Questions about pictures, of few beginnings, some in LLaVA's form, and some that are refused.
+static const char *requests(void) {
+  static const char *const words[] = {"What is there to see?", "Where does it stand, and why?", "How many?"};
+  static char text[1 << 20];
+  if (text[0]) return text;
+  char *to = text;
+  for (int i = 0; i < LINES; i++) {
+    const char *image = strrchr(images[draw(3)], '/') + 1, *word = words[draw(3)];
+    const int tokens = 1 + draw(12);
+    switch (draw(8)) {
+      case 0:
+        to += sprintf(to, "{\"question_id\": \"q%d\", \"text\": \"%s\", \"image\": \"%s\", \"category\": \"x\"}\n", i, word, image);
+        break;
+      case 1: to += sprintf(to, "{\"id\": \"none %d\", \"prompt\": \"%s\", \"image\": \"no such file\"}\n", i, word); break;
+      case 2: to += sprintf(to, "{\"prompt\": \"%s\", \"temperature\": 0.9, \"seed\": %d, \"max_tokens\": %d}\n", word, i, tokens); break;
+      default:
+        to += sprintf(to, "{\"id\": %d, \"prompt\": \"%s\", \"images\": [\"%s\"], \"max_tokens\": %d}\n", 1000 + i, word, image, tokens);
+    }
+  }
+  return text;
+}
+
+static const char *picture_folder(void) {
+  static char path[4096];
+  snprintf(path, sizeof path, "%.*s", (int)(strrchr(images[0], '/') - images[0]), images[0]);
+  return path;
+}
+
+#define BATCH(...) run(program, "--batch", __VA_ARGS__, "--image-folder", picture_folder(), "--max-tokens", "9")
+
+// Each line has what the program answers to one question.
+static void answers(void) {
+  const char *in = write_file("requests", requests());
+  result r = BATCH(in);
+  CHECK(r.code == 0, "exit %d '%s'", r.code, r.err);
+  static char *asked[MOST_LINES], *lines[MOST_LINES];
+  CHECK(split(requests(), asked) == LINES && split(r.out, lines) == LINES, "'%s'", r.err);
+  for (int i = 0; i < LINES; i++) {
+    json *q = json_parse(asked[i]);
+    char line[8192];
+    snprintf(line, sizeof line, "%s%s", lines[i], strstr(lines[i], "metadata") || strstr(lines[i], "\"error\"") ? "" : "}");
+    json *a = json_parse(line), *id = json_get(q, "id"), *question_id = json_get(q, "question_id");
+    CHECK(a != NULL, "'%s'", lines[i]);
+    if (!a) continue;
+    if (question_id)
+      CHECK(strcmp(json_get(a, "question_id")->text, question_id->text) == 0, "'%s'", lines[i]);
+    else if (!id || id->type == 'd')
+      CHECK((int)json_get(a, "id")->number == (id ? (int)id->number : i), "'%s'", lines[i]);
+    if (i % 8 != 0 || json_get(a, "error")) continue;
+    const char *one[16] = {program, "--json", "--prompt", json_get(q, question_id ? "text" : "prompt")->text, "--max-tokens", "9"};
+    int n = 6;
+    char number[32];
+    json *image = json_get(q, "image"), *list = json_get(q, "images"), *tokens = json_get(q, "max_tokens"), *drawn = json_get(q, "seed");
+    if (image || list) {
+      one[n++] = "--image";
+      char *path = malloc(8192);
+      snprintf(path, 8192, "%s/%s", picture_folder(), image ? image->text : list->child->text);
+      one[n++] = path;
+    }
+    if (tokens) snprintf(number, sizeof number, "%d", (int)tokens->number), one[5] = number;
+    char random[32];
+    if (drawn) {
+      snprintf(random, sizeof random, "%d", (int)drawn->number);
+      one[n++] = "--seed", one[n++] = random, one[n++] = "--temperature", one[n++] = "0.9";
+    }
+    json *alone = json_parse(run_list(one).out);
+    CHECK(alone && strcmp(json_get(alone, "text")->text, json_get(a, "text")->text) == 0, "'%s', alone '%s'", lines[i],
+          alone ? json_get(alone, "text")->text : "");
+    if (question_id) continue;
+    CHECK(json_get(alone, "tokens")->length == json_get(a, "tokens")->length &&
+              json_get(alone, "visual_tokens")->number == json_get(a, "visual_tokens")->number &&
+              json_get(alone, "prompt_tokens")->number == json_get(a, "prompt_tokens")->number,
+          "'%s'", lines[i]);
+  }
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+// The same lines, however many are answered at once, wherever they come from and go to.
+static void forms(void) {
+  const char *in = write_file("requests", requests());
+  const char *wanted = BATCH(in).out;
+  CHECK(are_same(BATCH(in, "--parallel", "1").out, wanted), "%s", "one at once");
+  setup.input = requests();
+  CHECK(are_same(BATCH("-", "--parallel", "3").out, wanted), "%s", "standard input");
+  result r = BATCH(in, "--output", in_folder("out"));
+  CHECK(r.code == 0 && r.out_size == 0 && are_same(file_of(in_folder("out")), wanted), "exit %d '%s'", r.code, r.err);
+  CHECK(strstr(r.err, "240 of 240 lines, ") && strstr(r.err, "/s in "), "'%s'", r.err);
+  static char *left[MOST_LINES], *right[MOST_LINES];
+  const int count = split(BATCH(in, "--unordered").out, left);
+  CHECK(count == split(wanted, right), "%d lines", count);
+  qsort(left, (size_t)count, sizeof *left, by_text);
+  qsort(right, (size_t)count, sizeof *right, by_text);
+  for (int i = 0; i < count; i++) CHECK(strcmp(left[i], right[i]) == 0, "'%s'", left[i]);
+}
+
+// Nothing is lost and nothing comes twice when it is killed, whenever that is.
+static void kills(void) {
+  const char *in = write_file("requests", requests()), *wanted = BATCH(in).out;
+  const char *out = path_of("grows");
+  int killed = 0, lines = 0, cut = 0;
+  unlink(out);
+  for (int turn = 0; turn < 400 && killed < 50; turn++) {
+    const pid_t child = fork();
+    if (child == 0) {
+      fclose(stderr);
+      execl(program, program, "--batch", in, "--image-folder", picture_folder(), "--max-tokens", "9", "--output", out, "--resume", NULL);
+      _exit(127);
+    }
+    usleep((useconds_t)draw(25000));
+    kill(child, SIGKILL);
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status)) {
+      killed++;
+      const char *text = file_of(out);
+      cut += *text && text[strlen(text) - 1] != '\n';
+      continue;
+    }
+    // It came to its end: from the beginning once more, where a part of a line was left.
+    CHECK(WEXITSTATUS(status) == 0 && are_same(file_of(out), wanted), "exit %d", WEXITSTATUS(status));
+    const size_t bytes = strlen(wanted) / 2 + (size_t)draw(100);
+    if (truncate(out, (off_t)(draw(2) ? bytes : 0)) != 0) perror(out);
+    lines++;
+  }
+  CHECK(killed == 50, "%d killed, %d ends, %d parts of lines", killed, lines, cut);
+  result r = BATCH(in, "--output", out, "--resume");
+  CHECK(r.code == 0 && are_same(file_of(out), wanted), "exit %d '%s'", r.code, r.err);
+  // All is there: nothing is asked again.
+  r = BATCH(in, "--output", out, "--resume");
+  CHECK(r.code == 0 && strstr(r.err, "240 of 240 lines, 0/s"), "'%s'", r.err);
+}
+
+static void refusals(void) {
+  static const struct {
+    const char *line, *wanted;
+  } lines[] = {
+      {"nonsense", "the line is no JSON: '[' or '{' expected near 'nonsense', at its byte 8"},
+      {"[1]", "the line is no JSON object"},
+      {"{\"prompt\": \"a\"} x", "the line is no JSON: end of file expected near 'x', at its byte 17"},
+      {"{\"prompt\": \"a\", \"prompt\": \"b\"}", "the line is no JSON: duplicate object key near '\"prompt\"', at its byte 24"},
+      {"{}", "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'"},
+      {"{\"text\": \"a\"}", "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'"},
+      {"{\"prompt\": 5}", "key 'prompt' wants a text"},
+      {"{\"prompt\": \"a\", \"raw_prompt\": \"a\"}", "keys 'prompt' and 'raw_prompt' exclude each other"},
+      {"{\"prompt\": \"a\", \"image\": \"b\", \"images\": []}", "keys 'image' and 'images' exclude each other"},
+      {"{\"prompt\": \"a\", \"image\": 5}", "key 'image' wants the path of a file, or a list of them"},
+      {"{\"prompt\": \"a\", \"images\": [\"\"]}", "key 'images' wants the path of a file, or a list of them"},
+      {"{\"prompt\": \"a\", \"max_tokens\": 0}", "key 'max_tokens' wants a whole number from 1 to 2147483647"},
+      {"{\"prompt\": \"a\", \"max_tokens\": 1.5}", "key 'max_tokens' wants a whole number from 1 to 2147483647"},
+      {"{\"prompt\": \"a\", \"top_k\": -1}", "key 'top_k' wants a whole number from 0 to 2147483647"},
+      {"{\"prompt\": \"a\", \"temperature\": \"hot\"}", "key 'temperature' wants a number from 0 to 100"},
+      {"{\"prompt\": \"a\", \"top_p\": 0}", "key 'top_p' wants a number above 0 and at most 1"},
+      {"{\"prompt\": \"a\", \"seed\": -1}", "key 'seed' wants a whole number of 0 or more"},
+      {"{\"prompt\": \"a\", \"stop\": [5]}", "key 'stop' wants a text, or a list of texts"},
+      {"{\"prompt\": \"a\", \"json_schema\": {}}", "key 'json_schema' is not known to a batch"},
+      {"{\"raw_prompt\": \"<image>\"}", "the prompt has 1 '<image>' place for 0 images, '--raw-prompt' wants as many places as '--image'"},
+  };
+  static char text[1 << 16];
+  char *to = text;
+  const int count = sizeof lines / sizeof *lines;
+  for (int i = 0; i < count; i++) to += sprintf(to, "%s\n%s", lines[i].line, i % 5 ? "" : " \t\r\n");
+  sprintf(to, "{\"prompt\": \"the last, without an end\"}");
+  result r = BATCH(write_file("refused", text));
+  static char *out[MOST_LINES];
+  CHECK(r.code == 0 && split(r.out, out) == count + 1, "exit %d '%s'", r.code, r.err);
+  for (int i = 0, line = 0; i < count; i++, line += 1 + (i % 5 == 1)) {
+    json *v = json_parse(out[i]), *error = json_get(v, "error");
+    CHECK(error && strcmp(json_get(error, "message")->text, lines[i].wanted) == 0 && json_get(error, "code")->number == 2, "'%s'", out[i]);
+    CHECK((int)json_get(v, "id")->number == line, "'%s', line %d", out[i], line);
+  }
+  CHECK(strstr(out[count], "\"text\"") != NULL, "'%s'", out[count]);
+
+  // What ends the whole: nothing is left of the output.
+  const char *in = write_file("requests", requests()), *no = path_of("no/out");
+  char message[8192 + 128];
+  CHECK_ERROR(
+      BATCH(in_folder("nothing")), 1,
+      (snprintf(message, sizeof message, "error: '%s' cannot be read: no such file or directory\n", in_folder("nothing")), message));
+  snprintf(message, sizeof message, "error: '%s' cannot be written: no such file or directory\n", no);
+  CHECK_ERROR(BATCH(in, "--output", no), 1, message);
+  snprintf(message, sizeof message, "error: '%s' has a line without an id at byte 0, it is no output of a batch\n", in_folder("refused"));
+  CHECK_ERROR(BATCH(in, "--output", in_folder("refused"), "--resume"), 1, message);
+  CHECK_ERROR(BATCH(in, "--resume"), 2, "error: option '--resume' belongs to '--output', which is not given\n");
+  CHECK_ERROR(BATCH(in, "--parallel", "5"), 2, "error: option '--parallel' wants at most the sequences of this program, 4, not 5\n");
+  const int before = entries(folder);
+  setup.file_limit = 4096;
+  r = BATCH(in, "--output", in_folder("limited"));
+  CHECK(r.code == 1 && strstr(r.err, "cannot be written: file too large\n") && entries(folder) == before, "exit %d '%s'", r.code, r.err);
+  // One writes at a time.
+  const int fd = open(in_folder("locked"), O_RDWR | O_CREAT, 0600);
+  CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0, "%d", fd);
+  snprintf(message, sizeof message, "error: '%s' is being written by another program\n", in_folder("locked"));
+  CHECK_ERROR(BATCH(in, "--output", in_folder("locked"), "--resume"), 1, message);
+  close(fd);
+  // Who reads no more ends it quietly.
+  setup.output = "/dev/full";
+  r = BATCH(in);
+  CHECK(r.code == 1 && strstr(r.err, "standard output cannot be written: no space left on device\n"), "exit %d '%s'", r.code, r.err);
+}
+
+RUN_TESTS(answers, forms, kills, refusals)
