@@ -88,12 +88,12 @@ static bool add(builder *b, const char *text, size_t bytes, bool special) {
   return done;
 }
 
-static bool add_bos(builder *b, bool raw, bool missing, const char *text, size_t bytes) {
+// A BOS, where the program wants one and the text that comes first has none.
+static bool add_bos(builder *b, const char *first, size_t bytes) {
   const lmmc_model *m = b->model;
   if (!m->adds_bos) return true;
   int32_t id;
-  const char *first = raw ? text : missing ? m->prompt.before : m->prompt.alone;
-  size_t length = before_place(m, first, raw ? bytes : strlen(first));
+  const size_t length = before_place(m, first, bytes);
   if (length > 0 && lmmc_tokenizer_special(b->tokenizer, first, length, &id) && id == m->bos) return true;
   b->has_bos = true;
   return token(b, m->bos);
@@ -147,42 +147,123 @@ static void cut(const char **text, size_t *bytes, bool start, bool end) {
   while (end && (n = lmmc_white_space(*text, *bytes, true)) > 0) *bytes -= n;
 }
 
-bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
-                       int images, lmmc_error *e) {
-  builder b = {p, model, tokenizer, false, {0}, e};
-  int64_t places = count_places(model, text, bytes);
-  if (!check_images(model, places, raw, images, e)) return false;
+static bool add_special(builder *b, const char *text) { return add(b, text, strlen(text), true); }
+
+// What stands before the words of a conversation's first turn.
+static bool add_head(builder *b, const lmmc_message *system, bool has_missing) {
+  const lmmc_template *t = &b->model->prompt;
+  const char *head = system ? t->system_start : has_missing ? t->before : t->alone;
+  bool done = add_bos(b, head, strlen(head)) && add_special(b, head);
+  if (!system) return done;
+  const char *text = system->text;
+  size_t bytes = system->bytes;
+  cut(&text, &bytes, t->cuts_system, t->cuts_system);
+  return done && add_text(b, text, bytes, false) && add_special(b, has_missing ? t->system_before : t->system_alone);
+}
+
+// A user's turn, up to where the answer begins. `system`: of the first turn, where there is one.
+static bool add_turn(builder *b, const lmmc_message *m, bool is_first, const lmmc_message *system) {
+  const lmmc_template *t = &b->model->prompt;
+  const char *text = m->text;
+  size_t bytes = m->bytes;
   lmmc_text flat = {0};
-  if (!raw && images > 0 && model->prompt.flattens_words) {
-    if (!flatten(&flat, text, bytes, e)) return lmmc_text_free(&flat), false;
+  int64_t places = count_places(b->model, text, bytes);
+  if (m->images > 0 && t->flattens_words) {
+    if (!flatten(&flat, text, bytes, b->e)) return lmmc_text_free(&flat), false;
     text = flat.count > 0 ? flat.bytes : "", bytes = flat.count, places = 0;
   }
-  bool missing = !raw && places < images;
-  bool done = add_bos(&b, raw, missing, text, bytes);
-  if (raw) {
-    done = done && add(&b, text, bytes, true);
-  } else {
-    const lmmc_template *t = &model->prompt;
-    const char *ahead = missing ? t->before : t->alone;
-    done = done && add(&b, ahead, strlen(ahead), true);
-    cut(&text, &bytes, missing ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
-    for (; done && places < images; places++) done = add(&b, t->image, strlen(t->image), true);
-    done = done && (!missing || add(&b, t->between, strlen(t->between), true)) && add(&b, text, bytes, false) &&
-           add(&b, t->after, strlen(t->after), true);
-  }
-  done = done && flush(&b);
-  lmmc_text_free(&b.piece);
+  const bool has_missing = places < m->images;
+  bool done = is_first ? add_head(b, system, has_missing) : add_special(b, t->next);
+  cut(&text, &bytes, has_missing ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
+  for (; done && places < m->images; places++) done = add_special(b, t->image);
+  done = done && (!has_missing || add_special(b, t->between)) && add(b, text, bytes, false) && add_special(b, t->after);
   lmmc_text_free(&flat);
-  if (!done) return false;
+  return done;
+}
+
+// An answer that was given.
+static bool add_answer(builder *b, const lmmc_message *m) {
+  const lmmc_template *t = &b->model->prompt;
+  if (m->tokens) {
+    bool done = flush(b);
+    for (size_t i = 0; done && i < m->tokens->count; i++) done = token(b, m->tokens->values[i]);
+    return done;
+  }
+  const char *text = m->text;
+  size_t bytes = m->bytes;
+  cut(&text, &bytes, t->cuts_answer, t->cuts_answer);
+  return add_special(b, t->before_answer) && add_text(b, text, bytes, false);
+}
+
+// The last of a prompt, and whether it is one that this program can take.
+static bool end_prompt(builder *b, int images) {
+  lmmc_prompt *p = b->p;
+  const lmmc_model *model = b->model;
+  if (!flush(b)) return false;
   if (p->tokens.count > (size_t)model->context)
-    return lmmc_fail(e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
+    return lmmc_fail(b->e, 1, "the prompt is %zu tokens long, %d of them vision tokens, and the context of this program is %" PRId32,
                      p->tokens.count, p->visual_tokens, model->context);
   // Memory is taken for the places that were made, and filled with the images that were given.
   if (p->images != images)
-    return lmmc_fail(e, 2, "the prompt has %" PRId32 " '<image>' place%s for %d image%s, this program's template writes them by itself",
+    return lmmc_fail(b->e, 2, "the prompt has %" PRId32 " '<image>' place%s for %d image%s, this program's template writes them by itself",
                      p->images, p->images == 1 ? "" : "s", images, images == 1 ? "" : "s");
-  if (p->tokens.count == 0) return lmmc_fail(e, 2, "the prompt is empty, at least one token is needed");
-  return check_compression(p, model, e);
+  if (p->tokens.count == 0) return lmmc_fail(b->e, 2, "the prompt is empty, at least one token is needed");
+  return check_compression(p, model, b->e);
+}
+
+// Whether the messages follow each other as they must, in a program that takes as many.
+static bool check_messages(const lmmc_model *m, const lmmc_message *messages, int count, lmmc_error *e) {
+  const bool has_system = count > 0 && messages[0].role == LMMC_SYSTEM;
+  const int turns = count - has_system;
+  int64_t places = 0, images = 0;
+  if (has_system && !m->prompt.system_start)
+    return lmmc_fail(e, 2, "the conversation has a system text, which this program's template does not take");
+  for (int i = 0; i < turns; i++) {
+    const lmmc_message *message = &messages[has_system + i];
+    if (message->role != (i % 2 == 0 ? LMMC_USER : LMMC_ASSISTANT))
+      return lmmc_fail(e, 2, "message %d of the conversation is not the %s's, who is next", has_system + i,
+                       i % 2 == 0 ? "user" : "assistant");
+    if (message->role != LMMC_USER) continue;
+    const int64_t own = count_places(m, message->text, message->bytes);
+    if (own > message->images)
+      return lmmc_fail(e, 2, "message %d has %" PRId64 " '<image>' places for %d images", has_system + i, own, message->images);
+    if (i > 0 && message->images > 0 && !m->prompt.next_takes_images)
+      return lmmc_fail(e, 2, "message %d has an image, which this program's template takes in the first turn alone", has_system + i);
+    places += own, images += message->images;
+  }
+  if (turns % 2 == 0) return lmmc_fail(e, 2, "the conversation does not end with a user's message");
+  if (turns > 1 && !m->prompt.next)
+    return lmmc_fail(e, 2, "the conversation has %d turns, and this program's template knows one", (turns + 1) / 2);
+  return check_images(m, places, false, images > INT32_MAX ? INT32_MAX : (int)images, e);
+}
+
+bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const lmmc_message *messages, int count,
+                          lmmc_error *e) {
+  builder b = {p, model, tokenizer, false, {0}, e};
+  if (!check_messages(model, messages, count, e)) return false;
+  const lmmc_message *system = messages[0].role == LMMC_SYSTEM ? &messages[0] : NULL;
+  const int first = system != NULL;
+  int images = 0;
+  bool done = true;
+  for (int i = first; done && i < count; i++) {
+    const lmmc_message *m = &messages[i];
+    if (m->role == LMMC_USER) images += m->images;
+    done = m->role == LMMC_USER ? add_turn(&b, m, i == first, system) : add_answer(&b, m);
+  }
+  done = done && end_prompt(&b, images);
+  lmmc_text_free(&b.piece);
+  return done;
+}
+
+bool lmmc_prompt_build(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *text, size_t bytes, bool raw,
+                       int images, lmmc_error *e) {
+  builder b = {p, model, tokenizer, false, {0}, e};
+  if (!check_images(model, count_places(model, text, bytes), raw, images, e)) return false;
+  const lmmc_message message = {.role = LMMC_USER, .text = text, .bytes = bytes, .images = images};
+  bool done = raw ? add_bos(&b, text, bytes) && add(&b, text, bytes, true) : add_turn(&b, &message, true, NULL);
+  done = done && end_prompt(&b, images);
+  lmmc_text_free(&b.piece);
+  return done;
 }
 
 int64_t lmmc_compressed_part(const lmmc_model *m, const int32_t *tokens, int64_t count, int64_t *before) {

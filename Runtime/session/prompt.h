@@ -14,6 +14,21 @@ typedef struct {
   lmmc_ids question;      // what a reducer looks for in the images (question.h); empty for a program that looks for nothing
 } lmmc_prompt;
 
+// What was said in a conversation.
+typedef struct {
+  enum { LMMC_SYSTEM, LMMC_USER, LMMC_ASSISTANT } role;
+  const char *text;  // plain but for `<image>` in a user's words
+  size_t bytes;
+  const lmmc_ids *tokens;  // of an answer, as they were generated, in the place of its text; else NULL
+  int images;              // of a user; missing places are put before the words
+} lmmc_message;
+
+// Builds the prompt for the answer to a conversation: maybe a system text, then a user and an assistant in turns, last a user. Errors as of
+// lmmc_prompt_build, and code 2 where the messages do not follow each other like that, or the program's template knows no system text, one
+// turn, or images in the first turn alone.
+bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const lmmc_message *messages, int count,
+                          lmmc_error *e);
+
 // Builds the prompt for `images` images; a program without a vision tower takes `<image>` as plain text.
 // raw: `text` verbatim, its special tokens read as ids, and exactly `images` places.
 // otherwise: `text` is the user's words, all plain text but `<image>`, wrapped in the program's template; missing places

@@ -324,9 +324,10 @@ private struct DescriptionPrinter {
         line("    .prompt = {")
         let texts = [
             ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between),
-            ("after", template.after),
+            ("after", template.after), ("before_answer", template.turns?.beforeAnswer), ("next", template.turns?.next),
+            ("system_start", template.system?.start), ("system_alone", template.system?.alone), ("system_before", template.system?.before),
         ]
-        for (name, text) in texts {
+        for case (let name, let text?) in texts {
             let start = "        .\(name) = ", parts = literals(text)
             for (index, part) in parts.enumerated() {
                 line((index == 0 ? start : String(repeating: " ", count: start.count)) + part + (index == parts.count - 1 ? "," : ""))
@@ -334,7 +335,8 @@ private struct DescriptionPrinter {
         }
         let cuts = [
             ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),
-            ("flattens_words", template.flattensWords),
+            ("cuts_answer", template.turns?.cutsAnswer ?? false), ("next_takes_images", template.turns?.takeImages ?? false),
+            ("cuts_system", template.system?.isCut ?? false), ("flattens_words", template.flattensWords),
         ]
         for (name, isCut) in cuts where isCut { line("        .\(name) = true,") }
         line("    },")

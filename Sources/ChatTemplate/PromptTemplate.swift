@@ -1,6 +1,6 @@
 import Support
 
-/// What stands around the user's words and the images of one question.
+/// What stands around the user's words, the images and the answers of a conversation.
 public struct PromptTemplate: Sendable, Equatable {
     /// Before words that no image stands before.
     public var alone: String
@@ -14,10 +14,41 @@ public struct PromptTemplate: Sendable, Equatable {
     /// White space at the words' ends that is cut off, as `String.strip` of Python does it; at their start there may be a difference
     /// between words that stand behind an image and others.
     public var cutsStart = false, cutsStartBehindImage = false, cutsEnd = false
+    /// Between the turns of a conversation; nil where the template knows one.
+    public var turns: Turns?
+    /// Around a system text that is not the template's own; nil where it takes none.
+    public var system: System?
     /// Where there are images, the words lose their line feeds and the places that they have, and all images stand before them.
     public var flattensWords = false
 
-    public init(before: String, after: String) { (alone, self.before, self.after) = (before, before, after) }
+    public struct Turns: Sendable, Equatable {
+        /// Between `after` and an answer that was given.
+        public var beforeAnswer: String
+        /// Between that and the words or images that follow.
+        public var next: String
+        /// White space at the ends of an answer is cut off.
+        public var cutsAnswer = false
+        /// The words of a later turn may have images as those of the first have.
+        public var takeImages = true
+
+        public init(beforeAnswer: String, next: String) { (self.beforeAnswer, self.next) = (beforeAnswer, next) }
+    }
+
+    /// What stands before the system text, between it and words that no image stands before, and between it and images.
+    public struct System: Sendable, Equatable {
+        public var start: String
+        public var alone: String
+        public var before: String
+        /// White space at its ends is cut off.
+        public var isCut = false
+
+        public init(start: String, alone: String, before: String) { (self.start, self.alone, self.before) = (start, alone, before) }
+    }
+
+    public init(before: String, after: String, turns: Turns? = nil, system: System? = nil) {
+        (alone, self.before, self.after) = (before, before, after)
+        (self.turns, self.system) = (turns, system)
+    }
 
     /// By the names of `--template`.
     public static let builtIn: [(name: String, template: PromptTemplate)] = [
@@ -31,7 +62,12 @@ public struct PromptTemplate: Sendable, Equatable {
                     + "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, "
                     + "and assist the user with a variety of tasks using natural language."
                     + "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
-                after: "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
+                after: "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+                turns: Turns(beforeAnswer: "", next: "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"),
+                system: System(
+                    start: "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n",
+                    alone: "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
+                    before: "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"))
         ),
         (compressingName, compressing("<voco><voco>")),
     ]
@@ -43,6 +79,9 @@ public struct PromptTemplate: Sendable, Equatable {
         var template = vicuna("user", assistant: "assistant of the image")
         template.between = tokens + "\n" + template.before
         template.before = ""
+        // The image and its compression tokens stand in front of all.
+        template.system = nil
+        template.turns?.takeImages = false
         template.flattensWords = true
         return template
     }
@@ -54,7 +93,8 @@ public struct PromptTemplate: Sendable, Equatable {
         PromptTemplate(
             before: "A chat between a curious \(who) and an artificial intelligence \(assistant). "
                 + "The assistant gives helpful, detailed, and polite answers to the \(who)'s questions. USER: ",
-            after: " ASSISTANT:")
+            after: " ASSISTANT:", turns: Turns(beforeAnswer: " ", next: "</s>USER: "),
+            system: System(start: "", alone: " USER: ", before: " USER: "))
     }
 }
 
@@ -81,6 +121,10 @@ extension PromptTemplate {
         let alone = try conversation.question(images: 0)
         self.init(before: alone.before, after: alone.after)
         (cutsStart, cutsStartBehindImage, cutsEnd) = (alone.cutsStart, alone.cutsStart, alone.cutsEnd)
+        defer {
+            turns = conversation.turns(self, hasImages: hasImages)
+            system = conversation.system(self, hasImages: hasImages)
+        }
         guard hasImages else { return }
         guard Self.places(in: alone.before).isEmpty, Self.places(in: alone.after).isEmpty else {
             throw .error(
@@ -140,35 +184,117 @@ private struct Conversation {
         var cutsEnd: Bool
     }
 
-    /// The template's text for one question behind `images` images.
-    func question(images: Int) throws(Diagnostic) -> Question {
-        let content: TemplateValue
-        if hasImages, Self.readsParts(body) {
-            let image: TemplateValue = .map([("type", .string("image"))])
-            content = .list(Array(repeating: image, count: images) + [.map([("type", .string("text")), ("text", .text(.words))])])
-        } else {
-            var text = TemplateText(String(repeating: "\(PromptTemplate.place)\n", count: images))
-            text.append(.words)
-            content = .text(text)
+    /// A message of unknown words, behind images.
+    struct Message {
+        var role: String
+        var images = 0
+    }
+
+    /// What the template prints of messages: the texts before, between and behind their words.
+    struct Printed {
+        /// One more than messages.
+        var texts: [String]
+        var cuts: [(start: Bool, end: Bool)]
+    }
+
+    func print(_ messages: [Message]) throws(Diagnostic) -> Printed {
+        let readsParts = hasImages && Self.readsParts(body)
+        func value(_ message: Message) -> TemplateValue {
+            let content: TemplateValue
+            if readsParts {
+                let image: TemplateValue = .map([("type", .string("image"))])
+                let words: TemplateValue = .map([("type", .string("text")), ("text", .text(.words))])
+                content = .list(Array(repeating: image, count: message.images) + [words])
+            } else {
+                var text = TemplateText(String(repeating: "\(PromptTemplate.place)\n", count: message.images))
+                text.append(.words)
+                content = .text(text)
+            }
+            return .map([("role", .string(message.role)), ("content", content)])
         }
         var variables = tokens.mapValues(TemplateValue.string)
-        variables["messages"] = .list([.map([("role", .string("user")), ("content", content)])])
+        variables["messages"] = .list(messages.map(value))
         variables["add_generation_prompt"] = .bool(true)
         // What transformers passes where there is nothing of the kind.
         for name in ["tools", "documents"] { variables[name] = TemplateValue.none }
         var evaluator = TemplateEvaluator(source, variables: variables)
-        let pieces = try evaluator.run(body).pieces
-        let places = pieces.indices.filter { if case .words = pieces[$0] { true } else { false } }
-        guard places.count == 1, case .words(let cutsStart, let cutsEnd) = pieces[places[0]] else {
-            throw .error("the chat template prints the user's words \(places.count) times", at: .file(source.file), expected: "once")
+        var printed = Printed(texts: [""], cuts: [])
+        for piece in try evaluator.run(body).pieces {
+            switch piece {
+            case .literal(let text): printed.texts[printed.texts.count - 1] += text
+            case .words(let cutsStart, let cutsEnd):
+                printed.texts.append("")
+                printed.cuts.append((cutsStart, cutsEnd))
+            }
         }
-        func text(_ range: some Sequence<Int>) -> String { range.map { TemplateText([pieces[$0]]).literal! }.joined() }
-        let (before, after) = (text(0..<places[0]), text((places[0] + 1)..<pieces.count))
+        guard printed.cuts.count == messages.count else {
+            let what =
+                messages.count == 1 ? "the user's words \(printed.cuts.count) times" : "\(printed.cuts.count) of \(messages.count) messages"
+            throw .error("the chat template prints \(what)", at: .file(source.file), expected: messages.count == 1 ? "once" : "each once")
+        }
         // An escape may write one, and the texts become C's.
-        guard !before.utf8.contains(0), !after.utf8.contains(0) else {
+        guard !printed.texts.contains(where: { $0.utf8.contains(0) }) else {
             throw .error("the chat template writes a zero", at: .file(source.file), expected: "text")
         }
-        return Question(before: before, after: after, cutsStart: cutsStart, cutsEnd: cutsEnd)
+        return printed
+    }
+
+    /// The template's text for one question behind `images` images.
+    func question(images: Int) throws(Diagnostic) -> Question {
+        let printed = try print([Message(role: "user", images: images)])
+        return Question(before: printed.texts[0], after: printed.texts[1], cutsStart: printed.cuts[0].start, cutsEnd: printed.cuts[0].end)
+    }
+
+    /// What a conversation of several turns has between them, where two and three turns of it stand side by side as `template` has one; nil where
+    /// they do not, or the template refuses them.
+    func turns(_ template: PromptTemplate, hasImages: Bool) -> PromptTemplate.Turns? {
+        let user = Message(role: "user"), assistant = Message(role: "assistant")
+        guard let two = try? print([user, assistant, user]), let three = try? print([user, assistant, user, assistant, user]),
+            isSame(two.texts[0], template.alone), isSame(two.texts[3], template.after), two.texts[1].utf8.starts(with: template.after.utf8)
+        else { return nil }
+        let answer = String(decoding: Array(two.texts[1].utf8).dropFirst(template.after.utf8.count), as: UTF8.self)
+        var turns = PromptTemplate.Turns(beforeAnswer: answer, next: two.texts[2])
+        let expected = [two.texts[0], two.texts[1], two.texts[2], two.texts[1], two.texts[2], two.texts[3]]
+        let cutsUser = { (cut: (start: Bool, end: Bool)) in cut.start == template.cutsStart && cut.end == template.cutsEnd }
+        guard zip(three.texts, expected).allSatisfy({ isSame($0, $1) }), cutsUser(two.cuts[0]), cutsUser(two.cuts[2]),
+            cutsUser(three.cuts[4]),
+            two.cuts[1].start == two.cuts[1].end, three.cuts[3] == two.cuts[1]
+        else { return nil }
+        turns.cutsAnswer = two.cuts[1].start
+        turns.takeImages = hasImages && takesImages(template, turns)
+        return turns
+    }
+
+    private func takesImages(_ template: PromptTemplate, _ turns: PromptTemplate.Turns) -> Bool {
+        (1...2).allSatisfy { count in
+            let messages = [Message(role: "user"), Message(role: "assistant"), Message(role: "user", images: count)]
+            guard let printed = try? print(messages) else { return false }
+            let images = String(repeating: template.image, count: count)
+            return isSame(printed.texts[2], turns.next + images + template.between) && isSame(printed.texts[3], template.after)
+                && printed.cuts[2] == (template.cutsStartBehindImage, template.cutsEnd)
+        }
+    }
+
+    /// What stands around a system text; nil where the template takes none.
+    func system(_ template: PromptTemplate, hasImages: Bool) -> PromptTemplate.System? {
+        let system = Message(role: "system")
+        guard let alone = try? print([system, Message(role: "user")]), isSame(alone.texts[2], template.after),
+            alone.cuts[0].start == alone.cuts[0].end,
+            alone.cuts[1] == (template.cutsStart, template.cutsEnd)
+        else { return nil }
+        var before = alone.texts[1]
+        if hasImages {
+            guard let one = try? print([system, Message(role: "user", images: 1)]), isSame(one.texts[0], alone.texts[0]),
+                isSame(one.texts[2], template.after), one.cuts[0] == alone.cuts[0],
+                one.cuts[1] == (template.cutsStartBehindImage, template.cutsEnd)
+            else { return nil }
+            let bytes = Array(one.texts[1].utf8), end = Array((template.image + template.between).utf8)
+            guard bytes.count >= end.count, bytes.suffix(end.count) == end[...] else { return nil }
+            before = String(decoding: bytes.dropLast(end.count), as: UTF8.self)
+        }
+        var result = PromptTemplate.System(start: alone.texts[0], alone: alone.texts[1], before: before)
+        result.isCut = alone.cuts[0].start
+        return result
     }
 
     /// Whether a loop of the template goes through the parts of a message's content.

@@ -19,7 +19,20 @@ private struct Expected: Decodable {
         var expected: String
     }
 
+    struct Talk: Decodable {
+        struct Message: Decodable {
+            var role: String
+            var words: String
+            var images: Int
+        }
+
+        var template: String
+        var messages: [Message]
+        var expected: String
+    }
+
     var cases: [Case]
+    var conversations: [Talk]
     var expressions: [Text]
 
     static func read() throws -> Expected {
@@ -39,6 +52,31 @@ extension PromptTemplate {
         let cut = TemplateText(words).trimmed(start: images > 0 ? cutsStartBehindImage : cutsStart, end: cutsEnd)
         return (images > 0 ? before + String(repeating: image, count: images) + between : alone) + cut.literal! + after
     }
+
+    /// The same of a conversation.
+    fileprivate func wrapped(_ messages: [Expected.Talk.Message]) throws -> String {
+        func cut(_ text: String, _ start: Bool, _ end: Bool) -> String { TemplateText(text).trimmed(start: start, end: end).literal! }
+        let turns = try #require(turns)
+        var messages = messages, text = "", isFirst = true
+        if messages[0].role == "system" {
+            let system = try #require(system), words = cut(messages.removeFirst().words, system.isCut, system.isCut)
+            text = system.start + words + (messages[0].images > 0 ? system.before : system.alone)
+            isFirst = false
+        }
+        for message in messages {
+            guard message.role == "user" else {
+                text += turns.beforeAnswer + cut(message.words, turns.cutsAnswer, turns.cutsAnswer) + turns.next
+                continue
+            }
+            let images = message.images
+            if isFirst { text = images > 0 ? before : alone }
+            #expect(isFirst || images == 0 || turns.takeImages || text.isEmpty)
+            isFirst = false
+            text += images > 0 ? String(repeating: image, count: images) + between : ""
+            text += cut(message.words, images > 0 ? cutsStartBehindImage : cutsStart, cutsEnd) + after
+        }
+        return text
+    }
 }
 
 @Suite struct ChatTemplateTests {
@@ -56,6 +94,40 @@ extension PromptTemplate {
                     "\(expected.template) alone")
             }
         }
+    }
+
+    /// Conversations against transformers and LLaVA (make_cases.py).
+    @Test func conversationsAreTransformersAndLLaVAs() throws {
+        let talks = try Expected.read().conversations
+        #expect(talks.count == 64)
+        for talk in talks {
+            let builtIn = PromptTemplate.builtIn.first { $0.name == talk.template }?.template
+            let made = try builtIn ?? template(String(contentsOf: folder.appending(path: talk.template), encoding: .utf8))
+            // It prints no answers and no system texts.
+            if talk.template == "lines.jinja" {
+                #expect(made.turns == nil && made.system == nil)
+                continue
+            }
+            #expect(
+                isSame(try made.wrapped(talk.messages), talk.expected),
+                "\(talk.template): \(try made.wrapped(talk.messages).debugDescription)")
+            #expect(made.turns?.takeImages == true)
+        }
+    }
+
+    /// Templates that have another form where there are several turns know one.
+    @Test func otherConversationsAreRefused() throws {
+        for text in [
+            // only the last turn
+            "{{ messages[-1].content }}",
+            // what stands before the words depends on how many there are
+            "{% for m in messages %}{{ loop.index }}{{ m.content }}{% endfor %}",
+            // an answer that is printed twice, and one that is cut at its start alone
+            "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ m.content }}{% endif %}{% endfor %}",
+            "{% for m in messages %}<{{ m.content.lstrip() if m.role == 'assistant' else m.content }}>{% endfor %}",
+            // an error of its own
+            "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}{{ messages[0].content }}",
+        ] { #expect(try template(text, images: false).turns == nil, "\(text)") }
     }
 
     @Test func imagesStandWhereTheTemplateHasThem() throws {

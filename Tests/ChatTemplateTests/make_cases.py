@@ -16,6 +16,25 @@ TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 WORDS = ["What is this?", "  spaced\n out \u00a0", "<image> {{ x }}"]
 PARTS = {"llava-hf", "parts-or-text"}  # their content is a list of parts
 
+# Conversations of several turns: (role, words, images before them).
+CONVERSATIONS = [
+    [("user", "What is this?", 0), ("assistant", "A shoe.", 0), ("user", "And that?", 0)],
+    [("user", " spaced ", 0), ("assistant", " A\nshoe. ", 0), ("user", "\nAnd that?", 0), ("assistant", "No.", 0), ("user", "Why? ", 0)],
+    [("system", "Answer in one word.", 0), ("user", "What is this?", 0)],
+    [("system", " Be brief.\n", 0), ("user", "a", 1), ("assistant", "b", 0), ("user", "c", 0)],
+    [("user", "What are these?", 2), ("assistant", "Two shoes.", 0), ("user", "And this?", 0)],
+    [("user", "What is this?", 1), ("assistant", "A shoe.", 0), ("user", " And this? ", 1), ("assistant", "A hat.", 0), ("user", "Which is larger?", 0)],
+    [("user", "Hello", 0), ("assistant", "Hello.", 0), ("user", "What are these?", 2)],
+    [("system", "Be kind.", 0), ("user", "Hello", 0), ("assistant", "Hello.", 0), ("user", "What is this?", 1)],
+]
+# LLaVA's own conversations (its llava/conversation.py): roles, separators, and the system text.
+LLAVA = {
+    "vicuna_v1": "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite "
+    "answers to the user's questions.",
+    "llava_v1": "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite "
+    "answers to the human's questions.",
+}
+
 EXPRESSIONS = r"""
 {{ 'a' ~ 1 ~ true ~ none }}
 {{ 7 // 2 }} {{ -7 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 2 * 3 + 4 }} {{ 2 + 3 * 4 }} {{ (2 + 3) * 4 }} {{ -3 + 1 }}
@@ -66,6 +85,46 @@ def rendered(text, words, images):
     return prompts[0]
 
 
+def messages_of(name, conversation):
+    def content(words, images):
+        if name in PARTS:
+            return [{"type": "image"}] * images + [{"type": "text", "text": words}]
+        return "<image>\n" * images + words
+
+    return [{"role": role, "content": content(words, images)} for role, words, images in conversation]
+
+
+def conversed(path, conversation):
+    """What transformers makes of a conversation; None where the template refuses it."""
+    with open(path, encoding="utf-8", newline="") as file:
+        template = file.read()
+    messages = messages_of(os.path.basename(path)[: -len(".jinja")], conversation)
+    try:
+        return render_jinja_template([messages], chat_template=template, add_generation_prompt=True, **TOKENS)[0][0]
+    except Exception:  # a template raises what it likes
+        return None
+
+
+def llava_conversed(system, conversation):
+    """Two separators: a blank behind what the user says, and </s> behind an answer."""
+    turns = list(conversation)
+    if turns[0][0] == "system":
+        system = turns.pop(0)[1]
+    text = system + " "
+    for role, words, images in turns:
+        text += ("USER: " if role == "user" else "ASSISTANT: ") + "<image>\n" * images + words + (" " if role == "user" else "</s>")
+    return text + "ASSISTANT:"
+
+
+def conversations():
+    for path in sorted(glob.glob(os.path.join(HERE, "Cases", "*.jinja"))):
+        for conversation in CONVERSATIONS:
+            yield os.path.basename(path), conversation, conversed(path, conversation)
+    for name, system in LLAVA.items():
+        for conversation in CONVERSATIONS:
+            yield name, conversation, llava_conversed(system, conversation)
+
+
 def main():
     cases = []
     for path in sorted(glob.glob(os.path.join(HERE, "Cases", "*.jinja"))):
@@ -83,9 +142,13 @@ def main():
     variables = {"messages": [{"role": "user", "content": "words"}], "tools": None, "documents": None, "add_generation_prompt": True, **TOKENS}
     rows = [{"template": e, "expected": _compile_jinja_template(e).render(**variables)} for e in expressions]
     with open(os.path.join(HERE, "Cases", "expected.json"), "w", encoding="utf-8") as file:
-        json.dump({"cases": cases, "expressions": rows}, file, indent=1, ensure_ascii=True)
+        talks = [
+            {"template": name, "messages": [{"role": r, "words": w, "images": i} for r, w, i in talk], "expected": expected}
+            for name, talk, expected in conversations()
+        ]
+        json.dump({"cases": cases, "conversations": talks, "expressions": rows}, file, indent=1, ensure_ascii=True)
         file.write("\n")
-    print(len(cases), "cases,", len(rows), "expressions")
+    print(len(cases), "cases,", len(talks), "conversations,", len(rows), "expressions")
 
 
 if __name__ == "__main__":
