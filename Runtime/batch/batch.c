@@ -109,6 +109,28 @@ static void take_over(lmmc_request *r) {
   empty(j);
 }
 
+// The prompt, and what is asked in it last.
+static bool build_prompt(job *j, const lmmc_model *m, const lmmc_tokenizer *t) {
+  const lmmc_line *l = &j->line;
+  lmmc_prompt *p = &j->request.prompt;
+  lmmc_error *e = &j->error;
+  const char *asked = l->is_raw ? NULL : l->messages ? l->messages[l->message_count - 1].text : l->prompt;
+  bool done;
+  if (l->messages) {
+    lmmc_message *messages = calloc((size_t)l->message_count, sizeof *messages);
+    if (!messages) return lmmc_fail(e, 1, "out of memory for a conversation");
+    for (int i = 0; i < l->message_count; i++) {
+      const lmmc_line_message *from = &l->messages[i];
+      messages[i] = (lmmc_message){.role = from->role, .text = from->text, .bytes = strlen(from->text), .images = from->images};
+    }
+    done = lmmc_prompt_converse(p, m, t, messages, l->message_count, e);
+    free(messages);
+  } else {
+    done = lmmc_prompt_build(p, m, t, l->prompt, strlen(l->prompt), l->is_raw, l->image_count, e);
+  }
+  return done && lmmc_prompt_ask(p, m, t, asked, asked ? strlen(asked) : 0, e);
+}
+
 // All that can be done for a line before the engine.
 static bool prepare(job *j) {
   const batch *b = j->batch;
@@ -116,7 +138,6 @@ static bool prepare(job *j) {
   const lmmc_tokenizer *t = b->engine->tokenizer;
   lmmc_request *r = &j->request;
   lmmc_error *e = &j->error;
-  const size_t bytes = strlen(j->line.prompt);
   const lmmc_image_source source = {
       .files = (const char *const *)j->line.images, .file_count = j->line.image_count, .max_pixels = b->settings->max_image_pixels};
   r->max_tokens = j->line.max_tokens;
@@ -124,10 +145,7 @@ static bool prepare(job *j) {
   r->stop_count = j->line.stop_count;
   r->sink = (lmmc_sink){.context = j, .token = take_token, .end = take_end};
   r->ended = take_over;
-  if (!lmmc_prompt_build(&r->prompt, m, t, j->line.prompt, bytes, j->line.is_raw, j->line.image_count, e) ||
-      !lmmc_prompt_ask(&r->prompt, m, t, j->line.is_raw ? NULL : j->line.prompt, j->line.is_raw ? 0 : bytes, e) ||
-      !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e))
-    return false;
+  if (!build_prompt(j, m, t) || !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e)) return false;
   const double began = lmmc_clock();
   bool done = lmmc_pictures_open(&r->pictures, m, r->prompt.images, e) && lmmc_read_pictures(m, &source, &r->pictures, e);
   j->answer.preprocess = lmmc_clock() - began;

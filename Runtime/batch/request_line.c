@@ -79,25 +79,83 @@ static bool read_stops(const reader *r, const lmmc_line_defaults *defaults) {
   return true;
 }
 
-static bool read_images(const reader *r, const char *folder) {
+static bool add_image(const reader *r, const char *path, const char *folder) {
   lmmc_line *l = r->line;
+  const bool joins = folder && path[0] != '/';
+  const size_t bytes = strlen(path) + (joins ? strlen(folder) + 1 : 0) + 1;
+  char **list = realloc(l->images, ((size_t)l->image_count + 1) * sizeof *list), *joined = malloc(bytes);
+  if (list) l->images = list;
+  if (!list || !joined) return free(joined), out_of_memory(r->e);
+  snprintf(joined, bytes, "%s%s%s", joins ? folder : "", joins ? "/" : "", path);
+  l->images[l->image_count++] = joined;
+  return true;
+}
+
+static bool read_images(const reader *r, const char *folder) {
+  const lmmc_line *l = r->line;
   const json_t *one = member(r, "image"), *several = member(r, "images"), *value = one ? one : several;
   if (one && several) return lmmc_fail(r->e, 2, "keys 'image' and 'images' exclude each other");
   const char *key = one ? "image" : "images", *what = "the path of a file, or a list of them";
   if (value && !json_is_string(value) && !json_is_array(value)) return wants(r, key, what);
-  const size_t count = text_count(value);
-  if (count == 0) return true;
-  if (!(l->images = calloc(count, sizeof *l->images))) return out_of_memory(r->e);
-  for (size_t i = 0; i < count; i++) {
+  if (value && l->messages) return lmmc_fail(r->e, 2, "keys 'messages' and '%s' exclude each other", key);
+  for (size_t i = 0; i < text_count(value); i++) {
     const char *path = json_string_value(text_at(value, i));
     if (!path || !*path) return wants(r, key, what);
-    const bool joins = folder && path[0] != '/';
-    const size_t bytes = strlen(path) + (joins ? strlen(folder) + 1 : 0) + 1;
-    char *joined = malloc(bytes);
-    if (!joined) return out_of_memory(r->e);
-    snprintf(joined, bytes, "%s%s%s", joins ? folder : "", joins ? "/" : "", path);
-    l->images[l->image_count++] = joined;
+    if (!add_image(r, path, folder)) return false;
   }
+  return true;
+}
+
+// ---- messages
+
+static bool append_text(const reader *r, lmmc_line_message *m, const json_t *text) {
+  if (!json_is_string(text)) return lmmc_fail(r->e, 2, "message %d has a text that is none", r->line->message_count);
+  const size_t before = m->text ? strlen(m->text) : 0, more = strlen(json_string_value(text));
+  char *joined = realloc(m->text, before + more + 1);
+  if (!joined) return out_of_memory(r->e);
+  memcpy(joined + before, json_string_value(text), more + 1);
+  m->text = joined;
+  return true;
+}
+
+// A part of a message: a text, or an image by its path.
+static bool read_part(const reader *r, lmmc_line_message *m, const json_t *part, const char *folder) {
+  const int number = r->line->message_count;
+  const char *type = json_string_value(json_object_get(part, "type"));
+  if (type && strcmp(type, "text") == 0) return append_text(r, m, json_object_get(part, "text"));
+  const json_t *image = type && strcmp(type, "image_url") == 0 ? json_object_get(part, "image_url")
+                        : type && strcmp(type, "image") == 0   ? json_object_get(part, "image")
+                                                               : NULL;
+  const char *path = json_string_value(json_is_object(image) ? json_object_get(image, "url") : image);
+  if (!path || !*path) return lmmc_fail(r->e, 2, "message %d has a part that is neither a text nor the path of an image", number);
+  if (m->role != LMMC_USER) return lmmc_fail(r->e, 2, "message %d has an image, and is not the user's", number);
+  if (strncmp(path, "file://", 7) == 0) path += 7;
+  if (strstr(path, "://") || strncmp(path, "data:", 5) == 0)
+    return lmmc_fail(r->e, 2, "message %d has an image that is no path of a file", number);
+  m->images++;
+  return add_image(r, path, folder);
+}
+
+static bool read_message(const reader *r, lmmc_line_message *m, const json_t *message, const char *folder) {
+  static const char *const roles[] = {[LMMC_SYSTEM] = "system", [LMMC_USER] = "user", [LMMC_ASSISTANT] = "assistant"};
+  const char *role = json_string_value(json_object_get(message, "role"));
+  const json_t *content = json_object_get(message, "content");
+  for (m->role = LMMC_SYSTEM; m->role <= LMMC_ASSISTANT && !(role && strcmp(role, roles[m->role]) == 0);) m->role++;
+  if (m->role > LMMC_ASSISTANT) return lmmc_fail(r->e, 2, "message %d has no role 'system', 'user' or 'assistant'", r->line->message_count);
+  bool done = (m->text = strdup("")) || out_of_memory(r->e);
+  if (!json_is_array(content)) return done && append_text(r, m, content);
+  for (size_t i = 0; done && i < json_array_size(content); i++) done = read_part(r, m, json_array_get(content, i), folder);
+  return done;
+}
+
+static bool read_messages(const reader *r, const char *folder) {
+  lmmc_line *l = r->line;
+  const json_t *list = member(r, "messages");
+  if (member(r, "prompt") || member(r, "raw_prompt")) return lmmc_fail(r->e, 2, "keys 'messages' and 'prompt' exclude each other");
+  if (!json_is_array(list) || json_array_size(list) == 0) return wants(r, "messages", "a list of messages");
+  if (!(l->messages = calloc(json_array_size(list), sizeof *l->messages))) return out_of_memory(r->e);
+  for (size_t i = 0; i < json_array_size(list); i++, l->message_count++)
+    if (!read_message(r, &l->messages[i], json_array_get(list, i), folder)) return l->message_count++, false;
   return true;
 }
 
@@ -106,7 +164,8 @@ static bool read_prompt(const reader *r) {
   const char *key = l->is_question ? "text" : member(r, "raw_prompt") ? "raw_prompt" : "prompt";
   const json_t *value = member(r, key);
   if (member(r, "raw_prompt") && member(r, "prompt")) return lmmc_fail(r->e, 2, "keys 'prompt' and 'raw_prompt' exclude each other");
-  if (!value) return lmmc_fail(r->e, 2, "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'");
+  if (!value)
+    return lmmc_fail(r->e, 2, "the line has no prompt, expected a key 'prompt', 'raw_prompt', 'messages' or 'text' beside 'question_id'");
   if (!json_is_string(value)) return wants(r, key, "a text");
   l->is_raw = strcmp(key, "raw_prompt") == 0;
   l->prompt = strdup(json_string_value(value));
@@ -115,7 +174,7 @@ static bool read_prompt(const reader *r) {
 
 // What changes an answer and is not known here must not be passed over.
 static bool check_keys(const reader *r) {
-  static const char *const missing[] = {"messages", "json_schema", "grammar", "regex", "choices", "response_format", "n"};
+  static const char *const missing[] = {"json_schema", "grammar", "regex", "choices", "response_format", "n"};
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
     if (member(r, missing[i])) return lmmc_fail(r->e, 2, "key '%s' is not known to a batch", missing[i]);
   return true;
@@ -125,9 +184,11 @@ static bool read_object(const reader *r, const lmmc_line_defaults *defaults) {
   lmmc_line *l = r->line;
   l->max_tokens = defaults->max_tokens;
   l->sampling = defaults->sampling;
-  return check_keys(r) && read_prompt(r) && read_images(r, defaults->image_folder) && read_whole(r, "max_tokens", 1, &l->max_tokens) &&
-         read_real(r, "temperature", -1, 0, 100, &l->sampling.temperature) && read_whole(r, "top_k", 0, &l->sampling.top_k) &&
-         read_real(r, "top_p", 0, 0, 1, &l->sampling.top_p) && read_real(r, "min_p", -1, 0, 1, &l->sampling.min_p) &&
+  const bool talks = !l->is_question && member(r, "messages");
+  return check_keys(r) && (talks ? read_messages(r, defaults->image_folder) : read_prompt(r)) && read_images(r, defaults->image_folder) &&
+         read_whole(r, "max_tokens", 1, &l->max_tokens) && read_real(r, "temperature", -1, 0, 100, &l->sampling.temperature) &&
+         read_whole(r, "top_k", 0, &l->sampling.top_k) && read_real(r, "top_p", 0, 0, 1, &l->sampling.top_p) &&
+         read_real(r, "min_p", -1, 0, 1, &l->sampling.min_p) &&
          read_real(r, "repeat_penalty", -1, 1e-3, 1e3, &l->sampling.repeat_penalty) &&
          read_real(r, "presence_penalty", -101, -100, 100, &l->sampling.presence_penalty) &&
          read_real(r, "frequency_penalty", -101, -100, 100, &l->sampling.frequency_penalty) && read_seed(r, &l->sampling.seed) &&
@@ -157,6 +218,8 @@ bool lmmc_line_read(lmmc_line *l, const char *text, size_t bytes, int64_t number
 
 void lmmc_line_free(lmmc_line *l) {
   for (int i = 0; i < l->image_count; i++) free(l->images[i]);
+  for (int i = 0; i < l->message_count; i++) free(l->messages[i].text);
+  free(l->messages);
   for (int i = 0; i < l->stop_count; i++) free((char *)l->stops[i].text);
   free(l->images);
   free(l->stops);

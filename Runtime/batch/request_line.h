@@ -1,4 +1,4 @@
-// A line of a batch: one request as a JSON object, in lmmc's form or that of LLaVA's question files.
+// A line of a batch: one request as a JSON object, in lmmc's form, whose conversations are OpenAI's, or that of LLaVA's question files.
 //
 // JSON is read by Jansson: small, kept up, in every distribution as a static archive for both architectures, and strict about UTF-8, depth
 // and what stands behind a value.
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "session/generation.h"
+#include "session/prompt.h"
 #include "session/sampler.h"
 
 // What a line asks for that says nothing of it.
@@ -22,12 +23,21 @@ typedef struct {
   const char *image_folder;  // before paths that are not absolute; NULL: none
 } lmmc_line_defaults;
 
+// What was said, as lmmc_message has it, with texts of its own.
+typedef struct {
+  lmmc_role role;
+  char *text;
+  int images;
+} lmmc_line_message;
+
 // Start from {0}, end with lmmc_line_free. Texts end with a zero and have none before it.
 typedef struct {
   char *id;          // its JSON text
   bool is_question;  // of LLaVA's form
-  char *prompt;      // the user's words, or with `is_raw` the whole prompt
+  char *prompt;      // the user's words, or with `is_raw` the whole prompt; NULL where there are messages
   bool is_raw;
+  lmmc_line_message *messages;  // [message_count]
+  int message_count;
   char **images;  // [image_count], paths
   int image_count;
   int64_t max_tokens;

@@ -14,9 +14,11 @@ typedef struct {
   lmmc_ids question;      // what a reducer looks for in the images (question.h); empty for a program that looks for nothing
 } lmmc_prompt;
 
+typedef enum { LMMC_SYSTEM, LMMC_USER, LMMC_ASSISTANT } lmmc_role;
+
 // What was said in a conversation.
 typedef struct {
-  enum { LMMC_SYSTEM, LMMC_USER, LMMC_ASSISTANT } role;
+  lmmc_role role;
   const char *text;  // plain but for `<image>` in a user's words
   size_t bytes;
   const lmmc_ids *tokens;  // of an answer, as they were generated, in the place of its text; else NULL

@@ -134,6 +134,46 @@ static void answers(void) {
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+// A conversation is the prompt that LLaVA's own code makes of it.
+static void conversations(void) {
+  static const struct {
+    const char *messages, *prompt;
+    int images;
+  } cases[] = {
+      {"{\"role\": \"user\", \"content\": \"one\"}", "A CHAT USER: one ASSISTANT:", 0},
+      {"{\"role\": \"user\", \"content\": \"one\"}, {\"role\": \"assistant\", \"content\": \"two\"}, {\"role\": \"user\", \"content\": "
+       "\"three\"}",
+       "A CHAT USER: one ASSISTANT: two</s>USER: three ASSISTANT:", 0},
+      {"{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \"one\"}",
+       "Be brief. USER: one ASSISTANT:", 0},
+      {"{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"o\"}, {\"type\": \"image\", \"image\": \"wide.png\"}, "
+       "{\"type\": \"text\", \"text\": \"ne\"}]}, "
+       "{\"role\": \"assistant\", \"content\": \"two\"}, {\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": "
+       "{\"url\": \"photo.jpg\"}}, "
+       "{\"type\": \"text\", \"text\": \"three\"}]}",
+       "A CHAT USER: <image>\none ASSISTANT: two</s>USER: <image>\nthree ASSISTANT:", 2},
+  };
+  static const char chat[] =
+      "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and "
+      "polite answers to the user's questions.";
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char line[4096], prompt[4096];
+    snprintf(line, sizeof line, "{\"messages\": [%s]}", cases[i].messages);
+    const bool is_own = strncmp(cases[i].prompt, "A CHAT", 6) == 0;
+    snprintf(prompt, sizeof prompt, "%s%s", is_own ? chat : "", cases[i].prompt + (is_own ? 6 : 0));
+    setup.input = line;
+    json *a = json_parse(BATCH("-").out);
+    result alone = cases[i].images == 0
+                       ? run(program, "--json", "--raw-prompt", prompt, "--max-tokens", "9")
+                       : run(program, "--json", "--raw-prompt", prompt, "--max-tokens", "9", "--image", images[0], "--image", images[1]);
+    json *b = json_parse(alone.out);
+    CHECK(a && b && json_get(a, "text") && strcmp(json_get(a, "text")->text, json_get(b, "text")->text) == 0 &&
+              json_get(a, "prompt_tokens")->number == json_get(b, "prompt_tokens")->number &&
+              json_get(a, "visual_tokens")->number == json_get(b, "visual_tokens")->number,
+          "case %zu: '%s', '%s'", i, alone.out, alone.err);
+  }
+}
+
 // The same lines, however many are answered at once, wherever they come from and go to.
 static void forms(void) {
   const char *in = write_file("requests", requests());
@@ -197,8 +237,8 @@ static void refusals(void) {
       {"[1]", "the line is no JSON object"},
       {"{\"prompt\": \"a\"} x", "the line is no JSON: end of file expected near 'x', at its byte 17"},
       {"{\"prompt\": \"a\", \"prompt\": \"b\"}", "the line is no JSON: duplicate object key near '\"prompt\"', at its byte 24"},
-      {"{}", "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'"},
-      {"{\"text\": \"a\"}", "the line has no prompt, expected a key 'prompt', 'raw_prompt' or 'text' beside 'question_id'"},
+      {"{}", "the line has no prompt, expected a key 'prompt', 'raw_prompt', 'messages' or 'text' beside 'question_id'"},
+      {"{\"text\": \"a\"}", "the line has no prompt, expected a key 'prompt', 'raw_prompt', 'messages' or 'text' beside 'question_id'"},
       {"{\"prompt\": 5}", "key 'prompt' wants a text"},
       {"{\"prompt\": \"a\", \"raw_prompt\": \"a\"}", "keys 'prompt' and 'raw_prompt' exclude each other"},
       {"{\"prompt\": \"a\", \"image\": \"b\", \"images\": []}", "keys 'image' and 'images' exclude each other"},
@@ -212,6 +252,18 @@ static void refusals(void) {
       {"{\"prompt\": \"a\", \"seed\": -1}", "key 'seed' wants a whole number of 0 or more"},
       {"{\"prompt\": \"a\", \"stop\": [5]}", "key 'stop' wants a text, or a list of texts"},
       {"{\"prompt\": \"a\", \"json_schema\": {}}", "key 'json_schema' is not known to a batch"},
+      {"{\"messages\": []}", "key 'messages' wants a list of messages"},
+      {"{\"messages\": [{\"role\": \"tool\", \"content\": \"a\"}]}", "message 0 has no role 'system', 'user' or 'assistant'"},
+      {"{\"messages\": [{\"role\": \"user\"}]}", "message 0 has a text that is none"},
+      {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"prompt\": \"b\"}", "keys 'messages' and 'prompt' exclude each other"},
+      {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"image\": \"b\"}", "keys 'messages' and 'image' exclude each other"},
+      {"{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"audio\"}]}]}",
+       "message 0 has a part that is neither a text nor the path of an image"},
+      {"{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {\"url\": \"http://x/y.png\"}}]}]}",
+       "message 0 has an image that is no path of a file"},
+      {"{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}", "message 0 of the conversation is not the user's, who is next"},
+      {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}",
+       "the conversation does not end with a user's message"},
       {"{\"raw_prompt\": \"<image>\"}", "the prompt has 1 '<image>' place for 0 images, '--raw-prompt' wants as many places as '--image'"},
   };
   static char text[1 << 16];
@@ -257,4 +309,4 @@ static void refusals(void) {
   CHECK(r.code == 1 && strstr(r.err, "standard output cannot be written: no space left on device\n"), "exit %d '%s'", r.code, r.err);
 }
 
-RUN_TESTS(answers, forms, kills, refusals)
+RUN_TESTS(answers, conversations, forms, kills, refusals)
