@@ -24,16 +24,15 @@ typedef struct {
   const char *image;    // for each of those; one place
   const char *between;  // between them and the words
   const char *after;
-  // Of a conversation of several turns: what stands between `after` and an answer that was given, and between that and the words or images
-  // that follow. NULL where the template knows one turn.
-  const char *before_answer, *next;
+  // Of a conversation of several turns: what stands between `after` and an answer that was given, between that and the words that
+  // follow, and between that and images that follow. NULL where the template knows one turn, or images in the first alone.
+  const char *before_answer, *next, *next_before;
   // What stands before a system text that is not the template's own, between that and the words, and between that and images: in the place
   // of `alone` and `before`. NULL where the template takes none.
   const char *system_start, *system_alone, *system_before;
   // White space at the words' ends goes, as Python's str.strip has it.
   bool cuts_start, cuts_start_behind_image, cuts_end;
   bool cuts_answer, cuts_system;  // the same of answers that were given as text, and of a system text
-  bool next_takes_images;         // words of a later turn may have images as those of the first have
   // Where there are images, the words lose their line feeds and their places, and all images stand before them.
   bool flattens_words;
 } lmmc_template;

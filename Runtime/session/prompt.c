@@ -173,7 +173,7 @@ static bool add_turn(builder *b, const lmmc_message *m, bool is_first, const lmm
     text = flat.count > 0 ? flat.bytes : "", bytes = flat.count, places = 0;
   }
   const bool has_missing = places < m->images;
-  bool done = is_first ? add_head(b, system, has_missing) : add_special(b, t->next);
+  bool done = is_first ? add_head(b, system, has_missing) : add_special(b, has_missing ? t->next_before : t->next);
   cut(&text, &bytes, has_missing ? t->cuts_start_behind_image : t->cuts_start, t->cuts_end);
   for (; done && places < m->images; places++) done = add_special(b, t->image);
   done = done && (!has_missing || add_special(b, t->between)) && add(b, text, bytes, false) && add_special(b, t->after);
@@ -227,7 +227,7 @@ static bool check_messages(const lmmc_model *m, const lmmc_message *messages, in
     const int64_t own = count_places(m, message->text, message->bytes);
     if (own > message->images)
       return lmmc_fail(e, 2, "message %d has %" PRId64 " '<image>' places for %d images", has_system + i, own, message->images);
-    if (i > 0 && message->images > 0 && !m->prompt.next_takes_images)
+    if (i > 0 && message->images > 0 && !m->prompt.next_before)
       return lmmc_fail(e, 2, "message %d has an image, which this program's template takes in the first turn alone", has_system + i);
     places += own, images += message->images;
   }

@@ -325,6 +325,7 @@ private struct DescriptionPrinter {
         let texts = [
             ("alone", template.alone), ("before", template.before), ("image", template.image), ("between", template.between),
             ("after", template.after), ("before_answer", template.turns?.beforeAnswer), ("next", template.turns?.next),
+            ("next_before", template.turns?.nextBeforeImages),
             ("system_start", template.system?.start), ("system_alone", template.system?.alone), ("system_before", template.system?.before),
         ]
         for case (let name, let text?) in texts {
@@ -335,7 +336,7 @@ private struct DescriptionPrinter {
         }
         let cuts = [
             ("cuts_start", template.cutsStart), ("cuts_start_behind_image", template.cutsStartBehindImage), ("cuts_end", template.cutsEnd),
-            ("cuts_answer", template.turns?.cutsAnswer ?? false), ("next_takes_images", template.turns?.takeImages ?? false),
+            ("cuts_answer", template.turns?.cutsAnswer ?? false),
             ("cuts_system", template.system?.isCut ?? false), ("flattens_words", template.flattensWords),
         ]
         for (name, isCut) in cuts where isCut { line("        .\(name) = true,") }

@@ -24,14 +24,16 @@ public struct PromptTemplate: Sendable, Equatable {
     public struct Turns: Sendable, Equatable {
         /// Between `after` and an answer that was given.
         public var beforeAnswer: String
-        /// Between that and the words or images that follow.
+        /// Between that and the words that follow.
         public var next: String
+        /// Between that and images that follow; nil where images stand in the first turn alone.
+        public var nextBeforeImages: String?
         /// White space at the ends of an answer is cut off.
         public var cutsAnswer = false
-        /// The words of a later turn may have images as those of the first have.
-        public var takeImages = true
 
-        public init(beforeAnswer: String, next: String) { (self.beforeAnswer, self.next) = (beforeAnswer, next) }
+        public init(beforeAnswer: String, next: String) {
+            (self.beforeAnswer, self.next, nextBeforeImages) = (beforeAnswer, next, next)
+        }
     }
 
     /// What stands before the system text, between it and words that no image stands before, and between it and images.
@@ -81,7 +83,7 @@ public struct PromptTemplate: Sendable, Equatable {
         template.before = ""
         // The image and its compression tokens stand in front of all.
         template.system = nil
-        template.turns?.takeImages = false
+        template.turns?.nextBeforeImages = nil
         template.flattensWords = true
         return template
     }
@@ -261,18 +263,27 @@ private struct Conversation {
             two.cuts[1].start == two.cuts[1].end, three.cuts[3] == two.cuts[1]
         else { return nil }
         turns.cutsAnswer = two.cuts[1].start
-        turns.takeImages = hasImages && takesImages(template, turns)
+        turns.nextBeforeImages = hasImages ? nextBeforeImages(template) : nil
         return turns
     }
 
-    private func takesImages(_ template: PromptTemplate, _ turns: PromptTemplate.Turns) -> Bool {
-        (1...2).allSatisfy { count in
+    private func nextBeforeImages(_ template: PromptTemplate) -> String? {
+        let texts = (1...2).map { count -> String? in
             let messages = [Message(role: "user"), Message(role: "assistant"), Message(role: "user", images: count)]
-            guard let printed = try? print(messages) else { return false }
-            let images = String(repeating: template.image, count: count)
-            return isSame(printed.texts[2], turns.next + images + template.between) && isSame(printed.texts[3], template.after)
-                && printed.cuts[2] == (template.cutsStartBehindImage, template.cutsEnd)
+            guard let printed = try? print(messages), isSame(printed.texts[3], template.after),
+                printed.cuts[2] == (template.cutsStartBehindImage, template.cutsEnd)
+            else { return nil }
+            return Self.without(String(repeating: template.image, count: count) + template.between, at: printed.texts[2])
         }
+        guard let one = texts[0], let two = texts[1], isSame(one, two) else { return nil }
+        return one
+    }
+
+    /// `text` without `end`, if that is its end.
+    private static func without(_ end: String, at text: String) -> String? {
+        let bytes = Array(text.utf8), end = Array(end.utf8)
+        guard bytes.count >= end.count, bytes.suffix(end.count) == end[...] else { return nil }
+        return String(decoding: bytes.dropLast(end.count), as: UTF8.self)
     }
 
     /// What stands around a system text; nil where the template takes none.
@@ -288,9 +299,8 @@ private struct Conversation {
                 isSame(one.texts[2], template.after), one.cuts[0] == alone.cuts[0],
                 one.cuts[1] == (template.cutsStartBehindImage, template.cutsEnd)
             else { return nil }
-            let bytes = Array(one.texts[1].utf8), end = Array((template.image + template.between).utf8)
-            guard bytes.count >= end.count, bytes.suffix(end.count) == end[...] else { return nil }
-            before = String(decoding: bytes.dropLast(end.count), as: UTF8.self)
+            guard let text = Self.without(template.image + template.between, at: one.texts[1]) else { return nil }
+            before = text
         }
         var result = PromptTemplate.System(start: alone.texts[0], alone: alone.texts[1], before: before)
         result.isCut = alone.cuts[0].start

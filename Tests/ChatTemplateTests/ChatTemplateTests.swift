@@ -57,21 +57,23 @@ extension PromptTemplate {
     fileprivate func wrapped(_ messages: [Expected.Talk.Message]) throws -> String {
         func cut(_ text: String, _ start: Bool, _ end: Bool) -> String { TemplateText(text).trimmed(start: start, end: end).literal! }
         let turns = try #require(turns)
-        var messages = messages, text = "", isFirst = true
-        if messages[0].role == "system" {
-            let system = try #require(system), words = cut(messages.removeFirst().words, system.isCut, system.isCut)
-            text = system.start + words + (messages[0].images > 0 ? system.before : system.alone)
-            isFirst = false
-        }
-        for message in messages {
-            guard message.role == "user" else {
-                text += turns.beforeAnswer + cut(message.words, turns.cutsAnswer, turns.cutsAnswer) + turns.next
-                continue
-            }
+        let hasSystem = messages[0].role == "system", first = hasSystem ? 1 : 0
+        var text = ""
+        for (index, message) in messages.enumerated() {
             let images = message.images
-            if isFirst { text = images > 0 ? before : alone }
-            #expect(isFirst || images == 0 || turns.takeImages || text.isEmpty)
-            isFirst = false
+            switch message.role {
+            case "system":
+                let system = try #require(system)
+                text = system.start + cut(message.words, system.isCut, system.isCut)
+                text += messages[1].images > 0 ? system.before : system.alone
+                continue
+            case "assistant":
+                text += turns.beforeAnswer + cut(message.words, turns.cutsAnswer, turns.cutsAnswer)
+                continue
+            default: break
+            }
+            if index > first { text += images > 0 ? try #require(turns.nextBeforeImages) : turns.next }
+            if index == first, !hasSystem { text = images > 0 ? before : alone }
             text += images > 0 ? String(repeating: image, count: images) + between : ""
             text += cut(message.words, images > 0 ? cutsStartBehindImage : cutsStart, cutsEnd) + after
         }
@@ -108,10 +110,9 @@ extension PromptTemplate {
                 #expect(made.turns == nil && made.system == nil)
                 continue
             }
-            #expect(
-                isSame(try made.wrapped(talk.messages), talk.expected),
-                "\(talk.template): \(try made.wrapped(talk.messages).debugDescription)")
-            #expect(made.turns?.takeImages == true)
+            let wrapped = try made.wrapped(talk.messages)
+            #expect(isSame(wrapped, talk.expected), "\(talk.template): \(wrapped.debugDescription)")
+            #expect(made.turns?.nextBeforeImages != nil)
         }
     }
 
@@ -127,7 +128,10 @@ extension PromptTemplate {
             "{% for m in messages %}<{{ m.content.lstrip() if m.role == 'assistant' else m.content }}>{% endfor %}",
             // an error of its own
             "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}{{ messages[0].content }}",
-        ] { #expect(try template(text, images: false).turns == nil, "\(text)") }
+        ] {
+            let made = try template(text, images: false)
+            #expect(made.turns == nil, "\(text)")
+        }
     }
 
     @Test func imagesStandWhereTheTemplateHasThem() throws {

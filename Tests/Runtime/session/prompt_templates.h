@@ -4,11 +4,11 @@
 
 #define TEMPLATE(before_text, after_text, ...) \
   { .alone = before_text, .before = before_text, .image = "<image>\n", .between = "", .after = after_text, __VA_ARGS__ }
-#define TEMPLATE_VICUNA(who, whose)                                                                                  \
-  TEMPLATE("A chat between a curious " who                                                                           \
-           " and an artificial intelligence assistant. The assistant gives helpful, "                                \
-           "detailed, and polite answers to the " whose " questions. USER: ",                                        \
-           " ASSISTANT:", .before_answer = " ", .next = "</s>USER: ", .next_takes_images = true, .system_start = "", \
+#define TEMPLATE_VICUNA(who, whose)                                                                                    \
+  TEMPLATE("A chat between a curious " who                                                                             \
+           " and an artificial intelligence assistant. The assistant gives helpful, "                                  \
+           "detailed, and polite answers to the " whose " questions. USER: ",                                          \
+           " ASSISTANT:", .before_answer = " ", .next = "</s>USER: ", .next_before = "</s>USER: ", .system_start = "", \
            .system_alone = " USER: ", .system_before = " USER: ")
 #define TEMPLATE_NONE TEMPLATE("", "", .cuts_end = false)
 #define TEMPLATE_VICUNA_V1 TEMPLATE_VICUNA("user", "user's")
@@ -19,7 +19,8 @@
       "assistant. You are able to understand the visual content that the user provides, and assist the user with a " \
       "variety of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",              \
       "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", .before_answer = "",                            \
-      .next = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n", .next_takes_images = true)
+      .next = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",                                              \
+      .next_before = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n")
 #define TEMPLATE_VOCO                                                                                              \
   {                                                                                                                \
     .alone = VOCO_CONVERSATION, .before = "", .image = "<image>\n", .between = "<voco><voco>\n" VOCO_CONVERSATION, \
