@@ -49,7 +49,8 @@ bool lmmc_answer_line(lmmc_text *out, const lmmc_line *line, const lmmc_request 
               lmmc_text_format(out, e, ", \"tokens\": ") && lmmc_json_ids(out, answer->tokens.values, answer->tokens.count, e) &&
               lmmc_text_format(
                   out, e, ", \"finish_reason\": \"%s\", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32 ", \"timings\": {",
-                  r->answer.made.stopped ? "stop" : "length", r->prompt.text_tokens, r->prompt.visual_tokens);
+                  r->answer.made.stopped ? "stop" : "length", r->prompt.text_tokens,
+                  r->prompt.visual_tokens - r->prompt.images * r->answer.model->prefused_rows);
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
   return done && lmmc_text_append(out, "}}\n", 3, e);

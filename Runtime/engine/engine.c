@@ -127,8 +127,10 @@ static bool know_images(lmmc_engine *g, lmmc_request *r) {
     int32_t rows = m->vision_tokens;
     image->key = key_of(g, r, i);
     image->rows = -1;
-    if (m->projected_rows && !lmmc_image_cache_find(&g->images, image->key, &rows))
-      rows = lmmc_resident_image_rows(&g->residents, image->key);
+    if (m->projected_rows) {
+      const lmmc_image_rows kept = lmmc_image_cache_find(&g->images, image->key);
+      rows = kept.values ? kept.count : lmmc_resident_image_rows(&g->residents, image->key);
+    }
     if (rows >= 0) know_rows(g, r, i, rows);
   }
   return true;
@@ -146,14 +148,16 @@ static bool see_image(lmmc_engine *g, lmmc_request *r) {
       is_read = row >= first && row < first + m->vision_tokens;
     }
     if (!is_read) continue;
-    int32_t count;
-    const float *rows = lmmc_image_cache_find(&g->images, r->own.images[i].key, &count);
-    if (rows) {
-      memcpy((float *)lmmc_arena(g->session->memory, m->vision_rows) + (size_t)first * (size_t)m->hidden, rows, (size_t)count * row_bytes);
+    float *values = (float *)lmmc_arena(g->session->memory, m->vision_rows) + (size_t)first * (size_t)m->hidden;
+    int32_t *protects = m->protects_rows ? (int32_t *)lmmc_arena(g->session->memory, m->protected_rows) + first : NULL;
+    const lmmc_image_rows kept = lmmc_image_cache_find(&g->images, r->own.images[i].key);
+    if (kept.values) {
+      memcpy(values, kept.values, (size_t)kept.count * row_bytes);
+      if (protects) memcpy(protects, kept.protects, (size_t)kept.count * sizeof *protects);
       continue;
     }
     const lmmc_vision_rows made = lmmc_encode_picture(g->session, &r->pictures, i, &r->prompt.question, &r->vision, &r->project);
-    lmmc_image_cache_keep(&g->images, r->own.images[i].key, made.values, made.count);
+    lmmc_image_cache_keep(&g->images, r->own.images[i].key, (lmmc_image_rows){values, protects, made.count});
     know_rows(g, r, i, made.count);
     g->residents.slot[r->own.slot].images[i].rows = made.count;
     r->encoded++;

@@ -8,8 +8,10 @@ struct lmmc_kept_image {
   lmmc_hash_value key;
   lmmc_kept_image *next;  // in its place of the table
   lmmc_kept_image *newer, *older;
+  uint64_t bytes;
   int32_t count;
-  float rows[];
+  bool protects;
+  float rows[];  // then which are protected
 };
 
 enum { LEAST_PLACES = 64 };
@@ -30,7 +32,7 @@ void lmmc_image_cache_close(lmmc_image_cache *c) {
 
 static lmmc_kept_image **place(const lmmc_image_cache *c, lmmc_hash_value key) { return &c->table[key.words[0] % c->size]; }
 
-static uint64_t bytes(const lmmc_image_cache *c, int32_t count) { return (uint64_t)count * (uint64_t)c->hidden * sizeof(float); }
+static uint64_t values(const lmmc_image_cache *c, int32_t count) { return (uint64_t)count * (uint64_t)c->hidden; }
 
 static void unlink_use(lmmc_image_cache *c, lmmc_kept_image *i) {
   *(i->newer ? &i->newer->older : &c->newest) = i->older;
@@ -49,13 +51,12 @@ static lmmc_kept_image *find(const lmmc_image_cache *c, lmmc_hash_value key) {
   return i;
 }
 
-const float *lmmc_image_cache_find(lmmc_image_cache *c, lmmc_hash_value key, int32_t *count) {
+lmmc_image_rows lmmc_image_cache_find(lmmc_image_cache *c, lmmc_hash_value key) {
   lmmc_kept_image *i = find(c, key);
-  if (!i) return NULL;
+  if (!i) return (lmmc_image_rows){0};
   unlink_use(c, i);
   use(c, i);
-  *count = i->count;
-  return i->rows;
+  return (lmmc_image_rows){i->rows, i->protects ? (const int32_t *)(i->rows + values(c, i->count)) : NULL, i->count};
 }
 
 static void drop_oldest(lmmc_image_cache *c) {
@@ -63,7 +64,7 @@ static void drop_oldest(lmmc_image_cache *c) {
   while (*at != i) at = &(*at)->next;
   *at = i->next;
   unlink_use(c, i);
-  c->held -= bytes(c, i->count);
+  c->held -= i->bytes;
   c->count--;
   free(i);
 }
@@ -82,14 +83,16 @@ static void grow(lmmc_image_cache *c) {
   }
 }
 
-void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, const float *rows, int32_t count) {
-  const uint64_t size = bytes(c, count);
+void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, lmmc_image_rows rows) {
+  const uint64_t elements = values(c, rows.count), marks = rows.protects ? (uint64_t)rows.count : 0;
+  const uint64_t size = elements * sizeof *rows.values + marks * sizeof *rows.protects;
   if (size > c->most || find(c, key)) return;
   while (c->held + size > c->most) drop_oldest(c);
   lmmc_kept_image *i = malloc(sizeof *i + size);
   if (!i) return;
-  *i = (lmmc_kept_image){.key = key, .count = count, .next = *place(c, key)};
-  memcpy(i->rows, rows, size);
+  *i = (lmmc_kept_image){.key = key, .bytes = size, .count = rows.count, .protects = marks > 0, .next = *place(c, key)};
+  memcpy(i->rows, rows.values, elements * sizeof *rows.values);
+  if (marks > 0) memcpy(i->rows + elements, rows.protects, marks * sizeof *rows.protects);
   *place(c, key) = i;
   use(c, i);
   c->held += size;

@@ -18,14 +18,21 @@ typedef struct {
   lmmc_kept_image *newest, *oldest;  // by their last use
 } lmmc_image_cache;
 
-// Holds at most `most` bytes of rows f32 [*, hidden]. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
+// What an image has become: f32 [count, hidden], and of a program that protects rows, i32 [count], which of them; else NULL.
+typedef struct {
+  const float *values;
+  const int32_t *protects;
+  int32_t count;
+} lmmc_image_rows;
+
+// Holds at most `most` bytes of rows of `hidden` elements. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
 bool lmmc_image_cache_open(lmmc_image_cache *c, uint64_t most, int32_t hidden, lmmc_error *e);
 void lmmc_image_cache_close(lmmc_image_cache *c);
 
-// Rows f32 [*count, hidden] of an image, until the next that is kept; NULL where it is not held.
-const float *lmmc_image_cache_find(lmmc_image_cache *c, lmmc_hash_value key, int32_t *count);
+// The rows of an image, until the next that is kept; without values where it is not held.
+lmmc_image_rows lmmc_image_cache_find(lmmc_image_cache *c, lmmc_hash_value key);
 
 // Keeps a copy, for which those that were used least recently leave. What is larger than the whole, or finds no memory, is not kept.
-void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, const float *rows, int32_t count);
+void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, lmmc_image_rows rows);
 
 #endif
