@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -22,13 +24,15 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
   const char *name = strrchr(program, '/');
   lmmc_session session = {0};
   lmmc_engine engine = {0};
-  lmmc_batch_output output = {.fd = -1};
+  lmmc_batch_output output = {.fd = -1, .whole.fd = -1};
   uint64_t key[2];
   const int input = is_standard ? STDIN_FILENO : open(options->batch, O_RDONLY | O_CLOEXEC);
+  char name_of_input[PATH_MAX + 2];
+  snprintf(name_of_input, sizeof name_of_input, "'%s'", options->batch);
   if (input < 0) return lmmc_fail(e, 1, "'%s' cannot be read: %s", options->batch, lmmc_reason(errno).text);
   const lmmc_batch_settings settings = {
       .input = input,
-      .input_name = is_standard ? "standard input" : options->batch,
+      .input_name = is_standard ? "standard input" : name_of_input,
       .defaults = {.max_tokens = options->max_tokens,
                    .sampling = options->sampling,
                    .stops = options->stops,
@@ -39,7 +43,11 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
       .unordered = options->unordered,
       .parallel = parallel,
   };
-  const bool done = draw_key(key, e) && lmmc_batch_output_open(&output, options->output, options->resume, e) &&
+  // What is wrong with the options is so of every line.
+  lmmc_sampler sampler = {0};
+  const bool samples = lmmc_sampler_open(&sampler, model->vocabulary, &options->sampling, e);
+  lmmc_sampler_close(&sampler);
+  const bool done = samples && draw_key(key, e) && lmmc_batch_output_open(&output, options->output, options->resume, input, e) &&
                     lmmc_session_open(&session, model, memory, e) &&
                     lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, key, e) &&
                     lmmc_batch(&engine, &settings, &output, e) && lmmc_batch_output_finish(&output, e);

@@ -29,7 +29,7 @@ static bool belongs(const lmmc_dump *d, int file) {
 
 bool lmmc_dump_open(lmmc_dump *d, const char *directory, const lmmc_model *m, const lmmc_memory *memory, int32_t images, lmmc_error *e) {
   *d = (lmmc_dump){.model = m, .memory = memory, .directory = directory, .images = images};
-  for (int i = 0; i < LMMC_DUMP_FILES; i++) d->files[i].fd = -1;
+  for (int i = 0; i < LMMC_DUMP_FILES; i++) d->files[i].file.fd = -1;
   const struct {
     int rank;
     lmmc_npy_type type;

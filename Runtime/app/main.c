@@ -16,7 +16,7 @@
 #include "options.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/npy.h"
+#include "base/unfinished.h"
 #include "base/text.h"
 #include "perplexity.h"
 #include "session/prompt.h"
@@ -289,7 +289,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
 // The kernel sends SIGBUS when mapped bytes cannot be had: the file was cut short, or its disk fails.
 static void cannot_read(int number, siginfo_t *info, void *context) {
   (void)number, (void)context;
-  lmmc_npy_remove_pending();
+  lmmc_unfinished_remove_all();
   const uint64_t place = lmmc_attachment_place(info->si_addr);
   char text[192] = "error: the attached weights cannot be read";
   size_t length = strlen(text);

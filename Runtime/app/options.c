@@ -81,7 +81,8 @@ static const option table[] = {
      "on standard output for each",
      PATH, FIELD(batch), 0, 0, "a file name"},
     {"--output", "FILE", "of --batch: write the answers to FILE", PATH, FIELD(output), 0, 0, "a file name"},
-    {"--resume", NULL, "of --batch: go on with an --output that was cut, its answers stay", FLAG, FIELD(resume), 0, 0, NULL},
+    {"--resume", NULL, "of --batch: let --output grow, and go on with one that was cut: give it from the first run on", FLAG, FIELD(resume),
+     0, 0, NULL},
     {"--unordered", NULL, "of --batch: write answers as they are done, not in the order of the requests", FLAG, FIELD(unordered), 0, 0,
      NULL},
     {"--image-folder", "DIR", "of --batch: where its images are", PATH, FIELD(image_folder), 0, 0, "the name of a folder"},
@@ -214,7 +215,7 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
 static const struct {
   lmmc_mode mode;
   const char *chosen_by, *reason;
-  const char *refused[8];
+  const char *refused[10];
 } modes[] = {
     {LMMC_MODE_TOKENIZE, "--tokenize", "runs no model", {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors"}},
     {LMMC_MODE_PERPLEXITY,
@@ -225,7 +226,7 @@ static const struct {
     {LMMC_MODE_BATCH,
      "--batch",
      "has its own requests",
-     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity"}},
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile"}},
     {LMMC_MODE_CHECK,
      "--check",
      "answers nothing",
@@ -254,7 +255,7 @@ static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (!is_given(given, modes[i].chosen_by)) continue;
     *mode = modes[i].mode;
-    for (int k = 0; k < 8 && modes[i].refused[k]; k++)
+    for (int k = 0; k < 10 && modes[i].refused[k]; k++)
       if (is_given(given, modes[i].refused[k]))
         return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, modes[i].refused[k]);
   }

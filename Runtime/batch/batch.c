@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "answer_line.h"
 #include "line_reader.h"
@@ -37,6 +39,7 @@ struct batch {
   lmmc_batch_output *output;
 
   // Between the threads, under the lock
+  int stop;  // an event that wakes who waits for a line
   pthread_mutex_t lock;
   pthread_cond_t changed;
   job_list ready;       // read, and not begun
@@ -114,7 +117,7 @@ static bool build_prompt(job *j, const lmmc_model *m, const lmmc_tokenizer *t) {
   const lmmc_line *l = &j->line;
   lmmc_prompt *p = &j->request.prompt;
   lmmc_error *e = &j->error;
-  const char *asked = l->is_raw ? NULL : l->messages ? l->messages[l->message_count - 1].text : l->prompt;
+  const char *asked = l->is_raw ? l->question : l->messages ? l->messages[l->message_count - 1].text : l->prompt;
   bool done;
   if (l->messages) {
     lmmc_message *messages = calloc((size_t)l->message_count, sizeof *messages);
@@ -155,7 +158,7 @@ static bool prepare(job *j) {
 // ---- the thread that reads
 
 static bool is_blank(const char *text, size_t bytes) {
-  while (bytes > 0 && strchr(" \t\r", text[bytes - 1])) bytes--;
+  while (bytes > 0 && memchr(" \t\r", text[bytes - 1], 3)) bytes--;
   return bytes == 0;
 }
 
@@ -192,9 +195,9 @@ static job *next_job(batch *b, lmmc_line_reader *lines, bool *is_over, lmmc_erro
 
 static void *read_lines(void *context) {
   batch *b = context;
-  lmmc_threads_unpin();
+  lmmc_threads_aside();
   const int64_t window = LEAST_AHEAD + (int64_t)LINES_AHEAD * b->settings->parallel;
-  lmmc_line_reader lines = {.fd = b->settings->input, .name = b->settings->input_name};
+  lmmc_line_reader lines = {.fd = b->settings->input, .stop = b->stop, .name = b->settings->input_name};
   lmmc_error e = {0};
   for (bool is_over = false; !is_over;) {
     job *j = next_job(b, &lines, &is_over, &e);
@@ -239,6 +242,13 @@ static bool begin_jobs(batch *b, bool is_idle) {
   return comes;
 }
 
+// Whether a line before it, which is not written, has the same id: a run that goes on counts lines of an id from the first.
+static bool waits_for_twin(const batch *b, const job *j) {
+  for (const job *before = b->begun.first; before != j; before = before->next)
+    if (strcmp(before->line.id, j->line.id) == 0) return true;
+  return false;
+}
+
 // Writes what is done and whose turn it is; how many lines are left. Nobody reading any more ends the batch.
 static bool write_jobs(batch *b) {
   job **at = &b->begun.first, *last = NULL;
@@ -246,7 +256,7 @@ static bool write_jobs(batch *b) {
   bool done = true;
   while (*at && done) {
     job *j = *at;
-    if (!j->is_done) {
+    if (!j->is_done || waits_for_twin(b, j)) {
       if (!b->settings->unordered) break;
       last = j;
       at = &j->next;
@@ -272,6 +282,7 @@ static bool write_jobs(batch *b) {
 static void stop(batch *b) {
   pthread_mutex_lock(&b->lock);
   b->stops = true;
+  (void)!write(b->stop, &(uint64_t){1}, sizeof(uint64_t));
   pthread_cond_broadcast(&b->changed);
   pthread_mutex_unlock(&b->lock);
   for (job *j = b->begun.first; j; j = j->next)
@@ -290,13 +301,17 @@ bool lmmc_batch(lmmc_engine *engine, const lmmc_batch_settings *settings, lmmc_b
   batch b = {.engine = engine,
              .settings = settings,
              .output = output,
+             .stop = eventfd(0, EFD_CLOEXEC),
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .changed = PTHREAD_COND_INITIALIZER,
              .e = e};
   pthread_t reader;
   e->code = 0;
   lmmc_progress_start(&b.progress, settings->input);
-  if (pthread_create(&reader, NULL, read_lines, &b) != 0) return lmmc_fail(e, 1, "no thread can be made that reads the lines");
+  if (b.stop < 0 || pthread_create(&reader, NULL, read_lines, &b) != 0) {
+    if (b.stop >= 0) close(b.stop);
+    return lmmc_fail(e, 1, "no thread can be made that reads the lines");
+  }
   bool is_idle = true, done = true;
   while (done && (begin_jobs(&b, is_idle) || b.begun.first)) {
     done = write_jobs(&b) && !b.fails;
@@ -306,9 +321,10 @@ bool lmmc_batch(lmmc_engine *engine, const lmmc_batch_settings *settings, lmmc_b
   }
   if (!done) stop(&b);
   pthread_join(reader, NULL);
+  close(b.stop);
   free_jobs(&b.begun);
   free_jobs(&b.ready);
   if (e->code == 0 && b.read_error.code) *e = b.read_error;
-  if (e->code == 0) lmmc_progress_end(&b.progress);
+  lmmc_progress_end(&b.progress);
   return e->code == 0;
 }

@@ -1,6 +1,7 @@
 #include "line_reader.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +11,15 @@ static bool fill(lmmc_line_reader *r, lmmc_error *e) {
   if (r->at > 0 && r->at < r->held.count) memmove(r->held.bytes, r->held.bytes + r->at, r->held.count - r->at);
   r->held.count -= r->at;
   r->at = 0;
+  struct pollfd waits[] = {{.fd = r->fd, .events = POLLIN}, {.fd = r->stop, .events = POLLIN}};
   ssize_t n;
+  do n = poll(waits, 2, -1);
+  while (n < 0 && errno == EINTR);
+  if (waits[1].revents) {
+    r->held.count = 0;
+    r->ended = true;
+    return false;
+  }
   do n = read(r->fd, buffer, sizeof buffer);
   while (n < 0 && errno == EINTR);
   if (n < 0) return lmmc_fail(e, 1, "%s cannot be read: %s", r->name, lmmc_reason(errno).text);
@@ -30,7 +39,6 @@ lmmc_line_result lmmc_line_next(lmmc_line_reader *r, const char **line, size_t *
       if (left > LMMC_MOST_LINE_BYTES) {
         // Its bytes are passed over as they come.
         is_too_long = true;
-        r->bytes += (int64_t)left;
         r->at = r->held.count;
         searched = 0;
       }
@@ -41,7 +49,6 @@ lmmc_line_result lmmc_line_next(lmmc_line_reader *r, const char **line, size_t *
     *bytes = end ? (size_t)(end - first) : left;
     *line = first;
     r->at += *bytes + (end != NULL);
-    r->bytes += (int64_t)*bytes + (end != NULL);
     r->number++;
     if (*bytes > 0 && first[*bytes - 1] == '\r') --*bytes;
     return is_too_long ? LMMC_LINE_TOO_LONG : LMMC_LINE;

@@ -13,14 +13,15 @@ enum { LMMC_MOST_LINE_BYTES = 64 << 20 };
 
 typedef struct {
   int fd;
-  const char *name;
-  lmmc_text held;  // read and not given out
-  size_t at;       // how much of it was
-  int64_t number;  // of the next line, from 0
-  int64_t bytes;   // given out so far
+  int stop;          // a descriptor that becomes readable when nobody wants lines any more; -1: none
+  const char *name;  // for messages, quoted where it is a file's
+  lmmc_text held;    // read and not given out
+  size_t at;         // how much of it was
+  int64_t number;    // of the next line, from 0
   bool ended;
 } lmmc_line_reader;
 
+// LMMC_NO_LINE: the end, or nobody wants lines any more.
 typedef enum { LMMC_LINE, LMMC_LINE_TOO_LONG, LMMC_NO_LINE, LMMC_LINE_FAILED } lmmc_line_result;
 
 // The next line without its end, in `*line` until the next call. Of one that is too long nothing is given but that.

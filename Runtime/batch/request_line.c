@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Ids come from strangers and go to terminals.
+enum { ID_FLAGS = JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII };
+
 typedef struct {
   lmmc_line *line;
   const json_t *object;
@@ -168,13 +171,18 @@ static bool read_prompt(const reader *r) {
     return lmmc_fail(r->e, 2, "the line has no prompt, expected a key 'prompt', 'raw_prompt', 'messages' or 'text' beside 'question_id'");
   if (!json_is_string(value)) return wants(r, key, "a text");
   l->is_raw = strcmp(key, "raw_prompt") == 0;
+  const json_t *asked = member(r, "question");
+  if (asked && (!l->is_raw || !json_is_string(asked))) return wants(r, "question", "a text, beside 'raw_prompt'");
   l->prompt = strdup(json_string_value(value));
-  return l->prompt || out_of_memory(r->e);
+  if (asked) l->question = strdup(json_string_value(asked));
+  return (l->prompt && (l->question || !asked)) || out_of_memory(r->e);
 }
 
 // What changes an answer and is not known here must not be passed over.
 static bool check_keys(const reader *r) {
-  static const char *const missing[] = {"json_schema", "grammar", "regex", "choices", "response_format", "n"};
+  static const char *const missing[] = {"json_schema",           "grammar", "regex",     "choices",  "response_format", "logit_bias",
+                                        "max_completion_tokens", "tools",   "functions", "logprobs", "top_logprobs",    "system"};
+  if (member(r, "n") && json_integer_value(member(r, "n")) != 1) return wants(r, "n", "1");
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
     if (member(r, missing[i])) return lmmc_fail(r->e, 2, "key '%s' is not known to a batch", missing[i]);
   return true;
@@ -199,7 +207,7 @@ static bool read_id(const reader *r, int64_t number) {
   const json_t *question = member(r, "question_id"), *id = question ? question : member(r, "id");
   r->line->is_question = question != NULL;
   json_t *made = id ? NULL : json_integer(number);
-  r->line->id = json_dumps(id ? id : made, JSON_ENCODE_ANY | JSON_COMPACT);
+  r->line->id = json_dumps(id ? id : made, ID_FLAGS);
   json_decref(made);
   return r->line->id || out_of_memory(r->e);
 }
@@ -224,14 +232,15 @@ void lmmc_line_free(lmmc_line *l) {
   free(l->images);
   free(l->stops);
   free(l->prompt);
+  free(l->question);
   free(l->id);
   *l = (lmmc_line){0};
 }
 
 char *lmmc_line_id_of_output(const char *text, size_t bytes) {
-  json_t *object = json_loadb(text, bytes, 0, NULL);
+  json_t *object = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);  // which answers may have
   const json_t *question = json_object_get(object, "question_id"), *id = question ? question : json_object_get(object, "id");
-  char *found = id ? json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+  char *found = id ? json_dumps(id, ID_FLAGS) : NULL;
   json_decref(object);
   return found;
 }

@@ -36,6 +36,7 @@ typedef struct {
   bool is_question;  // of LLaVA's form
   char *prompt;      // the user's words, or with `is_raw` the whole prompt; NULL where there are messages
   bool is_raw;
+  char *question;               // what is asked in a raw prompt; NULL where nobody says
   lmmc_line_message *messages;  // [message_count]
   int message_count;
   char **images;  // [image_count], paths

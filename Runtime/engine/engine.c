@@ -136,6 +136,12 @@ static bool know_images(lmmc_engine *g, lmmc_request *r) {
   return true;
 }
 
+// The same of an image whose request has a slot.
+static void place_rows(lmmc_engine *g, lmmc_request *r, int32_t image, int32_t rows) {
+  know_rows(g, r, image, rows);
+  g->residents.slot[r->own.slot].images[image].rows = rows;
+}
+
 // Puts the rows of the next image where step() reads them. True where the tower ran, false where none is left.
 static bool see_image(lmmc_engine *g, lmmc_request *r) {
   const lmmc_model *m = g->session->model;
@@ -154,12 +160,12 @@ static bool see_image(lmmc_engine *g, lmmc_request *r) {
     if (kept.values) {
       memcpy(values, kept.values, (size_t)kept.count * row_bytes);
       if (protects) memcpy(protects, kept.protects, (size_t)kept.count * sizeof *protects);
+      place_rows(g, r, i, kept.count);
       continue;
     }
     const lmmc_vision_rows made = lmmc_encode_picture(g->session, &r->pictures, i, &r->prompt.question, &r->vision, &r->project);
     lmmc_image_cache_keep(&g->images, r->own.images[i].key, (lmmc_image_rows){values, protects, made.count});
-    know_rows(g, r, i, made.count);
-    g->residents.slot[r->own.slot].images[i].rows = made.count;
+    place_rows(g, r, i, made.count);
     r->encoded++;
     r->own.seen++;
     return true;
@@ -172,13 +178,18 @@ static bool see_image(lmmc_engine *g, lmmc_request *r) {
 // What looks at a whole prompt wants it in an empty slot.
 static bool may_share(const lmmc_engine *g, const lmmc_request *r) { return !g->session->model->whole_prompts || r->prompt.images == 0; }
 
-// A slot for a request: one that was never used, or the one that was used longest ago; -1 where all are in use.
+// A slot for a request: one that was never used, while there are fewer than may be, or the one that was used longest ago; -1 where all are in
+// use.
 static int32_t free_slot(lmmc_engine *g, int32_t but) {
-  const int32_t fresh = lmmc_slot_take(&g->session->slots);
+  int32_t used = 0;
+  for (int32_t s = 0; s < g->session->model->sequences; s++) used += g->session->slots.used[s];
+  const int32_t fresh = used < g->parallel ? lmmc_slot_take(&g->session->slots) : -1;
   if (fresh >= 0) return fresh;
   int32_t oldest = -1;
   for (int32_t s = 0; s < g->session->model->sequences; s++)
-    if (s != but && !g->answering[s] && (oldest < 0 || g->residents.slot[s].last_use < g->residents.slot[oldest].last_use)) oldest = s;
+    if (g->session->slots.used[s] && s != but && !g->answering[s] &&
+        (oldest < 0 || g->residents.slot[s].last_use < g->residents.slot[oldest].last_use))
+      oldest = s;
   return oldest;
 }
 

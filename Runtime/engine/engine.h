@@ -65,11 +65,13 @@ typedef struct {
   lmmc_request **asked;  // [sequences], whose logits the next step makes
 } lmmc_engine;
 
-// At most `parallel` requests hold slots at once, of those of the session, none of which is in use; `image_bytes`: what images have become is
+// At most `parallel` slots are used of those of the session, none of which is in use; `image_bytes`: what images have become is
 // kept in so much memory. `key`: random. Code 1 when memory is out; lmmc_engine_close ends it in either case, when all requests have ended.
 bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenizer *tokenizer, int32_t parallel, uint64_t image_bytes,
                       const uint64_t key[2], lmmc_error *e);
 void lmmc_engine_close(lmmc_engine *g);
+
+// All that follows is for one thread at a time.
 
 // Puts a request behind those that wait.
 void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r);

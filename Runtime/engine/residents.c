@@ -50,7 +50,7 @@ int64_t lmmc_shared_prefix(const lmmc_residents *r, int32_t slot, const int32_t 
 int32_t lmmc_resident_image_rows(const lmmc_residents *r, lmmc_hash_value key) {
   for (int32_t s = 0; s < r->model->sequences; s++)
     for (int32_t i = 0; i < r->slot[s].image_count; i++)
-      if (lmmc_hashes_equal(r->slot[s].images[i].key, key)) return r->slot[s].images[i].rows;
+      if (r->slot[s].images[i].rows >= 0 && lmmc_hashes_equal(r->slot[s].images[i].key, key)) return r->slot[s].images[i].rows;
   return -1;
 }
 

@@ -41,7 +41,7 @@ void lmmc_residents_close(lmmc_residents *r);
 // How many tokens at the front of a prompt slot `slot` holds, of those that it can be cut back to; at most `most`.
 int64_t lmmc_shared_prefix(const lmmc_residents *r, int32_t slot, const int32_t *tokens, int64_t most, const lmmc_placed_image *images);
 
-// How many rows an image has become that some slot holds; -1 where none does.
+// How many rows an image has become that some slot holds; -1 where none does that knows.
 int32_t lmmc_resident_image_rows(const lmmc_residents *r, lmmc_hash_value key);
 
 // Makes slot `to` what `from`, maybe itself, was behind its first `count` tokens.

@@ -26,8 +26,8 @@ static size_t find_stop(const lmmc_answer *a) {
 static size_t held_back(const lmmc_answer *a) {
   size_t most = 0;
   for (int i = 0; i < a->stop_count; i++)
-    for (size_t n = a->stops[i].bytes - 1; n > most; n--)
-      if (n <= a->text.count && memcmp(a->text.bytes + a->text.count - n, a->stops[i].text, n) == 0) most = n;
+    for (size_t n = a->stops[i].bytes - 1 < a->text.count ? a->stops[i].bytes - 1 : a->text.count; n > most; n--)
+      if (memcmp(a->text.bytes + a->text.count - n, a->stops[i].text, n) == 0) most = n;
   return most;
 }
 

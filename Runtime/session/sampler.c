@@ -138,9 +138,10 @@ static int32_t choose(lmmc_sampler *s, const float *logits, int32_t best) {
 
   // A heap gives up the best ones in order; each goes to the place that it leaves free at the end.
   for (int32_t i = n / 2 - 1; i >= 0; i--) sift_down(c, n, i);
+  const bool counts_within = k < n && how->top_p < 1;  // top-p counts within the k best
   double wanted = k == n ? how->top_p * total : INFINITY, sum = 0;
   int32_t taken = 0;
-  while (taken == 0 || (taken < k && sum < wanted && (double)c[0].weight >= how->min_p)) {
+  while (taken == 0 || (taken < k && sum < wanted && (counts_within || (double)c[0].weight >= how->min_p))) {
     int32_t left = n - taken - 1;
     lmmc_candidate top = c[0];
     c[0] = c[left];
@@ -149,23 +150,26 @@ static int32_t choose(lmmc_sampler *s, const float *logits, int32_t best) {
     sum += (double)top.weight;
     taken++;
   }
-  if (k < n && how->top_p < 1) {  // top-p counts within the k best
+  if (counts_within) {
     wanted = how->top_p * sum;
     sum = 0;
     int32_t kept = 0;
-    while (kept == 0 || (kept < taken && sum < wanted)) sum += (double)c[n - 1 - kept++].weight;
+    while (kept == 0 || (kept < taken && sum < wanted && (double)c[n - 1 - kept].weight >= how->min_p))
+      sum += (double)c[n - 1 - kept++].weight;
     taken = kept;
   }
   return draw(s, c + n - 1, taken, -1, sum);
 }
 
 int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
-  if (likeliest(logits, s->vocabulary, e) < 0) return -1;
+  int32_t best = likeliest(logits, s->vocabulary, e);
+  if (best < 0) return -1;
+  const float *given = logits;
   logits = changed(s, logits);
-  const int32_t best = likeliest(logits, s->vocabulary, e);
+  if (logits != given) best = likeliest(logits, s->vocabulary, e);
   if (best < 0) return -1;
   if (logits[best] == -INFINITY) {
-    lmmc_fail(e, 1, "the model gave -infinity as the logit of every token");
+    lmmc_fail(e, 1, "%s", s->changed ? "no token is left that is not barred" : "the model gave -infinity as the logit of every token");
     return -1;
   }
   const int32_t id = s->how.temperature == 0 ? best : choose(s, logits, best);

@@ -190,8 +190,9 @@ lmmc_threads lmmc_threads_start(int wanted) {
 
 lmmc_threads lmmc_threads_started(void) { return started; }
 
-void lmmc_threads_unpin(void) {
+void lmmc_threads_aside(void) {
   if (start.cpus > 0) sched_setaffinity(0, sizeof start.mask, start.mask);
+  omp_set_num_threads(1);
 }
 
 void lmmc_threads_use(int threads) {

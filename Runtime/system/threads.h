@@ -25,8 +25,9 @@ lmmc_threads lmmc_threads_started(void);
 // From here on `threads` of those that were started work; 0: all.
 void lmmc_threads_use(int threads);
 
-// From here on the calling thread, which computes nothing, runs where any of the process might when it started.
-void lmmc_threads_unpin(void);
+// From here on the calling thread, which is none of those, runs where any of the process might when it started, and its parallel regions have
+// itself alone.
+void lmmc_threads_aside(void);
 
 // Whether `threads` threads find the memory that OpenBLAS, when linked, takes for them; `*e` is filled (code 1) if not.
 bool lmmc_threads_room(int threads, lmmc_error *e);

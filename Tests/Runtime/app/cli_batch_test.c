@@ -287,7 +287,7 @@ static void refusals(void) {
   CHECK_ERROR(
       BATCH(in_folder("nothing")), 1,
       (snprintf(message, sizeof message, "error: '%s' cannot be read: no such file or directory\n", in_folder("nothing")), message));
-  snprintf(message, sizeof message, "error: '%s' cannot be written: no such file or directory\n", no);
+  snprintf(message, sizeof message, "error: file '%s' cannot be created: no such file or directory\n", no);
   CHECK_ERROR(BATCH(in, "--output", no), 1, message);
   snprintf(message, sizeof message, "error: '%s' has a line without an id at byte 0, it is no output of a batch\n", in_folder("refused"));
   CHECK_ERROR(BATCH(in, "--output", in_folder("refused"), "--resume"), 1, message);
@@ -309,4 +309,65 @@ static void refusals(void) {
   CHECK(r.code == 1 && strstr(r.err, "standard output cannot be written: no space left on device\n"), "exit %d '%s'", r.code, r.err);
 }
 
-RUN_TESTS(answers, conversations, forms, kills, refusals)
+// What ends a run from outside, and files that are not a batch's.
+static void edges(void) {
+  const char *in = write_file("requests", requests()), *out = path_of("edge");
+  char message[8192 + 128];
+  // An answer may have a zero, and the run goes on behind it.
+  setup.environment[0] = "FAKE_TOKENS=3 72 2";
+  setup.input = "{\"prompt\": \"a\"}\n";
+  result r = BATCH("-", "--output", out, "--resume");
+  CHECK(r.code == 0 && strstr(file_of(out), "\"text\": \"\\u0000E\""), "'%s'", file_of(out));
+  setup.input = "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n";
+  r = BATCH("-", "--output", out, "--resume");
+  CHECK(r.code == 0 && strstr(r.err, "2 lines, ") && strstr(file_of(out), "{\"id\": 1, "), "%d '%s'", r.code, r.err);
+  // No output of a batch is cut, without an end of a line either.
+  const char *other = write_file("settings", "{\"important\": true}");
+  snprintf(message, sizeof message, "error: '%s' has a line without an id at byte 0, it is no output of a batch\n", other);
+  CHECK_ERROR(BATCH(in, "--output", other, "--resume"), 1, message);
+  CHECK(strcmp(file_of(other), "{\"important\": true}") == 0, "'%s'", file_of(other));
+  snprintf(message, sizeof message, "error: '%s' is the file of requests, the answers want another\n", in);
+  CHECK_ERROR(BATCH(in, "--output", in, "--resume"), 2, message);
+  CHECK_ERROR(BATCH(in, "--output", in), 2, message);
+  CHECK(strcmp(file_of(in), requests()) == 0, "%s", "the requests are changed");
+  // A link stays one.
+  const char *link = path_of("link"), *target = write_file("target", "old\n");
+  CHECK(symlink(target, link) == 0, "%s", link);
+  r = BATCH(in, "--output", link);
+  struct stat s;
+  CHECK(r.code == 0 && lstat(link, &s) == 0 && S_ISLNK(s.st_mode) && strlen(file_of(target)) > 1000, "exit %d '%s'", r.code, r.err);
+  CHECK_ERROR(BATCH(in, "--logit-bias", "999999=1"), 2,
+              "error: a logit bias is of token 999999, this program knows tokens from 0 to 447\n");
+
+  // Lines that come no more do not keep a run that cannot write, nor one that is told to end; that leaves nothing behind.
+  for (int kind = 0; kind < 2; kind++) {
+    const int before = entries(folder);
+    int lines[2], errors[2];
+    if (pipe(lines) || pipe(errors)) perror("pipe"), exit(2);
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(lines[0], 0), dup2(errors[1], 2);
+      close(lines[1]);
+      execl(program, program, "--batch", "-", "--output", kind == 0 ? "/dev/full" : path_of("told"), NULL);
+      _exit(127);
+    }
+    close(lines[0]), close(errors[1]);
+    if (write(lines[1], "{\"prompt\": \"a\"}\n", 16) != 16) perror("write");
+    if (kind == 1) {
+      for (int i = 0; i < 500 && entries(folder) == before; i++) usleep(10000);
+      kill(child, SIGTERM);
+    }
+    char text[512] = "";
+    ssize_t n = read(errors[0], text, sizeof text - 1);
+    int status;
+    waitpid(child, &status, 0);
+    if (kind == 0)
+      CHECK(n > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1, "'%s'", text);
+    else
+      CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM && entries(folder) == before, "status %d, %d files", status,
+            entries(folder));
+    close(lines[1]), close(errors[0]);
+  }
+}
+
+RUN_TESTS(answers, conversations, forms, kills, refusals, edges)

@@ -4,6 +4,7 @@
 // lengths. As a program with -DFAKE_REDUCER it becomes fewer rows of some pictures than of others, and says which vision rows its blocks keep.
 #ifndef CLI_FAKE_MODEL_H
 #define CLI_FAKE_MODEL_H
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -29,6 +30,7 @@ typedef struct {
   int steps, decodes, wanted, alike, rows[FAKE_SEQUENCES], most[FAKE_SEQUENCES], slot_calls[FAKE_SEQUENCES];
 } fake_call_counts;
 extern fake_call_counts fake_calls;
+extern bool fake_drops_rows;  // whether the second block drops vision rows, with -DFAKE_DROPS_VISION
 
 static inline uint64_t fake_mix(uint64_t state, uint64_t value) {
   state = (state ^ value) * UINT64_C(0x9E3779B97F4A7C15);

@@ -93,7 +93,9 @@ static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) 
   if (!lmmc_pictures_open(&c->request.pictures, session.model, prompt.images, &e)) abort();
   for (int i = 0; i < prompt.images; i++) {
     memcpy(c->request.pictures.pixels + i * PICTURE_BYTES, pictures[shown[i]], PICTURE_BYTES);
-    for (int k = 0, bar = (int)draw(2); k < 4; k++) c->request.pictures.bars[i][k] = bar;
+    // One picture may come twice.
+    const bool is_twin = i > 0 && shown[i] == shown[i - 1];
+    for (int k = 0, bar = (int)draw(2); k < 4; k++) c->request.pictures.bars[i][k] = is_twin ? c->request.pictures.bars[i - 1][k] : bar;
   }
   if (!lmmc_sampler_open(&c->request.sampler, FAKE_VOCABULARY, &c->sampling, &e)) abort();
   c->request.max_tokens = 1 + draw(MOST_TOKENS);
@@ -171,7 +173,7 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
       append(&p, 1);
       for (int64_t i = draw(12); i > 0; i--) append(&p, (int32_t)draw(333));
       for (int64_t i = draw(most_images + 1); i > 0; i--) {
-        shown[number][p.images] = (int)draw(PICTURES);
+        shown[number][p.images] = p.images > 0 && draw(3) == 0 ? shown[number][p.images - 1] : (int)draw(PICTURES);
         append_image(&p);
         for (int k = 0; k < m->compression_count; k++) append(&p, m->compression_token);
         for (int64_t k = 1 + draw(9); k > 0; k--) append(&p, (int32_t)draw(333));
@@ -327,7 +329,17 @@ int main(int argc, char **argv) {
   for (int32_t parallel = 1; parallel <= FAKE_SEQUENCES; parallel++) soak("images", parallel, UINT64_C(1) << 20);
   soak("few images kept", FAKE_SEQUENCES, few);
   soak("no images kept", FAKE_SEQUENCES, 0);
-  if (!model.whole_prompts) {
+  if (model.whole_prompts) {
+    // Of a reducer before the decoder a prompt may have several images, which become as many rows as it counts.
+    lmmc_model counted = model;
+    counted.whole_prompts = fake_drops_rows = false;
+    set_model(&counted);
+    soak("counted images", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    soak("counted images, few kept", FAKE_SEQUENCES, few);
+    soak("counted images, none kept", FAKE_SEQUENCES, 0);
+    fake_drops_rows = true;
+    set_model(&model);
+  } else {
     lmmc_model compressed = model;
     compressed.compression_token = 333, compressed.compression_count = 2;
     set_model(&compressed);

@@ -229,6 +229,20 @@ static void least_share(void) {
   }
 }
 
+// min-p comes behind top-k and top-p, which count what it drops.
+static void order_of_limits(void) {
+  lmmc_sampling how = LMMC_GREEDY;
+  // Weights 1, 0.5, 0.1 and next to nothing: 0.64 of 1.6 needs two, and 0.64 of 1.5 would need one.
+  const float four[4] = {0, -0.6931472f, -2.3025851f, -30};
+  how.temperature = 1, how.top_p = 0.64, how.min_p = 0.3, how.top_k = 3;
+  lmmc_sampler s;
+  CHECK(lmmc_sampler_open(&s, 4, &how, &error), "%s", error.message);
+  int second = 0;
+  for (int i = 0; i < 3000; i++) second += lmmc_sample(&s, four, &error) == 1;
+  CHECK(second > 900 && second < 1100, "%d draws of the second", second);
+  lmmc_sampler_close(&s);
+}
+
 static void log_probabilities(void) {
   static const float logits[6] = {0, 2, 2, -INFINITY, 1, 2};
   lmmc_log_probability best[4];
@@ -245,6 +259,7 @@ static void log_probabilities(void) {
 int main(void) {
   reckoned();
   least_share();
+  order_of_limits();
   log_probabilities();
   generator();
   greedy();
