@@ -31,8 +31,10 @@ public struct PromptTemplate: Sendable, Equatable {
         /// White space at the ends of an answer is cut off.
         public var cutsAnswer = false
 
-        public init(beforeAnswer: String, next: String) {
-            (self.beforeAnswer, self.next, nextBeforeImages) = (beforeAnswer, next, next)
+        public init(beforeAnswer: String, next: String) { self.init(beforeAnswer: beforeAnswer, next: next, nextBeforeImages: next) }
+
+        public init(beforeAnswer: String, next: String, nextBeforeImages: String?) {
+            (self.beforeAnswer, self.next, self.nextBeforeImages) = (beforeAnswer, next, nextBeforeImages)
         }
     }
 
@@ -276,6 +278,12 @@ private struct Conversation {
             return Self.without(String(repeating: template.image, count: count) + template.between, at: printed.texts[2])
         }
         guard let one = texts[0], let two = texts[1], isSame(one, two) else { return nil }
+        // A turn with an image is followed as one without.
+        let first = Message(role: "user", images: 1), assistant = Message(role: "assistant"), user = Message(role: "user")
+        guard let behind = try? print([first, assistant, user]), let alone = try? print([user, assistant, user]),
+            isSame(behind.texts[0], template.before + template.image + template.between),
+            zip(behind.texts.dropFirst(), alone.texts.dropFirst()).allSatisfy({ isSame($0, $1) })
+        else { return nil }
         return one
     }
 
@@ -301,6 +309,15 @@ private struct Conversation {
             else { return nil }
             guard let text = Self.without(template.image + template.between, at: one.texts[1]) else { return nil }
             before = text
+        }
+        // In a conversation of several turns it stands where it stands in one.
+        if let turns = template.turns {
+            guard let two = try? print([system, Message(role: "user"), Message(role: "assistant"), Message(role: "user")]),
+                isSame(two.texts[0], alone.texts[0]), isSame(two.texts[1], alone.texts[1]),
+                isSame(two.texts[2], template.after + turns.beforeAnswer), isSame(two.texts[3], turns.next),
+                isSame(two.texts[4], template.after),
+                two.cuts[0] == alone.cuts[0]
+            else { return nil }
         }
         var result = PromptTemplate.System(start: alone.texts[0], alone: alone.texts[1], before: before)
         result.isCut = alone.cuts[0].start

@@ -134,6 +134,16 @@ extension PromptTemplate {
         }
     }
 
+    /// A system text that moves to the last turn, as Mistral's does, is none that a conversation can have.
+    @Test func systemTextsThatMoveAreRefused() throws {
+        let text =
+            "{% if messages[0].role == 'system' %}{% set words = messages[0].content %}{% set messages = messages[1:] %}{% endif %}"
+            + "{% for m in messages %}{% if m.role == 'user' %}[INST]{% if loop.last and words is defined %}{{ words }}\n{% endif %}"
+            + "{{ m.content }}[/INST]{% else %}{{ m.content }}</s>{% endif %}{% endfor %}"
+        let made = try template(text, images: false)
+        #expect(made.turns == PromptTemplate.Turns(beforeAnswer: "", next: "</s>[INST]", nextBeforeImages: nil) && made.system == nil)
+    }
+
     @Test func imagesStandWhereTheTemplateHasThem() throws {
         let text = try String(contentsOf: folder.appending(path: "llava-hf.jinja"), encoding: .utf8)
         let made = try template(text)
