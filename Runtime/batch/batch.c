@@ -112,26 +112,33 @@ static void take_over(lmmc_request *r) {
   empty(j);
 }
 
+static bool ask(job *j, const lmmc_model *m, const lmmc_tokenizer *t, const char *asked) {
+  return lmmc_prompt_ask(&j->request.prompt, m, t, asked, asked ? strlen(asked) : 0, &j->error);
+}
+
 // The prompt, and what is asked in it last.
 static bool build_prompt(job *j, const lmmc_model *m, const lmmc_tokenizer *t) {
   const lmmc_line *l = &j->line;
   lmmc_prompt *p = &j->request.prompt;
   lmmc_error *e = &j->error;
+  const char *system = j->batch->settings->defaults.system;
   const char *asked = l->is_raw ? l->question : l->messages ? l->messages[l->message_count - 1].text : l->prompt;
-  bool done;
-  if (l->messages) {
-    lmmc_message *messages = calloc((size_t)l->message_count, sizeof *messages);
-    if (!messages) return lmmc_fail(e, 1, "out of memory for a conversation");
-    for (int i = 0; i < l->message_count; i++) {
-      const lmmc_line_message *from = &l->messages[i];
-      messages[i] = (lmmc_message){.role = from->role, .text = from->text, .bytes = strlen(from->text), .images = from->images};
-    }
-    done = lmmc_prompt_converse(p, m, t, messages, l->message_count, e);
-    free(messages);
-  } else {
-    done = lmmc_prompt_build(p, m, t, l->prompt, strlen(l->prompt), l->is_raw, l->image_count, e);
+  if (l->is_raw || (!l->messages && !system))
+    return lmmc_prompt_build(p, m, t, l->prompt, strlen(l->prompt), l->is_raw, l->image_count, e) && ask(j, m, t, asked);
+  lmmc_message *messages = calloc((size_t)l->message_count + 2, sizeof *messages);
+  if (!messages) return lmmc_fail(e, 1, "out of memory for a conversation");
+  int count = 0;
+  if (system && !(l->messages && l->messages[0].role == LMMC_SYSTEM))
+    messages[count++] = (lmmc_message){.role = LMMC_SYSTEM, .text = system, .bytes = strlen(system)};
+  for (int i = 0; i < l->message_count; i++) {
+    const lmmc_line_message *from = &l->messages[i];
+    messages[count++] = (lmmc_message){.role = from->role, .text = from->text, .bytes = from->bytes, .images = from->images};
   }
-  return done && lmmc_prompt_ask(p, m, t, asked, asked ? strlen(asked) : 0, e);
+  if (!l->messages)
+    messages[count++] = (lmmc_message){.role = LMMC_USER, .text = l->prompt, .bytes = strlen(l->prompt), .images = l->image_count};
+  const bool done = lmmc_prompt_converse(p, m, t, messages, count, e);
+  free(messages);
+  return done && ask(j, m, t, asked);
 }
 
 // All that can be done for a line before the engine.

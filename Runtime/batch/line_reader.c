@@ -50,6 +50,8 @@ lmmc_line_result lmmc_line_next(lmmc_line_reader *r, const char **line, size_t *
     *line = first;
     r->at += *bytes + (end != NULL);
     r->number++;
+    // Some editors begin a file with a mark of its byte order.
+    if (r->number == 1 && *bytes >= 3 && memcmp(first, "\xEF\xBB\xBF", 3) == 0) *line += 3, *bytes -= 3, first += 3;
     if (*bytes > 0 && first[*bytes - 1] == '\r') --*bytes;
     return is_too_long ? LMMC_LINE_TOO_LONG : LMMC_LINE;
   }

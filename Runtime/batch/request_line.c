@@ -10,6 +10,8 @@
 // Ids come from strangers and go to terminals.
 enum { ID_FLAGS = JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII };
 
+enum { MOST_STOPS = 64 };
+
 typedef struct {
   lmmc_line *line;
   const json_t *object;
@@ -69,6 +71,7 @@ static bool read_stops(const reader *r, const lmmc_line_defaults *defaults) {
   const json_t *value = member(r, "stop");
   const size_t count = value ? text_count(value) : (size_t)defaults->stop_count;
   if (count == 0) return true;
+  if (count > MOST_STOPS) return wants(r, "stop", "at most 64 texts");
   if (!(l->stops = calloc(count, sizeof *l->stops))) return out_of_memory(r->e);
   for (size_t i = 0; i < count; i++) {
     const json_t *text = value ? text_at(value, i) : NULL;
@@ -113,11 +116,12 @@ static bool read_images(const reader *r, const char *folder) {
 
 static bool append_text(const reader *r, lmmc_line_message *m, const json_t *text) {
   if (!json_is_string(text)) return lmmc_fail(r->e, 2, "message %d has a text that is none", r->line->message_count);
-  const size_t before = m->text ? strlen(m->text) : 0, more = strlen(json_string_value(text));
-  char *joined = realloc(m->text, before + more + 1);
+  const size_t more = json_string_length(text);
+  char *joined = realloc(m->text, m->bytes + more + 1);
   if (!joined) return out_of_memory(r->e);
-  memcpy(joined + before, json_string_value(text), more + 1);
+  memcpy(joined + m->bytes, json_string_value(text), more + 1);
   m->text = joined;
+  m->bytes += more;
   return true;
 }
 

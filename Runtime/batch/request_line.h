@@ -20,6 +20,7 @@ typedef struct {
   lmmc_sampling sampling;
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
+  const char *system;        // said first where a line says none; NULL: nothing
   const char *image_folder;  // before paths that are not absolute; NULL: none
 } lmmc_line_defaults;
 
@@ -27,6 +28,7 @@ typedef struct {
 typedef struct {
   lmmc_role role;
   char *text;
+  size_t bytes;  // of it
   int images;
 } lmmc_line_message;
 

@@ -100,14 +100,13 @@ static void end_cancelled(lmmc_engine *g) {
 
 // ---- images
 
-// Of all that tower and projector read.
-static lmmc_hash_value key_of(const lmmc_engine *g, const lmmc_request *r, int32_t image) {
-  const lmmc_model *m = g->session->model;
+lmmc_hash_value lmmc_picture_key(const lmmc_model *m, const uint64_t key[2], const lmmc_pictures *pictures, int32_t image,
+                                 const lmmc_ids *question) {
   lmmc_keyed_hash h;
-  lmmc_hash_begin(&h, g->key);
-  lmmc_hash_add(&h, r->pictures.pixels + r->pictures.bytes * (size_t)image, r->pictures.bytes);
-  if (m->reads_bars) lmmc_hash_add(&h, r->pictures.bars[image], sizeof *r->pictures.bars);
-  if (m->question_bound > 0) lmmc_hash_add(&h, r->prompt.question.values, r->prompt.question.count * sizeof *r->prompt.question.values);
+  lmmc_hash_begin(&h, key);
+  lmmc_hash_add(&h, pictures->pixels + pictures->bytes * (size_t)image, pictures->bytes);
+  if (m->reads_bars) lmmc_hash_add(&h, pictures->bars[image], sizeof *pictures->bars);
+  if (m->question_bound > 0) lmmc_hash_add(&h, question->values, question->count * sizeof *question->values);
   return lmmc_hash_end(&h);
 }
 
@@ -125,7 +124,7 @@ static bool know_images(lmmc_engine *g, lmmc_request *r) {
   for (int32_t i = 0; i < count; i++) {
     lmmc_placed_image *image = &r->own.images[i];
     int32_t rows = m->vision_tokens;
-    image->key = key_of(g, r, i);
+    image->key = lmmc_picture_key(m, g->key, &r->pictures, i, &r->prompt.question);
     image->rows = -1;
     if (m->projected_rows) {
       const lmmc_image_rows kept = lmmc_image_cache_find(&g->images, image->key);
@@ -163,8 +162,16 @@ static bool see_image(lmmc_engine *g, lmmc_request *r) {
       place_rows(g, r, i, kept.count);
       continue;
     }
+    const int32_t stored = g->store ? g->store->find(g->store->context, r->own.images[i].key, values, protects, m->vision_tokens) : -1;
+    if (stored >= 0) {
+      lmmc_image_cache_keep(&g->images, r->own.images[i].key, (lmmc_image_rows){values, protects, stored});
+      place_rows(g, r, i, stored);
+      continue;
+    }
     const lmmc_vision_rows made = lmmc_encode_picture(g->session, &r->pictures, i, &r->prompt.question, &r->vision, &r->project);
-    lmmc_image_cache_keep(&g->images, r->own.images[i].key, (lmmc_image_rows){values, protects, made.count});
+    const lmmc_image_rows rows = {values, protects, made.count};
+    lmmc_image_cache_keep(&g->images, r->own.images[i].key, rows);
+    if (g->store) g->store->keep(g->store->context, r->own.images[i].key, rows);
     place_rows(g, r, i, made.count);
     r->encoded++;
     r->own.seen++;
@@ -269,9 +276,20 @@ static void has_read(lmmc_engine *g, lmmc_request *r, int64_t count) {
   if (is_whole(g, r)) lmmc_resident_seal(&g->residents, r->own.slot);
 }
 
-static void take_logits(lmmc_engine *g, lmmc_request *r, const float *logits) {
+// Goes through the logits as far as what was drafted is what the model chooses.
+static void take_logits(lmmc_engine *g, lmmc_request *r) {
   const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot);
-  switch (lmmc_answer_next(&r->answer, logits, room, &r->own.token, &r->error)) {
+  const int32_t drafted = r->own.drafted;
+  int32_t chosen = 0;
+  lmmc_answer_state state;
+  while ((state = lmmc_answer_next(&r->answer, lmmc_logits(g->session, r->own.row + chosen), room + drafted - chosen, &r->own.token,
+                                   &r->error)) == LMMC_ANSWER_GOES_ON &&
+         chosen < drafted && r->own.token == r->own.rows[1 + chosen])
+    chosen++;
+  if (drafted > chosen) lmmc_resident_take_back(&g->residents, r->own.slot, drafted - chosen);
+  lmmc_draft_judge(&r->own.draft, drafted, chosen);
+  r->own.drafted = 0;
+  switch (state) {
     case LMMC_ANSWER_GOES_ON:
       if (g->reading == r) g->reading = NULL;
       g->answering[r->own.slot] = r;
@@ -283,20 +301,43 @@ static void take_logits(lmmc_engine *g, lmmc_request *r, const float *logits) {
   }
 }
 
+// Drafts what follows the last token of an answer, at most `most` tokens.
+static void draft(lmmc_engine *g, lmmc_request *r, int64_t most) {
+  const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot) - 1, left = r->max_tokens - r->answer.made.tokens - 1;
+  if (most > room) most = room;
+  if (most > left) most = left;
+  if (most < 1) return;
+  const lmmc_resident *held = &g->residents.slot[r->own.slot];
+  held->tokens[held->count] = r->own.token;  // where it will stand
+  r->own.drafted = lmmc_draft_next(&r->own.draft, held->tokens, held->count + 1, (int32_t)most, r->own.rows + 1);
+}
+
 // One call: a token of every answer, and a part of the prompt that is read.
 static void step(lmmc_engine *g) {
   const lmmc_model *m = g->session->model;
   lmmc_request *reader = g->reading;
-  int64_t feeds = 0, asked = 0;
+  int64_t feeds = 0, asked = 0, wanted = 0, answers = 0;
+  for (int32_t s = 0; s < m->sequences; s++) answers += g->answering[s] != NULL;
+  // Rows are free as long as a call waits for memory: a few, whoever has them.
+  int64_t rows = m->wanted_rows < m->chunk ? m->wanted_rows : m->chunk;
+  if (rows > LMMC_MOST_DRAFTED + 1) rows = LMMC_MOST_DRAFTED + 1;
+  const int64_t most = g->drafts && lmmc_may_draft(m) && !reader && answers > 0 ? rows / answers - 1 : 0;
   for (int32_t s = 0; s < m->sequences; s++) {
     lmmc_request *r = g->answering[s];
     if (!r) continue;
-    g->feeds[feeds++] = (lmmc_feed){s, &r->own.token, 1, LMMC_WANTS_LAST};
+    if (most > 0) draft(g, r, most);
+    r->own.rows[0] = r->own.token;
+    r->own.row = (int32_t)wanted;
+    wanted += 1 + r->own.drafted;
+    g->feeds[feeds++] = (lmmc_feed){s, r->own.rows, 1 + r->own.drafted, LMMC_WANTS_ALL};
     g->asked[asked++] = r;
   }
   if (reader) {
     const lmmc_feed part = next_part(g, reader, feeds < m->chunk ? m->chunk - feeds : 1);
-    if (part.wants == LMMC_WANTS_LAST) g->asked[asked++] = reader;
+    if (part.wants == LMMC_WANTS_LAST) {
+      reader->own.row = (int32_t)wanted;
+      g->asked[asked++] = reader;
+    }
     g->feeds[feeds++] = part;
   }
   if (feeds == 0) return;
@@ -306,7 +347,7 @@ static void step(lmmc_engine *g) {
     has_read(g, reader, g->feeds[feeds - 1].count);
     reader->prefill += seconds;
   }
-  for (int64_t i = 0; i < asked; i++) take_logits(g, g->asked[i], lmmc_logits(g->session, i));
+  for (int64_t i = 0; i < asked; i++) take_logits(g, g->asked[i]);
 }
 
 bool lmmc_engine_turn(lmmc_engine *g) {

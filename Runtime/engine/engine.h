@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "image_cache.h"
 #include "residents.h"
+#include "session/draft.h"
 #include "session/generation.h"
 #include "session/prompt.h"
 #include "session/sampler.h"
@@ -43,11 +44,14 @@ struct lmmc_request {
   // The engine's own
   struct {
     lmmc_request *next;
-    lmmc_placed_image *images;  // [prompt.images]
-    int32_t slot;               // -1: it waits
-    int32_t seen;               // images whose rows stand where they are read
-    int64_t fed;                // tokens of the prompt
-    int32_t token;              // the last of the answer
+    lmmc_placed_image *images;            // [prompt.images]
+    int32_t slot;                         // -1: it waits
+    int32_t seen;                         // images whose rows stand where they are read
+    int64_t fed;                          // tokens of the prompt
+    int32_t token;                        // the last of the answer
+    int32_t rows[1 + LMMC_MOST_DRAFTED];  // it and what is drafted behind it
+    int32_t drafted, row;                 // how many, and where among the wanted rows of a call its first stands
+    lmmc_draft draft;
     bool cancelled;
   } own;
 };
@@ -58,6 +62,8 @@ typedef struct {
   int32_t parallel;
   uint64_t key[2];  // of the hashes of images
   lmmc_image_cache images;
+  bool drafts;                    // whether answers are guessed ahead; whoever opened the engine may set it
+  const lmmc_image_store *store;  // NULL: none; whoever opened the engine may give one
   lmmc_residents residents;
   lmmc_request **answering;  // [sequences], by slot
   lmmc_request *reading, *first, *last;
@@ -70,6 +76,10 @@ typedef struct {
 bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenizer *tokenizer, int32_t parallel, uint64_t image_bytes,
                       const uint64_t key[2], lmmc_error *e);
 void lmmc_engine_close(lmmc_engine *g);
+
+// The key of a picture's rows: a hash, under `key`, of all that tower and projector read.
+lmmc_hash_value lmmc_picture_key(const lmmc_model *model, const uint64_t key[2], const lmmc_pictures *pictures, int32_t image,
+                                 const lmmc_ids *question);
 
 // All that follows is for one thread at a time.
 

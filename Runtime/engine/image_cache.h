@@ -25,6 +25,14 @@ typedef struct {
   int32_t count;
 } lmmc_image_rows;
 
+// What keeps rows of images beyond a run, if anything does.
+typedef struct {
+  void *context;
+  // Fills in the rows of an image, at most `most` of them, and of a program that protects rows which; how many, -1 where it has none.
+  int32_t (*find)(void *context, lmmc_hash_value key, float *values, int32_t *protects, int32_t most);
+  void (*keep)(void *context, lmmc_hash_value key, lmmc_image_rows rows);
+} lmmc_image_store;
+
 // Holds at most `most` bytes of rows of `hidden` elements. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
 bool lmmc_image_cache_open(lmmc_image_cache *c, uint64_t most, int32_t hidden, lmmc_error *e);
 void lmmc_image_cache_close(lmmc_image_cache *c);

@@ -96,4 +96,9 @@ void lmmc_resident_extend(lmmc_residents *r, int32_t slot, const int32_t *tokens
   held->last_use = ++r->uses;
 }
 
+void lmmc_resident_take_back(lmmc_residents *r, int32_t slot, int32_t tokens) {
+  lmmc_slot_take_back(r->slots, slot, tokens);
+  r->slot[slot].count -= tokens;
+}
+
 void lmmc_resident_seal(lmmc_residents *r, int32_t slot) { r->slot[slot].least = r->slot[slot].count; }

@@ -56,6 +56,9 @@ void lmmc_resident_place(lmmc_residents *r, int32_t slot, const lmmc_placed_imag
 // It has been fed these behind what it holds.
 void lmmc_resident_extend(lmmc_residents *r, int32_t slot, const int32_t *tokens, int64_t count);
 
+// Takes back the last `tokens` of an answer that it was fed.
+void lmmc_resident_take_back(lmmc_residents *r, int32_t slot, int32_t tokens);
+
 // What it holds now cannot be cut.
 void lmmc_resident_seal(lmmc_residents *r, int32_t slot);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "draft.h"
 #include "system/threads.h"
 
 static bool is_eos(const lmmc_model *m, int32_t id) {
@@ -69,10 +70,43 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
 
 void lmmc_answer_free(lmmc_answer *a) { lmmc_text_free(&a->text); }
 
-bool lmmc_generate(lmmc_session *s, int32_t slot, lmmc_answer *answer, lmmc_error *e) {
+// Feeds a token and what is drafted behind it, and goes through the logits as far as the draft was right.
+static lmmc_answer_state take_drafted(lmmc_session *s, int32_t slot, lmmc_answer *a, lmmc_draft *draft, int32_t *token, lmmc_error *e) {
+  int32_t rows[1 + LMMC_MOST_DRAFTED] = {*token};
+  const int64_t room = lmmc_slot_room(&s->slots, slot), left = a->max_tokens - a->made.tokens;
+  int64_t most = s->model->wanted_rows < s->model->chunk ? s->model->wanted_rows : s->model->chunk;
+  if (most > LMMC_MOST_DRAFTED + 1) most = LMMC_MOST_DRAFTED + 1;
+  if (most > room) most = room;
+  // The last token of an answer needs no logits behind it.
+  if (most > left) most = left;
+  if (!lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
+  const int32_t drafted = lmmc_draft_next(draft, a->said->values, (int64_t)a->said->count, (int32_t)most - 1, rows + 1);
+  lmmc_step(s, &(lmmc_feed){slot, rows, 1 + drafted, LMMC_WANTS_ALL}, 1, "decode");
+  const int64_t behind = lmmc_slot_room(&s->slots, slot);
+  int32_t chosen = 0;
   lmmc_answer_state state;
+  while ((state = lmmc_answer_next(a, lmmc_logits(s, chosen), behind + drafted - chosen, token, e)) == LMMC_ANSWER_GOES_ON &&
+         chosen < drafted && *token == rows[1 + chosen]) {
+    if (!lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
+    chosen++;
+  }
+  lmmc_slot_take_back(&s->slots, slot, drafted - chosen);
+  lmmc_draft_judge(draft, drafted, chosen);
+  return state;
+}
+
+bool lmmc_generate(lmmc_session *s, int32_t slot, lmmc_answer *answer, lmmc_error *e) {
+  lmmc_draft draft = {0};
   int32_t token;
-  while ((state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e)) == LMMC_ANSWER_GOES_ON)
+  lmmc_answer_state state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e);
+  while (state == LMMC_ANSWER_GOES_ON) {
+    answer->made.calls++;
+    if (answer->said) {
+      state = take_drafted(s, slot, answer, &draft, &token, e);
+      continue;
+    }
     lmmc_decode_step(s, slot, token);
+    state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e);
+  }
   return state == LMMC_ANSWER_ENDS;
 }

@@ -33,6 +33,7 @@ typedef struct {
   bool stopped;           // by a token that ends the text or a stop text, and not by a limit or the sink
   bool closed;            // by the sink
   int64_t tokens, steps;  // without such a token; those of them that were decoded
+  int64_t calls;          // of the program's code, for these
   double first_token;     // when the first was sampled (lmmc_clock)
   double seconds;         // from then on
 } lmmc_generation;
@@ -46,6 +47,7 @@ typedef struct {
   int64_t max_tokens;      // above 0
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
+  lmmc_ids *said;  // what was fed before, to which lmmc_generate appends and from which it drafts; NULL: each token by a call of its own
 
   lmmc_generation made;
   lmmc_detokenizer detokenizer;

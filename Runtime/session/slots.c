@@ -80,6 +80,11 @@ void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark) {
   for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) = mark[1 + b];
 }
 
+void lmmc_slot_take_back(lmmc_slots *s, int32_t slot, int32_t tokens) {
+  s->positions[slot] -= tokens;
+  for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) -= tokens;
+}
+
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark) {
   const lmmc_model *m = s->model;
   lmmc_slot_expect(s, to, mark[0]);

@@ -47,6 +47,9 @@ void lmmc_slot_mark(const lmmc_slots *s, int32_t slot, int32_t *mark);
 // Makes it what it was at `mark`, since when it has only been fed.
 void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark);
 
+// Takes back the last `tokens` that it was fed behind its prompt: each has left a row in every block.
+void lmmc_slot_take_back(lmmc_slots *s, int32_t slot, int32_t tokens);
+
 // Makes slot `to`, whatever it holds, what another, `from`, was at `mark`, since when that has only been fed.
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark);
 

@@ -370,4 +370,65 @@ static void edges(void) {
   }
 }
 
-RUN_TESTS(answers, conversations, forms, kills, refusals, edges)
+// What is guessed ahead changes no answer, and takes fewer calls where it is right.
+static void guesses(void) {
+  int fewer = 0;
+  for (int i = 0; i < 24; i++) {
+    char number[16], image[4096];
+    snprintf(number, sizeof number, "%d", i);
+    snprintf(image, sizeof image, "%s", images[i % 3]);
+    int calls[2];
+    char answers[2][4096];
+    for (int k = 0; k < 2; k++) {
+      setup.environment[0] = "FAKE_COUNTS=1";
+      const result r = run(program, "--image", image, "--prompt", "What?", "--seed", number, "--temperature", i % 4 ? "20" : "0",
+                           "--logit-bias", "300=1000", "--logit-bias", "301=1000", "--logit-bias", "302=1000", "--repeat-penalty",
+                           i % 3 ? "1" : "1.1", "--max-tokens", i % 5 ? "30" : "500", "--speculate", k ? "lookup" : "none");
+      int steps = 0, decodes = 0;
+      CHECK(r.code == 0 && sscanf(r.err, "%d steps, %d decodes", &steps, &decodes) == 2, "exit %d '%s'", r.code, r.err);
+      calls[k] = steps + decodes;
+      snprintf(answers[k], sizeof *answers, "%s", r.out);
+    }
+    CHECK(strcmp(answers[0], answers[1]) == 0 && calls[1] <= calls[0], "seed %d: '%s', '%s', %d and %d calls", i, answers[0], answers[1],
+          calls[0], calls[1]);
+    fewer += calls[1] < calls[0];
+  }
+  CHECK(fewer > 12, "%d took fewer calls", fewer);
+  CHECK_ERROR(run(program, "--prompt", "x", "--speculate", "often"), 2,
+              "error: option '--speculate' wants 'lookup' or 'none', not 'often'\n");
+}
+
+// Several answers to a question are those of its seeds, and share what is read of it.
+static void several(void) {
+  setup.environment[0] = "FAKE_COUNTS=1";
+  result r = run(program, "--image", images[0], "--prompt", "What is there to see?", "--n", "3", "--seed", "5", "--temperature", "9",
+                 "--max-tokens", "7", "--json");
+  json *v = json_parse(r.out), *choices = json_get(v, "choices");
+  CHECK(r.code == 0 && choices && choices->length == 3, "exit %d '%s' '%s'", r.code, r.out, r.err);
+  int i = 0;
+  for (json *c = choices ? choices->child : NULL; c; c = c->next, i++) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", 5 + i);
+    result one = run(program, "--image", images[0], "--prompt", "What is there to see?", "--seed", number, "--temperature", "9",
+                     "--max-tokens", "7", "--json");
+    json *alone = json_parse(one.out);
+    CHECK(alone && strcmp(json_get(alone, "text")->text, json_get(c, "text")->text) == 0 &&
+              json_get(alone, "tokens")->length == json_get(c, "tokens")->length &&
+              strcmp(json_get(alone, "finish_reason")->text, json_get(c, "finish_reason")->text) == 0 &&
+              json_get(alone, "prompt_tokens")->number == json_get(v, "prompt_tokens")->number &&
+              json_get(alone, "visual_tokens")->number == json_get(v, "visual_tokens")->number,
+          "answer %d: '%s'", i, one.out);
+  }
+  // The second and the third read the last token of the prompt alone, and what they answer.
+  const char *said = strstr(r.err, "rows");
+  int first, second, third, most;
+  CHECK(said && sscanf(said, "rows %d (%d) %d (%d) %d", &first, &most, &second, &most, &third) == 5 && first > 20 && second <= 8 &&
+            third <= 8,
+        "'%s'", r.err);
+  r = run(program, "--prompt", "x", "--n", "2", "--max-tokens", "3");
+  CHECK(r.code == 0 && strncmp(r.out, "[1]\n", 4) == 0 && strstr(r.out, "\n[2]\n"), "'%s'", r.out);
+  CHECK_ERROR(run(program, "--prompt", "x", "--n", "2", "--dump", in_folder("d")), 2,
+              "error: option '--n' gives several answers, '--dump' must be left out\n");
+}
+
+RUN_TESTS(answers, conversations, forms, kills, refusals, edges, guesses, several)

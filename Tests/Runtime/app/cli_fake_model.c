@@ -1,6 +1,7 @@
 // What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after
 // the other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a
-// byte from that file descriptor first, behind a prompt; FAKE_COUNTS prints what was called at the end.
+// byte from that file descriptor first, behind a prompt; FAKE_COUNTS prints what was called at the end, FAKE_PICTURES
+// how many pictures the tower has seen.
 #include "cli_fake_model.h"
 
 #include <stdio.h>
@@ -65,6 +66,7 @@ bool fake_drops_rows = false;
 
 __attribute__((destructor)) static void print_calls(void) {
   const fake_call_counts *c = &fake_calls;
+  if (getenv("FAKE_PICTURES")) fprintf(stderr, "%d pictures\n", c->pictures);
   if (!getenv("FAKE_COUNTS")) return;
   fprintf(stderr, "%d steps, %d decodes, %d wanted, %d alike, rows", c->steps, c->decodes, c->wanted, c->alike);
   for (int s = 0; s < FAKE_SEQUENCES; s++) fprintf(stderr, " %d (%d)", c->rows[s], c->most[s]);
@@ -179,6 +181,7 @@ static void decode(const lmmc_memory *m) {
 
 #ifndef FAKE_DECODER
 static void vision(const lmmc_memory *m) {
+  fake_calls.pictures++;
   // The tower's work is all done in project(); this only spoils what must not be read any more.
   memset(m->arena + PROJECTED, 0xFF, sizeof(float) * FAKE_VISION_TOKENS * FAKE_HIDDEN);
 }

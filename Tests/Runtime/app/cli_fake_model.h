@@ -28,6 +28,7 @@ enum {
 // fed, the most that it held at once, and the calls that had some.
 typedef struct {
   int steps, decodes, wanted, alike, rows[FAKE_SEQUENCES], most[FAKE_SEQUENCES], slot_calls[FAKE_SEQUENCES];
+  int pictures;  // that the tower has seen
 } fake_call_counts;
 extern fake_call_counts fake_calls;
 extern bool fake_drops_rows;  // whether the second block drops vision rows, with -DFAKE_DROPS_VISION

@@ -4,7 +4,7 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_cache app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
 plain=${tests% session/generation session/steps engine/engine}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -45,7 +45,7 @@ for kind in "" -DFAKE_REDUCER; do
 done
 
 # What calls the model is left out.
-for part in main answer answer_batch bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
+for part in main answer answer_batch answer_several arithmetic image_files bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
 rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build"/objects/Runtime-engine-engine.c.o "$build"/objects/Runtime-batch-batch.c.o "$build"/objects/Runtime-batch-answer_line.c.o
 for test in $plain; do
   ! is_chosen "$test" || $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
@@ -86,7 +86,9 @@ case " $tests " in *" app/"*) if packager; then echo "packager: 1 passed, 0 fail
 for test in answer dump options perplexity streams weights; do
   check "app/cli_$test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 done
-check app/cli_batch "$build/program-batch" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
+for test in batch cache; do
+  check "app/cli_$test" "$build/program-batch" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
+done
 check app/cli_reducer "$build/program-DFAKE_REDUCER" "$build/bare" "$build/program" "$build/blob" "$golden"
 check app/bench "$build/program" "$build/program-DFAKE_DECODER" "$golden"
 check system/memory "$build/program"

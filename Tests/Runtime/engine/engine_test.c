@@ -88,6 +88,9 @@ static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) 
   c->sampling.seed = (uint64_t)draw(1000);
   if (draw(2)) c->sampling.temperature = 0.8;
   if (draw(3) == 0) c->sampling.repeat_penalty = 1.5, c->sampling.frequency_penalty = 0.5;
+  // Few tokens that come again and again, as drafts want them.
+  static const lmmc_logit_bias few[] = {{300, 1e3F}, {301, 1e3F}, {302, 1e3F}};
+  if (draw(3) == 0) c->sampling.biases = few, c->sampling.bias_count = 3, c->sampling.temperature = draw(2) ? 20 : 0;
   c->heard.closes = draw(8) ? -1 : (int)draw(6);
   copy(&c->request.prompt, &prompt);
   if (!lmmc_pictures_open(&c->request.pictures, session.model, prompt.images, &e)) abort();
@@ -192,13 +195,16 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
   open_request(&all[number], p, shown[number]);
 }
 
+// Every second one guesses ahead.
 static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
+  static int soaks;
   static conversation all[REQUESTS];
   static int shown[REQUESTS][FAKE_MAX_IMAGES];
   lmmc_error e;
   int64_t tokens = 0, shared = 0, images = 0, encoded = 0;
   int cut = 0, calls = 0, steps = 0;
   if (!lmmc_engine_open(&engine, &session, &tokenizer, parallel, image_bytes, (uint64_t[]){1, 2}, &e)) abort();
+  engine.drafts = soaks++ % 2 == 0;
   fake_calls = (fake_call_counts){0};
   for (int sent = 0, busy = 1; sent < REQUESTS || busy;) {
     for (int64_t more = draw(8) ? 0 : draw(4); more > 0 && sent < REQUESTS; more--) {
