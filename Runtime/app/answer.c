@@ -7,12 +7,16 @@
 #include <unistd.h>
 
 #include "dump.h"
+#include "engine/engine.h"
+#include "image_files.h"
 #include "system/memory.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "contract/offsets.h"
 #include "base/printable.h"
 #include "observe/observer.h"
+#include "session/draft.h"
 #include "session/generation.h"
 #include "session/sampler.h"
 #include "system/threads.h"
@@ -39,12 +43,14 @@ typedef struct {
   lmmc_error *e;
 
   lmmc_pictures pictures;
-  int32_t *mark;  // of the slot behind the prompt
-  int32_t *rows;  // [blocks], the vision rows that each has run on
+  lmmc_image_files files;  // with --cache-dir
+  int32_t *mark;           // of the slot behind the prompt
+  int32_t *rows;           // [blocks], the vision rows that each has run on
   lmmc_dump dump;
   lmmc_sampler sampler;
   output output;
   lmmc_answer answer;
+  lmmc_ids said;                                            // what drafts are made from
   double ready, preprocess, vision, project, prefill, end;  // seconds
 } run;
 
@@ -66,12 +72,33 @@ static bool read_images(run *r) {
   return done;
 }
 
+// A dump has what tower and projector make, which no file keeps.
+static bool uses_files(const run *r) {
+  return r->options->cache && r->prompt->images > 0 && !r->options->dump && !r->options->dump_tensors;
+}
+
+// The rows of a picture, where step() reads them: those that another run has kept, or the tower's and the projector's. How many.
+static int32_t encode_image(run *r, int i) {
+  const lmmc_model *m = r->session.model;
+  const lmmc_memory *memory = r->session.memory;
+  const lmmc_image_store *store = uses_files(r) ? &r->files.store : NULL;
+  const int64_t first = (int64_t)i * m->vision_tokens;
+  float *values = (float *)lmmc_arena(memory, m->vision_rows) + first * m->hidden;
+  int32_t *protects = m->protects_rows ? (int32_t *)lmmc_arena(memory, m->protected_rows) + first : NULL;
+  const lmmc_hash_value key = store ? lmmc_picture_key(m, r->files.key, &r->pictures, i, &r->prompt->question) : (lmmc_hash_value){0};
+  const int32_t found = store ? store->find(store->context, key, values, protects, m->vision_tokens) : -1;
+  if (found >= 0) return found;
+  const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, &r->pictures, i, &r->prompt->question, &r->vision, &r->project);
+  if (store) store->keep(store->context, key, (lmmc_image_rows){values, protects, rows.count});
+  return rows.count;
+}
+
 static bool encode_images(run *r) {
   for (int i = 0; i < r->prompt->images; i++) {
     const uint8_t *picture = r->pictures.pixels + r->pictures.bytes * (size_t)i;
-    const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, &r->pictures, i, &r->prompt->question, &r->vision, &r->project);
-    lmmc_prompt_trim(r->prompt, r->session.model, i, rows.count);
-    if (r->options->dump && !lmmc_dump_picture(&r->dump, picture, rows.count, r->e)) return false;
+    const int32_t rows = encode_image(r, i);
+    lmmc_prompt_trim(r->prompt, r->session.model, i, rows);
+    if (r->options->dump && !lmmc_dump_picture(&r->dump, picture, rows, r->e)) return false;
   }
   return true;
 }
@@ -123,19 +150,12 @@ static lmmc_write_result to_stream(void *context, int32_t id, const char *text, 
   return write_text(context, text, bytes, e);
 }
 
-// A terminal acts on controls, and what the model says may come from a picture: there they are shown, all but the line's end and the tab.
+// What the model says may come from a picture.
 static lmmc_write_result to_terminal(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
   (void)id;
   lmmc_text shown = {0};
-  bool done = true;
-  for (size_t i = 0, length; done && i < bytes; i += length) {
-    uint32_t c = lmmc_character(text + i, bytes - i, &length);
-    char escape[LMMC_ESCAPE];
-    bool escaped = c == LMMC_NO_CHARACTER || (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
-    done = escaped ? lmmc_text_append(&shown, escape, lmmc_escape(escape, c, (unsigned char)text[i]), e)
-                   : lmmc_text_append(&shown, text + i, length, e);
-  }
-  lmmc_write_result w = done ? write_text(context, shown.bytes, shown.count, e) : LMMC_WRITE_FAILED;
+  const bool done = lmmc_text_append_shown(&shown, text, bytes, e);
+  const lmmc_write_result w = done ? write_text(context, shown.bytes, shown.count, e) : LMMC_WRITE_FAILED;
   lmmc_text_free(&shown);
   return w;
 }
@@ -227,7 +247,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                           .end = keep_text};
   bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) &&
               lmmc_sampler_open(&r.sampler, model->vocabulary, &options->sampling, e) &&
-              read_images(&r) && (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
+              (!uses_files(&r) || lmmc_image_files_open(&r.files, options->cache, model, memory->weights, e)) && read_images(&r) &&
+              (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
               (!options->dump_tensors ||
                lmmc_tensors_start(&tensors, options->dump_tensors, model, (int64_t)first_part(model, &prompt->tokens).count, prompt->images,
                                   r.pictures.pixels, e));
@@ -253,7 +274,9 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                              .max_tokens = options->max_tokens,
                              .stops = options->stops,
                              .stop_count = options->stop_count};
-    done = lmmc_generate(&r.session, slot, &r.answer, e);
+    if (options->speculation == LMMC_SPECULATE_LOOKUP && lmmc_may_draft(model)) r.answer.said = &r.said;
+    for (size_t i = 0; done && r.answer.said && i < prompt->tokens.count; i++) done = lmmc_ids_append(&r.said, prompt->tokens.values[i], e);
+    done = done && lmmc_generate(&r.session, slot, &r.answer, e);
     r.end = lmmc_clock();
   }
   done = done && (!options->dump || lmmc_dump_close(&r.dump, e)) && finish(&r, &sink);
@@ -265,6 +288,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_answer_free(&r.answer);
   lmmc_sampler_close(&r.sampler);
   lmmc_session_close(&r.session);
+  lmmc_ids_free(&r.said);
   lmmc_ids_free(&r.output.tokens);
   lmmc_text_free(&r.output.text);
   lmmc_text_free(&r.output.probable);

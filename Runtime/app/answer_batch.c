@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "batch/batch.h"
+#include "image_files.h"
 
 // What images have become is kept in so much memory.
 #define IMAGE_BYTES (UINT64_C(256) << 20)
@@ -25,6 +26,7 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
   lmmc_session session = {0};
   lmmc_engine engine = {0};
   lmmc_batch_output output = {.fd = -1, .whole.fd = -1};
+  lmmc_image_files files;
   uint64_t key[2];
   const int input = is_standard ? STDIN_FILENO : open(options->batch, O_RDONLY | O_CLOEXEC);
   char name_of_input[PATH_MAX + 2];
@@ -37,6 +39,7 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
                    .sampling = options->sampling,
                    .stops = options->stops,
                    .stop_count = options->stop_count,
+                   .system = options->system,
                    .image_folder = options->image_folder},
       .max_image_pixels = options->max_image_pixels,
       .model_id = name ? name + 1 : program,
@@ -47,10 +50,13 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
   lmmc_sampler sampler = {0};
   const bool samples = lmmc_sampler_open(&sampler, model->vocabulary, &options->sampling, e);
   lmmc_sampler_close(&sampler);
-  const bool done = samples && draw_key(key, e) && lmmc_batch_output_open(&output, options->output, options->resume, input, e) &&
-                    lmmc_session_open(&session, model, memory, e) &&
-                    lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, key, e) &&
-                    lmmc_batch(&engine, &settings, &output, e) && lmmc_batch_output_finish(&output, e);
+  bool done =
+      samples && draw_key(key, e) && (!options->cache || lmmc_image_files_open(&files, options->cache, model, memory->weights, e)) &&
+      lmmc_batch_output_open(&output, options->output, options->resume, input, e) && lmmc_session_open(&session, model, memory, e) &&
+      lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, options->cache ? files.key : key, e);
+  if (done && options->cache) engine.store = &files.store;
+  engine.drafts = options->speculation == LMMC_SPECULATE_LOOKUP;
+  done = done && lmmc_batch(&engine, &settings, &output, e) && lmmc_batch_output_finish(&output, e);
   lmmc_engine_close(&engine);
   lmmc_session_close(&session);
   lmmc_batch_output_close(&output);

@@ -23,52 +23,12 @@
 #include "session/question.h"
 #include "answer.h"
 #include "answer_batch.h"
+#include "answer_several.h"
+#include "arithmetic.h"
 #include "system/stack.h"
 #include "session/steps.h"
 #include "system/threads.h"
 #include "tokenizer/tokenizer.h"
-
-// The name of the CPU core that OpenBLAS has chosen its kernels for; present in programs that link it.
-extern const char *lmmc_blas_core(void) __attribute__((weak));
-// The instruction sets whose code runs; present in all programs but those of tests.
-extern const char *lmmc_kernel_variant(const char *kernel) __attribute__((weak));
-extern const char *lmmc_attention_f32_variant(void) __attribute__((weak));
-extern const char *lmmc_attention_bf16_variant(void) __attribute__((weak));
-
-// Each kind of kernel and the instruction set that it runs on.
-typedef struct {
-  const char *kind, *variant;
-} kernel;
-enum { KERNELS = 7 };
-
-// Returns how many there are.
-static int list_kernels(kernel list[KERNELS]) {
-  static const char *const products[] = {"bf16", "q8", "q4", "quantize_q8", "quantize_bf16"};
-  int count = 0;
-  for (size_t i = 0; lmmc_kernel_variant && i < sizeof products / sizeof *products; i++)
-    list[count++] = (kernel){products[i], lmmc_kernel_variant(products[i])};
-  if (lmmc_attention_f32_variant) list[count++] = (kernel){"attention_f32", lmmc_attention_f32_variant()};
-  if (lmmc_attention_bf16_variant) list[count++] = (kernel){"attention_bf16", lmmc_attention_bf16_variant()};
-  return count;
-}
-
-// As the members `kernels`, an object, and `arithmetic`, which names what decides the bits of a result: programs of one compilation that
-// say the same here give the same. Then whether a row's result depends on those beside it.
-static bool print_arithmetic(lmmc_text *out, const char *core, lmmc_error *e) {
-  kernel kernels[KERNELS];
-  const int count = list_kernels(kernels);
-  bool done = lmmc_text_format(out, e, "\"kernels\": {");
-  for (int i = 0; done && i < count; i++)
-    done = lmmc_text_format(out, e, "%s\"%s\": \"%s\"", i ? ", " : "", kernels[i].kind, kernels[i].variant);
-  done = done && lmmc_text_format(out, e, "}, \"arithmetic\": \"level %s", lmmc_level_in_use()->name);
-  for (int i = 0; done && i < count; i++) done = lmmc_text_format(out, e, ", %s %s", kernels[i].kind, kernels[i].variant);
-  if (done && core && lmmc_program.float32_products) done = lmmc_text_format(out, e, ", f32 OpenBLAS %s", core);
-  return done && lmmc_text_format(out, e, "\", \"batch_invariant\": %s",
-                                  lmmc_program.float32_products
-                                      ? "false, \"batch_variant_by\": \"OpenBLAS, which sums products of float32 weights in an order that "
-                                        "depends on the rows and the threads\""
-                                      : "true");
-}
 
 static bool print(const lmmc_text *t, lmmc_error *e) {
   return lmmc_write(STDOUT_FILENO, t->bytes, t->count, "standard output", e) != LMMC_WRITE_FAILED;
@@ -78,7 +38,7 @@ static bool print(const lmmc_text *t, lmmc_error *e) {
 static bool print_info(const lmmc_options *o, lmmc_error *e) {
   lmmc_threads t = lmmc_threads_plan((int)o->threads);
   const char *info = lmmc_program.info, *end = strrchr(info, '}');
-  const char *core = lmmc_blas_core ? lmmc_blas_core() : NULL;
+  const char *core = lmmc_arithmetic_core();
   uint64_t attached;
   lmmc_attachment(&attached);
   size_t length = end ? (size_t)(end - info) : 0;
@@ -92,7 +52,7 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                        ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
                        empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota, t.pinned ? "true" : "false") &&
       (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-      lmmc_text_format(&out, e, ", \"level\": \"%s\", ", lmmc_level_in_use()->name) && print_arithmetic(&out, core, e) &&
+      lmmc_text_format(&out, e, ", \"level\": \"%s\", ", lmmc_level_in_use()->name) && lmmc_arithmetic_json(&out, e) &&
       lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
@@ -188,6 +148,15 @@ static const char question[] = "Describe what there is to see, from the left to 
 // Whether an image and a prompt that are not given are those that are built in.
 static bool has_built_in(const lmmc_options *o) { return o->mode == LMMC_MODE_BENCH || o->dump_tensors; }
 
+// The user's words behind a system text of an option.
+static bool build_prompt(lmmc_prompt *p, const lmmc_model *m, const lmmc_tokenizer *t, const lmmc_options *o, const char *text,
+                         size_t bytes, int images, lmmc_error *e) {
+  if (!o->system) return lmmc_prompt_build(p, m, t, text, bytes, o->raw_prompt != NULL, images, e);
+  const lmmc_message messages[] = {{.role = LMMC_SYSTEM, .text = o->system, .bytes = strlen(o->system)},
+                                   {.role = LMMC_USER, .text = text, .bytes = bytes, .images = images}};
+  return lmmc_prompt_converse(p, m, t, messages, 2, e);
+}
+
 static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
@@ -204,18 +173,20 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   bool done = text || read_prompt(&typed, model.context, e);
   if (done) {
     size_t bytes = text ? strlen(text) : typed.count;
-    done = open_tokenizer(&tokenizer, &memory, e) && lmmc_prompt_build(&prompt, &model, &tokenizer, text ? text : typed.bytes, bytes,
-                                                                       o->raw_prompt != NULL, lmmc_image_count(&images), e);
+    done = open_tokenizer(&tokenizer, &memory, e) &&
+           build_prompt(&prompt, &model, &tokenizer, o, text ? text : typed.bytes, bytes, lmmc_image_count(&images), e);
     // A raw prompt's last question is not known, so an option gives it.
     const char *asked = o->raw_prompt ? o->question : text ? text : typed.bytes;
     done = done && lmmc_prompt_ask(&prompt, &model, &tokenizer, asked, o->raw_prompt && asked ? strlen(asked) : bytes, e);
   }
   const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;
   lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images, 0};
+  if (o->answers > 1) use.sequences = o->answers < model.sequences ? o->answers : model.sequences;
   // --bench of several also prefills a prompt that is as long as all of them in one slot, where that has room.
   if (o->sequences > 1 && o->sequences * length <= model.context) use.longest = o->sequences * length;
   if (done && (done = start(&memory, &model, o, use, e))) {
     done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
+           : o->answers > 1           ? lmmc_answer_several(&model, &memory, &tokenizer, o, &images, &prompt, e)
                                       : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
     lmmc_memory_close(&memory, &model);
   }
@@ -277,6 +248,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     case LMMC_MODE_BATCH: return batch(o, argc > 0 ? argv[0] : "program", e);
     case LMMC_MODE_HELP:
     case LMMC_MODE_VERSION:
+    case LMMC_MODE_SEVERAL:
     case LMMC_MODE_ANSWER: break;
   }
   if (!has_built_in(o) && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {

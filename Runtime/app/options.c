@@ -12,7 +12,7 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, SPECULATION } kind;
 
 typedef struct {
   const char *name, *value, *help;
@@ -36,6 +36,8 @@ static const option table[] = {
      0, "a text"},
     {"--question", "TEXT", "with --raw-prompt: what is asked in it, where the program chooses vision tokens by the question", TEXT,
      FIELD(question), 0, 0, "a text"},
+    {"--system", "TEXT", "what the model is told before the conversation, in the place of what its template says", TEXT, FIELD(system), 0,
+     0, "a text"},
     {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
     {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(sampling.temperature), 0, 100,
@@ -59,11 +61,21 @@ static const option table[] = {
     {"--stop", "TEXT", "end the answer before this text; may be repeated", STOP, 0, 0, 0, "a text"},
     {"--logprobs", "N", "with --json: the N likeliest tokens for each of the answer, with the logarithms of their probabilities", WHOLE,
      FIELD(log_probabilities), 1, LMMC_MOST_LOG_PROBABILITIES, "a whole number from 1 to 20"},
+    {"--n", "N", "N answers to the question, the seed of each one above that of the one before (1)", WHOLE, FIELD(answers), 1, 1000,
+     "a whole number from 1 to 1000"},
+    {"--speculate", "lookup|none",
+     "guess what the answer goes on with from what was said before, and look at several tokens in\n"
+     "one call: the answer is the same, sooner where it repeats its prompt or itself (none)",
+     SPECULATION, 0, 0, 0, "'lookup' or 'none'"},
     {"--threads", "N", "default: the cores this process may run on", WHOLE, FIELD(threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--decode-threads", "N", "of those, for each token of the answer: all by default, where fewer can keep the memory busy", WHOLE,
      FIELD(decode_threads), 1, 1024, "a whole number from 1 to 1024"},
     {"--context", "N", "use at most N of the positions that this program was compiled for: less memory", WHOLE, FIELD(context), 1,
      INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--cache-dir", "DIR",
+     "keep what images have become in DIR, for the next run that is asked about one of them;\n"
+     "its owner alone can read it",
+     PATH, FIELD(cache), 0, 0, "the name of a folder"},
     {"--mlock", NULL, "keep the weights in memory, whatever else needs it; the process must be allowed to", FLAG, FIELD(mlock), 0, 0, NULL},
     {"--json", NULL, "print one JSON object with text, tokens and timings instead of the text", FLAG, FIELD(json), 0, 0, NULL},
     {"--profile", NULL, "print time, work and bytes per operation to standard error", FLAG, FIELD(profile), 0, 0, NULL},
@@ -129,7 +141,7 @@ static bool unknown(const char *typed, int length, lmmc_error *e) {
   char name[NAME_MAX_LENGTH + 1];
   snprintf(name, sizeof name, "%.*s", length, typed);
   const char *nearest = NULL;
-  int least = length > 8 ? 4 : 3;  // anything farther is another word
+  int least = length > 8 ? 4 : length > 4 ? 3 : 1;  // anything farther is another word
   for (int i = 0; i < OPTIONS; i++) {
     int d = distance(name, table[i].name);
     if (d < least) least = d, nearest = table[i].name;
@@ -193,6 +205,10 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
       good = *value;
       o->stops[o->stop_count++] = (lmmc_stop){value, strlen(value)};
       break;
+    case SPECULATION:
+      good = strcmp(value, "lookup") == 0 || strcmp(value, "none") == 0;
+      o->speculation = strcmp(value, "lookup") == 0 ? LMMC_SPECULATE_LOOKUP : LMMC_SPECULATE_NONE;
+      break;
     case BIAS: good = parse_bias(value, &o->biases[o->sampling.bias_count++]); break;
     case WHOLE:
       good = parse_whole(value, &whole) && (double)whole >= s->least && (double)whole <= s->most;
@@ -217,6 +233,10 @@ static const struct {
   const char *chosen_by, *reason;
   const char *refused[10];
 } modes[] = {
+    {LMMC_MODE_SEVERAL,
+     "--n",
+     "gives several answers",
+     {"--dump", "--dump-tensors", "--profile", "--logprobs", "--decode-threads", "--batch", "--bench"}},
     {LMMC_MODE_TOKENIZE, "--tokenize", "runs no model", {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors"}},
     {LMMC_MODE_PERPLEXITY,
      "--perplexity",
@@ -251,6 +271,8 @@ static bool is_given(const bool given[OPTIONS], const char *name) {
 static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *e) {
   if (is_given(given, "--prompt") && is_given(given, "--raw-prompt"))
     return lmmc_fail(e, 2, "options '--prompt' and '--raw-prompt' exclude each other");
+  if (is_given(given, "--system") && is_given(given, "--raw-prompt"))
+    return lmmc_fail(e, 2, "options '--system' and '--raw-prompt' exclude each other");
   *mode = LMMC_MODE_ANSWER;
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (!is_given(given, modes[i].chosen_by)) continue;
@@ -270,6 +292,7 @@ static void complete(lmmc_options *o) {
   if (o->max_tokens == 0) o->max_tokens = o->mode == LMMC_MODE_BENCH ? LMMC_BENCH_TOKENS : 512;
   if (o->runs == 0) o->runs = 5;
   if (o->sequences == 0) o->sequences = 1;
+  if (o->answers == 0) o->answers = 1;
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {

@@ -13,6 +13,7 @@
 // What a run does. One option chooses each but the first.
 typedef enum {
   LMMC_MODE_ANSWER,
+  LMMC_MODE_SEVERAL,
   LMMC_MODE_TOKENIZE,
   LMMC_MODE_PERPLEXITY,
   LMMC_MODE_BENCH,
@@ -23,14 +24,17 @@ typedef enum {
   LMMC_MODE_VERSION,
 } lmmc_mode;
 
+typedef enum { LMMC_SPECULATE_NONE, LMMC_SPECULATE_LOOKUP } lmmc_speculation;
+
 typedef struct {
   lmmc_mode mode;
   const char **images;  // [image_count], in order
   int image_count;
   const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
-  const char *batch, *output, *image_folder;
+  const char *batch, *output, *image_folder, *system, *cache;
   int64_t max_tokens, window, runs, sequences;
   int64_t parallel;  // 0 when not given
+  int64_t answers;   // to one question
   int64_t max_image_pixels;
   int64_t threads, decode_threads, prompt_tokens, context;  // 0 when not given
   lmmc_sampling sampling;
@@ -38,6 +42,7 @@ typedef struct {
   lmmc_stop *stops;         // [stop_count]
   int stop_count;
   int64_t log_probabilities;  // of each token how many; 0: none
+  lmmc_speculation speculation;
   bool json, profile, mlock, resume, unordered;
 } lmmc_options;
 

@@ -1,0 +1,137 @@
+#include "answer_several.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "engine/engine.h"
+#include "image_files.h"
+#include "system/memory.h"
+#include "system/threads.h"
+#include "visual_tokens.h"
+
+// What images have become is kept in so much memory.
+#define IMAGE_BYTES (UINT64_C(64) << 20)
+
+typedef struct {
+  lmmc_request request;  // first: it is found by it
+  lmmc_ids tokens;
+  lmmc_text text;
+} one;
+
+static lmmc_write_result take_token(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  one *a = context;
+  return lmmc_ids_append(&a->tokens, id, e) && (bytes == 0 || lmmc_text_append(&a->text, text, bytes, e)) ? LMMC_WRITTEN
+                                                                                                          : LMMC_WRITE_FAILED;
+}
+
+static bool take_end(void *context, const char *text, size_t bytes, lmmc_error *e) {
+  return bytes == 0 || lmmc_text_append(&((one *)context)->text, text, bytes, e);
+}
+
+static void take_over(lmmc_request *r) { (void)r; }
+
+static bool copy_ids(lmmc_ids *to, const lmmc_ids *from, lmmc_error *e) {
+  for (size_t i = 0; i < from->count; i++)
+    if (!lmmc_ids_append(to, from->values[i], e)) return false;
+  return true;
+}
+
+static bool open_one(one *a, const lmmc_options *o, int64_t index, const lmmc_model *m, const lmmc_prompt *prompt,
+                     const lmmc_pictures *pictures, lmmc_error *e) {
+  lmmc_request *r = &a->request;
+  lmmc_sampling sampling = o->sampling;
+  sampling.seed += (uint64_t)index;
+  r->prompt = *prompt;
+  r->prompt.tokens = r->prompt.question = (lmmc_ids){0};
+  r->pictures = *pictures;
+  r->max_tokens = o->max_tokens;
+  r->stops = o->stops;
+  r->stop_count = o->stop_count;
+  r->sink = (lmmc_sink){.context = a, .token = take_token, .end = take_end};
+  r->ended = take_over;
+  return copy_ids(&r->prompt.tokens, &prompt->tokens, e) && copy_ids(&r->prompt.question, &prompt->question, e) &&
+         lmmc_sampler_open(&r->sampler, m->vocabulary, &sampling, e);
+}
+
+static void close_one(one *a) {
+  lmmc_prompt_free(&a->request.prompt);
+  lmmc_sampler_close(&a->request.sampler);
+  lmmc_ids_free(&a->tokens);
+  lmmc_text_free(&a->text);
+}
+
+static bool append_json(lmmc_text *out, const one *list, int64_t count, const lmmc_model *m, double begun, lmmc_error *e) {
+  const lmmc_request *first = &list[0].request;
+  bool done = lmmc_text_format(out, e, "{\"choices\": [");
+  for (int64_t i = 0; done && i < count; i++) {
+    const one *a = &list[i];
+    done = lmmc_text_format(out, e, "%s{\"index\": %" PRId64 ", \"text\": ", i ? ", " : "", i) &&
+           lmmc_json_string(out, a->text.bytes, a->text.count, e) && lmmc_text_format(out, e, ", \"tokens\": ") &&
+           lmmc_json_ids(out, a->tokens.values, a->tokens.count, e) &&
+           lmmc_text_format(out, e, ", \"finish_reason\": \"%s\"}", a->request.answer.made.stopped ? "stop" : "length");
+  }
+  return done &&
+         lmmc_text_format(out, e, "], \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32, first->prompt.text_tokens,
+                          lmmc_visual_tokens(m, &first->prompt)) &&
+         lmmc_text_format(
+             out, e,
+             ", \"timings\": {\"vision\": %.3f, \"project\": %.3f, \"prefill\": %.3f, \"total\": %.3f, \"time_to_first_token\": "
+             "%.3f}, \"peak_rss_bytes\": %" PRId64 "}\n",
+             first->vision * 1e3, first->project * 1e3, first->prefill * 1e3, (lmmc_clock() - lmmc_clock_start()) * 1e3,
+             (first->answer.made.first_token - begun) * 1e3, lmmc_memory_peak());
+}
+
+static bool append_texts(lmmc_text *out, const one *list, int64_t count, lmmc_error *e) {
+  bool done = true;
+  for (int64_t i = 0; done && i < count; i++)
+    done = lmmc_text_format(out, e, "[%" PRId64 "]\n", i + 1) &&
+           (isatty(STDOUT_FILENO) ? lmmc_text_append_shown(out, list[i].text.bytes, list[i].text.count, e)
+                                  : list[i].text.count == 0 || lmmc_text_append(out, list[i].text.bytes, list[i].text.count, e)) &&
+           lmmc_text_append(out, "\n", 1, e);
+  return done;
+}
+
+static bool run(lmmc_engine *g, one *list, int64_t count, lmmc_error *e) {
+  for (int64_t i = 0; i < count; i++) lmmc_engine_submit(g, &list[i].request);
+  while (lmmc_engine_turn(g)) continue;
+  for (int64_t i = 0; i < count; i++)
+    if (list[i].request.ending == LMMC_ENDED_BY_FAILURE) return *e = list[i].request.error, false;
+  return true;
+}
+
+bool lmmc_answer_several(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
+                         const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
+  const double begun = lmmc_clock();
+  const int64_t count = options->answers;
+  const bool uses_files = options->cache && prompt->images > 0;
+  lmmc_session session = {0};
+  lmmc_engine engine = {0};
+  lmmc_image_files files = {0};  // without a folder a key that nobody else sees
+  lmmc_pictures pictures = {0};
+  lmmc_text out = {0};
+  one *list = calloc((size_t)count, sizeof *list);
+  const int32_t parallel = count < model->sequences ? (int32_t)count : model->sequences;
+  bool done = (list || lmmc_fail(e, 1, "out of memory for %" PRId64 " answers", count)) &&
+              (!uses_files || lmmc_image_files_open(&files, options->cache, model, memory->weights, e)) &&
+              lmmc_pictures_open(&pictures, model, prompt->images, e) && lmmc_read_pictures(model, images, &pictures, e) &&
+              lmmc_session_open(&session, model, memory, e) &&
+              lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, files.key, e);
+  if (done && uses_files) engine.store = &files.store;
+  engine.drafts = options->speculation == LMMC_SPECULATE_LOOKUP;
+  for (int64_t i = 0; done && i < count; i++) done = open_one(&list[i], options, i, model, prompt, &pictures, e);
+  done = done && run(&engine, list, count, e) &&
+         (options->json ? append_json(&out, list, count, model, begun, e) : append_texts(&out, list, count, e)) &&
+         lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
+  for (int64_t i = 0; list && i < count; i++) close_one(&list[i]);
+  free(list);
+  lmmc_engine_close(&engine);
+  lmmc_session_close(&session);
+  lmmc_pictures_close(&pictures);
+  lmmc_text_free(&out);
+  return done;
+}
