@@ -16,9 +16,10 @@ struct ModelArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Sequences that the program can hold at once, each with that context; memory of one is untouched until it is used.",
+            "Sequences that the program can hold at once, each with that context; memory of one is untouched until it is used. (default: "
+                + "\(ModelOptions.defaultSequences); of inspect and ir: 1)",
             valueName: "n"))
-    var sequences: Int = 1
+    var sequences: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -75,9 +76,9 @@ struct ModelArguments: ParsableArguments {
 
     func reduction() throws -> ReductionChoice { try ReductionChoice(reduce) }
 
-    func options(_ model: String) throws -> ModelOptions {
+    func options(_ model: String, sequences other: Int = ModelOptions.defaultSequences) throws -> ModelOptions {
         ModelOptions(
-            model: model, context: context, sequences: sequences, visionTower: visionTower, projector: projector, adapter: adapter,
+            model: model, context: context, sequences: sequences ?? other, visionTower: visionTower, projector: projector, adapter: adapter,
             calibration: calibration, reduction: try reduction(), template: template,
             precision: try policy(), target: target,
             targetLevels: targetLevel.map { $0.split(separator: ",").map(String.init) })
@@ -253,7 +254,7 @@ struct Inspect: ParsableCommand {
     func run() throws {
         try Lmmc.inspect(
             InspectOptions(
-                model: try model.map(arguments.options), preset: preset.choice(arguments),
+                model: try model.map { try arguments.options($0, sequences: 1) }, preset: preset.choice(arguments),
                 precision: try arguments.policy(), reduction: try arguments.reduction(),
                 box: Box(memory: memory, bandwidth: bandwidth, compute: compute), textTokens: textTokens, json: json))
     }
@@ -267,7 +268,7 @@ struct PresetArguments: ParsableArguments {
     @OptionGroup var shape: ShapeArguments
 
     func choice(_ model: ModelArguments) -> PresetChoice? {
-        preset.map { shape.choice($0, context: model.context, sequences: model.sequences) }
+        preset.map { shape.choice($0, context: model.context, sequences: model.sequences ?? 1) }
     }
 }
 
@@ -338,7 +339,7 @@ struct IR: ParsableCommand {
     func run() throws {
         try Lmmc.ir(
             IROptions(
-                model: try model.map(arguments.options), preset: preset.choice(arguments),
+                model: try model.map { try arguments.options($0, sequences: 1) }, preset: preset.choice(arguments),
                 precision: try arguments.policy(), reduction: try arguments.reduction(),
                 stage: stage, html: html, summary: summary, format: choice(format, option: "--format", suggesting: true),
                 collapseLayers: collapseLayers, passes: passes.options))

@@ -79,6 +79,9 @@ public struct ModelOptions: Sendable {
     /// Nil: every level of the target
     public var targetLevels: [String]?
 
+    /// Of a program that answers several questions at once, as batches and conversations do
+    public static let defaultSequences = 8
+
     public init(
         model: String, context: Int? = nil, sequences: Int = 1, visionTower: String? = nil, projector: String? = nil,
         adapter: String? = nil,
