@@ -120,7 +120,7 @@ import Work
             #!/bin/sh
             for a do case $a in *.c) for header in png.h cblas.h; do if grep -q "<$header>" "$a"; then
               echo "$a:1:10: fatal error: $header: No such file or directory" >&2; exit 1
-            fi; done;; -ljpeg|-lwebp*|-lz|-lopenblas) continue;; esac; done
+            fi; done;; -ljpeg|-lwebp*|-lz|-ljansson|-lopenblas) continue;; esac; done
             exec aarch64-linux-gnu-gcc "$@"
             """
         let compiler = try scratch.write("cc", script + "\n", executable: true)

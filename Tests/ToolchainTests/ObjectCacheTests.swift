@@ -150,7 +150,7 @@ import Work
         var changed = toolchain
         changed.compileFlags.insert("-I" + scratch["include"], at: 0)
         let before = try key(changed)
-        for header in ["zlib.h", "jpeglib.h", "png.h", "webp/decode.h", "cblas.h"] {
+        for header in ["zlib.h", "jpeglib.h", "png.h", "webp/decode.h", "jansson.h", "cblas.h"] {
             try folder(parent(scratch["include/\(header)"]))
             _ = try scratch.write("include/\(header)", "#include_next <\(header)>\n#define LMMC_TEST_VERSION 2\n")
             #expect(try key(changed) != before, "\(header)")
