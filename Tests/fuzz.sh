@@ -14,14 +14,14 @@ case $minutes in *[!0-9]* | '') echo "error: '$minutes' is no number of minutes"
 for target in $targets; do
   case " $fuzz_targets " in *" $target "*) ;; *) echo "error: there is no fuzz target '$target'; expected one of: $fuzz_targets" >&2 && exit 2 ;; esac
 done
-install_missing gcc libc6-dev clang || exit 1
+install_missing gcc libc6-dev clang libjansson-dev || exit 1
 install_missing "libclang-rt-$($(working_compiler clang) -dumpversion | cut -d. -f1)-dev" || exit 1
 # A replay takes no longer than its build, which is that of a debug build.
 folder=${FUZZ_FOLDER:-$root/.build-fuzz} level=-O
 [ "$minutes" != 0 ] || folder=$folder/replay level=-Onone
 mkdir -p "$folder/found"
 passed=0 failed=0
-# Endings keeps the names of mapped files for a handler of signals; the C target has no such thing.
+# Endings keeps the names of mapped files for a handler of signals; the C targets have no such thing.
 export ASAN_OPTIONS=detect_leaks=1
 for target in $targets; do
   if ! build_fuzz "$target" "$folder" $level >"$folder/$target.build" 2>&1; then
@@ -30,7 +30,7 @@ for target in $targets; do
     failed=$((failed + 1))
     continue
   fi
-  [ "$target" = prompt ] || ASAN_OPTIONS=detect_leaks=0
+  case $target in prompt | grammar) ASAN_OPTIONS=detect_leaks=1 ;; *) ASAN_OPTIONS=detect_leaks=0 ;; esac
   if [ "$minutes" = 0 ]; then
     for input in "Tests/Fuzz/$target"/seeds/* "Tests/Fuzz/$target"/found/*; do
       [ -e "$input" ] || continue

@@ -1,6 +1,6 @@
 # Sourced by Tests/fuzz.sh, with `root` set to the repository: how fuzz targets are built. A target is a folder of Tests/Fuzz; its `seeds` are small
 # inputs that reach far, `found` those of errors that were mended.
-fuzz_targets="prompt template checkpoint"
+fuzz_targets="prompt template checkpoint grammar"
 
 # build_fuzz TARGET FOLDER LEVEL: FOLDER/TARGET, unless it is newer than all it may be made of. LEVEL: Swift's, -O or -Onone.
 build_fuzz() {
@@ -12,6 +12,11 @@ build_fuzz() {
       $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
         -I"$root/Tests/Runtime" "$root/Tests/Fuzz/prompt/prompt_fuzz.c" "$root/Runtime/session/prompt.c" \
         "$root/Runtime/session/white_space.c" $(runtime_sources base tokenizer) -lm -o "$2/$1"
+      ;;
+    grammar)
+      # shellcheck disable=SC2046,SC2086
+      $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
+        "$root/Tests/Fuzz/grammar/grammar_fuzz.c" $(runtime_sources base grammar tokenizer) -ljansson -lm -o "$2/$1"
       ;;
     template) build_fuzz_swift "$@" "" "Support ChatTemplate" ;;
     checkpoint) build_fuzz_swift "$@" "Weights/Widen" "Support Checkpoint" ;;
