@@ -155,6 +155,12 @@ void lmmc_matcher_cut(lmmc_matcher *x, size_t tokens) { x->count -= tokens < x->
 
 bool lmmc_matcher_may_end(const lmmc_matcher *x) { return x->machine->configurations[now(x)].ends; }
 
+bool lmmc_matcher_is_over(const lmmc_matcher *x) {
+  const lmmc_configuration *c = &x->machine->configurations[now(x)];
+  const uint64_t *accepts = c->accepts.words;
+  return c->ends && (accepts[0] | accepts[1] | accepts[2] | accepts[3]) == 0;
+}
+
 size_t lmmc_matcher_forced(lmmc_matcher *x, uint8_t *out, size_t room) {
   lmmc_machine *m = x->machine;
   uint32_t configuration = now(x);

@@ -38,6 +38,9 @@ void lmmc_matcher_cut(lmmc_matcher *x, size_t tokens);
 // Whether the answer may end here.
 bool lmmc_matcher_may_end(const lmmc_matcher *x);
 
+// Whether it may end here and nothing may come behind it.
+bool lmmc_matcher_is_over(const lmmc_matcher *x);
+
 // The longest bytes, up to `room`, that every text of the grammar goes on with from here; how many. 0 where the answer may also end.
 size_t lmmc_matcher_forced(lmmc_matcher *x, uint8_t *out, size_t room);
 

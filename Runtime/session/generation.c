@@ -38,15 +38,33 @@ static lmmc_answer_state end(lmmc_answer *a, lmmc_error *e) {
   return done ? LMMC_ANSWER_ENDS : LMMC_ANSWER_FAILS;
 }
 
+// The next token; -1 with `*e` filled where there is none.
+static int32_t choose(lmmc_answer *a, const float *logits, lmmc_error *e) {
+  const lmmc_constraint *c = a->constraint;
+  int32_t only;
+  if (!c) return lmmc_sample(a->sampler, logits, e);
+  const uint64_t *allowed = c->allowed(c->context, &only, e);
+  if (!allowed) return -1;
+  if (only < 0) return lmmc_sample_allowed(a->sampler, logits, allowed, e);
+  return lmmc_sampler_take(a->sampler, only, e) ? only : -1;
+}
+
+// Whether nothing may come behind the answer. Whoever asks for logits gets those behind its last token too, as where the model ends it.
+static bool is_whole(const lmmc_answer *a, bool goes_on) {
+  const lmmc_constraint *c = a->constraint;
+  return c && !(a->sink->logits && goes_on && a->model->eos_count > 0) && c->is_over(c->context);
+}
+
 lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t room, int32_t *token, lmmc_error *e) {
   const lmmc_sink *sink = a->sink;
   lmmc_generation *made = &a->made;
-  const int32_t id = *token = lmmc_sample(a->sampler, logits, e);
+  const int32_t id = *token = choose(a, logits, e);
   if (id < 0) return LMMC_ANSWER_FAILS;
   if (!made->first_token) made->first_token = lmmc_clock();
   if (sink->logits && !sink->logits(sink->context, logits, e)) return LMMC_ANSWER_FAILS;
   made->stopped = is_eos(a->model, id);
   if (made->stopped) return end(a, e);
+  if (a->constraint && !a->constraint->take(a->constraint->context, id, e)) return LMMC_ANSWER_FAILS;
   made->tokens++;
   if (!lmmc_detokenize(a->tokenizer, &a->detokenizer, id, &a->text, e)) return LMMC_ANSWER_FAILS;
   const size_t stop = find_stop(a);
@@ -63,7 +81,9 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
   a->text.count -= told;
   if (a->text.count > 0) memmove(a->text.bytes, a->text.bytes + told, a->text.count);
   // A token for which the context has no row or position left is not decoded.
-  if (made->tokens == a->max_tokens || room == 0 || made->closed) return end(a, e);
+  const bool goes_on = made->tokens < a->max_tokens && room > 0 && !made->closed;
+  made->stopped = is_whole(a, goes_on);
+  if (!goes_on || made->stopped) return end(a, e);
   made->steps++;
   return LMMC_ANSWER_GOES_ON;
 }

@@ -29,8 +29,20 @@ typedef struct {
   size_t bytes;  // above 0
 } lmmc_stop;
 
+// What an answer must be, told token by token by whoever knows: which tokens may come next. A failure comes with `*e` filled.
 typedef struct {
-  bool stopped;           // by a token that ends the text or a stop text, and not by a limit or the sink
+  void *context;
+  // The tokens that may come next, a bit for each row of the head, the lowest of a word first; those that end a text are among them where the
+  // answer may end. Stays as it is until the next call for any answer. Where there is one alone, `*only` is that, else -1. NULL on failure.
+  const uint64_t *(*allowed)(void *context, int32_t *only, lmmc_error *e);
+  // One of them, which ends no text, was taken.
+  bool (*take)(void *context, int32_t token, lmmc_error *e);
+  // Whether the answer is whole, and nothing may come behind it.
+  bool (*is_over)(void *context);
+} lmmc_constraint;
+
+typedef struct {
+  bool stopped;           // by a token that ends the text, a stop text or a constraint that is met, and not by a limit or the sink
   bool closed;            // by the sink
   int64_t tokens, steps;  // without such a token; those of them that were decoded
   int64_t calls;          // of the program's code, for these
@@ -48,6 +60,7 @@ typedef struct {
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
   lmmc_ids *said;  // what was fed before, to which lmmc_generate appends and from which it drafts; NULL: each token by a call of its own
+  const lmmc_constraint *constraint;  // NULL: any tokens; else the sampler has been restricted
 
   lmmc_generation made;
   lmmc_detokenizer detokenizer;

@@ -53,6 +53,11 @@ bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, const lmmc_sampling 
          lmmc_fail(e, 1, "out of memory for %d candidates", vocabulary);
 }
 
+bool lmmc_sampler_restrict(lmmc_sampler *s, lmmc_error *e) {
+  if (!s->changed) s->changed = malloc((size_t)s->vocabulary * sizeof *s->changed);
+  return s->changed || lmmc_fail(e, 1, "out of memory for %d candidates", s->vocabulary);
+}
+
 void lmmc_sampler_close(lmmc_sampler *s) {
   free(s->candidates);
   free(s->changed);
@@ -66,7 +71,7 @@ void lmmc_sampler_read(lmmc_sampler *s, const int32_t *tokens, int64_t count) {
 }
 
 // The logits with what is reckoned in.
-static const float *changed(lmmc_sampler *s, const float *logits) {
+static const float *changed(lmmc_sampler *s, const float *logits, const uint64_t *allowed) {
   const lmmc_sampling *how = &s->how;
   if (!s->changed) return logits;
   memcpy(s->changed, logits, (size_t)s->vocabulary * sizeof *logits);
@@ -78,6 +83,8 @@ static const float *changed(lmmc_sampler *s, const float *logits) {
     if (s->said[i] > 0) logit -= how->presence_penalty + how->frequency_penalty * s->said[i];
     s->changed[i] = (float)logit;
   }
+  for (int32_t i = 0; allowed && i < s->vocabulary; i++)
+    if (!(allowed[i / 64] >> i % 64 & 1)) s->changed[i] = -INFINITY;
   return s->changed;
 }
 
@@ -161,20 +168,37 @@ static int32_t choose(lmmc_sampler *s, const float *logits, int32_t best) {
   return draw(s, c + n - 1, taken, -1, sum);
 }
 
-int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) {
+static void say(lmmc_sampler *s, int32_t id) {
+  if (s->said) s->said[id] = s->said[id] > 0 ? s->said[id] + 1 : 1;
+}
+
+int32_t lmmc_sample_allowed(lmmc_sampler *s, const float *logits, const uint64_t *allowed, lmmc_error *e) {
   int32_t best = likeliest(logits, s->vocabulary, e);
   if (best < 0) return -1;
   const float *given = logits;
-  logits = changed(s, logits);
+  logits = changed(s, logits, allowed);
   if (logits != given) best = likeliest(logits, s->vocabulary, e);
   if (best < 0) return -1;
   if (logits[best] == -INFINITY) {
-    lmmc_fail(e, 1, "%s", s->changed ? "no token is left that is not barred" : "the model gave -infinity as the logit of every token");
+    lmmc_fail(e, 1, "%s",
+              allowed      ? "no token is left that the grammar allows and that is not barred"
+              : s->changed ? "no token is left that is not barred"
+                           : "the model gave -infinity as the logit of every token");
     return -1;
   }
   const int32_t id = s->how.temperature == 0 ? best : choose(s, logits, best);
-  if (s->said) s->said[id] = s->said[id] > 0 ? s->said[id] + 1 : 1;
+  say(s, id);
   return id;
+}
+
+int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e) { return lmmc_sample_allowed(s, logits, NULL, e); }
+
+bool lmmc_sampler_take(lmmc_sampler *s, int32_t id, lmmc_error *e) {
+  for (int32_t i = 0; i < s->how.bias_count; i++)
+    if (s->how.biases[i].id == id && s->how.biases[i].value == -INFINITY)
+      return lmmc_fail(e, 1, "the grammar allows token %d alone, and a bias bars it", id);
+  say(s, id);
+  return true;
 }
 
 // ---- probabilities

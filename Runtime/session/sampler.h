@@ -42,7 +42,7 @@ typedef struct {
   lmmc_sampling how;
   uint64_t state[4];
   lmmc_candidate *candidates;  // [vocabulary]; not allocated for greedy
-  float *changed;              // [vocabulary], logits with biases and penalties; not allocated without any
+  float *changed;              // [vocabulary], logits with biases, penalties and what is not allowed; not allocated without any
   int32_t *said;  // [vocabulary], how often the answer has a token, and -1 for the prompt alone; not allocated without penalties
 } lmmc_sampler;
 
@@ -50,12 +50,21 @@ typedef struct {
 bool lmmc_sampler_open(lmmc_sampler *s, int32_t vocabulary, const lmmc_sampling *how, lmmc_error *e);
 void lmmc_sampler_close(lmmc_sampler *s);
 
+// Makes room for lmmc_sample_allowed, which then allocates nothing. Code 1 when memory is out.
+bool lmmc_sampler_restrict(lmmc_sampler *s, lmmc_error *e);
+
 // The prompt has these tokens; those below 0 are none.
 void lmmc_sampler_read(lmmc_sampler *s, const int32_t *tokens, int64_t count);
 
 // The next token for `logits` [vocabulary], which stay as they are; greedy ties go to the lowest id. Allocates nothing.
 // -1 with `*e` filled (code 1) when a logit is NaN or +infinity, or none is left that is not -infinity.
 int32_t lmmc_sample(lmmc_sampler *s, const float *logits, lmmc_error *e);
+
+// The same of the tokens of a set alone, which has a bit for each, the lowest of a word first; the others are as if they were not. NULL: any.
+int32_t lmmc_sample_allowed(lmmc_sampler *s, const float *logits, const uint64_t *allowed, lmmc_error *e);
+
+// The next token is this one, whatever the logits: nothing is drawn. False, with code 1, where a bias bars it.
+bool lmmc_sampler_take(lmmc_sampler *s, int32_t id, lmmc_error *e);
 
 // A uniform number in [0, 1) with 53 random bits.
 double lmmc_sampler_uniform(lmmc_sampler *s);

@@ -200,6 +200,53 @@ static void reckoned(void) {
   lmmc_sampler_close(&s);
 }
 
+// Tokens that are not allowed are as if a bias barred them, whatever else is asked; one that is alone is taken without a draw.
+static void allowed(void) {
+  enum { TOKENS = 70 };
+  float logits[TOKENS];
+  for (int i = 0; i < TOKENS; i++) logits[i] = (float)((i * 29) % TOKENS) / 10;
+  const lmmc_sampling settings[] = {
+      LMMC_GREEDY,
+      {.temperature = 1, .top_p = 1, .repeat_penalty = 1},
+      {.temperature = 2, .top_p = 1, .repeat_penalty = 1, .top_k = 3},
+      {.temperature = 1, .top_p = 0.8, .repeat_penalty = 1},
+      {.temperature = 1, .top_p = 0.8, .repeat_penalty = 1.3, .top_k = 9, .frequency_penalty = 0.5},
+      {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .min_p = 0.2},
+  };
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    const uint64_t set[2] = {UINT64_C(0x8000100300400001), 0x21};
+    lmmc_logit_bias biases[TOKENS];
+    lmmc_sampling barred = settings[i];
+    barred.biases = biases;
+    for (int32_t k = 0; k < TOKENS; k++)
+      if (!(set[k / 64] >> k % 64 & 1)) biases[barred.bias_count++] = (lmmc_logit_bias){k, -INFINITY};
+    lmmc_sampler a, b;
+    CHECK(lmmc_sampler_open(&a, TOKENS, &settings[i], &error) && lmmc_sampler_restrict(&a, &error) &&
+              lmmc_sampler_open(&b, TOKENS, &barred, &error),
+          "%s", error.message);
+    int other = 0, outside = 0;
+    for (int k = 0; k < 500; k++) {
+      const int32_t id = lmmc_sample_allowed(&a, logits, set, &error);
+      outside += id < 0 || !(set[id / 64] >> id % 64 & 1);
+      other += id != lmmc_sample(&b, logits, &error);
+    }
+    CHECK(other == 0 && outside == 0, "setting %zu: %d other tokens, %d that are not allowed", i, other, outside);
+    CHECK(lmmc_sampler_take(&a, 1, &error) && !lmmc_sampler_take(&b, 1, &error) && lmmc_sampler_take(&b, 0, &error), "setting %zu", i);
+    CHECK(lmmc_sampler_uniform(&a) == lmmc_sampler_uniform(&b), "setting %zu: other draws", i);
+    const uint64_t none[2] = {0};
+    CHECK(lmmc_sample_allowed(&a, logits, none, &error) == -1 && error.code == 1, "setting %zu", i);
+    lmmc_sampler_close(&a), lmmc_sampler_close(&b);
+  }
+  // What is taken was said.
+  lmmc_sampling how = LMMC_GREEDY;
+  how.presence_penalty = 1;
+  lmmc_sampler s;
+  const float two[2] = {1, 0.5f};
+  CHECK(lmmc_sampler_open(&s, 2, &how, &error) && lmmc_sampler_take(&s, 0, &error) && lmmc_sample(&s, two, &error) == 1, "%s",
+        error.message);
+  lmmc_sampler_close(&s);
+}
+
 // min-p leaves those whose probability is at least the share of the likeliest's, by the same draws as top-k where it leaves as many.
 static void least_share(void) {
   static const float logits[5] = {0, 1, 3, 2.5f, -1};
@@ -258,6 +305,7 @@ static void log_probabilities(void) {
 
 int main(void) {
   reckoned();
+  allowed();
   least_share();
   order_of_limits();
   log_probabilities();
