@@ -46,11 +46,19 @@ let package = Package(
         // Plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", dependencies: ["Contract"], path: "Sources/Packaging/Attach", cSettings: hardened),
         .target(name: "Pack", dependencies: ["Contract"], path: "Sources/Weights/Pack", cSettings: hardened),
+        // What makes the tree of a vocabulary's texts is the program's own code, of which these files are all that it needs.
+        .target(
+            name: "TokenTree", path: "Runtime",
+            sources: [
+                "base/error.c", "base/printable.c", "base/text.c", "grammar/characters.c", "grammar/expression.c", "grammar/token_tree.c",
+                "grammar/vocabulary.c", "tokenizer/tokenizer.c",
+            ], publicHeadersPath: "grammar", cSettings: hardened + [.headerSearchPath(".")]),
         .executableTarget(name: "EmbedFiles", path: "Tools/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"], path: "Tools/EmbedRuntime"),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(
-            name: "Packaging", dependencies: ["Attach", "Checkpoint", "Contract", "IR", "Pack", "Plan", "Support", "Weights", "Work"],
+            name: "Packaging",
+            dependencies: ["Attach", "Checkpoint", "Contract", "IR", "Pack", "Plan", "Support", "TokenTree", "Weights", "Work"],
             exclude: ["Attach"]),
         .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(

@@ -97,7 +97,8 @@ typedef struct {
 
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
-  uint64_t sums_offset;  // of the sums of the bytes before (checksum.h); 0 without any
+  uint64_t token_tree_offset, token_tree_bytes;  // the tree of the tokens' texts (grammar/vocabulary.h), at a multiple of 8
+  uint64_t sums_offset;                          // of the sums of the bytes before (checksum.h); 0 without any
 
   // what of the arena comes into use
   uint64_t cache_bytes;  // keys and values of the whole context in one slot

@@ -276,6 +276,10 @@ private struct DescriptionPrinter {
         field("attachment_bytes", "\(program.attachmentBytes)")
         field("tokenizer_offset", "\(program.tokenizerOffset)")
         field("tokenizer_bytes", "\(program.tokenizerBytes)")
+        if program.treeBytes > 0 {
+            field("token_tree_offset", "\(program.treeOffset)")
+            field("token_tree_bytes", "\(program.treeBytes)")
+        }
         if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
         let resident = plan.resident

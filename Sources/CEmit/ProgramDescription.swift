@@ -82,6 +82,9 @@ public struct ProgramDescription: Sendable {
     /// Bytes, from the start of the attachment.
     public var tokenizerOffset: Int
     public var tokenizerBytes: Int
+    /// The tree of the tokens' texts; 0 bytes without one
+    public var treeOffset: Int
+    public var treeBytes: Int
     /// Where the sums of the bytes before stand; 0 without any
     public var sumsOffset: Int
     public var attachmentBytes: Int
@@ -91,8 +94,8 @@ public struct ProgramDescription: Sendable {
     /// Throws when there are more than `maxEOSCount` eos ids or a list of `vision` does not have three channels.
     public init(
         version: String, info: String, vision: Vision?, reducer: Reducer? = nil, context: Int, template: PromptTemplate, addsBOS: Bool,
-        bos: Int32, eos: [Int32], compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, sumsOffset: Int = 0,
-        attachmentBytes: Int
+        bos: Int32, eos: [Int32], compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, treeOffset: Int = 0,
+        treeBytes: Int = 0, sumsOffset: Int = 0, attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {
             throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
@@ -115,6 +118,8 @@ public struct ProgramDescription: Sendable {
         self.compression = compression
         self.tokenizerOffset = tokenizerOffset
         self.tokenizerBytes = tokenizerBytes
+        self.treeOffset = treeOffset
+        self.treeBytes = treeBytes
         self.sumsOffset = sumsOffset
         self.attachmentBytes = attachmentBytes
     }

@@ -20,6 +20,7 @@ struct Compilation {
     let module: Module
     let plan: Plan
     let tokenizer: [UInt8]
+    let tree: [UInt8]
     let layout: AttachmentLayout
 
     init(_ options: CompileOptions, _ progress: Progress) throws(Diagnostic) {
@@ -60,7 +61,8 @@ struct Compilation {
             }
         ) { () throws(Diagnostic) in try makePlan(module) }
         tokenizer = try tokenizerBlob(front.checkpoint.tokenizer)
-        layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer)
+        tree = try tokenTree(of: tokenizer, rows: front.checkpoint.configuration.decoder.vocabularySize)
+        layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer, tree: tree)
     }
 
     func makeExecutable() throws(Diagnostic) {
@@ -84,7 +86,7 @@ struct Compilation {
         if let needs, options.verbosity != .quiet { writeStandardError("\(padded("needs", 10)) \(needs.text)\n") }
     }
 
-    /// The weights, the tokenizer and the sums at their places behind `base`.
+    /// The weights, the tokenizer, its tree and the sums at their places behind `base`.
     func writeAttachment(to descriptor: Int32, at base: Int, path: String) throws(Diagnostic) {
         let sums = AttachmentSums(of: layout.sumsOffset)
         let file = StreamedFile(descriptor, path: path, base: base, sums: sums)
@@ -92,6 +94,7 @@ struct Compilation {
         let progress = progress
         try writer.write(to: file, at: base, report: { progress.report($0) }) { progress.advance($0) }
         try file.write(tokenizer, at: base + layout.tokenizerOffset)
+        try file.write(tree, at: base + layout.treeOffset)
         try file.write(sums.values, at: base + layout.sumsOffset)
         progress.advance(layout.totalBytes - layout.tokenizerOffset)
     }

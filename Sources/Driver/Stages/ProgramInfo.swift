@@ -29,7 +29,8 @@ extension FrontEnd {
             compression: try configuration.compression.map { (it) throws(Diagnostic) in
                 try .init(token: identifier(it.token), count: identifier(it.count))
             },
-            tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, sumsOffset: layout.sumsOffset,
+            tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, treeOffset: layout.treeOffset,
+            treeBytes: layout.treeBytes, sumsOffset: layout.sumsOffset,
             attachmentBytes: layout.totalBytes)
     }
 
@@ -102,6 +103,7 @@ extension FrontEnd {
                 "sizes",
                 .object([
                     ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
+                    ("token_tree_bytes", .integer(layout.treeBytes)),
                     ("kv_cache_bytes", .integer(plan.slots.cacheBytes)), ("slot_bytes", .integer(plan.slots.byteCount)),
                     ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
                 ])
