@@ -48,6 +48,8 @@ typedef struct {
   int32_t *rows;           // [blocks], the vision rows that each has run on
   lmmc_dump dump;
   lmmc_sampler sampler;
+  lmmc_structured structured;
+  lmmc_constraint constraint;
   output output;
   lmmc_answer answer;
   lmmc_ids said;                                            // what drafts are made from
@@ -230,8 +232,16 @@ static bool dump_inputs(run *r, const lmmc_tensors *tensors) {
          (!m->reads_bars || lmmc_tensors_list(tensors, "bars", r->pictures.bars[0], 4, r->e));
 }
 
+// The sampler, and what the answer must be.
+static bool open_choice(run *r, lmmc_answer_structures *s) {
+  if (!lmmc_sampler_open(&r->sampler, r->session.model->vocabulary, &r->options->sampling, r->e)) return false;
+  if (!s->structure) return true;
+  r->constraint = lmmc_structured_constraint(&r->structured);
+  return lmmc_sampler_restrict(&r->sampler, r->e) && lmmc_structured_open(&r->structured, &s->all, s->structure, r->e);
+}
+
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-              const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_error *e) {
+              const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_answer_structures *structures, lmmc_error *e) {
   lmmc_profile profile = {0};
   lmmc_tensors tensors;
   int32_t slot = -1;
@@ -246,7 +256,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                                                            : to_stream,
                           .end = keep_text};
   bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) &&
-              lmmc_sampler_open(&r.sampler, model->vocabulary, &options->sampling, e) &&
+              open_choice(&r, structures) &&
               (!uses_files(&r) || lmmc_image_files_open(&r.files, options->cache, model, memory->weights, e)) && read_images(&r) &&
               (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
               (!options->dump_tensors ||
@@ -273,7 +283,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                              .sink = &sink,
                              .max_tokens = options->max_tokens,
                              .stops = options->stops,
-                             .stop_count = options->stop_count};
+                             .stop_count = options->stop_count,
+                             .constraint = structures->structure ? &r.constraint : NULL};
     if (options->speculation == LMMC_SPECULATE_LOOKUP && lmmc_may_draft(model)) r.answer.said = &r.said;
     for (size_t i = 0; done && r.answer.said && i < prompt->tokens.count; i++) done = lmmc_ids_append(&r.said, prompt->tokens.values[i], e);
     done = done && lmmc_generate(&r.session, slot, &r.answer, e);
@@ -287,6 +298,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   lmmc_dump_discard(&r.dump);
   lmmc_answer_free(&r.answer);
   lmmc_sampler_close(&r.sampler);
+  lmmc_structured_close(&r.structured);
   lmmc_session_close(&r.session);
   lmmc_ids_free(&r.said);
   lmmc_ids_free(&r.output.tokens);

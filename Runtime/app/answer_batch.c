@@ -20,7 +20,7 @@ static bool draw_key(uint64_t key[2], lmmc_error *e) {
 }
 
 bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                       int32_t parallel, const char *program, lmmc_error *e) {
+                       lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e) {
   const bool is_standard = strcmp(options->batch, "-") == 0;
   const char *name = strrchr(program, '/');
   lmmc_session session = {0};
@@ -41,6 +41,8 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
                    .stop_count = options->stop_count,
                    .system = options->system,
                    .image_folder = options->image_folder},
+      .structures = &structures->all,
+      .structure = structures->structure,
       .max_image_pixels = options->max_image_pixels,
       .model_id = name ? name + 1 : program,
       .unordered = options->unordered,

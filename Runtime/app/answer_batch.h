@@ -2,6 +2,7 @@
 #ifndef LMMC_APP_ANSWER_BATCH_H
 #define LMMC_APP_ANSWER_BATCH_H
 
+#include "answer_structure.h"
 #include "base/error.h"
 #include "contract/program.h"
 #include "options.h"
@@ -9,6 +10,6 @@
 
 // `--batch`, with `parallel` answers at once. `program`: its path, whose last part names it. Code 1 on failure.
 bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                       int32_t parallel, const char *program, lmmc_error *e);
+                       lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e);
 
 #endif

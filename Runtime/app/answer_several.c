@@ -19,6 +19,7 @@
 
 typedef struct {
   lmmc_request request;  // first: it is found by it
+  lmmc_structured structured;
   lmmc_ids tokens;
   lmmc_text text;
 } one;
@@ -58,9 +59,17 @@ static bool open_one(one *a, const lmmc_options *o, int64_t index, const lmmc_mo
          lmmc_sampler_open(&r->sampler, m->vocabulary, &sampling, e);
 }
 
+// What the answer must be, where something is asked for.
+static bool restrict_one(one *a, lmmc_answer_structures *s, lmmc_error *e) {
+  if (!s->structure) return true;
+  a->request.constraint = lmmc_structured_constraint(&a->structured);
+  return lmmc_sampler_restrict(&a->request.sampler, e) && lmmc_structured_open(&a->structured, &s->all, s->structure, e);
+}
+
 static void close_one(one *a) {
   lmmc_prompt_free(&a->request.prompt);
   lmmc_sampler_close(&a->request.sampler);
+  lmmc_structured_close(&a->structured);
   lmmc_ids_free(&a->tokens);
   lmmc_text_free(&a->text);
 }
@@ -105,7 +114,7 @@ static bool run(lmmc_engine *g, one *list, int64_t count, lmmc_error *e) {
 }
 
 bool lmmc_answer_several(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                         const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_error *e) {
+                         const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_answer_structures *structures, lmmc_error *e) {
   const double begun = lmmc_clock();
   const int64_t count = options->answers;
   const bool uses_files = options->cache && prompt->images > 0;
@@ -123,7 +132,7 @@ bool lmmc_answer_several(const lmmc_model *model, const lmmc_memory *memory, con
               lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, files.key, e);
   if (done && uses_files) engine.store = &files.store;
   engine.drafts = options->speculation == LMMC_SPECULATE_LOOKUP;
-  for (int64_t i = 0; done && i < count; i++) done = open_one(&list[i], options, i, model, prompt, &pictures, e);
+  for (int64_t i = 0; done && i < count; i++) done = open_one(&list[i], options, i, model, prompt, &pictures, e) && restrict_one(&list[i], structures, e);
   done = done && run(&engine, list, count, e) &&
          (options->json ? append_json(&out, list, count, model, begun, e) : append_texts(&out, list, count, e)) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;

@@ -162,6 +162,7 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
   lmmc_prompt prompt = {0};
+  lmmc_answer_structures structures = {0};
   lmmc_text typed = {0};
   const char *text = o->raw_prompt ? o->raw_prompt : o->prompt;
   if (!shorten(&model, o, e)) return false;
@@ -178,6 +179,7 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
     // A raw prompt's last question is not known, so an option gives it.
     const char *asked = o->raw_prompt ? o->question : text ? text : typed.bytes;
     done = done && lmmc_prompt_ask(&prompt, &model, &tokenizer, asked, o->raw_prompt && asked ? strlen(asked) : bytes, e);
+    if (done && o->notation != LMMC_NO_NOTATION) done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
   }
   const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;
   lmmc_memory_use use = {length + o->max_tokens, o->sequences, prompt.images, 0};
@@ -186,10 +188,11 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   if (o->sequences > 1 && o->sequences * length <= model.context) use.longest = o->sequences * length;
   if (done && (done = start(&memory, &model, o, use, e))) {
     done = o->mode == LMMC_MODE_BENCH ? lmmc_bench(&model, &memory, o, &images, &prompt, e)
-           : o->answers > 1           ? lmmc_answer_several(&model, &memory, &tokenizer, o, &images, &prompt, e)
-                                      : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, e);
+           : o->answers > 1           ? lmmc_answer_several(&model, &memory, &tokenizer, o, &images, &prompt, &structures, e)
+                                      : lmmc_run(&model, &memory, &tokenizer, o, &images, &prompt, &structures, e);
     lmmc_memory_close(&memory, &model);
   }
+  lmmc_answer_structures_close(&structures);
   lmmc_prompt_free(&prompt);
   lmmc_text_free(&typed);
   return done;
@@ -204,9 +207,13 @@ static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
     return lmmc_fail(e, 2, "option '--parallel' wants at most the sequences of this program, %" PRId32 ", not %" PRId64, model.sequences,
                      o->parallel);
   const int64_t parallel = o->parallel > 0 ? o->parallel : model.sequences;
-  if (!start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e)) return false;
-  bool done = lmmc_answer_batch(&model, &memory, &tokenizer, o, (int32_t)parallel, program, e);
-  lmmc_memory_close(&memory, &model);
+  lmmc_answer_structures structures = {0};
+  bool done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
+  if (done && (done = start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e))) {
+    done = lmmc_answer_batch(&model, &memory, &tokenizer, o, &structures, (int32_t)parallel, program, e);
+    lmmc_memory_close(&memory, &model);
+  }
+  lmmc_answer_structures_close(&structures);
   return done;
 }
 

@@ -12,7 +12,7 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, SPECULATION } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION } kind;
 
 typedef struct {
   const char *name, *value, *help;
@@ -59,6 +59,16 @@ static const option table[] = {
     {"--logit-bias", "ID=V", "add V to the logit of a token, '-inf' bars it; may be repeated", BIAS, 0, 0, 0,
      "a token and a number, as '13=-2.5'"},
     {"--stop", "TEXT", "end the answer before this text; may be repeated", STOP, 0, 0, 0, "a text"},
+    {"--json-schema", "FILE|TEXT",
+     "make the answer JSON that is valid under this JSON Schema; what begins with '{' or '[' is the\n"
+     "schema itself, '-' standard input",
+     STRUCTURE, LMMC_NOTATION_SCHEMA, 0, 0, "a JSON Schema or the name of its file"},
+    {"--grammar", "FILE", "make the answer a text of this grammar, in llama.cpp's notation GBNF; '-' is standard input", STRUCTURE,
+     LMMC_NOTATION_GBNF, 0, 0, "a file name"},
+    {"--regex", "TEXT", "make the whole answer match this regular expression", STRUCTURE, LMMC_NOTATION_REGEX, 0, 0,
+     "a regular expression"},
+    {"--choices", "A,B,...", "make the answer one of these; a JSON array of them where one holds a comma", STRUCTURE, LMMC_NOTATION_CHOICES,
+     0, 0, "texts with commas between them"},
     {"--logprobs", "N", "with --json: the N likeliest tokens for each of the answer, with the logarithms of their probabilities", WHOLE,
      FIELD(log_probabilities), 1, LMMC_MOST_LOG_PROBABILITIES, "a whole number from 1 to 20"},
     {"--n", "N", "N answers to the question, the seed of each one above that of the one before (1)", WHOLE, FIELD(answers), 1, 1000,
@@ -209,6 +219,11 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
       good = strcmp(value, "lookup") == 0 || strcmp(value, "none") == 0;
       o->speculation = strcmp(value, "lookup") == 0 ? LMMC_SPECULATE_LOOKUP : LMMC_SPECULATE_NONE;
       break;
+    case STRUCTURE:
+      good = *value;
+      o->notation = (lmmc_notation)s->field;
+      o->structure = value;
+      break;
     case BIAS: good = parse_bias(value, &o->biases[o->sampling.bias_count++]); break;
     case WHOLE:
       good = parse_whole(value, &whole) && (double)whole >= s->least && (double)whole <= s->most;
@@ -265,6 +280,46 @@ static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)
     if (strcmp(table[i].name, name) == 0) return given[i];
   return false;
+}
+
+static const option *structure_option(const lmmc_options *o) {
+  for (int i = 0; i < OPTIONS; i++)
+    if (table[i].kind == STRUCTURE && table[i].field == (size_t)o->notation) return &table[i];
+  return NULL;
+}
+
+const char *lmmc_structure_option(const lmmc_options *o) { return structure_option(o)->name; }
+
+bool lmmc_structure_is_text(const lmmc_options *o) {
+  switch (o->notation) {
+    case LMMC_NOTATION_SCHEMA: return o->structure[0] == '{' || o->structure[0] == '[';
+    case LMMC_NOTATION_GBNF: return false;
+    case LMMC_NO_NOTATION:
+    case LMMC_NOTATION_REGEX:
+    case LMMC_NOTATION_CHOICES: break;
+  }
+  return true;
+}
+
+// What an answer must be is said once, and where one is made; and standard input is one thing alone.
+static bool check_structure(const bool given[OPTIONS], const lmmc_options *o, lmmc_error *e) {
+  const option *first = NULL;
+  for (int i = 0; i < OPTIONS; i++) {
+    if (!given[i] || table[i].kind != STRUCTURE) continue;
+    if (first) return lmmc_fail(e, 2, "options '%s' and '%s' exclude each other", first->name, table[i].name);
+    first = &table[i];
+  }
+  if (!first) return true;
+  const bool answers = o->mode == LMMC_MODE_ANSWER || o->mode == LMMC_MODE_SEVERAL;
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+    if (o->mode == modes[i].mode && !answers && o->mode != LMMC_MODE_BATCH && modes[i].reason)
+      return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, first->name);
+  if (lmmc_structure_is_text(o) || strcmp(o->structure, "-") != 0) return true;
+  if (o->mode == LMMC_MODE_BATCH && strcmp(o->batch, "-") == 0)
+    return lmmc_fail(e, 2, "options '--batch' and '%s' cannot both read standard input", first->name);
+  if (answers && !o->prompt && !o->raw_prompt)
+    return lmmc_fail(e, 2, "option '%s' reads standard input, so the prompt must be given with '--prompt'", first->name);
+  return true;
 }
 
 // The mode of the options that were given, and whether it takes the others.
@@ -324,7 +379,7 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
     if (is_given(given, "--help")) return o->mode = LMMC_MODE_HELP, true;
     if (is_given(given, "--version")) return o->mode = LMMC_MODE_VERSION, true;
   }
-  if (!choose_mode(given, &o->mode, e)) return false;
+  if (!choose_mode(given, &o->mode, e) || !check_structure(given, o, e)) return false;
   complete(o);
   return true;
 }

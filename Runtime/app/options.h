@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "engine/structure.h"
 #include "session/generation.h"
 #include "session/sampler.h"
 
@@ -41,6 +42,8 @@ typedef struct {
   lmmc_logit_bias *biases;  // [sampling.bias_count]
   lmmc_stop *stops;         // [stop_count]
   int stop_count;
+  lmmc_notation notation;     // of what the answer must be
+  const char *structure;      // its text, or the name of its file; NULL when not given
   int64_t log_probabilities;  // of each token how many; 0: none
   lmmc_speculation speculation;
   bool json, profile, mlock, resume, unordered;
@@ -49,6 +52,10 @@ typedef struct {
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e);
 void lmmc_options_free(lmmc_options *o);
+
+// What the answer must be, as the command line has it: its option, and whether its value is a text and not the name of a file.
+const char *lmmc_structure_option(const lmmc_options *o);
+bool lmmc_structure_is_text(const lmmc_options *o);
 
 // Writes the help text.
 void lmmc_options_help(FILE *to, const char *program);

@@ -23,6 +23,8 @@ typedef struct job {
   batch *batch;
   struct job *next;
   lmmc_line line;
+  lmmc_structure *structure;  // what the line says that the answer must be; NULL where it says nothing
+  lmmc_structured structured;
   lmmc_batch_answer answer;
   lmmc_error error;
   lmmc_text out;
@@ -67,6 +69,9 @@ static void empty(job *j) {
   lmmc_prompt_free(&j->request.prompt);
   lmmc_pictures_close(&j->request.pictures);
   lmmc_sampler_close(&j->request.sampler);
+  lmmc_structured_close(&j->structured);
+  lmmc_structure_release(j->batch->settings->structures, j->structure);
+  j->structure = NULL;
   lmmc_ids_free(&j->answer.tokens);
   lmmc_text_free(&j->answer.text);
   j->request.prompt = (lmmc_prompt){0};
@@ -141,6 +146,26 @@ static bool build_prompt(job *j, const lmmc_model *m, const lmmc_tokenizer *t) {
   return done && ask(j, m, t, asked);
 }
 
+// What the line says that its answer must be, compiled.
+static bool take_structure(job *j) {
+  const lmmc_batch_settings *s = j->batch->settings;
+  const lmmc_line *l = &j->line;
+  lmmc_error why;
+  if (!l->structure) return !s->structure || lmmc_sampler_restrict(&j->request.sampler, &j->error);
+  j->structure = lmmc_structure_take(s->structures, l->notation, l->structure, strlen(l->structure), &why);
+  if (!j->structure) return lmmc_fail(&j->error, why.code, "key '%s': %s", lmmc_line_structure_key(l->notation), why.message);
+  return lmmc_sampler_restrict(&j->request.sampler, &j->error);
+}
+
+// The same for its tokens, by the thread that chooses them.
+static bool begin_structure(job *j) {
+  const lmmc_batch_settings *s = j->batch->settings;
+  lmmc_structure *structure = j->structure ? j->structure : s->structure;
+  if (!structure) return true;
+  j->request.constraint = lmmc_structured_constraint(&j->structured);
+  return lmmc_structured_open(&j->structured, s->structures, structure, &j->error);
+}
+
 // All that can be done for a line before the engine.
 static bool prepare(job *j) {
   const batch *b = j->batch;
@@ -155,7 +180,7 @@ static bool prepare(job *j) {
   r->stop_count = j->line.stop_count;
   r->sink = (lmmc_sink){.context = j, .token = take_token, .end = take_end};
   r->ended = take_over;
-  if (!build_prompt(j, m, t) || !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e)) return false;
+  if (!build_prompt(j, m, t) || !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e) || !take_structure(j)) return false;
   const double began = lmmc_clock();
   bool done = lmmc_pictures_open(&r->pictures, m, r->prompt.images, e) && lmmc_read_pictures(m, &source, &r->pictures, e);
   j->answer.preprocess = lmmc_clock() - began;
@@ -241,7 +266,7 @@ static bool begin_jobs(batch *b, bool is_idle) {
   for (job *next; j; j = next) {
     next = j->next;
     append(&b->begun, j);
-    if (j->error.code)
+    if (j->error.code || !begin_structure(j))
       write_error(j);
     else
       lmmc_engine_submit(b->engine, &j->request);

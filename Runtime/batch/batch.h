@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "engine/structure.h"
 #include "output.h"
 #include "request_line.h"
 
@@ -15,6 +16,8 @@ typedef struct {
   int input;               // a file descriptor, which stays open
   const char *input_name;  // for messages
   lmmc_line_defaults defaults;
+  lmmc_structures *structures;
+  lmmc_structure *structure;  // what answers must be whose lines say nothing; NULL: anything
   int64_t max_image_pixels;
   const char *model_id;  // names the program in LLaVA's form
   bool unordered;        // lines of the output stand as they are done, not as they were asked

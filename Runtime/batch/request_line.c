@@ -85,6 +85,38 @@ static bool read_stops(const reader *r, const lmmc_line_defaults *defaults) {
   return true;
 }
 
+// What the answer must be, by the key that says it.
+static const struct {
+  const char *key, *wanted;
+} structures[] = {
+    [LMMC_NOTATION_SCHEMA] = {"json_schema", "a JSON Schema: an object, or true or false"},
+    [LMMC_NOTATION_GBNF] = {"grammar", "a text"},
+    [LMMC_NOTATION_REGEX] = {"regex", "a text"},
+    [LMMC_NOTATION_CHOICES] = {"choices", "a list of texts"},
+};
+
+const char *lmmc_line_structure_key(lmmc_notation notation) { return structures[notation].key; }
+
+static bool read_structure(const reader *r) {
+  lmmc_line *l = r->line;
+  const json_t *found = NULL;
+  for (lmmc_notation n = LMMC_NOTATION_SCHEMA; n <= LMMC_NOTATION_CHOICES; n++) {
+    const json_t *value = member(r, structures[n].key);
+    if (!value) continue;
+    if (found) return lmmc_fail(r->e, 2, "keys '%s' and '%s' exclude each other", structures[l->notation].key, structures[n].key);
+    found = value;
+    l->notation = n;
+  }
+  if (!found) return true;
+  const bool is_schema = l->notation == LMMC_NOTATION_SCHEMA, is_list = l->notation == LMMC_NOTATION_CHOICES;
+  const bool is_right = is_schema ? json_is_object(found) || json_is_boolean(found)
+                        : is_list ? json_is_array(found)
+                                  : json_is_string(found);
+  if (!is_right) return wants(r, structures[l->notation].key, structures[l->notation].wanted);
+  l->structure = is_schema || is_list ? json_dumps(found, JSON_COMPACT | JSON_ENCODE_ANY) : strdup(json_string_value(found));
+  return l->structure || out_of_memory(r->e);
+}
+
 static bool add_image(const reader *r, const char *path, const char *folder) {
   lmmc_line *l = r->line;
   const bool joins = folder && path[0] != '/';
@@ -184,8 +216,8 @@ static bool read_prompt(const reader *r) {
 
 // What changes an answer and is not known here must not be passed over.
 static bool check_keys(const reader *r) {
-  static const char *const missing[] = {"json_schema",           "grammar", "regex",     "choices",  "response_format", "logit_bias",
-                                        "max_completion_tokens", "tools",   "functions", "logprobs", "top_logprobs",    "system"};
+  static const char *const missing[] = {"response_format", "logit_bias", "max_completion_tokens", "tools",
+                                        "functions",       "logprobs",   "top_logprobs",          "system"};
   if (member(r, "n") && json_integer_value(member(r, "n")) != 1) return wants(r, "n", "1");
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
     if (member(r, missing[i])) return lmmc_fail(r->e, 2, "key '%s' is not known to a batch", missing[i]);
@@ -204,7 +236,7 @@ static bool read_object(const reader *r, const lmmc_line_defaults *defaults) {
          read_real(r, "repeat_penalty", -1, 1e-3, 1e3, &l->sampling.repeat_penalty) &&
          read_real(r, "presence_penalty", -101, -100, 100, &l->sampling.presence_penalty) &&
          read_real(r, "frequency_penalty", -101, -100, 100, &l->sampling.frequency_penalty) && read_seed(r, &l->sampling.seed) &&
-         read_stops(r, defaults);
+         read_stops(r, defaults) && read_structure(r);
 }
 
 static bool read_id(const reader *r, int64_t number) {
@@ -237,6 +269,7 @@ void lmmc_line_free(lmmc_line *l) {
   free(l->stops);
   free(l->prompt);
   free(l->question);
+  free(l->structure);
   free(l->id);
   *l = (lmmc_line){0};
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "engine/structure.h"
 #include "session/generation.h"
 #include "session/prompt.h"
 #include "session/sampler.h"
@@ -47,12 +48,17 @@ typedef struct {
   lmmc_sampling sampling;
   lmmc_stop *stops;  // [stop_count]
   int stop_count;
+  lmmc_notation notation;  // of what the answer must be
+  char *structure;         // its text; NULL where the line says nothing
 } lmmc_line;
 
 // Reads line `number`, which is its id where it has none. Code 2 where it is no request, which ends this line alone: `l->id` is then known
 // all the same, and so is `is_question`. Code 1 when memory is out.
 bool lmmc_line_read(lmmc_line *l, const char *text, size_t bytes, int64_t number, const lmmc_line_defaults *defaults, lmmc_error *e);
 void lmmc_line_free(lmmc_line *l);
+
+// The key that says what an answer must be.
+const char *lmmc_line_structure_key(lmmc_notation notation);
 
 // The id of a line of the output, as JSON text that the caller frees; NULL where it is none.
 char *lmmc_line_id_of_output(const char *text, size_t bytes);

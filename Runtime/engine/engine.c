@@ -50,7 +50,8 @@ void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r) {
                             .sink = &r->sink,
                             .max_tokens = r->max_tokens,
                             .stops = r->stops,
-                            .stop_count = r->stop_count};
+                            .stop_count = r->stop_count,
+                            .constraint = r->constraint.allowed ? &r->constraint : NULL};
   *(g->last ? &g->last->own.next : &g->first) = r;
   g->last = r;
 }

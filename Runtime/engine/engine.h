@@ -29,6 +29,7 @@ struct lmmc_request {
   int64_t max_tokens;
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
+  lmmc_constraint constraint;  // {0}: none; else the sampler has been restricted
   lmmc_sink sink;
   void (*ended)(lmmc_request *r);  // the last that is heard of it
 

@@ -251,7 +251,7 @@ static void refusals(void) {
       {"{\"prompt\": \"a\", \"top_p\": 0}", "key 'top_p' wants a number above 0 and at most 1"},
       {"{\"prompt\": \"a\", \"seed\": -1}", "key 'seed' wants a whole number of 0 or more"},
       {"{\"prompt\": \"a\", \"stop\": [5]}", "key 'stop' wants a text, or a list of texts"},
-      {"{\"prompt\": \"a\", \"json_schema\": {}}", "key 'json_schema' is not known to a batch"},
+      {"{\"prompt\": \"a\", \"response_format\": {}}", "key 'response_format' is not known to a batch"},
       {"{\"messages\": []}", "key 'messages' wants a list of messages"},
       {"{\"messages\": [{\"role\": \"tool\", \"content\": \"a\"}]}", "message 0 has no role 'system', 'user' or 'assistant'"},
       {"{\"messages\": [{\"role\": \"user\"}]}", "message 0 has a text that is none"},

@@ -12,7 +12,7 @@
 #include "contract/program.h"
 #include "../session/prompt_templates.h"
 
-// BYTES: of the attached tokenizer. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights, -DFAKE_REDUCER
+// BYTES: of the attached tokenizer, TREE_BYTES of the tree of its tokens behind it. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights, -DFAKE_REDUCER
 // one whose pictures become a number of rows that it counts, and whose chunk is larger. The slots begin and end within pages.
 enum {
   IMAGE = 0,
@@ -228,9 +228,11 @@ const lmmc_model lmmc_program = {
     .bos = 1,
     .eos_count = 2,
     .eos = {FAKE_EOS, FAKE_OTHER_EOS},
-    .attachment_bytes = BYTES,
+    .attachment_bytes = BYTES + TREE_BYTES,
     .tokenizer_offset = 0,
     .tokenizer_bytes = BYTES,
+    .token_tree_offset = BYTES,
+    .token_tree_bytes = TREE_BYTES,
     .arena_bytes = ARENA,
     .cache_bytes = 48 * FAKE_CONTEXT,
     .cache_type = LMMC_KV_BF16,

@@ -4,7 +4,7 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_cache app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_cache app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_structure app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
 plain=${tests% session/generation session/steps engine/engine}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -17,14 +17,14 @@ cc="${CC:-cc} $runtime_warnings ${CFLAGS:--O2} -fopenmp $runtime_includes"
 libraries="${LDFLAGS:-} $image_libraries -ljansson -lm"
 
 # All but the kernels: the model of these tests is a fake one. The check of the CPU is of what the compiler was told.
-build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer session engine batch observe app | grep -v required_cpu)
-core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-*)
+build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar session engine batch observe app | grep -v required_cpu)
+core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-*)
 $cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
-bytes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
+sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
 for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do
-  $cc -DBYTES="$bytes" $kind "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
+  $cc $sizes $kind "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
 done
-$cc -DBYTES="$bytes" -DFAKE_DROPS_VISION "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-batch" $libraries
+$cc $sizes -DFAKE_DROPS_VISION "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-batch" $libraries
 attach=$root/Sources/Packaging/Attach
 $cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
 for kind in "" -DFAKE_DECODER -DFAKE_REDUCER -batch; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
@@ -34,13 +34,13 @@ is_chosen() { case " $tests " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # shellcheck disable=SC2046
 for test in generation steps; do
-  ! is_chosen "session/$test" || $cc -DBYTES="$bytes" "$here/session/${test}_test.c" "$here/app/cli_fake_model.c" \
+  ! is_chosen "session/$test" || $cc $sizes "$here/session/${test}_test.c" "$here/app/cli_fake_model.c" \
     $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/${test}_test" $libraries
 done
 
 # As programs with and without a reducer.
 for kind in "" -DFAKE_REDUCER; do
-  ! is_chosen engine/engine || $cc -DBYTES="$bytes" -DFAKE_DROPS_VISION $kind "$here/engine/engine_test.c" "$here/app/cli_fake_model.c" \
+  ! is_chosen engine/engine || $cc $sizes -DFAKE_DROPS_VISION $kind "$here/engine/engine_test.c" "$here/app/cli_fake_model.c" \
     $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/engine_test$kind" $libraries
 done
 
@@ -86,7 +86,7 @@ case " $tests " in *" app/"*) if packager; then echo "packager: 1 passed, 0 fail
 for test in answer dump options perplexity streams weights; do
   check "app/cli_$test" "$build/program" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 done
-for test in batch cache; do
+for test in batch cache structure; do
   check "app/cli_$test" "$build/program-batch" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 done
 check app/cli_reducer "$build/program-DFAKE_REDUCER" "$build/bare" "$build/program" "$build/blob" "$golden"

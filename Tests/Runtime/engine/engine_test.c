@@ -9,6 +9,7 @@
 #include "../app/cli_json.h"
 #include "../check.h"
 #include "contract/offsets.h"
+#include "engine/structure.h"
 #include "program/levels.h"
 
 enum { REQUESTS = 500, PICTURES = 6, MOST_TOKENS = 40, PICTURE_BYTES = 3 * FAKE_SIZE * FAKE_SIZE };
@@ -17,6 +18,20 @@ static lmmc_tokenizer tokenizer;
 static lmmc_session session, alone;
 static lmmc_engine engine;
 static uint8_t pictures[PICTURES][PICTURE_BYTES];
+
+// What some answers must be, without the bytes whose tokens end them here; what is kept of it for the engine, and for each alone.
+static const struct {
+  lmmc_notation notation;
+  const char *text;
+} notations[] = {
+    {LMMC_NOTATION_REGEX, "[a-h]{2,20}|\\d+[xyz]"},
+    {LMMC_NOTATION_CHOICES, "red,green,blue,a long answer of several words"},
+    {LMMC_NOTATION_GBNF, "root ::= \"x\" root? \"y\" | [a-d]+ \"z\""},
+    {LMMC_NOTATION_SCHEMA, "{\"enum\": [true, false, null, []]}"},
+};
+enum { NOTATIONS = sizeof notations / sizeof *notations };
+static lmmc_vocabulary vocabulary;
+static lmmc_structures structures, structures_alone;
 
 static uint64_t seed = 1;
 
@@ -38,6 +53,9 @@ typedef struct {
   listener heard;
   lmmc_prompt asked;  // as it was before anything was trimmed
   lmmc_sampling sampling;
+  int notation;  // of those; -1: it may be anything
+  lmmc_structure *structure;
+  lmmc_structured structured;
   bool is_over;
 } conversation;
 
@@ -62,6 +80,16 @@ static bool take_end(void *context, const char *text, size_t bytes, lmmc_error *
 
 static void take_over(lmmc_request *r) { ((conversation *)r)->is_over = true; }
 
+// Makes the answer what a structure says. The same one is compiled once, and seldom kept.
+static void restrict_answer(const conversation *c, lmmc_structures *all, lmmc_sampler *sampler, lmmc_structure **structure,
+                            lmmc_structured *structured) {
+  lmmc_error e;
+  const char *text = notations[c->notation].text;
+  *structure = lmmc_structure_take(all, notations[c->notation].notation, text, strlen(text), &e);
+  if (!*structure || !lmmc_sampler_restrict(sampler, &e) || !lmmc_structured_open(structured, all, *structure, &e))
+    fprintf(stderr, "%s\n", e.message), abort();
+}
+
 static void append(lmmc_prompt *p, int32_t token) {
   lmmc_error e;
   if (!lmmc_ids_append(&p->tokens, token, &e)) abort();
@@ -84,7 +112,7 @@ static void append_image(lmmc_prompt *p) {
 // Begins a request with the pictures `shown`, and a prompt that is taken over.
 static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) {
   lmmc_error e;
-  *c = (conversation){.asked = prompt, .sampling = LMMC_GREEDY};
+  *c = (conversation){.asked = prompt, .sampling = LMMC_GREEDY, .notation = -1};
   c->sampling.seed = (uint64_t)draw(1000);
   if (draw(2)) c->sampling.temperature = 0.8;
   if (draw(3) == 0) c->sampling.repeat_penalty = 1.5, c->sampling.frequency_penalty = 0.5;
@@ -106,11 +134,19 @@ static void open_request(conversation *c, lmmc_prompt prompt, const int *shown) 
   c->request.ended = take_over;
 }
 
+static void restrict_request(conversation *c, int notation) {
+  c->notation = notation;
+  restrict_answer(c, &structures, &c->request.sampler, &c->structure, &c->structured);
+  c->request.constraint = lmmc_structured_constraint(&c->structured);
+}
+
 static void close_request(conversation *c) {
   lmmc_prompt_free(&c->request.prompt);
   lmmc_prompt_free(&c->asked);
   lmmc_pictures_close(&c->request.pictures);
   lmmc_sampler_close(&c->request.sampler);
+  lmmc_structured_close(&c->structured);
+  lmmc_structure_release(&structures, c->structure);
 }
 
 // The same alone, with nothing kept of anything before; whether it gives the same, or the beginning of it where it was cancelled.
@@ -130,6 +166,13 @@ static void check_alone(conversation *c, int number) {
   lmmc_answer answer = {.model = alone.model, .tokenizer = &tokenizer, .sampler = &sampler, .sink = &sink, .max_tokens = r->max_tokens};
   bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, &c->sampling, &e);
   lmmc_sampler_read(&sampler, prompt.tokens.values, (int64_t)prompt.tokens.count);
+  lmmc_structure *structure = NULL;
+  lmmc_structured structured = {0};
+  const lmmc_constraint constraint = lmmc_structured_constraint(&structured);
+  if (c->notation >= 0) {
+    restrict_answer(c, &structures_alone, &sampler, &structure, &structured);
+    answer.constraint = &constraint;
+  }
   done = done && lmmc_generate(&alone, 0, &answer, &e);
   CHECK(done, "%d: %s", number, e.message);
   const lmmc_generation made = answer.made;
@@ -143,6 +186,8 @@ static void check_alone(conversation *c, int number) {
     CHECK(r->ending == ending && c->heard.rows == heard.rows && c->heard.ends == 1, "%d: ending %d, not %d", number, r->ending, ending);
     CHECK(r->answer.made.steps == made.steps, "%d: %d steps", number, (int)r->answer.made.steps);
   }
+  lmmc_structured_close(&structured);
+  lmmc_structure_release(&structures_alone, structure);
   lmmc_sampler_close(&sampler);
   lmmc_prompt_free(&prompt);
 }
@@ -193,6 +238,7 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
     for (int64_t i = 0; i < 3; i++) append(&p, (int32_t)draw(333));
   }
   open_request(&all[number], p, shown[number]);
+  if (draw(3) == 0) restrict_request(&all[number], (int)draw(NOTATIONS));
 }
 
 // Every second one guesses ahead.
@@ -202,7 +248,7 @@ static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
   static int shown[REQUESTS][FAKE_MAX_IMAGES];
   lmmc_error e;
   int64_t tokens = 0, shared = 0, images = 0, encoded = 0;
-  int cut = 0, calls = 0, steps = 0;
+  int cut = 0, calls = 0, steps = 0, met = 0;
   if (!lmmc_engine_open(&engine, &session, &tokenizer, parallel, image_bytes, (uint64_t[]){1, 2}, &e)) abort();
   engine.drafts = soaks++ % 2 == 0;
   fake_calls = (fake_call_counts){0};
@@ -222,7 +268,9 @@ static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
     CHECK(all[i].is_over, "%s: request %d is not over", name, i);
     tokens += (int64_t)r->prompt.tokens.count, shared += r->shared, images += r->prompt.images, encoded += r->encoded;
     cut += r->ending == LMMC_ENDED_BY_CANCEL;
+    met += all[i].notation >= 0 && r->ending == LMMC_ENDED_BY_MODEL;
   }
+  CHECK(met > REQUESTS / 20, "%s: %d answers under a grammar were ended", name, met);
   // One call a turn, but where a whole prompt does not fit beside the answers.
   CHECK(session.model->whole_prompts || steps <= calls, "%s: %d calls in %d turns", name, steps, calls);
   CHECK(shared > (session.model->whole_prompts ? 0 : tokens / 20) && cut > 0 && cut < REQUESTS / 2, "%s: %d shared, %d cut", name,
@@ -329,6 +377,12 @@ int main(int argc, char **argv) {
   for (int i = 0; i < PICTURES; i++)
     for (int k = 0; k < PICTURE_BYTES; k++) pictures[i][k] = (uint8_t)draw(256);
   lmmc_slot_take(&alone.slots);
+  lmmc_text tree = {0};
+  const lmmc_end_tokens ends = {model.eos, LMMC_MAX_EOS};
+  if (!lmmc_vocabulary_of_tokenizer(&tokenizer, FAKE_VOCABULARY, &tree, &e) ||
+      !lmmc_vocabulary_open(&vocabulary, tree.bytes, tree.count, &e) || !lmmc_structures_open(&structures, &vocabulary, ends, &e) ||
+      !lmmc_structures_open(&structures_alone, &vocabulary, ends, &e))
+    return fprintf(stderr, "engine_test: %s\n", e.message), 2;
   set_model(&model);
   if (!model.whole_prompts) turns();
   const uint64_t few = 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN * sizeof(float);
@@ -352,6 +406,9 @@ int main(int argc, char **argv) {
     soak("compression tokens", FAKE_SEQUENCES, UINT64_C(1) << 20);
     set_model(&model);
   }
+  lmmc_structures_close(&structures);
+  lmmc_structures_close(&structures_alone);
+  lmmc_text_free(&tree);
   lmmc_session_close(&session);
   lmmc_session_close(&alone);
   free(memory.arena);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Random answers under many schemas, each judged by Python's jsonschema: an answer that ended must be valid.
+"""Answers under many schemas, each judged by Python's jsonschema: an answer that ended must be valid.
 
-    schemas.py DRIVER VOCABULARY [--suite FOLDER]... [--generated N] [--seeds N] [--tokens N] [--verbose]
+    schemas.py DRIVER VOCABULARY [--limits C I M] [--suite FOLDER]... [--files FOLDER]... [--generated N] [--seeds N] [--tokens N] [--verbose]
+    schemas.py --program PROGRAM [--temperature T] [--ends SHARE] ...
 
-DRIVER: grammar_driver, built; VOCABULARY: what vocabulary.py wrote. Schemas come from three sources: those written out here, those that a generator
-draws, and with --suite those of a folder in the layout of the JSON Schema Test Suite (`json/tests/draft2020-12` of jsonschema's source archive). A schema
-may be refused; then the reason is counted by its keyword. The last line is `N passed, M failed`.
+DRIVER: grammar_driver, built, which draws tokens of those that are allowed, with its limits of strings, items and members; VOCABULARY: what vocabulary.py wrote. PROGRAM: a compiled one, which answers
+all schemas as one batch; at least SHARE of its answers must have ended. Schemas come from three sources: those written out here, those that a generator
+draws, and with --suite those of a folder in the layout of the JSON Schema Test Suite (`json/tests/draft2020-12` of jsonschema's source archive); with --files each JSON file
+below a folder is one. A schema may be refused; then the reason is counted by its keyword. The last line is `N passed, M failed`.
 """
 import argparse
 import collections
@@ -151,13 +153,54 @@ def suite(folder):
             yield f"{path.name}: {case['description']}", case["schema"], any(t["valid"] for t in case["tests"])
 
 
-class Driver:
-    def __init__(self, driver, vocabulary):
-        self.process = subprocess.Popen([driver, vocabulary], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def schema_files(folder):
+    """Each JSON file below a folder that is an object."""
+    for path in sorted(pathlib.Path(folder).rglob("*.json")):
+        try:
+            schema = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if isinstance(schema, dict):
+            yield f"file {path}", schema, None
 
-    def ask(self, kind, text, seed, tokens):
+
+class Program:
+    """A compiled program, asked for all answers at once."""
+
+    def __init__(self, options, cases):
+        lines = [
+            json.dumps({"id": [i, seed], "prompt": "Describe the picture.", "json_schema": schema, "max_tokens": options.tokens,
+                        "temperature": options.temperature, "seed": seed})
+            for i, (_, schema, _) in enumerate(cases) for seed in range(options.seeds)
+        ]
+        done = subprocess.run([options.program, "--batch", "-"], input="\n".join(lines).encode(), stdout=subprocess.PIPE)
+        self.code, self.answers = done.returncode, {}
+        for line in done.stdout.split(b"\n")[:-1]:
+            answer = json.loads(line)
+            self.answers[tuple(answer["id"]) if isinstance(answer["id"], list) else answer["id"]] = answer
+        # A line that is no JSON for Jansson, as one with a number beyond 64 bits, has its number for an id.
+        self.seeds = options.seeds
+
+    def ask(self, case, schema, seed, tokens):
+        answer = self.answers.get((case, seed)) or self.answers.get(case * self.seeds + seed)
+        if answer is None:
+            return "missing", b""
+        if "error" in answer:
+            return "refused" if answer["error"]["code"] == 2 else "failed", answer["error"]["message"].encode()
+        return answer["finish_reason"], answer["text"].encode("utf-8", "surrogatepass")
+
+    def close(self):
+        return self.code
+
+
+class Driver:
+    def __init__(self, driver, vocabulary, limits):
+        self.process = subprocess.Popen([driver, vocabulary, *limits], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, case, schema, seed, tokens):
+        text = json.dumps(schema)
         data = text.encode("utf-8", "surrogatepass")
-        self.process.stdin.write(f"{kind} {seed} {tokens} {len(data)}\n".encode() + data)
+        self.process.stdin.write(f"schema {seed} {tokens} {len(data)}\n".encode() + data)
         self.process.stdin.flush()
         head = self.process.stdout.readline().split()
         if not head:
@@ -171,9 +214,14 @@ class Driver:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("driver")
-    parser.add_argument("vocabulary")
+    parser.add_argument("driver", nargs="?")
+    parser.add_argument("vocabulary", nargs="?")
+    parser.add_argument("--program")
+    parser.add_argument("--temperature", type=float, default=1)
+    parser.add_argument("--ends", type=float, default=0)
     parser.add_argument("--suite", action="append", default=[])
+    parser.add_argument("--limits", nargs=3, default=[])
+    parser.add_argument("--files", action="append", default=[])
     parser.add_argument("--generated", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=600)
@@ -184,16 +232,18 @@ def main():
     cases += [(f"generated {i}", generated(rng), None) for i in range(options.generated)]
     for folder in options.suite:
         cases += list(suite(folder))
-    driver = Driver(options.driver, options.vocabulary)
+    for folder in options.files:
+        cases += list(schema_files(folder))
+    driver = Program(options, cases) if options.program else Driver(options.driver, options.vocabulary, options.limits)
     answers, reasons, failed, schemas, ended, by_source = collections.Counter(), collections.Counter(), 0, 0, 0, collections.Counter()
-    for name, schema, satisfiable in cases:
+    for number, (name, schema, satisfiable) in enumerate(cases):
         stops = 0
         for seed in range(options.seeds):
-            status, text = driver.ask("schema", json.dumps(schema), seed, options.tokens)
+            status, text = driver.ask(number, schema, seed, options.tokens)
             answers[status] += 1
             if status == "refused":
                 reason = text.decode()
-                keyword = re.match(r"schema, ([^:]*): ", reason)
+                keyword = re.search(r"schema, ([^:]*): ", reason)
                 reasons[(keyword.group(1).rsplit("/", 1)[-1] if keyword else "") + ": " + reason.split(": ", 1)[-1]] += 1
                 if "no value is valid" in reason and satisfiable:
                     failed += 1
@@ -222,12 +272,16 @@ def main():
         else:
             schemas += 1
             ended += stops > 0
-            by_source[name.split()[0] if name[0] in "wg" and name.split()[0] in ("written", "generated") else "suite"] += 1
+            by_source[name.split()[0] if name.split()[0] in ("written", "generated", "file") else "suite"] += 1
     code = driver.close()
     for reason, count in reasons.most_common(40):
         print(f"refused {count:4} {reason}")
     print(f"schemas taken {schemas} ({dict(by_source)}), refused {answers['refused']}; of those taken {ended} gave an answer that ended")
     print(f"answers {dict(answers)}")
+    judged = answers["stop"] + answers["length"]
+    if answers["stop"] < options.ends * judged:
+        failed += 1
+        print(f"FAILED {answers['stop']} of {judged} answers ended")
     print(f"{answers['stop'] + answers['length']} passed, {failed + (code != 0)} failed")
     return failed != 0 or code != 0
 
