@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
 done
 
 # What NAME runs: a stage, `runtime FOLDER`, or `swift FILTER`.
-stages="format levels examples demo fuzz"
+stages="format levels schemas examples demo fuzz"
 targets=$(cd Tests && ls -d -- *Tests)
 folders=$(cd Tests/Runtime && find . -name '*_test*.*' -printf '%h\n' | sed -n 's|^\./||p' | awk -F/ '{ print $1; print }' | sort -u)
 suite_folder() { grep -l -E -r --include='*.swift' "(struct|class) $1\b" Tests | sed -n 's|^Tests/\([^/]*Tests\)/.*|\1|p' | head -1; }
@@ -50,7 +50,8 @@ trap 'rm -rf "$work"' EXIT
 # Warnings are errors here, where the compilers are known; see Package.swift.
 export LMMC_STRICT=1
 
-install_missing $build_packages clang clang-format libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit 1
+install_missing $build_packages clang clang-format libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+  python3-jsonschema || exit 1
 if [ "$kind" = all ] || [ "$kind" = runtime ]; then
   install_foreign arm64 $program_libraries || echo "not run: programs for aarch64; apt cannot install for arm64: $program_libraries"
 fi
@@ -68,6 +69,11 @@ levels() {
   LMMC=${LMMC:-} nice bash Tests/levels.sh >"$work/c.log" 2>&1
   count "levels" "$work/c.log" $?
 }
+# Answers that must be valid JSON.
+schemas() {
+  LMMC=${LMMC:-} nice bash Tests/schemas.sh >"$work/c.log" 2>&1
+  count "schemas" "$work/c.log" $?
+}
 demo() { check "demo" bash examples/demo.sh --scratch-path "$scratch"; }
 # The seeds of the fuzz targets and what they found.
 fuzz() {
@@ -84,16 +90,16 @@ case $kind in
     stage "C tests" runtime_tests
     stage "rest of the release build" end_release
     stage "Swift tests" swift_tests
-    for name in fuzz levels demo; do stage "$name" "$name"; done
+    for name in fuzz levels schemas demo; do stage "$name" "$name"; done
     ;;
   swift)
     # Without the release build, which some tests would rather run.
     stage "Swift tests" swift_tests "$argument"
     ;;
   runtime) stage "C tests" runtime_tests "$argument" ;;
-  levels)
+  levels | schemas)
     stage "release build" release
-    stage "levels" levels
+    stage "$kind" "$kind"
     ;;
   *) stage "$kind" "$kind" ;;
 esac

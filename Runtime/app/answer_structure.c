@@ -48,7 +48,7 @@ bool lmmc_answer_structures_open(lmmc_answer_structures *s, const lmmc_model *mo
     return lmmc_fail(e, 1, "the tree of tokens has %" PRIu32 " rows, and the model's vocabulary %" PRId32, s->vocabulary.header.rows,
                      model->vocabulary);
   s->is_open = true;
-  return lmmc_structures_open(&s->all, &s->vocabulary, (lmmc_end_tokens){model->eos, (size_t)model->eos_count}, e) &&
+  return lmmc_structures_open(&s->all, &s->vocabulary, (lmmc_end_tokens){model->eos, (size_t)model->eos_count}, model->context, e) &&
          (options->notation == LMMC_NO_NOTATION || take_asked(s, options, e));
 }
 

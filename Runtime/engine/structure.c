@@ -5,7 +5,6 @@
 
 #include "grammar/choices.h"
 #include "grammar/gbnf.h"
-#include "grammar/schema.h"
 
 // Of structures that nobody has, so many are kept, with so much memory; and what a machine may find before it drops all.
 enum { MOST_KEPT = 64, MOST_KEPT_BYTES = 64 << 20, MACHINE_BYTES = 32 << 20 };
@@ -22,9 +21,19 @@ struct lmmc_structure {
   bool is_open;
 };
 
-bool lmmc_structures_open(lmmc_structures *s, const lmmc_vocabulary *vocabulary, lmmc_end_tokens ends, lmmc_error *e) {
+static uint32_t within(int64_t value, int64_t least, int64_t most) {
+  return (uint32_t)(value < least ? least : value > most ? most : value);
+}
+
+lmmc_schema_limits lmmc_limits_of_schemas(int64_t context) {
+  return (lmmc_schema_limits){
+      .string_characters = within(context / 8, 16, 256), .items = within(context / 32, 4, 16), .members = within(context / 64, 2, 8)};
+}
+
+bool lmmc_structures_open(lmmc_structures *s, const lmmc_vocabulary *vocabulary, lmmc_end_tokens ends, int64_t context, lmmc_error *e) {
   *s = (lmmc_structures){.vocabulary = vocabulary,
                          .ends = ends,
+                         .limits = lmmc_limits_of_schemas(context),
                          .mask = malloc((lmmc_mask_words(vocabulary) + 1) * sizeof *s->mask),
                          .lock = PTHREAD_MUTEX_INITIALIZER};
   return s->mask || lmmc_fail(e, 1, "out of memory for a set of tokens");
@@ -46,14 +55,13 @@ void lmmc_structures_close(lmmc_structures *s) {
   *s = (lmmc_structures){0};
 }
 
-static bool compile(lmmc_structure *x, lmmc_error *e) {
-  static const lmmc_schema_limits limits = {LMMC_DEFAULT_CHARACTERS, LMMC_DEFAULT_ITEMS, LMMC_DEFAULT_MEMBERS};
+static bool compile(lmmc_structure *x, const lmmc_schema_limits *limits, lmmc_error *e) {
   lmmc_rules rules;
   bool done = false;
   lmmc_rules_open(&rules);
   switch (x->notation) {
     case LMMC_NO_NOTATION: break;
-    case LMMC_NOTATION_SCHEMA: done = lmmc_schema_read(&rules, x->text, x->bytes, &limits, e); break;
+    case LMMC_NOTATION_SCHEMA: done = lmmc_schema_read(&rules, x->text, x->bytes, limits, e); break;
     case LMMC_NOTATION_GBNF: done = lmmc_gbnf_read(&rules, x->text, x->bytes, e); break;
     case LMMC_NOTATION_REGEX: done = lmmc_regex_read(&rules, x->text, x->bytes, e); break;
     case LMMC_NOTATION_CHOICES: done = lmmc_choices_text_read(&rules, x->text, x->bytes, e); break;
@@ -116,7 +124,7 @@ lmmc_structure *lmmc_structure_take(lmmc_structures *s, lmmc_notation notation, 
   x->notation = notation;
   x->bytes = bytes;
   x->users = 1;
-  if (!compile(x, e)) {
+  if (!compile(x, &s->limits, e)) {
     drop(x);
     return NULL;
   }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "grammar/matcher.h"
+#include "grammar/schema.h"
 #include "session/generation.h"
 
 typedef enum {
@@ -20,23 +21,25 @@ typedef enum {
   LMMC_NOTATION_CHOICES,  // a JSON array of texts, or texts with commas between them
 } lmmc_notation;
 
-// Where a schema says nothing of the length of a string, of an array, or of an object's members beyond those that it names: so that an answer
-// ends, whatever the model.
-enum { LMMC_DEFAULT_CHARACTERS = 256, LMMC_DEFAULT_ITEMS = 16, LMMC_DEFAULT_MEMBERS = 8 };
+// What holds where a schema says nothing of the length of a string, of an array, or of an object's members beyond those that it names: so that
+// an answer ends within a context of so many tokens, whatever the model.
+lmmc_schema_limits lmmc_limits_of_schemas(int64_t context);
 
 typedef struct lmmc_structure lmmc_structure;
 
 typedef struct {
   const lmmc_vocabulary *vocabulary;
   lmmc_end_tokens ends;
+  lmmc_schema_limits limits;
   uint64_t *mask;  // of the answer whose token is chosen
   pthread_mutex_t lock;
   lmmc_structure *first;
   uint64_t uses;
 } lmmc_structures;
 
-// Holds what it is given. Code 1 when memory is out; lmmc_structures_close ends it in either case, when nobody has a structure any more.
-bool lmmc_structures_open(lmmc_structures *s, const lmmc_vocabulary *vocabulary, lmmc_end_tokens ends, lmmc_error *e);
+// Holds what it is given. `context`: tokens that prompt and answer may have. Code 1 when memory is out; lmmc_structures_close ends it in either
+// case, when nobody has a structure any more.
+bool lmmc_structures_open(lmmc_structures *s, const lmmc_vocabulary *vocabulary, lmmc_end_tokens ends, int64_t context, lmmc_error *e);
 void lmmc_structures_close(lmmc_structures *s);
 
 // These two are for any thread.

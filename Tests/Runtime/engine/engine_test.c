@@ -380,8 +380,9 @@ int main(int argc, char **argv) {
   lmmc_text tree = {0};
   const lmmc_end_tokens ends = {model.eos, LMMC_MAX_EOS};
   if (!lmmc_vocabulary_of_tokenizer(&tokenizer, FAKE_VOCABULARY, &tree, &e) ||
-      !lmmc_vocabulary_open(&vocabulary, tree.bytes, tree.count, &e) || !lmmc_structures_open(&structures, &vocabulary, ends, &e) ||
-      !lmmc_structures_open(&structures_alone, &vocabulary, ends, &e))
+      !lmmc_vocabulary_open(&vocabulary, tree.bytes, tree.count, &e) ||
+      !lmmc_structures_open(&structures, &vocabulary, ends, FAKE_CONTEXT, &e) ||
+      !lmmc_structures_open(&structures_alone, &vocabulary, ends, FAKE_CONTEXT, &e))
     return fprintf(stderr, "engine_test: %s\n", e.message), 2;
   set_model(&model);
   if (!model.whole_prompts) turns();

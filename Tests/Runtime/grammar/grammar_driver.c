@@ -1,13 +1,12 @@
 // Random answers under grammars, over a real vocabulary: what schemas.py judges. Reads requests from standard input and answers each on
 // standard output:
-//   grammar_driver VOCABULARY [CHARACTERS ITEMS MEMBERS]     the limits of schemas that set none; those of programs by default
+//   grammar_driver VOCABULARY [CHARACTERS ITEMS MEMBERS]     the limits of schemas that set none; those of large programs by default
 //   request: a line `KIND SEED TOKENS BYTES` (schema, gbnf or regex) and as many bytes
 //   answer:  a line `STATUS BYTES` (stop, length or refused) and as many bytes, the text or the reason
 // A token is drawn of those that the mask allows: any of them with the same chance, or first its length. At the end it tells on standard
 // error how long the masks took.
 #include <time.h>
 
-#include "engine/structure.h"
 #include "grammar/gbnf.h"
 #include "grammar/matcher.h"
 #include "grammar/schema.h"
@@ -115,7 +114,7 @@ static int ascending(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
   if (argc != 2 && argc != 5) return fprintf(stderr, "usage: grammar_driver VOCABULARY [CHARACTERS ITEMS MEMBERS]\n"), 2;
-  lmmc_schema_limits limits = {LMMC_DEFAULT_CHARACTERS, LMMC_DEFAULT_ITEMS, LMMC_DEFAULT_MEMBERS};
+  lmmc_schema_limits limits = {256, 16, 8};
   if (argc == 5) limits = (lmmc_schema_limits){(uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4])};
   open_vocabulary_file(argv[1], &vocabulary);
   words = lmmc_mask_words(&vocabulary);
