@@ -1,5 +1,5 @@
-// Fuzz target: a vocabulary, a template and a prompt are drawn together from fragments of special tokens and places, so that they overlap; the prompt is
-// built and its ids are read back as text.
+// Fuzz target: a vocabulary, a template and a prompt, or a conversation of several turns, are drawn together from fragments of special tokens and
+// places, so that they overlap; the prompt is built and its ids are read back as text.
 #include "session/prompt.h"
 
 #include "tokenizer/model_blob.h"
@@ -164,31 +164,77 @@ static void detokenize(const lmmc_tokenizer *tokenizer, const lmmc_ids *ids) {
   lmmc_text_free(&text);
 }
 
+static int count_places(const lmmc_model *model, const char *text) {
+  int places = 0;
+  for (const char *at = text; model->vision_tokens > 0 && (at = strstr(at, "<image>")); at += 7) places++;
+  return places;
+}
+
+// What holds for every prompt that was built, or else for the error. Frees it.
+static void check(const lmmc_tokenizer *tokenizer, const lmmc_model *model, lmmc_prompt *p, bool built, int images, const lmmc_error *e) {
+  int64_t row = 0;
+  int32_t words = 0;
+  for (size_t i = 0; built && i < p->tokens.count; i++) {
+    int32_t id = p->tokens.values[i];
+    // The rows of all images, each once and in order.
+    if (id < 0)
+      REQUIRE(-1 - (int64_t)id == row++);
+    else
+      REQUIRE(id < model->vocabulary), words++;
+  }
+  if (built) {
+    REQUIRE(p->images == images && row == (int64_t)images * model->vision_tokens && p->text_tokens == words);
+    REQUIRE(p->tokens.count > 0 && p->tokens.count <= (size_t)model->context);
+    detokenize(tokenizer, &p->tokens);
+  } else {
+    REQUIRE((e->code == 1 || e->code == 2) && *e->message && !strchr(e->message, '\n'));
+  }
+  lmmc_prompt_free(p);
+}
+
 static void build(const lmmc_tokenizer *tokenizer, const lmmc_model *model, const char *text, bool raw, int images) {
   lmmc_prompt p = {0};
   lmmc_error e = {0};
-  int places = 0;
-  for (const char *at = text; model->vision_tokens > 0 && (at = strstr(at, "<image>")); at += 7) places++;
-  if (lmmc_prompt_build(&p, model, tokenizer, text, strlen(text), raw, images, &e)) {
-    int64_t row = 0;
-    int32_t words = 0;
-    for (size_t i = 0; i < p.tokens.count; i++) {
-      int32_t id = p.tokens.values[i];
-      // The rows of all images, each once and in order.
-      if (id < 0)
-        REQUIRE(-1 - (int64_t)id == row++);
-      else
-        REQUIRE(id < model->vocabulary), words++;
-    }
-    REQUIRE(p.images == images && row == (int64_t)images * model->vision_tokens && p.text_tokens == words);
-    REQUIRE(places == images || (!raw && places < images));
-    REQUIRE(p.tokens.count > 0 && p.tokens.count <= (size_t)model->context);
-    detokenize(tokenizer, &p.tokens);
-  } else {
-    REQUIRE((e.code == 1 || e.code == 2) && *e.message && !strchr(e.message, '\n'));
-  }
-  lmmc_prompt_free(&p);
+  const int places = count_places(model, text);
+  const bool built = lmmc_prompt_build(&p, model, tokenizer, text, strlen(text), raw, images, &e);
+  REQUIRE(!built || places == images || (!raw && places < images));
+  check(tokenizer, model, &p, built, images, &e);
 }
+
+enum { MOST_MESSAGES = 7, OWN_TOKENS = 4 };
+
+// Roles as often in turns as not, and answers as text or as the tokens that were generated.
+static void converse(input *in, const lmmc_tokenizer *tokenizer, const lmmc_model *model) {
+  static char texts[MOST_MESSAGES][TEXT_BYTES];
+  lmmc_message messages[MOST_MESSAGES] = {0};
+  lmmc_ids tokens[MOST_MESSAGES] = {0};
+  const int count = (int)draw(in, MOST_MESSAGES + 1);
+  const bool in_turns = draw(in, 4) != 0, has_system = draw(in, 2) != 0;
+  int images = 0, places = 0;
+  for (int i = 0; i < count; i++) {
+    lmmc_message *m = &messages[i];
+    const int turn = i - has_system;
+    m->role = !in_turns ? (lmmc_role)draw(in, 3) : turn < 0 ? LMMC_SYSTEM : turn % 2 == 0 ? LMMC_USER : LMMC_ASSISTANT;
+    m->text = draw_text(in, 8, texts[i]);
+    m->bytes = strlen(m->text);
+    m->images = m->role == LMMC_USER ? (int)draw(in, 4) : 0;
+    images += m->images;
+    places += m->role == LMMC_USER ? count_places(model, m->text) : 0;
+    const unsigned own = m->role == LMMC_ASSISTANT ? draw(in, OWN_TOKENS + 1) : 0;
+    if (own == 0) continue;
+    for (unsigned k = 1; k < own; k++) REQUIRE(lmmc_ids_append(&tokens[i], (int32_t)draw(in, (unsigned)model->vocabulary), NULL));
+    m->tokens = &tokens[i];
+  }
+  lmmc_prompt p = {0};
+  lmmc_error e = {0};
+  const bool built = lmmc_prompt_converse(&p, model, tokenizer, messages, count, &e);
+  REQUIRE(!built || (count > 0 && messages[count - 1].role == LMMC_USER && places <= images));
+  check(tokenizer, model, &p, built, images, &e);
+  for (int i = 0; i < MOST_MESSAGES; i++) lmmc_ids_free(&tokens[i]);
+}
+
+// A text of a template, or none.
+static const char *draw_optional(input *in, char text[TEXT_BYTES]) { return draw(in, 4) ? draw_text(in, 4, text) : NULL; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input in = {data, data + size};
@@ -213,7 +259,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     model.vision_tokens = (int32_t)draw(&in, 4);
     if (!model.vision_tokens) model.max_images = 0;
     for (int i = 0; i < 5; i++) draw_text(&in, 4, texts[i]);
-    model.prompt = (lmmc_template){texts[0], texts[1], texts[2], texts[3], texts[4], draw(&in, 2), draw(&in, 2), draw(&in, 2), false};
+    model.prompt = (lmmc_template){.alone = texts[0], .before = texts[1], .image = texts[2], .between = texts[3], .after = texts[4]};
+    model.prompt.cuts_start = draw(&in, 2);
+    model.prompt.cuts_start_behind_image = draw(&in, 2);
+    model.prompt.cuts_end = draw(&in, 2);
     // A template whose image is one place, as the compiler makes them, or any.
     if (draw(&in, 2)) model.prompt.image = "<image>\n";
     unsigned how = draw(&in, 8);
@@ -227,6 +276,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       lmmc_ids_free(&ids);
     } else {
       build(&tokenizer, &model, text, how & 1, (int)(how >> 1));
+      static char more[6][TEXT_BYTES];
+      lmmc_template *t = &model.prompt;
+      t->before_answer = draw_optional(&in, more[0]);
+      // A template that knows several turns says what stands before an answer.
+      t->next = t->before_answer ? draw_optional(&in, more[1]) : NULL;
+      t->next_before = t->next ? draw_optional(&in, more[2]) : NULL;
+      t->system_start = draw_optional(&in, more[3]);
+      t->system_alone = draw_text(&in, 4, more[4]);
+      t->system_before = draw_text(&in, 4, more[5]);
+      t->cuts_answer = draw(&in, 2);
+      t->cuts_system = draw(&in, 2);
+      converse(&in, &tokenizer, &model);
     }
   }
   free(bytes);
