@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "contract/program.h"
+#include "session/white_space.h"
 
 // The same for the same question and program, in whatever run it is asked: 22 characters, as shortuuid's are.
 static bool append_answer_id(lmmc_text *out, const lmmc_line *line, const char *model_id, lmmc_error *e) {
@@ -24,9 +25,14 @@ static bool append_text(lmmc_text *out, const char *key, const char *bytes, size
   return lmmc_text_format(out, e, ", \"%s\": ", key) && lmmc_json_string(out, bytes, count, e);
 }
 
+// LLaVA's answers have no white space around them, and some of its scorers compare them as they are.
 static bool question_line(lmmc_text *out, const lmmc_line *line, const lmmc_batch_answer *answer, const char *model_id, lmmc_error *e) {
+  const char *text = answer->text.bytes;
+  size_t count = answer->text.count, n;
+  while ((n = lmmc_white_space(text, count, false)) > 0) text += n, count -= n;
+  while ((n = lmmc_white_space(text, count, true)) > 0) count -= n;
   return lmmc_text_format(out, e, "{\"question_id\": %s", line->id) && append_text(out, "prompt", line->prompt, strlen(line->prompt), e) &&
-         append_text(out, "text", answer->text.bytes, answer->text.count, e) && lmmc_text_format(out, e, ", \"answer_id\": \"") &&
+         append_text(out, "text", text, count, e) && lmmc_text_format(out, e, ", \"answer_id\": \"") &&
          append_answer_id(out, line, model_id, e) && lmmc_text_append(out, "\"", 1, e) &&
          append_text(out, "model_id", model_id, strlen(model_id), e) && lmmc_text_format(out, e, ", \"metadata\": {}}\n");
 }

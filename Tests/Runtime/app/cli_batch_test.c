@@ -86,6 +86,14 @@ static const char *picture_folder(void) {
 
 #define BATCH(...) run(program, "--batch", __VA_ARGS__, "--image-folder", picture_folder(), "--max-tokens", "9")
 
+// Without ASCII's white space at its ends.
+static const char *stripped(const char *text) {
+  char *copy = json_keep(strlen(text) + 1);
+  strcpy(copy, text + strspn(text, " \t\n\v\f\r\x1C\x1D\x1E\x1F"));
+  for (size_t n = strlen(copy); n > 0 && strchr(" \t\n\v\f\r\x1C\x1D\x1E\x1F", copy[n - 1]);) copy[--n] = 0;
+  return copy;
+}
+
 // Each line has what the program answers to one question.
 static void answers(void) {
   const char *in = write_file("requests", requests());
@@ -122,8 +130,8 @@ static void answers(void) {
       one[n++] = "--seed", one[n++] = random, one[n++] = "--temperature", one[n++] = "0.9";
     }
     json *alone = json_parse(run_list(one).out);
-    CHECK(alone && strcmp(json_get(alone, "text")->text, json_get(a, "text")->text) == 0, "'%s', alone '%s'", lines[i],
-          alone ? json_get(alone, "text")->text : "");
+    const char *wanted = !alone ? "" : question_id ? stripped(json_get(alone, "text")->text) : json_get(alone, "text")->text;
+    CHECK(alone && strcmp(wanted, json_get(a, "text")->text) == 0, "'%s', alone '%s'", lines[i], wanted);
     if (question_id) continue;
     CHECK(json_get(alone, "tokens")->length == json_get(a, "tokens")->length &&
               json_get(alone, "visual_tokens")->number == json_get(a, "visual_tokens")->number &&
@@ -133,6 +141,47 @@ static void answers(void) {
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+// LLaVA's question files go in as they are, and what comes out are the keys of its answer files, in their order, by its own rules: the question as
+// it stood, and the answer without white space around it.
+static void question_files(void) {
+  static const struct {
+    const char *line, *id, *prompt;
+  } lines[] = {
+      {"{\"question_id\": 262144000, \"image\": \"wide.png\", \"text\": \"What?\\nAnswer the question using a single word or phrase.\", "
+       "\"category\": \"default\"}",
+       "262144000", "What?\\nAnswer the question using a single word or phrase."},
+      {"{\"image\": \"photo.jpg\", \"text\": \"What?\", \"question_id\": \"201307251\"}", "\"201307251\"", "What?"},
+      {"{\"question_id\": \"OCR/0006.jpg\", \"image\": \"photo.jpg\", \"text\": \"Is it \\\"A\\\"?\"}", "\"OCR/0006.jpg\"",
+       "Is it \\\"A\\\"?"},
+      {"{\"question_id\": 3, \"image\": \"lossy.webp\", \"text\": \"\\u8bf7\\nA. \\u00e9\", \"answer\": \"A\", \"n\": 1}", "3",
+       "\xE8\xAF\xB7\\nA. \xC3\xA9"},
+      {"{\"question_id\": \"4\", \"image\": \"wide.png\", \"text\": \"<image>\\nWhich?\\nA. a\"}", "\"4\"", "<image>\\nWhich?\\nA. a"},
+      {"{\"question_id\": \"5\", \"text\": \"Which?\\nA. a\"}", "\"5\"", "Which?\\nA. a"},
+  };
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    setup.environment[0] = "FAKE_TOKENS=35 13 72 35 108 197 163 13 2";  // " \nE i", no-break space, line feed
+    setup.input = lines[i].line;
+    result r = BATCH("-");
+    char start[512];
+    snprintf(start, sizeof start, "{\"question_id\": %s, \"prompt\": \"%s\", \"text\": \"E i\", \"answer_id\": \"", lines[i].id,
+             lines[i].prompt);
+    const size_t before = strlen(start), digits = strlen(r.out) > before ? strcspn(r.out + before, "\"") : 0;
+    CHECK(r.code == 0 && strncmp(r.out, start, before) == 0 && digits == 22 &&
+              strcmp(r.out + before + digits, "\", \"model_id\": \"program-batch\", \"metadata\": {}}\n") == 0,
+          "line %zu: '%s', wanted '%s'", i, r.out, start);
+  }
+  // Questions of one id are lines of their own, also in a run that goes on.
+  const char *in = write_file("twice", "{\"question_id\": \"a\", \"text\": \"one\"}\n{\"question_id\": \"a\", \"text\": \"two\"}\n");
+  const char *wanted = BATCH(in).out;
+  char *lines_of[MOST_LINES];
+  CHECK(split(wanted, lines_of) == 2 && strstr(lines_of[0], "\"one\"") && strstr(lines_of[1], "\"two\""), "'%s'", wanted);
+  static char first[4096];
+  snprintf(first, sizeof first, "%s\n", lines_of[0]);
+  const char *out = write_file("once", first);
+  result r = BATCH(in, "--output", out, "--resume");
+  CHECK(r.code == 0 && strcmp(file_of(out), wanted) == 0, "exit %d '%s'", r.code, file_of(out));
+}
 
 // A conversation is the prompt that LLaVA's own code makes of it.
 static void conversations(void) {
@@ -431,4 +480,4 @@ static void several(void) {
               "error: option '--n' gives several answers, '--dump' must be left out\n");
 }
 
-RUN_TESTS(answers, conversations, forms, kills, refusals, edges, guesses, several)
+RUN_TESTS(answers, question_files, conversations, forms, kills, refusals, edges, guesses, several)
