@@ -54,5 +54,5 @@ working_compiler() {
 }
 
 # What compiled programs are built from.
-program_libraries="libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libjansson-dev libopenblas-openmp-dev"
+program_libraries="libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libjansson-dev libedit-dev libopenblas-openmp-dev"
 build_packages="gcc libc6-dev $program_libraries"

@@ -82,6 +82,8 @@ public struct Toolchain: Sendable {
     public static let hardeningLinkFlags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
     static let formatLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz", "-ljansson"]
+    /// libedit, and what it is made of.
+    static let editorLibraries = ["-ledit", "-ltinfo", "-lbsd"]
 
     /// What the target leaves out is not linked (Runtime/kernels/common/target.h).
     public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
@@ -268,7 +270,7 @@ private struct Probe {
                 reason = firstError(compiled, folder: folder.path)
                 continue
             }
-            let libraries = Toolchain.formatLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
+            let libraries = Toolchain.formatLibraries + Toolchain.editorLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     progress.verbose(

@@ -13,9 +13,11 @@ public enum ProbeProgram {
         #include <pthread.h>
         #include <stdio.h>
         #include <stdlib.h>
+        #include <histedit.h>
         #include <jansson.h>
         #include <jpeglib.h>
         #include <png.h>
+        #include <termcap.h>
         #include <webp/decode.h>
         #include <webp/demux.h>
         #include <unistd.h>
@@ -37,6 +39,8 @@ public enum ProbeProgram {
           jpeg_destroy_decompress(&jpeg);
           png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
           png_destroy_read_struct(&png, NULL, NULL);
+          EditLine *editor = argc > 9 ? el_init(argv[0], stdin, stdout, stderr) : NULL;
+          if (editor && tgetent(NULL, argv[1]) == 1) el_end(editor);
           double sum = WebPGetDecoderVersion() + WebPGetDemuxVersion() + (zlibVersion() != NULL) + (jansson_version_str() != NULL) + erf(argc * 0.5);
         \(blas ? "  float a[4] = {1, 2, 3, 4}, b[4] = {1, 0, 0, 1}, c[4];" : "")
         \(blas ? "  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, 2, 2, 2, 1, a, 2, b, 2, 0, c, 2);" : "")
@@ -101,6 +105,9 @@ public enum ProbeProgram {
             Requirement(
                 name: "Jansson", package: package("libjansson-dev"), program: calling("jansson.h", "jansson_version_str()"),
                 flags: ["-ljansson"]),
+            Requirement(
+                name: "libedit", package: package("libedit-dev"),
+                program: calling("histedit.h", "el_end(el_init(\"\", stdin, stdout, stderr))"), flags: Toolchain.editorLibraries),
             Requirement(name: "zlib", package: package("zlib1g-dev"), program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
         ]
         if let blas {

@@ -4,7 +4,8 @@ openblas=$(ls -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" 2>/dev/null) |
 runtime_includes="-I$runtime -I$runtime/contract -I$root/Sources/Weights/Pack/include -I$root/Sources/Packaging/Attach/include${openblas:+ -I/usr/include/$(uname -m)-linux-gnu/openblas-openmp}"
 runtime_warnings="-std=gnu11 -Wall -Wextra -Werror"
 image_libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz"
-runtime_libraries="$image_libraries -ljansson ${openblas:+-L$openblas} -lopenblas -lm"
+editor_libraries="-ledit -ltinfo -lbsd"
+runtime_libraries="$image_libraries -ljansson $editor_libraries ${openblas:+-L$openblas} -lopenblas -lm"
 
 # runtime_sources FOLDER...: the C files of these rooms, all of them without one.
 runtime_sources() {

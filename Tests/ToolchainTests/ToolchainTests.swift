@@ -42,7 +42,7 @@ import Work
     @Test(arguments: [
         ("stdlib.h", "libc6-dev"), ("omp.h", "gcc"), ("jpeglib.h", "libjpeg-dev"), ("png.h", "libpng-dev"),
         ("webp/decode.h", "libwebp-dev"),
-        ("zlib.h", "zlib1g-dev"), ("jansson.h", "libjansson-dev"), ("cblas.h", "libopenblas-openmp-dev"),
+        ("zlib.h", "zlib1g-dev"), ("jansson.h", "libjansson-dev"), ("histedit.h", "libedit-dev"), ("cblas.h", "libopenblas-openmp-dev"),
     ])
     func missingHeader(_ header: String, _ package: String) throws {
         let scratch = try Scratch()
