@@ -13,8 +13,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/shown_text.h"
 #include "contract/offsets.h"
-#include "base/printable.h"
 #include "observe/observer.h"
 #include "session/draft.h"
 #include "session/generation.h"
@@ -152,12 +152,12 @@ static lmmc_write_result to_stream(void *context, int32_t id, const char *text, 
   return write_text(context, text, bytes, e);
 }
 
-// What the model says may come from a picture.
+// A terminal acts on controls, and what the model says may come from a picture: there they are shown.
 static lmmc_write_result to_terminal(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
   (void)id;
   lmmc_text shown = {0};
-  const bool done = lmmc_text_append_shown(&shown, text, bytes, e);
-  const lmmc_write_result w = done ? write_text(context, shown.bytes, shown.count, e) : LMMC_WRITE_FAILED;
+  bool done = lmmc_text_show(&shown, text, bytes, e);
+  lmmc_write_result w = done ? write_text(context, shown.bytes, shown.count, e) : LMMC_WRITE_FAILED;
   lmmc_text_free(&shown);
   return w;
 }
@@ -255,8 +255,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                                    : isatty(STDOUT_FILENO) ? to_terminal
                                                            : to_stream,
                           .end = keep_text};
-  bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) &&
-              open_choice(&r, structures) &&
+  bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) && open_choice(&r, structures) &&
               (!uses_files(&r) || lmmc_image_files_open(&r.files, options->cache, model, memory->weights, e)) && read_images(&r) &&
               (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
               (!options->dump_tensors ||

@@ -7,15 +7,11 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/printable.h"
-#include "engine/engine.h"
-#include "image_files.h"
+#include "base/shown_text.h"
+#include "engine_start.h"
 #include "system/memory.h"
 #include "system/threads.h"
 #include "visual_tokens.h"
-
-// What images have become is kept in so much memory.
-#define IMAGE_BYTES (UINT64_C(64) << 20)
 
 typedef struct {
   lmmc_request request;  // first: it is found by it
@@ -99,7 +95,7 @@ static bool append_texts(lmmc_text *out, const one *list, int64_t count, lmmc_er
   bool done = true;
   for (int64_t i = 0; done && i < count; i++)
     done = lmmc_text_format(out, e, "[%" PRId64 "]\n", i + 1) &&
-           (isatty(STDOUT_FILENO) ? lmmc_text_append_shown(out, list[i].text.bytes, list[i].text.count, e)
+           (isatty(STDOUT_FILENO) ? lmmc_text_show(out, list[i].text.bytes, list[i].text.count, e)
                                   : list[i].text.count == 0 || lmmc_text_append(out, list[i].text.bytes, list[i].text.count, e)) &&
            lmmc_text_append(out, "\n", 1, e);
   return done;
@@ -117,29 +113,22 @@ bool lmmc_answer_several(const lmmc_model *model, const lmmc_memory *memory, con
                          const lmmc_image_source *images, const lmmc_prompt *prompt, lmmc_answer_structures *structures, lmmc_error *e) {
   const double begun = lmmc_clock();
   const int64_t count = options->answers;
-  const bool uses_files = options->cache && prompt->images > 0;
-  lmmc_session session = {0};
-  lmmc_engine engine = {0};
-  lmmc_image_files files = {0};  // without a folder a key that nobody else sees
+  lmmc_started started = {0};
   lmmc_pictures pictures = {0};
   lmmc_text out = {0};
   one *list = calloc((size_t)count, sizeof *list);
   const int32_t parallel = count < model->sequences ? (int32_t)count : model->sequences;
   bool done = (list || lmmc_fail(e, 1, "out of memory for %" PRId64 " answers", count)) &&
-              (!uses_files || lmmc_image_files_open(&files, options->cache, model, memory->weights, e)) &&
               lmmc_pictures_open(&pictures, model, prompt->images, e) && lmmc_read_pictures(model, images, &pictures, e) &&
-              lmmc_session_open(&session, model, memory, e) &&
-              lmmc_engine_open(&engine, &session, tokenizer, parallel, IMAGE_BYTES, files.key, e);
-  if (done && uses_files) engine.store = &files.store;
-  engine.drafts = options->speculation == LMMC_SPECULATE_LOOKUP;
-  for (int64_t i = 0; done && i < count; i++) done = open_one(&list[i], options, i, model, prompt, &pictures, e) && restrict_one(&list[i], structures, e);
-  done = done && run(&engine, list, count, e) &&
+              lmmc_engine_start(&started, model, memory, tokenizer, options, parallel, e);
+  for (int64_t i = 0; done && i < count; i++)
+    done = open_one(&list[i], options, i, model, prompt, &pictures, e) && restrict_one(&list[i], structures, e);
+  done = done && run(&started.engine, list, count, e) &&
          (options->json ? append_json(&out, list, count, model, begun, e) : append_texts(&out, list, count, e)) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;
   for (int64_t i = 0; list && i < count; i++) close_one(&list[i]);
   free(list);
-  lmmc_engine_close(&engine);
-  lmmc_session_close(&session);
+  lmmc_engine_stop(&started);
   lmmc_pictures_close(&pictures);
   lmmc_text_free(&out);
   return done;

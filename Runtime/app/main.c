@@ -23,6 +23,7 @@
 #include "session/question.h"
 #include "answer.h"
 #include "answer_batch.h"
+#include "answer_chat.h"
 #include "answer_several.h"
 #include "arithmetic.h"
 #include "system/stack.h"
@@ -173,11 +174,12 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   if (!text && has_built_in(o)) text = question;
   bool done = text || read_prompt(&typed, model.context, e);
   if (done) {
-    size_t bytes = text ? strlen(text) : typed.count;
-    done = open_tokenizer(&tokenizer, &memory, e) &&
-           build_prompt(&prompt, &model, &tokenizer, o, text ? text : typed.bytes, bytes, lmmc_image_count(&images), e);
+    const size_t bytes = text ? strlen(text) : typed.count;
+    const char *words = text ? text : typed.bytes;
+    done =
+        open_tokenizer(&tokenizer, &memory, e) && build_prompt(&prompt, &model, &tokenizer, o, words, bytes, lmmc_image_count(&images), e);
     // A raw prompt's last question is not known, so an option gives it.
-    const char *asked = o->raw_prompt ? o->question : text ? text : typed.bytes;
+    const char *asked = o->raw_prompt ? o->question : words;
     done = done && lmmc_prompt_ask(&prompt, &model, &tokenizer, asked, o->raw_prompt && asked ? strlen(asked) : bytes, e);
     if (done && o->notation != LMMC_NO_NOTATION) done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
   }
@@ -217,6 +219,18 @@ static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
   return done;
 }
 
+static bool chat(const lmmc_options *o, lmmc_error *e) {
+  lmmc_model model;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e) ||
+      !start(&memory, &model, o, (lmmc_memory_use){model.context, 1, model.max_images, 0}, e))
+    return false;
+  bool done = lmmc_answer_chat(&model, &memory, &tokenizer, o, e);
+  lmmc_memory_close(&memory, &model);
+  return done;
+}
+
 static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
@@ -253,16 +267,17 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     case LMMC_MODE_PERPLEXITY: return print_perplexity(o, e);
     case LMMC_MODE_BENCH: return answer(o, e);
     case LMMC_MODE_BATCH: return batch(o, argc > 0 ? argv[0] : "program", e);
+    case LMMC_MODE_CHAT: return chat(o, e);
     case LMMC_MODE_HELP:
     case LMMC_MODE_VERSION:
     case LMMC_MODE_SEVERAL:
     case LMMC_MODE_ANSWER: break;
   }
-  if (!has_built_in(o) && !o->prompt && !o->raw_prompt && isatty(STDIN_FILENO)) {
-    if (argc <= 1) lmmc_options_help(stderr, argc > 0 ? argv[0] : "program");
+  if (has_built_in(o) || o->prompt || o->raw_prompt || !isatty(STDIN_FILENO)) return answer(o, e);
+  // What speaks of one answer wants one question.
+  if (o->json || o->dump || o->profile || o->answers > 1 || o->notation != LMMC_NO_NOTATION)
     return lmmc_fail(e, 2, "no prompt, '--prompt' gives one");
-  }
-  return answer(o, e);
+  return chat(o, e);
 }
 
 // The kernel sends SIGBUS when mapped bytes cannot be had: the file was cut short, or its disk fails.

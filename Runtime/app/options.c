@@ -32,6 +32,9 @@ static const option table[] = {
      "your words, wrapped in the model's conversation template; images without an\n"
      "<image> place come first; without a prompt option, standard input is the prompt",
      TEXT, FIELD(prompt), 0, 0, "a text"},
+    {"--chat", NULL, "hold a conversation; what is done without a prompt where standard input is a terminal", MODE, 0, 0, 0, NULL},
+    {"--system", "TEXT", "of --prompt and --chat: the conversation's system text, in the place of the template's own", TEXT, FIELD(system),
+     0, 0, "a text"},
     {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT, FIELD(raw_prompt), 0,
      0, "a text"},
     {"--question", "TEXT", "with --raw-prompt: what is asked in it, where the program chooses vision tokens by the question", TEXT,
@@ -241,31 +244,39 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
   return good || lmmc_fail(e, 2, "option '%s' wants %s, not '%s'", s->name, s->wanted, value);
 }
 
+enum { MOST_REFUSED = 16 };
+
 // What chooses a mode, and the options that it does not take, of which the first that is given is named. The modes are checked in this
 // order, and where several may stand together the run has the last.
 static const struct {
   lmmc_mode mode;
   const char *chosen_by, *reason;
-  const char *refused[10];
+  const char *refused[MOST_REFUSED];
 } modes[] = {
     {LMMC_MODE_SEVERAL,
      "--n",
      "gives several answers",
-     {"--dump", "--dump-tensors", "--profile", "--logprobs", "--decode-threads", "--batch", "--bench"}},
-    {LMMC_MODE_TOKENIZE, "--tokenize", "runs no model", {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors"}},
+     {"--dump", "--dump-tensors", "--profile", "--logprobs", "--decode-threads", "--batch", "--bench", "--chat"}},
+    {LMMC_MODE_TOKENIZE, "--tokenize", "runs no model", {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--system"}},
     {LMMC_MODE_PERPLEXITY,
      "--perplexity",
      "answers nothing",
-     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--tokenize"}},
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--tokenize", "--system"}},
     {LMMC_MODE_BENCH, "--bench", "answers nothing", {"--tokenize", "--perplexity", "--dump", "--dump-tensors"}},
     {LMMC_MODE_BATCH,
      "--batch",
      "has its own requests",
-     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile"}},
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile",
+      "--system"}},
+    {LMMC_MODE_CHAT,
+     "--chat",
+     "is a conversation",
+     {"--raw-prompt", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--batch", "--profile",
+      "--json-schema", "--grammar", "--regex", "--choices"}},
     {LMMC_MODE_CHECK,
      "--check",
      "answers nothing",
-     {"--tokenize", "--perplexity", "--dump", "--dump-tensors", "--bench", "--prompt", "--raw-prompt", "--image"}},
+     {"--tokenize", "--perplexity", "--dump", "--dump-tensors", "--bench", "--prompt", "--raw-prompt", "--image", "--chat"}},
     {LMMC_MODE_INFO, "--info", NULL, {NULL}},
 };
 
@@ -332,7 +343,7 @@ static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (!is_given(given, modes[i].chosen_by)) continue;
     *mode = modes[i].mode;
-    for (int k = 0; k < 10 && modes[i].refused[k]; k++)
+    for (int k = 0; k < MOST_REFUSED && modes[i].refused[k]; k++)
       if (is_given(given, modes[i].refused[k]))
         return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, modes[i].refused[k]);
   }

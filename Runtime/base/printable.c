@@ -61,15 +61,3 @@ void lmmc_printable(char *out, size_t capacity, const char *text) {
   }
   out[at] = 0;
 }
-
-bool lmmc_text_append_shown(lmmc_text *t, const char *text, size_t bytes, lmmc_error *e) {
-  bool done = true;
-  for (size_t i = 0, length; done && i < bytes; i += length) {
-    const uint32_t c = lmmc_character(text + i, bytes - i, &length);
-    char escape[LMMC_ESCAPE];
-    const bool escaped = c == LMMC_NO_CHARACTER || (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
-    done =
-        escaped ? lmmc_text_append(t, escape, lmmc_escape(escape, c, (unsigned char)text[i]), e) : lmmc_text_append(t, text + i, length, e);
-  }
-  return done;
-}

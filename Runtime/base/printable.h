@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text.h"
-
 #define LMMC_NO_CHARACTER UINT32_MAX
 
 // The code point of the UTF-8 character at `bytes`, of which there are `count` > 0, and its length; LMMC_NO_CHARACTER and 1 where none begins.
@@ -22,8 +20,5 @@ size_t lmmc_escape(char out[LMMC_ESCAPE], uint32_t character, unsigned char byte
 
 // `text` on one line as it may be shown, cut short with "..." when it does not fit into `capacity` >= 4 bytes.
 void lmmc_printable(char *out, size_t capacity, const char *text);
-
-// Appends a text as a terminal may have it: a terminal acts on controls, so they are shown, all but the line's end and the tab.
-bool lmmc_text_append_shown(lmmc_text *t, const char *text, size_t bytes, lmmc_error *e);
 
 #endif

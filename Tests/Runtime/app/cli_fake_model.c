@@ -1,9 +1,10 @@
 // What model.c is to a real program. The environment steers it: FAKE_TOKENS "5 6 7" makes those the likeliest tokens of a slot, one after
 // the other; FAKE_LOGIT "3 nan" puts a value into the logits that are wanted of it for the fourth time; FAKE_WAIT "4" lets decode() read a
-// byte from that file descriptor first, behind a prompt; FAKE_COUNTS prints what was called at the end, FAKE_PICTURES
-// how many pictures the tower has seen.
+// byte from that file descriptor first, behind a prompt, and FAKE_WAIT_STEP lets step(); FAKE_COUNTS prints what was called at the end,
+// FAKE_PICTURES how many pictures the tower has seen.
 #include "cli_fake_model.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "contract/program.h"
 #include "../session/prompt_templates.h"
 
-// BYTES: of the attached tokenizer, TREE_BYTES of the tree of its tokens behind it. -DFAKE_DECODER makes a program without a vision tower and with products of float32 weights, -DFAKE_REDUCER
-// one whose pictures become a number of rows that it counts, and whose chunk is larger. The slots begin and end within pages.
+// BYTES: of the attached tokenizer, TREE_BYTES of the tree of its tokens behind it. -DFAKE_DECODER makes a program without a vision tower and
+// with products of float32 weights, -DFAKE_REDUCER one whose pictures become a number of rows that it counts, and whose chunk is larger;
+// -DFAKE_LONG one of a longer context. The slots begin and end within pages.
 enum {
   IMAGE = 0,
   PROJECTED = 4096,
@@ -50,11 +52,12 @@ enum { DROPS_ALL = true };
 
 // Each row is in two caches of its block, as it is and with all bits turned; in the last between bytes that nothing reads.
 enum { KEYS, VALUES, ODD_KEYS, ODD_VALUES };
+enum { CACHE = FAKE_CONTEXT > 96 ? 8 * FAKE_CONTEXT : 1024 };
 static const lmmc_cache caches[] = {
     {CACHES, 8, 0},
-    {CACHES + 1024, 8, 0},
-    {CACHES + 2048, 8, 1},
-    {CACHES + 3072, 24, 1},
+    {CACHES + CACHE, 8, 0},
+    {CACHES + 2 * CACHE, 8, 1},
+    {CACHES + 3 * CACHE, 24, 1},
 };
 
 fake_call_counts fake_calls;
@@ -162,7 +165,16 @@ static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
   memset(tokens, 0x7F, LENGTHS - TOKENS);
 }
 
+// Reads a byte from the file descriptor that the environment names.
+static void wait_on(const char *variable) {
+  const char *fd = getenv(variable);
+  char byte;
+  while (fd && read(atoi(fd), &byte, 1) < 0)
+    if (errno != EINTR) abort();
+}
+
 static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
+  wait_on("FAKE_WAIT_STEP");
   fake_calls.steps++;
 #ifdef FAKE_REDUCER
   list_kept(m, rows);
@@ -171,9 +183,7 @@ static void step(const lmmc_memory *m, int64_t rows, int64_t wanted) {
 }
 
 static void decode(const lmmc_memory *m) {
-  const char *wait = getenv("FAKE_WAIT");
-  char byte;
-  if (wait && calls[*(int32_t *)arena(m, SLOTS)] > 0 && read(atoi(wait), &byte, 1) < 0) abort();
+  if (calls[*(int32_t *)arena(m, SLOTS)] > 0) wait_on("FAKE_WAIT");
   *(int32_t *)arena(m, WANTED) = 0;
   fake_calls.decodes++;
   advance(m, 1, 1);

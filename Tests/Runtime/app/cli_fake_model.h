@@ -10,7 +10,11 @@
 enum {
   FAKE_VOCABULARY = 448,  // more rows than the small tokenizer has pieces
   FAKE_HIDDEN = 6,
+#ifdef FAKE_LONG
+  FAKE_CONTEXT = 256,
+#else
   FAKE_CONTEXT = 96,
+#endif
   FAKE_CHUNK = 7,
   FAKE_WANTED_ROWS = 5,
   FAKE_SEQUENCES = 4,

@@ -4,7 +4,7 @@
 # With CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" the same under sanitizers,
 # with LDFLAGS=-static in static executables.
 set -eu
-tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_cache app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_structure app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
+tests="tokenizer/tokenizer tokenizer/tokenizer_json session/prompt session/question session/sampler system/threads app/cli_answer app/cli_batch app/cli_cache app/cli_chat app/cli_dump app/cli_options app/cli_perplexity app/cli_reducer app/cli_streams app/cli_structure app/cli_weights app/bench system/memory session/generation session/steps engine/engine"
 plain=${tests% session/generation session/steps engine/engine}
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -14,10 +14,10 @@ build=${1:-$(mktemp -d)}
 [ $# -gt 0 ] || trap 'rm -r "$build"' EXIT
 mkdir -p "$build"
 cc="${CC:-cc} $runtime_warnings ${CFLAGS:--O2} -fopenmp $runtime_includes"
-libraries="${LDFLAGS:-} $image_libraries -ljansson -lm"
+libraries="${LDFLAGS:-} $image_libraries -ljansson $editor_libraries -lm"
 
 # All but the kernels: the model of these tests is a fake one. The check of the CPU is of what the compiler was told.
-build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar session engine batch observe app | grep -v required_cpu)
+build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar session engine batch chat observe app | grep -v required_cpu)
 core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-*)
 $cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
 sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
@@ -25,9 +25,10 @@ for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do
   $cc $sizes $kind "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
 done
 $cc $sizes -DFAKE_DROPS_VISION "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-batch" $libraries
+$cc $sizes -DFAKE_DROPS_VISION -DFAKE_LONG "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-chat" $libraries
 attach=$root/Sources/Packaging/Attach
 $cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
-for kind in "" -DFAKE_DECODER -DFAKE_REDUCER -batch; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
+for kind in "" -DFAKE_DECODER -DFAKE_REDUCER -batch -chat; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
 # is_chosen TEST: whether it is one of those to run.
 is_chosen() { case " $tests " in *" $1 "*) ;; *) return 1 ;; esac; }
@@ -45,8 +46,8 @@ for kind in "" -DFAKE_REDUCER; do
 done
 
 # What calls the model is left out.
-for part in main answer answer_batch answer_several arithmetic image_files bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
-rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build"/objects/Runtime-engine-engine.c.o "$build"/objects/Runtime-batch-batch.c.o "$build"/objects/Runtime-batch-answer_line.c.o
+for part in main answer answer_batch answer_chat answer_several arithmetic image_files engine_start bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
+rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build"/objects/Runtime-engine-engine.c.o "$build"/objects/Runtime-batch-batch.c.o "$build"/objects/Runtime-batch-answer_line.c.o "$build"/objects/Runtime-chat-*
 for test in $plain; do
   ! is_chosen "$test" || $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done
@@ -89,6 +90,7 @@ done
 for test in batch cache structure; do
   check "app/cli_$test" "$build/program-batch" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 done
+check app/cli_chat "$build/program-chat" "$build/bare" "$build/program-DFAKE_DECODER" "$build/blob" "$golden"
 check app/cli_reducer "$build/program-DFAKE_REDUCER" "$build/bare" "$build/program" "$build/blob" "$golden"
 check app/bench "$build/program" "$build/program-DFAKE_DECODER" "$golden"
 check system/memory "$build/program"
