@@ -243,8 +243,8 @@ static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
-static bool print_help(int argc, char **argv, lmmc_error *e) {
-  lmmc_options_help(stdout, argc > 0 ? argv[0] : "program");
+static bool print_help(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
+  lmmc_options_help(stdout, argc > 0 ? argv[0] : "program", o->topic);
   fflush(stdout);
   return !ferror(stdout) || errno == EPIPE || lmmc_fail(e, 1, "standard output cannot be written: %s", lmmc_reason(errno).text);
 }
@@ -257,7 +257,7 @@ static bool print_version(lmmc_error *e) {
 }
 
 static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  if (o->mode == LMMC_MODE_HELP) return print_help(argc, argv, e);
+  if (o->mode == LMMC_MODE_HELP) return print_help(o, argc, argv, e);
   if (o->mode == LMMC_MODE_VERSION) return print_version(e);
   if (!lmmc_levels_start(e)) return false;
   switch (o->mode) {

@@ -12,7 +12,7 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION, TOPIC } kind;
 
 typedef struct {
   const char *name, *value, *help;
@@ -33,14 +33,11 @@ static const option table[] = {
      "<image> place come first; without a prompt option, standard input is the prompt",
      TEXT, FIELD(prompt), 0, 0, "a text"},
     {"--chat", NULL, "hold a conversation; what is done without a prompt where standard input is a terminal", MODE, 0, 0, 0, NULL},
-    {"--system", "TEXT", "of --prompt and --chat: the conversation's system text, in the place of the template's own", TEXT, FIELD(system),
-     0, 0, "a text"},
     {"--raw-prompt", "TEXT", "the whole prompt verbatim, special tokens included, <image> where an image goes", TEXT, FIELD(raw_prompt), 0,
      0, "a text"},
     {"--question", "TEXT", "with --raw-prompt: what is asked in it, where the program chooses vision tokens by the question", TEXT,
      FIELD(question), 0, 0, "a text"},
-    {"--system", "TEXT", "what the model is told before the conversation, in the place of what its template says", TEXT, FIELD(system), 0,
-     0, "a text"},
+    {"--system", "TEXT", "the system text of a conversation, in the place of the template's own", TEXT, FIELD(system), 0, 0, "a text"},
     {"--max-tokens", "N", "stop after N tokens (512); of --bench: decode N tokens (32)", WHOLE, FIELD(max_tokens), 1, INT32_MAX,
      "a whole number from 1 to 2147483647"},
     {"--temperature", "T", "0, the default, always takes the likeliest token", REAL, FIELD(sampling.temperature), 0, 100,
@@ -125,10 +122,43 @@ static const option table[] = {
      "a whole number from 4 to 2147483647"},
     {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", MODE, 0, 0, 0, NULL},
     {"--info", NULL, "print what this program is as JSON and end", MODE, 0, 0, 0, NULL},
-    {"--help", NULL, "print this and end", MODE, 0, 0, 0, NULL},
+    {"--help", "TOPIC", "print this, or the options of a topic, and end", TOPIC, FIELD(topic), 0, 0, NULL},
     {"--version", NULL, "print the version and end", MODE, 0, 0, 0, NULL},
 };
 enum { OPTIONS = sizeof table / sizeof *table, NAME_MAX_LENGTH = 32 };
+
+// What the help shows together: first what is needed every day. Those that no topic has are shown with all.
+static const struct {
+  const char *name, *what;
+  const char *options[12];
+} topics[] = {
+    {"everyday",
+     "what is needed every day",
+     {"--image", "--prompt", "--chat", "--system", "--batch", "--max-tokens", "--temperature", "--stop", "--json", "--help"}},
+    {"prompts", "prompts and images", {"--raw-prompt", "--question", "--max-image-pixels", "--tokenize"}},
+    {"sampling",
+     "how a token is chosen",
+     {"--top-k", "--top-p", "--min-p", "--seed", "--repeat-penalty", "--presence-penalty", "--frequency-penalty", "--logit-bias",
+      "--logprobs", "--n"}},
+    {"structure", "what the answer must be", {"--json-schema", "--grammar", "--regex", "--choices"}},
+    {"batch", "files of requests", {"--output", "--resume", "--unordered", "--image-folder", "--parallel"}},
+    {"machine", "threads, memory and speed", {"--threads", "--decode-threads", "--context", "--mlock", "--speculate", "--cache-dir"}},
+    {"measuring", "time and quality", {"--profile", "--bench", "--runs", "--prompt-tokens", "--sequences", "--perplexity", "--window"}},
+    {"inspecting", "what the program is and does inside", {"--info", "--check", "--dump", "--dump-tensors", "--version"}},
+};
+enum { TOPICS = sizeof topics / sizeof *topics, TOPIC_OPTIONS = sizeof topics->options / sizeof *topics->options };
+
+static int find_topic(const char *name) {
+  for (int i = 0; i < TOPICS; i++)
+    if (strcmp(topics[i].name, name) == 0) return i;
+  return -1;
+}
+
+static bool is_in_topic(int topic, const char *option) {
+  for (int i = 0; i < TOPIC_OPTIONS && topics[topic].options[i]; i++)
+    if (strcmp(topics[topic].options[i], option) == 0) return true;
+  return false;
+}
 
 // Edit distance with swaps of neighbours, for names of the table against what was typed (cut to NAME_MAX_LENGTH).
 static int distance(const char *a, const char *b) {
@@ -197,6 +227,13 @@ static bool parse_bias(const char *text, lmmc_logit_bias *out) {
   return true;
 }
 
+static bool unknown_topic(const char *name, lmmc_error *e) {
+  char names[128] = "";
+  size_t at = 0;
+  for (int i = 0; i < TOPICS; i++) at += (size_t)snprintf(names + at, sizeof names - at, "'%s', ", topics[i].name);
+  return lmmc_fail(e, 2, "option '--help' wants one of %sor 'all', not '%s'", names, name);
+}
+
 static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_error *e) {
   void *field = (char *)o + s->field;
   uint64_t whole = 0;
@@ -205,6 +242,10 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
   switch (s->kind) {
     case FLAG: *(bool *)field = true; break;
     case MODE: break;
+    case TOPIC:
+      if (value && strcmp(value, "all") != 0 && find_topic(value) < 0) return unknown_topic(value, e);
+      *(const char **)field = value;
+      break;
     case TEXT: *(const char **)field = value; break;
     case PATH:
       good = *value;
@@ -266,8 +307,7 @@ static const struct {
     {LMMC_MODE_BATCH,
      "--batch",
      "has its own requests",
-     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile",
-      "--system"}},
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile"}},
     {LMMC_MODE_CHAT,
      "--chat",
      "is a conversation",
@@ -379,8 +419,10 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
       if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
     if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
     const char *value = word[length] ? word + length + 1 : NULL;
-    const bool takes_value = s->kind != FLAG && s->kind != MODE;
-    if (!takes_value && value) return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
+    const bool takes_value = s->kind != FLAG && s->kind != MODE && s->kind != TOPIC;
+    if (s->kind == TOPIC && !value && i + 1 < argc && argv[i + 1][0] != '-') value = argv[++i];
+    if (!takes_value && s->kind != TOPIC && value)
+      return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
     if (takes_value && !value) {
       if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);
       value = argv[++i];
@@ -402,18 +444,53 @@ void lmmc_options_free(lmmc_options *o) {
   o->images = NULL, o->stops = NULL, o->biases = NULL;
 }
 
-void lmmc_options_help(FILE *to, const char *program) {
+static void print_option(FILE *to, const option *o) {
+  char left[64];
+  snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+  for (const char *line = o->help; line;) {
+    const char *end = strchr(line, '\n');
+    fprintf(to, "  %-18s %.*s\n", left, end ? (int)(end - line) : (int)strlen(line), line);
+    left[0] = 0;
+    line = end ? end + 1 : NULL;
+  }
+}
+
+static void print_topic(FILE *to, int topic) {
+  for (int i = 0; i < OPTIONS; i++)
+    if (is_in_topic(topic, table[i].name)) print_option(to, &table[i]);
+}
+
+// A line for each topic.
+static void list_topics(FILE *to) {
+  fprintf(to, "\nmore options:\n");
+  for (int i = 1; i < TOPICS; i++) {
+    fprintf(to, "  --help %-11s %s:", topics[i].name, topics[i].what);
+    for (int k = 0; k < TOPIC_OPTIONS && topics[i].options[k]; k++) fprintf(to, "%s %s", k ? "," : "", topics[i].options[k]);
+    fprintf(to, "\n");
+  }
+  fprintf(to, "  --help all         every option\n");
+}
+
+static void print_all(FILE *to) {
+  for (int i = 0; i < TOPICS; i++) {
+    fprintf(to, "%s%s:\n", i ? "\n" : "", topics[i].what);
+    print_topic(to, i);
+  }
+  for (int i = 0; i < OPTIONS; i++) {
+    bool has_topic = false;
+    for (int k = 0; k < TOPICS; k++) has_topic = has_topic || is_in_topic(k, table[i].name);
+    if (!has_topic) print_option(to, &table[i]);
+  }
+}
+
+void lmmc_options_help(FILE *to, const char *program, const char *topic) {
   char name[256];
   lmmc_printable(name, sizeof name, program);
   fprintf(to, "usage: %s [options]\n\n", name);
-  for (int i = 0; i < OPTIONS; i++) {
-    char left[64];
-    snprintf(left, sizeof left, "%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
-    for (const char *line = table[i].help; line;) {
-      const char *end = strchr(line, '\n');
-      fprintf(to, "  %-18s %.*s\n", left, end ? (int)(end - line) : (int)strlen(line), line);
-      left[0] = 0;
-      line = end ? end + 1 : NULL;
-    }
-  }
+  if (topic && strcmp(topic, "all") == 0)
+    print_all(to);
+  else if (topic)
+    print_topic(to, find_topic(topic));
+  else
+    print_topic(to, 0), list_topics(to);
 }

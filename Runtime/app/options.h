@@ -34,6 +34,7 @@ typedef struct {
   int image_count;
   const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
   const char *batch, *output, *image_folder, *system, *cache;
+  const char *topic;  // of the help; NULL: what is needed every day
   int64_t max_tokens, window, runs, sequences;
   int64_t parallel;  // 0 when not given
   int64_t answers;   // to one question
@@ -58,7 +59,7 @@ void lmmc_options_free(lmmc_options *o);
 const char *lmmc_structure_option(const lmmc_options *o);
 bool lmmc_structure_is_text(const lmmc_options *o);
 
-// Writes the help text.
-void lmmc_options_help(FILE *to, const char *program);
+// Writes the help text of a topic, one that lmmc_options_parse let pass.
+void lmmc_options_help(FILE *to, const char *program, const char *topic);
 
 #endif

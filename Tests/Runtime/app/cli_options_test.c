@@ -187,6 +187,19 @@ static void facts(void) {
   result r = run(program, "--version");
   CHECK(r.code == 0 && strcmp(r.out, "lmmc 1.2.3\n") == 0, "'%s'", r.out);
   r = run(program, "--prompt", "x", "--help", "--nonsense");
+  // A newcomer finds what is needed every day, and where the rest is.
+  int shown = 0;
+  for (const char *line = r.out; line && strstr(r.out, "\nmore options:\n") > line; line = strchr(line, '\n') + 1)
+    shown += strncmp(line, "  --", 4) == 0;
+  CHECK(r.code == 0 && shown == 10 && strstr(r.out, "--help sampling") && strstr(r.out, "--top-k, --top-p"), "%d: '%s'", shown, r.out);
+  CHECK(strstr(r.out, "--image FILE") && !strstr(r.out, "--runs N") && !r.err[0], "'%s'", r.out);
+  r = run(program, "--help", "measuring", "--nonsense");
+  CHECK(r.code == 0 && strstr(r.out, "--runs N") && !strstr(r.out, "--image FILE"), "'%s'", r.out);
+  CHECK_ERROR(run(program, "--help", "x"), 2,
+              "error: option '--help' wants one of 'everyday', 'prompts', 'sampling', 'structure', 'batch', 'machine', 'measuring', "
+              "'inspecting', or 'all', "
+              "not 'x'\n");
+  r = run(program, "--help=all");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out && !r.err[0], "'%s'", r.err);
   static const char *const names[] = {"--image FILE",
                                       "--max-image-pixels N",
@@ -215,7 +228,9 @@ static void facts(void) {
                                       "--perplexity FILE",
                                       "--window N",
                                       "--info",
-                                      "--help",
+                                      "--chat",
+                                      "--system TEXT",
+                                      "--help TOPIC",
                                       "--version"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(strstr(r.out, names[i]), "no '%s' in the help", names[i]);
   r = run(program, "-h");
