@@ -205,7 +205,9 @@ bool lmmc_sampler_take(lmmc_sampler *s, int32_t id, lmmc_error *e) {
 
 static double log_sum(const float *logits, int32_t n) {
   double most = -INFINITY, sum = 0;
-  for (int32_t i = 0; i < n; i++) most = fmax(most, (double)logits[i]);
+  // Not by fmax: gcc 12 for ARM does not survive its reduction.
+  for (int32_t i = 0; i < n; i++)
+    if ((double)logits[i] > most) most = (double)logits[i];
   for (int32_t i = 0; i < n; i++) sum += exp((double)logits[i] - most);
   return most + log(sum);
 }
