@@ -50,9 +50,9 @@ let package = Package(
         .target(
             name: "TokenTree", path: "Runtime",
             sources: [
-                "base/error.c", "base/printable.c", "base/text.c", "grammar/characters.c", "grammar/expression.c", "grammar/token_tree.c",
-                "grammar/vocabulary.c", "tokenizer/tokenizer.c",
-            ], publicHeadersPath: "grammar", cSettings: hardened + [.headerSearchPath(".")]),
+                "base/error.c", "base/printable.c", "base/text.c", "grammar/characters.c", "grammar/expression.c", "grammar/vocabulary.c",
+                "token_tree/token_tree.c", "tokenizer/tokenizer.c",
+            ], publicHeadersPath: "token_tree", cSettings: hardened + [.headerSearchPath(".")]),
         .executableTarget(name: "EmbedFiles", path: "Tools/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"], path: "Tools/EmbedRuntime"),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),

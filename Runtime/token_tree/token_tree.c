@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "vocabulary.h"
+#include "grammar/vocabulary.h"
 
 bool lmmc_token_tree(const uint8_t *tokenizer, uint64_t tokenizer_bytes, uint32_t rows, uint8_t **tree, uint64_t *tree_bytes,
                      char error[LMMC_TOKEN_TREE_ERROR]) {
