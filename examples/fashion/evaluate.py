@@ -4,6 +4,7 @@
     python evaluate.py                             the checkpoint, in PyTorch, float32
     python evaluate.py --binary ./fashion          a binary that lmmc made of it
     python evaluate.py --binary ./fashion --compare    both, on the same questions
+    python evaluate.py --binary ./fashion --batch      one run of the binary for all questions; --batch llava: in the form of LLaVA's question files
     python evaluate.py --samples                   writes images/ anew, and questions.json beside the checkpoint
 
 Needs numpy, pillow and Debian's dataset-fashion-mnist (its test split is held out: training never sees it);
@@ -18,6 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 from PIL import Image
@@ -59,6 +61,24 @@ class Binary:
         if run.returncode:
             sys.exit(f"'{self.command[0]}' exited {run.returncode} on '{path}': {run.stderr.strip()}")
         return json.loads(run.stdout)["text"].strip()
+
+
+def ask_all(path, threads, form, asked, folder):
+    """One run of the binary for all questions, as lines of its own form ("lmmc") or of LLaVA's question files ("llava")."""
+    id_key, text_key = {"lmmc": ("id", "prompt"), "llava": ("question_id", "text")}[form]
+    requests = os.path.join(folder, "requests.jsonl")
+    with open(requests, "w") as f:
+        for i, q in enumerate(asked):
+            f.write(json.dumps({id_key: i, text_key: q["question"], "image": os.path.basename(q["image"])}) + "\n")
+    command = [os.path.abspath(path), "--batch", requests, "--image-folder", folder, "--threads", str(threads)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"'{path}' exited {run.returncode} on a batch: {run.stderr.strip()}")
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    refused = [line for line in lines if "error" in line]
+    if refused or [line[id_key] for line in lines] != list(range(len(asked))):
+        sys.exit(f"'{path}' answered {len(lines) - len(refused)} of {len(asked)} lines: {refused[:1]}")
+    return [line["text"].strip() for line in lines]
 
 
 def table(name, asked, answers):
@@ -116,6 +136,7 @@ def main():
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "checkpoint"), metavar="DIR")
     parser.add_argument("--binary", metavar="PATH", help="ask this compiled model instead of PyTorch")
     parser.add_argument("--compare", action="store_true", help="with --binary: ask PyTorch too, and count equal answers")
+    parser.add_argument("--batch", nargs="?", const="lmmc", choices=["lmmc", "llava"], help="with --binary: all questions in one run, in this form")
     parser.add_argument("--questions", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -126,16 +147,22 @@ def main():
         parser.error("'--questions' must be at least 1")
     if args.binary and not os.access(args.binary, os.X_OK):
         parser.error(f"'{args.binary}' is not an executable file")
-    if args.compare and not args.binary:
-        parser.error("'--compare' needs '--binary'")
+    for name in ("compare", "batch"):
+        if getattr(args, name) and not args.binary:
+            parser.error(f"'--{name}' needs '--binary'")
     if args.samples:
         return write_samples(PyTorch(args.checkpoint, args.threads), args.seed, os.path.dirname(os.path.abspath(args.checkpoint)))
     with tempfile.TemporaryDirectory() as folder:
         asked = held_out(args.seed, args.questions, folder, args.blind)
         answers = {}
         if args.binary:
-            binary = Binary(args.binary, args.threads)
-            answers[args.binary] = [binary.ask(q["image"], q["question"]) for q in asked]
+            begun = time.monotonic()
+            if args.batch:
+                answers[args.binary] = ask_all(args.binary, args.threads, args.batch, asked, folder)
+            else:
+                binary = Binary(args.binary, args.threads)
+                answers[args.binary] = [binary.ask(q["image"], q["question"]) for q in asked]
+            print(f"{args.binary}: {len(asked) / (time.monotonic() - begun):.0f} questions a second")
         if args.compare or not args.binary:
             reference = PyTorch(args.checkpoint, args.threads)
             answers["PyTorch, float32"] = [reference.ask(q["image"], q["question"]) for q in asked]
