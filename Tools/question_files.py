@@ -4,8 +4,8 @@
     question_files.py scienceqa llava_test_CQM-A.json >questions.jsonl
     question_files.py mmbench mmbench_dev_20230712.tsv --images DIR [--lang en|cn] >questions.jsonl
 
-Each line has `question_id`, `text` and maybe `image`: `text` is the prompt that LLaVA's scripts make with `--single-pred-prompt`. mmbench writes the
-pictures that the table holds into DIR, a file for each that differs. Python's standard library only.
+Each line has `question_id`, `text` and maybe `image`: `text` is the prompt that LLaVA's scripts make with `--single-pred-prompt`. mmbench
+writes the pictures that the table holds into DIR, a file for each that differs. Python's standard library only.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import sys
 SUFFIXES = {"en": "Answer with the option's letter from the given choices directly.", "cn": "请直接回答选项字母。"}
 LETTERS = "ABCD"
 # What pandas reads as no value, and two words that LLaVA does, in any case.
-NO_VALUES = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "n/a", "null"}
+NO_VALUES = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+             "N/A", "NA", "NULL", "n/a", "null"}
 
 
 class Unusable(Exception):

@@ -61,7 +61,8 @@ import Testing
         }.joined()
     }
 
-    /// Shards of one file, each killed in its first run, are the file of one uninterrupted run in the end, to the byte: by hand, and under GNU parallel.
+    /// Shards of one file, each killed in its first run, are the file of one uninterrupted run in the end, to the byte: by hand, and under
+    /// GNU parallel.
     func spread(_ scratch: Scratch, _ questions: [Question], _ folder: String) throws {
         let shards = "\(repository)/examples/batch/shards.sh"
         let requests = try scratch.write("requests", lines(of: questions, as: .llava))

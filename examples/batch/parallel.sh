@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A file of requests, answered by several processes under GNU parallel; shards are kept in ANSWERS.shards, and the same command goes on with them.
+# A file of requests, answered by several processes under GNU parallel; shards are kept in ANSWERS.shards, and the same command goes on.
 #   parallel.sh PROGRAM REQUESTS ANSWERS SHARDS [OPTION...]
-# Each process takes its share of the cores. The environment steers GNU parallel: PARALLEL='--jobs 4', or on other boxes, which see the same folders,
-# PARALLEL='--sshloginfile boxes --workdir .'. A process that dies is begun again up to four times.
+# Each process takes its share of the cores. The environment steers GNU parallel: PARALLEL='--jobs 4', or on other boxes, which see the same
+# folders, PARALLEL='--sshloginfile boxes --workdir .'. A process that dies is begun again up to four times.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -ge 4 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2 && exit 2; }

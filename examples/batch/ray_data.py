@@ -3,8 +3,8 @@
 
     ray_data.py PROGRAM REQUESTS ANSWERS SHARDS [--cpus N] [--address ADDRESS] [-- OPTION...]
 
-PROGRAM and the folder of ANSWERS are seen by all nodes of the cluster. A task has N cores (1). One whose process or node dies is begun again, four
-times at most. Needs ray[data].
+PROGRAM and the folder of ANSWERS are seen by all nodes of the cluster. A task has N cores (1). One whose process or node dies is begun
+again, four times at most. Needs ray[data].
 """
 
 import argparse

@@ -4,7 +4,7 @@
     python evaluate.py                             the checkpoint, in PyTorch, float32
     python evaluate.py --binary ./fashion          a binary that lmmc made of it
     python evaluate.py --binary ./fashion --compare    both, on the same questions
-    python evaluate.py --binary ./fashion --batch      one run of the binary for all questions; --batch llava: in the form of LLaVA's question files
+    python evaluate.py --binary ./fashion --batch      one run for all questions; --batch llava: in the form of LLaVA's files
     python evaluate.py --samples                   writes images/ anew, and questions.json beside the checkpoint
 
 Needs numpy, pillow and Debian's dataset-fashion-mnist (its test split is held out: training never sees it);
@@ -136,7 +136,8 @@ def main():
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "checkpoint"), metavar="DIR")
     parser.add_argument("--binary", metavar="PATH", help="ask this compiled model instead of PyTorch")
     parser.add_argument("--compare", action="store_true", help="with --binary: ask PyTorch too, and count equal answers")
-    parser.add_argument("--batch", nargs="?", const="lmmc", choices=["lmmc", "llava"], help="with --binary: all questions in one run, in this form")
+    parser.add_argument("--batch", nargs="?", const="lmmc", choices=["lmmc", "llava"],
+                        help="with --binary: all questions in one run, in this form")
     parser.add_argument("--questions", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,5 +1,5 @@
-// Fuzz target: a vocabulary, a template and a prompt, or a conversation of several turns, are drawn together from fragments of special tokens and
-// places, so that they overlap; the prompt is built and its ids are read back as text.
+// Fuzz target: a vocabulary, a template and a prompt, or a conversation of several turns, are drawn together from fragments of special tokens
+// and places, so that they overlap; the prompt is built and its ids are read back as text.
 #include "session/prompt.h"
 
 #include "tokenizer/model_blob.h"

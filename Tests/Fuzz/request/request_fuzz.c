@@ -1,5 +1,5 @@
-// Fuzz target: a line of a batch, in lmmc's form, OpenAI's or that of LLaVA's question files, read as a batch reads it; then its id, and the reason
-// of one that is refused, as lines of the output, from which a run that goes on must read the same id.
+// Fuzz target: a line of a batch, in lmmc's form, OpenAI's or that of LLaVA's question files, read as a batch reads it; then its id, and the
+// reason of one that is refused, as lines of the output, from which a run that goes on must read the same id.
 #include "batch/request_line.h"
 
 #include <math.h>
