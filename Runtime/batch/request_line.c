@@ -239,11 +239,25 @@ static bool read_object(const reader *r, const lmmc_line_defaults *defaults) {
          read_stops(r, defaults) && read_structure(r);
 }
 
+// The text of an id, with DEL escaped too, which is ASCII and no character; NULL when memory is out.
+static char *id_text(const json_t *id) {
+  static const char escape[] = "\\u007f";
+  char *text = json_dumps(id, ID_FLAGS);
+  size_t count = 0;
+  for (const char *c = text; c && *c; c++) count += *c == 0x7F;
+  if (count == 0) return text;
+  char *escaped = malloc(strlen(text) + count * (sizeof escape - 2) + 1), *to = escaped;
+  for (const char *c = text; escaped && *c; c++) to = *c == 0x7F ? stpcpy(to, escape) : (*to = *c, to + 1);
+  if (escaped) *to = 0;
+  free(text);
+  return escaped;
+}
+
 static bool read_id(const reader *r, int64_t number) {
   const json_t *question = member(r, "question_id"), *id = question ? question : member(r, "id");
   r->line->is_question = question != NULL;
   json_t *made = id ? NULL : json_integer(number);
-  r->line->id = json_dumps(id ? id : made, ID_FLAGS);
+  r->line->id = id_text(id ? id : made);
   json_decref(made);
   return r->line->id || out_of_memory(r->e);
 }
@@ -277,7 +291,7 @@ void lmmc_line_free(lmmc_line *l) {
 char *lmmc_line_id_of_output(const char *text, size_t bytes) {
   json_t *object = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);  // which answers may have
   const json_t *question = json_object_get(object, "question_id"), *id = question ? question : json_object_get(object, "id");
-  char *found = id ? json_dumps(id, ID_FLAGS) : NULL;
+  char *found = id ? id_text(id) : NULL;
   json_decref(object);
   return found;
 }
