@@ -288,7 +288,7 @@ static void take_logits(lmmc_engine *g, lmmc_request *r) {
          chosen < drafted && r->own.token == r->own.rows[1 + chosen])
     chosen++;
   if (drafted > chosen) lmmc_resident_take_back(&g->residents, r->own.slot, drafted - chosen);
-  lmmc_draft_judge(&r->own.draft, drafted, chosen);
+  if (!r->own.is_forced) lmmc_draft_judge(&r->own.draft, drafted, chosen);
   r->own.drafted = 0;
   switch (state) {
     case LMMC_ANSWER_GOES_ON:
@@ -302,15 +302,16 @@ static void take_logits(lmmc_engine *g, lmmc_request *r) {
   }
 }
 
-// Drafts what follows the last token of an answer, at most `most` tokens.
-static void draft(lmmc_engine *g, lmmc_request *r, int64_t most) {
+// Guesses what follows the last token of an answer, at most `most` tokens.
+static void guess(lmmc_engine *g, lmmc_request *r, int64_t most) {
   const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot) - 1, left = r->max_tokens - r->answer.made.tokens - 1;
   if (most > room) most = room;
   if (most > left) most = left;
   if (most < 1) return;
   const lmmc_resident *held = &g->residents.slot[r->own.slot];
   held->tokens[held->count] = r->own.token;  // where it will stand
-  r->own.drafted = lmmc_draft_next(&r->own.draft, held->tokens, held->count + 1, (int32_t)most, r->own.rows + 1);
+  r->own.drafted = lmmc_answer_guess(&r->answer, g->drafts ? &r->own.draft : NULL, held->tokens, held->count + 1, (int32_t)most,
+                                     r->own.rows + 1, &r->own.is_forced);
 }
 
 // One call: a token of every answer, and a part of the prompt that is read.
@@ -322,11 +323,11 @@ static void step(lmmc_engine *g) {
   // Rows are free as long as a call waits for memory: a few, whoever has them.
   int64_t rows = m->wanted_rows < m->chunk ? m->wanted_rows : m->chunk;
   if (rows > LMMC_MOST_DRAFTED + 1) rows = LMMC_MOST_DRAFTED + 1;
-  const int64_t most = g->drafts && lmmc_may_draft(m) && !reader && answers > 0 ? rows / answers - 1 : 0;
+  const int64_t most = lmmc_may_draft(m) && !reader && answers > 0 ? rows / answers - 1 : 0;
   for (int32_t s = 0; s < m->sequences; s++) {
     lmmc_request *r = g->answering[s];
     if (!r) continue;
-    if (most > 0) draft(g, r, most);
+    if (most > 0 && (g->drafts || r->answer.constraint)) guess(g, r, most);
     r->own.rows[0] = r->own.token;
     r->own.row = (int32_t)wanted;
     wanted += 1 + r->own.drafted;

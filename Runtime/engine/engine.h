@@ -52,6 +52,7 @@ struct lmmc_request {
     int32_t token;                        // the last of the answer
     int32_t rows[1 + LMMC_MOST_DRAFTED];  // it and what is drafted behind it
     int32_t drafted, row;                 // how many, and where among the wanted rows of a call its first stands
+    bool is_forced;                       // by a constraint, and not drafted
     lmmc_draft draft;
     bool cancelled;
   } own;

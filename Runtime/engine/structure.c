@@ -184,4 +184,14 @@ static bool take(void *context, int32_t token, lmmc_error *e) {
 
 static bool is_over(void *context) { return lmmc_matcher_is_over(&((lmmc_structured *)context)->matcher); }
 
-lmmc_constraint lmmc_structured_constraint(lmmc_structured *a) { return (lmmc_constraint){a, allowed, take, is_over}; }
+// What cannot be looked up, for want of memory, is chosen when its turn comes, and fails there.
+static int32_t forced(void *context, int32_t most, int32_t *out) {
+  lmmc_structured *a = context;
+  lmmc_error ignored;
+  int32_t count = 0, only = -1;
+  while (count < most && allowed(a, &only, &ignored) && only >= 0 && lmmc_matcher_take(&a->matcher, only, &ignored)) out[count++] = only;
+  lmmc_matcher_cut(&a->matcher, (size_t)count);
+  return count;
+}
+
+lmmc_constraint lmmc_structured_constraint(lmmc_structured *a) { return (lmmc_constraint){a, allowed, take, forced, is_over}; }

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "draft.h"
 #include "system/threads.h"
 
 static bool is_eos(const lmmc_model *m, int32_t id) {
@@ -90,7 +89,15 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
 
 void lmmc_answer_free(lmmc_answer *a) { lmmc_text_free(&a->text); }
 
-// Feeds a token and what is drafted behind it, and goes through the logits as far as the draft was right.
+int32_t lmmc_answer_guess(const lmmc_answer *a, lmmc_draft *draft, const int32_t *said, int64_t count, int32_t most, int32_t *out,
+                          bool *is_forced) {
+  const lmmc_constraint *c = a->constraint;
+  const int32_t forced = c && most > 0 ? c->forced(c->context, most, out) : 0;
+  *is_forced = forced > 0;
+  return forced > 0 ? forced : draft ? lmmc_draft_next(draft, said, count, most, out) : 0;
+}
+
+// Feeds a token and what is guessed behind it, and goes through the logits as far as the draft was right.
 static lmmc_answer_state take_drafted(lmmc_session *s, int32_t slot, lmmc_answer *a, lmmc_draft *draft, int32_t *token, lmmc_error *e) {
   int32_t rows[1 + LMMC_MOST_DRAFTED] = {*token};
   const int64_t room = lmmc_slot_room(&s->slots, slot), left = a->max_tokens - a->made.tokens;
@@ -99,19 +106,21 @@ static lmmc_answer_state take_drafted(lmmc_session *s, int32_t slot, lmmc_answer
   if (most > room) most = room;
   // The last token of an answer needs no logits behind it.
   if (most > left) most = left;
-  if (!lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
-  const int32_t drafted = lmmc_draft_next(draft, a->said->values, (int64_t)a->said->count, (int32_t)most - 1, rows + 1);
+  bool is_forced;
+  if (a->said && !lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
+  const int32_t drafted = lmmc_answer_guess(a, a->said ? draft : NULL, a->said ? a->said->values : NULL,
+                                            a->said ? (int64_t)a->said->count : 0, (int32_t)most - 1, rows + 1, &is_forced);
   lmmc_step(s, &(lmmc_feed){slot, rows, 1 + drafted, LMMC_WANTS_ALL}, 1, "decode");
   const int64_t behind = lmmc_slot_room(&s->slots, slot);
   int32_t chosen = 0;
   lmmc_answer_state state;
   while ((state = lmmc_answer_next(a, lmmc_logits(s, chosen), behind + drafted - chosen, token, e)) == LMMC_ANSWER_GOES_ON &&
          chosen < drafted && *token == rows[1 + chosen]) {
-    if (!lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
+    if (a->said && !lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
     chosen++;
   }
   lmmc_slot_take_back(&s->slots, slot, drafted - chosen);
-  lmmc_draft_judge(draft, drafted, chosen);
+  if (!is_forced) lmmc_draft_judge(draft, drafted, chosen);
   return state;
 }
 
@@ -121,7 +130,7 @@ bool lmmc_generate(lmmc_session *s, int32_t slot, lmmc_answer *answer, lmmc_erro
   lmmc_answer_state state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e);
   while (state == LMMC_ANSWER_GOES_ON) {
     answer->made.calls++;
-    if (answer->said) {
+    if (answer->said || (answer->constraint && lmmc_may_draft(s->model))) {
       state = take_drafted(s, slot, answer, &draft, &token, e);
       continue;
     }

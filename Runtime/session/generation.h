@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "draft.h"
 #include "sampler.h"
 #include "steps.h"
 #include "tokenizer/tokenizer.h"
@@ -37,6 +38,8 @@ typedef struct {
   const uint64_t *(*allowed)(void *context, int32_t *only, lmmc_error *e);
   // One of them, which ends no text, was taken.
   bool (*take)(void *context, int32_t token, lmmc_error *e);
+  // The tokens that must come next, one behind another, at most `most`, into `out`; how many, 0 where there is a choice. Takes none of them.
+  int32_t (*forced)(void *context, int32_t most, int32_t *out);
   // Whether the answer is whole, and nothing may come behind it.
   bool (*is_over)(void *context);
 } lmmc_constraint;
@@ -73,6 +76,11 @@ typedef enum { LMMC_ANSWER_GOES_ON, LMMC_ANSWER_ENDS, LMMC_ANSWER_FAILS } lmmc_a
 // is to be decoded. Fails with code 1.
 lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t room, int32_t *token, lmmc_error *e);
 void lmmc_answer_free(lmmc_answer *a);
+
+// What the answer is sure or likely to go on with behind `said` [count], at most `most` tokens, into `out`; how many. What its constraint leaves no
+// choice about comes first, and is no draft that could be wrong; else what `draft` finds, where there is one.
+int32_t lmmc_answer_guess(const lmmc_answer *a, lmmc_draft *draft, const int32_t *said, int64_t count, int32_t most, int32_t *out,
+                          bool *is_forced);
 
 // All of an answer, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
 bool lmmc_generate(lmmc_session *session, int32_t slot, lmmc_answer *answer, lmmc_error *e);

@@ -372,4 +372,26 @@ static void many_schemas(void) {
   CHECK(r.code == 0 && wrong == 0, "exit %d, %d wrong, '%s'", r.code, wrong, r.err);
 }
 
-RUN_TESTS(each_notation, choices_of_tokens, beside_others, several, sources, refusals, batches, many_schemas)
+// Where each token is the only one that is allowed, many go through one call; what is behind them is as if each had had its own.
+static void forced_tokens(void) {
+  // Characters that the tokenizer has by bytes alone.
+  static const char text[] = "\xCE\x94\xCE\x94\xCE\x94\xCE\x94\xCE\x94\xCE\x94\xCE\x94\xCE\x94";
+  char regex[64];
+  snprintf(regex, sizeof regex, "%s[ab]{9}", text);
+  for (int kind = 0; kind < 2; kind++) {
+    setup.environment[0] = "FAKE_COUNTS=1";
+    setup.input = kind == 0 ? NULL : "{\"raw_prompt\": \"A\"}\n";
+    result r = kind == 0 ? run(program, "--raw-prompt", "A", "--regex", regex, "--json") : run(program, "--batch", "-", "--regex", regex);
+    json *v = json_parse(r.out);
+    const char *said = v && json_get(v, "text") ? json_get(v, "text")->text : "";
+    int steps = 0, decodes = 0;
+    const char *counts = strstr(r.err, " steps, ");
+    while (counts && counts > r.err && counts[-1] >= '0' && counts[-1] <= '9') counts--;
+    CHECK(counts && sscanf(counts, "%d steps, %d decodes", &steps, &decodes) == 2, "'%s'", r.err);
+    CHECK(strncmp(said, text, strlen(text)) == 0 && strlen(said) == strlen(text) + 9, "'%s'", said);
+    const int tokens = v ? (int)json_get(v, "tokens")->length : 0;
+    CHECK(tokens > 16 && steps + decodes <= tokens - 12, "%d tokens, %d steps, %d decodes", tokens, steps, decodes);
+  }
+}
+
+RUN_TESTS(forced_tokens, each_notation, choices_of_tokens, beside_others, several, sources, refusals, batches, many_schemas)
