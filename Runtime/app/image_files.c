@@ -91,6 +91,13 @@ static int by_use(const void *a, const void *b) {
   return (x.tv_nsec > y.tv_nsec) - (x.tv_nsec < y.tv_nsec);
 }
 
+// A name that `name` gives, or that of such a file before it is whole.
+static bool is_ours(const char *text) {
+  if (*text == '.') text++;
+  return strspn(text, "0123456789abcdef") == 32 && strncmp(text + 32, ENDING, sizeof ENDING - 1) == 0 &&
+         (text[31 + sizeof ENDING] == 0 || text[31 + sizeof ENDING] == '.');
+}
+
 // Counts the files' bytes, and where they are more than `most`, removes those that were used longest ago.
 static void make_room(lmmc_image_files *f, uint64_t most) {
   DIR *folder = opendir(f->folder);
@@ -100,8 +107,8 @@ static void make_room(lmmc_image_files *f, uint64_t most) {
   if (!folder) return;
   for (struct dirent *d; (d = readdir(folder));) {
     struct stat s;
-    const char *end = strstr(d->d_name, ENDING);
-    if (!end || strlen(d->d_name) >= sizeof list->name || fstatat(dirfd(folder), d->d_name, &s, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (!is_ours(d->d_name) || strlen(d->d_name) >= sizeof list->name || fstatat(dirfd(folder), d->d_name, &s, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
     if (count == room) {
       entry *more = realloc(list, (room = 2 * room + 64) * sizeof *list);
       if (!more) break;
@@ -196,7 +203,9 @@ bool lmmc_image_files_open(lmmc_image_files *f, const char *folder, const lmmc_m
   *f = (lmmc_image_files){.store = {f, find, keep}, .folder = folder, .hidden = model->hidden, .protects = model->protects_rows};
   struct stat s;
   if (stat(folder, &s) != 0) {
-    const char *slash = strrchr(folder, '/');
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/') length--;
+    const char *slash = memrchr(folder, '/', length);
     if (slash && slash > folder) {
       char *parent = strndup(folder, (size_t)(slash - folder));
       const bool done = parent && lmmc_make_directories(parent, e);

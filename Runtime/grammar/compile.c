@@ -5,7 +5,7 @@
 
 // A repetition is written out while this many states hold it and its limits differ by no more than the second, since each state has tokens
 // of its own to be found, which one frame has once for all. A rule that calls nothing is put in the place of its call up to the third.
-enum { WRITTEN_OUT = 64, WRITTEN_CHOICES = 6, INLINED = 24, INLINE_ROUNDS = 4, DEEPEST_EXPRESSION = 4096 };
+enum { WRITTEN_OUT = 64, WRITTEN_CHOICES = 6, INLINED = 24, INLINE_ROUNDS = 4, DEEPEST_EXPRESSION = 2048 };
 
 typedef struct {
   uint32_t from, to, frame;  // frame: of calls

@@ -6,7 +6,7 @@
 #include "schema_internal.h"
 
 // References in one place, ways that the alternatives of a schema combine in, and calls that stand on the stack.
-enum { DEEPEST_IN_PLACE = 64, MOST_BRANCHES = 4096, MOST_NESTED = 4000 };
+enum { DEEPEST_IN_PLACE = 64, MOST_BRANCHES = 4096, MOST_NESTED = 1000 };
 
 // Keywords that constrain and are not supported. What no vocabulary of JSON Schema knows is an annotation, by its definition.
 static const char *const unsupported[] = {"contains",      "maxContains", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef",

@@ -87,8 +87,9 @@ bool lmmc_schema_equal(const json_t *a, const json_t *b) {
 }
 
 bool lmmc_schema_divides(const json_t *value, const json_t *divisor) {
-  if (json_is_integer(value) && json_is_integer(divisor))
-    return json_integer_value(divisor) && json_integer_value(value) % json_integer_value(divisor) == 0;
+  // What is not above zero is refused where it is read, which may be later.
+  if (!(json_number_value(divisor) > 0)) return false;
+  if (json_is_integer(value) && json_is_integer(divisor)) return json_integer_value(value) % json_integer_value(divisor) == 0;
   const double quotient = json_number_value(value) / json_number_value(divisor);
   return quotient == floor(quotient);
 }

@@ -65,7 +65,7 @@ static void make_link(const char *path) { CHECK(unlink(path) == 0 && symlink("/d
 
 static void kept(void) {
   static char first[1 << 16], again[1 << 16];
-  snprintf(cache, sizeof cache, "%s", in_folder("new/folder/kept"));
+  snprintf(cache, sizeof cache, "%s", in_folder("new/folder/kept/"));
   CHECK(ask(first, sizeof first) == 3 && strlen(first) > 60, "'%s'", first);
   struct stat s;
   CHECK(stat(cache, &s) == 0 && (s.st_mode & 07777) == 0700, "mode %o", (unsigned)s.st_mode);

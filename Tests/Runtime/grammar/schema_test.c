@@ -1,6 +1,10 @@
 // JSON Schema: which texts are made, and what is refused at which pointer.
 #include "texts.h"
 
+#include <pthread.h>
+
+#include "system/stack.h"
+
 static void scalars(void) {
   TEXTS(OF_SCHEMA, "{\"type\":\"boolean\"}", "+true", "+false", "/tr", "-null", "-True");
   TEXTS(OF_SCHEMA, "{\"type\":[\"null\",\"integer\"]}", "+null", "+0", "+-12", "-01", "-1.0", "-\"");
@@ -196,6 +200,8 @@ static void refused(void) {
   REFUSED(OF_SCHEMA, "{\"type\":\"string\",\"minLength\":-1}", "schema, #/minLength: expected a whole number that is not negative");
   REFUSED(OF_SCHEMA, "{\"type\":\"number\",\"multipleOf\":0.1}",
           "schema, #/multipleOf: expected a whole number or a sum of powers of two, as 0.5 or 0.25; others are not multiples to a reader");
+  REFUSED(OF_SCHEMA, "{\"enum\":[-9223372036854775808],\"multipleOf\":-1}", "schema, #: no value is valid under it");
+  REFUSED(OF_SCHEMA, "{\"enum\":[3],\"multipleOf\":0.0}", "schema, #: no value is valid under it");
   REFUSED(OF_SCHEMA, "{\"type\":\"integer\",\"multipleOf\":99991}",
           "schema, #/multipleOf: a divisor above 4096 without bounds that leave few values");
   REFUSED(OF_SCHEMA, "{\"type\":\"array\",\"uniqueItems\":true}",
@@ -219,6 +225,40 @@ static void refused(void) {
   REFUSED(OF_SCHEMA, "{\"a\":1,\"a\":2}", "schema, line 1, column 10: duplicate object key near '\"a\"'");
   REFUSED(OF_SCHEMA, "{\n\"a\":}", "schema, line 2, column 5: unexpected token near '}'");
   REFUSED(OF_SCHEMA, "{\"properties\":{\"a\":3},\"type\":\"object\"}", "schema, #: expected a schema, which is an object or a boolean");
+}
+
+// Lists within lists, each leading to the next by a reference, on a stack as a program's threads have them.
+static void *nested_by_references(void *result) {
+  static char text[1 << 18];
+  lmmc_grammar g;
+  lmmc_error e = {0};
+  size_t n = (size_t)sprintf(text, "{\"$ref\":\"#/$defs/p0\",\"$defs\":{\"p99\":true");
+  for (int i = 0; i < 99; i++) {
+    n += (size_t)sprintf(text + n, ",\"p%d\":", i);
+    for (int k = 0; k < 60; k++) n += (size_t)sprintf(text + n, "{\"allOf\":[");
+    n += (size_t)sprintf(text + n, "{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#/$defs/p%d\"}},\"required\":[\"a\"]}", i + 1);
+    for (int k = 0; k < 60; k++) n += (size_t)sprintf(text + n, "]}");
+  }
+  n += (size_t)sprintf(text + n, "}}");
+  *(bool *)result = !read_grammar(&g, OF_SCHEMA, text, n, &e) && e.code == 2 && strstr(e.message, "nested too deep");
+  lmmc_grammar_close(&g);
+  return NULL;
+}
+
+static void deep(void) {
+#ifdef __SANITIZE_ADDRESS__
+  enum { WIDER = 8 };  // its frames are
+#else
+  enum { WIDER = 1 };
+#endif
+  bool is_refused = false;
+  pthread_attr_t attributes;
+  pthread_t thread;
+  CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, (size_t)LMMC_STACK_BYTES * WIDER) == 0 &&
+            pthread_create(&thread, &attributes, nested_by_references, &is_refused) == 0 && pthread_join(thread, NULL) == 0,
+        "no thread");
+  CHECK(is_refused, "references that nest lists");
+  pthread_attr_destroy(&attributes);
 }
 
 // Schemas that would need work without end are refused in time.
@@ -332,6 +372,7 @@ int main(void) {
   conditions();
   references();
   refused();
+  deep();
   large();
   damaged();
   lmmc_text_free(&bytes_blob);
