@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "answer_line.h"
@@ -166,6 +167,14 @@ static bool begin_structure(job *j) {
   return lmmc_structured_open(&j->structured, s->structures, structure, &j->error);
 }
 
+// Who writes to a pipe may never do, and other lines wait behind this one.
+static bool check_images(const lmmc_line *l, lmmc_error *e) {
+  struct stat s;
+  for (int i = 0; i < l->image_count; i++)
+    if (stat(l->images[i], &s) == 0 && !S_ISREG(s.st_mode)) return lmmc_fail(e, 1, "'%s' is no regular file", l->images[i]);
+  return true;
+}
+
 // All that can be done for a line before the engine.
 static bool prepare(job *j) {
   const batch *b = j->batch;
@@ -182,7 +191,8 @@ static bool prepare(job *j) {
   r->ended = take_over;
   if (!build_prompt(j, m, t) || !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e) || !take_structure(j)) return false;
   const double began = lmmc_clock();
-  bool done = lmmc_pictures_open(&r->pictures, m, r->prompt.images, e) && lmmc_read_pictures(m, &source, &r->pictures, e);
+  bool done = check_images(&j->line, e) && lmmc_pictures_open(&r->pictures, m, r->prompt.images, e) &&
+              lmmc_read_pictures(m, &source, &r->pictures, e);
   j->answer.preprocess = lmmc_clock() - began;
   return done;
 }

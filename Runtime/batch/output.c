@@ -141,8 +141,8 @@ bool lmmc_batch_output_open(lmmc_batch_output *o, const char *path, bool resume,
 }
 
 void lmmc_batch_output_close(lmmc_batch_output *o) {
+  if (o->path && o->fd >= 0 && o->fd != o->whole.fd) close(o->fd);
   lmmc_unfinished_discard(&o->whole);
-  if (o->path && o->fd >= 0) close(o->fd);
   for (size_t i = 0; i < o->places; i++)
     for (lmmc_done_id *d = o->done ? o->done[i] : NULL, *next; d; d = next) {
       next = d->next;

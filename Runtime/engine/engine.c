@@ -331,7 +331,10 @@ static void step(lmmc_engine *g) {
     r->own.rows[0] = r->own.token;
     r->own.row = (int32_t)wanted;
     wanted += 1 + r->own.drafted;
-    g->feeds[feeds++] = (lmmc_feed){s, r->own.rows, 1 + r->own.drafted, LMMC_WANTS_ALL};
+    // One that computes all of its slot again wants the last row alone.
+    g->feeds[feeds] = (lmmc_feed){s, r->own.rows, 1 + r->own.drafted, LMMC_WANTS_LAST};
+    if (r->own.drafted > 0) g->feeds[feeds].wants = LMMC_WANTS_ALL;
+    feeds++;
     g->asked[asked++] = r;
   }
   if (reader) {

@@ -54,10 +54,11 @@ int32_t lmmc_resident_image_rows(const lmmc_residents *r, lmmc_hash_value key) {
   return -1;
 }
 
-// What a slot was `fewer` tokens ago. Each has left a row in every block: rows are dropped of prompts alone, which `least` keeps whole.
+// What a slot was `fewer` tokens ago. Each has left a row in every block, or in a block ahead of the decoder, which sees none but of prompts with
+// an image, no one has: rows are dropped of such prompts alone, which `least` keeps whole.
 static void mark_back(const lmmc_residents *r, int32_t slot, int64_t fewer) {
   lmmc_slot_mark(r->slots, slot, r->mark);
-  for (int64_t i = 0; i < lmmc_mark_length(r->model); i++) r->mark[i] -= (int32_t)fewer;
+  for (int64_t i = 0; i < lmmc_mark_length(r->model); i++) r->mark[i] = r->mark[i] < fewer ? 0 : r->mark[i] - (int32_t)fewer;
 }
 
 void lmmc_resident_copy(lmmc_residents *r, int32_t to, int32_t from, int64_t count) {

@@ -189,6 +189,9 @@ static int32_t forced(void *context, int32_t most, int32_t *out) {
   lmmc_structured *a = context;
   lmmc_error ignored;
   int32_t count = 0, only = -1;
+  uint8_t byte;
+  // Without a byte that is the only one there is no such token, and a whole mask takes longer.
+  if (lmmc_matcher_forced(&a->matcher, &byte, 1) == 0) return 0;
   while (count < most && allowed(a, &only, &ignored) && only >= 0 && lmmc_matcher_take(&a->matcher, only, &ignored)) out[count++] = only;
   lmmc_matcher_cut(&a->matcher, (size_t)count);
   return count;

@@ -289,11 +289,15 @@ static void add_divisor(lmmc_schema_reader *s, limits *l, json_t *schema, bool i
     for (int i = 0; i < scale && value % 2 == 0; i++) value /= 2;
     scale = 0;
   }
-  if (scale > l->modulus_digits) {
-    if (l->modulus) l->modulus *= (int64_t)power(scale - l->modulus_digits);
-    l->modulus_digits = scale;
+  const int digits = scale > l->modulus_digits ? scale : l->modulus_digits;
+  const __int128 before = l->modulus * power(digits - l->modulus_digits), own = value * power(digits - scale);
+  if (before > INT64_MAX / 4 || own > INT64_MAX / 4) {
+    lmmc_schema_refuse(s, schema, "multipleOf", "divisors of so many digits together are not supported");
+    return;
   }
-  const int64_t modulus = (int64_t)(value * power(l->modulus_digits - scale));
+  l->modulus = (int64_t)before;
+  l->modulus_digits = digits;
+  const int64_t modulus = (int64_t)own;
   l->modulus = l->modulus ? common_multiple(l->modulus, modulus) : modulus;
 }
 
@@ -318,7 +322,9 @@ static lmmc_expression plain(lmmc_schema_reader *s, bool integer) {
 static lmmc_expression few_multiples(lmmc_schema_reader *s, const limits *l, bool *few) {
   enum { MOST_LISTED = 1000, ROOM = 48 };
   *few = false;
-  if (!l->low.set || !l->high.set || l->modulus_digits > 0 || (l->high.value - l->low.value) / l->modulus > MOST_LISTED) return LMMC_NEVER;
+  if (!l->low.set || !l->high.set || l->modulus_digits > 0 || magnitude(l->low.value) > INT64_MAX || magnitude(l->high.value) > INT64_MAX ||
+      (l->high.value - l->low.value) / l->modulus > MOST_LISTED)
+    return LMMC_NEVER;
   *few = true;
   lmmc_span *texts = malloc((MOST_LISTED + 2) * sizeof *texts);
   char *bytes = malloc((size_t)(MOST_LISTED + 2) * ROOM);

@@ -1,5 +1,6 @@
 #include "slots.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,10 @@ void lmmc_slot_mark(const lmmc_slots *s, int32_t slot, int32_t *mark) {
 
 void lmmc_slot_cut(lmmc_slots *s, int32_t slot, const int32_t *mark) {
   s->positions[slot] = mark[0];
-  for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) = mark[1 + b];
+  for (int32_t b = 0; b < s->model->blocks; b++) {
+    assert(mark[1 + b] >= 0);
+    *length(s, b, slot) = mark[1 + b];
+  }
 }
 
 void lmmc_slot_take_back(lmmc_slots *s, int32_t slot, int32_t tokens) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli_fixture.h"
+#include "system/threads.h"
 
 enum { LINES = 240, MOST_LINES = 400 };
 
@@ -243,9 +244,12 @@ static void forms(void) {
 
 // Nothing is lost and nothing comes twice when it is killed, whenever that is.
 static void kills(void) {
-  const char *in = write_file("requests", requests()), *wanted = BATCH(in).out;
+  const char *in = write_file("requests", requests());
+  const double began = lmmc_clock();
+  const char *wanted = BATCH(in).out;
+  const int whole = (int)((lmmc_clock() - began) * 1e6);
   const char *out = path_of("grows");
-  int killed = 0, lines = 0, cut = 0;
+  int killed = 0, lines = 0, cut = 0, partial = 0;
   unlink(out);
   for (int turn = 0; turn < 400 && killed < 50; turn++) {
     const pid_t child = fork();
@@ -254,7 +258,7 @@ static void kills(void) {
       execl(program, program, "--batch", in, "--image-folder", picture_folder(), "--max-tokens", "9", "--output", out, "--resume", NULL);
       _exit(127);
     }
-    usleep((useconds_t)draw(25000));
+    usleep((useconds_t)draw(whole));
     kill(child, SIGKILL);
     int status;
     waitpid(child, &status, 0);
@@ -262,6 +266,7 @@ static void kills(void) {
       killed++;
       const char *text = file_of(out);
       cut += *text && text[strlen(text) - 1] != '\n';
+      partial += *text && strlen(text) < strlen(wanted);
       continue;
     }
     // It came to its end: from the beginning once more, where a part of a line was left.
@@ -270,7 +275,7 @@ static void kills(void) {
     if (truncate(out, (off_t)(draw(2) ? bytes : 0)) != 0) perror(out);
     lines++;
   }
-  CHECK(killed == 50, "%d killed, %d ends, %d parts of lines", killed, lines, cut);
+  CHECK(killed == 50 && partial > 10, "%d killed, %d in the middle, %d ends, %d parts of lines", killed, partial, lines, cut);
   result r = BATCH(in, "--output", out, "--resume");
   CHECK(r.code == 0 && are_same(file_of(out), wanted), "exit %d '%s'", r.code, r.err);
   // All is there: nothing is asked again.
@@ -315,6 +320,9 @@ static void refusals(void) {
        "the conversation does not end with a user's message"},
       {"{\"raw_prompt\": \"<image>\"}", "the prompt has 1 '<image>' place for 0 images, '--raw-prompt' wants as many places as '--image'"},
   };
+  // What may never come to its end is not read.
+  setup.input = "{\"prompt\": \"a\", \"image\": \"/dev/zero\"}\n";
+  CHECK(strstr(BATCH("-").out, "\"error\": {\"message\": \"'/dev/zero' is no regular file\", \"code\": 1}"), "a device");
   static char text[1 << 16];
   char *to = text;
   const int count = sizeof lines / sizeof *lines;

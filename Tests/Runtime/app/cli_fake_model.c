@@ -61,6 +61,7 @@ static const lmmc_cache caches[] = {
 };
 
 fake_call_counts fake_calls;
+bool fake_is_ahead = false;
 #ifdef FAKE_REDUCER
 bool fake_drops_rows = true;
 #else
@@ -153,7 +154,7 @@ static void advance(const lmmc_memory *m, int64_t rows, int64_t wanted) {
     if (*length(m, 0, slots[i]) == 0) calls[slots[i]] = 0;
     store(m, 0, slots[i], fake_mix(value, (uint64_t)positions[i]));
     if (*length(m, 0, slots[i]) > fake_calls.most[slots[i]]) fake_calls.most[slots[i]] = *length(m, 0, slots[i]);
-    if ((value & 1) || (!DROPS_ALL && (tokens[i] >= 0 || !fake_drops_rows))) store(m, 1, slots[i], value);
+    if (fake_is_ahead ? tokens[i] < 0 : (value & 1) || (!DROPS_ALL && (tokens[i] >= 0 || !fake_drops_rows))) store(m, 1, slots[i], value);
     if (next < wanted && wants[next] == i) fill_logits(m, (int32_t)next++, slots[i]);
   }
   if (next < wanted) abort();

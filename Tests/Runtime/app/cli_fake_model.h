@@ -35,6 +35,7 @@ typedef struct {
   int pictures;  // that the tower has seen
 } fake_call_counts;
 extern fake_call_counts fake_calls;
+extern bool fake_is_ahead;    // whether the second block has rows of images alone, as one ahead of a decoder
 extern bool fake_drops_rows;  // whether the second block drops vision rows, with -DFAKE_DROPS_VISION
 
 static inline uint64_t fake_mix(uint64_t state, uint64_t value) {

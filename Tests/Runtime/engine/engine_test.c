@@ -398,6 +398,21 @@ int main(int argc, char **argv) {
     soak("counted images", FAKE_SEQUENCES, UINT64_C(1) << 20);
     soak("counted images, few kept", FAKE_SEQUENCES, few);
     soak("counted images, none kept", FAKE_SEQUENCES, 0);
+    // A block ahead of the decoder, in which text leaves no rows.
+    fake_is_ahead = true;
+    set_model(&model);
+    soak("a block ahead", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    fake_is_ahead = false;
+    // One that computes its prompt again for each token, with room for what one call takes.
+    lmmc_model anew = model;
+    anew.recomputes = true, anew.context = (int32_t)model.chunk;
+    session.slots.fed = calloc((size_t)anew.sequences * (size_t)anew.context, sizeof *session.slots.fed);
+    alone.slots.fed = calloc((size_t)anew.sequences * (size_t)anew.context, sizeof *alone.slots.fed);
+    if (!session.slots.fed || !alone.slots.fed) abort();
+    set_model(&anew);
+    soak("prompts computed again", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    free(session.slots.fed), free(alone.slots.fed);
+    session.slots.fed = alone.slots.fed = NULL;
     fake_drops_rows = true;
     set_model(&model);
   } else {

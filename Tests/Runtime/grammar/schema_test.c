@@ -30,6 +30,9 @@ static void numbers(void) {
   TEXTS(OF_SCHEMA, "{\"type\":\"number\",\"exclusiveMinimum\":0,\"maximum\":1}", "+1", "+1.0", "+0.000001", "/0", "/0.000", "-1.1", "--");
   TEXTS(OF_SCHEMA, "{\"type\":\"integer\",\"multipleOf\":7,\"minimum\":-20,\"maximum\":1000}", "+-14", "+0", "+7", "+994", "/1", "-999",
         "-1001");
+  // Bounds beyond what 64 bits hold.
+  TEXTS(OF_SCHEMA, "{\"type\":\"integer\",\"minimum\":15000000000000000000.0,\"maximum\":15000000000000000000.0,\"multipleOf\":1}",
+        "+15000000000000000000", "--3446744073709551616", "-1500000000000000000e1");
   TEXTS(OF_SCHEMA, "{\"type\":\"integer\",\"multipleOf\":12}", "+0", "+12", "+-144", "+1200000", "/1", "/13");
   TEXTS(OF_SCHEMA, "{\"type\":\"integer\",\"multipleOf\":100000,\"minimum\":1,\"maximum\":250000}", "+100000", "+200000", "-3", "/1");
   TEXTS(OF_SCHEMA, "{\"type\":\"number\",\"multipleOf\":0.25,\"minimum\":0,\"maximum\":3}", "+0", "+1.25", "+2.50", "+3", "/0.2", "-0.3",
@@ -202,6 +205,8 @@ static void refused(void) {
           "schema, #/multipleOf: expected a whole number or a sum of powers of two, as 0.5 or 0.25; others are not multiples to a reader");
   REFUSED(OF_SCHEMA, "{\"enum\":[-9223372036854775808],\"multipleOf\":-1}", "schema, #: no value is valid under it");
   REFUSED(OF_SCHEMA, "{\"enum\":[3],\"multipleOf\":0.0}", "schema, #: no value is valid under it");
+  REFUSED(OF_SCHEMA, "{\"type\":\"number\",\"allOf\":[{\"multipleOf\":2010000004},{\"multipleOf\":0.000244140625}]}",
+          "schema, #/allOf/1/multipleOf: divisors of so many digits together are not supported");
   REFUSED(OF_SCHEMA, "{\"type\":\"integer\",\"multipleOf\":99991}",
           "schema, #/multipleOf: a divisor above 4096 without bounds that leave few values");
   REFUSED(OF_SCHEMA, "{\"type\":\"array\",\"uniqueItems\":true}",
