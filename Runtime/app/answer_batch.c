@@ -13,6 +13,9 @@
 bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
                        lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e) {
   const bool is_standard = strcmp(options->batch, "-") == 0;
+  // What is wrong with the options is so of every line.
+  if (options->system && !model->prompt.system_start)
+    return lmmc_fail(e, 2, "option '--system': this program's template takes no system text");
   const char *name = strrchr(program, '/');
   lmmc_started started = {0};
   lmmc_batch_output output = {.fd = -1, .whole.fd = -1};
@@ -36,7 +39,6 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
       .unordered = options->unordered,
       .parallel = parallel,
   };
-  // What is wrong with the options is so of every line.
   lmmc_sampler sampler = {0};
   const bool samples = lmmc_sampler_open(&sampler, model->vocabulary, &options->sampling, e);
   lmmc_sampler_close(&sampler);

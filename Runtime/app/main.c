@@ -208,7 +208,9 @@ static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
   if (o->parallel > model.sequences)
     return lmmc_fail(e, 2, "option '--parallel' wants at most the sequences of this program, %" PRId32 ", not %" PRId64, model.sequences,
                      o->parallel);
-  const int64_t parallel = o->parallel > 0 ? o->parallel : model.sequences;
+  const char *limit;
+  const lmmc_memory_use most = {model.context, model.sequences, model.max_images, 0};
+  const int64_t parallel = o->parallel > 0 ? o->parallel : lmmc_memory_sequences(&model, most, lmmc_memory_available("", &limit));
   lmmc_answer_structures structures = {0};
   bool done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
   if (done && (done = start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e))) {

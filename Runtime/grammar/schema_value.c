@@ -151,15 +151,21 @@ static int string_holds(lmmc_schema_reader *s, json_t *schema, const json_t *val
   return holds;
 }
 
+// Below 0, 0 or above as a is less than b, equal or more. Whole numbers are compared as they are, for readers that have them so.
+static int compare(const json_t *a, const json_t *b) {
+  if (json_is_integer(a) && json_is_integer(b))
+    return (json_integer_value(a) > json_integer_value(b)) - (json_integer_value(a) < json_integer_value(b));
+  return (json_number_value(a) > json_number_value(b)) - (json_number_value(a) < json_number_value(b));
+}
+
 static bool number_holds(const json_t *schema, const json_t *value) {
-  const double x = json_number_value(value);
   const json_t *low = json_object_get(schema, "minimum"), *high = json_object_get(schema, "maximum"),
                *divisor = json_object_get(schema, "multipleOf");
   const json_t *above = json_object_get(schema, "exclusiveMinimum"), *below = json_object_get(schema, "exclusiveMaximum");
-  if (low && (json_is_true(above) ? x <= json_number_value(low) : x < json_number_value(low))) return false;
-  if (high && (json_is_true(below) ? x >= json_number_value(high) : x > json_number_value(high))) return false;
-  if (json_is_number(above) && x <= json_number_value(above)) return false;
-  if (json_is_number(below) && x >= json_number_value(below)) return false;
+  if (low && compare(value, low) < json_is_true(above)) return false;
+  if (high && compare(value, high) > -json_is_true(below)) return false;
+  if (json_is_number(above) && compare(value, above) <= 0) return false;
+  if (json_is_number(below) && compare(value, below) >= 0) return false;
   return !divisor || lmmc_schema_divides(value, divisor);
 }
 

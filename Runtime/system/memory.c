@@ -143,6 +143,14 @@ bool lmmc_memory_check(const lmmc_model *m, lmmc_memory_use use, double availabl
   return true;
 }
 
+int64_t lmmc_memory_sequences(const lmmc_model *m, lmmc_memory_use use, double available) {
+  for (; available >= 0 && use.sequences > 1; use.sequences--) {
+    const lmmc_memory_needs need = lmmc_memory_need(m, use);
+    if ((double)need.cache + (double)need.working + (double)need.weights <= available) break;
+  }
+  return use.sequences;
+}
+
 // ---- the mappings
 
 static uintptr_t page_bytes(void) { return (uintptr_t)sysconf(_SC_PAGESIZE); }

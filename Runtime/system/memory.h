@@ -41,6 +41,9 @@ int64_t lmmc_memory_peak(void);
 bool lmmc_memory_check(const lmmc_model *model, lmmc_memory_use use, double available, const char *limit, char *warning, size_t size,
                        lmmc_error *e);
 
+// How many slots, at most `use.sequences` and at least one, fit with what else a run takes, its weights included.
+int64_t lmmc_memory_sequences(const lmmc_model *model, lmmc_memory_use use, double available);
+
 // Checks, with a warning on standard error, and maps the arena, its slots from a boundary of pages on, of huge ones where slots have as
 // many bytes, and small pages under them until others are asked for; asks for huge pages under the weights, and for locked ones (`--mlock`)
 // where `locks` says so.

@@ -204,6 +204,9 @@ static void refused(void) {
   REFUSED(OF_SCHEMA, "{\"type\":\"number\",\"multipleOf\":0.1}",
           "schema, #/multipleOf: expected a whole number or a sum of powers of two, as 0.5 or 0.25; others are not multiples to a reader");
   REFUSED(OF_SCHEMA, "{\"enum\":[-9223372036854775808],\"multipleOf\":-1}", "schema, #: no value is valid under it");
+  REFUSED(OF_SCHEMA, "{\"enum\":[9223372036854775807],\"maximum\":9223372036854775806}", "schema, #: no value is valid under it");
+  REFUSED(OF_SCHEMA, "{\"enum\":[3],\"minimum\":3,\"exclusiveMinimum\":true}", "schema, #: no value is valid under it");
+  REFUSED(OF_SCHEMA, "{\"enum\":[3],\"maximum\":3,\"exclusiveMaximum\":true}", "schema, #: no value is valid under it");
   REFUSED(OF_SCHEMA, "{\"enum\":[3],\"multipleOf\":0.0}", "schema, #: no value is valid under it");
   REFUSED(OF_SCHEMA, "{\"type\":\"number\",\"allOf\":[{\"multipleOf\":2010000004},{\"multipleOf\":0.000244140625}]}",
           "schema, #/allOf/1/multipleOf: divisors of so many digits together are not supported");

@@ -183,6 +183,14 @@ static void slots(void) {
   // One of them comes to hold more: with a context that has no room for that, all fit.
   const lmmc_memory_use uneven = {100, 8, 0, 800};
   CHECK(lmmc_memory_need(&m, uneven).cache == 7 * 100 * ROW + 8 * MIB, "%zu", (size_t)lmmc_memory_need(&m, uneven).cache);
+  // A batch takes as many slots as fit.
+  for (int64_t fit = 1; fit <= 8; fit++) {
+    const lmmc_memory_needs n = lmmc_memory_need(&m, (lmmc_memory_use){100, fit, 0, 0});
+    const double room = (double)n.cache + (double)n.working + (double)n.weights;
+    CHECK(lmmc_memory_sequences(&m, (lmmc_memory_use){100, 8, 0, 0}, room) == fit, "%d slots", (int)fit);
+    CHECK(lmmc_memory_sequences(&m, (lmmc_memory_use){100, 8, 0, 0}, room - 1) == (fit > 1 ? fit - 1 : 1), "%d slots, and less", (int)fit);
+  }
+  CHECK(lmmc_memory_sequences(&m, (lmmc_memory_use){100, 8, 0, 0}, -1) == 8, "%s", "nothing is known");
   CHECK(lmmc_memory_need(&m, (lmmc_memory_use){100, 8, 0, 80}).cache == 8 * 100 * ROW, "%s", "no more than the others");
   CHECK(!lmmc_memory_check(&m, uneven, 220 << 20, "of memory", warning, sizeof warning, &e) &&
             strcmp(e.message,
