@@ -194,7 +194,7 @@ bool lmmc_tokenizer_open(lmmc_tokenizer *t, const uint8_t *blob, uint64_t bytes,
   return check_table("piece", t->table, t->slots, t->pieces, e) && (!merges || check_merges(t, e)) && check_wholes(t, e);
 }
 
-const char lmmc_space_mark[3] = "\xE2\x96\x81", lmmc_replacement[3] = "\xEF\xBF\xBD";
+const char lmmc_space_mark[3] = {'\xE2', '\x96', '\x81'}, lmmc_replacement[3] = {'\xEF', '\xBF', '\xBD'};
 
 size_t lmmc_utf8_length(const char *text, size_t bytes) {
   size_t length;

@@ -201,7 +201,7 @@ static void several(void) {
   CHECK(first && strncmp(alone.out, json_get(first, "text")->text, strlen(alone.out) - 1) == 0, "'%s'", alone.out);
   static const char repeats[] = "{\"type\": \"array\", \"items\": {\"enum\": [\"abc\", 1]}, \"minItems\": 9, \"maxItems\": 9}";
   for (int k = 0; k < 8; k++) {
-    char seed[8];
+    char seed[16];
     snprintf(seed, sizeof seed, "%d", k);
     result plain = run(program, "--json-schema", repeats, "--raw-prompt", "A", "--temperature", k % 2 ? "1" : "0", "--seed", seed);
     result ahead = run(program, "--json-schema", repeats, "--raw-prompt", "A", "--temperature", k % 2 ? "1" : "0", "--seed", seed,
@@ -307,7 +307,7 @@ static void batches(void) {
     CHECK(i % 5 == 1 && strcmp(reason->text, "length") == 0 ? true : is_valid && strcmp(reason->text, "stop") == 0, "line %d: '%s'", i,
           line_of(r, i));
     if (i % 10 != 0) continue;
-    char prompt[8], seed[8];
+    char prompt[8], seed[16];
     snprintf(prompt, sizeof prompt, "A%d", i % 4), snprintf(seed, sizeof seed, "%d", i);
     const json *direct = parse_answer(run(program, "--json-schema", SCHEMA, "--raw-prompt", prompt, "--max-tokens", "90", "--temperature",
                                           i % 3 ? "1" : "0", "--seed", seed, "--json"));
