@@ -74,7 +74,7 @@ import Toolchain
         #expect(names == stages.enumerated().map { String(format: "%02d-%@.ir", $0.offset, String($0.element)) })
         #expect(
             try String(contentsOfFile: scratch["a/b/00-imported.ir"], encoding: .utf8)
-                == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported").output)
+                == lmmc("ir", goldens + "/fusion-k1", "--stage", "imported", "--sequences", "8").output)
     }
 
     /// What a checkpoint asks of sampling is told when compiling, by `inspect`, and in the program's facts.

@@ -105,7 +105,7 @@ import Testing
         let scratch = try Scratch()
         let result = try lmmc(
             "compile", Self.model, "--emit", "c", "-o", scratch["c"], "--dump-ir", scratch["ir"], "--quiet", "--disable-pass", "fuse-gate",
-            "--disable-pass", "dead-code")
+            "--disable-pass", "dead-code", "--sequences", "1")
         #expect(result.status == 0, "\(result.errors)")
         let names = try FileManager.default.contentsOfDirectory(atPath: scratch["ir"]).sorted()
         let stages = ["imported"] + others + ["optimized"]
@@ -128,7 +128,8 @@ import Testing
         let opt = try lmmc("opt", "-", "--passes", "dead-code", "--print-after", "dead-code", input: imported)
         #expect(opt.errors.hasSuffix(opt.output) && opt.errors.hasPrefix("// after pass 'dead-code', "))
         let scratch = try Scratch()
-        let compiled = try lmmc("compile", Self.model, "--emit", "c", "-o", scratch["c"], "--quiet", "--print-after", "dead-code")
+        let compiled = try lmmc(
+            "compile", Self.model, "--emit", "c", "-o", scratch["c"], "--quiet", "--print-after", "dead-code", "--sequences", "1")
         #expect(compiled.status == 0 && compiled.errors == opt.errors)
     }
 

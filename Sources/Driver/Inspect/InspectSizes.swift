@@ -63,7 +63,7 @@ extension FrontEnd {
                     cache: policy.cache, cacheBytesPerPosition: resident.cache / context, sequences: sequences,
                     activationBytes: resident.working + ((visionTokens ?? 0) * plan.hidden + (sequences - 1) * plan.vocabulary) * 4,
                     tableBytes: resident.tables,
-                    programBytes: plan.hasFloat32Products ? 3_700_000 : 2_000_000))
+                    programBytes: plan.hasFloat32Products ? 4_200_000 : 2_600_000))
         }
         return sizes
     }
