@@ -79,27 +79,16 @@ static bool uses_files(const run *r) {
   return r->options->cache && r->prompt->images > 0 && !r->options->dump && !r->options->dump_tensors;
 }
 
-// The rows of a picture, where step() reads them: those that another run has kept, or the tower's and the projector's. How many.
-static int32_t encode_image(run *r, int i) {
-  const lmmc_model *m = r->session.model;
-  const lmmc_memory *memory = r->session.memory;
-  const lmmc_image_store *store = uses_files(r) ? &r->files.store : NULL;
-  const int64_t first = (int64_t)i * m->vision_tokens;
-  float *values = (float *)lmmc_arena(memory, m->vision_rows) + first * m->hidden;
-  int32_t *protects = m->protects_rows ? (int32_t *)lmmc_arena(memory, m->protected_rows) + first : NULL;
-  const lmmc_hash_value key = store ? lmmc_picture_key(m, r->files.key, &r->pictures, i, &r->prompt->question) : (lmmc_hash_value){0};
-  const int32_t found = store ? store->find(store->context, key, values, protects, m->vision_tokens) : -1;
-  if (found >= 0) return found;
-  const lmmc_vision_rows rows = lmmc_encode_picture(&r->session, &r->pictures, i, &r->prompt->question, &r->vision, &r->project);
-  if (store) store->keep(store->context, key, (lmmc_image_rows){values, protects, rows.count});
-  return rows.count;
-}
-
 static bool encode_images(run *r) {
+  const lmmc_model *m = r->session.model;
+  const lmmc_ids *question = &r->prompt->question;
+  const lmmc_image_store *store = uses_files(r) ? &r->files.store : NULL;
   for (int i = 0; i < r->prompt->images; i++) {
     const uint8_t *picture = r->pictures.pixels + r->pictures.bytes * (size_t)i;
-    const int32_t rows = encode_image(r, i);
-    lmmc_prompt_trim(r->prompt, r->session.model, i, rows);
+    const lmmc_hash_value key = store ? lmmc_picture_key(m, r->files.key, &r->pictures, i, question) : (lmmc_hash_value){0};
+    bool is_stored;
+    const int32_t rows = lmmc_place_picture(&r->session, store, key, &r->pictures, i, question, &r->vision, &r->project, &is_stored);
+    lmmc_prompt_trim(r->prompt, m, i, rows);
     if (r->options->dump && !lmmc_dump_picture(&r->dump, picture, rows, r->e)) return false;
   }
   return true;

@@ -111,6 +111,30 @@ lmmc_hash_value lmmc_picture_key(const lmmc_model *m, const uint64_t key[2], con
   return lmmc_hash_end(&h);
 }
 
+// Where step() reads the rows of an image, and of a program that protects rows which.
+typedef struct {
+  float *values;
+  int32_t *protects;
+} rows_place;
+
+static rows_place place_of(const lmmc_session *s, int32_t image) {
+  const lmmc_model *m = s->model;
+  const int64_t first = (int64_t)image * m->vision_tokens;
+  return (rows_place){(float *)lmmc_arena(s->memory, m->vision_rows) + first * m->hidden,
+                      m->protects_rows ? (int32_t *)lmmc_arena(s->memory, m->protected_rows) + first : NULL};
+}
+
+int32_t lmmc_place_picture(const lmmc_session *s, const lmmc_image_store *store, lmmc_hash_value key, const lmmc_pictures *pictures,
+                           int32_t image, const lmmc_ids *question, double *vision, double *project, bool *is_stored) {
+  const rows_place to = place_of(s, image);
+  const int32_t found = store ? store->find(store->context, key, to.values, to.protects, s->model->vision_tokens) : -1;
+  *is_stored = found >= 0;
+  if (*is_stored) return found;
+  const int32_t count = lmmc_encode_picture(s, pictures, image, question, vision, project).count;
+  if (store) store->keep(store->context, key, (lmmc_image_rows){to.values, to.protects, count});
+  return count;
+}
+
 static void know_rows(lmmc_engine *g, lmmc_request *r, int32_t image, int32_t rows) {
   r->own.images[image].rows = rows;
   lmmc_prompt_trim(&r->prompt, g->session->model, image, rows);
@@ -154,26 +178,21 @@ static bool see_image(lmmc_engine *g, lmmc_request *r) {
       is_read = row >= first && row < first + m->vision_tokens;
     }
     if (!is_read) continue;
-    float *values = (float *)lmmc_arena(g->session->memory, m->vision_rows) + (size_t)first * (size_t)m->hidden;
-    int32_t *protects = m->protects_rows ? (int32_t *)lmmc_arena(g->session->memory, m->protected_rows) + first : NULL;
-    const lmmc_image_rows kept = lmmc_image_cache_find(&g->images, r->own.images[i].key);
+    const rows_place to = place_of(g->session, i);
+    const lmmc_hash_value key = r->own.images[i].key;
+    const lmmc_image_rows kept = lmmc_image_cache_find(&g->images, key);
     if (kept.values) {
-      memcpy(values, kept.values, (size_t)kept.count * row_bytes);
-      if (protects) memcpy(protects, kept.protects, (size_t)kept.count * sizeof *protects);
+      memcpy(to.values, kept.values, (size_t)kept.count * row_bytes);
+      if (to.protects) memcpy(to.protects, kept.protects, (size_t)kept.count * sizeof *to.protects);
       place_rows(g, r, i, kept.count);
       continue;
     }
-    const int32_t stored = g->store ? g->store->find(g->store->context, r->own.images[i].key, values, protects, m->vision_tokens) : -1;
-    if (stored >= 0) {
-      lmmc_image_cache_keep(&g->images, r->own.images[i].key, (lmmc_image_rows){values, protects, stored});
-      place_rows(g, r, i, stored);
-      continue;
-    }
-    const lmmc_vision_rows made = lmmc_encode_picture(g->session, &r->pictures, i, &r->prompt.question, &r->vision, &r->project);
-    const lmmc_image_rows rows = {values, protects, made.count};
-    lmmc_image_cache_keep(&g->images, r->own.images[i].key, rows);
-    if (g->store) g->store->keep(g->store->context, r->own.images[i].key, rows);
-    place_rows(g, r, i, made.count);
+    bool is_stored;
+    const int32_t count =
+        lmmc_place_picture(g->session, g->store, key, &r->pictures, i, &r->prompt.question, &r->vision, &r->project, &is_stored);
+    lmmc_image_cache_keep(&g->images, key, (lmmc_image_rows){to.values, to.protects, count});
+    place_rows(g, r, i, count);
+    if (is_stored) continue;
     r->encoded++;
     r->own.seen++;
     return true;

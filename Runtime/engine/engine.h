@@ -83,6 +83,11 @@ void lmmc_engine_close(lmmc_engine *g);
 lmmc_hash_value lmmc_picture_key(const lmmc_model *model, const uint64_t key[2], const lmmc_pictures *pictures, int32_t image,
                                  const lmmc_ids *question);
 
+// Puts the rows of a picture where step() reads them: those that `store`, if there is one, has, else the tower's and the projector's, which it
+// is then given. How many; adds the seconds of both.
+int32_t lmmc_place_picture(const lmmc_session *session, const lmmc_image_store *store, lmmc_hash_value key, const lmmc_pictures *pictures,
+                           int32_t image, const lmmc_ids *question, double *vision, double *project, bool *is_stored);
+
 // All that follows is for one thread at a time.
 
 // Puts a request behind those that wait.
