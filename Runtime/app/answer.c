@@ -14,9 +14,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/shown_text.h"
-#include "contract/offsets.h"
 #include "observe/observer.h"
-#include "session/draft.h"
 #include "session/generation.h"
 #include "session/sampler.h"
 #include "system/threads.h"
@@ -273,8 +271,8 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                              .stops = options->stops,
                              .stop_count = options->stop_count,
                              .constraint = structures->structure ? &r.constraint : NULL};
-    if (options->speculation == LMMC_SPECULATE_LOOKUP && lmmc_may_draft(model)) r.answer.said = &r.said;
-    for (size_t i = 0; done && r.answer.said && i < prompt->tokens.count; i++) done = lmmc_ids_append(&r.said, prompt->tokens.values[i], e);
+    if (options->speculation == LMMC_SPECULATE_LOOKUP) r.answer.said = &r.said;
+    done = !r.answer.said || lmmc_ids_append_all(&r.said, prompt->tokens.values, prompt->tokens.count, e);
     done = done && lmmc_generate(&r.session, slot, &r.answer, e);
     r.end = lmmc_clock();
   }

@@ -296,19 +296,12 @@ static void has_read(lmmc_engine *g, lmmc_request *r, int64_t count) {
   if (is_whole(g, r)) lmmc_resident_seal(&g->residents, r->own.slot);
 }
 
-// Goes through the logits as far as what was drafted is what the model chooses.
 static void take_logits(lmmc_engine *g, lmmc_request *r) {
+  lmmc_guess *guess = &r->own.guess;
   const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot);
-  const int32_t drafted = r->own.drafted;
-  int32_t chosen = 0;
-  lmmc_answer_state state;
-  while ((state = lmmc_answer_next(&r->answer, lmmc_logits(g->session, r->own.row + chosen), room + drafted - chosen, &r->own.token,
-                                   &r->error)) == LMMC_ANSWER_GOES_ON &&
-         chosen < drafted && r->own.token == r->own.rows[1 + chosen])
-    chosen++;
-  if (drafted > chosen) lmmc_resident_take_back(&g->residents, r->own.slot, drafted - chosen);
-  if (!r->own.is_forced) lmmc_draft_judge(&r->own.draft, drafted, chosen);
-  r->own.drafted = 0;
+  int32_t chosen;
+  const lmmc_answer_state state = lmmc_guess_judge(guess, &r->answer, g->session, r->own.row, room, &r->own.token, &chosen, &r->error);
+  if (guess->guessed > chosen) lmmc_resident_take_back(&g->residents, r->own.slot, guess->guessed - chosen);
   switch (state) {
     case LMMC_ANSWER_GOES_ON:
       if (g->reading == r) g->reading = NULL;
@@ -323,14 +316,10 @@ static void take_logits(lmmc_engine *g, lmmc_request *r) {
 
 // Guesses what follows the last token of an answer, at most `most` tokens.
 static void guess(lmmc_engine *g, lmmc_request *r, int64_t most) {
-  const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot) - 1, left = r->max_tokens - r->answer.made.tokens - 1;
-  if (most > room) most = room;
-  if (most > left) most = left;
-  if (most < 1) return;
   const lmmc_resident *held = &g->residents.slot[r->own.slot];
-  held->tokens[held->count] = r->own.token;  // where it will stand
-  r->own.drafted = lmmc_answer_guess(&r->answer, g->drafts ? &r->own.draft : NULL, held->tokens, held->count + 1, (int32_t)most,
-                                     r->own.rows + 1, &r->own.is_forced);
+  const int64_t room = lmmc_slot_room(&g->session->slots, r->own.slot);
+  if (g->drafts) held->tokens[held->count] = r->own.token;  // where it will stand
+  lmmc_guess_next(&r->own.guess, &r->answer, r->own.token, g->drafts ? held->tokens : NULL, held->count + 1, most, room);
 }
 
 // One call: a token of every answer, and a part of the prompt that is read.
@@ -340,20 +329,14 @@ static void step(lmmc_engine *g) {
   int64_t feeds = 0, asked = 0, wanted = 0, answers = 0;
   for (int32_t s = 0; s < m->sequences; s++) answers += g->answering[s] != NULL;
   // Rows are free as long as a call waits for memory: a few, whoever has them.
-  int64_t rows = m->wanted_rows < m->chunk ? m->wanted_rows : m->chunk;
-  if (rows > LMMC_MOST_DRAFTED + 1) rows = LMMC_MOST_DRAFTED + 1;
-  const int64_t most = lmmc_may_draft(m) && !reader && answers > 0 ? rows / answers - 1 : 0;
+  const int64_t most = reader || answers == 0 ? 0 : (lmmc_draft_room(m) + 1) / answers - 1;
   for (int32_t s = 0; s < m->sequences; s++) {
     lmmc_request *r = g->answering[s];
     if (!r) continue;
-    if (most > 0 && (g->drafts || r->answer.constraint)) guess(g, r, most);
-    r->own.rows[0] = r->own.token;
+    guess(g, r, most);
     r->own.row = (int32_t)wanted;
-    wanted += 1 + r->own.drafted;
-    // One that computes all of its slot again wants the last row alone.
-    g->feeds[feeds] = (lmmc_feed){s, r->own.rows, 1 + r->own.drafted, LMMC_WANTS_LAST};
-    if (r->own.drafted > 0) g->feeds[feeds].wants = LMMC_WANTS_ALL;
-    feeds++;
+    wanted += 1 + r->own.guess.guessed;
+    g->feeds[feeds++] = lmmc_guess_feed(&r->own.guess, s);
     g->asked[asked++] = r;
   }
   if (reader) {

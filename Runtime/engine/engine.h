@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "image_cache.h"
 #include "residents.h"
-#include "session/draft.h"
 #include "session/generation.h"
 #include "session/prompt.h"
 #include "session/sampler.h"
@@ -45,15 +44,13 @@ struct lmmc_request {
   // The engine's own
   struct {
     lmmc_request *next;
-    lmmc_placed_image *images;            // [prompt.images]
-    int32_t slot;                         // -1: it waits
-    int32_t seen;                         // images whose rows stand where they are read
-    int64_t fed;                          // tokens of the prompt
-    int32_t token;                        // the last of the answer
-    int32_t rows[1 + LMMC_MOST_DRAFTED];  // it and what is drafted behind it
-    int32_t drafted, row;                 // how many, and where among the wanted rows of a call its first stands
-    bool is_forced;                       // by a constraint, and not drafted
-    lmmc_draft draft;
+    lmmc_placed_image *images;  // [prompt.images]
+    int32_t slot;               // -1: it waits
+    int32_t seen;               // images whose rows stand where they are read
+    int64_t fed;                // tokens of the prompt
+    int32_t token;              // the last of the answer
+    lmmc_guess guess;
+    int32_t row;  // where among the wanted rows of a call its first stands
     bool cancelled;
   } own;
 };

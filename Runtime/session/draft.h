@@ -9,11 +9,16 @@
 
 #include "contract/program.h"
 
-// Of one call: a call of 8 rows still takes less than two of one.
+// In one call: one of 8 rows still takes less than two of one.
 enum { LMMC_MOST_DRAFTED = 7 };
 
-// Whether a row's logits are the same beside those of a draft, whose caches can be cut behind it.
-static inline bool lmmc_may_draft(const lmmc_model *m) { return !m->float32_products && !m->recomputes && !m->whole_prompts; }
+// Rows that a call may have beside a token's to look at what is drafted: none where a row's logits are not the same beside others, or its caches
+// cannot be cut behind it.
+static inline int64_t lmmc_draft_room(const lmmc_model *m) {
+  const int64_t rows = m->wanted_rows < m->chunk ? m->wanted_rows : m->chunk;
+  if (m->float32_products || m->recomputes || m->whole_prompts) return 0;
+  return rows - 1 < LMMC_MOST_DRAFTED ? rows - 1 : LMMC_MOST_DRAFTED;
+}
 
 // How an answer's drafts have fared. Start from {0}.
 typedef struct {

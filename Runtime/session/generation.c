@@ -89,53 +89,52 @@ lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t 
 
 void lmmc_answer_free(lmmc_answer *a) { lmmc_text_free(&a->text); }
 
-int32_t lmmc_answer_guess(const lmmc_answer *a, lmmc_draft *draft, const int32_t *said, int64_t count, int32_t most, int32_t *out,
-                          bool *is_forced) {
+void lmmc_guess_next(lmmc_guess *g, const lmmc_answer *a, int32_t token, const int32_t *said, int64_t count, int64_t most, int64_t room) {
   const lmmc_constraint *c = a->constraint;
-  const int32_t forced = c && most > 0 ? c->forced(c->context, most, out) : 0;
-  *is_forced = forced > 0;
-  return forced > 0 ? forced : draft ? lmmc_draft_next(draft, said, count, most, out) : 0;
+  const int64_t left = a->max_tokens - a->made.tokens;  // the last of them needs no logits behind it
+  g->rows[0] = token;
+  g->guessed = 0;
+  if (most > room - 1) most = room - 1;
+  if (most > left - 1) most = left - 1;
+  if (most < 1) return;
+  if (c) g->guessed = c->forced(c->context, (int32_t)most, g->rows + 1);
+  g->is_forced = g->guessed > 0;
+  if (!g->is_forced && said) g->guessed = lmmc_draft_next(&g->draft, said, count, (int32_t)most, g->rows + 1);
 }
 
-// Feeds a token and what is guessed behind it, and goes through the logits as far as the draft was right.
-static lmmc_answer_state take_drafted(lmmc_session *s, int32_t slot, lmmc_answer *a, lmmc_draft *draft, int32_t *token, lmmc_error *e) {
-  int32_t rows[1 + LMMC_MOST_DRAFTED] = {*token};
-  const int64_t room = lmmc_slot_room(&s->slots, slot), left = a->max_tokens - a->made.tokens;
-  int64_t most = s->model->wanted_rows < s->model->chunk ? s->model->wanted_rows : s->model->chunk;
-  if (most > LMMC_MOST_DRAFTED + 1) most = LMMC_MOST_DRAFTED + 1;
-  if (most > room) most = room;
-  // The last token of an answer needs no logits behind it.
-  if (most > left) most = left;
-  bool is_forced;
-  if (a->said && !lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
-  const int32_t drafted = lmmc_answer_guess(a, a->said ? draft : NULL, a->said ? a->said->values : NULL,
-                                            a->said ? (int64_t)a->said->count : 0, (int32_t)most - 1, rows + 1, &is_forced);
-  lmmc_step(s, &(lmmc_feed){slot, rows, 1 + drafted, LMMC_WANTS_ALL}, 1, "decode");
-  const int64_t behind = lmmc_slot_room(&s->slots, slot);
-  int32_t chosen = 0;
+lmmc_feed lmmc_guess_feed(const lmmc_guess *g, int32_t slot) {
+  // A slot that is computed again has the logits of its last row alone.
+  lmmc_feed feed = {slot, g->rows, 1 + g->guessed, LMMC_WANTS_LAST};
+  if (g->guessed > 0) feed.wants = LMMC_WANTS_ALL;
+  return feed;
+}
+
+lmmc_answer_state lmmc_guess_judge(lmmc_guess *g, lmmc_answer *a, const lmmc_session *s, int64_t row, int64_t room, int32_t *token,
+                                   int32_t *chosen, lmmc_error *e) {
   lmmc_answer_state state;
-  while ((state = lmmc_answer_next(a, lmmc_logits(s, chosen), behind + drafted - chosen, token, e)) == LMMC_ANSWER_GOES_ON &&
-         chosen < drafted && *token == rows[1 + chosen]) {
-    if (a->said && !lmmc_ids_append(a->said, *token, e)) return LMMC_ANSWER_FAILS;
-    chosen++;
-  }
-  lmmc_slot_take_back(&s->slots, slot, drafted - chosen);
-  if (!is_forced) lmmc_draft_judge(draft, drafted, chosen);
+  *chosen = 0;
+  while ((state = lmmc_answer_next(a, lmmc_logits(s, row + *chosen), room + g->guessed - *chosen, token, e)) == LMMC_ANSWER_GOES_ON &&
+         *chosen < g->guessed && *token == g->rows[1 + *chosen])
+    ++*chosen;
+  if (!g->is_forced) lmmc_draft_judge(&g->draft, g->guessed, *chosen);
   return state;
 }
 
 bool lmmc_generate(lmmc_session *s, int32_t slot, lmmc_answer *answer, lmmc_error *e) {
-  lmmc_draft draft = {0};
-  int32_t token;
+  const int64_t most = lmmc_draft_room(s->model);
+  lmmc_ids *said = answer->said;
+  lmmc_guess guess = {0};
+  int32_t token, chosen;
   lmmc_answer_state state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e);
   while (state == LMMC_ANSWER_GOES_ON) {
-    answer->made.calls++;
-    if (answer->said || (answer->constraint && lmmc_may_draft(s->model))) {
-      state = take_drafted(s, slot, answer, &draft, &token, e);
-      continue;
-    }
-    lmmc_decode_step(s, slot, token);
-    state = lmmc_answer_next(answer, lmmc_logits(s, 0), lmmc_slot_room(&s->slots, slot), &token, e);
+    if (said && !lmmc_ids_append(said, token, e)) return false;
+    lmmc_guess_next(&guess, answer, token, said ? said->values : NULL, said ? (int64_t)said->count : 0, most,
+                    lmmc_slot_room(&s->slots, slot));
+    const lmmc_feed feed = lmmc_guess_feed(&guess, slot);
+    lmmc_step(s, &feed, 1, "decode");
+    state = lmmc_guess_judge(&guess, answer, s, 0, lmmc_slot_room(&s->slots, slot), &token, &chosen, e);
+    if (guess.guessed > chosen) lmmc_slot_take_back(&s->slots, slot, guess.guessed - chosen);
+    if (said && !lmmc_ids_append_all(said, guess.rows + 1, (size_t)chosen, e)) return false;
   }
   return state == LMMC_ANSWER_ENDS;
 }

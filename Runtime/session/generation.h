@@ -48,7 +48,6 @@ typedef struct {
   bool stopped;           // by a token that ends the text, a stop text or a constraint that is met, and not by a limit or the sink
   bool closed;            // by the sink
   int64_t tokens, steps;  // without such a token; those of them that were decoded
-  int64_t calls;          // of the program's code, for these
   double first_token;     // when the first was sampled (lmmc_clock)
   double seconds;         // from then on
 } lmmc_generation;
@@ -62,7 +61,7 @@ typedef struct {
   int64_t max_tokens;      // above 0
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
-  lmmc_ids *said;  // what was fed before, to which lmmc_generate appends and from which it drafts; NULL: each token by a call of its own
+  lmmc_ids *said;  // what was fed before, to which lmmc_generate appends and from which it drafts; NULL: it drafts nothing
   const lmmc_constraint *constraint;  // NULL: any tokens; else the sampler has been restricted
 
   lmmc_generation made;
@@ -77,10 +76,25 @@ typedef enum { LMMC_ANSWER_GOES_ON, LMMC_ANSWER_ENDS, LMMC_ANSWER_FAILS } lmmc_a
 lmmc_answer_state lmmc_answer_next(lmmc_answer *a, const float *logits, int64_t room, int32_t *token, lmmc_error *e);
 void lmmc_answer_free(lmmc_answer *a);
 
-// What the answer is sure or likely to go on with behind `said` [count], at most `most` tokens, into `out`; how many. What its constraint leaves no
-// choice about comes first, and is no draft that could be wrong; else what `draft` finds, where there is one.
-int32_t lmmc_answer_guess(const lmmc_answer *a, lmmc_draft *draft, const int32_t *said, int64_t count, int32_t most, int32_t *out,
-                          bool *is_forced);
+// A token that is fed, and what the answer is sure or likely to go on with. Start from {0}.
+typedef struct {
+  int32_t rows[1 + LMMC_MOST_DRAFTED];  // the token, then what is guessed behind it
+  int32_t guessed;
+  bool is_forced;  // by a constraint, and no draft that could be wrong
+  lmmc_draft draft;
+} lmmc_guess;
+
+// Guesses what comes behind a token that its slot, with room for `room` rows, is fed next, at most `most` tokens: what the constraint leaves no
+// choice about, else what is found in `said` [count], where that is not NULL; the token is its last.
+void lmmc_guess_next(lmmc_guess *g, const lmmc_answer *a, int32_t token, const int32_t *said, int64_t count, int64_t most, int64_t room);
+
+// What the slot is fed of it.
+lmmc_feed lmmc_guess_feed(const lmmc_guess *g, int32_t slot);
+
+// Goes through the logits of these rows, wanted rows of the last step from `row` on, as far as the guess is what the model chooses; `*chosen`:
+// how many of its tokens are. `room`: that the slot has left behind all rows. The others are to be taken back.
+lmmc_answer_state lmmc_guess_judge(lmmc_guess *g, lmmc_answer *a, const lmmc_session *session, int64_t row, int64_t room, int32_t *token,
+                                   int32_t *chosen, lmmc_error *e);
 
 // All of an answer, while `slot` has room, behind the prompt that the last step fed it. Code 1 on failure.
 bool lmmc_generate(lmmc_session *session, int32_t slot, lmmc_answer *answer, lmmc_error *e);

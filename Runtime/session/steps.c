@@ -255,7 +255,3 @@ double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count
 double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens) {
   return lmmc_prefill_all(s, &(lmmc_feed){slot, tokens->values, (int64_t)tokens->count, LMMC_WANTS_LAST}, 1);
 }
-
-double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token) {
-  return lmmc_step(s, &(lmmc_feed){slot, &token, 1, LMMC_WANTS_LAST}, 1, "decode");
-}

@@ -80,9 +80,6 @@ double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count
 // A prompt, of whose last token the logits are wanted; returns the seconds.
 double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens);
 
-// One token behind it; returns the seconds, of a prefill where the program recomputes.
-double lmmc_decode_step(lmmc_session *s, int32_t slot, int32_t token);
-
 // f32 [vocabulary], of wanted row `i` of the last step; as long as no other follows.
 const float *lmmc_logits(const lmmc_session *s, int64_t i);
 

@@ -31,6 +31,12 @@ bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e) {
   return true;
 }
 
+bool lmmc_ids_append_all(lmmc_ids *ids, const int32_t *values, size_t count, lmmc_error *e) {
+  bool done = true;
+  for (size_t i = 0; done && i < count; i++) done = lmmc_ids_append(ids, values[i], e);
+  return done;
+}
+
 void lmmc_ids_free(lmmc_ids *ids) {
   free(ids->values);
   *ids = (lmmc_ids){0};

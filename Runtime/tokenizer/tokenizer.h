@@ -41,6 +41,7 @@ typedef struct {
 } lmmc_ids;
 
 bool lmmc_ids_append(lmmc_ids *ids, int32_t value, lmmc_error *e);
+bool lmmc_ids_append_all(lmmc_ids *ids, const int32_t *values, size_t count, lmmc_error *e);
 void lmmc_ids_free(lmmc_ids *ids);
 
 // Checks all of the blob (every offset, id and type) and makes `*t` point into it. Code 1 when something is wrong.

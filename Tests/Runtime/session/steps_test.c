@@ -31,6 +31,9 @@ static int32_t draw_token(void) {
   return draw(5) ? (int32_t)draw(FAKE_VOCABULARY) : -1 - (int32_t)draw(FAKE_MAX_IMAGES * FAKE_VISION_TOKENS);
 }
 
+// One token behind what a slot holds.
+static void decode(int32_t slot, int32_t token) { lmmc_step(&session, &(lmmc_feed){slot, &token, 1, LMMC_WANTS_LAST}, 1, "decode"); }
+
 static const float *vision_row(int64_t r) { return (float *)lmmc_arena(session.memory, session.model->vision_rows) + r * FAKE_HIDDEN; }
 
 static void extend(sequence *q, int32_t token) {
@@ -136,7 +139,7 @@ static void uses(void) {
   session.slots.huge_rows = length + 2;
   // One row takes the fast path where its logits are wanted, a vision row too.
   fake_calls = (fake_call_counts){0};
-  lmmc_decode_step(&session, 2, 5);
+  decode(2, 5);
   extend(&sequences[2], 5);
   CHECK(are_logits(lmmc_logits(&session, 0), sequences[2].states[length + 1]) && fake_calls.decodes == 1 && fake_calls.steps == 0, "%s",
         "a token");
@@ -152,7 +155,7 @@ static void uses(void) {
   named.step_products = "one\n";
   session.model = &named, session.observer.tensors = &tensors;
   fake_calls = (fake_call_counts){0};
-  lmmc_decode_step(&session, 2, 6);
+  decode(2, 6);
   CHECK(fake_calls.steps == 1 && fake_calls.decodes == 0 && tensors.next == named.step_products, "%d calls", fake_calls.steps);
   session.model = &lmmc_program, session.observer.tensors = NULL;
 
@@ -247,7 +250,7 @@ static void compressed(void) {
     for (int i = 0; i < 3; i++) {
       const int32_t token = i == 1 ? 333 : draw_token();
       hold(&held[0], token);
-      lmmc_decode_step(&session, 0, token);
+      decode(0, token);
       CHECK(are_logits(lmmc_logits(&session, 0), state_of(&held[0])), "token %d behind a prompt", i);
     }
   }
@@ -317,7 +320,7 @@ static void whole_prompts(void) {
   // A prompt of a single vision row is one too.
   fake_calls = (fake_call_counts){0};
   lmmc_step(&session, &(lmmc_feed){0, &(int32_t){-2}, 1, LMMC_WANTS_LAST}, 1, "prefill");
-  lmmc_decode_step(&session, 0, 3);
+  decode(0, 3);
   CHECK(fake_calls.steps == 1 && fake_calls.decodes == 1, "%d and %d calls", fake_calls.steps, fake_calls.decodes);
   // Whoever feeds one behind other rows is wrong.
   fflush(stdout);
@@ -393,7 +396,7 @@ static void recomputed(void) {
   CHECK(are_logits(lmmc_logits(&session, 0), sequences[3].states[5]) && are_logits(lmmc_logits(&session, 1), sequences[0].states[5]), "%s",
         "a copy");
   sequences[3].count = 4;
-  lmmc_decode_step(&session, 3, text[1]);
+  decode(3, text[1]);
   extend(&sequences[3], text[1]);
   CHECK(are_logits(lmmc_logits(&session, 0), sequences[3].states[5]), "%s", "a slot that was cut");
   free(session.slots.fed);
