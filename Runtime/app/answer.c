@@ -219,14 +219,6 @@ static bool dump_inputs(run *r, const lmmc_tensors *tensors) {
          (!m->reads_bars || lmmc_tensors_list(tensors, "bars", r->pictures.bars[0], 4, r->e));
 }
 
-// The sampler, and what the answer must be.
-static bool open_choice(run *r, lmmc_answer_structures *s) {
-  if (!lmmc_sampler_open(&r->sampler, r->session.model->vocabulary, &r->options->sampling, r->e)) return false;
-  if (!s->structure) return true;
-  r->constraint = lmmc_structured_constraint(&r->structured);
-  return lmmc_sampler_restrict(&r->sampler, r->e) && lmmc_structured_open(&r->structured, &s->all, s->structure, r->e);
-}
-
 bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
               const lmmc_image_source *images, lmmc_prompt *prompt, lmmc_answer_structures *structures, lmmc_error *e) {
   lmmc_profile profile = {0};
@@ -242,7 +234,9 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
                                    : isatty(STDOUT_FILENO) ? to_terminal
                                                            : to_stream,
                           .end = keep_text};
-  bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) && open_choice(&r, structures) &&
+  bool done = lmmc_session_open(&r.session, model, memory, e) && open_rows(&r) &&
+              lmmc_sampler_open(&r.sampler, model->vocabulary, &options->sampling, e) &&
+              lmmc_answer_restrict(structures, &r.structured, &r.sampler, &r.constraint, e) &&
               (!uses_files(&r) || lmmc_image_files_open(&r.files, options->cache, model, memory->weights, e)) && read_images(&r) &&
               (!options->dump || lmmc_dump_open(&r.dump, options->dump, model, memory, prompt->images, e)) &&
               (!options->dump_tensors ||

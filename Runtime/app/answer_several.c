@@ -16,31 +16,15 @@
 typedef struct {
   lmmc_request request;  // first: it is found by it
   lmmc_structured structured;
-  lmmc_ids tokens;
-  lmmc_text text;
+  lmmc_kept_answer kept;
 } one;
 
-static lmmc_write_result take_token(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
-  one *a = context;
-  return lmmc_ids_append(&a->tokens, id, e) && (bytes == 0 || lmmc_text_append(&a->text, text, bytes, e)) ? LMMC_WRITTEN
-                                                                                                          : LMMC_WRITE_FAILED;
-}
-
-static bool take_end(void *context, const char *text, size_t bytes, lmmc_error *e) {
-  return bytes == 0 || lmmc_text_append(&((one *)context)->text, text, bytes, e);
-}
-
 static void take_over(lmmc_request *r) { (void)r; }
-
-static bool copy_ids(lmmc_ids *to, const lmmc_ids *from, lmmc_error *e) {
-  for (size_t i = 0; i < from->count; i++)
-    if (!lmmc_ids_append(to, from->values[i], e)) return false;
-  return true;
-}
 
 static bool open_one(one *a, const lmmc_options *o, int64_t index, const lmmc_model *m, const lmmc_prompt *prompt,
                      const lmmc_pictures *pictures, lmmc_error *e) {
   lmmc_request *r = &a->request;
+  const lmmc_ids *tokens = &prompt->tokens, *question = &prompt->question;
   lmmc_sampling sampling = o->sampling;
   sampling.seed += (uint64_t)index;
   r->prompt = *prompt;
@@ -49,25 +33,18 @@ static bool open_one(one *a, const lmmc_options *o, int64_t index, const lmmc_mo
   r->max_tokens = o->max_tokens;
   r->stops = o->stops;
   r->stop_count = o->stop_count;
-  r->sink = (lmmc_sink){.context = a, .token = take_token, .end = take_end};
+  r->sink = lmmc_keeping_sink(&a->kept);
   r->ended = take_over;
-  return copy_ids(&r->prompt.tokens, &prompt->tokens, e) && copy_ids(&r->prompt.question, &prompt->question, e) &&
+  return lmmc_ids_append_all(&r->prompt.tokens, tokens->values, tokens->count, e) &&
+         lmmc_ids_append_all(&r->prompt.question, question->values, question->count, e) &&
          lmmc_sampler_open(&r->sampler, m->vocabulary, &sampling, e);
-}
-
-// What the answer must be, where something is asked for.
-static bool restrict_one(one *a, lmmc_answer_structures *s, lmmc_error *e) {
-  if (!s->structure) return true;
-  a->request.constraint = lmmc_structured_constraint(&a->structured);
-  return lmmc_sampler_restrict(&a->request.sampler, e) && lmmc_structured_open(&a->structured, &s->all, s->structure, e);
 }
 
 static void close_one(one *a) {
   lmmc_prompt_free(&a->request.prompt);
   lmmc_sampler_close(&a->request.sampler);
   lmmc_structured_close(&a->structured);
-  lmmc_ids_free(&a->tokens);
-  lmmc_text_free(&a->text);
+  lmmc_kept_free(&a->kept);
 }
 
 static bool append_json(lmmc_text *out, const one *list, int64_t count, const lmmc_model *m, double begun, lmmc_error *e) {
@@ -76,8 +53,8 @@ static bool append_json(lmmc_text *out, const one *list, int64_t count, const lm
   for (int64_t i = 0; done && i < count; i++) {
     const one *a = &list[i];
     done = lmmc_text_format(out, e, "%s{\"index\": %" PRId64 ", \"text\": ", i ? ", " : "", i) &&
-           lmmc_json_string(out, a->text.bytes, a->text.count, e) && lmmc_text_format(out, e, ", \"tokens\": ") &&
-           lmmc_json_ids(out, a->tokens.values, a->tokens.count, e) &&
+           lmmc_json_string(out, a->kept.text.bytes, a->kept.text.count, e) && lmmc_text_format(out, e, ", \"tokens\": ") &&
+           lmmc_json_ids(out, a->kept.tokens.values, a->kept.tokens.count, e) &&
            lmmc_text_format(out, e, ", \"finish_reason\": \"%s\"}", a->request.answer.made.stopped ? "stop" : "length");
   }
   return done &&
@@ -95,8 +72,9 @@ static bool append_texts(lmmc_text *out, const one *list, int64_t count, lmmc_er
   bool done = true;
   for (int64_t i = 0; done && i < count; i++)
     done = lmmc_text_format(out, e, "[%" PRId64 "]\n", i + 1) &&
-           (isatty(STDOUT_FILENO) ? lmmc_text_show(out, list[i].text.bytes, list[i].text.count, e)
-                                  : list[i].text.count == 0 || lmmc_text_append(out, list[i].text.bytes, list[i].text.count, e)) &&
+           (isatty(STDOUT_FILENO)
+                ? lmmc_text_show(out, list[i].kept.text.bytes, list[i].kept.text.count, e)
+                : list[i].kept.text.count == 0 || lmmc_text_append(out, list[i].kept.text.bytes, list[i].kept.text.count, e)) &&
            lmmc_text_append(out, "\n", 1, e);
   return done;
 }
@@ -122,7 +100,8 @@ bool lmmc_answer_several(const lmmc_model *model, const lmmc_memory *memory, con
               lmmc_pictures_open(&pictures, model, prompt->images, e) && lmmc_read_pictures(model, images, &pictures, e) &&
               lmmc_engine_start(&started, model, memory, tokenizer, options, parallel, e);
   for (int64_t i = 0; done && i < count; i++)
-    done = open_one(&list[i], options, i, model, prompt, &pictures, e) && restrict_one(&list[i], structures, e);
+    done = open_one(&list[i], options, i, model, prompt, &pictures, e) &&
+           lmmc_answer_restrict(structures, &list[i].structured, &list[i].request.sampler, &list[i].request.constraint, e);
   done = done && run(&started.engine, list, count, e) &&
          (options->json ? append_json(&out, list, count, model, begun, e) : append_texts(&out, list, count, e)) &&
          lmmc_write(STDOUT_FILENO, out.bytes, out.count, "standard output", e) != LMMC_WRITE_FAILED;

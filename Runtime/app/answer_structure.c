@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "grammar/expression.h"
 
-// Of a file: what a grammar may consist of, and no endless input.
+// A file may have what a grammar may consist of, and is no endless input.
 enum { MOST_BYTES = LMMC_MOST_GRAMMAR_BYTES };
 
 static bool read_file(const lmmc_options *o, lmmc_text *text, lmmc_error *e) {
@@ -50,6 +50,13 @@ bool lmmc_answer_structures_open(lmmc_answer_structures *s, const lmmc_model *mo
   s->is_open = true;
   return lmmc_structures_open(&s->all, &s->vocabulary, (lmmc_end_tokens){model->eos, (size_t)model->eos_count}, model->context, e) &&
          (options->notation == LMMC_NO_NOTATION || take_asked(s, options, e));
+}
+
+bool lmmc_answer_restrict(lmmc_answer_structures *s, lmmc_structured *answer, lmmc_sampler *sampler, lmmc_constraint *constraint,
+                          lmmc_error *e) {
+  if (!s->structure) return true;
+  *constraint = lmmc_structured_constraint(answer);
+  return lmmc_sampler_restrict(sampler, e) && lmmc_structured_open(answer, &s->all, s->structure, e);
 }
 
 void lmmc_answer_structures_close(lmmc_answer_structures *s) {

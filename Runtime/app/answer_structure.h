@@ -18,6 +18,12 @@ typedef struct {
 // memory is out; lmmc_answer_structures_close ends it in either case.
 bool lmmc_answer_structures_open(lmmc_answer_structures *s, const lmmc_model *model, const uint8_t *attached, const lmmc_options *options,
                                  lmmc_error *e);
+
+// Holds an answer to what the options ask for, if they ask for anything: fills `*constraint`, which holds `*answer`, to be ended by
+// lmmc_structured_close in either case, and prepares its sampler. Code 1 when memory is out.
+bool lmmc_answer_restrict(lmmc_answer_structures *s, lmmc_structured *answer, lmmc_sampler *sampler, lmmc_constraint *constraint,
+                          lmmc_error *e);
+
 void lmmc_answer_structures_close(lmmc_answer_structures *s);
 
 #endif

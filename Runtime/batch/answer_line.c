@@ -27,8 +27,8 @@ static bool append_text(lmmc_text *out, const char *key, const char *bytes, size
 
 // LLaVA's answers have no white space around them, and some of its scorers compare them as they are.
 static bool question_line(lmmc_text *out, const lmmc_line *line, const lmmc_batch_answer *answer, const char *model_id, lmmc_error *e) {
-  const char *text = answer->text.bytes;
-  size_t count = answer->text.count, n;
+  const char *text = answer->kept.text.bytes;
+  size_t count = answer->kept.text.count, n;
   while ((n = lmmc_white_space(text, count, false)) > 0) text += n, count -= n;
   while ((n = lmmc_white_space(text, count, true)) > 0) count -= n;
   return lmmc_text_format(out, e, "{\"question_id\": %s", line->id) && append_text(out, "prompt", line->prompt, strlen(line->prompt), e) &&
@@ -51,12 +51,13 @@ bool lmmc_answer_line(lmmc_text *out, const lmmc_line *line, const lmmc_request 
       {"decode", r->answer.made.seconds},
       {"time_to_first_token", r->answer.made.first_token - r->begun},
   };
-  bool done = lmmc_text_format(out, e, "{\"id\": %s", line->id) && append_text(out, "text", answer->text.bytes, answer->text.count, e) &&
-              lmmc_text_format(out, e, ", \"tokens\": ") && lmmc_json_ids(out, answer->tokens.values, answer->tokens.count, e) &&
-              lmmc_text_format(
-                  out, e, ", \"finish_reason\": \"%s\", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32 ", \"timings\": {",
-                  r->answer.made.stopped ? "stop" : "length", r->prompt.text_tokens,
-                  r->prompt.visual_tokens - r->prompt.images * r->answer.model->prefused_rows);
+  bool done =
+      lmmc_text_format(out, e, "{\"id\": %s", line->id) && append_text(out, "text", answer->kept.text.bytes, answer->kept.text.count, e) &&
+      lmmc_text_format(out, e, ", \"tokens\": ") && lmmc_json_ids(out, answer->kept.tokens.values, answer->kept.tokens.count, e) &&
+      lmmc_text_format(out, e,
+                       ", \"finish_reason\": \"%s\", \"prompt_tokens\": %" PRId32 ", \"visual_tokens\": %" PRId32 ", \"timings\": {",
+                       r->answer.made.stopped ? "stop" : "length", r->prompt.text_tokens,
+                       r->prompt.visual_tokens - r->prompt.images * r->answer.model->prefused_rows);
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
   return done && lmmc_text_append(out, "}}\n", 3, e);

@@ -8,8 +8,7 @@
 
 // What of an answer is written.
 typedef struct {
-  lmmc_text text;
-  lmmc_ids tokens;
+  lmmc_kept_answer kept;
   double preprocess;  // seconds
 } lmmc_batch_answer;
 

@@ -73,12 +73,9 @@ static void empty(job *j) {
   lmmc_structured_close(&j->structured);
   lmmc_structure_release(j->batch->settings->structures, j->structure);
   j->structure = NULL;
-  lmmc_ids_free(&j->answer.tokens);
-  lmmc_text_free(&j->answer.text);
+  lmmc_kept_free(&j->answer.kept);
   j->request.prompt = (lmmc_prompt){0};
   j->request.pictures = (lmmc_pictures){0};
-  j->answer.tokens = (lmmc_ids){0};
-  j->answer.text = (lmmc_text){0};
 }
 
 static void free_job(job *j) {
@@ -87,17 +84,6 @@ static void free_job(job *j) {
   lmmc_text_free(&j->out);
   free(j);
 }
-
-static bool keep(job *j, const char *text, size_t bytes, lmmc_error *e) {
-  return bytes == 0 || lmmc_text_append(&j->answer.text, text, bytes, e);
-}
-
-static lmmc_write_result take_token(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
-  job *j = context;
-  return lmmc_ids_append(&j->answer.tokens, id, e) && keep(j, text, bytes, e) ? LMMC_WRITTEN : LMMC_WRITE_FAILED;
-}
-
-static bool take_end(void *context, const char *text, size_t bytes, lmmc_error *e) { return keep(context, text, bytes, e); }
 
 static void write_error(job *j) {
   if (!lmmc_error_line(&j->out, &j->line, &j->error, j->batch->e)) j->batch->fails = true;
@@ -187,7 +173,7 @@ static bool prepare(job *j) {
   r->max_tokens = j->line.max_tokens;
   r->stops = j->line.stops;
   r->stop_count = j->line.stop_count;
-  r->sink = (lmmc_sink){.context = j, .token = take_token, .end = take_end};
+  r->sink = lmmc_keeping_sink(&j->answer.kept);
   r->ended = take_over;
   if (!build_prompt(j, m, t) || !lmmc_sampler_open(&r->sampler, m->vocabulary, &j->line.sampling, e) || !take_structure(j)) return false;
   const double began = lmmc_clock();

@@ -11,6 +11,26 @@ static bool is_eos(const lmmc_model *m, int32_t id) {
   return false;
 }
 
+// ---- a sink that keeps
+
+static bool keep_text(void *context, const char *text, size_t bytes, lmmc_error *e) {
+  return bytes == 0 || lmmc_text_append(&((lmmc_kept_answer *)context)->text, text, bytes, e);
+}
+
+static lmmc_write_result keep_token(void *context, int32_t id, const char *text, size_t bytes, lmmc_error *e) {
+  const bool done = lmmc_ids_append(&((lmmc_kept_answer *)context)->tokens, id, e) && keep_text(context, text, bytes, e);
+  return done ? LMMC_WRITTEN : LMMC_WRITE_FAILED;
+}
+
+lmmc_sink lmmc_keeping_sink(lmmc_kept_answer *kept) { return (lmmc_sink){.context = kept, .token = keep_token, .end = keep_text}; }
+
+void lmmc_kept_free(lmmc_kept_answer *kept) {
+  lmmc_ids_free(&kept->tokens);
+  lmmc_text_free(&kept->text);
+}
+
+// ---- tokens, one by one
+
 // Where the first stop text of what is not told yet begins; all of it where there is none.
 static size_t find_stop(const lmmc_answer *a) {
   size_t first = a->text.count;

@@ -24,6 +24,16 @@ typedef struct {
   bool (*end)(void *context, const char *text, size_t bytes, lmmc_error *e);
 } lmmc_sink;
 
+// What a sink that keeps all of an answer has of it. Start from {0}, end with lmmc_kept_free, which makes it empty again.
+typedef struct {
+  lmmc_ids tokens;
+  lmmc_text text;
+} lmmc_kept_answer;
+
+// The sink, which holds `kept`.
+lmmc_sink lmmc_keeping_sink(lmmc_kept_answer *kept);
+void lmmc_kept_free(lmmc_kept_answer *kept);
+
 // What ends an answer where its text comes to have it, and is not told any more.
 typedef struct {
   const char *text;
