@@ -84,6 +84,8 @@ public struct Toolchain: Sendable {
     static let formatLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz", "-ljansson"]
     /// libedit, and what it is made of.
     static let editorLibraries = ["-ledit", "-ltinfo", "-lbsd"]
+    /// Those that every program links, beside OpenBLAS where it has products of float32
+    public static let programLibraries = formatLibraries + editorLibraries
 
     /// What the target leaves out is not linked (Runtime/kernels/common/target.h).
     public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
@@ -270,7 +272,7 @@ private struct Probe {
                 reason = firstError(compiled, folder: folder.path)
                 continue
             }
-            let libraries = Toolchain.formatLibraries + Toolchain.editorLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
+            let libraries = Toolchain.programLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     progress.verbose(

@@ -97,7 +97,7 @@ enum SourceFolder {
             \(lines.joined(separator: "\n"))
 
             # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
-            libraries="-lwebpdemux -lwebp -ljpeg -lpng -lz -ljansson -ledit -ltinfo -lbsd\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
+            libraries="\(Toolchain.programLibraries.joined(separator: " "))\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
             case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
             $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
               $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
