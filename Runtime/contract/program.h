@@ -24,7 +24,7 @@ typedef struct {
   const char *image;    // for each of those; one place
   const char *between;  // between them and the words
   const char *after;
-  // Of a conversation of several turns: what stands between `after` and an answer that was given, between that and the words that
+  // In a conversation of several turns: what stands between `after` and an answer that was given, between that and the words that
   // follow, and between that and images that follow. NULL where the template knows one turn, or images in the first alone.
   const char *before_answer, *next, *next_before;
   // What stands before a system text that is not the template's own, between that and the words, and between that and images: in the place

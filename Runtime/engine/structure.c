@@ -6,7 +6,7 @@
 #include "grammar/choices.h"
 #include "grammar/gbnf.h"
 
-// Of structures that nobody has, so many are kept, with so much memory; and what a machine may find before it drops all.
+// So many structures that nobody has are kept, with so much memory; and so much may a machine find before it drops all.
 enum { MOST_KEPT = 64, MOST_KEPT_BYTES = 64 << 20, MACHINE_BYTES = 32 << 20 };
 
 struct lmmc_structure {

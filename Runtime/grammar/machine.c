@@ -181,7 +181,7 @@ static void leave(lmmc_machine *m, uint32_t stack, bool again) {
   }
   lmmc_stack s = m->stacks[stack];
   const lmmc_frame *frame = &m->grammar->frames[s.frame];
-  // Of what has no upper limit more rounds than the lower are not told apart.
+  // Where there is no upper limit, more rounds than the lower are not told apart.
   if (frame->most != LMMC_UNLIMITED || s.rounds < frame->least) s.rounds++;
   if (s.rounds >= frame->least) add_place(m, s.back, s.below);
   if (again && (frame->most == LMMC_UNLIMITED || s.rounds < frame->most))

@@ -20,7 +20,7 @@ struct lmmc_walk {
   uint64_t *bits;  // [words], or
   int32_t *ids;    // [count]
   uint32_t count;
-  // Of a run: the tokens but the safe ones, those that need fewest rounds first; need[i] is what token i needs.
+  // The tokens of a run but the safe ones, those that need fewest rounds first; need[i] is what token i needs.
   int32_t *by_need;
   uint16_t *need;
   uint32_t need_count, most_need;

@@ -54,7 +54,7 @@ def fields(cls):
 
 
 def options(kwargs):
-    """Of a TypedDict and those it is made of."""
+    """The keys of a TypedDict and of those it is made of."""
     return {key for base in [kwargs, *getattr(kwargs, "__orig_bases__", ())] for key in inspect.get_annotations(base)}
 
 

@@ -192,7 +192,7 @@ def packer_tensors(spec, w):
         w.linear(f"{at}{side}.2", width, width, 1.5)
     for name in ("ln_q_1", "ln_k_1", "ln_v_1"):
         w.norm(at + name, width)
-    # Of query, key and value, one behind another; scores as far apart as those of trained weights.
+    # Query, key and value, one behind another; scores as far apart as those of trained weights.
     w.normal(at + "clip_attn.in_proj_weight", (3 * width, width), 1.6 / np.sqrt(width))
     w.normal(at + "clip_attn.in_proj_bias", (3 * width,), 0.2)
     w.linear(at + "clip_attn.out_proj", width, width, 1.0)

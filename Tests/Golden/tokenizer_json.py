@@ -35,7 +35,7 @@ def mixtures(rng, count):
 
 
 def glued(rng, count):
-    """Of what with_words adds, and its neighbours."""
+    """Texts of what with_words adds, and of its neighbours."""
     parts = ["zebra", "zeb", " the ", "the", "caf\u00e9", "aa", "a", "[SEG]", "'s", "of the", "of", "x", "xyz", " ", " ", "  ", "\n", "<|im|>", "SEG]", MARK, "z"]
     return ["".join(rng.choice(parts) for _ in range(rng.randint(1, 9))) for _ in range(count)]
 

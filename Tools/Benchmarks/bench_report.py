@@ -7,7 +7,7 @@ import bench_sequences
 HIDDEN, INNER, VOCABULARY = 4096, 11008, 32000
 LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INNER  # weights of a layer's products
 ROWS, PLAIN_ROWS, FULL = 205, 637, 32
-# Of the last layer, what every row of a prefill goes through: lmmc stops at queries, keys and values, llama.cpp behind the attention's output.
+# What every row of a prefill goes through of the last layer: lmmc stops at queries, keys and values, llama.cpp behind the attention's output.
 LAST = {"lmmc": 3 * HIDDEN * HIDDEN, "llama": 4 * HIDDEN * HIDDEN}
 BITS = {"int8": 8.25, "int4": 4.375, "bf16": 16, "f32": 32}  # per weight, scales included; what a head takes beside them:
 HEAD_BITS = {"int8": 16, "int4": 8.25, "bf16": 16, "f32": 32}
@@ -48,7 +48,7 @@ class Report:
 
     @staticmethod
     def weights(side, layers):
-        """Of the products that every row of a prefill goes through."""
+        """Weights of the products that every row of a prefill goes through."""
         return LAYER * (layers - 1) + LAST.get(side.split()[0], LAYER)
 
     def to_full(self, name, side):

@@ -105,7 +105,7 @@ def interval(values):
 
 
 class Ratio:
-    """Of two sides that alternated: the median of the turns' ratios, and its interval."""
+    """The median of the turns' ratios of two sides that alternated, and its interval."""
 
     def __init__(self, over, under):
         ratios = [a / b for a, b in zip(over, under, strict=True)]
@@ -129,7 +129,7 @@ def rows(report):
         return results.get(name, {}).get("samples", {}).get(side, {}).get(figure)
 
     def add(work, target, over, under, reached, unit="x"):
-        """Of two sides' milliseconds."""
+        """A row of the report, from two sides' milliseconds."""
         if over and under:
             ratio = Ratio(over, under)
             report.add(work, target, ratio.text(unit), reached(ratio))

@@ -79,7 +79,7 @@ public struct ModelOptions: Sendable {
     /// Nil: every level of the target
     public var targetLevels: [String]?
 
-    /// Of a program that answers several questions at once, as batches and conversations do
+    /// For a program that answers several questions at once, as batches and conversations do
     public static let defaultSequences = 8
 
     public init(

@@ -9,7 +9,7 @@ import torch
 
 import layout_b
 
-# Of the base, as make_formats.py found it.
+# The base's, as make_formats.py found it.
 BASE_SEED = 101000
 
 

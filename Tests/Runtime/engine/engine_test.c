@@ -391,7 +391,7 @@ int main(int argc, char **argv) {
   soak("few images kept", FAKE_SEQUENCES, few);
   soak("no images kept", FAKE_SEQUENCES, 0);
   if (model.whole_prompts) {
-    // Of a reducer before the decoder a prompt may have several images, which become as many rows as it counts.
+    // With a reducer before the decoder a prompt may have several images, which become as many rows as it counts.
     lmmc_model counted = model;
     counted.whole_prompts = fake_drops_rows = false;
     set_model(&counted);

@@ -28,7 +28,7 @@ void lmmc_attention_few_i8_avx512(const lmmc_attention *a, int64_t first_head, i
 // that shared products with others, when a value of a later row, which has the weight 0 here, was infinite or NaN.
 void lmmc_attention_alone_avx512bf16(const lmmc_attention *a, int64_t head, int64_t row, int64_t first_key, lmmc_attention_partial p);
 
-// Of the columns of values that are left, a multiple of 16, the vectors that the next tile has. 80 columns are taken as 48 + 32, and 96 as
+// The vectors that the next tile has, of the columns of values that are left, a multiple of 16. 80 columns are taken as 48 + 32, and 96 as
 // 48 + 48: a single vector has too few sums to hide the latency.
 INLINE int64_t vectors_taken(int64_t columns) {
   const int64_t left = columns / 16;
