@@ -14,7 +14,15 @@
 typedef struct {
   const uint8_t *weights;
   uint8_t *arena;
+  // What else is to be done while an image goes through the tower, called behind each of its blocks by a program of several slots: step() may
+  // be called there. NULL: nothing.
+  void (*yield)(void *context);
+  void *yield_context;
 } lmmc_memory;
+
+static inline void lmmc_yield(const lmmc_memory *m) {
+  if (m->yield) m->yield(m->yield_context);
+}
 
 // What `--prompt` is wrapped in. Its texts hold special tokens and `<image>` places; the user's words stand before
 // `after`.

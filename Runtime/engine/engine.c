@@ -9,6 +9,8 @@
 // A prefix that is shorter is computed again: it takes no longer than to look for a slot to copy it to.
 enum { LEAST_SHARED = 8 };
 
+static void step_others(void *context);
+
 bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenizer *tokenizer, int32_t parallel, uint64_t image_bytes,
                       const uint64_t key[2], lmmc_error *e) {
   const lmmc_model *m = session->model;
@@ -23,11 +25,14 @@ bool lmmc_engine_open(lmmc_engine *g, lmmc_session *session, const lmmc_tokenize
                      .answering = calloc(slots, sizeof *g->answering),
                      .feeds = calloc(slots, sizeof *g->feeds),
                      .asked = calloc(slots, sizeof *g->asked)};
+  session->yield = step_others;
+  session->yield_context = g;
   return lmmc_image_cache_open(&g->images, image_bytes, m->hidden, e) && lmmc_residents_open(&g->residents, m, &session->slots, e) &&
          ((g->answering && g->feeds && g->asked) || lmmc_fail(e, 1, "out of memory for %zu sequences", slots));
 }
 
 void lmmc_engine_close(lmmc_engine *g) {
+  if (g->session) g->session->yield = NULL;
   lmmc_image_cache_close(&g->images);
   lmmc_residents_close(&g->residents);
   free(g->answering);
@@ -355,6 +360,15 @@ static void step(lmmc_engine *g) {
     reader->prefill += seconds;
   }
   for (int64_t i = 0; i < asked; i++) take_logits(g, g->asked[i]);
+}
+
+// Behind a block of the tower: the answers that grow go on.
+static void step_others(void *context) {
+  lmmc_engine *g = context;
+  lmmc_request *reading = g->reading;
+  g->reading = NULL;
+  step(g);
+  g->reading = reading;
 }
 
 bool lmmc_engine_turn(lmmc_engine *g) {

@@ -93,7 +93,7 @@ void lmmc_engine_submit(lmmc_engine *g, lmmc_request *r);
 // Ends it before the next turn.
 void lmmc_engine_cancel(lmmc_engine *g, lmmc_request *r);
 
-// One turn: an image through the tower, where the request that is read needs it, and one call of the program's code. False when nothing was
+// One turn: an image through the tower, where the request that is read needs it, between whose blocks the others' answers go on, and one call of the program's code. False when nothing was
 // left to do.
 bool lmmc_engine_turn(lmmc_engine *g);
 

@@ -99,7 +99,10 @@ lmmc_vision_rows lmmc_encode_picture(const lmmc_session *s, const lmmc_pictures 
   double began = begin(s);
   memcpy(s->memory->arena + m->image, pictures->pixels + pictures->bytes * (size_t)index, pictures->bytes);
   name_tensors(s, m->vision_products);
-  lmmc_program_code()->vision(s->memory);
+  lmmc_memory memory = *s->memory;
+  memory.yield = s->yield;
+  memory.yield_context = s->yield_context;
+  lmmc_program_code()->vision(&memory);
   *vision += end(s, began, "vision");
   began = begin(s);
   if (m->question_bound > 0) {

@@ -48,6 +48,9 @@ typedef struct {
   const lmmc_memory *memory;
   lmmc_observer observer;  // hears of what each step computes, while it runs
   lmmc_slots slots;
+  // What else is to be done while an image goes through the tower (lmmc_memory); NULL: nothing. Feeding slots is allowed there.
+  void (*yield)(void *context);
+  void *yield_context;
   int32_t *logit_rows;  // [wanted_rows], of the region of logits, where those of each wanted row stand
   lmmc_feed *parts;     // [sequences], of the prompts that a prefill takes
 } lmmc_session;

@@ -7,6 +7,7 @@ struct BodyPrinter {
     private let symbols: Symbols
     private let body: Body
     private let table: Int?
+    private let yields: Bool
     private var names: [String] = []
     /// Buffers that have a line, and the symbols that a step further down counts
     private var declared: Set<Int> = []
@@ -14,8 +15,9 @@ struct BodyPrinter {
     /// The statements so far
     private(set) var lines: [String] = []
 
-    /// `table`: the index of the layer table that the fields of the body are columns of.
-    init(_ plan: Plan, _ symbols: Symbols, _ body: Body, table: Int? = nil) {
+    /// `table`: the index of the layer table that the fields of the body are columns of. `yields`: whether other work may come behind each layer.
+    init(_ plan: Plan, _ symbols: Symbols, _ body: Body, table: Int? = nil, yields: Bool = false) {
+        self.yields = yields
         self.plan = plan
         self.symbols = symbols
         self.body = body
@@ -127,10 +129,12 @@ struct BodyPrinter {
         if let table = function.table { list.append("&\(symbols.tables[table])[\(rows.count == 1 ? "\(rows.lowerBound)" : "i")]") }
         list += arguments.map { names[$0] }
         let call = "\(symbols.layers[layer])(\(list.joined(separator: ", ")));"
-        if rows.count == 1 {
-            lines += wrapped(call, indent: 2)
-        } else {
-            lines += ["  for (int i = \(rows.lowerBound); i <= \(rows.upperBound); i++)"] + wrapped(call, indent: 4)
+        let loop = "  for (int i = \(rows.lowerBound); i <= \(rows.upperBound); i++)"
+        switch (rows.count == 1, yields) {
+        case (true, false): lines += wrapped(call, indent: 2)
+        case (true, true): lines += wrapped(call, indent: 2) + ["  lmmc_yield(memory);"]
+        case (false, false): lines += [loop] + wrapped(call, indent: 4)
+        case (false, true): lines += [loop + " {"] + wrapped(call, indent: 4) + ["    lmmc_yield(memory);", "  }"]
         }
     }
 

@@ -177,7 +177,8 @@ private struct ModelPrinter {
             for (symbol, offset) in countsBefore(entry, body, bodies) {
                 line("  const int64_t \(symbol) = lmmc_count(memory, \(offset));")
             }
-            var printer = BodyPrinter(plan, symbols, body)
+            // An image takes far longer than a token, and those who have slots of their own wait for none.
+            var printer = BodyPrinter(plan, symbols, body, yields: entry == .vision && plan.slots.count > 1)
             printer.printBuffers()
             printer.printSteps()
             if printer.lines.isEmpty { line("  (void)memory;") }

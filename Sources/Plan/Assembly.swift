@@ -49,7 +49,7 @@ struct Assembly {
 
     private func place(of storage: Int, in timeline: TimelinePlan) -> Buffer.Place {
         switch timeline.draft.storages[storage].kind {
-        case .scratch: .arena(scratch + (timeline.offsets[storage] ?? 0))
+        case .scratch: .arena(scratch + timeline.base + (timeline.offsets[storage] ?? 0))
         case .weight(let name): .weight(name)
         case .state(let name): .arena(offset(ofState: name))
         case .region(let region): .arena(entryOffsets[region] ?? 0)
@@ -104,7 +104,9 @@ struct Assembly {
         let columnOf = fields.mapValues { field in tableFields.firstIndex(of: field) ?? 0 }
         var builder = BodyBuilder(draft, layer: run.model) { storage in
             if let column = columnOf[storage] { return .field(column) }
-            if let local = binding.locals.firstIndex(of: storage) { return .arena(assembly.scratch + layer.offset + layer.locals[local]) }
+            if let local = binding.locals.firstIndex(of: storage) {
+                return .arena(assembly.scratch + timeline.base + layer.offset + layer.locals[local])
+            }
             return assembly.place(of: storage, in: timeline)
         }
         let order = order(binding)

@@ -18,7 +18,15 @@ public func makePlan(_ module: Module) throws(Diagnostic) -> Plan {
         try arena.append("counts", .counts, TensorType(.int32, fixed: [signature.counts.count + (isCounted ? 1 : 0)]))
     }
     for (region, type) in signature.regions { try arena.append(region.rawValue, .entry(region), type) }
-    let activationBytes = timelines.map(\.byteCount).max() ?? 0
+    // Where there are several slots, others go on with their answers while the tower is at work.
+    var activationBytes = 0
+    for index in timelines.indices {
+        timelines[index].base = slots.count > 1 ? activationBytes : 0
+        guard let bytes = roundedUp(timelines[index].byteCount, to: 64), let end = checkedSum([timelines[index].base, bytes]) else {
+            throw Arena.overflow
+        }
+        activationBytes = max(activationBytes, end)
+    }
     let scratch = try arena.append("scratch", bytes: activationBytes)
     try arena.append(slots, of: module)
 
@@ -101,7 +109,7 @@ private struct Arena {
         byteCount = end
     }
 
-    private static var overflow: Diagnostic { .error("the arena passes 2^63 bytes") }
+    static var overflow: Diagnostic { .error("the arena passes 2^63 bytes") }
 }
 
 private func makeDrafts(_ module: Module, _ signature: Signature, _ slots: SlotLayout) throws(Diagnostic) -> [Draft] {

@@ -14,8 +14,11 @@ extension Plan {
         /// A whole chunk of prompt at work: activations, tokens and logits
         public var chunk = 0
 
-        /// Image and chunk use the same memory, one after the other.
-        public var working: Int { max(image, chunk) }
+        /// Whether others go on with their answers while the tower is at work
+        public var together = false
+
+        /// Image and chunk use the same memory one after the other, or each its own.
+        public var working: Int { together ? image + chunk : max(image, chunk) }
     }
 
     public var resident: Resident {
@@ -51,6 +54,7 @@ extension Plan {
             }
         }
         result.cache = slots.cacheBytes
+        result.together = slots.count > 1
         for region in regions {
             switch region.role {
             case .entry(.image), .entry(.question), .entry(.bars), .entry(.projected), .entry(.keyRows): result.image += region.byteCount

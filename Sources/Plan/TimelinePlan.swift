@@ -28,6 +28,8 @@ struct TimelinePlan {
     /// Offsets in the scratch region of root storages, but for those local to a layer.
     var offsets: [Int: Int] = [:]
     var byteCount = 0
+    /// Where these begin in the scratch region
+    var base = 0
 
     init(_ draft: Draft) throws(Diagnostic) {
         self.draft = draft

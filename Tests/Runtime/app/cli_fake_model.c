@@ -193,6 +193,7 @@ static void decode(const lmmc_memory *m) {
 #ifndef FAKE_DECODER
 static void vision(const lmmc_memory *m) {
   fake_calls.pictures++;
+  for (int i = 0; i < FAKE_YIELDS; i++) lmmc_yield(m);
   // The tower's work is all done in project(); this only spoils what must not be read any more.
   memset(m->arena + PROJECTED, 0xFF, sizeof(float) * FAKE_VISION_TOKENS * FAKE_HIDDEN);
 }

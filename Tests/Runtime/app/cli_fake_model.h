@@ -24,6 +24,7 @@ enum {
   FAKE_MAX_IMAGES = 3,
   FAKE_MOST_KEPT = 8,
   FAKE_MOST_ASKED = 12,
+  FAKE_YIELDS = 3,  // while a picture goes through the tower
   FAKE_EOS = 2,
   FAKE_OTHER_EOS = 440,
 };

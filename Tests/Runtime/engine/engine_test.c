@@ -271,8 +271,8 @@ static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
     met += all[i].notation >= 0 && r->ending == LMMC_ENDED_BY_MODEL;
   }
   CHECK(met > REQUESTS / 20, "%s: %d answers under a grammar were ended", name, met);
-  // One call a turn, but where a whole prompt does not fit beside the answers.
-  CHECK(session.model->whole_prompts || steps <= calls, "%s: %d calls in %d turns", name, steps, calls);
+  // One call a turn, and one between blocks of the tower, but where a whole prompt does not fit beside the answers.
+  CHECK(session.model->whole_prompts || steps <= calls + fake_calls.pictures * FAKE_YIELDS, "%s: %d calls in %d turns", name, steps, calls);
   CHECK(shared > (session.model->whole_prompts ? 0 : tokens / 20) && cut > 0 && cut < REQUESTS / 2, "%s: %d shared, %d cut", name,
         (int)shared, cut);
   // Each picture goes through the tower once where all are kept, with each question that it is asked and either bars.
@@ -321,6 +321,27 @@ static void turns(void) {
   check_alone(&long_one, -2);
   close_request(&short_one);
   close_request(&long_one);
+
+  // Answers go on while a picture goes through the tower.
+  static conversation beside, picture;
+  open_request(&beside, prompt_of(3, 20), NULL);
+  lmmc_prompt shows = prompt_of(2, 40);
+  append_image(&shows), append(&shows, 9);
+  open_request(&picture, shows, (int[]){0});
+  beside.request.max_tokens = MOST_TOKENS;
+  beside.heard.closes = picture.heard.closes = -1;
+  lmmc_engine_submit(&engine, &beside.request);
+  lmmc_engine_turn(&engine);
+  lmmc_engine_submit(&engine, &picture.request);
+  before = beside.heard.count;
+  lmmc_engine_turn(&engine);
+  CHECK(beside.is_over || beside.heard.count == before + FAKE_YIELDS + 1, "%d tokens, %d before", beside.heard.count, before);
+  CHECK(picture.request.encoded == 1, "%d encoded", picture.request.encoded);
+  while (lmmc_engine_turn(&engine)) continue;
+  check_alone(&beside, -5);
+  check_alone(&picture, -6);
+  close_request(&beside);
+  close_request(&picture);
 
   // A next turn feeds what is new, and the slot is the one that has the rest; a third request that waits is cancelled.
   static conversation next, waiting[2];
