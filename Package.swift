@@ -46,19 +46,22 @@ let package = Package(
         // Plain C, because an emitted C folder carries it too and builds without Swift.
         .target(name: "Attach", dependencies: ["Contract"], path: "Sources/Packaging/Attach", cSettings: hardened),
         .target(name: "Pack", dependencies: ["Contract"], path: "Sources/Weights/Pack", cSettings: hardened),
-        // What makes the tree of a vocabulary's texts is the program's own code, of which these files are all that it needs.
+        // What a compilation asks of the program's own code, of which these files are all that it needs.
         .target(
-            name: "TokenTree", path: "Runtime",
+            name: "CompileTime", path: "Runtime",
             sources: [
                 "base/error.c", "base/printable.c", "base/text.c", "grammar/characters.c", "grammar/expression.c", "grammar/vocabulary.c",
-                "token_tree/token_tree.c", "tokenizer/tokenizer.c",
-            ], publicHeadersPath: "token_tree", cSettings: hardened + [.headerSearchPath(".")]),
+                "compile_time/prompt_head.c", "compile_time/token_tree.c", "session/prompt.c", "session/white_space.c",
+                "tokenizer/encode.c", "tokenizer/split.c", "tokenizer/tokenizer.c",
+            ], publicHeadersPath: "compile_time", cSettings: hardened + [.headerSearchPath(".")]),
         .executableTarget(name: "EmbedFiles", path: "Tools/EmbedFiles"),
         .plugin(name: "EmbedRuntime", capability: .buildTool(), dependencies: ["EmbedFiles"], path: "Tools/EmbedRuntime"),
         .target(name: "RuntimeSources", plugins: ["EmbedRuntime"]),
         .target(
             name: "Packaging",
-            dependencies: ["Attach", "Checkpoint", "Contract", "IR", "Pack", "Plan", "Support", "TokenTree", "Weights", "Work"],
+            dependencies: [
+                "Attach", "ChatTemplate", "Checkpoint", "CompileTime", "Contract", "IR", "Pack", "Plan", "Support", "Weights", "Work",
+            ],
             exclude: ["Attach"]),
         .target(name: "Synth", dependencies: ["Checkpoint", "Packaging", "Support", "Work"]),
         .target(

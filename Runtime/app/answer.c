@@ -247,7 +247,7 @@ bool lmmc_run(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tok
   done = done && encode_images(&r) && (!options->dump_tensors || dump_inputs(&r, &tensors));
   if (done) {
     slot = lmmc_slot_take(&r.session.slots);
-    r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens);
+    r.prefill = lmmc_prefill(&r.session, slot, &prompt->tokens, NULL);
     lmmc_slot_mark(&r.session.slots, slot, r.mark);
     lmmc_visual_rows(memory, model, prompt, r.mark, r.rows);
     r.session.observer.tensors = NULL;

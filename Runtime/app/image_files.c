@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arithmetic.h"
+#include "program/arithmetic.h"
 #include "base/file.h"
 #include "base/unfinished.h"
 #include "contract/checksum.h"

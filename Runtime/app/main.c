@@ -9,6 +9,7 @@
 
 #include "program/attachment.h"
 #include "bench.h"
+#include "fold.h"
 #include "program/integrity.h"
 #include "program/levels.h"
 #include "contract/program.h"
@@ -25,7 +26,7 @@
 #include "answer_batch.h"
 #include "answer_chat.h"
 #include "answer_several.h"
-#include "arithmetic.h"
+#include "program/arithmetic.h"
 #include "system/stack.h"
 #include "session/steps.h"
 #include "system/threads.h"
@@ -41,7 +42,9 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
   const char *info = lmmc_program.info, *end = strrchr(info, '}');
   const char *core = lmmc_arithmetic_core();
   uint64_t attached;
-  lmmc_attachment(&attached);
+  const lmmc_memory memory = {.weights = lmmc_attachment(&attached)};
+  lmmc_prefix prefix = {0};
+  if (attached == lmmc_program.attachment_bytes && !lmmc_prefix_open(&prefix, &lmmc_program, &memory, e)) return false;
   size_t length = end ? (size_t)(end - info) : 0;
   while (length > 0 && strchr(" \n\t\r", info[length - 1])) length--;
   bool empty = length == 0 || info[length - 1] == '{';
@@ -53,8 +56,8 @@ static bool print_info(const lmmc_options *o, lmmc_error *e) {
                        ", \"threads\": %d, \"cpus\": %d, \"cpu_quota\": %.3g, \"pinned\": %s, \"blas_core\": ",
                        empty ? "" : ", ", attached, lmmc_program.arena_bytes, t.threads, t.cpus, t.quota, t.pinned ? "true" : "false") &&
       (core ? lmmc_json_string(&out, core, strlen(core), e) : lmmc_text_append(&out, "null", 4, e)) &&
-      lmmc_text_format(&out, e, ", \"level\": \"%s\", ", lmmc_level_in_use()->name) && lmmc_arithmetic_json(&out, e) &&
-      lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
+      lmmc_text_format(&out, e, ", \"level\": \"%s\", \"folded_prefix_tokens\": %" PRId64 ", ", lmmc_level_in_use()->name, prefix.count) &&
+      lmmc_arithmetic_json(&out, e) && lmmc_text_append(&out, "}}\n", 3, e) && print(&out, e);
   lmmc_text_free(&out);
   return done;
 }
@@ -245,6 +248,27 @@ static bool print_perplexity(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
+// What takes longer is worth no wait of whoever compiles.
+enum { FOLD_SECONDS = 30 };
+
+static bool fold(const lmmc_options *o, lmmc_error *e) {
+  const lmmc_model *m = &lmmc_program;
+  lmmc_memory memory = {0};
+  lmmc_tokenizer tokenizer;
+  lmmc_prefix prefix;
+  alarm(FOLD_SECONDS);
+  if (!open_tokenizer(&tokenizer, &memory, e) || !lmmc_prefix_find(&prefix, m, &memory, e)) return false;
+  const lmmc_memory_use use = {prefix.count, 1, 0, 0};
+  const lmmc_memory_needs needs = lmmc_memory_need(m, use);
+  const char *limit;
+  const double available = lmmc_memory_available("", &limit), wanted = (double)needs.cache + (double)needs.working + (double)needs.weights;
+  if (available >= 0 && wanted > available)
+    return lmmc_fail(e, 1, "it takes %.0f MB of memory, and %s leaves %.0f MB", wanted / 1e6, limit, available / 1e6);
+  bool done = start(&memory, m, o, use, e) && lmmc_fold(m, &memory, o->fold, e);
+  lmmc_memory_close(&memory, m);
+  return done;
+}
+
 static bool print_help(const lmmc_options *o, int argc, char **argv, lmmc_error *e) {
   lmmc_options_help(stdout, argc > 0 ? argv[0] : "program", o->topic);
   fflush(stdout);
@@ -270,6 +294,7 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     case LMMC_MODE_BENCH: return answer(o, e);
     case LMMC_MODE_BATCH: return batch(o, argc > 0 ? argv[0] : "program", e);
     case LMMC_MODE_CHAT: return chat(o, e);
+    case LMMC_MODE_FOLD: return fold(o, e);
     case LMMC_MODE_HELP:
     case LMMC_MODE_VERSION:
     case LMMC_MODE_SEVERAL:

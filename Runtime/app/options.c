@@ -15,7 +15,7 @@
 typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION, TOPIC } kind;
 
 typedef struct {
-  const char *name, *value, *help;
+  const char *name, *value, *help;  // without help: for the compiler alone
   kind kind;
   size_t field;
   double least, most;  // WHOLE and REAL
@@ -122,6 +122,7 @@ static const option table[] = {
      "a whole number from 4 to 2147483647"},
     {"--check", NULL, "read all of the attached weights, say whether they are as they were compiled, and end", MODE, 0, 0, 0, NULL},
     {"--info", NULL, "print what this program is as JSON and end", MODE, 0, 0, 0, NULL},
+    {"--fold-prefix", "FILE", NULL, PATH, FIELD(fold), 0, 0, "a file name"},
     {"--help", "TOPIC", "print this, or the options of a topic, and end", TOPIC, FIELD(topic), 0, 0, NULL},
     {"--version", NULL, "print the version and end", MODE, 0, 0, 0, NULL},
 };
@@ -320,6 +321,7 @@ static const struct {
      "answers nothing",
      {"--tokenize", "--perplexity", "--dump", "--dump-tensors", "--bench", "--prompt", "--raw-prompt", "--image", "--chat"}},
     {LMMC_MODE_INFO, "--info", NULL, {NULL}},
+    {LMMC_MODE_FOLD, "--fold-prefix", NULL, {NULL}},
 };
 
 // Options that another one alone takes.

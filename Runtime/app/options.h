@@ -22,6 +22,7 @@ typedef enum {
   LMMC_MODE_CHAT,
   LMMC_MODE_CHECK,
   LMMC_MODE_INFO,
+  LMMC_MODE_FOLD,
   LMMC_MODE_HELP,
   LMMC_MODE_VERSION,
 } lmmc_mode;
@@ -32,7 +33,7 @@ typedef struct {
   lmmc_mode mode;
   const char **images;  // [image_count], in order
   int image_count;
-  const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity;  // NULL when not given
+  const char *prompt, *raw_prompt, *question, *tokenize, *dump, *dump_tensors, *perplexity, *fold;  // NULL when not given
   const char *batch, *output, *image_folder, *system, *cache;
   const char *topic;  // of the help; NULL: what is needed every day
   int64_t max_tokens, window, runs, sequences;

@@ -38,6 +38,8 @@ typedef struct {
   // What stands before a system text that is not the template's own, between that and the words, and between that and images: in the place
   // of `alone` and `before`. NULL where the template takes none.
   const char *system_start, *system_alone, *system_before;
+  // The system text where a conversation has none of its own, in the place of the template's; NULL: the template's.
+  const char *system;
   // White space at the words' ends goes, as Python's str.strip has it.
   bool cuts_start, cuts_start_behind_image, cuts_end;
   bool cuts_answer, cuts_system;  // the same of answers that were given as text, and of a system text
@@ -106,6 +108,7 @@ typedef struct {
   // attached bytes
   uint64_t attachment_bytes, tokenizer_offset, tokenizer_bytes;
   uint64_t token_tree_offset, token_tree_bytes;  // the tree of the tokens' texts (grammar/vocabulary.h), at a multiple of 8
+  uint64_t prefix_offset, prefix_bytes;          // the first tokens of prompts and their rows (prefix_layout.h); none where these are 0
   uint64_t sums_offset;                          // of the sums of the bytes before (checksum.h); 0 without any
 
   // what of the arena comes into use

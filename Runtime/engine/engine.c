@@ -225,12 +225,14 @@ static int32_t free_slot(lmmc_engine *g, int32_t but) {
   return oldest;
 }
 
-// Gives a request a slot that holds as much of its prompt as any does, but for its last token, whose logits are wanted.
+// Gives a request a slot that holds as much of its prompt as any does, or as the program itself knows, but for its last token, whose logits are wanted.
 static void take_slot(lmmc_engine *g, lmmc_request *r) {
   lmmc_residents *residents = &g->residents;
   const lmmc_ids *tokens = &r->prompt.tokens;
+  const lmmc_prefix *prefix = &g->session->prefix;
+  const int64_t known = may_share(g, r) ? lmmc_prefix_shared(prefix, tokens->values, (int64_t)tokens->count - 1) : 0;
   int32_t from = -1;
-  int64_t shared = LEAST_SHARED - 1;
+  int64_t shared = known < LEAST_SHARED ? LEAST_SHARED - 1 : known;
   for (int32_t s = 0; may_share(g, r) && s < g->session->model->sequences; s++) {
     const int64_t count = lmmc_shared_prefix(residents, s, tokens->values, (int64_t)tokens->count - 1, r->own.images);
     if (count > shared) from = s, shared = count;
@@ -242,6 +244,9 @@ static void take_slot(lmmc_engine *g, lmmc_request *r) {
   r->own.slot = slot;
   if (from < 0) {
     lmmc_resident_clear(residents, slot);
+    if (known > 0) lmmc_prefix_copy(prefix, &g->session->slots, slot, known);
+    lmmc_resident_extend(residents, slot, prefix->tokens, known);
+    r->own.fed = r->shared = known;
   } else {
     lmmc_resident_copy(residents, slot, from, shared);
     r->own.fed = r->shared = shared;

@@ -24,7 +24,8 @@ const uint8_t *lmmc_attachment(uint64_t *bytes) {
   return displacement ? (const uint8_t *)((uintptr_t)&slot + (uintptr_t)displacement) : NULL;
 }
 
-static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e) {
+// From byte `offset` on.
+static const uint8_t *map_file(const char *path, uint64_t offset, uint64_t *bytes, lmmc_error *e) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct stat s;
   if (fd < 0 || fstat(fd, &s) != 0) {
@@ -33,12 +34,12 @@ static const uint8_t *map_file(const char *path, uint64_t *bytes, lmmc_error *e)
     return NULL;
   }
   void *map = MAP_FAILED;
-  if (!S_ISREG(s.st_mode) || s.st_size <= 0)
+  if (!S_ISREG(s.st_mode) || s.st_size <= 0 || (uint64_t)s.st_size <= offset)
     lmmc_fail(e, 1, "weights '%s' must be a file that is not empty", path);
-  else if ((map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+  else if ((map = mmap(NULL, (size_t)s.st_size - offset, PROT_READ, MAP_PRIVATE, fd, (off_t)offset)) == MAP_FAILED)
     lmmc_fail(e, 1, "weights '%s' cannot be mapped: %s", path, lmmc_reason(errno).text);
   close(fd);
-  *bytes = (uint64_t)s.st_size;
+  *bytes = (uint64_t)s.st_size - offset;
   return map == MAP_FAILED ? NULL : map;
 }
 
@@ -71,9 +72,10 @@ uint64_t lmmc_attachment_place(const void *address) {
 const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
   uint64_t bytes;
   const uint8_t *start = lmmc_attachment(&bytes);
-  const char *path = start ? NULL : getenv("LMMC_WEIGHTS");
+  const char *path = start ? NULL : getenv("LMMC_WEIGHTS"), *text = path ? getenv("LMMC_WEIGHTS_OFFSET") : NULL;
+  const uint64_t offset = text ? strtoull(text, NULL, 10) : 0;
   if (path && *path) {
-    start = map_file(path, &bytes, e);
+    start = map_file(path, offset, &bytes, e);
     if (!start) return NULL;
   } else if (!start) {
     lmmc_fail(e, 1, "this program has no weights attached");
@@ -88,6 +90,6 @@ const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e) {
     lmmc_fail(e, 1, "the attached weights stand at address 0x%" PRIxPTR ", which is not a multiple of %d", (uintptr_t)start, ALIGNMENT);
     return NULL;
   }
-  opened.start = start, opened.bytes = bytes, opened.offset = path ? 0 : segment_offset(start);
+  opened.start = start, opened.bytes = bytes, opened.offset = path ? offset : segment_offset(start);
   return start;
 }

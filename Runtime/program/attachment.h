@@ -12,7 +12,8 @@
 const uint8_t *lmmc_attachment(uint64_t *bytes);
 
 // The attached bytes, checked against `expected`. When nothing is attached and the environment variable LMMC_WEIGHTS
-// names a file, that file is mapped instead (for programs built by hand). NULL with `*e` filled (code 1) on failure.
+// names a file, that file is mapped instead from byte LMMC_WEIGHTS_OFFSET on (for programs built by hand, and for the compiler, which has one run
+// before its weights are its own). NULL with `*e` filled (code 1) on failure.
 const uint8_t *lmmc_attachment_open(uint64_t expected, lmmc_error *e);
 
 // Where in its file the byte at `address` of the attachment stands, for messages: that of the executable, or of LMMC_WEIGHTS. UINT64_MAX when

@@ -152,6 +152,8 @@ static bool add_special(builder *b, const char *text) { return add(b, text, strl
 // What stands before the words of a conversation's first turn.
 static bool add_head(builder *b, const lmmc_message *system, bool has_missing) {
   const lmmc_template *t = &b->model->prompt;
+  const lmmc_message own = {.role = LMMC_SYSTEM, .text = t->system, .bytes = t->system ? strlen(t->system) : 0};
+  if (!system && t->system) system = &own;
   const char *head = system ? t->system_start : has_missing ? t->before : t->alone;
   bool done = add_bos(b, head, strlen(head)) && add_special(b, head);
   if (!system) return done;

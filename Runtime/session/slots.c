@@ -104,6 +104,13 @@ void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark
   lmmc_slot_cut(s, to, mark);
 }
 
+void lmmc_slot_advance(lmmc_slots *s, int32_t slot, const int32_t *tokens, int32_t count) {
+  assert(s->positions[slot] == 0);
+  if (s->fed) memcpy(lmmc_slot_fed(s, slot), tokens, (size_t)count * sizeof *tokens);
+  s->positions[slot] = count;
+  for (int32_t b = 0; b < s->model->blocks; b++) *length(s, b, slot) = count;
+}
+
 void lmmc_slot_forget(lmmc_slots *s, int32_t slot, int32_t rows) {
   const lmmc_model *m = s->model;
 #pragma omp parallel for schedule(dynamic)

@@ -53,6 +53,9 @@ void lmmc_slot_take_back(lmmc_slots *s, int32_t slot, int32_t tokens);
 // Makes slot `to`, whatever it holds, what another, `from`, was at `mark`, since when that has only been fed.
 void lmmc_slot_copy(lmmc_slots *s, int32_t to, int32_t from, const int32_t *mark);
 
+// Makes an empty one whose caches hold the rows of these tokens what it is when it has been fed them.
+void lmmc_slot_advance(lmmc_slots *s, int32_t slot, const int32_t *tokens, int32_t count);
+
 // Drops the first `rows` rows of each block's caches, all where a block holds fewer, and moves the others to the front. Positions go on as if
 // they were still there. Marks of this slot that were taken before are void.
 void lmmc_slot_forget(lmmc_slots *s, int32_t slot, int32_t rows);

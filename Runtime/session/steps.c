@@ -18,7 +18,7 @@ bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memo
                       .memory = memory,
                       .logit_rows = calloc((size_t)model->wanted_rows, sizeof *s->logit_rows),
                       .parts = calloc((size_t)model->sequences, sizeof *s->parts)};
-  return lmmc_slots_open(&s->slots, model, memory, e) &&
+  return lmmc_slots_open(&s->slots, model, memory, e) && lmmc_prefix_open(&s->prefix, model, memory, e) &&
          ((s->logit_rows && s->parts) || lmmc_fail(e, 1, "out of memory for the logits of %d rows", (int)model->wanted_rows));
 }
 
@@ -255,6 +255,12 @@ double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count
   return seconds + lmmc_step(s, s->parts, count, "prefill");
 }
 
-double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens) {
-  return lmmc_prefill_all(s, &(lmmc_feed){slot, tokens->values, (int64_t)tokens->count, LMMC_WANTS_LAST}, 1);
+double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens, int64_t *known) {
+  const double began = lmmc_clock();
+  const int64_t count = (int64_t)tokens->count,
+                copied = s->observer.tensors ? 0 : lmmc_prefix_shared(&s->prefix, tokens->values, count - 1);
+  if (copied > 0) lmmc_prefix_copy(&s->prefix, &s->slots, slot, copied);
+  if (known) *known = copied;
+  const double seconds = lmmc_clock() - began;
+  return seconds + lmmc_prefill_all(s, &(lmmc_feed){slot, tokens->values + copied, count - copied, LMMC_WANTS_LAST}, 1);
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "contract/program.h"
 #include "observe/observer.h"
+#include "prefix.h"
 #include "slots.h"
 #include "tokenizer/tokenizer.h"
 
@@ -48,6 +49,7 @@ typedef struct {
   const lmmc_memory *memory;
   lmmc_observer observer;  // hears of what each step computes, while it runs
   lmmc_slots slots;
+  lmmc_prefix prefix;
   // What else is to be done while an image goes through the tower (lmmc_memory); NULL: nothing. Feeding slots is allowed there.
   void (*yield)(void *context);
   void *yield_context;
@@ -55,7 +57,7 @@ typedef struct {
   lmmc_feed *parts;     // [sequences], of the prompts that a prefill takes
 } lmmc_session;
 
-// No slot is in use, and nobody observes. Code 1 when memory is out; lmmc_session_close ends it in either case.
+// No slot is in use, and nobody observes. Code 1 when memory is out or what is attached is damaged; lmmc_session_close ends it in either case.
 bool lmmc_session_open(lmmc_session *s, const lmmc_model *model, const lmmc_memory *memory, lmmc_error *e);
 void lmmc_session_close(lmmc_session *s);
 
@@ -80,8 +82,9 @@ double lmmc_step(lmmc_session *s, const lmmc_feed *feeds, int64_t count, const c
 // first part. Returns the seconds.
 double lmmc_prefill_all(lmmc_session *s, const lmmc_feed *prompts, int64_t count);
 
-// A prompt, of whose last token the logits are wanted; returns the seconds.
-double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens);
+// A prompt of an empty slot, of whose last token the logits are wanted: what the program knows of its first tokens is copied, unless tensors
+// are observed. Returns the seconds, and in `*known`, where it is wanted, how many tokens were copied.
+double lmmc_prefill(lmmc_session *s, int32_t slot, const lmmc_ids *tokens, int64_t *known);
 
 // f32 [vocabulary], of wanted row `i` of the last step; as long as no other follows.
 const float *lmmc_logits(const lmmc_session *s, int64_t i);

@@ -281,6 +281,10 @@ private struct DescriptionPrinter {
             field("token_tree_offset", "\(program.treeOffset)")
             field("token_tree_bytes", "\(program.treeBytes)")
         }
+        if program.prefixBytes > 0 {
+            field("prefix_offset", "\(program.prefixOffset)")
+            field("prefix_bytes", "\(program.prefixBytes)")
+        }
         if program.sumsOffset > 0 { field("sums_offset", "\(program.sumsOffset)") }
         field("arena_bytes", "\(plan.arenaBytes)")
         let resident = plan.resident
@@ -332,6 +336,7 @@ private struct DescriptionPrinter {
             ("after", template.after), ("before_answer", template.turns?.beforeAnswer), ("next", template.turns?.next),
             ("next_before", template.turns?.nextBeforeImages),
             ("system_start", template.system?.start), ("system_alone", template.system?.alone), ("system_before", template.system?.before),
+            ("system", template.systemText),
         ]
         for case (let name, let text?) in texts {
             let start = "        .\(name) = ", parts = literals(text)

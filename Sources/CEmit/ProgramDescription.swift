@@ -85,6 +85,9 @@ public struct ProgramDescription: Sendable {
     /// The tree of the tokens' texts; 0 bytes without one
     public var treeOffset: Int
     public var treeBytes: Int
+    /// The first tokens of prompts and their rows; 0 bytes without any
+    public var prefixOffset: Int
+    public var prefixBytes: Int
     /// Where the sums of the bytes before stand; 0 without any
     public var sumsOffset: Int
     public var attachmentBytes: Int
@@ -95,7 +98,7 @@ public struct ProgramDescription: Sendable {
     public init(
         version: String, info: String, vision: Vision?, reducer: Reducer? = nil, context: Int, template: PromptTemplate, addsBOS: Bool,
         bos: Int32, eos: [Int32], compression: Compression? = nil, tokenizerOffset: Int, tokenizerBytes: Int, treeOffset: Int = 0,
-        treeBytes: Int = 0, sumsOffset: Int = 0, attachmentBytes: Int
+        treeBytes: Int = 0, prefixOffset: Int = 0, prefixBytes: Int = 0, sumsOffset: Int = 0, attachmentBytes: Int
     ) throws(Diagnostic) {
         guard eos.count <= Self.maxEOSCount else {
             throw .error("the model has \(eos.count) eos ids", expected: "at most \(Self.maxEOSCount)")
@@ -120,6 +123,7 @@ public struct ProgramDescription: Sendable {
         self.tokenizerBytes = tokenizerBytes
         self.treeOffset = treeOffset
         self.treeBytes = treeBytes
+        (self.prefixOffset, self.prefixBytes) = (prefixOffset, prefixBytes)
         self.sumsOffset = sumsOffset
         self.attachmentBytes = attachmentBytes
     }

@@ -18,6 +18,8 @@ public struct PromptTemplate: Sendable, Equatable {
     public var turns: Turns?
     /// Around a system text that is not the template's own; nil where it takes none.
     public var system: System?
+    /// The system text of a conversation without one, in the place of the template's own; nil: the template's.
+    public var systemText: String?
     /// Where there are images, the words lose their line feeds and the places that they have, and all images stand before them.
     public var flattensWords = false
 

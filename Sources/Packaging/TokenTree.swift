@@ -1,6 +1,6 @@
+import CompileTime
 import Glibc
 import Support
-import TokenTree
 
 /// The tree of a tokenizer's tokens as compiled programs read it in place; the layout is that of Runtime/grammar/vocabulary.h, and so is the code
 /// that makes it. `tokenizer`: its blob; `rows`: of the model's head. The count is a multiple of 8.

@@ -133,6 +133,15 @@ struct Compile: ParsableCommand {
 
     @OptionGroup var passes: PassArguments
 
+    @Option(help: ArgumentHelp("System text of conversations that have none, in the place of the template's.", valueName: "text"))
+    var system: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whether the keys and values of what every prompt begins with are computed now, by the finished program: yes or no. (default: yes)",
+            valueName: "yes|no"))
+    var foldPrefix: String?
+
     @Option(help: ArgumentHelp("C files to compile at a time. (default: the CPUs of this machine)", valueName: "n"))
     var jobs: Int?
 
@@ -143,11 +152,14 @@ struct Compile: ParsableCommand {
     var verbose = false
 
     func run() throws {
+        var model = try arguments.options(model)
+        model.system = system
         try Lmmc.compile(
             CompileOptions(
-                model: try arguments.options(model), output: output, emit: choice(emit, option: "--emit"), cc: cc,
+                model: model, output: output, emit: choice(emit, option: "--emit"), cc: cc,
                 link: choice(link, option: "--link"), dumpIR: dumpIR, passes: passes.options,
-                jobs: jobs, verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
+                foldsPrefix: (choice(foldPrefix, option: "--fold-prefix") ?? FoldChoice.yes) == .yes, jobs: jobs,
+                verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }
 

@@ -10,6 +10,9 @@ public enum EmitChoice: String, Sendable, CaseIterable {
     case c
 }
 
+/// What the value of `--fold-prefix` asks for.
+public enum FoldChoice: String, Sendable, CaseIterable { case yes, no }
+
 public struct CompileOptions: Sendable {
     public var model: ModelOptions
     public var output: String
@@ -19,13 +22,15 @@ public struct CompileOptions: Sendable {
     public var link: LinkChoice?
     public var dumpIR: String?
     public var passes: PassOptions
+    /// Whether the rows of what every prompt begins with are computed
+    public var foldsPrefix: Bool
     public var jobs: Int?
     public var verbosity: Verbosity
 
     public init(
         model: ModelOptions, output: String, emit: EmitChoice = .executable, cc: String? = nil, link: LinkChoice? = nil,
         dumpIR: String? = nil,
-        passes: PassOptions = PassOptions(), jobs: Int? = nil, verbosity: Verbosity = .normal
+        passes: PassOptions = PassOptions(), foldsPrefix: Bool = true, jobs: Int? = nil, verbosity: Verbosity = .normal
     ) {
         self.model = model
         self.output = output
@@ -34,6 +39,7 @@ public struct CompileOptions: Sendable {
         self.link = link
         self.dumpIR = dumpIR
         self.passes = passes
+        self.foldsPrefix = foldsPrefix
         self.jobs = jobs
         self.verbosity = verbosity
     }

@@ -62,7 +62,8 @@ struct Compilation {
         ) { () throws(Diagnostic) in try makePlan(module) }
         tokenizer = try tokenizerBlob(front.checkpoint.tokenizer)
         tree = try tokenTree(of: tokenizer, rows: front.checkpoint.configuration.decoder.vocabularySize)
-        layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer, tree: tree)
+        let prefix = try Self.prefix(options, target, front, plan, tokenizer, progress)
+        layout = try AttachmentLayout(plan: plan, tokenizer: tokenizer, tree: tree, prefix: prefix)
     }
 
     func makeExecutable() throws(Diagnostic) {
@@ -75,26 +76,30 @@ struct Compilation {
         }
         let program = folder.file("linked")  // the runtime has a folder `program`
         let needs = try buildProgram(toolchain, program, folder)
-        let written = layout.totalBytes
-        try progress.stage("weights", totalBytes: written) { () throws(Diagnostic) in
-            try AtomicFile.write(path: options.output, executable: true) { file throws(Diagnostic) in
-                let packager = try Packager(executable: program, output: file.descriptor, path: options.output, bytes: layout.totalBytes)
-                try writeAttachment(to: file.descriptor, at: packager.offset, path: options.output)
-                try packager.finish()
+        try AtomicFile.write(path: options.output, executable: true) { file throws(Diagnostic) in
+            let packager = try Packager(executable: program, output: file.descriptor, path: options.output, bytes: layout.totalBytes)
+            let sums = AttachmentSums(of: layout.sumsOffset)
+            let streamed = StreamedFile(file.descriptor, path: options.output, base: packager.offset, sums: sums)
+            try progress.stage("weights", totalBytes: layout.totalBytes) { () throws(Diagnostic) in
+                try writeAttachment(to: streamed, at: packager.offset, sums)
             }
+            if let prefix = layout.prefix {
+                try fold(prefix, by: program, weights: file.temporaryPath, streamed, at: packager.offset, folder)
+                try streamed.write(sums.values, at: packager.offset + layout.sumsOffset)
+            }
+            try packager.finish()
         }
         if let needs, options.verbosity != .quiet { writeStandardError("\(padded("needs", 10)) \(needs.text)\n") }
     }
 
-    /// The weights, the tokenizer, its tree and the sums at their places behind `base`.
-    func writeAttachment(to descriptor: Int32, at base: Int, path: String) throws(Diagnostic) {
-        let sums = AttachmentSums(of: layout.sumsOffset)
-        let file = StreamedFile(descriptor, path: path, base: base, sums: sums)
+    /// The weights, the tokenizer, its tree, the first tokens of prompts and the sums at their places behind `base`.
+    func writeAttachment(to file: StreamedFile, at base: Int, _ sums: AttachmentSums) throws(Diagnostic) {
         let writer = WeightWriter(module: module, plan: plan, checkpoint: front.checkpoint)
         let progress = progress
         try writer.write(to: file, at: base, report: { progress.report($0) }) { progress.advance($0) }
         try file.write(tokenizer, at: base + layout.tokenizerOffset)
         try file.write(tree, at: base + layout.treeOffset)
+        if let prefix = layout.prefix { try file.write(prefix.head, at: base + layout.prefixOffset) }
         try file.write(sums.values, at: base + layout.sumsOffset)
         progress.advance(layout.totalBytes - layout.tokenizerOffset)
     }

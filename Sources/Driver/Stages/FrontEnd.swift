@@ -50,9 +50,17 @@ struct FrontEnd {
         let configuration = checkpoint.configuration
         let templateName =
             options.template ?? (configuration.compression == nil ? configuration.prompt.templateName : PromptTemplate.compressingName)
+        var template = try template(templateName, of: checkpoint)
+        if let system = options.system {
+            guard template.system != nil else {
+                throw .usage(
+                    "template \(quoted(templateName)) takes no system text", at: .option("--system"), expected: "another template, or none")
+            }
+            template.systemText = system
+        }
         return FrontEnd(
             checkpoint: checkpoint, context: context, sequences: options.sequences, policy: policy, reduction: reduction,
-            templateName: templateName, template: try template(templateName, of: checkpoint))
+            templateName: templateName, template: template)
     }
 
     private static func template(_ name: String, of checkpoint: Checkpoint) throws(Diagnostic) -> PromptTemplate {

@@ -74,6 +74,8 @@ public struct ModelOptions: Sendable {
     public var calibration: String?
     public var reduction: ReductionChoice
     public var template: String?
+    /// In the place of the template's system text
+    public var system: String?
     public var precision: PrecisionPolicy
     public var target: String
     /// Nil: every level of the target
@@ -85,7 +87,7 @@ public struct ModelOptions: Sendable {
     public init(
         model: String, context: Int? = nil, sequences: Int = 1, visionTower: String? = nil, projector: String? = nil,
         adapter: String? = nil,
-        calibration: String? = nil, reduction: ReductionChoice = .ofCheckpoint, template: String? = nil,
+        calibration: String? = nil, reduction: ReductionChoice = .ofCheckpoint, template: String? = nil, system: String? = nil,
         precision: PrecisionPolicy = PrecisionPolicy(defaultPrecision),
         target: String = ModelOptions.defaultTarget,
         targetLevels: [String]? = nil
@@ -98,7 +100,7 @@ public struct ModelOptions: Sendable {
         self.adapter = adapter
         self.calibration = calibration
         self.reduction = reduction
-        self.template = template
+        (self.template, self.system) = (template, system)
         self.precision = precision
         self.target = target
         self.targetLevels = targetLevels

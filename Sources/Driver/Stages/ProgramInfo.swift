@@ -30,7 +30,8 @@ extension FrontEnd {
                 try .init(token: identifier(it.token), count: identifier(it.count))
             },
             tokenizerOffset: layout.tokenizerOffset, tokenizerBytes: layout.tokenizerBytes, treeOffset: layout.treeOffset,
-            treeBytes: layout.treeBytes, sumsOffset: layout.sumsOffset,
+            treeBytes: layout.treeBytes, prefixOffset: layout.prefix == nil ? 0 : layout.prefixOffset,
+            prefixBytes: layout.prefix?.byteCount ?? 0, sumsOffset: layout.sumsOffset,
             attachmentBytes: layout.totalBytes)
     }
 
@@ -92,10 +93,12 @@ extension FrontEnd {
             ("context", .integer(context)), ("sequences", .integer(sequences)), ("chunk", .integer(plan.chunk)),
             ("template", .string(template)),
         ]
+        if let text = self.template.systemText { members.append(("system", .string(text))) }
         if let reduction { members.append(("reduction", .string(reduction.description))) }
         if let vision = configuration.vision, let fusion = configuration.fusion {
             members.append(("vision", visionInfo(vision, fusion)))
         }
+        if let prefix = layout.prefix { members.append(("folded_prefix", .object([("tokens", .integer(prefix.tokens.count))]))) }
         if let compression = compressionInfo { members.append(compression) }
         members.append(("decoder", decoderInfo(decoder)))
         members.append(
@@ -103,7 +106,7 @@ extension FrontEnd {
                 "sizes",
                 .object([
                     ("weight_bytes", .integer(layout.weightBytes)), ("tokenizer_bytes", .integer(layout.tokenizerBytes)),
-                    ("token_tree_bytes", .integer(layout.treeBytes)),
+                    ("token_tree_bytes", .integer(layout.treeBytes)), ("prefix_bytes", .integer(layout.prefix?.byteCount ?? 0)),
                     ("kv_cache_bytes", .integer(plan.slots.cacheBytes)), ("slot_bytes", .integer(plan.slots.byteCount)),
                     ("activation_bytes", .integer(plan.activationBytes)), ("arena_bytes", .integer(plan.arenaBytes)),
                 ])

@@ -141,7 +141,8 @@ extension Compilation {
             let number = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
             guard number >= 0 else { throw .system("create", path: path, code: errno) }
             defer { close(number) }
-            try writeAttachment(to: number, at: 0, path: options.output)
+            let sums = AttachmentSums(of: layout.sumsOffset)
+            try writeAttachment(to: StreamedFile(number, path: options.output, sums: sums), at: 0, sums)
             guard fsync(number) == 0 else { throw .system("write", path: options.output, code: errno) }
         }
         // An older folder of ours moves out of the way first and goes only when the new one is in place.

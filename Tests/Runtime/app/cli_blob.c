@@ -2,7 +2,7 @@
 // token that overlaps with a place for an image, and the tree of its tokens behind it; prints the compiler's options with the sizes of both.
 #include "../tokenizer/model_blob.h"
 #include "cli_fake_model.h"
-#include "token_tree/token_tree.h"
+#include "compile_time/token_tree.h"
 
 int main(int argc, char **argv) {
   if (argc != 3) return fprintf(stderr, "usage: cli_blob MODEL OUTPUT\n"), 2;

@@ -17,8 +17,8 @@ cc="${CC:-cc} $runtime_warnings ${CFLAGS:--O2} -fopenmp $runtime_includes"
 libraries="${LDFLAGS:-} $image_libraries -ljansson $editor_libraries -lm"
 
 # All but the kernels: the model of these tests is a fake one. The check of the CPU is of what the compiler was told.
-build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar token_tree session engine batch chat observe app | grep -v required_cpu)
-core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-* "$build"/objects/Runtime-token_tree-*)
+build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar compile_time session engine batch chat observe app | grep -v required_cpu)
+core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-* "$build"/objects/Runtime-compile_time-token_tree.c.o)
 $cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
 sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
 for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do
@@ -46,8 +46,8 @@ for kind in "" -DFAKE_REDUCER; do
 done
 
 # What calls the model is left out.
-for part in main answer answer_batch answer_chat answer_several arithmetic image_files engine_start bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
-rm "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build"/objects/Runtime-engine-engine.c.o "$build"/objects/Runtime-batch-batch.c.o "$build"/objects/Runtime-batch-answer_line.c.o "$build"/objects/Runtime-chat-*
+for part in main answer answer_batch answer_chat answer_several fold image_files engine_start bench perplexity; do rm "$build/objects/Runtime-app-$part.c.o"; done
+rm "$build/objects/Runtime-program-arithmetic.c.o" "$build/objects/Runtime-session-prefix.c.o" "$build/objects/Runtime-session-steps.c.o" "$build/objects/Runtime-session-generation.c.o" "$build"/objects/Runtime-engine-engine.c.o "$build"/objects/Runtime-batch-batch.c.o "$build"/objects/Runtime-batch-answer_line.c.o "$build"/objects/Runtime-chat-*
 for test in $plain; do
   ! is_chosen "$test" || $cc "$here/${test}_test.c" "$build"/objects/*.o -o "$build/${test##*/}_test" $libraries
 done

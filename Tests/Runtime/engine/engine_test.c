@@ -161,7 +161,7 @@ static void check_alone(conversation *c, int number) {
   for (int i = 0; i < prompt.images; i++)
     lmmc_prompt_trim(&prompt, alone.model, i, lmmc_encode_picture(&alone, &r->pictures, i, &prompt.question, &seconds, &seconds).count);
   lmmc_slot_clear(&alone.slots, 0);
-  lmmc_prefill(&alone, 0, &prompt.tokens);
+  lmmc_prefill(&alone, 0, &prompt.tokens, NULL);
   const lmmc_sink sink = {&heard, take_logits, take_token, take_end};
   lmmc_answer answer = {.model = alone.model, .tokenizer = &tokenizer, .sampler = &sampler, .sink = &sink, .max_tokens = r->max_tokens};
   bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, &c->sampling, &e);
@@ -218,6 +218,8 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
       p.tokens.values[p.tokens.count - 1] = (int32_t)draw(333);
       break;
     default:
+      if (draw(3) == 0)
+        for (int64_t i = 0, count = draw(session.prefix.count + 1); i < count; i++) append(&p, session.prefix.tokens[i]);
       append(&p, 1);
       for (int64_t i = draw(12); i > 0; i--) append(&p, (int32_t)draw(333));
       for (int64_t i = draw(most_images + 1); i > 0; i--) {
@@ -379,6 +381,49 @@ static void turns(void) {
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
 }
 
+// What the program knows of the first tokens of prompts is copied, a part of it too, and what another slot holds where that is more.
+static void folded(void) {
+  enum { KNOWN = 12 };
+  static int32_t tokens[KNOWN];
+  const lmmc_model *m = session.model;
+  size_t bytes = 0, at = 0;
+  for (int32_t i = 0; i < m->cache_count; i++) bytes += KNOWN * m->caches[i].row_bytes;
+  uint8_t *rows = calloc(1, bytes);
+  if (!rows) abort();
+  for (int i = 0; i < KNOWN; i++) tokens[i] = 100 + 3 * i;
+  lmmc_slot_clear(&alone.slots, 0);
+  lmmc_step(&alone, &(lmmc_feed){0, tokens, KNOWN, LMMC_WANTS_NONE}, 1, "prefill");
+  for (int32_t i = 0; i < m->cache_count; i++) {
+    memcpy(rows + at, lmmc_arena(alone.memory, m->caches[i].offset), KNOWN * m->caches[i].row_bytes);
+    at += KNOWN * m->caches[i].row_bytes;
+  }
+  session.prefix = (lmmc_prefix){tokens, KNOWN, rows};
+
+  static const struct { int first, others, known; } cases[] = {{KNOWN, 5, KNOWN}, {9, 2, 9}, {KNOWN, 0, KNOWN - 1}, {7, 4, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    static conversation one;
+    lmmc_error e;
+    lmmc_prompt p = {0};
+    if (!lmmc_engine_open(&engine, &session, &tokenizer, 1, 0, (uint64_t[]){1, 2}, &e)) abort();
+    for (int k = 0; k < cases[i].first; k++) append(&p, tokens[k]);
+    for (int k = 0; k < cases[i].others; k++) append(&p, 20 + k);
+    open_request(&one, p, NULL);
+    fake_calls = (fake_call_counts){0};
+    lmmc_engine_submit(&engine, &one.request);
+    while (one.heard.rows == 0) lmmc_engine_turn(&engine);
+    CHECK(one.request.shared == cases[i].known && fake_calls.rows[0] == cases[i].first + cases[i].others - cases[i].known,
+          "%zu: %d shared, %d fed", i, (int)one.request.shared, fake_calls.rows[0]);
+    while (lmmc_engine_turn(&engine)) continue;
+    check_alone(&one, -10 - (int)i);
+    close_request(&one);
+    lmmc_engine_close(&engine);
+    for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
+  }
+  soak("a known prefix", FAKE_SEQUENCES, UINT64_C(1) << 20);
+  session.prefix = (lmmc_prefix){0};
+  free(rows);
+}
+
 static void set_model(const lmmc_model *m) { session.model = session.slots.model = alone.model = alone.slots.model = m; }
 
 int main(int argc, char **argv) {
@@ -406,7 +451,7 @@ int main(int argc, char **argv) {
       !lmmc_structures_open(&structures_alone, &vocabulary, ends, FAKE_CONTEXT, &e))
     return fprintf(stderr, "engine_test: %s\n", e.message), 2;
   set_model(&model);
-  if (!model.whole_prompts) turns();
+  if (!model.whole_prompts) turns(), folded();
   const uint64_t few = 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN * sizeof(float);
   for (int32_t parallel = 1; parallel <= FAKE_SEQUENCES; parallel++) soak("images", parallel, UINT64_C(1) << 20);
   soak("few images kept", FAKE_SEQUENCES, few);

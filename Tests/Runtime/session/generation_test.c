@@ -54,7 +54,7 @@ static bool answer(const char *likeliest, int64_t max_tokens, listener *l, lmmc_
   lmmc_ids prompt = {.values = (int32_t[]){1, 7}, .count = 2};
   lmmc_sampler sampler;
   lmmc_slot_clear(&session.slots, slot);
-  lmmc_prefill(&session, slot, &prompt);
+  lmmc_prefill(&session, slot, &prompt, NULL);
   lmmc_sink sink = {l, take_logits, take_token, take_end};
   *e = (lmmc_error){0};
   lmmc_stop texts[3];

@@ -130,7 +130,7 @@ static void uses(void) {
   memset(sequences, 0, sizeof sequences);
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_take(&session.slots);
   fake_calls = (fake_call_counts){0};
-  CHECK(lmmc_prefill(&session, 2, &(lmmc_ids){.values = tokens, .count = (size_t)length}) >= 0, "%s", "");
+  CHECK(lmmc_prefill(&session, 2, &(lmmc_ids){.values = tokens, .count = (size_t)length}, NULL) >= 0, "%s", "");
   for (int32_t i = 0; i < length; i++) extend(&sequences[2], tokens[i]);
   CHECK(are_logits(lmmc_logits(&session, 0), sequences[2].states[length]), "%s", "a prompt");
   // Logits are made of its last row alone.
@@ -236,7 +236,7 @@ static void compressed(void) {
     }
     fake_calls = (fake_call_counts){0};
     if (count == 1)
-      lmmc_prefill(&session, 0, &(lmmc_ids){.values = tokens[0], .count = (size_t)prompts[0].count});
+      lmmc_prefill(&session, 0, &(lmmc_ids){.values = tokens[0], .count = (size_t)prompts[0].count}, NULL);
     else
       lmmc_prefill_all(&session, prompts, count);
     const int64_t needed = (parts[0] + FAKE_CHUNK - 1) / FAKE_CHUNK + (parts[1] + FAKE_CHUNK - 1) / FAKE_CHUNK;
@@ -261,7 +261,7 @@ static void compressed(void) {
   session.observer.tensors = &tensors;
   fake_calls = (fake_call_counts){0};
   lmmc_slot_clear(&session.slots, 0);
-  lmmc_prefill(&session, 0, &(lmmc_ids){.values = (int32_t[]){1, -1, 333, 333, 7, 8}, .count = 6});
+  lmmc_prefill(&session, 0, &(lmmc_ids){.values = (int32_t[]){1, -1, 333, 333, 7, 8}, .count = 6}, NULL);
   CHECK(tensors.next == model.step_products && !session.observer.tensors && fake_calls.steps == 2 && fake_calls.wanted == 2,
         "%d calls for %d logits", fake_calls.steps, fake_calls.wanted);
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);

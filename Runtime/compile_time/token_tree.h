@@ -1,6 +1,6 @@
 // The tree of a tokenizer's tokens (grammar/vocabulary.h) for the compiler, which puts it into the program: this header includes none of the runtime's.
-#ifndef LMMC_TOKEN_TREE_TOKEN_TREE_H
-#define LMMC_TOKEN_TREE_TOKEN_TREE_H
+#ifndef LMMC_COMPILE_TIME_TOKEN_TREE_H
+#define LMMC_COMPILE_TIME_TOKEN_TREE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 // What decides the bits of a program's results on this machine.
-#ifndef LMMC_APP_ARITHMETIC_H
-#define LMMC_APP_ARITHMETIC_H
+#ifndef LMMC_PROGRAM_ARITHMETIC_H
+#define LMMC_PROGRAM_ARITHMETIC_H
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 #include "contract/program.h"
-#include "program/levels.h"
+#include "levels.h"
 
 // The name of the CPU core that OpenBLAS has chosen its kernels for; present in programs that link it.
 extern const char *lmmc_blas_core(void) __attribute__((weak));
