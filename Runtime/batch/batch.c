@@ -16,6 +16,8 @@
 // Lines that are read and not written yet, for each answer that may grow: enough that one long answer seldom stops the others, where the
 // output keeps the order.
 enum { LINES_AHEAD = 8, LEAST_AHEAD = 16 };
+// And the bytes of such lines, behind which no other is read: one line may have 64 MiB.
+#define BYTES_AHEAD (UINT64_C(128) << 20)
 
 typedef struct batch batch;
 
@@ -24,6 +26,7 @@ typedef struct job {
   batch *batch;
   struct job *next;
   lmmc_line line;
+  uint64_t bytes;             // of its text
   lmmc_structure *structure;  // what the line says that the answer must be; NULL where it says nothing
   lmmc_structured structured;
   lmmc_batch_answer answer;
@@ -47,6 +50,7 @@ struct batch {
   pthread_cond_t changed;
   job_list ready;       // read, and not begun
   int64_t outstanding;  // read, and not written
+  uint64_t bytes;       // of those
   int64_t skipped;
   bool is_read, stops;
   lmmc_error read_error;
@@ -209,6 +213,7 @@ static job *next_job(batch *b, lmmc_line_reader *lines, bool *is_over, lmmc_erro
   if (!j) return *is_over = true, lmmc_fail(e, 1, "out of memory for a line"), NULL;
   j->batch = b;
   if (result == LMMC_LINE_TOO_LONG) text = "", bytes = 0;
+  j->bytes = bytes;
   bool done = lmmc_line_read(&j->line, text, bytes, number, &b->settings->defaults, &j->error);
   if (result == LMMC_LINE_TOO_LONG) lmmc_fail(&j->error, 2, "the line is longer than %d bytes", LMMC_MOST_LINE_BYTES);
   if (!j->line.id) return *is_over = true, *e = j->error, free_job(j), NULL;
@@ -233,9 +238,10 @@ static void *read_lines(void *context) {
     if (j) {
       append(&b->ready, j);
       b->outstanding++;
+      b->bytes += j->bytes;
       pthread_cond_broadcast(&b->changed);
     }
-    while (b->outstanding >= window && !b->stops) pthread_cond_wait(&b->changed, &b->lock);
+    while ((b->outstanding >= window || b->bytes >= BYTES_AHEAD) && !b->stops) pthread_cond_wait(&b->changed, &b->lock);
     is_over = is_over || b->stops;
     pthread_mutex_unlock(&b->lock);
   }
@@ -281,6 +287,7 @@ static bool waits_for_twin(const batch *b, const job *j) {
 static bool write_jobs(batch *b) {
   job **at = &b->begun.first, *last = NULL;
   int64_t written = 0;
+  uint64_t bytes = 0;
   bool done = true;
   while (*at && done) {
     job *j = *at;
@@ -294,6 +301,7 @@ static bool write_jobs(batch *b) {
     done = result == LMMC_WRITTEN;
     *at = j->next;
     if (!j->next) b->begun.last = last;
+    bytes += j->bytes;
     free_job(j);
     written++;
   }
@@ -301,6 +309,7 @@ static bool write_jobs(batch *b) {
   if (written > 0) {
     pthread_mutex_lock(&b->lock);
     b->outstanding -= written;
+    b->bytes -= bytes;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
   }
