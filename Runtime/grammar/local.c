@@ -45,39 +45,46 @@ static void begin_search(lmmc_machine *m) {
   m->work_count = 0;
 }
 
-// The calls of a local state that is being made, in the order of the frames called.
+// The calls of a local state that is being made, in the order of the frames called. The states behind all calls of one frame are one list.
 static bool list_calls(lmmc_machine *m, lmmc_local *l) {
   const lmmc_grammar *g = m->grammar;
+  uint32_t total = 0;
+  bool done = true;
   l->first_call = m->call_count;
   for (uint32_t i = 0; i < l->count; i++) {
     const uint32_t s = m->states[l->first + i];
-    for (uint32_t k = g->call_from[s]; k < g->call_from[s + 1]; k++) {
+    for (uint32_t k = g->call_from[s]; done && k < g->call_from[s + 1]; k++) {
       const lmmc_call_edge *call = &g->call_edges[k];
       if (!can_enter(g, call)) continue;
-      bool known = false;
-      for (uint32_t c = l->first_call; c < m->call_count && !known; c++) known = m->calls[c].frame == call->frame;
-      if (known) continue;
-      if (!lmmc_machine_grow(m, (void **)&m->calls, &m->call_room, m->call_count, 1, sizeof *m->calls)) return false;
-      m->calls[m->call_count++] = (lmmc_local_call){.frame = call->frame};
-      lmmc_byte_set_join(&l->after, &g->frames[call->frame].first);
+      if (m->called[call->frame] == 0) {
+        done = lmmc_machine_grow(m, (void **)&m->calls, &m->call_room, m->call_count, 1, sizeof *m->calls);
+        if (!done) break;
+        m->calls[m->call_count++] = (lmmc_local_call){.frame = call->frame};
+        m->called[call->frame] = m->call_count - l->first_call;
+        lmmc_byte_set_join(&l->after, &g->frames[call->frame].first);
+      }
+      m->calls[l->first_call + m->called[call->frame] - 1].count++;
+      total++;
     }
   }
   l->call_count = m->call_count - l->first_call;
-  // The states behind all calls of one frame are one list.
+  done = done && lmmc_machine_grow(m, (void **)&m->states, &m->state_room, m->state_count, total, sizeof *m->states);
   for (uint32_t c = 0; c < l->call_count; c++) {
     lmmc_local_call *made = &m->calls[l->first_call + c];
     made->first = m->state_count;
-    for (uint32_t i = 0; i < l->count; i++) {
-      const uint32_t s = m->states[l->first + i];
-      for (uint32_t k = g->call_from[s]; k < g->call_from[s + 1]; k++) {
-        if (g->call_edges[k].frame != made->frame || !can_enter(g, &g->call_edges[k])) continue;
-        if (!lmmc_machine_grow(m, (void **)&m->states, &m->state_room, m->state_count, 1, sizeof *m->states)) return false;
-        m->states[m->state_count++] = g->call_edges[k].to;
-        made->count++;
-      }
+    if (done) m->state_count += made->count;
+    made->count = 0;
+  }
+  for (uint32_t i = 0; done && i < l->count; i++) {
+    const uint32_t s = m->states[l->first + i];
+    for (uint32_t k = g->call_from[s]; k < g->call_from[s + 1]; k++) {
+      if (!can_enter(g, &g->call_edges[k])) continue;
+      lmmc_local_call *made = &m->calls[l->first_call + m->called[g->call_edges[k].frame] - 1];
+      m->states[made->first + made->count++] = g->call_edges[k].to;
     }
   }
-  return true;
+  for (uint32_t c = 0; c < l->call_count; c++) m->called[m->calls[l->first_call + c].frame] = 0;
+  return done;
 }
 
 uint32_t lmmc_local_intern(lmmc_machine *m, const uint32_t *states, uint32_t count) {

@@ -82,6 +82,7 @@ bool lmmc_table_add(lmmc_machine *m, lmmc_id_table *t, uint32_t hash, uint32_t i
 static bool begin(lmmc_machine *m) {
   const uint32_t frames = m->grammar->frame_count, states = m->grammar->state_count;
   m->start = lmmc_machine_allocate(m, frames, sizeof *m->start);
+  m->called = lmmc_machine_allocate(m, frames, sizeof *m->called);
   m->run = lmmc_machine_allocate(m, frames, sizeof *m->run);
   m->seen = lmmc_machine_allocate(m, states, sizeof *m->seen);
   m->work = lmmc_machine_allocate(m, states, sizeof *m->work);
@@ -114,6 +115,7 @@ static void drop(lmmc_machine *m) {
   lmmc_table_free(&m->stack_table);
   lmmc_table_free(&m->configuration_table);
   free(m->start);
+  free(m->called);
   free(m->run);
   free(m->seen);
   free(m->work);

@@ -73,6 +73,7 @@ typedef struct lmmc_machine {
   lmmc_id_table local_table, stack_table, configuration_table;
   uint32_t *start;             // [frames], local states; LMMC_UNKNOWN_STATE as long as nobody asked
   uint8_t *run;                // [frames], lmmc_run_kind
+  uint32_t *called;            // [frames], which call of the local state that is being made it is, from 1 on; 0: none
   uint64_t *seen;              // [automaton states], the search that last came by
   uint32_t *work, work_count;  // [automaton states]
   uint64_t search;
