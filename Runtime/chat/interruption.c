@@ -12,6 +12,8 @@ static void note(int number) {
 
 void lmmc_interruption_watch(void) { sigaction(SIGINT, &(struct sigaction){.sa_handler = note}, NULL); }
 
+bool lmmc_interrupt_came(void) { return came; }
+
 bool lmmc_interrupted(void) {
   const bool is = came;
   came = 0;

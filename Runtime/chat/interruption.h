@@ -10,4 +10,7 @@ void lmmc_interruption_watch(void);
 // Whether one came since the last call.
 bool lmmc_interrupted(void);
 
+// The same for who leaves it to others.
+bool lmmc_interrupt_came(void);
+
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,15 +108,47 @@ static lmmc_line_editor *open_editor(void) {
 // Lets the terminal tell what is pasted, or stops it; one that does not know of it passes over this.
 static void tell_terminal(const char *text) { (void)lmmc_write(STDOUT_FILENO, text, strlen(text), "standard output", NULL); }
 
+// What ends or stops the program while a line is edited; libedit hands each on to whoever had it before.
+static const int leaving[] = {SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+enum { LEAVING = sizeof leaving / sizeof *leaving };
+
+// The terminal is left as it was found. What stops the program lets it go on here.
+static void leave(int number) {
+  (void)!write(STDOUT_FILENO, PASTES_AS_TYPED, sizeof PASTES_AS_TYPED - 1);
+  struct sigaction own;
+  sigset_t one;
+  sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, &own);
+  raise(number);
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  sigprocmask(SIG_UNBLOCK, &one, NULL);  // here it ends or stops
+  sigaction(number, &own, NULL);
+  (void)!write(STDOUT_FILENO, PASTES_APART, sizeof PASTES_APART - 1);
+}
+
+static void watch_leaving(struct sigaction before[LEAVING]) {
+  for (int i = 0; i < LEAVING; i++) {
+    sigaction(leaving[i], NULL, &before[i]);
+    if (before[i].sa_handler == SIG_DFL) sigaction(leaving[i], &(struct sigaction){.sa_handler = leave}, NULL);
+  }
+}
+
 static lmmc_typed_result edit_line(lmmc_line_editor *editor, const char *prompt, lmmc_text *line, lmmc_error *e) {
   int count = 0;
   HistEvent event;
   editor->prompt = prompt;
   lmmc_interrupted();  // one that came while nothing worked is not meant for this line
+  struct sigaction before[LEAVING];
+  watch_leaving(before);
   tell_terminal(PASTES_APART);
-  errno = 0;
-  const char *typed = el_gets(editor->edit, &count);
-  const int reason = errno;
+  const char *typed;
+  int reason;
+  do {
+    errno = 0;
+    typed = el_gets(editor->edit, &count);
+    reason = errno;
+  } while (!typed && reason == EINTR && !lmmc_interrupt_came());
+  for (int i = 0; i < LEAVING; i++) sigaction(leaving[i], &before[i], NULL);
   tell_terminal(PASTES_AS_TYPED);
   if (lmmc_interrupted()) {
     const LineInfo *left = el_line(editor->edit);
