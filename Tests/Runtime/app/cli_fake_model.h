@@ -7,6 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifndef FAKE_SLOTS
+#define FAKE_SLOTS 4
+#endif
+
 enum {
   FAKE_VOCABULARY = 448,  // more rows than the small tokenizer has pieces
   FAKE_HIDDEN = 6,
@@ -15,9 +19,9 @@ enum {
 #else
   FAKE_CONTEXT = 96,
 #endif
-  FAKE_CHUNK = 7,
-  FAKE_WANTED_ROWS = 5,
-  FAKE_SEQUENCES = 4,
+  FAKE_CHUNK = FAKE_SLOTS + 3,
+  FAKE_WANTED_ROWS = FAKE_SLOTS + 1,
+  FAKE_SEQUENCES = FAKE_SLOTS,
   FAKE_BLOCKS = 2,
   FAKE_SIZE = 12,
   FAKE_VISION_TOKENS = 4,

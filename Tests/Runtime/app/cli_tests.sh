@@ -41,7 +41,7 @@ done
 
 # As programs with and without a reducer.
 for kind in "" -DFAKE_REDUCER; do
-  ! is_chosen engine/engine || $cc $sizes -DFAKE_DROPS_VISION $kind "$here/engine/engine_test.c" "$here/app/cli_fake_model.c" \
+  ! is_chosen engine/engine || $cc $sizes -DFAKE_DROPS_VISION -DFAKE_SLOTS=8 $kind "$here/engine/engine_test.c" "$here/app/cli_fake_model.c" \
     $(ls "$build"/objects/*.o | grep -v Runtime-app) -o "$build/engine_test$kind" $libraries
 done
 

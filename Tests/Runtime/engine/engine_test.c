@@ -12,7 +12,7 @@
 #include "engine/structure.h"
 #include "program/levels.h"
 
-enum { REQUESTS = 500, PICTURES = 6, MOST_TOKENS = 40, PICTURE_BYTES = 3 * FAKE_SIZE * FAKE_SIZE };
+enum { REQUESTS = 2000, FEW_REQUESTS = 600, PICTURES = 6, MOST_TOKENS = 40, PICTURE_BYTES = 3 * FAKE_SIZE * FAKE_SIZE };
 
 static lmmc_tokenizer tokenizer;
 static lmmc_session session, alone;
@@ -32,6 +32,9 @@ static const struct {
 enum { NOTATIONS = sizeof notations / sizeof *notations };
 static lmmc_vocabulary vocabulary;
 static lmmc_structures structures, structures_alone;
+
+// Texts that some answers end before, one of a byte and one of two, which may stand in two tokens.
+static const lmmc_stop stops[] = {{"k", 1}, {"\xC3\xA9", 2}, {"a long one", 10}};
 
 static uint64_t seed = 1;
 
@@ -54,6 +57,7 @@ typedef struct {
   lmmc_prompt asked;  // as it was before anything was trimmed
   lmmc_sampling sampling;
   int notation;  // of those; -1: it may be anything
+  int stop_count;
   lmmc_structure *structure;
   lmmc_structured structured;
   bool is_over;
@@ -163,7 +167,13 @@ static void check_alone(conversation *c, int number) {
   lmmc_slot_clear(&alone.slots, 0);
   lmmc_prefill(&alone, 0, &prompt.tokens, NULL);
   const lmmc_sink sink = {&heard, take_logits, take_token, take_end};
-  lmmc_answer answer = {.model = alone.model, .tokenizer = &tokenizer, .sampler = &sampler, .sink = &sink, .max_tokens = r->max_tokens};
+  lmmc_answer answer = {.model = alone.model,
+                        .tokenizer = &tokenizer,
+                        .sampler = &sampler,
+                        .sink = &sink,
+                        .max_tokens = r->max_tokens,
+                        .stops = stops,
+                        .stop_count = c->stop_count};
   bool done = lmmc_sampler_open(&sampler, FAKE_VOCABULARY, &c->sampling, &e);
   lmmc_sampler_read(&sampler, prompt.tokens.values, (int64_t)prompt.tokens.count);
   lmmc_structure *structure = NULL;
@@ -240,11 +250,44 @@ static void random_request(conversation *all, int number, int (*shown)[FAKE_MAX_
     for (int64_t i = 0; i < 3; i++) append(&p, (int32_t)draw(333));
   }
   open_request(&all[number], p, shown[number]);
+  all[number].request.stops = stops;
+  all[number].request.stop_count = all[number].stop_count = draw(3) ? 0 : (int)(sizeof stops / sizeof *stops);
   if (draw(3) == 0) restrict_request(&all[number], (int)draw(NOTATIONS));
 }
 
-// Every second one guesses ahead.
-static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
+// ---- what keeps rows of images beyond a run
+
+enum { STORED = 64 };
+static struct {
+  lmmc_hash_value key;
+  float values[FAKE_VISION_TOKENS * FAKE_HIDDEN];
+  int32_t count;
+} stored[STORED];
+static int stored_count;
+
+static int32_t find_stored(void *context, lmmc_hash_value key, float *values, int32_t *protects, int32_t most) {
+  (void)context, (void)protects, (void)most;
+  for (int i = 0; i < stored_count; i++) {
+    if (!lmmc_hashes_equal(stored[i].key, key)) continue;
+    memcpy(values, stored[i].values, (size_t)stored[i].count * FAKE_HIDDEN * sizeof *values);
+    return stored[i].count;
+  }
+  return -1;
+}
+
+static void keep_stored(void *context, lmmc_hash_value key, lmmc_image_rows rows) {
+  (void)context;
+  if (stored_count == STORED) return;
+  stored[stored_count].key = key, stored[stored_count].count = rows.count;
+  memcpy(stored[stored_count++].values, rows.values, (size_t)rows.count * FAKE_HIDDEN * sizeof *rows.values);
+}
+
+static const lmmc_image_store store = {NULL, find_stored, keep_stored};
+
+// ---- many at once
+
+// Every second one guesses ahead. `keeps`: what images have become is kept elsewhere too.
+static void soak(const char *name, int count, int32_t parallel, uint64_t image_bytes, bool keeps) {
   static int soaks;
   static conversation all[REQUESTS];
   static int shown[REQUESTS][FAKE_MAX_IMAGES];
@@ -253,9 +296,10 @@ static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
   int cut = 0, calls = 0, steps = 0, met = 0;
   if (!lmmc_engine_open(&engine, &session, &tokenizer, parallel, image_bytes, (uint64_t[]){1, 2}, &e)) abort();
   engine.drafts = soaks++ % 2 == 0;
+  if (keeps) engine.store = &store, stored_count = 0;
   fake_calls = (fake_call_counts){0};
-  for (int sent = 0, busy = 1; sent < REQUESTS || busy;) {
-    for (int64_t more = draw(8) ? 0 : draw(4); more > 0 && sent < REQUESTS; more--) {
+  for (int sent = 0, busy = 1; sent < count || busy;) {
+    for (int64_t more = draw(8) ? 0 : draw(4); more > 0 && sent < count; more--) {
       random_request(all, sent, shown);
       lmmc_engine_submit(&engine, &all[sent++].request);
     }
@@ -265,26 +309,26 @@ static void soak(const char *name, int32_t parallel, uint64_t image_bytes) {
     calls++;
   }
   steps = fake_calls.steps + fake_calls.decodes;
-  for (int i = 0; i < REQUESTS; i++) {
+  for (int i = 0; i < count; i++) {
     const lmmc_request *r = &all[i].request;
     CHECK(all[i].is_over, "%s: request %d is not over", name, i);
     tokens += (int64_t)r->prompt.tokens.count, shared += r->shared, images += r->prompt.images, encoded += r->encoded;
     cut += r->ending == LMMC_ENDED_BY_CANCEL;
     met += all[i].notation >= 0 && r->ending == LMMC_ENDED_BY_MODEL;
   }
-  CHECK(met > REQUESTS / 20, "%s: %d answers under a grammar were ended", name, met);
+  CHECK(met > count / 20, "%s: %d answers under a grammar were ended", name, met);
   // One call a turn, and one between blocks of the tower, but where a whole prompt does not fit beside the answers.
   CHECK(session.model->whole_prompts || steps <= calls + fake_calls.pictures * FAKE_YIELDS, "%s: %d calls in %d turns", name, steps, calls);
-  CHECK(shared > (session.model->whole_prompts ? 0 : tokens / 20) && cut > 0 && cut < REQUESTS / 2, "%s: %d shared, %d cut", name,
-        (int)shared, cut);
+  CHECK(shared > (session.model->whole_prompts ? 0 : tokens / 20) && cut > 0 && cut < count / 2, "%s: %d shared, %d cut", name, (int)shared,
+        cut);
   // Each picture goes through the tower once where all are kept, with each question that it is asked and either bars.
   const int64_t kinds = PICTURES * (session.model->question_bound > 0 ? 3 : 1) * (session.model->reads_bars ? 2 : 1);
-  CHECK(image_bytes > 1 << 16 ? encoded <= kinds : encoded > kinds, "%s: %d encoded", name, (int)encoded);
-  for (int i = 0; i < REQUESTS; i++) {
+  CHECK(keeps || image_bytes > 1 << 16 ? encoded <= kinds : encoded > kinds, "%s: %d encoded", name, (int)encoded);
+  for (int i = 0; i < count; i++) {
     check_alone(&all[i], i);
     close_request(&all[i]);
   }
-  memset(all, 0, sizeof all);
+  memset(all, 0, (size_t)count * sizeof *all);
   lmmc_engine_close(&engine);
   for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
 }
@@ -419,7 +463,7 @@ static void folded(void) {
     lmmc_engine_close(&engine);
     for (int32_t s = 0; s < FAKE_SEQUENCES; s++) lmmc_slot_release(&session.slots, s);
   }
-  soak("a known prefix", FAKE_SEQUENCES, UINT64_C(1) << 20);
+  soak("a known prefix", FEW_REQUESTS, FAKE_SEQUENCES, UINT64_C(1) << 20, false);
   session.prefix = (lmmc_prefix){0};
   free(rows);
 }
@@ -453,21 +497,23 @@ int main(int argc, char **argv) {
   set_model(&model);
   if (!model.whole_prompts) turns(), folded();
   const uint64_t few = 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN * sizeof(float);
-  for (int32_t parallel = 1; parallel <= FAKE_SEQUENCES; parallel++) soak("images", parallel, UINT64_C(1) << 20);
-  soak("few images kept", FAKE_SEQUENCES, few);
-  soak("no images kept", FAKE_SEQUENCES, 0);
+  for (int32_t parallel = 1; parallel <= FAKE_SEQUENCES; parallel *= 2)
+    soak("images", parallel == FAKE_SEQUENCES ? REQUESTS : FEW_REQUESTS, parallel, UINT64_C(1) << 20, false);
+  soak("images kept elsewhere", FEW_REQUESTS, FAKE_SEQUENCES, 0, true);
+  soak("few images kept", FEW_REQUESTS, FAKE_SEQUENCES, few, false);
+  soak("no images kept", FEW_REQUESTS, FAKE_SEQUENCES, 0, false);
   if (model.whole_prompts) {
     // With a reducer before the decoder a prompt may have several images, which become as many rows as it counts.
     lmmc_model counted = model;
     counted.whole_prompts = fake_drops_rows = false;
     set_model(&counted);
-    soak("counted images", FAKE_SEQUENCES, UINT64_C(1) << 20);
-    soak("counted images, few kept", FAKE_SEQUENCES, few);
-    soak("counted images, none kept", FAKE_SEQUENCES, 0);
+    soak("counted images", FEW_REQUESTS, FAKE_SEQUENCES, UINT64_C(1) << 20, false);
+    soak("counted images, few kept", FEW_REQUESTS, FAKE_SEQUENCES, few, false);
+    soak("counted images, none kept", FEW_REQUESTS, FAKE_SEQUENCES, 0, false);
     // A block ahead of the decoder, in which text leaves no rows.
     fake_is_ahead = true;
     set_model(&model);
-    soak("a block ahead", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    soak("a block ahead", FEW_REQUESTS, FAKE_SEQUENCES, UINT64_C(1) << 20, false);
     fake_is_ahead = false;
     // One that computes its prompt again for each token, with room for what one call takes.
     lmmc_model anew = model;
@@ -476,7 +522,7 @@ int main(int argc, char **argv) {
     alone.slots.fed = calloc((size_t)anew.sequences * (size_t)anew.context, sizeof *alone.slots.fed);
     if (!session.slots.fed || !alone.slots.fed) abort();
     set_model(&anew);
-    soak("prompts computed again", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    soak("prompts computed again", FEW_REQUESTS, FAKE_SEQUENCES, UINT64_C(1) << 20, false);
     free(session.slots.fed), free(alone.slots.fed);
     session.slots.fed = alone.slots.fed = NULL;
     fake_drops_rows = true;
@@ -485,7 +531,7 @@ int main(int argc, char **argv) {
     lmmc_model compressed = model;
     compressed.compression_token = 333, compressed.compression_count = 2;
     set_model(&compressed);
-    soak("compression tokens", FAKE_SEQUENCES, UINT64_C(1) << 20);
+    soak("compression tokens", FEW_REQUESTS, FAKE_SEQUENCES, UINT64_C(1) << 20, false);
     set_model(&model);
   }
   lmmc_structures_close(&structures);
