@@ -126,15 +126,17 @@ bool lmmc_memory_check(const lmmc_model *m, lmmc_memory_use use, double availabl
     // What fits when only the cache shrinks.
     const int64_t fits = positions_that_fit(m, use, need, available);
     char other[64] = "a smaller '--context'", sequences[48] = "", longest[48] = "";
+    const char *fewer = use.sequences > 1 ? "fewer sequences, " : "";
     if (fits > 0) snprintf(other, sizeof other, "'--context %" PRId64 "'", fits);
     if (use.sequences > 1) snprintf(sequences, sizeof sequences, "%" PRId64 " sequences of ", use.sequences);
     if (use.longest > use.positions) snprintf(longest, sizeof longest, ", in one of them %" PRId64 ",", use.longest);
     return lmmc_fail(e, 1,
                      "out of memory, %s%" PRId64
                      " positions%s take %s of cache and %s of working memory, and %s are free %s; "
-                     "%s here or%s when compiling would help",
+                     "%s%s here or%s when compiling would help",
                      sequences, use.positions, longest, size_text((double)need.cache).bytes, size_text((double)need.working).bytes,
-                     size_text(available).bytes, limit, other, m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
+                     size_text(available).bytes, limit, fewer, other,
+                     m->cache_type == LMMC_KV_I8 ? " a smaller '--context'" : " '--kv int8'");
   }
   snprintf(warning, size,
            "warning: %s of weights do not fit beside %s of cache and working memory, %s are free %s: parts will be read "

@@ -177,7 +177,7 @@ static void slots(void) {
   CHECK(!lmmc_memory_check(&m, (lmmc_memory_use){600, 8, 0, 0}, 260 << 20, "of memory", warning, sizeof warning, &e) &&
             strcmp(e.message,
                    "out of memory, 8 sequences of 600 positions take 64 MiB of cache and 207 MiB of working memory, and 260 MiB "
-                   "are free of memory; '--context 512' here or a smaller '--context' when compiling would help") == 0,
+                   "are free of memory; fewer sequences, '--context 512' here or a smaller '--context' when compiling would help") == 0,
         "'%s'", e.message);
   CHECK(lmmc_memory_check(&m, (lmmc_memory_use){512, 8, 0, 0}, 260 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
   // One of them comes to hold more: with a context that has no room for that, all fit.
@@ -192,11 +192,14 @@ static void slots(void) {
   }
   CHECK(lmmc_memory_sequences(&m, (lmmc_memory_use){100, 8, 0, 0}, -1) == 8, "%s", "nothing is known");
   CHECK(lmmc_memory_need(&m, (lmmc_memory_use){100, 8, 0, 80}).cache == 8 * 100 * ROW, "%s", "no more than the others");
-  CHECK(!lmmc_memory_check(&m, uneven, 220 << 20, "of memory", warning, sizeof warning, &e) &&
-            strcmp(e.message,
-                   "out of memory, 8 sequences of 100 positions, in one of them 800, take 13.5 MiB of cache and 207 MiB of working memory, "
-                   "and 220 MiB are free of memory; '--context 799' here or a smaller '--context' when compiling would help") == 0,
-        "'%s'", e.message);
+  CHECK(
+      !lmmc_memory_check(&m, uneven, 220 << 20, "of memory", warning, sizeof warning, &e) &&
+          strcmp(
+              e.message,
+              "out of memory, 8 sequences of 100 positions, in one of them 800, take 13.5 MiB of cache and 207 MiB of working memory, "
+              "and 220 MiB are free of memory; fewer sequences, '--context 799' here or a smaller '--context' when compiling would help") ==
+              0,
+      "'%s'", e.message);
   CHECK(lmmc_memory_check(&m, uneven, 221 << 20, "of memory", warning, sizeof warning, &e), "'%s'", e.message);
 }
 
