@@ -37,15 +37,16 @@ bool lmmc_prompt_head(const uint8_t *tokenizer, uint64_t tokenizer_bytes, const 
   lmmc_error e = {0};
   // Of two prompts whose words have no letter in common: what stands before them may be one token with their first.
   lmmc_prompt first = {0}, second = {0};
-  const bool done = lmmc_tokenizer_open(&t, tokenizer, tokenizer_bytes, &e) &&
-                    lmmc_prompt_build(&first, &model, &t, "a", 1, false, frame->has_images, &e) &&
-                    lmmc_prompt_build(&second, &model, &t, "7", 1, false, frame->has_images, &e);
-  if (done) {
+  *tokens = NULL;
+  *count = 0;
+  const bool done = lmmc_tokenizer_open(&t, tokenizer, tokenizer_bytes, &e);
+  if (!done) snprintf(error, LMMC_PROMPT_HEAD_ERROR, "%s", e.message);
+  // A vocabulary that has no token for these words makes no prompts of them, and then nothing is known of what others begin with.
+  if (done && lmmc_prompt_build(&first, &model, &t, "a", 1, false, frame->has_images, &e) &&
+      lmmc_prompt_build(&second, &model, &t, "7", 1, false, frame->has_images, &e)) {
     *count = shared(&first.tokens, &second.tokens);
     *tokens = first.tokens.values;
     first.tokens = (lmmc_ids){0};
-  } else {
-    snprintf(error, LMMC_PROMPT_HEAD_ERROR, "%s", e.message);
   }
   lmmc_prompt_free(&first);
   lmmc_prompt_free(&second);

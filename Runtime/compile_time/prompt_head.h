@@ -16,7 +16,7 @@ typedef struct {
 } lmmc_prompt_frame;
 
 // `tokenizer`: a blob as contract/tokenizer_blob.h has it, at a multiple of 8. What stands before the image of a prompt with one, and in a program
-// without images before the words. False with one line in `error` when the blob is damaged or memory is out; else `*tokens`, maybe none, are
+// without images before the words. False with one line in `error` when the blob is damaged; else `*tokens`, maybe none, are
 // the caller's, to be freed by free().
 bool lmmc_prompt_head(const uint8_t *tokenizer, uint64_t tokenizer_bytes, const lmmc_prompt_frame *frame, int32_t **tokens, uint64_t *count,
                       char error[LMMC_PROMPT_HEAD_ERROR]);

@@ -138,6 +138,9 @@ import Testing
                 said.status == 0 && said.errors.contains("first tokens are not folded: ") && said.errors.contains(reason), "\(said.errors)")
             #expect(!said.errors.contains("note: "), "\(said.errors)")
         }
+        // Its tokenizer has no token for letters.
+        let bare = try run([lmmcPath, "compile", goldens + "/decoder-smollm2", "-o", scratch["bare"], "--verbose"])
+        #expect(bare.status == 0 && bare.errors.contains("not folded: there are 0"), "\(bare.errors)")
         let wrong = try lmmc("compile", model, "-o", scratch["wrong"], "--fold-prefix", "maybe")
         #expect(wrong.status == 2 && wrong.errors.contains("'yes'"))
     }
