@@ -87,7 +87,7 @@ void lmmc_image_cache_keep(lmmc_image_cache *c, lmmc_hash_value key, lmmc_image_
   const uint64_t elements = values(c, rows.count), marks = rows.protects ? (uint64_t)rows.count : 0;
   const uint64_t size = elements * sizeof *rows.values + marks * sizeof *rows.protects;
   if (size > c->most || find(c, key)) return;
-  while (c->held + size > c->most) drop_oldest(c);
+  while (c->held + size > c->most || c->count == LMMC_MOST_KEPT_IMAGES) drop_oldest(c);
   lmmc_kept_image *i = malloc(sizeof *i + size);
   if (!i) return;
   *i = (lmmc_kept_image){.key = key, .bytes = size, .count = rows.count, .protects = marks > 0, .next = *place(c, key)};

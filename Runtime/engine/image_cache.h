@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "keyed_hash.h"
 
+// So that the images of a small model, which are many in few bytes, do not make the memory of a long run grow.
+enum { LMMC_MOST_KEPT_IMAGES = 1024 };
+
 typedef struct lmmc_kept_image lmmc_kept_image;
 
 typedef struct {
@@ -33,7 +36,7 @@ typedef struct {
   void (*keep)(void *context, lmmc_hash_value key, lmmc_image_rows rows);
 } lmmc_image_store;
 
-// Holds at most `most` bytes of rows of `hidden` elements. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
+// Holds at most `most` bytes of rows of `hidden` elements, and the images that were used last. Code 1 when memory is out; lmmc_image_cache_close ends it in either case.
 bool lmmc_image_cache_open(lmmc_image_cache *c, uint64_t most, int32_t hidden, lmmc_error *e);
 void lmmc_image_cache_close(lmmc_image_cache *c);
 

@@ -468,6 +468,26 @@ static void folded(void) {
   free(rows);
 }
 
+// Those that were used longest ago make room, also where they are many and small.
+static void many_images(void) {
+  enum { KEPT = LMMC_MOST_KEPT_IMAGES + 10 };
+  lmmc_image_cache images;
+  lmmc_error e;
+  if (!lmmc_image_cache_open(&images, UINT64_C(1) << 30, 1, &e)) abort();
+  for (int i = 0; i < KEPT; i++) {
+    const float row = (float)i;
+    lmmc_image_cache_keep(&images, (lmmc_hash_value){{(uint64_t)i, 1}}, (lmmc_image_rows){&row, NULL, 1});
+    lmmc_image_cache_find(&images, (lmmc_hash_value){{0, 1}});
+  }
+  CHECK(images.count == LMMC_MOST_KEPT_IMAGES, "%d", (int)images.count);
+  for (int i = 0; i < KEPT; i++) {
+    const lmmc_image_rows found = lmmc_image_cache_find(&images, (lmmc_hash_value){{(uint64_t)i, 1}});
+    const bool stays = i == 0 || i > 10;
+    CHECK((found.values != NULL) == stays && (!stays || *found.values == (float)i), "image %d", i);
+  }
+  lmmc_image_cache_close(&images);
+}
+
 static void set_model(const lmmc_model *m) { session.model = session.slots.model = alone.model = alone.slots.model = m; }
 
 int main(int argc, char **argv) {
@@ -494,6 +514,7 @@ int main(int argc, char **argv) {
       !lmmc_structures_open(&structures, &vocabulary, ends, FAKE_CONTEXT, &e) ||
       !lmmc_structures_open(&structures_alone, &vocabulary, ends, FAKE_CONTEXT, &e))
     return fprintf(stderr, "engine_test: %s\n", e.message), 2;
+  many_images();
   set_model(&model);
   if (!model.whole_prompts) turns(), folded();
   const uint64_t few = 2 * FAKE_VISION_TOKENS * FAKE_HIDDEN * sizeof(float);
