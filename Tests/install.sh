@@ -37,6 +37,18 @@ install_foreign() {
   return 1
 }
 
+# unpack_foreign ARCHITECTURE PACKAGE: the files of one that cannot stand beside this machine's own, which has the same headers.
+unpack_foreign() {
+  dpkg --print-foreign-architectures | grep -q -x "$1" || return 1
+  sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  unpacked=$(mktemp -d)
+  (cd "$unpacked" && apt-get download -qq "$2:$1" >/dev/null 2>&1 && $sudo dpkg -x ./*.deb /)
+  result=$?
+  rm -rf "$unpacked"
+  return $result
+}
+
 # working_compiler NAME: the first program of this name, in /usr/bin and then in PATH, that makes OpenMP programs; a Swift toolchain's clang,
 # which may come first in PATH, makes none. The name itself where there is none, so that using it says what is wrong.
 working_compiler() {
@@ -55,4 +67,6 @@ working_compiler() {
 
 # What compiled programs are built from.
 program_libraries="libjpeg-dev libpng-dev libwebp-dev zlib1g-dev libjansson-dev libedit-dev libopenblas-openmp-dev"
-build_packages="gcc libc6-dev $program_libraries"
+# And those that serve.
+server_library=libevent-dev
+build_packages="gcc libc6-dev $program_libraries $server_library"

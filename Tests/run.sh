@@ -53,7 +53,9 @@ export LMMC_STRICT=1
 install_missing $build_packages clang clang-format libomp-dev binutils qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
   python3-jsonschema || exit 1
 if [ "$kind" = all ] || [ "$kind" = runtime ]; then
-  install_foreign arm64 $program_libraries || echo "not run: programs for aarch64; apt cannot install for arm64: $program_libraries"
+  { install_foreign arm64 $program_libraries &&
+    { [ -e /usr/lib/aarch64-linux-gnu/libevent_core.a ] || unpack_foreign arm64 $server_library; }; } ||
+    echo "not run: programs for aarch64; apt cannot install for arm64: $program_libraries $server_library"
 fi
 case $kind in
   format | runtime) ;;

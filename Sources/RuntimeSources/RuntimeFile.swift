@@ -13,6 +13,9 @@ public struct RuntimeFile: @unchecked Sendable {
     /// Calls OpenBLAS.
     public var needsBLAS: Bool { isCompiled && path.hasPrefix("kernels/float32/") }
 
+    /// Of `--serve`.
+    public var serves: Bool { path.hasPrefix("serve/") || path.hasPrefix("app/answer_serve") }
+
     /// All of them, in the order of their paths.
     public static let all = embeddedFiles.map { file in
         RuntimeFile(

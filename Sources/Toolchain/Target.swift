@@ -28,7 +28,14 @@ public struct Target: Sendable, Equatable {
 
         /// The command that installs packages for it beside those of another architecture.
         public func installCommand(_ packages: [String]) -> String {
-            "dpkg --add-architecture \(debianName) && apt-get update && apt-get install " + packages.joined(separator: " ")
+            // Debian's libevent-dev stands beside no other architecture's; their headers are the same, so it is unpacked there.
+            let alone = "libevent-dev:\(debianName)"
+            let others = packages.filter { $0 != alone }
+            return
+                (["dpkg --add-architecture \(debianName) && apt-get update"]
+                + (others.isEmpty ? [] : ["apt-get install " + others.joined(separator: " ")])
+                + (others.count == packages.count ? [] : ["apt-get download \(alone)", "dpkg -x libevent-dev_*_\(debianName).deb /"]))
+                .joined(separator: " && ")
         }
     }
 
@@ -109,7 +116,7 @@ public struct Target: Sendable, Equatable {
         }
     }
 
-    /// This CPU alone. Its flags are the compiler's to say: ``Toolchain/find(cc:target:needsBLAS:progress:)`` fills them in.
+    /// This CPU alone. Its flags are the compiler's to say: ``Toolchain/find(cc:target:link:needs:progress:)`` fills them in.
     public static var native: Target {
         Target(
             name: "native", architecture: Architecture(rawValue: HostCPU.current.architecture) ?? .x86_64, flags: [],

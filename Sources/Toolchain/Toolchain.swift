@@ -24,6 +24,16 @@ public struct BLAS: Sendable, Equatable {
     }
 }
 
+/// The libraries that not every program calls.
+public struct LibraryNeeds: Sendable, Hashable {
+    /// OpenBLAS, for products of float32 weights
+    public var blas: Bool
+    /// libevent, for `--serve`
+    public var server: Bool
+
+    public init(blas: Bool, server: Bool = false) { (self.blas, self.server) = (blas, server) }
+}
+
 /// What the value of `--link` asks for.
 public enum LinkChoice: String, Sendable, CaseIterable { case `static`, dynamic }
 
@@ -84,8 +94,12 @@ public struct Toolchain: Sendable {
     static let formatLibraries = ["-lwebpdemux", "-lwebp", "-ljpeg", "-lpng", "-lz", "-ljansson"]
     /// libedit, and what it is made of.
     static let editorLibraries = ["-ledit", "-ltinfo", "-lbsd"]
-    /// Those that every program links, beside OpenBLAS where it has products of float32
-    public static let programLibraries = formatLibraries + editorLibraries
+    /// libevent without what programs have no use for, TLS and its name resolver among it.
+    static let serverLibraries = ["-levent_extra", "-levent_core"]
+    /// Those of a program, beside OpenBLAS, which is found in several places.
+    public static func programLibraries(_ needs: LibraryNeeds) -> [String] {
+        formatLibraries + editorLibraries + (needs.server ? serverLibraries : [])
+    }
 
     /// What the target leaves out is not linked (Runtime/kernels/common/target.h).
     public static let optionalFlag = "-DLMMC_OPTIONAL=__attribute__((weak))"
@@ -95,16 +109,17 @@ public struct Toolchain: Sendable {
         /// Levels make no difference here.
         var target: String
         var link: LinkChoice?
-        var blas: Bool
+        var needs: LibraryNeeds
     }
     private static let cache = Mutex<[Key: Toolchain]>([:])
 
-    /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needsBLAS`: the program calls OpenBLAS.
+    /// The compiler `cc`, or else the first of gcc, cc and clang that works. `needs`: what the program calls.
     /// Throws one line that names what is missing and the package that brings it.
-    public static func find(cc: String?, target: Target, link: LinkChoice? = nil, needsBLAS: Bool, progress: Progress) throws(Diagnostic)
+    public static func find(cc: String?, target: Target, link: LinkChoice? = nil, needs: LibraryNeeds, progress: Progress)
+        throws(Diagnostic)
         -> Toolchain
     {
-        let key = Key(cc: cc, target: target.name, link: link, blas: needsBLAS)
+        let key = Key(cc: cc, target: target.name, link: link, needs: needs)
         if var known = cache.withLock({ $0[key] }) {
             known.target = target
             return known
@@ -127,7 +142,7 @@ public struct Toolchain: Sendable {
         for compiler in compilers {
             do throws(Diagnostic) {
                 let toolchain = try Probe(
-                    compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needsBLAS: needsBLAS, progress: progress
+                    compiler: compiler, target: target, modes: LinkMode.chosen(by: link), needs: needs, progress: progress
                 ).run()
                 cache.withLock { $0[key] = toolchain }
                 return toolchain
@@ -139,7 +154,7 @@ public struct Toolchain: Sendable {
         if let first { throw first }
         guard target.isHosts else {
             let packages = ProbeProgram.requirements(
-                isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+                isClang: false, target: target, needs: needs, blas: needs.blas ? BLAS.candidates(multiarch: "").last : nil)
             throw .error(
                 "there is no C compiler for \(quoted(target.name))",
                 expected: "'\(target.architecture.triple)-gcc' in PATH, or '--cc PATH'; on Debian: "
@@ -238,7 +253,7 @@ private struct Probe {
     let compiler: String
     let target: Target
     let modes: [LinkMode]
-    let needsBLAS: Bool
+    let needs: LibraryNeeds
     let progress: Progress
 
     func run() throws(Diagnostic) -> Toolchain {
@@ -257,7 +272,7 @@ private struct Probe {
         }
         let architecture = target.isNative ? try nativeFlags(folder) : target.flags
         let hardening = try hardeningFlags(folder)
-        let candidates: [BLAS?] = needsBLAS ? BLAS.candidates(multiarch: try answer("-print-multiarch", folder)) : [nil]
+        let candidates: [BLAS?] = needs.blas ? BLAS.candidates(multiarch: try answer("-print-multiarch", folder)) : [nil]
         var reason = ""
         for blas in candidates {
             // Position-independent objects fit all three ways of linking.
@@ -265,14 +280,14 @@ private struct Probe {
                 ["-std=gnu11", "-O3"] + architecture + hardening + ["-fopenmp", "-fPIE", Toolchain.optionalFlag] + Toolchain.warningFlags
                 + (blas?.compileFlags ?? [])
             let object = folder.file("probe.o")
-            try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil))
+            try writeFile(folder.file("probe.c"), ProbeProgram.whole(blas: blas != nil, server: needs.server))
             let compiled = try runTool(
                 [compiler] + flags + ["-c", folder.file("probe.c"), "-o", object], in: folder, log: folder.file("compile.log"))
             guard compiled.status == 0 else {
                 reason = firstError(compiled, folder: folder.path)
                 continue
             }
-            let libraries = Toolchain.programLibraries + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
+            let libraries = Toolchain.programLibraries(needs) + (blas?.linkFlags ?? []) + ["-lpthread", "-lm"]
             for mode in modes {
                 if let problem = try tryLinking(object, mode, libraries, folder) {
                     progress.verbose(
@@ -362,7 +377,7 @@ private struct Probe {
     /// The first thing that this compiler lacks; for another architecture than this machine's, all of them with the command that brings them.
     private func missing(_ folder: TemporaryFolder, isClang: Bool, flags: [String], blas: BLAS?) throws(Diagnostic) -> Diagnostic? {
         var lacking: [ProbeProgram.Requirement] = []
-        for requirement in ProbeProgram.requirements(isClang: isClang, target: target, blas: blas) {
+        for requirement in ProbeProgram.requirements(isClang: isClang, target: target, needs: needs, blas: blas) {
             try writeFile(folder.file("part.c"), requirement.program)
             let result = try runTool(
                 [compiler, folder.file("part.c"), "-o", folder.file("part")] + requirement.flags, in: folder, log: folder.file("part.log"))
@@ -382,12 +397,13 @@ private struct Probe {
             if target.isHosts {
                 return .error(
                     "\(requirement.name) is missing for compiler '\(compiler)'",
-                    expected: "package '\(requirement.package)', which brings it")
+                    expected: "package '\(requirement.package)', which brings it" + (requirement.instead.map { ", or \($0)" } ?? ""))
             }
         }
         guard !lacking.isEmpty else { return nil }
         return .error(
             "\(lacking.map(\.name).joined(separator: ", ")) \(lacking.count == 1 ? "is" : "are") missing for compiler '\(compiler)'",
-            expected: "Debian's packages: " + target.architecture.installCommand(lacking.map(\.package)))
+            expected: "Debian's packages: " + target.architecture.installCommand(lacking.map(\.package))
+                + lacking.compactMap(\.instead).map { ", or \($0)" }.joined())
     }
 }

@@ -5,7 +5,7 @@ import Work
 public enum ProbeProgram {
     /// Calls into every library that an emitted program needs and runs a parallel region; prints its number of threads.
     /// That many threads, not the macro _OPENMP, is the question: clang's `-fopenmp=libgomp` defines it and runs serial code.
-    static func whole(blas: Bool) -> String {
+    static func whole(blas: Bool, server: Bool) -> String {
         """
         #define _GNU_SOURCE
         #include <math.h>
@@ -22,6 +22,7 @@ public enum ProbeProgram {
         #include <webp/demux.h>
         #include <unistd.h>
         #include <zlib.h>
+        \(server ? "#include <event2/event.h>\n#include <event2/http.h>" : "")
         \(blas ? "#include <cblas.h>" : "")
 
         static pthread_t threads[64];
@@ -42,6 +43,9 @@ public enum ProbeProgram {
           EditLine *editor = argc > 9 ? el_init(argv[0], stdin, stdout, stderr) : NULL;
           if (editor && tgetent(NULL, argv[1]) == 1) el_end(editor);
           double sum = WebPGetDecoderVersion() + WebPGetDemuxVersion() + (zlibVersion() != NULL) + (jansson_version_str() != NULL) + erf(argc * 0.5);
+        \(server ? "  struct event_base *base = event_base_new();" : "")
+        \(server ? "  struct evhttp *http = base ? evhttp_new(base) : NULL;" : "")
+        \(server ? "  if (!http) return 4;\n  evhttp_free(http);\n  event_base_free(base);" : "")
         \(blas ? "  float a[4] = {1, 2, 3, 4}, b[4] = {1, 0, 0, 1}, c[4];" : "")
         \(blas ? "  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, 2, 2, 2, 1, a, 2, b, 2, 0, c, 2);" : "")
         \(blas ? "  if (c[0] != 1 || c[3] != 4) return 3;" : "")
@@ -75,9 +79,11 @@ public enum ProbeProgram {
         public var package: String
         var program: String
         var flags: [String]
+        /// What does without it
+        var instead: String?
     }
 
-    public static func requirements(isClang: Bool, target: Target, blas: BLAS?) -> [Requirement] {
+    public static func requirements(isClang: Bool, target: Target, needs: LibraryNeeds, blas: BLAS?) -> [Requirement] {
         let (triple, debianName) = (target.architecture.triple, target.architecture.debianName)
         func package(_ name: String) -> String { target.isHosts ? name : "\(name):\(debianName)" }
         func calling(_ header: String, _ statement: String) -> String {
@@ -110,6 +116,13 @@ public enum ProbeProgram {
                 program: calling("histedit.h", "el_end(el_init(\"\", stdin, stdout, stderr))"), flags: Toolchain.editorLibraries),
             Requirement(name: "zlib", package: package("zlib1g-dev"), program: calling("zlib.h", "zlibVersion()"), flags: ["-lz"]),
         ]
+        if needs.server {
+            list.append(
+                Requirement(
+                    name: "libevent", package: package("libevent-dev"),
+                    program: calling("event2/http.h", "evhttp_free(evhttp_new(NULL))"), flags: Toolchain.serverLibraries,
+                    instead: "'--serve no'"))
+        }
         if let blas {
             list.append(
                 Requirement(

@@ -142,6 +142,9 @@ struct Compile: ParsableCommand {
             valueName: "yes|no"))
     var foldPrefix: String?
 
+    @Option(help: ArgumentHelp("Whether the program has '--serve': yes or no. (default: yes)", valueName: "yes|no"))
+    var serve: String?
+
     @Option(help: ArgumentHelp("C files to compile at a time. (default: the CPUs of this machine)", valueName: "n"))
     var jobs: Int?
 
@@ -158,7 +161,9 @@ struct Compile: ParsableCommand {
             CompileOptions(
                 model: model, output: output, emit: choice(emit, option: "--emit"), cc: cc,
                 link: choice(link, option: "--link"), dumpIR: dumpIR, passes: passes.options,
-                foldsPrefix: (choice(foldPrefix, option: "--fold-prefix") ?? FoldChoice.yes) == .yes, jobs: jobs,
+                foldsPrefix: (choice(foldPrefix, option: "--fold-prefix") ?? YesOrNo.yes) == .yes,
+                serves: (choice(serve, option: "--serve") ?? YesOrNo.yes) == .yes,
+                jobs: jobs,
                 verbosity: quiet ? .quiet : verbose ? .verbose : .normal))
     }
 }

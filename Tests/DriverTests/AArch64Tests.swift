@@ -12,7 +12,8 @@ import Work
     private static let obstacle: String? = {
         func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
         let libraries = [
-            "libjpeg.a", "libpng.a", "libwebp.a", "libwebpdemux.a", "libz.a", "libjansson.a", "libedit.a", "openblas-openmp/libopenblas.a",
+            "libjpeg.a", "libpng.a", "libwebp.a", "libwebpdemux.a", "libz.a", "libjansson.a", "libedit.a", "libevent_core.a",
+            "openblas-openmp/libopenblas.a",
         ]
         if HostCPU.current.architecture != "x86-64" { return "this machine is no x86-64" }
         if findProgram("aarch64-linux-gnu-gcc") == nil { return "there is no 'aarch64-linux-gnu-gcc'" }
@@ -122,7 +123,7 @@ import Work
             #!/bin/sh
             for a do case $a in *.c) for header in png.h cblas.h; do if grep -q "<$header>" "$a"; then
               echo "$a:1:10: fatal error: $header: No such file or directory" >&2; exit 1
-            fi; done;; -ljpeg|-lwebp*|-lz|-ljansson|-ledit|-ltinfo|-lbsd|-lopenblas) continue;; esac; done
+            fi; done;; -ljpeg|-lwebp*|-lz|-ljansson|-ledit|-levent*|-ltinfo|-lbsd|-lopenblas) continue;; esac; done
             exec aarch64-linux-gnu-gcc "$@"
             """
         let compiler = try scratch.write("cc", script + "\n", executable: true)
@@ -151,7 +152,8 @@ import Work
             none.errors
                 == "error: there is no C compiler for 'aarch64'; expected 'aarch64-linux-gnu-gcc' in PATH, or '--cc PATH'; on Debian: "
                 + "dpkg --add-architecture arm64 && apt-get update && apt-get install libc6-dev-arm64-cross gcc-aarch64-linux-gnu "
-                + "libjpeg-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64 libjansson-dev:arm64 libedit-dev:arm64 zlib1g-dev:arm64\n",
+                + "libjpeg-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64 libjansson-dev:arm64 libedit-dev:arm64 zlib1g-dev:arm64 "
+                + "&& apt-get download libevent-dev:arm64 && dpkg -x libevent-dev_*_arm64.deb /\n",
             "\(none.errors)")
         let wrong = try compile("--cc", "gcc")
         #expect(wrong.status == 1)

@@ -81,7 +81,7 @@ import Work
             #expect(text.contains("__stack_chk_fail"), "\(link)")
             if link == "dynamic" { #expect(text.contains("_chk@")) }
         }
-        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needsBLAS: true, progress: progress)
+        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needs: LibraryNeeds(blas: true), progress: progress)
         for flag in ["-fstack-protector-strong", "-fstack-clash-protection"] { #expect(toolchain.compileFlags.contains(flag)) }
         #expect(toolchain.compileFlags.contains { $0.hasPrefix("-D_FORTIFY_SOURCE=") })
     }

@@ -135,7 +135,7 @@ import Work
         let scratch = try Scratch()
         let temporary = try Work.TemporaryFolder()
         defer { temporary.discard() }
-        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needsBLAS: true, progress: Progress(.quiet))
+        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needs: LibraryNeeds(blas: true), progress: Progress(.quiet))
         func key(_ toolchain: Toolchain, _ environment: [String: String] = [:]) throws -> String {
             try ObjectCache.key(toolchain, in: temporary, environment: { environment[$0] })
         }

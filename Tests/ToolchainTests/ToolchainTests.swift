@@ -10,20 +10,20 @@ import Work
     private let progress = Progress(.quiet)
 
     @Test func gccLinksStatically() throws {
-        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needsBLAS: true, progress: progress)
+        let toolchain = try Toolchain.find(cc: "gcc", target: .native, needs: LibraryNeeds(blas: true), progress: progress)
         #expect(toolchain.mode == .staticPIE)
         #expect(toolchain.blas?.name == "openblas-openmp")
         #expect(toolchain.compileFlags.contains("-O3") && toolchain.compileFlags.contains("-fopenmp"))
     }
 
     @Test func clangLinksDynamically() throws {
-        let toolchain = try Toolchain.find(cc: "/usr/bin/clang", target: .native, needsBLAS: false, progress: progress)
+        let toolchain = try Toolchain.find(cc: "/usr/bin/clang", target: .native, needs: LibraryNeeds(blas: false), progress: progress)
         #expect(toolchain.mode == .dynamic)
     }
 
     /// Where several programs are called clang or gcc the first that works is taken, whatever stands first in PATH.
     @Test func findsOneByItself() throws {
-        #expect(try Toolchain.find(cc: nil, target: .native, needsBLAS: false, progress: progress).compiler.contains("gcc"))
+        #expect(try Toolchain.find(cc: nil, target: .native, needs: LibraryNeeds(blas: false), progress: progress).compiler.contains("gcc"))
     }
 
     /// A compiler that accepts -fopenmp but makes serial code is not taken: clang with libgomp.
@@ -42,7 +42,8 @@ import Work
     @Test(arguments: [
         ("stdlib.h", "libc6-dev"), ("omp.h", "gcc"), ("jpeglib.h", "libjpeg-dev"), ("png.h", "libpng-dev"),
         ("webp/decode.h", "libwebp-dev"),
-        ("zlib.h", "zlib1g-dev"), ("jansson.h", "libjansson-dev"), ("histedit.h", "libedit-dev"), ("cblas.h", "libopenblas-openmp-dev"),
+        ("zlib.h", "zlib1g-dev"), ("jansson.h", "libjansson-dev"), ("histedit.h", "libedit-dev"), ("event2/http.h", "libevent-dev"),
+        ("cblas.h", "libopenblas-openmp-dev"),
     ])
     func missingHeader(_ header: String, _ package: String) throws {
         let scratch = try Scratch()
@@ -152,7 +153,7 @@ import Work
 
     private func failure(_ compiler: String) -> String {
         do throws(Diagnostic) {
-            _ = try Toolchain.find(cc: compiler, target: .native, needsBLAS: true, progress: progress)
+            _ = try Toolchain.find(cc: compiler, target: .native, needs: LibraryNeeds(blas: true, server: true), progress: progress)
             return "no error"
         } catch {
             return error.rendered

@@ -10,8 +10,8 @@ public enum EmitChoice: String, Sendable, CaseIterable {
     case c
 }
 
-/// What the value of `--fold-prefix` asks for.
-public enum FoldChoice: String, Sendable, CaseIterable { case yes, no }
+/// What the value of an option is that says whether something is done.
+public enum YesOrNo: String, Sendable, CaseIterable { case yes, no }
 
 public struct CompileOptions: Sendable {
     public var model: ModelOptions
@@ -24,13 +24,15 @@ public struct CompileOptions: Sendable {
     public var passes: PassOptions
     /// Whether the rows of what every prompt begins with are computed
     public var foldsPrefix: Bool
+    /// Whether the program has `--serve`
+    public var serves: Bool
     public var jobs: Int?
     public var verbosity: Verbosity
 
     public init(
         model: ModelOptions, output: String, emit: EmitChoice = .executable, cc: String? = nil, link: LinkChoice? = nil,
         dumpIR: String? = nil,
-        passes: PassOptions = PassOptions(), foldsPrefix: Bool = true, jobs: Int? = nil, verbosity: Verbosity = .normal
+        passes: PassOptions = PassOptions(), foldsPrefix: Bool = true, serves: Bool = true, jobs: Int? = nil, verbosity: Verbosity = .normal
     ) {
         self.model = model
         self.output = output
@@ -39,7 +41,7 @@ public struct CompileOptions: Sendable {
         self.link = link
         self.dumpIR = dumpIR
         self.passes = passes
-        self.foldsPrefix = foldsPrefix
+        (self.foldsPrefix, self.serves) = (foldsPrefix, serves)
         self.jobs = jobs
         self.verbosity = verbosity
     }

@@ -72,7 +72,7 @@ struct Compilation {
         defer { folder.discard() }
         let toolchain = try progress.stage("toolchain", detail: { (t: Toolchain) in "\(t.version), \(t.mode.rawValue)" }) {
             () throws(Diagnostic) in
-            try Toolchain.find(cc: options.cc, target: target, link: options.link, needsBLAS: plan.hasFloat32Products, progress: progress)
+            try Toolchain.find(cc: options.cc, target: target, link: options.link, needs: libraryNeeds, progress: progress)
         }
         let program = folder.file("linked")  // the runtime has a folder `program`
         let needs = try buildProgram(toolchain, program, folder)
@@ -179,9 +179,13 @@ struct Compilation {
             + runtimeFiles.filter(\.isCompiled).flatMap { units($0.path, isEmitted: false, isLeveled: $0.isLeveled) }
     }
 
+    var libraryNeeds: LibraryNeeds { LibraryNeeds(blas: plan.hasFloat32Products, server: options.serves) }
+
     /// The files of the runtime that the program is built of. OpenBLAS takes 26 MB in a program, so only one that calls it has the files that do.
     var runtimeFiles: [RuntimeFile] {
-        RuntimeFile.all.filter { !target.leavesOut($0.path) && (plan.hasFloat32Products || !$0.needsBLAS) }
+        RuntimeFile.all.filter {
+            !target.leavesOut($0.path) && (libraryNeeds.blas || !$0.needsBLAS) && (libraryNeeds.server || !$0.serves)
+        }
     }
 }
 

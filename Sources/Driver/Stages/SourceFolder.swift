@@ -25,7 +25,7 @@ enum SourceFolder {
     }
 
     /// `units`: what to compile, relative to the folder.
-    static func buildScript(program: String, units: [CompiledUnit], target: Target, needsBLAS: Bool) -> String {
+    static func buildScript(program: String, units: [CompiledUnit], target: Target, needs: LibraryNeeds) -> String {
         let lines = units.map { unit in
             (["compile", unit.source, unit.objectName] + (unit.level?.allFlags ?? [])).joined(separator: " ")
         }
@@ -40,7 +40,7 @@ enum SourceFolder {
 
             """
         let requirements = ProbeProgram.requirements(
-            isClang: false, target: target, blas: needsBLAS ? BLAS.candidates(multiarch: "").last : nil)
+            isClang: false, target: target, needs: needs, blas: needs.blas ? BLAS.candidates(multiarch: "").last : nil)
         let hardening = Toolchain.hardeningFlags(target.architecture).map { flags in
             "harden '\(flags.joined(separator: " "))'"
                 + (flags.compactMap { flag in
@@ -87,17 +87,17 @@ enum SourceFolder {
             \(hardening.map { "  " + $0 + " || true" }.joined(separator: "\n"))
             esac
 
-            \(needsBLAS ? blas + "\n" : "")mkdir "$build/objects"
+            \(needs.blas ? blas + "\n" : "")mkdir "$build/objects"
             compile() {  # SOURCE OBJECT FLAGS...
               source=$1 object=$build/objects/$2
               shift 2
-              $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needsBLAS ? " $blas_include" : "") -I. \\
+              $CC -std=gnu11 \(target.isNative ? "-march=native" : target.flags.joined(separator: " ")) $hardening $CFLAGS "$@" -fopenmp -fPIE -Wall -Wextra '\(Toolchain.optionalFlag)'\(needs.blas ? " $blas_include" : "") -I. \\
                 -c "$source" -o "$object"
             }
             \(lines.joined(separator: "\n"))
 
             # A static program runs anywhere; where a library has no archive (libomp) and under sanitizers a dynamic one is made.
-            libraries="\(Toolchain.programLibraries.joined(separator: " "))\(needsBLAS ? " $blas_library" : "") -lpthread -lm"
+            libraries="\(Toolchain.programLibraries(needs).joined(separator: " "))\(needs.blas ? " $blas_library" : "") -lpthread -lm"
             case $CFLAGS in *-fsanitize*) static=false ;; *) static="$CC $CFLAGS $link_hardening -static-pie" ;; esac
             $static -fopenmp "$build/objects"/*.o -o "$build/program" $libraries 2>"$build/log" ||
               $CC $CFLAGS $link_hardening -fopenmp "$build/objects"/*.o -o "$build/program" -Wl,--as-needed $libraries
@@ -131,7 +131,7 @@ extension Compilation {
             try RuntimeFile.write(runtimeFiles, to: folder.path)
             let script = SourceFolder.buildScript(
                 program: front.checkpoint.configuration.name + ".bin", units: compiledUnits(emitted), target: self.target,
-                needsBLAS: plan.hasFloat32Products)
+                needs: libraryNeeds)
             try writeFile(folder.file("build.sh"), script, mode: 0o777)
             let description = try front.describe(plan, layout, options: options.model, target: self.target)
             try writeFile(folder.file(SourceFolder.markName), description.info + "\n")
