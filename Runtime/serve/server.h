@@ -1,0 +1,50 @@
+// The server itself, as its files share it.
+#ifndef LMMC_SERVE_SERVER_H
+#define LMMC_SERVE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "engine/engine.h"
+#include "http_exchange.h"
+#include "serve.h"
+
+enum {
+  LMMC_MOST_BODY = 32 << 20,     // bytes of one body
+  LMMC_MOST_HEADERS = 16 << 10,  // bytes of a request's line and headers
+  LMMC_MOST_CONNECTIONS = 1000,
+  LMMC_RECEIVE_SECONDS = 60,  // that a whole request may take to arrive, and that a connection may be idle
+  LMMC_WRITE_SECONDS = 30,    // that a client may leave what is sent unread
+  LMMC_MOST_KEYS = 64,
+};
+// Bytes of all that is being received, and of all bodies that wait.
+#define LMMC_MOST_RECEIVED (UINT64_C(256) << 20)
+
+struct event_base;
+struct evhttp;
+struct event;
+
+struct lmmc_server {
+  const lmmc_serve_settings *settings;
+  // Read by all threads, and changed by none: the engine's model, and its tokenizer.
+  const lmmc_model *model;
+  const lmmc_tokenizer *tokenizer;
+  time_t started;
+  struct lmmc_work *work;
+  struct lmmc_keys *keys;            // NULL: everybody is let in
+  const lmmc_exchange_watch *watch;  // NULL: nobody watches
+
+  // The thread of the loop
+  struct event_base *base;
+  struct evhttp *http;
+  struct lmmc_connections *connections;
+  int64_t open;   // exchanges
+  bool stopping;  // nothing new is let in
+  struct event *signals[2], *grace, *wake;
+};
+
+// The program's information as one JSON object, constant: lmmc_program.info.
+const char *lmmc_server_info(const lmmc_server *s);
+
+#endif
