@@ -58,7 +58,7 @@ static bool append_probabilities(const lmmc_exchange *x, const lmmc_grown *g, lm
   for (size_t i = 0; done && i < g->token_count; i++) {
     done = lmmc_text_format(out, &e, "%s{", i ? ", " : "") && append_token(x, g->tokens[i].id, g->tokens[i].value, out);
     if (done && top > 0) done = lmmc_text_format(out, &e, ", \"top_logprobs\": [");
-    for (size_t k = 0; done && k < top; k++) {
+    for (size_t k = 0; done && k < top && i * top + k < g->top_count; k++) {
       const lmmc_log_probability *one = &g->top[i * top + k];
       done =
           lmmc_text_format(out, &e, "%s{", k ? ", " : "") && append_token(x, one->id, one->value, out) && lmmc_text_append(out, "}", 1, &e);
