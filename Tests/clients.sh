@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the clients that people have against a program that serves: OpenAI's and Ollama's own Python clients, LangChain, schemathesis, a reader of
-# Prometheus's format, recorded requests, and a load of many clients. Installs from PyPI, so it needs a network, and is no part of run.sh.
-#   clients.sh [PROGRAM]     PROGRAM: compiled with `--serve yes` and a context of 256 tokens or more; else one around the fake model of the tests
+# Runs the clients that people have against a program that serves: OpenAI's and Ollama's own Python clients, LangChain, schemathesis, a
+# reader of Prometheus's format, recorded requests, and a load of many clients. Installs from PyPI, so it is no part of run.sh.
+#   clients.sh [PROGRAM]     PROGRAM: compiled with a context of 256 tokens or more; else one around the fake model of the tests
 #   ONLY="openai replay" clients.sh     some of: openai ollama langchain replay schemathesis metrics load
 #   VENV=FOLDER clients.sh   an environment that is kept
 set -eu
@@ -54,12 +54,13 @@ for client in openai ollama langchain; do
 done
 ! runs replay || "$python" "$serve/replay.py" "$program" || failed=1
 
-# What a schema of JSON cannot say (a prompt fits the context, roles take turns, base64 is a picture) is refused with 400, so requests that the
-# document allows may be.
+# What a schema of JSON cannot say (a prompt fits the context, roles take turns, base64 is a picture) is refused with 400, so requests that
+# the document allows may be.
 if runs schemathesis; then
   start --max-tokens 4
-  "$venv/bin/schemathesis" --config-file "$serve/schemathesis.toml" run "$address/openapi.json" --checks all --exclude-checks positive_data_acceptance \
-    --max-examples "${EXAMPLES:-40}" --request-timeout 30 --seed "${SEED:-1}" --continue-on-failure >"$work/schemathesis" 2>&1 || failed=1
+  "$venv/bin/schemathesis" --config-file "$serve/schemathesis.toml" run "$address/openapi.json" --checks all \
+    --exclude-checks positive_data_acceptance --max-examples "${EXAMPLES:-40}" --request-timeout 30 --seed "${SEED:-1}" \
+    --continue-on-failure >"$work/schemathesis" 2>&1 || failed=1
   grep -E '^(Test cases|Failures|Errors|[0-9]+ (passed|failed))|generated|✅|❌' "$work/schemathesis" | head -20
   [ "$failed" = 0 ] || tail -150 "$work/schemathesis"
   stop
@@ -75,8 +76,8 @@ if runs load; then
   start --queue 64
   for api in openai ollama; do
     echo "load, $api:"
-    python3 "$root/examples/serve/load.py" "$address" --api "$api" --clients 16 --seconds "${SECONDS_OF_LOAD:-10}" --max-tokens 16 --pid "$server" \
-      --leave 0.05 || failed=1
+    python3 "$root/examples/serve/load.py" "$address" --api "$api" --clients 16 --seconds "${SECONDS_OF_LOAD:-10}" --max-tokens 16 \
+      --pid "$server" --leave 0.05 || failed=1
   done
   stop
 fi

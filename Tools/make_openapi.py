@@ -51,6 +51,7 @@ def list_of(items, **bounds):
 
 
 TEXT, COUNT, FLAG, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}, {"type": "number"}
+WORDS = {"type": "string", "minLength": 1}
 NOTHING = ref("Nothing")
 SAMPLING = {
     "temperature": described("0 takes the likeliest token.", real(0, 100)),
@@ -68,8 +69,8 @@ OPENAI_COMMON = {
     **SAMPLING,
     "n": whole(1, 32),
     "max_tokens": whole(1, INT32_MAX),
-    "logit_bias": optional("object", propertyNames={"pattern": "^[0-9]{1,9}$"}, additionalProperties={"type": "number", "minimum": -100, "maximum": 100},
-                           maxProperties=1024),
+    "logit_bias": optional("object", propertyNames={"pattern": "^[0-9]{1,9}$"}, maxProperties=1024,
+                           additionalProperties={"type": "number", "minimum": -100, "maximum": 100}),
     "response_format": {"anyOf": [
         {"type": "null"},
         thing(["type"], type={"enum": ["text", "json_object"]}),
@@ -122,8 +123,8 @@ OLLAMA_ENDED = {
     "eval_count": COUNT, "eval_duration": COUNT, "logprobs": list_of(ref("OllamaLog")),
 }
 FINISH = {"enum": ["stop", "length"]}
-CHAT_LOGS = {"anyOf": [{"type": "null"}, thing(["content"], content=list_of(
-    thing(["token", "logprob", "bytes", "top_logprobs"], token=TEXT, logprob=NUMBER, bytes=list_of(COUNT), top_logprobs=list_of(ref("TokenLog")))))]}
+CHAT_LOG = answer(token=TEXT, logprob=NUMBER, bytes=list_of(COUNT), top_logprobs=list_of(ref("TokenLog")))
+CHAT_LOGS = {"anyOf": [{"type": "null"}, thing(["content"], content=list_of(CHAT_LOG))]}
 COMPLETION_LOGS = {"anyOf": [{"type": "null"}, answer(
     tokens=list_of(TEXT), token_logprobs=list_of(NUMBER), top_logprobs=list_of({"type": "object", "additionalProperties": NUMBER}),
     text_offset=list_of(COUNT))]}
@@ -131,7 +132,7 @@ COMPLETION_LOGS = {"anyOf": [{"type": "null"}, answer(
 SCHEMAS = {
     "Nothing": described("Not supported: it may be left out, or say nothing.", {"enum": [None, False, [], {}, "none"]}),
     "Penalty": real(-100, 100),
-    "Stops": {"anyOf": [{"type": "null"}, {"type": "string", "minLength": 1}, list_of({"type": "string", "minLength": 1}, maxItems=16)]},
+    "Stops": {"anyOf": [{"type": "null"}, WORDS, list_of(WORDS, maxItems=16)]},
     "OllamaOptions": OLLAMA_OPTIONS,
     "OllamaDetails": DETAILS,
     "TokenLog": TOKEN_LOG,
@@ -145,8 +146,8 @@ SCHEMAS = {
                          max_completion_tokens=whole(1, INT32_MAX), logprobs=optional("boolean"),
                          top_logprobs=described("Above 0 it wants `logprobs`.", whole(0, 20)), modalities={"items": {"const": "text"}},
                          **{key: NOTHING for key in ("tools", "functions", "function_call", "audio", "prediction", "web_search_options")}),
-    "ChatAnswer": thing(["id", "object", "created", "model", "choices", "usage"], id=TEXT, object={"const": "chat.completion"}, created=COUNT,
-                        model=TEXT, usage=ref("Usage"), timings=ref("Timings"),
+    "ChatAnswer": thing(["id", "object", "created", "model", "choices", "usage"], id=TEXT, object={"const": "chat.completion"},
+                        created=COUNT, model=TEXT, usage=ref("Usage"), timings=ref("Timings"),
                         choices=list_of(thing(["index", "message", "finish_reason"], index=COUNT, finish_reason=FINISH, logprobs=CHAT_LOGS,
                                               message=thing(["role", "content"], role={"const": "assistant"}, content=TEXT)))),
     "CompletionRequest": thing(["prompt"], prompt=described("Read verbatim, its special tokens too.", {
@@ -204,8 +205,9 @@ def post(summary, tag, request, schema, stream=None, more=(), example=None):
     body = {"schema": request if isinstance(request, dict) else ref(request)}
     if example:
         body["example"] = example
-    return {"post": {"summary": summary, "tags": [tag], "requestBody": {"required": True, "content": {"application/json": body}}, "responses": {
-        "200": {"description": "It.", **found}, **refusals([400, 401, 408, 413, 415, 503, *more], form)}}}
+    return {"post": {"summary": summary, "tags": [tag], "requestBody": {"required": True, "content": {"application/json": body}},
+                     "responses": {"200": {"description": "It.", **found},
+                                   **refusals([400, 401, 408, 413, 415, 503, *more], form)}}}
 
 
 PATHS = {

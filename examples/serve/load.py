@@ -3,9 +3,9 @@
 
     load.py http://127.0.0.1:8080 --clients 16 --seconds 600 --pid $(pidof answer) --image picture.png
 
-Each client asks one question after another over a connection of its own, as fast as it is answered. Questions repeat, and an answer that is
-not that of the first who asked the same is an error, as is any status but 200 and 503. The report has the latencies of the first token and of
-all of an answer, what the server answered a second, how alike the clients were served, and how its memory and its CPU time grew.
+Each client asks one question after another over a connection of its own, as fast as it is answered. Questions repeat, and an answer
+that is not that of the first who asked the same is an error, as is any status but 200 and 503. The report has the latencies of the first
+token and of all of an answer, what the server answered a second, how alike the clients were served, and how its memory and CPU time grew.
 The exit code is 1 where something was wrong. Python's standard library is all that it needs.
 """
 import argparse
@@ -61,7 +61,8 @@ def openai_body(options, question):
     if question["image"]:
         content.append({"type": "image_url", "image_url": {"url": question["image"][0] + question["image"][1]}})
     return {
-        "model": options.model, "messages": [{"role": "user", "content": content}], "stream": True, "stream_options": {"include_usage": True},
+        "model": options.model, "messages": [{"role": "user", "content": content}],
+        "stream": True, "stream_options": {"include_usage": True},
         "max_tokens": options.max_tokens, "temperature": options.temperature, "seed": question["seed"],
     }
 
@@ -264,8 +265,8 @@ def summarize(options, r, samples, seconds):
     report = {
         "clients": options.clients, "seconds": round(seconds, 2), "statuses": {str(k): v for k, v in sorted(r.statuses.items())},
         "answers": len(r.total), "answers_a_second": len(r.total) / seconds, "tokens_a_second": r.tokens / seconds,
-        "first_token_seconds": spread(r.first), "total_seconds": spread(r.total), "compared": r.compared, "different_questions": len(r.answers),
-        "left": r.gone, "faults": dict(r.faults.most_common(20)),
+        "first_token_seconds": spread(r.first), "total_seconds": spread(r.total),
+        "compared": r.compared, "different_questions": len(r.answers), "left": r.gone, "faults": dict(r.faults.most_common(20)),
     }
     means = [sum(w) / len(w) for w in r.waits.values()]
     if means:

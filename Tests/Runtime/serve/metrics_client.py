@@ -19,8 +19,9 @@ def read():
 
 
 def ask(path, body):
+    request = urllib.request.Request(ADDRESS + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(urllib.request.Request(ADDRESS + path, json.dumps(body).encode(), {"Content-Type": "application/json"})) as reply:
+        with urllib.request.urlopen(request) as reply:
             return json.load(reply)
     except urllib.error.HTTPError as error:
         return json.load(error)
@@ -51,12 +52,13 @@ def main():
     c.equal(grown("vllm:inter_token_latency_seconds_count"), tokens - 3, "tokens behind them")
     c.equal(grown("vllm:request_success_total"), 3, "answers")
     c.equal(grown("vllm:e2e_request_latency_seconds_count"), 3, "answers' times")
-    c.equal(grown("gen_ai_server_request_duration_seconds_count", gen_ai_operation_name="chat"), 3, "answers' times as OpenTelemetry has them")
+    c.equal(grown("gen_ai_server_request_duration_seconds_count", gen_ai_operation_name="chat"), 3, "times by OpenTelemetry's name")
     c.equal(grown("http_requests_total", handler="/v1/chat/completions", status="200"), 1, "requests that were answered")
     c.equal(grown("http_requests_total", handler="/v1/chat/completions", status="400"), 1, "requests that were refused")
     c.equal(grown("http_requests_total", handler="/v1/models", status="200"), 1, "requests that are answered at once")
     c.check(grown("lmmc_vision_tokens_total") > 0, "tokens of pictures")
-    c.equal((grown("lmmc_image_cache_misses_total"), grown("lmmc_image_cache_hits_total")), (1, 1), "pictures that went through the tower, and did not")
+    c.equal(grown("lmmc_image_cache_misses_total"), 1, "pictures that went through the tower")
+    c.equal(grown("lmmc_image_cache_hits_total"), 1, "pictures that did not")
     c.check(grown("vllm:prefix_cache_hits_total") > 0, "tokens that were shared")
     c.check(after[("process_resident_memory_bytes",)] > 1e6, "memory")
     c.end()

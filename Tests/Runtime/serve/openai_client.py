@@ -55,7 +55,8 @@ def chats(c, client, model, server):
     c.equal([x.message.content for x in several.choices], [x["text"] for x in known["choices"]], "two answers")
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}, {"role": "user", "content": "And?"}]
     c.check(create(model=model, messages=turns, max_tokens=4).choices[0].message.content is not None, "two turns")
-    barred = create(model=model, messages=user(), max_tokens=1, logit_bias={str(server.said("--prompt", PROMPT, "--max-tokens", "1")["tokens"][0]): -100})
+    first = server.said("--prompt", PROMPT, "--max-tokens", "1")["tokens"][0]
+    barred = create(model=model, messages=user(), max_tokens=1, logit_bias={str(first): -100})
     c.check(barred.choices[0].message.content is not None, "a bias")
 
 
@@ -77,7 +78,8 @@ def streams(c, client, model, server):
     gone = create(model=model, messages=user(), max_tokens=100, stream=True)
     next(iter(gone))
     gone.close()
-    c.equal(create(model=model, messages=user(), max_tokens=16, temperature=0.9, seed=5).choices[0].message.content, text, "behind one who left")
+    again = create(model=model, messages=user(), max_tokens=16, temperature=0.9, seed=5)
+    c.equal(again.choices[0].message.content, text, "behind one who left")
     logs = create(model=model, messages=user(), max_tokens=4, logprobs=True, top_logprobs=2).choices[0].logprobs.content
     known = server.said("--prompt", PROMPT, "--max-tokens", "4", "--logprobs", "2")
     c.check(all(abs(a.logprob - b["logprob"]) < 1e-4 for a, b in zip(logs, known["logprobs"])), "log probabilities")
@@ -98,8 +100,8 @@ def completions(c, client, model, server):
     answer = client.completions.create(model=model, prompt="One", max_tokens=6, logprobs=1)
     c.equal(answer.choices[0].text, known["text"], "a completion")
     c.equal(len(answer.choices[0].logprobs.tokens), len(known["tokens"]), "its tokens")
-    c.equal("".join(x.choices[0].text for x in client.completions.create(model=model, prompt="One", max_tokens=6, stream=True)), known["text"],
-            "a streamed completion")
+    stream = client.completions.create(model=model, prompt="One", max_tokens=6, stream=True)
+    c.equal("".join(x.choices[0].text for x in stream), known["text"], "a streamed completion")
 
 
 def errors(c, client, model):

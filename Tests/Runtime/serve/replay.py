@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Sends recorded requests to a program that serves, and compares what comes back with what their client needs: replay.py PROGRAM [FILE...]
 
-A file of replay/ is a client: {"client": ..., "requests": [{"name", "method", "path", "headers", "body", "status", "type", "answer"}]}. In texts
-`{{model}}`, `{{png}}` (a picture in base64) and `{{long}}` (more than any context) are filled in. `answer` is what must be found in the JSON that
-comes back, of a stream ("lines" or "events") in each part but the last, and `last` in that: other members may be there. "<text>", "<words>" (not
-empty), "<number>", "<whole>", "<true or false>", "<time>" and "<any>" stand for what changes, a list of one for a list of any number of such.
+A file of replay/ is a client: {"client": ..., "requests": [{"name", "method", "path", "headers", "body", "status", "type", "answer"}]}.
+In texts `{{model}}`, `{{png}}` (a picture in base64) and `{{long}}` (more than any context) are filled in. `answer` is what must be found
+in the JSON that comes back, of a stream ("lines" or "events") in each part but the last, and `last` in that: other members may be there.
+"<text>", "<words>" (not empty), "<number>", "<whole>", "<true or false>", "<time>" and "<any>" stand for what changes, a list of one for a
+list of any number of such.
 """
 import datetime
 import glob

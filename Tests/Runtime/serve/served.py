@@ -17,11 +17,12 @@ def png(width, height, seed=0):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = b"".join(
-        b"\0" + b"".join(bytes(((x * 40 + seed * 97) % 256, (y * 30 + seed * 31) % 256, (x + y + seed) * 11 % 256)) for x in range(width))
-        for y in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) +
-            chunk(b"IEND", b""))
+    def pixel(x, y):
+        return bytes(((x * 40 + seed * 97) % 256, (y * 30 + seed * 31) % 256, (x + y + seed) * 11 % 256))
+
+    rows = b"".join(b"\0" + b"".join(pixel(x, y) for x in range(width)) for y in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 PICTURE = png(24, 20)
@@ -52,7 +53,8 @@ class Server:
         """Status, Content-Type and the bytes of the body."""
         connection = http.client.HTTPConnection(self.place, timeout=timeout)
         data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
-        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})} if data is not None else headers or {})
+        kind = {} if data is None else {"Content-Type": "application/json"}
+        connection.request(method, path, data, {**kind, **(headers or {})})
         response = connection.getresponse()
         found = response.status, response.getheader("Content-Type") or "", response.read()
         connection.close()
