@@ -180,7 +180,7 @@ def content(schema, kind="application/json"):
 
 REFUSALS = {
     400: "The request is none, or cannot be answered by this model.", 401: "A key is wanted.", 404: "There is no such thing.",
-    408: "It took too long.", 413: "The body is larger than the server takes.", 415: "The body is no JSON.",
+    408: "It took too long.", 411: "It has no body.", 413: "The body is larger than the server takes.", 415: "The body is no JSON.",
     503: "Too many wait: ask again after `Retry-After` seconds.",
 }
 RESPONSES = {f"{form}{status}": {"description": text, **content(ref(form + "Error"))}
@@ -191,10 +191,12 @@ def refusals(statuses, form):
     return {str(s): {"$ref": f"#/components/responses/{form}{s}"} for s in statuses}
 
 
-def get(summary, tag, schema, kind="application/json", more=(), **members):
+def get(summary, tag, schema, kind="application/json", more=(), is_open=False, **members):
     form = OLLAMA if tag == OLLAMA else OPENAI
+    if is_open:
+        members["security"] = []
     return {"get": {"summary": summary, "tags": [tag], **members, "responses": {
-        "200": {"description": "It.", **content(schema, kind)}, **refusals([401, *more], form)}}}
+        "200": {"description": "It.", **content(schema, kind)}, **refusals([*([] if is_open else [401]), *more], form)}}}
 
 
 def post(summary, tag, request, schema, stream=None, more=(), example=None):
@@ -207,7 +209,7 @@ def post(summary, tag, request, schema, stream=None, more=(), example=None):
         body["example"] = example
     return {"post": {"summary": summary, "tags": [tag], "requestBody": {"required": True, "content": {"application/json": body}},
                      "responses": {"200": {"description": "It.", **found},
-                                   **refusals([400, 401, 408, 413, 415, 503, *more], form)}}}
+                                   **refusals([400, 401, 408, 411, 413, 415, 503, *more], form)}}}
 
 
 PATHS = {
@@ -226,6 +228,16 @@ PATHS = {
     "/api/tags": get("Lists the model", OLLAMA, ref("OllamaTags")),
     "/api/ps": get("Lists the model as being in memory", OLLAMA, ref("OllamaRunning")),
     "/api/version": get("Says which version of Ollama's API this is", OLLAMA, answer(version=TEXT, lmmc=TEXT)),
+    "/health": get("Whether it answers", SERVER, answer(status={"enum": ["ok", "stopping"]}, answering=COUNT, waiting=COUNT), is_open=True),
+    "/props": get("Tells of the program and of what requests mean that say nothing", SERVER,
+                  thing(["model", "version", "context", "slots", "queue", "defaults", "program"], model=TEXT, version=TEXT, context=COUNT,
+                        slots=COUNT, queue=COUNT, vision_tokens=COUNT, most_images=COUNT, most_body_bytes=COUNT, most_image_pixels=COUNT,
+                        media_path=FLAG, defaults={"type": "object"}, program={"type": "object"})),
+    "/tokenize": post("Makes tokens of a text", SERVER, {"anyOf": [
+        thing(["content"], content=TEXT), thing(["prompt"], content={"type": "null"}, prompt=TEXT)]},
+        answer(tokens=list_of(COUNT), count=COUNT), example={"content": "Hi"}),
+    "/detokenize": post("Makes a text of tokens", SERVER, thing(["tokens"], tokens=list_of(COUNT)), answer(content=TEXT),
+                        example={"tokens": [5, 6]}),
     "/metrics": get("Counts, in Prometheus's text format", SERVER, TEXT, kind="text/plain"),
     "/openapi.json": get("This description", SERVER, {"type": "object"}),
 }
