@@ -202,8 +202,10 @@ def get(summary, tag, schema, kind="application/json", more=(), is_open=False, *
 def post(summary, tag, request, schema, stream=None, more=(), example=None):
     form = OLLAMA if tag == OLLAMA else OPENAI
     found = content(schema)
-    if stream:
-        found["content"][stream] = {"schema": described("Of a stream, a part as each line or event has it.", TEXT)}
+    if stream == "text/event-stream":
+        found["content"][stream] = {"schema": described("An event; the last has `[DONE]`.", thing(["data"], data=TEXT))}
+    elif stream:
+        found["content"][stream] = {"schema": described("A line for each part, an object as above.", TEXT)}
     body = {"schema": request if isinstance(request, dict) else ref(request)}
     if example:
         body["example"] = example

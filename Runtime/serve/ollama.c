@@ -123,14 +123,12 @@ const lmmc_format lmmc_ollama_chat = {.name = "ollama.chat",
                                       .piece = write_piece,
                                       .end = write_nothing,
                                       .finish = write_finish,
-                                      .whole = write_whole,
-                                      .fault = lmmc_ollama_fault};
+                                      .whole = write_whole};
 const lmmc_format lmmc_ollama_generate = {.name = "ollama.generate",
                                           .stream_type = "application/x-ndjson",
                                           .read = lmmc_ollama_read_generate,
                                           .piece = write_piece,
                                           .end = write_nothing,
                                           .finish = write_finish,
-                                          .whole = write_whole,
-                                          .fault = lmmc_ollama_fault};
-const lmmc_format lmmc_ollama_show = {.name = "ollama.show", .read = lmmc_ollama_read_show, .fault = lmmc_ollama_fault};
+                                          .whole = write_whole};
+const lmmc_format lmmc_ollama_show = {.name = "ollama.show", .read = lmmc_ollama_read_show};

@@ -30,10 +30,16 @@ static void write_digest(const lmmc_server *s, char out[65]) {
   }
 }
 
-static json_t *make_details(const lmmc_server *s, const json_t *info) {
+// The kind of model, which keys begin with.
+static const char *family_of(const json_t *info) {
   const char *layout = text_of(info, "layout");
-  json_t *families = s->model->vision_tokens > 0 ? json_pack("[ss]", layout, "clip") : json_pack("[s]", layout);
-  return json_pack("{ss, ss, ss, so, ss, ss}", "parent_model", "", "format", "lmmc", "family", layout, "families", families,
+  return *layout ? layout : "lmmc";
+}
+
+static json_t *make_details(const lmmc_server *s, const json_t *info) {
+  const char *family = family_of(info);
+  json_t *families = s->model->vision_tokens > 0 ? json_pack("[ss]", family, "clip") : json_pack("[s]", family);
+  return json_pack("{ss, ss, ss, so, ss, ss}", "parent_model", "", "format", "lmmc", "family", family, "families", families,
                    "parameter_size", "", "quantization_level", text_of(info, "precision"));
 }
 
@@ -127,7 +133,7 @@ static int set_length(json_t *to, const char *family, const char *name, int64_t 
 // Ollama's keys are those of GGUF files.
 static json_t *make_model_info(const lmmc_server *s, const json_t *info) {
   const json_t *decoder = json_object_get(info, "decoder"), *vision = json_object_get(info, "vision");
-  const char *family = text_of(info, "layout");
+  const char *family = family_of(info);
   const struct {
     const json_t *from;
     const char *key, *name;

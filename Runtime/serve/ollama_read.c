@@ -98,6 +98,9 @@ static bool read_options(lmmc_exchange *x, const json_t *body, lmmc_fault *f) {
       !lmmc_member_stops(options, &x->asked, f) || !lmmc_member_whole(options, "repeat_last_n", -1, INT32_MAX, &last, f))
     return false;
   if (last == 0) x->asked.sampling.repeat_penalty = 1;
+  // Ollama's name for any seed; the exchange's own has been drawn at random.
+  const json_t *seed = lmmc_member(options, "seed");
+  if (seed && json_integer_value(seed) == -1) x->asked.sampling.seed = strtoull(x->id + 16, NULL, 16);
   return true;
 }
 
@@ -113,13 +116,25 @@ static bool read_common(lmmc_exchange *x, const json_t *body, lmmc_fault *f) {
   return true;
 }
 
+// Plain base64, but for clients that pass on what a browser has given them.
+static bool read_image(lmmc_exchange *x, const char *text, size_t bytes, lmmc_fault *f) {
+  if (strncmp(text, "data:", 5) == 0) return lmmc_asked_add_image_url(&x->asked, text, bytes, NULL, "images", f);
+  return lmmc_asked_add_image_base64(&x->asked, text, bytes, "images", f);
+}
+
+static bool check_images(const json_t *object, lmmc_fault *f) {
+  const json_t *images = lmmc_member(object, "images");
+  bool are = !images || json_is_array(images);
+  for (size_t i = 0; are && i < json_array_size(images); i++) are = json_is_string(json_array_get(images, i));
+  return are || wants(f, "images", "a list of base64 texts");
+}
+
 static bool read_images(lmmc_exchange *x, const json_t *object, lmmc_fault *f) {
   const json_t *images = lmmc_member(object, "images");
-  if (images && !json_is_array(images)) return wants(f, "images", "a list of base64 texts");
+  if (!check_images(object, f)) return false;
   for (size_t i = 0; i < json_array_size(images); i++) {
     const json_t *image = json_array_get(images, i);
-    if (!json_is_string(image)) return wants(f, "images", "a list of base64 texts");
-    if (!lmmc_asked_add_image_base64(&x->asked, json_string_value(image), json_string_length(image), "images", f)) return false;
+    if (!read_image(x, json_string_value(image), json_string_length(image), f)) return false;
   }
   return true;
 }
@@ -170,7 +185,8 @@ bool lmmc_ollama_read_generate(lmmc_exchange *x, const json_t *body, lmmc_fault 
   bool raw = false;
   lmmc_error e;
   if (!check_model(x, body, NULL, f) || !refuse_missing(body, generate_missing, f) || !text_member(body, "prompt", &prompt, f) ||
-      !text_member(body, "system", &system, f) || !lmmc_member_bool(body, "raw", &raw, f) || !read_common(x, body, f))
+      !text_member(body, "system", &system, f) || !lmmc_member_bool(body, "raw", &raw, f) || !check_images(body, f) ||
+      !read_common(x, body, f))
     return false;
   if (!prompt || json_string_length(prompt) == 0) return reply_loaded(x, "\"response\": \"\"", f);
   if (!raw) {
