@@ -92,7 +92,7 @@ void lmmc_resident_place(lmmc_residents *r, int32_t slot, const lmmc_placed_imag
 
 void lmmc_resident_extend(lmmc_residents *r, int32_t slot, const int32_t *tokens, int64_t count) {
   lmmc_resident *held = &r->slot[slot];
-  memcpy(held->tokens + held->count, tokens, (size_t)count * sizeof *tokens);
+  if (count > 0) memcpy(held->tokens + held->count, tokens, (size_t)count * sizeof *tokens);
   held->count += count;
   held->last_use = ++r->uses;
 }
