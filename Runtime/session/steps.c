@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "contract/offsets.h"
-#include "image/image.h"
 #include "program/levels.h"
 #include "prompt.h"
 #include "system/threads.h"
@@ -54,6 +53,11 @@ static void paint(uint8_t *picture, int size) {
   }
 }
 
+bool lmmc_picture_set(const lmmc_model *model, const lmmc_image *image, lmmc_pictures *pictures, int index, lmmc_error *e) {
+  lmmc_padding_bars(image->width, image->height, model->preprocess.size, pictures->bars[index]);
+  return lmmc_preprocess_image(image, &model->preprocess, pictures->pixels + pictures->bytes * (size_t)index, e);
+}
+
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, lmmc_pictures *pictures, lmmc_error *e) {
   const int count = pictures->count, size = model->preprocess.size;
   if (count != lmmc_image_count(source))
@@ -62,8 +66,7 @@ bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source
   for (int i = 0; i < source->file_count; i++) {
     lmmc_image image;
     if (!lmmc_image_read(source->files[i], source->max_pixels, &image, e)) return false;
-    lmmc_padding_bars(image.width, image.height, size, pictures->bars[i]);
-    bool done = lmmc_preprocess_image(&image, &model->preprocess, pictures->pixels + pictures->bytes * (size_t)i, e);
+    bool done = lmmc_picture_set(model, &image, pictures, i, e);
     lmmc_image_free(&image);
     if (!done) return false;
   }

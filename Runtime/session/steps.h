@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "contract/program.h"
+#include "image/image.h"
 #include "observe/observer.h"
 #include "prefix.h"
 #include "slots.h"
@@ -34,6 +35,9 @@ int lmmc_image_count(const lmmc_image_source *source);
 // Reads all files, or paints the image that is built in: a bad file is known before the first goes through the tower. Code 1 when the source
 // has another number of images.
 bool lmmc_read_pictures(const lmmc_model *model, const lmmc_image_source *source, lmmc_pictures *pictures, lmmc_error *e);
+
+// An image as picture `index`. Code 1 when that is not possible.
+bool lmmc_picture_set(const lmmc_model *model, const lmmc_image *image, lmmc_pictures *pictures, int index, lmmc_error *e);
 
 // The next rows of one slot.
 typedef struct {
