@@ -25,6 +25,7 @@
 #include "answer.h"
 #include "answer_batch.h"
 #include "answer_chat.h"
+#include "answer_serve.h"
 #include "answer_several.h"
 #include "program/arithmetic.h"
 #include "system/stack.h"
@@ -203,10 +204,12 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
-static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
+// Those that answer many requests, with as many slots as there is room for.
+static bool many(const lmmc_options *o, const char *program, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
   lmmc_tokenizer tokenizer;
+  if (o->mode == LMMC_MODE_SERVE && !lmmc_answer_serve) return lmmc_fail(e, 2, "this program was compiled without the server");
   if (!shorten(&model, o, e) || !open_tokenizer(&tokenizer, &memory, e)) return false;
   if (o->parallel > model.sequences)
     return lmmc_fail(e, 2, "option '--parallel' wants at most the sequences of this program, %" PRId32 ", not %" PRId64, model.sequences,
@@ -217,7 +220,8 @@ static bool batch(const lmmc_options *o, const char *program, lmmc_error *e) {
   lmmc_answer_structures structures = {0};
   bool done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
   if (done && (done = start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e))) {
-    done = lmmc_answer_batch(&model, &memory, &tokenizer, o, &structures, (int32_t)parallel, program, e);
+    done = (o->mode == LMMC_MODE_SERVE ? lmmc_answer_serve : lmmc_answer_batch)(&model, &memory, &tokenizer, o, &structures,
+                                                                                (int32_t)parallel, program, e);
     lmmc_memory_close(&memory, &model);
   }
   lmmc_answer_structures_close(&structures);
@@ -292,7 +296,8 @@ static bool dispatch(const lmmc_options *o, int argc, char **argv, lmmc_error *e
     case LMMC_MODE_TOKENIZE: return print_ids(o->tokenize, e);
     case LMMC_MODE_PERPLEXITY: return print_perplexity(o, e);
     case LMMC_MODE_BENCH: return answer(o, e);
-    case LMMC_MODE_BATCH: return batch(o, argc > 0 ? argv[0] : "program", e);
+    case LMMC_MODE_BATCH:
+    case LMMC_MODE_SERVE: return many(o, argc > 0 ? argv[0] : "program", e);
     case LMMC_MODE_CHAT: return chat(o, e);
     case LMMC_MODE_FOLD: return fold(o, e);
     case LMMC_MODE_HELP:

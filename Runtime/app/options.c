@@ -12,7 +12,7 @@
 #include "image/image.h"
 #include "base/printable.h"
 
-typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION, TOPIC } kind;
+typedef enum { FLAG, MODE, TEXT, PATH, IMAGE, WHOLE, SEED, REAL, STOP, BIAS, STRUCTURE, SPECULATION, TOPIC, ADDRESS } kind;
 
 typedef struct {
   const char *name, *value, *help;  // without help: for the compiler alone
@@ -108,8 +108,23 @@ static const option table[] = {
     {"--unordered", NULL, "of --batch: write answers as they are done, not in the order of the requests", FLAG, FIELD(unordered), 0, 0,
      NULL},
     {"--image-folder", "DIR", "of --batch: where its images are", PATH, FIELD(image_folder), 0, 0, "the name of a folder"},
-    {"--parallel", "N", "of --batch: answer N requests at once; default: as many as program and memory have room for", WHOLE,
+    {"--parallel", "N", "of --batch and --serve: answer N requests at once; default: as many as program and memory have room for", WHOLE,
      FIELD(parallel), 1, 1024, "a whole number from 1 to 1024"},
+    {"--serve", "ADDR:PORT",
+     "answer over HTTP, as OpenAI's API has it, at this address, or at a socket as unix:PATH;\n"
+     "default: 127.0.0.1:8080",
+     ADDRESS, FIELD(address), 0, 0, "an address"},
+    {"--api-key", "FILE", "of --serve: let in who knows a key of this file, which has one on each line", PATH, FIELD(key_file), 0, 0,
+     "a file name"},
+    {"--queue", "N", "of --serve: let N requests wait beside those that are answered (64), and refuse more", WHOLE, FIELD(queue), 0, 100000,
+     "a whole number from 0 to 100000"},
+    {"--timeout", "S", "of --serve: seconds that a request may take, waiting and all (600)", WHOLE, FIELD(timeout), 1, 1000000,
+     "a whole number from 1 to 1000000"},
+    {"--grace", "S", "of --serve: seconds that requests get to end in when the server is asked to stop (30)", WHOLE, FIELD(grace), 0,
+     1000000, "a whole number from 0 to 1000000"},
+    {"--media-path", "DIR", "of --serve: let requests name images by their paths below DIR", PATH, FIELD(media), 0, 0,
+     "the name of a folder"},
+    {"--log-json", NULL, "of --serve: log a JSON object for each request in the place of a line", FLAG, FIELD(log_json), 0, 0, NULL},
     {"--dump", "DIR", "write pixels.npy, projected.npy and logits.npy into DIR, and which vision tokens a reducer keeps", PATH, FIELD(dump),
      0, 0, "the name of a folder"},
     {"--dump-tensors", "DIR",
@@ -135,7 +150,7 @@ static const struct {
 } topics[] = {
     {"everyday",
      "what is needed every day",
-     {"--image", "--prompt", "--chat", "--system", "--batch", "--max-tokens", "--temperature", "--stop", "--json", "--help"}},
+     {"--image", "--prompt", "--chat", "--system", "--batch", "--serve", "--max-tokens", "--temperature", "--stop", "--json", "--help"}},
     {"prompts", "prompts and images", {"--raw-prompt", "--question", "--max-image-pixels", "--tokenize"}},
     {"sampling",
      "how a token is chosen",
@@ -143,6 +158,9 @@ static const struct {
       "--logprobs", "--n"}},
     {"structure", "what the answer must be", {"--json-schema", "--grammar", "--regex", "--choices"}},
     {"batch", "files of requests", {"--output", "--resume", "--unordered", "--image-folder", "--parallel"}},
+    {"serving",
+     "the program as a service",
+     {"--serve", "--parallel", "--api-key", "--queue", "--timeout", "--grace", "--media-path", "--log-json"}},
     {"machine", "threads, memory and speed", {"--threads", "--decode-threads", "--context", "--mlock", "--speculate", "--cache-dir"}},
     {"measuring", "time and quality", {"--profile", "--bench", "--runs", "--prompt-tokens", "--sequences", "--perplexity", "--window"}},
     {"inspecting", "what the program is and does inside", {"--info", "--check", "--dump", "--dump-tensors", "--version"}},
@@ -248,8 +266,9 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
       *(const char **)field = value;
       break;
     case TEXT: *(const char **)field = value; break;
+    case ADDRESS:
     case PATH:
-      good = *value;
+      good = !value || *value;
       *(const char **)field = value;
       break;
     case IMAGE:
@@ -311,10 +330,15 @@ static const struct {
      "has its own requests",
      {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile",
       "--decode-threads"}},
+    {LMMC_MODE_SERVE,
+     "--serve",
+     "has its own requests",
+     {"--prompt", "--raw-prompt", "--image", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--profile",
+      "--decode-threads", "--batch", "--n"}},
     {LMMC_MODE_CHAT,
      "--chat",
      "is a conversation",
-     {"--raw-prompt", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--batch", "--profile",
+     {"--raw-prompt", "--dump", "--dump-tensors", "--json", "--tokenize", "--perplexity", "--bench", "--batch", "--serve", "--profile",
       "--json-schema", "--grammar", "--regex", "--choices", "--decode-threads"}},
     {LMMC_MODE_CHECK,
      "--check",
@@ -329,7 +353,8 @@ static const struct {
   const char *name, *belongs_to;
 } belonging[] = {{"--runs", "--bench"},         {"--prompt-tokens", "--bench"}, {"--sequences", "--bench"}, {"--question", "--raw-prompt"},
                  {"--logprobs", "--json"},      {"--output", "--batch"},        {"--resume", "--output"},   {"--unordered", "--batch"},
-                 {"--image-folder", "--batch"}, {"--parallel", "--batch"}};
+                 {"--image-folder", "--batch"}, {"--api-key", "--serve"},       {"--queue", "--serve"},     {"--timeout", "--serve"},
+                 {"--grace", "--serve"},        {"--media-path", "--serve"},    {"--log-json", "--serve"}};
 
 static bool is_given(const bool given[OPTIONS], const char *name) {
   for (int i = 0; i < OPTIONS; i++)
@@ -367,7 +392,7 @@ static bool check_structure(const bool given[OPTIONS], const lmmc_options *o, lm
   if (!first) return true;
   const bool answers = o->mode == LMMC_MODE_ANSWER || o->mode == LMMC_MODE_SEVERAL;
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-    if (o->mode == modes[i].mode && !answers && o->mode != LMMC_MODE_BATCH && modes[i].reason)
+    if (o->mode == modes[i].mode && !answers && o->mode != LMMC_MODE_BATCH && o->mode != LMMC_MODE_SERVE && modes[i].reason)
       return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, first->name);
   if (lmmc_structure_is_text(o) || strcmp(o->structure, "-") != 0) return true;
   if (o->mode == LMMC_MODE_BATCH && strcmp(o->batch, "-") == 0)
@@ -391,6 +416,8 @@ static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *
       if (is_given(given, modes[i].refused[k]))
         return lmmc_fail(e, 2, "option '%s' %s, '%s' must be left out", modes[i].chosen_by, modes[i].reason, modes[i].refused[k]);
   }
+  if (is_given(given, "--parallel") && !is_given(given, "--batch") && !is_given(given, "--serve"))
+    return lmmc_fail(e, 2, "option '--parallel' belongs to '--batch' and '--serve', of which none is given");
   for (size_t i = 0; i < sizeof belonging / sizeof *belonging; i++)
     if (is_given(given, belonging[i].name) && !is_given(given, belonging[i].belongs_to))
       return lmmc_fail(e, 2, "option '%s' belongs to '%s', which is not given", belonging[i].name, belonging[i].belongs_to);
@@ -406,7 +433,8 @@ static void complete(lmmc_options *o) {
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){.sampling = LMMC_GREEDY, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS};
+  *o = (lmmc_options){
+      .sampling = LMMC_GREEDY, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS, .queue = 64, .timeout = 600, .grace = 30};
   const size_t most = (size_t)(argc > 0 ? argc : 1);
   o->images = malloc(most * sizeof *o->images);
   o->stops = malloc(most * sizeof *o->stops);
@@ -423,9 +451,9 @@ bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
       if (strlen(table[k].name) == length && memcmp(table[k].name, word, length) == 0) s = &table[k];
     if (!s) return unknown(word, length < 100 ? (int)length : 100, e);
     const char *value = word[length] ? word + length + 1 : NULL;
-    const bool takes_value = s->kind != FLAG && s->kind != MODE && s->kind != TOPIC;
-    if (s->kind == TOPIC && !value && i + 1 < argc && argv[i + 1][0] != '-') value = argv[++i];
-    if (!takes_value && s->kind != TOPIC && value)
+    const bool takes_value = s->kind != FLAG && s->kind != MODE && s->kind != TOPIC && s->kind != ADDRESS;
+    if ((s->kind == TOPIC || s->kind == ADDRESS) && !value && i + 1 < argc && argv[i + 1][0] != '-') value = argv[++i];
+    if ((s->kind == FLAG || s->kind == MODE) && value)
       return lmmc_fail(e, 2, "option '%s' takes no value, '%s' must be left out", s->name, value);
     if (takes_value && !value) {
       if (i + 1 == argc) return lmmc_fail(e, 2, "option '%s' wants %s after it", s->name, s->wanted);

@@ -19,6 +19,7 @@ typedef enum {
   LMMC_MODE_PERPLEXITY,
   LMMC_MODE_BENCH,
   LMMC_MODE_BATCH,
+  LMMC_MODE_SERVE,
   LMMC_MODE_CHAT,
   LMMC_MODE_CHECK,
   LMMC_MODE_INFO,
@@ -37,6 +38,8 @@ typedef struct {
   const char *batch, *output, *image_folder, *system, *cache;
   const char *topic;  // of the help; NULL: what is needed every day
   int64_t max_tokens, window, runs, sequences;
+  const char *address, *key_file, *media;  // of --serve; NULL when not given
+  int64_t queue, timeout, grace;
   int64_t parallel;  // 0 when not given
   int64_t answers;   // to one question
   int64_t max_image_pixels;
@@ -49,7 +52,7 @@ typedef struct {
   const char *structure;      // its text, or the name of its file; NULL when not given
   int64_t log_probabilities;  // of each token how many; 0: none
   lmmc_speculation speculation;
-  bool json, profile, mlock, resume, unordered;
+  bool json, profile, mlock, resume, unordered, log_json;
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

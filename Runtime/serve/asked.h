@@ -61,8 +61,8 @@ void lmmc_asked_free(lmmc_asked *a);
 
 // ---- for those that fill it; each returns false with `*f` filled
 
-// A message to which text and images are then added; they stand in the text in the place of `<image>` nowhere: places that are missing stand
-// before the words.
+// A message to which text and images are then added; they stand in the text in the place of `<image>` nowhere: places that are missing
+// stand before the words.
 bool lmmc_asked_add_message(lmmc_asked *a, lmmc_role role, lmmc_fault *f);
 
 // More text of the last message.

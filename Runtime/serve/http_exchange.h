@@ -1,5 +1,5 @@
-// A request of HTTP and its reply, from the moment that its body is there. A wire format reads the body and writes what is sent; it is a struct
-// of functions, and the exchange knows none by name.
+// A request of HTTP and its reply, from the moment that its body is there. A wire format reads the body and writes what is sent; it is a
+// struct of functions, and the exchange knows none by name.
 #ifndef LMMC_SERVE_HTTP_EXCHANGE_H
 #define LMMC_SERVE_HTTP_EXCHANGE_H
 
@@ -40,6 +40,7 @@ typedef struct {
 typedef struct {
   lmmc_grown all;            // of a reply that is sent whole; of a stream it stays empty
   int64_t told;              // tokens so far
+  size_t text_bytes;         // of its text, so far, without what a piece brings
   double first_at, last_at;  // when the first and the last so far were sampled (lmmc_clock); 0 before
   bool ended;
   bool begun;  // something of it was sent; the format's own
@@ -56,13 +57,14 @@ typedef struct {
   double preprocess, vision, project, prefill, decode;  // seconds
 } lmmc_told_answer;
 
-// How requests of one kind are read, and replies to them written. What is appended to `out` is sent as it is. A false means that memory is out.
+// How requests of one kind are read, and replies to them written. What is appended to `out` is sent as it is. A false means that memory is
+// out.
 typedef struct lmmc_format {
   const char *name;         // for the log and the metrics: "chat.completions"
   const char *stream_type;  // Content-Type of a stream; NULL: nothing streams
 
-  // The thread that prepares: fills x->asked, which holds the defaults, from a body, which is an object. Or answers at once, where nothing is to
-  // be asked of the engine: by text in x->reply, JSON. False with `*f` filled refuses.
+  // The thread that prepares: fills x->asked, which holds the defaults, from a body, which is an object. Or answers at once, where nothing
+  // is to be asked of the engine: by text in x->reply, JSON. False with `*f` filled refuses.
   bool (*read)(lmmc_exchange *x, const json_t *body, lmmc_fault *f);
 
   // The thread of the loop, of a stream: an answer has grown, has ended, and all have.
@@ -73,7 +75,8 @@ typedef struct lmmc_format {
   // The same thread, of a reply that is sent whole: its body.
   bool (*whole)(lmmc_exchange *x, lmmc_text *out);
 
-  // The same thread: the body of a refusal, or with `in_stream` what ends a stream that has begun. NULL: as OpenAI has it (lmmc_openai_fault).
+  // The same thread: the body of a refusal, or with `in_stream` what ends a stream that has begun. NULL: as OpenAI has it
+  // (lmmc_openai_fault).
   bool (*fault)(const lmmc_fault *f, bool in_stream, lmmc_text *out);
 } lmmc_format;
 
@@ -94,7 +97,13 @@ struct lmmc_exchange {
   int32_t ended;              // how many of them have
 
   struct lmmc_work_item *work;         // what the other threads have of it (work.h)
-  struct lmmc_connection *connection;  // NULL when the client is gone (connections.h)
+  struct lmmc_connection *connection;  // NULL when the client is gone, or has its reply (connections.h)
+  struct event *timer;                 // of --timeout
+  char peer[48];                       // who asks, for the log
+  uint64_t sent;                       // bytes of the reply
+  const char *method;                  // of HTTP
+  char asked_path[128];                // as it may be shown
+  lmmc_exchange *next, *before;        // of all that are open
 };
 
 // Who wants to hear of exchanges: metrics. All is called on the thread of the loop.

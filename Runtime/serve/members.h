@@ -1,5 +1,5 @@
-// Members of a JSON object that a stranger has sent: each of the right kind and within bounds, or refused by its name. One that is not there, or
-// null, leaves what it would have set.
+// Members of a JSON object that a stranger has sent: each of the right kind and within bounds, or refused by its name. One that is not
+// there, or null, leaves what it would have set.
 #ifndef LMMC_SERVE_MEMBERS_H
 #define LMMC_SERVE_MEMBERS_H
 
@@ -24,7 +24,8 @@ bool lmmc_members_of_sampling(const json_t *object, lmmc_sampling *to, lmmc_faul
 // "stop": a text, or a list of them.
 bool lmmc_member_stops(const json_t *object, lmmc_asked *to, lmmc_fault *f);
 
-// The first of these keys that the object has, unless it is false, an empty list or object, or `none`; NULL where there is none. The list ends with NULL.
+// The first of these keys that the object has, unless it is false, an empty list or object, or `none`; NULL where there is none. The list
+// ends with NULL.
 const char *lmmc_member_of(const json_t *object, const char *const *keys);
 
 #endif

@@ -33,8 +33,8 @@ typedef struct {
   int32_t parallel;      // answers that grow at once
 } lmmc_serve_settings;
 
-// Serves until SIGTERM or SIGINT. `engine` is at rest, and is so again. Code 2 where the address is none, 1 when it cannot be had, a file cannot
-// be read or memory is out.
+// Serves until SIGTERM or SIGINT. `engine` is at rest, and is so again. Code 2 where the address is none, 1 when it cannot be had, a file
+// cannot be read or memory is out.
 bool lmmc_serve(lmmc_engine *engine, const lmmc_serve_settings *settings, lmmc_error *e);
 
 #endif

@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "contract/program.h"
 #include "engine/engine.h"
 #include "http_exchange.h"
 #include "serve.h"
+#include "tokenizer/tokenizer.h"
 
 enum {
   LMMC_MOST_BODY = 32 << 20,     // bytes of one body
@@ -33,15 +35,21 @@ struct lmmc_server {
   time_t started;
   struct lmmc_work *work;
   struct lmmc_keys *keys;            // NULL: everybody is let in
+  int media;                         // the folder of --media-path, opened; -1: none
   const lmmc_exchange_watch *watch;  // NULL: nobody watches
 
   // The thread of the loop
   struct event_base *base;
   struct evhttp *http;
   struct lmmc_connections *connections;
-  int64_t open;   // exchanges
-  bool stopping;  // nothing new is let in
-  struct event *signals[2], *grace, *wake;
+  lmmc_exchange *first;  // of those that are open
+  int64_t open;          // how many
+  bool stopping;         // nothing new is let in
+  struct event *signals[2], *stop, *wake;
+  double stops_at;  // when what is open is cut, once it is stopping (lmmc_clock)
+  bool is_cut;
+  void *sockets[16];  // of evhttp, which are listened on
+  int socket_count;
 };
 
 // The program's information as one JSON object, constant: lmmc_program.info.

@@ -1,5 +1,5 @@
-// What goes from thread to thread: bodies to the one that prepares, requests to the one that turns the engine, and tokens to the one that sends.
-// Everything here is under one lock, which nobody holds for longer than it takes to move a pointer or some bytes.
+// What goes from thread to thread: bodies to the one that prepares, requests to the one that turns the engine, and tokens to the one that
+// sends. Everything here is under one lock, which nobody holds for longer than it takes to move a pointer or some bytes.
 #ifndef LMMC_SERVE_WORK_H
 #define LMMC_SERVE_WORK_H
 
@@ -38,14 +38,15 @@ bool lmmc_work_submit(lmmc_work *w, lmmc_exchange *x, char *body, size_t bytes, 
 // Nobody wants the answer any more: it ends before the next token.
 void lmmc_work_cancel(lmmc_work *w, lmmc_exchange *x);
 
-// The next exchange for which something has changed; NULL: none. Call until then when the descriptor was readable.
-lmmc_exchange *lmmc_work_changed(lmmc_work *w);
+// The next exchange for which something has changed; NULL: none. Call until then when the descriptor was readable. `*is_done`: it is the
+// last time, and the exchange is to be given to lmmc_work_release.
+lmmc_exchange *lmmc_work_changed(lmmc_work *w, bool *is_done);
 
-// Takes what an answer has grown by into `*grown`, which is empty before and whose memory goes back and forth. `*ended`: it has, and x->answers
-// says how.
+// Takes what an answer has grown by into `*grown`, which is empty before and whose memory goes back and forth. `*ended`: it has, and
+// x->answers says how.
 void lmmc_work_take(lmmc_work *w, lmmc_exchange *x, int32_t answer, lmmc_grown *grown, bool *ended);
 
-// Whether the other threads are done with it, so that it may be freed: lmmc_work_release.
+// How far the other threads are: READY: x->asked and x->answers are there; DONE: x->reply, x->fault or all answers are.
 typedef enum { LMMC_WORK_GOES_ON, LMMC_WORK_READY, LMMC_WORK_DONE } lmmc_work_state;
 lmmc_work_state lmmc_work_state_of(lmmc_work *w, lmmc_exchange *x);
 void lmmc_work_release(lmmc_work *w, lmmc_exchange *x);

@@ -1,0 +1,340 @@
+#define _GNU_SOURCE  // POLLRDHUP
+
+#include "connections.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "exchanges.h"
+#include "openai.h"
+
+// What a client may send while it waits for a reply is kept unread, up to this many bytes.
+enum { MOST_AHEAD = 64 << 10, LOOK_SECONDS = 1 };
+
+struct lmmc_connection {
+  lmmc_connections *all;
+  lmmc_connection *next, *before;  // by when they were last used
+  struct bufferevent *buffer;
+  struct evhttp_connection *http;  // NULL until libevent has made it
+  int fd;
+  struct event *soon, *deadline, *watch;
+  lmmc_exchange *exchange;         // that waits for its reply
+  struct evhttp_request *request;  // its own
+  bool is_sending;                 // the reply is libevent's to send
+  bool is_ending, is_refused;
+  uint64_t received;  // bytes since its last request
+};
+
+struct lmmc_connections {
+  lmmc_server *server;
+  lmmc_connection *first, *last;
+  lmmc_connection **by_fd;
+  size_t room;
+  int64_t count;
+  uint64_t received;
+};
+
+static void unlink_one(lmmc_connection *c) {
+  *(c->before ? &c->before->next : &c->all->first) = c->next;
+  *(c->next ? &c->next->before : &c->all->last) = c->before;
+  c->next = c->before = NULL;
+}
+
+static void link_last(lmmc_connection *c) {
+  c->before = c->all->last;
+  *(c->all->last ? &c->all->last->next : &c->all->first) = c;
+  c->all->last = c;
+}
+
+static void forget_received(lmmc_connection *c) {
+  c->all->received -= c->received;
+  c->received = 0;
+}
+
+static void free_one(lmmc_connection *c) {
+  forget_received(c);
+  unlink_one(c);
+  c->all->count--;
+  if (c->http) c->all->by_fd[c->fd] = NULL;
+  if (c->soon) event_free(c->soon);
+  if (c->deadline) event_free(c->deadline);
+  if (c->watch) event_free(c->watch);
+  bufferevent_decref(c->buffer);
+  free(c);
+}
+
+// libevent closes the connection. A request that it has given away and not got back is no more its own, unless the closing was ours.
+static void on_close(struct evhttp_connection *http, void *context) {
+  lmmc_connection *c = context;
+  lmmc_exchange *x = c->exchange;
+  (void)http;
+  if (c->request && !c->is_ending) evhttp_request_free(c->request);
+  free_one(c);
+  if (x) lmmc_exchange_lost(x);
+}
+
+static void end(lmmc_connection *c) {
+  c->is_ending = true;
+  evhttp_connection_free(c->http);
+}
+
+// Says why, past libevent, to a client whose request is not whole, and ends.
+static void end_saying(lmmc_connection *c, const lmmc_fault *f) {
+  lmmc_text body = {0}, head = {0};
+  lmmc_error e;
+  if (lmmc_openai_fault(f, false, &body) &&
+      lmmc_text_format(&head, &e, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                       f->status, lmmc_status_name(f->status), body.count, body.bytes))
+    (void)!send(c->fd, head.bytes, head.count, MSG_DONTWAIT | MSG_NOSIGNAL);
+  lmmc_text_free(&head);
+  lmmc_text_free(&body);
+  end(c);
+}
+
+static void arm(struct event *event, long seconds) { event_add(event, &(struct timeval){.tv_sec = seconds}); }
+
+// ---- whether who waits is there
+
+static bool is_gone(int fd) {
+  struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+  return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+// Something came from a client that has to wait. What it sends ahead would wake us for ever, so from then on we look now and then.
+static void on_watch(int fd, short what, void *context) {
+  lmmc_connection *c = context;
+  (void)what;
+  if (is_gone(fd)) {
+    end(c);
+    return;
+  }
+  char byte;
+  if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return;
+  event_del(c->watch);
+  arm(c->deadline, LOOK_SECONDS);
+}
+
+static void on_deadline(int fd, short what, void *context) {
+  lmmc_connection *c = context;
+  lmmc_fault f;
+  (void)fd, (void)what;
+  if (c->is_sending) return;  // libevent's own timeout ends it
+  if (c->exchange) {
+    if (is_gone(c->fd))
+      end(c);
+    else
+      arm(c->deadline, LOOK_SECONDS);
+  } else if (c->received > 0) {
+    lmmc_refuse(&f, 408, NULL, NULL, "the request was not whole within %d seconds", LMMC_RECEIVE_SECONDS);
+    end_saying(c, &f);
+  } else {
+    end(c);
+  }
+}
+
+// ---- what comes and goes past the handlers
+
+static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
+  lmmc_connection *c = context;
+  (void)buffer;
+  if (c->exchange) return;
+  c->received += info->n_added;
+  c->all->received += info->n_added;
+  if (c->all->received <= LMMC_MOST_RECEIVED || c->received < LMMC_MOST_HEADERS || c->is_refused) return;
+  c->is_refused = true;
+  event_active(c->soon, EV_TIMEOUT, 0);
+}
+
+// What is written while nobody here writes is a page by which libevent refuses a request.
+static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
+  lmmc_connection *c = context;
+  (void)buffer;
+  if (info->n_added > 0 && !c->exchange && !c->is_sending) event_active(c->soon, EV_TIMEOUT, 0);
+}
+
+// The page becomes an error as all others are.
+static void rewrite_page(lmmc_connection *c) {
+  struct evbuffer *out = bufferevent_get_output(c->buffer);
+  char head[16] = "";
+  const ev_ssize_t count = evbuffer_copyout(out, head, sizeof head - 1);
+  const int status = count > 12 && memcmp(head, "HTTP/1.", 7) == 0 ? atoi(head + 9) : 0;
+  lmmc_fault f;
+  lmmc_text body = {0};
+  if (status < 400) return;
+  if (status == 413)
+    lmmc_refuse(&f, status, NULL, NULL, "the body is longer than %d bytes", LMMC_MOST_BODY);
+  else
+    lmmc_refuse(&f, status, NULL, NULL, "the request is no HTTP that this server knows, or its head is longer than %d bytes",
+                LMMC_MOST_HEADERS);
+  c->is_sending = true;
+  bufferevent_set_timeouts(c->buffer, NULL, &(struct timeval){.tv_sec = LMMC_WRITE_SECONDS});
+  if (lmmc_openai_fault(&f, false, &body)) {
+    evbuffer_drain(out, evbuffer_get_length(out));
+    evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
+                        lmmc_status_name(status), body.count);
+    evbuffer_add(out, body.bytes, body.count);
+  }
+  lmmc_text_free(&body);
+}
+
+// ---- they come
+
+// Room for one more: of those that wait for nothing the one that was used longest ago goes.
+static bool make_room(lmmc_connection *newest) {
+  lmmc_connections *all = newest->all;
+  if (all->count <= LMMC_MOST_CONNECTIONS) return true;
+  for (lmmc_connection *c = all->first; c; c = c->next)
+    if (c != newest && c->http && !c->exchange && !c->is_sending) return end(c), true;
+  return false;
+}
+
+static bool know(lmmc_connection *c) {
+  lmmc_connections *all = c->all;
+  if ((size_t)c->fd >= all->room) {
+    const size_t room = 2 * (size_t)c->fd + 16;
+    lmmc_connection **larger = realloc(all->by_fd, room * sizeof *larger);
+    if (!larger) return false;
+    memset(larger + all->room, 0, (room - all->room) * sizeof *larger);
+    all->by_fd = larger;
+    all->room = room;
+  }
+  all->by_fd[c->fd] = c;
+  return true;
+}
+
+// libevent has made its connection, which is what its buffer tells its events to.
+static void on_made(lmmc_connection *c) {
+  bufferevent_data_cb read, write;
+  bufferevent_event_cb event;
+  void *http;
+  lmmc_fault f;
+  bufferevent_getcb(c->buffer, &read, &write, &event, &http);
+  c->fd = bufferevent_getfd(c->buffer);
+  if (!http || c->fd < 0 || !know(c)) {
+    if (http) evhttp_connection_free(http);
+    free_one(c);
+    return;
+  }
+  c->http = http;
+  evhttp_connection_set_closecb(c->http, on_close, c);
+  c->deadline = evtimer_new(c->all->server->base, on_deadline, c);
+  c->watch = event_new(c->all->server->base, c->fd, EV_READ | EV_CLOSED | EV_PERSIST, on_watch, c);
+  if (!c->deadline || !c->watch) {
+    end(c);
+  } else if (!make_room(c)) {
+    lmmc_refuse(&f, 503, "server_busy", NULL, "there are %d connections, which is all that may", LMMC_MOST_CONNECTIONS);
+    end_saying(c, &f);
+  } else {
+    arm(c->deadline, LMMC_RECEIVE_SECONDS);
+  }
+}
+
+static void on_soon(int fd, short what, void *context) {
+  lmmc_connection *c = context;
+  lmmc_fault f;
+  (void)fd, (void)what;
+  if (!c->http) {
+    on_made(c);
+  } else if (c->is_refused && !c->exchange && !c->is_sending) {
+    lmmc_refuse(&f, 503, "server_busy", NULL, "too much is being received");
+    end_saying(c, &f);
+  } else if (!c->exchange && !c->is_sending) {
+    rewrite_page(c);
+  }
+}
+
+static struct bufferevent *on_accept(struct event_base *base, void *context) {
+  lmmc_connections *all = context;
+  struct bufferevent *buffer = bufferevent_socket_new(base, -1, 0);
+  lmmc_connection *c = calloc(1, sizeof *c);
+  struct event *soon = buffer && c ? event_new(base, -1, 0, on_soon, c) : NULL;
+  // Without a record it is refused when its request comes.
+  if (!soon) return free(c), buffer;
+  *c = (lmmc_connection){.all = all, .buffer = buffer, .fd = -1, .soon = soon};
+  bufferevent_incref(buffer);
+  evbuffer_add_cb(bufferevent_get_input(buffer), on_input, c);
+  evbuffer_add_cb(bufferevent_get_output(buffer), on_output, c);
+  link_last(c);
+  all->count++;
+  event_active(soon, EV_TIMEOUT, 0);
+  return buffer;
+}
+
+lmmc_connections *lmmc_connections_open(lmmc_server *s, lmmc_error *e) {
+  lmmc_connections *all = calloc(1, sizeof *all);
+  if (!all) return lmmc_fail(e, 1, "out of memory for a server"), NULL;
+  all->server = s;
+  evhttp_set_bevcb(s->http, on_accept, all);
+  return all;
+}
+
+void lmmc_connections_close(lmmc_connections *all) {
+  free(all->by_fd);
+  free(all);
+}
+
+int64_t lmmc_connection_count(const lmmc_connections *all) { return all->count; }
+
+bool lmmc_connections_send(const lmmc_connections *all) {
+  const lmmc_connection *c = all->first;
+  while (c && !c->is_sending) c = c->next;
+  return c;
+}
+
+void lmmc_connections_end_idle(lmmc_connections *all) {
+  for (lmmc_connection *c = all->first, *next; c; c = next) {
+    next = c->next;
+    if (c->http && !c->exchange && !c->is_sending) end(c);
+  }
+}
+
+// ---- a request
+
+// The reply has been sent, and libevent reads on.
+static void on_sent(struct evhttp_request *request, void *context) {
+  lmmc_connection *c = context;
+  (void)request;
+  c->is_sending = false;
+  bufferevent_setwatermark(c->buffer, EV_READ, 0, 0);
+  bufferevent_set_timeouts(c->buffer, NULL, NULL);
+  arm(c->deadline, LMMC_RECEIVE_SECONDS);
+}
+
+lmmc_connection *lmmc_connection_begin(lmmc_server *s, struct evhttp_request *request, lmmc_exchange *x) {
+  lmmc_connections *all = s->connections;
+  struct evhttp_connection *http = evhttp_request_get_connection(request);
+  const int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(http));
+  lmmc_connection *c = fd >= 0 && (size_t)fd < all->room ? all->by_fd[fd] : NULL;
+  if (!c || c->http != http) return NULL;
+  unlink_one(c);
+  link_last(c);
+  forget_received(c);
+  c->exchange = x;
+  c->request = request;
+  event_del(c->deadline);
+  event_add(c->watch, NULL);
+  bufferevent_setwatermark(c->buffer, EV_READ, 0, evbuffer_get_length(bufferevent_get_input(c->buffer)) + MOST_AHEAD);
+  bufferevent_set_timeouts(c->buffer, NULL, &(struct timeval){.tv_sec = LMMC_WRITE_SECONDS});
+  evhttp_request_set_on_complete_cb(request, on_sent, c);
+  return c;
+}
+
+struct evhttp_request *lmmc_connection_request(const lmmc_connection *c) {
+  return c->request;
+}
+
+void lmmc_connection_end(lmmc_connection *c) {
+  c->exchange = NULL;
+  c->request = NULL;
+  c->is_sending = true;
+  event_del(c->watch);
+  event_del(c->deadline);
+}
