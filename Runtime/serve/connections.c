@@ -31,6 +31,7 @@ struct lmmc_connection {
   bool is_sending;                 // the reply is libevent's to send
   bool is_ending, is_refused;
   uint64_t received;  // bytes since its last request
+  char begins[16];    // the first of them
 };
 
 struct lmmc_connections {
@@ -144,8 +145,11 @@ static void on_deadline(int fd, short what, void *context) {
 
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
   lmmc_connection *c = context;
-  (void)buffer;
   if (c->exchange) return;
+  if (c->received == 0 && info->n_added > 0) {
+    const ev_ssize_t count = evbuffer_copyout(buffer, c->begins, sizeof c->begins - 1);
+    c->begins[count > 0 ? count : 0] = 0;
+  }
   c->received += info->n_added;
   c->all->received += info->n_added;
   if (c->all->received <= LMMC_MOST_RECEIVED || c->received < LMMC_MOST_HEADERS || c->is_refused) return;
@@ -160,16 +164,33 @@ static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *in
   if (info->n_added > 0 && !c->exchange && !c->is_sending) event_active(c->soon, EV_TIMEOUT, 0);
 }
 
+// Whether what a client sends begins with a method that nothing here wants and libevent has no name for: it calls such requests broken, or
+// says that they are not implemented, and neither is so.
+static bool has_odd_method(const lmmc_connection *c) {
+  static const char *const known[] = {"GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "TRACE ", "CONNECT ", "PATCH "};
+  const size_t length = strspn(c->begins, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strncmp(c->begins, known[i], strlen(known[i])) == 0) return false;
+  return length > 0 && (c->begins[length] == ' ' || length == sizeof c->begins - 1);
+}
+
 // The page becomes an error as all others are.
 static void rewrite_page(lmmc_connection *c) {
   struct evbuffer *out = bufferevent_get_output(c->buffer);
   char head[16] = "";
+  evbuffer_unfreeze(out, 1);  // a bufferevent keeps its front, but while it writes
   const ev_ssize_t count = evbuffer_copyout(out, head, sizeof head - 1);
-  const int status = count > 12 && memcmp(head, "HTTP/1.", 7) == 0 ? atoi(head + 9) : 0;
+  const int made = count > 12 && memcmp(head, "HTTP/1.", 7) == 0 ? atoi(head + 9) : 0;
+  const int status = (made == 400 || made == 501) && has_odd_method(c) ? 405 : made == 501 ? 400 : made;
   lmmc_fault f;
   lmmc_text body = {0};
-  if (status < 400) return;
-  if (status == 413)
+  if (status < 400) {
+    evbuffer_freeze(out, 1);
+    return;
+  }
+  if (status == 405)
+    lmmc_refuse(&f, status, NULL, NULL, "the request has a method that nothing here wants");
+  else if (status == 413)
     lmmc_refuse(&f, status, NULL, NULL, "the body is longer than %d bytes", LMMC_MOST_BODY);
   else
     lmmc_refuse(&f, status, NULL, NULL, "the request is no HTTP that this server knows, or its head is longer than %d bytes",
@@ -178,10 +199,11 @@ static void rewrite_page(lmmc_connection *c) {
   bufferevent_set_timeouts(c->buffer, NULL, &(struct timeval){.tv_sec = LMMC_WRITE_SECONDS});
   if (lmmc_openai_fault(&f, false, &body)) {
     evbuffer_drain(out, evbuffer_get_length(out));
-    evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-                        lmmc_status_name(status), body.count);
+    evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\n%sContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                        status, lmmc_status_name(status), status == 405 ? "Allow: GET, HEAD, POST\r\n" : "", body.count);
     evbuffer_add(out, body.bytes, body.count);
   }
+  evbuffer_freeze(out, 1);
   lmmc_text_free(&body);
 }
 
