@@ -94,12 +94,22 @@ static void add_header(struct evhttp_request *r, const char *name, const char *v
   evhttp_add_header(evhttp_request_get_output_headers(r), name, value);
 }
 
+static const char *header(struct evhttp_request *r, const char *name) {
+  return evhttp_find_header(evhttp_request_get_input_headers(r), name);
+}
+
+// libevent takes the body of such a request for the next one; it has to be the connection's last.
+static bool has_odd_body(struct evhttp_request *r) {
+  const enum evhttp_cmd_type type = evhttp_request_get_command(r);
+  return (type == EVHTTP_REQ_HEAD || type == EVHTTP_REQ_TRACE) && (header(r, "Content-Length") || header(r, "Transfer-Encoding"));
+}
+
 // Headers that every reply has.
 static void add_headers(lmmc_exchange *x, struct evhttp_request *r, const char *type) {
   add_header(r, "Content-Type", type ? type : "application/json");
   add_header(r, "X-Request-Id", x->id);
   add_header(r, "X-Content-Type-Options", "nosniff");
-  if (x->server->stopping) add_header(r, "Connection", "close");
+  if (x->server->stopping || has_odd_body(r)) add_header(r, "Connection", "close");
 }
 
 static void send_whole(lmmc_exchange *x, int status, const char *type, const lmmc_text *body) {
@@ -145,7 +155,7 @@ static void end_stream(lmmc_exchange *x) {
 static void send_fault(lmmc_exchange *x, const lmmc_fault *f) {
   lmmc_text body = {0};
   x->fault = *f;
-  (x->format && x->format->fault ? x->format->fault : lmmc_openai_fault)(f, x->streaming, &body);
+  (x->writes_fault ? x->writes_fault : lmmc_openai_fault)(f, x->streaming, &body);
   if (x->streaming) {
     send_part(x, &body);
     end_stream(x);
@@ -196,12 +206,12 @@ static bool take_answer(lmmc_exchange *x, int32_t index, lmmc_grown *grown, lmmc
   bool ended, done = true;
   if (a->ended) return true;
   lmmc_work_take(s->work, x, index, grown, &ended);
+  if (s->watch && s->watch->grown && grown->token_count > 0) s->watch->grown(s->watch->context, x, index, grown);
   if (grown->token_count > 0) {
     a->last_at = grown->tokens[grown->token_count - 1].at;
     if (a->told == 0) a->first_at = grown->tokens[0].at;
     a->told += (int64_t)grown->token_count;
   }
-  if (s->watch && s->watch->grown && grown->token_count > 0) s->watch->grown(s->watch->context, x, index, grown);
   if (x->asked.streams) {
     if (grown->text.count > 0 || grown->token_count > 0) done = x->format->piece(x, index, grown, out);
   } else {
@@ -280,10 +290,6 @@ void lmmc_exchanges_cut(lmmc_server *s) {
   }
 }
 
-static const char *header(struct evhttp_request *r, const char *name) {
-  return evhttp_find_header(evhttp_request_get_input_headers(r), name);
-}
-
 // Pages of other sites can have a browser send these without asking first, but not without saying where they come from.
 static bool check_type(struct evhttp_request *r, lmmc_fault *f) {
   static const char *const plain[] = {"application/x-www-form-urlencoded", "text/plain"};
@@ -315,7 +321,10 @@ static bool find_route(lmmc_exchange *x, struct evhttp_request *r, const char *p
                        const char **rest, lmmc_fault *f) {
   const lmmc_server *s = x->server;
   *route = lmmc_route_find(path, rest);
-  if (*route) x->path = (*route)->path;
+  if (*route) {
+    x->path = (*route)->path;
+    x->writes_fault = (*route)->fault;
+  }
   if (s->keys && !(*route && (*route)->is_open) && !lmmc_keys_admit(s->keys, header(r, "Authorization")))
     return lmmc_refuse(f, 401, "invalid_api_key", NULL, "the request has no key that this server knows, as 'Authorization: Bearer KEY'");
   if (!*route) return lmmc_refuse(f, 404, "unknown_url", NULL, "there is nothing at '%s'", x->asked_path);

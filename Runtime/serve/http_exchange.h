@@ -74,11 +74,10 @@ typedef struct lmmc_format {
 
   // The same thread, of a reply that is sent whole: its body.
   bool (*whole)(lmmc_exchange *x, lmmc_text *out);
-
-  // The same thread: the body of a refusal, or with `in_stream` what ends a stream that has begun. NULL: as OpenAI has it
-  // (lmmc_openai_fault).
-  bool (*fault)(const lmmc_fault *f, bool in_stream, lmmc_text *out);
 } lmmc_format;
+
+// Writes the body of a refusal, or with `in_stream` what ends a stream that has begun.
+typedef bool lmmc_fault_writer(const lmmc_fault *f, bool in_stream, lmmc_text *out);
 
 struct lmmc_exchange {
   lmmc_server *server;
@@ -102,6 +101,7 @@ struct lmmc_exchange {
   char peer[48];                       // who asks, for the log
   uint64_t sent;                       // bytes of the reply
   const char *method;                  // of HTTP
+  lmmc_fault_writer *writes_fault;     // of its route; NULL: as OpenAI has it (lmmc_openai_fault)
   char asked_path[128];                // as it may be shown
   lmmc_exchange *next, *before;        // of all that are open
 };

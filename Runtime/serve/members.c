@@ -44,7 +44,7 @@ bool lmmc_members_of_sampling(const json_t *object, lmmc_sampling *to, lmmc_faul
       lmmc_member_real(object, "repeat_penalty", 1e-3, 1e3, &to->repeat_penalty, f) &&
       lmmc_member_real(object, "presence_penalty", -100, 100, &to->presence_penalty, f) &&
       lmmc_member_real(object, "frequency_penalty", -100, 100, &to->frequency_penalty, f) &&
-      (!lmmc_member(object, "seed") || lmmc_member_whole(object, "seed", 0, INT64_MAX, &seed, f));
+      (!lmmc_member(object, "seed") || lmmc_member_whole(object, "seed", INT64_MIN, INT64_MAX, &seed, f));
   if (done && !(to->top_p > 0)) return lmmc_refuse(f, 400, NULL, "top_p", "'top_p' wants a number above 0 and at most 1");
   to->seed = (uint64_t)seed;
   return done;
@@ -69,7 +69,7 @@ const char *lmmc_member_of(const json_t *object, const char *const *keys) {
     if (!value || json_is_false(value)) continue;
     if (json_is_array(value) && json_array_size(value) == 0) continue;
     if (json_is_object(value) && json_object_size(value) == 0) continue;
-    if (json_is_string(value) && strcmp(json_string_value(value), "none") == 0) continue;
+    if (json_is_string(value) && (json_string_length(value) == 0 || strcmp(json_string_value(value), "none") == 0)) continue;
     return *keys;
   }
   return NULL;

@@ -15,11 +15,16 @@ bool lmmc_openapi(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_faul
   lmmc_text *to = &out->body;
   lmmc_error e;
   (void)rest;
-  return (append(to, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"lmmc\",\"description\":\"OpenAI's and Ollama's API to one model.\",\"version\":",
+  return (append(to,
+                 "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"lmmc\",\"description\":\"OpenAI's and Ollama's API to one "
+                 "model.\",\"version\":",
                  &e) &&
           append_string(to, s->model->version, &e) && append(to, "},\"servers\":[{\"url\":\"/\"}],", &e) &&
           (!s->keys || append(to, "\"security\":[{\"key\":[]}],", &e)) &&
-          append(to, "\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}},\"schemas\":{\"Model\":{\"enum\":[", &e) &&
+          append(
+              to,
+              "\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}},\"schemas\":{\"Model\":{\"enum\":[",
+              &e) &&
           append_string(to, id, &e) && (strchr(id, ':') || (append(to, ",", &e) && lmmc_ollama_name(s, to))) && append(to, "]}", &e) &&
           append(to, lmmc_openapi_content, &e)) ||
          lmmc_refuse_error(f, NULL, NULL, &e);

@@ -2,8 +2,15 @@
 
 #include <string.h>
 
+#include "ollama.h"
 #include "openai.h"
+#include "openapi.h"
+#include "served_metrics.h"
 #include "texts.h"
+
+// What has to do with other models than the one that is served.
+#define ONE_MODEL(route) "'" route "' is not supported by this server: it has one model, and its program is all of it"
+#define NO_VECTORS(route) "'" route "' is not supported by this server: its model makes none"
 
 static const lmmc_route table[] = {
     {.methods = LMMC_GET, .path = "/health", .is_open = true, .instant = lmmc_health},
@@ -17,7 +24,22 @@ static const lmmc_route table[] = {
     {.methods = LMMC_POST,
      .path = "/v1/responses",
      .missing = "'/v1/responses' is not supported by this server, '/v1/chat/completions' is"},
-    {.methods = LMMC_POST, .path = "/v1/embeddings", .missing = "'/v1/embeddings' is not supported by this server: its model makes none"},
+    {.methods = LMMC_POST, .path = "/v1/embeddings", .missing = NO_VECTORS("/v1/embeddings")},
+    {.methods = LMMC_POST, .path = "/api/chat", .format = &lmmc_ollama_chat, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/generate", .format = &lmmc_ollama_generate, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/show", .format = &lmmc_ollama_show, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_GET, .path = "/api/tags", .instant = lmmc_ollama_tags, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_GET, .path = "/api/ps", .instant = lmmc_ollama_running, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_GET, .path = "/api/version", .instant = lmmc_ollama_version, .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/embed", .missing = NO_VECTORS("/api/embed"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/embeddings", .missing = NO_VECTORS("/api/embeddings"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/pull", .missing = ONE_MODEL("/api/pull"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/push", .missing = ONE_MODEL("/api/push"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/create", .missing = ONE_MODEL("/api/create"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_POST, .path = "/api/copy", .missing = ONE_MODEL("/api/copy"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_DELETE, .path = "/api/delete", .missing = ONE_MODEL("/api/delete"), .fault = lmmc_ollama_fault},
+    {.methods = LMMC_GET, .path = "/metrics", .instant = lmmc_served_metrics},
+    {.methods = LMMC_GET, .path = "/openapi.json", .is_open = true, .instant = lmmc_openapi},
 };
 
 const lmmc_route *lmmc_routes(size_t *count) {

@@ -26,6 +26,7 @@ typedef struct {
   bool (*instant)(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f);
   const lmmc_format *format;
   const char *missing;
+  lmmc_fault_writer *fault;  // how refusals are written; NULL: as OpenAI has them
 } lmmc_route;
 
 // The row of a path; NULL where there is none.

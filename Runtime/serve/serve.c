@@ -16,6 +16,7 @@
 #include "connections.h"
 #include "exchanges.h"
 #include "keys.h"
+#include "served_metrics.h"
 #include "server.h"
 #include "sockets.h"
 #include "system/threads.h"
@@ -163,11 +164,12 @@ bool lmmc_serve(lmmc_engine *engine, const lmmc_serve_settings *settings, lmmc_e
       .settings = settings, .model = engine->session->model, .tokenizer = engine->tokenizer, .started = time(NULL), .media = -1};
   lmmc_sockets sockets = {0};
   make_room_for_connections();
-  bool done = open_files(&s, e) && (s.work = lmmc_work_open(&s, engine, e)) && lmmc_sockets_open(&sockets, settings->address, e) &&
-              open_loop(&s, e) && listen_on(&s, &sockets, e) && run(&s, e);
+  bool done = open_files(&s, e) && (s.work = lmmc_work_open(&s, engine, e)) && lmmc_served_metrics_open(&s, e) &&
+              lmmc_sockets_open(&sockets, settings->address, e) && open_loop(&s, e) && listen_on(&s, &sockets, e) && run(&s, e);
   close_loop(&s);
   lmmc_sockets_close(&sockets);
   if (s.work) lmmc_work_close(s.work);
+  lmmc_served_metrics_close(&s);
   lmmc_keys_close(s.keys);
   if (s.media >= 0) close(s.media);
   return done;
