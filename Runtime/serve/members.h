@@ -24,8 +24,8 @@ bool lmmc_members_of_sampling(const json_t *object, lmmc_sampling *to, lmmc_faul
 // "stop": a text, or a list of them.
 bool lmmc_member_stops(const json_t *object, lmmc_asked *to, lmmc_fault *f);
 
-// The first of these keys that the object has, unless it is false, an empty text, list or object, or `none`; NULL where there is none. The list
-// ends with NULL.
+// The first of these keys that the object has, unless it is false, an empty text, list or object, or `none`; NULL where there is none. The
+// list ends with NULL.
 const char *lmmc_member_of(const json_t *object, const char *const *keys);
 
 #endif

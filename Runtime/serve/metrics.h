@@ -38,8 +38,8 @@ typedef struct lmmc_metrics lmmc_metrics;
 lmmc_metrics *lmmc_metrics_open(const char *model, const char *version, int32_t slots, lmmc_error *e);
 void lmmc_metrics_close(lmmc_metrics *m);  // which may be NULL
 
-// A request that was answered by `status`. `route` is a pattern and not a path of a stranger's, NULL for one that is not known; it and `method`
-// stay as long as `m`.
+// A request that was answered by `status`. `route` is a pattern and not a path of a stranger's, NULL for one that is not known; it and
+// `method` stay as long as `m`.
 void lmmc_metrics_request(lmmc_metrics *m, const char *method, const char *route, int status, double seconds);
 
 void lmmc_metrics_set(lmmc_metrics *m, lmmc_gauge gauge, int64_t value);

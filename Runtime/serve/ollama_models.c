@@ -16,8 +16,8 @@ static const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
-// What Ollama calls its models by is a sum of their files. This one is of what the compiler says of the program: as long, and another one for
-// another program, but no sum that anything else would come to.
+// What Ollama calls its models by is a sum of their files. This one is of what the compiler says of the program: as long, and another one
+// for another program, but no sum that anything else would come to.
 static void write_digest(const lmmc_server *s, char out[65]) {
   const char *info = lmmc_server_info(s);
   for (uint64_t half = 0; half < 2; half++) {

@@ -88,7 +88,8 @@ static bool read_length(lmmc_exchange *x, const json_t *options, lmmc_fault *f) 
   return true;
 }
 
-// What is about loading a model (num_ctx, num_gpu, num_thread, ...) is passed over: this one is loaded, and its context is as it was compiled.
+// What is about loading a model (num_ctx, num_gpu, num_thread, ...) is passed over: this one is loaded, and its context is as it was
+// compiled.
 static bool read_options(lmmc_exchange *x, const json_t *body, lmmc_fault *f) {
   const json_t *options = lmmc_member(body, "options");
   int64_t last = -1;

@@ -127,25 +127,26 @@ class Client(threading.Thread):
                     raise ValueError("a 503 without Retry-After")
                 time.sleep(min(float(wait), max(0, self.end - time.monotonic())) * self.random.uniform(0.5, 1))
             return
-        first, text, tokens, over = None, [], 0, False
+        first, data, seen = None, b"", 0
         leaves = self.random.random() < self.options.leave
-        while line := response.readline():
-            if not line.strip():
-                continue
-            part, count, over = read_part(line)
-            tokens += count
-            if part:
-                first = first or time.monotonic()
-                text.append(part)
-                if leaves:
-                    self.connection.close()
-                    self.connection = None
-                    with self.results.lock:
-                        self.results.gone += 1
-                    return
-        if not over:
+        # Lines are read when all are there, but for those up to the first text: a client that reads each keeps the others of this process from
+        # running, and what is measured would be that.
+        while some := response.read1(65536):
+            data += some
+            while not first and (end := data.find(b"\n", seen)) >= 0:
+                line, seen = data[seen:end], end + 1
+                first = time.monotonic() if line.strip() and read_part(line)[0] else None
+            if first and leaves:
+                self.connection.close()
+                self.connection = None
+                with self.results.lock:
+                    self.results.gone += 1
+                return
+        ended = time.monotonic()
+        parts = [read_part(line) for line in data.split(b"\n") if line.strip()]
+        if not parts or not parts[-1][2]:
             raise ValueError("an answer without its end")
-        self.keep(question, began, first, time.monotonic(), "".join(text), tokens)
+        self.keep(question, began, first, ended, "".join(p[0] for p in parts), sum(p[1] for p in parts))
 
     def keep(self, question, began, first, ended, text, tokens):
         r = self.results
