@@ -1,6 +1,6 @@
 # Sourced by Tests/fuzz.sh, with `root` set to the repository: how fuzz targets are built. A target is a folder of Tests/Fuzz; its `seeds` are small
 # inputs that reach far, `found` those of errors that were mended.
-fuzz_targets="prompt request template checkpoint grammar"
+fuzz_targets="prompt request body template checkpoint grammar"
 
 # build_fuzz TARGET FOLDER LEVEL: FOLDER/TARGET, unless it is newer than all it may be made of. LEVEL: Swift's, -O or -Onone.
 build_fuzz() {
@@ -22,6 +22,13 @@ build_fuzz() {
       # shellcheck disable=SC2046,SC2086
       $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
         "$root/Tests/Fuzz/request/request_fuzz.c" "$root/Runtime/batch/request_line.c" $(runtime_sources base) -ljansson -lm -o "$2/$1"
+      ;;
+    body)
+      # shellcheck disable=SC2046,SC2086
+      $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
+        "$root/Tests/Fuzz/body/body_fuzz.c" "$root/Runtime/serve/asked.c" "$root/Runtime/serve/fault.c" "$root/Runtime/serve/members.c" \
+        "$root"/Runtime/serve/ollama*.c "$root"/Runtime/serve/openai*.c "$root/Runtime/engine/keyed_hash.c" $(runtime_sources base) -ljansson \
+        -lm -o "$2/$1"
       ;;
     template) build_fuzz_swift "$@" "" "Support ChatTemplate" ;;
     checkpoint) build_fuzz_swift "$@" "Weights/Widen" "Support Checkpoint" ;;
