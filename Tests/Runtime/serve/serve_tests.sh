@@ -1,0 +1,37 @@
+#!/bin/sh
+# Builds a program that serves around the fake model of the command line's tests, and asks it (serve_test.py).
+#   CC=gcc CFLAGS="-O2" LDFLAGS="" TESTS="" serve_tests.sh [FOLDER]     as cli_tests.sh
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$here/../.." && pwd) golden=$here/../Golden
+. "$here/library.sh"
+build=${1:-$(mktemp -d)}
+[ $# -gt 0 ] || trap 'rm -r "$build"' EXIT
+mkdir -p "$build"
+flags="${CFLAGS:--O2} -fopenmp"
+cc="${CC:-cc} $runtime_warnings $flags $runtime_includes"
+libraries="${LDFLAGS:-} $image_libraries -ljansson $editor_libraries -levent_extra -levent_core -lm"
+
+# shellcheck disable=SC2046
+build_objects "${CC:-cc} $flags" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar compile_time session engine batch chat observe app | grep -v -e required_cpu -e answer_serve)
+core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-* "$build"/objects/Runtime-compile_time-token_tree.c.o)
+$cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
+sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
+attach=$root/Sources/Packaging/Attach
+$cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
+# program FOLDERS NAME: of the objects in these folders.
+program() {
+  # shellcheck disable=SC2046
+  $cc $sizes -DFAKE_DROPS_VISION -DFAKE_LONG "$here/app/cli_fake_model.c" $(for folder in $1; do ls "$build/$folder"/*.o; done) -o "$build/bare" $libraries &&
+    "$build/attach" "$build/bare" "$build/blob" "$build/$2"
+}
+program objects without
+
+# Limits that are reached within seconds.
+# shellcheck disable=SC2046
+build_objects "${CC:-cc} $flags -DLMMC_MOST_CONNECTIONS=40 -DLMMC_RECEIVE_SECONDS=2" "$build/serving" $(runtime_sources serve) "$runtime/app/answer_serve.c"
+program "objects serving" answer
+
+# What is freed is to be seen to be.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=4"
+/usr/bin/python3 "$here/serve/serve_test.py" "$build/answer" "$build/without" "$golden"
