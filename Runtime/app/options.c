@@ -26,8 +26,8 @@ typedef struct {
 
 static const option table[] = {
     {"--image", "FILE", "an image (JPEG, PNG or WebP); may be repeated; fills the <image> places in order", IMAGE, 0, 0, 0, "a file name"},
-    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970), before it is decoded", WHOLE,
-     FIELD(max_image_pixels), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
+    {"--max-image-pixels", "N", "refuse an image that declares more than N pixels (178956970, with --serve 67108864), before it is decoded",
+     WHOLE, FIELD(max_image_pixels), 1, INT32_MAX, "a whole number from 1 to 2147483647"},
     {"--prompt", "TEXT",
      "your words, wrapped in the model's conversation template; images without an\n"
      "<image> place come first; without a prompt option, standard input is the prompt",
@@ -427,14 +427,14 @@ static bool choose_mode(const bool given[OPTIONS], lmmc_mode *mode, lmmc_error *
 // What options mean that are not given, where it depends on others.
 static void complete(lmmc_options *o) {
   if (o->max_tokens == 0) o->max_tokens = o->mode == LMMC_MODE_BENCH ? LMMC_BENCH_TOKENS : 512;
+  if (o->max_image_pixels == 0) o->max_image_pixels = o->mode == LMMC_MODE_SERVE ? LMMC_IMAGE_SERVED_PIXELS : LMMC_IMAGE_MAX_PIXELS;
   if (o->runs == 0) o->runs = 5;
   if (o->sequences == 0) o->sequences = 1;
   if (o->answers == 0) o->answers = 1;
 }
 
 bool lmmc_options_parse(lmmc_options *o, int argc, char **argv, lmmc_error *e) {
-  *o = (lmmc_options){
-      .sampling = LMMC_GREEDY, .window = 512, .max_image_pixels = LMMC_IMAGE_MAX_PIXELS, .queue = 64, .timeout = 600, .grace = 30};
+  *o = (lmmc_options){.sampling = LMMC_GREEDY, .window = 512, .queue = 64, .timeout = 600, .grace = 30};
   const size_t most = (size_t)(argc > 0 ? argc : 1);
   o->images = malloc(most * sizeof *o->images);
   o->stops = malloc(most * sizeof *o->stops);

@@ -11,9 +11,10 @@
 #include "contract/preprocess.h"
 
 enum {
-  LMMC_IMAGE_MAX_PIXELS = 178956970,  // the usual limit: above it Pillow, too, speaks of a decompression bomb
-  LMMC_IMAGE_SCANS = 20,              // of a progressive JPEG at the limit; encoders write 10, of four inks 18
-  LMMC_IMAGE_MAX_SIDE = 1 << 24,      // Pillow keeps the sides of what it resizes as float32, exact up to here
+  LMMC_IMAGE_MAX_PIXELS = 178956970,   // the usual limit: above it Pillow, too, speaks of a decompression bomb
+  LMMC_IMAGE_SERVED_PIXELS = 1 << 26,  // of an image that a stranger sends: 200 MB of pixels
+  LMMC_IMAGE_SCANS = 20,               // of a progressive JPEG at the limit; encoders write 10, of four inks 18
+  LMMC_IMAGE_MAX_SIDE = 1 << 24,       // Pillow keeps the sides of what it resizes as float32, exact up to here
 };
 
 typedef struct {

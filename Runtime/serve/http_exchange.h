@@ -92,7 +92,7 @@ struct lmmc_exchange {
   lmmc_fault fault;           // why there is no answer; status 0 while there is none
   int status;                 // that was sent; 0 before
   bool streaming;             // the head of a stream was sent
-  lmmc_told_answer *answers;  // [asked.answers], of the thread of the loop
+  lmmc_told_answer *answers;  // [asked.answers], of the thread of the loop; NULL: it may not look at `asked` yet
   int32_t ended;              // how many of them have
 
   struct lmmc_work_item *work;         // what the other threads have of it (work.h)

@@ -153,6 +153,7 @@ void lmmc_work_take(lmmc_work *w, lmmc_exchange *x, int32_t answer, lmmc_grown *
 lmmc_work_state lmmc_work_state_of(lmmc_work *w, lmmc_exchange *x) {
   pthread_mutex_lock(&w->lock);
   const lmmc_work_state state = x->work->state;
+  if (state != LMMC_WORK_GOES_ON) x->answers = x->work->answers;
   if (state == LMMC_WORK_DONE && x->work->fault.status) x->fault = x->work->fault;
   pthread_mutex_unlock(&w->lock);
   return state;
@@ -169,6 +170,7 @@ void lmmc_work_release(lmmc_work *w, lmmc_exchange *x) {
   (void)w;
   for (int32_t k = 0; i->ones && k < i->count; k++) free_grown(&i->ones[k].grown);
   free(i->ones);
+  x->answers = i->answers;
   free(i);
   x->work = NULL;
 }

@@ -30,9 +30,10 @@ struct lmmc_work_item {
   char *body;
   size_t bytes;
   lmmc_prepared prepared;
-  lmmc_work_one *ones;  // [count]
-  int32_t count;        // answers
-  int32_t living;       // of them, for the engine's thread
+  lmmc_work_one *ones;        // [count]
+  lmmc_told_answer *answers;  // [count], the exchange's once it sees them
+  int32_t count;              // answers
+  int32_t living;             // of them, for the engine's thread
 
   // Under the lock
   lmmc_work_item *next_changed;

@@ -22,8 +22,8 @@ static bool make_ones(lmmc_work *w, lmmc_work_item *i, lmmc_fault *f) {
     return false;
   }
   i->ones = calloc((size_t)answers, sizeof *i->ones);
-  x->answers = calloc((size_t)answers, sizeof *x->answers);
-  if (!i->ones || !x->answers) return lmmc_refuse(f, 500, NULL, NULL, "out of memory for %d answers", answers);
+  i->answers = calloc((size_t)answers, sizeof *i->answers);
+  if (!i->ones || !i->answers) return lmmc_refuse(f, 500, NULL, NULL, "out of memory for %d answers", answers);
   i->count = i->living = answers;
   for (int32_t k = 0; k < answers; k++) {
     lmmc_work_one *o = &i->ones[k];

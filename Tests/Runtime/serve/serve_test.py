@@ -330,7 +330,7 @@ def test_refusals(s):
         ({"n": 10**9}, "n", 400),
         ({"max_tokens": 0}, "max_tokens", 400),
         ({"max_tokens": 1e3}, "max_tokens", 400),
-        ({"seed": -1}, "seed", 400),
+        ({"seed": 0.5}, "seed", 400),
         ({"stop": ""}, "stop", 400),
         ({"stop": ["x"] * 17}, "stop", 400),
         ({"logit_bias": {"x": 1}}, "logit_bias", 400),
