@@ -23,7 +23,7 @@ if [ $# -gt 0 ]; then
   program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 else
   program=$work/fake
-  sh "$serve/fake_program.sh" "$program"
+  PROGRAM=$program sh "$serve/serve_tests.sh"
 fi
 
 failed=0

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Builds a program that serves around the fake model of the command line's tests, and asks it (serve_test.py).
+# Builds a program that serves around the fake model of the command line's tests, and asks it (serve_test.py), also what was recorded of
+# clients (replay.py).
 #   CC=gcc CFLAGS="-O2" LDFLAGS="" TESTS="" serve_tests.sh [FOLDER]     as cli_tests.sh
+#   PROGRAM=FILE serve_tests.sh     only makes the program, with the limits that it really has
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=$(cd "$here/../.." && pwd) golden=$here/../Golden
@@ -28,10 +30,17 @@ program() {
 program objects without
 
 # Limits that are reached within seconds.
+limits="-DLMMC_MOST_CONNECTIONS=40 -DLMMC_RECEIVE_SECONDS=2"
+[ -z "${PROGRAM:-}" ] || limits=
 # shellcheck disable=SC2046
-build_objects "${CC:-cc} $flags -DLMMC_MOST_CONNECTIONS=40 -DLMMC_RECEIVE_SECONDS=2" "$build/serving" $(runtime_sources serve) "$runtime/app/answer_serve.c"
+build_objects "${CC:-cc} $flags $limits" "$build/serving" $(runtime_sources serve) "$runtime/app/answer_serve.c"
 program "objects serving" answer
+if [ -n "${PROGRAM:-}" ]; then
+  cp "$build/answer" "$PROGRAM"
+  exit
+fi
 
 # What is freed is to be seen to be.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=4"
 /usr/bin/python3 "$here/serve/serve_test.py" "$build/answer" "$build/without" "$golden"
+/usr/bin/python3 "$here/serve/replay.py" "$build/answer"
