@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
 done
 
 # What NAME runs: a stage, `runtime FOLDER`, or `swift FILTER`.
-stages="format levels schemas examples demo fuzz"
+stages="format levels schemas page examples demo fuzz"
 targets=$(cd Tests && ls -d -- *Tests)
 folders=$(cd Tests/Runtime && find . -name '*_test*.*' -printf '%h\n' | sed -n 's|^\./||p' | awk -F/ '{ print $1; print }' | sort -u)
 suite_folder() { grep -l -E -r --include='*.swift' "(struct|class) $1\b" Tests | sed -n 's|^Tests/\([^/]*Tests\)/.*|\1|p' | head -1; }
@@ -58,7 +58,7 @@ if [ "$kind" = all ] || [ "$kind" = runtime ]; then
     echo "not run: programs for aarch64; apt cannot install for arm64: $program_libraries $server_library"
 fi
 case $kind in
-  format | runtime) ;;
+  format | runtime | page) ;;
   *) command -v swift >/dev/null || { echo "error: there is no 'swift' in PATH; expected Swift 6.1 or later" >&2; exit 1; } ;;
 esac
 
@@ -76,6 +76,12 @@ schemas() {
   LMMC=${LMMC:-} nice bash Tests/schemas.sh >"$work/c.log" 2>&1
   count "schemas" "$work/c.log" $?
 }
+# The server's page in a browser, where the distribution has one as a package.
+page() {
+  install_missing chromium 2>/dev/null
+  CC=$(working_compiler gcc) nice /usr/bin/python3 Tests/Runtime/serve/page_test.py >"$work/c.log" 2>&1
+  count "page" "$work/c.log" $?
+}
 demo() { check "demo" bash examples/demo.sh --scratch-path "$scratch"; }
 # The seeds of the fuzz targets and what they found.
 fuzz() {
@@ -92,7 +98,7 @@ case $kind in
     stage "C tests" runtime_tests
     stage "rest of the release build" end_release
     stage "Swift tests" swift_tests
-    for name in fuzz levels schemas demo; do stage "$name" "$name"; done
+    for name in fuzz page levels schemas demo; do stage "$name" "$name"; done
     ;;
   swift)
     # Without the release build, which some tests would rather run.
