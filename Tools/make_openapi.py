@@ -230,6 +230,7 @@ PATHS = {
     "/api/tags": get("Lists the model", OLLAMA, ref("OllamaTags")),
     "/api/ps": get("Lists the model as being in memory", OLLAMA, ref("OllamaRunning")),
     "/api/version": get("Says which version of Ollama's API this is", OLLAMA, answer(version=TEXT, lmmc=TEXT)),
+    "/": get("The page", SERVER, TEXT, kind="text/html", is_open=True),
     "/health": get("Whether it answers", SERVER, answer(status={"enum": ["ok", "stopping"]}, answering=COUNT, waiting=COUNT), is_open=True),
     "/props": get("Tells of the program and of what requests mean that say nothing", SERVER,
                   thing(["model", "version", "context", "slots", "queue", "defaults", "program"], model=TEXT, version=TEXT, context=COUNT,

@@ -341,6 +341,14 @@ static bool find_route(lmmc_exchange *x, struct evhttp_request *r, const char *p
   return true;
 }
 
+static void send_instant(lmmc_exchange *x, struct evhttp_request *r, const lmmc_instant *reply) {
+  const char *known = header(r, "If-None-Match");
+  const bool is_known = reply->tag && known && strstr(known, reply->tag);
+  for (size_t i = 0; reply->headers && reply->headers[i][0]; i++) add_header(r, reply->headers[i][0], reply->headers[i][1]);
+  if (reply->tag) add_header(r, "ETag", reply->tag);
+  send_whole(x, is_known ? 304 : 200, reply->type, is_known ? &(lmmc_text){0} : &reply->body);
+}
+
 void lmmc_exchange_handle(struct evhttp_request *r, void *server) {
   lmmc_server *s = server;
   lmmc_exchange *x = open_exchange(s);
@@ -369,8 +377,7 @@ void lmmc_exchange_handle(struct evhttp_request *r, void *server) {
       if (!f.status) lmmc_refuse(&f, 500, NULL, NULL, "out of memory for a reply");
       send_fault(x, &f);
     } else {
-      if (reply.header) add_header(r, reply.header, reply.value);
-      send_whole(x, 200, reply.type, &reply.body);
+      send_instant(x, r, &reply);
     }
     lmmc_text_free(&reply.body);
   } else {

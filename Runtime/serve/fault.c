@@ -28,6 +28,7 @@ static const struct {
   const char *name, *type;
 } statuses[] = {
     {200, "OK", NULL},
+    {304, "Not Modified", NULL},
     {400, "Bad Request", "invalid_request_error"},
     {401, "Unauthorized", "authentication_error"},
     {404, "Not Found", "not_found_error"},

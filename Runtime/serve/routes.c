@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "home.h"
 #include "ollama.h"
 #include "openai.h"
 #include "openapi.h"
@@ -13,6 +14,7 @@
 #define NO_VECTORS(route) "'" route "' is not supported by this server: its model makes none"
 
 static const lmmc_route table[] = {
+    {.methods = LMMC_GET, .path = "/", .is_open = true, .instant = lmmc_home},
     {.methods = LMMC_GET, .path = "/health", .is_open = true, .instant = lmmc_health},
     {.methods = LMMC_GET, .path = "/props", .instant = lmmc_props},
     {.methods = LMMC_POST, .path = "/tokenize", .format = &lmmc_tokenize_format},

@@ -15,7 +15,9 @@ typedef enum { LMMC_GET = 1, LMMC_POST = 2, LMMC_DELETE = 4 } lmmc_methods;  // 
 typedef struct {
   const char *type;  // Content-Type; NULL: application/json
   lmmc_text body;
-  const char *header, *value;  // one more header; NULL: none. Constant texts
+  // More headers, constant texts; the list ends with a NULL, and is NULL where there are none.
+  const char *const (*headers)[2];
+  const char *tag;  // of the body, with its quotes: who has that already is told so in its place; NULL: none
 } lmmc_instant;
 
 typedef struct {

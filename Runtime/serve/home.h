@@ -1,0 +1,11 @@
+// The page at `/`, as a reply.
+#ifndef LMMC_SERVE_HOME_H
+#define LMMC_SERVE_HOME_H
+
+#include <stdbool.h>
+
+#include "routes.h"
+
+bool lmmc_home(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f);
+
+#endif
