@@ -116,9 +116,16 @@ static void send_whole(lmmc_exchange *x, int status, const char *type, const lmm
   lmmc_connection *c = x->connection;
   struct evhttp_request *r = lmmc_connection_request(c);
   struct evbuffer *out = evbuffer_new();
-  if (out) evbuffer_add(out, body->bytes ? body->bytes : "", body->count);
+  // libevent would send the body to who asked for the head alone, and the client would take it for the next reply.
+  const bool is_head = evhttp_request_get_command(r) == EVHTTP_REQ_HEAD;
+  if (out && !is_head) evbuffer_add(out, body->bytes ? body->bytes : "", body->count);
+  if (is_head) {
+    char length[24];
+    snprintf(length, sizeof length, "%zu", body->count);
+    add_header(r, "Content-Length", length);
+  }
   x->status = status;
-  x->sent = body->count;
+  x->sent = is_head ? 0 : body->count;
   add_headers(x, r, type);
   lmmc_connection_end(c);
   evhttp_send_reply(r, status, lmmc_status_name(status), out);
