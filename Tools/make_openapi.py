@@ -2,16 +2,18 @@
 """Writes Runtime/serve/openapi_content.c: the description of the server's API that it serves at /openapi.json, as C.
 
     make_openapi.py              writes the file
-    make_openapi.py --check      exit code 1 where it is not what this script gives
+    make_openapi.py --check      exit code 1 where it is not what this script gives, or paths are not those of Runtime/serve/routes.c
     make_openapi.py --print      prints the document, but for what a server puts in front
 
 What a server knows alone (its version, the model's name, whether it wants a key) stands in front of this text, which goes on inside of
 `components.schemas`. A member of a request that the server reads has its kind and its bounds here; all others it passes over."""
 import json
 import os
+import re
 import sys
 
-OUTPUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Runtime", "serve", "openapi_content.c")
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Runtime", "serve")
+OUTPUT = os.path.join(FOLDER, "openapi_content.c")
 COLUMNS = 140
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 OPENAI, OLLAMA, SERVER = "OpenAI", "Ollama", "Server"
@@ -280,14 +282,31 @@ const char lmmc_openapi_content[] =
 """
 
 
+def routes():
+    """The methods and paths of the server's table, but for those that it only refuses by name."""
+    with open(os.path.join(FOLDER, "routes.c"), encoding="ascii") as f:
+        table = f.read().split("lmmc_route table[] = {")[1].split("\n};")[0]
+    rows = re.findall(r"\{\.methods = LMMC_(\w+),\s*\.path = \"([^\"]*)\",([^}]*)\}", table)
+    return {(method.lower(), re.sub("^/v1/models/$", "/v1/models/{model}", path)) for method, path, rest in rows if ".missing" not in rest}
+
+
+def check():
+    described = {(method, path) for path, operations in PATHS.items() for method in operations}
+    with open(OUTPUT, encoding="ascii") as f:
+        if f.read() != c_source():
+            return "Runtime/serve/openapi_content.c is not the output of Tools/make_openapi.py"
+    if described != routes():
+        return f"Tools/make_openapi.py and Runtime/serve/routes.c do not have the same paths: {sorted(described ^ routes())}"
+    return None
+
+
 def main():
     if sys.argv[1:] == ["--print"]:
         print(json.dumps(document(), indent=2))
     elif sys.argv[1:] == ["--check"]:
-        with open(OUTPUT, encoding="ascii") as f:
-            if f.read() != c_source():
-                print("error: Runtime/serve/openapi_content.c is not the output of Tools/make_openapi.py", file=sys.stderr)
-                return 1
+        if wrong := check():
+            print(f"error: {wrong}", file=sys.stderr)
+            return 1
     else:
         with open(OUTPUT, "w", encoding="ascii", newline="") as f:
             f.write(c_source())

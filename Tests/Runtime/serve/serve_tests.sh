@@ -44,3 +44,4 @@ fi
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=4"
 /usr/bin/python3 "$here/serve/serve_test.py" "$build/answer" "$build/without" "$golden"
 /usr/bin/python3 "$here/serve/replay.py" "$build/answer"
+/usr/bin/python3 "$root/Tools/make_openapi.py" --check && echo "openapi: 1 passed, 0 failed"
