@@ -45,3 +45,11 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=4"
 /usr/bin/python3 "$here/serve/serve_test.py" "$build/answer" "$build/without" "$golden"
 /usr/bin/python3 "$here/serve/replay.py" "$build/answer"
 /usr/bin/python3 "$root/Tools/make_openapi.py" --check && echo "openapi: 1 passed, 0 failed"
+# The script that asks from many clients at once, for a second.
+"$build/answer" --serve "unix:$build/socket" 2>"$build/log" &
+server=$!
+while kill -0 $server 2>/dev/null && ! grep -q '^listening' "$build/log"; do sleep 0.1; done
+/usr/bin/python3 "$root/examples/serve/load.py" "unix:$build/socket" --clients 6 --seconds 1 --leave 0.2 --pid $server --json >"$build/load" ||
+  { cat "$build/load" && kill $server && exit 1; }
+kill $server && wait $server
+echo "load: 1 passed, 0 failed"
