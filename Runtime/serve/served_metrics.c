@@ -1,6 +1,7 @@
 #include "served_metrics.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "connections.h"
 #include "metrics.h"
@@ -61,7 +62,7 @@ static void count_answer(const served_metrics *m, const lmmc_exchange *x, const 
 static void on_ended(void *context, const lmmc_exchange *x, double seconds) {
   const served_metrics *m = context;
   lmmc_metrics_request(m->metrics, x->method, x->path[0] ? x->path : NULL, x->status ? x->status : CLIENT_LEFT, seconds);
-  if (x->status == 503) lmmc_metrics_refuse(m->metrics);
+  if (x->fault.code && strcmp(x->fault.code, "server_busy") == 0) lmmc_metrics_refuse(m->metrics);
   if (!x->answers || x->reply.count > 0) return;
   for (int32_t i = 0; i < x->asked.answers; i++) count_answer(m, x, &x->answers[i], seconds);
 }
