@@ -200,9 +200,14 @@ def test_routes(s):
     head = s.ask("/health", method="HEAD")
     check(head.status == 200 and head.bytes == b"", "HEAD")
     check(len(s.ask("/health").headers["X-Request-Id"]) == 32, "X-Request-Id")
-    for path, status in (("/", 404), ("/v1/nothing", 404), ("/v1/chat/completions/", 404), ("/..", 404)):
+    for path, status in (("/v1/nothing", 404), ("/v1/chat/completions/", 404), ("/..", 404)):
         reply = s.ask(path)
         check(reply.status == status and reply.error(), path)
+    page = s.ask("/")
+    check(page.status == 200 and page.headers["Content-Type"].startswith("text/html") and b"</html>" in page.bytes, "the page")
+    check("script-src 'sha256-" in page.headers["Content-Security-Policy"] and page.headers["Referrer-Policy"] == "no-referrer", "its headers")
+    again = s.ask("/", headers={"If-None-Match": page.headers["ETag"]})
+    check((again.status, again.bytes) == (304, b""), "the page to who has it")
     reply = s.ask("/v1/responses", {})
     check(reply.status == 404 and "/v1/responses" in reply.error()["message"], reply.bytes)
     for path, method, allowed in (("/v1/chat/completions", "GET", "POST"), ("/health", "POST", "GET, HEAD"), ("/health", "PUT", "GET, HEAD")):
