@@ -231,6 +231,10 @@ static void allow_files(program *p, const lmmc_call_rules *rules) {
     const int changes = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
     allow_where(p, (condition){SYS_openat, 2, (uint64_t)changes, O_RDONLY});
   }
+#ifdef SYS_openat2
+  // What it does with a file stands in memory, where a filter cannot see it; Landlock does.
+  if (rules->resolves) allow(p, (const int[]){SYS_openat2}, 1);
+#endif
   if (rules->writes_files || rules->removes_files) allow(p, removes, sizeof removes / sizeof *removes);
 }
 

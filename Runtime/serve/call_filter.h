@@ -6,6 +6,7 @@
 
 typedef struct {
   bool reads_files, writes_files, removes_files;  // whether files may be opened to read, and made, and names removed
+  bool resolves;                                  // whether files may be opened by openat2, which stays below a folder
 } lmmc_call_rules;
 
 // Puts the filter over every thread of the process, none of which can gain privileges any more then. 0, or the errno of a kernel or an

@@ -64,6 +64,7 @@ bool lmmc_sandbox_enter(const lmmc_sandbox_rules *rules, char *note, size_t size
       .reads_files = no_access == 0 || rules->media_path || rules->cache_dir,
       .writes_files = rules->cache_dir != NULL,
       .removes_files = rules->socket_path != NULL,
+      .resolves = rules->media_path != NULL,
   };
   no_filter = lmmc_call_filter_enter(&calls);
   if (no_filter == EDEADLK) return lmmc_fail(e, 1, "system calls cannot be filtered in every thread (seccomp)");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <omp.h>
 #include <pthread.h>
@@ -110,6 +111,20 @@ static int list_root(void) { return open_with("/", O_RDONLY | O_DIRECTORY); }
 static int read_status(void) { return open_with("/proc/self/status", O_RDONLY); }
 static int read_cpus(void) { return open_with("/sys/devices/system/cpu/online", O_RDONLY); }
 static int read_media(void) { return open_with("media/picture", O_RDONLY); }
+static int read_below(const char *name) {
+  char media[PATH_MAX];
+  path_of(media, "media");
+  const int folder = open(media, O_PATH | O_DIRECTORY);
+  const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
+  return folder < 0 ? errno : result(syscall(SYS_openat2, folder, name, &how, sizeof how));
+}
+static int read_media_below(void) { return read_below("picture"); }
+static int write_below(void) {
+  char path[PATH_MAX];
+  path_of(path, "new");
+  const struct open_how how = {.flags = O_WRONLY | O_CREAT, .mode = 0600};
+  return result(syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+}
 static int read_through_link(void) { return open_with("media/link", O_RDONLY); }  // to the secret
 static int write_media(void) { return open_with("media/picture", O_WRONLY); }
 static int make_media(void) { return open_with("media/new", O_WRONLY | O_CREAT | O_EXCL); }
@@ -325,18 +340,20 @@ static void files(const lmmc_sandbox_rules *none, const lmmc_sandbox_rules *all)
   attempt *const writes[] = {write_media, make_media,   cut_media,   make_secret, write_memory, remove_media,
                              make_link,   make_symlink, make_folder, keep_file,   make_nameless};
   for (size_t i = 0; has_filter && i < sizeof writes / sizeof *writes; i++) must_fail("a write without a cache", writes[i], none);
-  if (has_filter || has_landlock) FAILS(read_secret, none), FAILS(read_passwd, none), FAILS(list_root, none), FAILS(read_media, none);
+  if (has_filter || has_landlock)
+    FAILS(read_secret, none), FAILS(read_passwd, none), FAILS(list_root, none), FAILS(read_media, none), FAILS(write_below, none);
   if (has_filter || has_landlock) FAILS(remove_socket, none);
   if (!has_landlock) return;
   FAILS(read_secret, all), FAILS(read_passwd, all), FAILS(read_environment, all), FAILS(list_root, all), FAILS(read_through_link, all);
   FAILS(write_media, all), FAILS(make_media, all), FAILS(cut_media, all), FAILS(make_secret, all), FAILS(write_memory, all);
-  FAILS(remove_media, all), FAILS(make_link, all), FAILS(make_symlink, all), FAILS(make_folder, all);
+  FAILS(remove_media, all), FAILS(make_link, all), FAILS(make_symlink, all), FAILS(make_folder, all), FAILS(write_below, all);
 }
 
 static void what_goes_on(const lmmc_sandbox_rules *none, const lmmc_sandbox_rules *all) {
   const lmmc_sandbox_rules *const rules[] = {none, all};
   for (int i = 0; i < 2; i++) WORKS(use_library, rules[i]), WORKS(use_team, rules[i]);
   WORKS(read_media, all), WORKS(keep_file, all);
+  if (has_filter || has_landlock) WORKS(read_media_below, all);  // the emulator has no such call
   if (has_landlock) WORKS(read_status, none), WORKS(read_cpus, none);
   // Removed by the first of them; made again for each.
   for (int which = FIRST; which < THREADS; which++) {
