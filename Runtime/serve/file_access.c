@@ -135,14 +135,16 @@ static int ask_new(threads *t) {
   return count;
 }
 
-static bool restrict_all(int ruleset, lmmc_error *e) {
+// `*number`, where there is no /proc, says so: this thread is restricted then, and with it those that it makes.
+static bool restrict_all(int ruleset, int *number, lmmc_error *e) {
   threads t = {0};
   struct sigaction before, during = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&during.sa_mask);
   set = ruleset, answered = refused = 0;
   bool done = sigaction(SIGURG, &during, &before) == 0 && remember(&t, (pid_t)syscall(SYS_gettid));
+  *number = done && access("/proc/self/task", F_OK) != 0 ? errno : 0;
   // One that was asked may have been made by one that was not; those that come later are made by threads that were.
-  for (int found = 1; done && found > 0;) done = (found = ask_new(&t)) >= 0;
+  for (int found = 1; done && *number == 0 && found > 0;) done = (found = ask_new(&t)) >= 0;
   free(t.list);
   sigaction(SIGURG, &before, NULL);
   return (done && refused == 0 && restrict_this()) || lmmc_fail(e, 1, "files cannot be put out of reach of every thread (Landlock)");
@@ -158,7 +160,7 @@ bool lmmc_file_access_restrict(const lmmc_file_rules *rules, int *number, lmmc_e
       let_folder(ruleset, rules->removes, "of the socket", REMOVE_FILE, e);
   // What is not there is not read.
   for (size_t i = 0; ruleset >= 0 && i < sizeof late / sizeof *late; i++) let(ruleset, late[i], 0, READ_FILE);
-  const bool done = opens && (ruleset < 0 || restrict_all(ruleset, e));
+  const bool done = opens && (ruleset < 0 || restrict_all(ruleset, number, e));
   if (ruleset >= 0) close(ruleset);
   return done;
 }

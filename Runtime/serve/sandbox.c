@@ -67,10 +67,10 @@ bool lmmc_sandbox_enter(const lmmc_sandbox_rules *rules, char *note, size_t size
       .resolves = rules->media_path != NULL,
   };
   no_filter = lmmc_call_filter_enter(&calls);
-  if (no_filter == EDEADLK) return lmmc_fail(e, 1, "system calls cannot be filtered in every thread (seccomp)");
+  if (no_filter == EDEADLK) return lmmc_fail(e, 1, "system calls cannot be filtered of every thread (seccomp)");
   char filter[192] = "", access[192] = "";
   if (no_filter) snprintf(filter, sizeof filter, "system calls are not filtered (seccomp: %s)", lmmc_reason(no_filter).text);
-  if (no_access) snprintf(access, sizeof access, "files are not out of reach (Landlock: %s)", lmmc_reason(no_access).text);
+  if (no_access) snprintf(access, sizeof access, "files are not out of reach of every thread (Landlock: %s)", lmmc_reason(no_access).text);
   snprintf(note, size, "%s%s%s", filter, no_filter && no_access ? ", " : "", access);
   return true;
 }
