@@ -30,7 +30,7 @@ import Testing
         let root = repository
         let own = "Tests/ArchitectureTests/"
         var count = 0
-        for top in ["README.md", "Package.swift", "Docs", "Sources", "Runtime", "Tests", "Tools"] {
+        for top in ["README.md", "SECURITY.md", "Package.swift", "Docs", "Sources", "Runtime", "Tests", "Tools"] {
             let inner = (try? FileManager.default.subpathsOfDirectory(atPath: "\(root)/\(top)"))?.map { "\(top)/\($0)" } ?? [top]
             for name in inner where [".md", ".swift", ".c", ".h", ".sh", ".py"].contains(where: name.hasSuffix) && !name.hasPrefix(own) {
                 let text = try String(contentsOfFile: "\(root)/\(name)", encoding: .utf8)
