@@ -72,6 +72,10 @@ else
   echo "not run: limits of a server, which is not in this tree"
 fi
 
+if [ -e "$server/serve.c" ]; then
+  expect "a server that gives up nothing" "$(grep -l 'lmmc_sandbox_enter(' "$server"/*.c | grep -q -v 'sandbox\.c$' || echo "nobody calls lmmc_sandbox_enter")"
+fi
+
 # ---- whether it is read
 if is_here systemd-analyze; then
   sed 's|/usr/local/bin/answer|/bin/true|' lmmc-serve.service >"$work/lmmc-serve.service" && cp lmmc-serve.socket "$work"
