@@ -296,6 +296,7 @@ static bool assign(lmmc_options *o, const option *s, const char *value, lmmc_err
     case SEED:
       good = parse_whole(value, &whole);
       *(uint64_t *)field = whole;
+      o->has_seed = true;
       break;
     case REAL:
       good = parse_real(value, &real) && real >= s->least && real <= s->most;

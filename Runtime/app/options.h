@@ -53,6 +53,7 @@ typedef struct {
   int64_t log_probabilities;  // of each token how many; 0: none
   lmmc_speculation speculation;
   bool json, profile, mlock, resume, unordered, log_json;
+  bool has_seed;  // one was given
 } lmmc_options;
 
 // Fills `*o`; the strings are argv's own. Code 2 when something is wrong. `--help` and `--version` end the reading.

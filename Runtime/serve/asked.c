@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static bool out_of_memory(lmmc_fault *f) { return lmmc_refuse(f, 500, NULL, NULL, "out of memory for a request"); }
 
@@ -26,6 +27,7 @@ static bool append(lmmc_text *to, const char *text, size_t bytes, lmmc_fault *f)
 
 bool lmmc_asked_open(lmmc_asked *a, const lmmc_serve_settings *s, lmmc_fault *f) {
   *a = (lmmc_asked){.max_tokens = s->max_tokens, .sampling = s->sampling, .answers = 1, .top = -1};
+  if (s->draws_seed) (void)!getrandom(&a->sampling.seed, sizeof a->sampling.seed, GRND_NONBLOCK);
   a->sampling.biases = NULL;
   a->sampling.bias_count = 0;
   for (int i = 0; i < s->stop_count; i++)

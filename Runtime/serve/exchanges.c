@@ -303,7 +303,9 @@ static bool check_type(struct evhttp_request *r, lmmc_fault *f) {
   const char *type = header(r, "Content-Type");
   if (header(r, "Content-Encoding")) return lmmc_refuse(f, 415, NULL, NULL, "bodies are read as they are, without 'Content-Encoding'");
   const size_t length = type ? strcspn(type, "; ") : 0;
-  if (!type || (length == strlen("application/json") && strncasecmp(type, "application/json", length) == 0)) return true;
+  if ((!type && !header(r, "Origin")) ||
+      (type && length == strlen("application/json") && strncasecmp(type, "application/json", length) == 0))
+    return true;
   for (size_t i = 0; !header(r, "Origin") && i < sizeof plain / sizeof *plain; i++)
     if (length == strlen(plain[i]) && strncasecmp(type, plain[i], length) == 0) return true;
   return lmmc_refuse(f, 415, NULL, NULL, "the body wants the type 'application/json'");

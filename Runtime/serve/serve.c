@@ -16,6 +16,7 @@
 #include "connections.h"
 #include "exchanges.h"
 #include "keys.h"
+#include "sandbox.h"
 #include "served_metrics.h"
 #include "server.h"
 #include "sockets.h"
@@ -123,6 +124,15 @@ static bool listen_on(lmmc_server *s, lmmc_sockets *sockets, lmmc_error *e) {
   return true;
 }
 
+// What is open stays so; what has no use from here on is given up.
+static bool give_up(const lmmc_serve_settings *o, const lmmc_sockets *sockets, lmmc_error *e) {
+  const lmmc_sandbox_rules rules = {.media_path = o->media, .cache_dir = o->cache, .socket_path = sockets->path};
+  char note[512];
+  if (!lmmc_sandbox_enter(&rules, note, sizeof note, e)) return false;
+  if (*note) fprintf(stderr, "note: %s\n", note);
+  return true;
+}
+
 static bool open_files(lmmc_server *s, lmmc_error *e) {
   const lmmc_serve_settings *o = s->settings;
   if (o->key_file && !(s->keys = lmmc_keys_open(o->key_file, e))) return false;
@@ -165,7 +175,8 @@ bool lmmc_serve(lmmc_engine *engine, const lmmc_serve_settings *settings, lmmc_e
   lmmc_sockets sockets = {0};
   make_room_for_connections();
   bool done = open_files(&s, e) && (s.work = lmmc_work_open(&s, engine, e)) && lmmc_served_metrics_open(&s, e) &&
-              lmmc_sockets_open(&sockets, settings->address, e) && open_loop(&s, e) && listen_on(&s, &sockets, e) && run(&s, e);
+              lmmc_sockets_open(&sockets, settings->address, e) && open_loop(&s, e) && give_up(settings, &sockets, e) &&
+              listen_on(&s, &sockets, e) && run(&s, e);
   close_loop(&s);
   lmmc_sockets_close(&sockets);
   if (s.work) lmmc_work_close(s.work);

@@ -14,6 +14,7 @@ typedef struct {
   const char *address;   // "ADDR:PORT", "[ADDR]:PORT", "unix:PATH"; NULL: 127.0.0.1:8080, or the sockets that systemd hands over
   const char *key_file;  // a line for each key that is let in; NULL: everybody is
   const char *media;     // the folder below which paths of images may lie; NULL: none may
+  const char *cache;     // the folder that the engine's store of images writes to; NULL: none
   int64_t queue;         // requests that may wait, beside those that are answered
   int64_t timeout;       // seconds that a request may take, waiting and all
   int64_t grace;         // seconds that requests get to end in when the server is to stop
@@ -24,6 +25,7 @@ typedef struct {
   lmmc_sampling sampling;
   const lmmc_stop *stops;  // [stop_count]
   int stop_count;
+  bool draws_seed;              // at random, for each that names none
   const char *system;           // NULL: the template's own
   lmmc_structure *structure;    // what answers must be; NULL: anything
   lmmc_structures *structures;  // which may be compiled by the thread that prepares

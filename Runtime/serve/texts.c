@@ -1,6 +1,7 @@
 #include "texts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -31,7 +32,9 @@ bool lmmc_props(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault 
   const lmmc_serve_settings *o = s->settings;
   const char *info = lmmc_server_info(s);
   size_t length = strlen(info);
+  char seed[24] = "null";
   (void)rest, (void)f;
+  if (!o->draws_seed) snprintf(seed, sizeof seed, "%" PRIu64, o->sampling.seed);
   while (length > 0 && strchr(" \n\t\r", info[length - 1])) length--;
   return lmmc_text_format(&out->body, &e, "{\"model\": ") && lmmc_json_string(&out->body, o->model_id, strlen(o->model_id), &e) &&
          lmmc_text_format(&out->body, &e, ", \"version\": ") && lmmc_json_string(&out->body, m->version, strlen(m->version), &e) &&
@@ -39,11 +42,10 @@ bool lmmc_props(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault 
                           ", \"context\": %" PRId32 ", \"slots\": %" PRId32 ", \"queue\": %" PRId64 ", \"vision_tokens\": %" PRId32
                           ", \"most_images\": %" PRId32 ", \"most_body_bytes\": %d, \"most_image_pixels\": %" PRId64
                           ", \"media_path\": %s, \"defaults\": {\"max_tokens\": %" PRId64
-                          ", \"temperature\": %g, \"top_p\": %g, \"top_k\": %" PRId64 ", \"min_p\": %g, \"seed\": %" PRIu64
-                          "}, \"program\": ",
+                          ", \"temperature\": %g, \"top_p\": %g, \"top_k\": %" PRId64 ", \"min_p\": %g, \"seed\": %s}, \"program\": ",
                           m->context, o->parallel, o->queue, m->vision_tokens, m->max_images, LMMC_MOST_BODY, o->max_image_pixels,
                           o->media ? "true" : "false", o->max_tokens, o->sampling.temperature, o->sampling.top_p, o->sampling.top_k,
-                          o->sampling.min_p, o->sampling.seed) &&
+                          o->sampling.min_p, seed) &&
          lmmc_text_append(&out->body, info, length, &e) && lmmc_text_append(&out->body, "}\n", 2, &e);
 }
 
