@@ -7,6 +7,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,6 +22,9 @@
 // What a client may send while it waits for a reply is kept unread, up to this many bytes.
 enum { MOST_AHEAD = 64 << 10, LOOK_SECONDS = 1 };
 
+// What a request can hold; more of it goes as it comes. And how much memory is worth to be given back.
+enum { MOST_HELD = LMMC_MOST_HEADERS + LMMC_MOST_BODY + MOST_AHEAD, TRIM_BYTES = 64 << 20 };
+
 struct lmmc_connection {
   lmmc_connections *all;
   lmmc_connection *next, *before;  // by when they were last used
@@ -32,7 +36,7 @@ struct lmmc_connection {
   struct evhttp_request *request;  // its own
   bool is_sending;                 // the reply is libevent's to send
   bool is_ending, is_refused;
-  uint64_t received;  // bytes since its last request
+  uint64_t received;  // bytes since its last request, MOST_HELD of them at most
   char begins[16];    // the first of them
 };
 
@@ -42,7 +46,8 @@ struct lmmc_connections {
   lmmc_connection **by_fd;
   size_t room;
   int64_t count;
-  uint64_t received;
+  uint64_t received, most_received;  // by all; the most since memory was given back
+  struct event *trim;
 };
 
 static void unlink_one(lmmc_connection *c) {
@@ -57,9 +62,19 @@ static void link_last(lmmc_connection *c) {
   c->all->last = c;
 }
 
+// The allocator keeps what many small buffers had.
+static void on_trim(int fd, short what, void *context) {
+  (void)fd, (void)what, (void)context;
+  malloc_trim(0);
+}
+
 static void forget_received(lmmc_connection *c) {
-  c->all->received -= c->received;
+  lmmc_connections *all = c->all;
+  all->received -= c->received;
   c->received = 0;
+  if (all->most_received < TRIM_BYTES || all->received > all->most_received / 4) return;
+  all->most_received = all->received;
+  event_add(all->trim, &(struct timeval){.tv_sec = LOOK_SECONDS});
 }
 
 static void free_one(lmmc_connection *c) {
@@ -152,8 +167,10 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
     const ev_ssize_t count = evbuffer_copyout(buffer, c->begins, sizeof c->begins - 1);
     c->begins[count > 0 ? count : 0] = 0;
   }
-  c->received += info->n_added;
-  c->all->received += info->n_added;
+  const uint64_t rest = MOST_HELD - c->received, more = info->n_added < rest ? info->n_added : rest;
+  c->received += more;
+  c->all->received += more;
+  if (c->all->received > c->all->most_received) c->all->most_received = c->all->received;
   if (c->all->received <= LMMC_MOST_RECEIVED || c->received < LMMC_MOST_HEADERS || c->is_refused) return;
   c->is_refused = true;
   event_active(c->soon, EV_TIMEOUT, 0);
@@ -296,13 +313,14 @@ static struct bufferevent *on_accept(struct event_base *base, void *context) {
 
 lmmc_connections *lmmc_connections_open(lmmc_server *s, lmmc_error *e) {
   lmmc_connections *all = calloc(1, sizeof *all);
-  if (!all) return lmmc_fail(e, 1, "out of memory for a server"), NULL;
+  if (!all || !(all->trim = evtimer_new(s->base, on_trim, NULL))) return free(all), lmmc_fail(e, 1, "out of memory for a server"), NULL;
   all->server = s;
   evhttp_set_bevcb(s->http, on_accept, all);
   return all;
 }
 
 void lmmc_connections_close(lmmc_connections *all) {
+  event_free(all->trim);
   free(all->by_fd);
   free(all);
 }

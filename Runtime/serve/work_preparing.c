@@ -1,7 +1,12 @@
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "server.h"
 #include "work_internal.h"
+
+// A body so long, or images that took so long, had memory that is worth to be given back.
+enum { LONG_BODY = 8 << 20 };
+static const double long_preprocess = 0.1;
 
 static lmmc_work_item *take_first(lmmc_work_list *l) {
   lmmc_work_item *i = l->first;
@@ -48,6 +53,7 @@ static void prepare(lmmc_work *w, lmmc_work_item *i) {
   pthread_mutex_unlock(&w->lock);
   const bool asks = done && x->reply.count == 0;
   if (asks) done = lmmc_prepare(x, &i->prepared, &f) && make_ones(w, i, &f);
+  const bool was_large = i->bytes >= LONG_BODY || i->prepared.preprocess >= long_preprocess;
   if (!done || !asks) {
     for (int32_t k = 0; i->ones && k < i->count; k++) lmmc_prepared_close_request(&i->ones[k].request);
     lmmc_prepared_free(x, &i->prepared);
@@ -62,6 +68,8 @@ static void prepare(lmmc_work *w, lmmc_work_item *i) {
     lmmc_work_end(w, i);
   }
   pthread_mutex_unlock(&w->lock);
+  // The item may be gone.
+  if (was_large) malloc_trim(0);
 }
 
 void lmmc_work_prepare(lmmc_work *w) {

@@ -397,7 +397,7 @@ def test_odd_clients(s):
         check(said.startswith(b"HTTP/1.1 %d " % status) and b'{"error": {' in said and b"HTML" not in said, f"{head[:50]}: {said[:200]}")
     before = s.memory()
     raw = s.connect()
-    size = 200 << 20
+    size = 300 << 20
     raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
     block = b" " * (1 << 20)
     try:
