@@ -76,6 +76,10 @@ static void wrong_lines(void) {
       WANTS("--logit-bias", "12345678901234=1", BIASES),
       WANTS("--stop", "", "a text"),
       WANTS("--logprobs", "21", "a whole number from 1 to 20"),
+      {{"--parallel", "2"}, 2, "option '--parallel' belongs to '--batch' and '--serve', of which none is given"},
+      {{"--serve=", "--parallel=2"}, 2, "option '--serve' wants an address, not ''"},
+      {{"--serve", "--json"}, 2, "option '--serve' has its own requests, '--json' must be left out"},
+      {{"--serve", "--parallel=2"}, 2, "this program was compiled without the server"},
       {{"--logprobs", "2"}, 2, "option '--logprobs' belongs to '--json', which is not given"},
       WANTS("--seed", "-1", SEEDS),
       WANTS("--seed", "18446744073709551616", SEEDS),
@@ -191,13 +195,13 @@ static void facts(void) {
   int shown = 0;
   for (const char *line = r.out; line && strstr(r.out, "\nmore options:\n") > line; line = strchr(line, '\n') + 1)
     shown += strncmp(line, "  --", 4) == 0;
-  CHECK(r.code == 0 && shown == 10 && strstr(r.out, "--help sampling") && strstr(r.out, "--top-k, --top-p"), "%d: '%s'", shown, r.out);
+  CHECK(r.code == 0 && shown == 11 && strstr(r.out, "--help sampling") && strstr(r.out, "--top-k, --top-p"), "%d: '%s'", shown, r.out);
   CHECK(strstr(r.out, "--image FILE") && !strstr(r.out, "--runs N") && !r.err[0], "'%s'", r.out);
   r = run(program, "--help", "measuring", "--nonsense");
   CHECK(r.code == 0 && strstr(r.out, "--runs N") && !strstr(r.out, "--image FILE"), "'%s'", r.out);
   CHECK_ERROR(run(program, "--help", "x"), 2,
-              "error: option '--help' wants one of 'everyday', 'prompts', 'sampling', 'structure', 'batch', 'machine', 'measuring', "
-              "'inspecting', or 'all', "
+              "error: option '--help' wants one of 'everyday', 'prompts', 'sampling', 'structure', 'batch', 'serving', 'machine', "
+              "'measuring', 'inspecting', or 'all', "
               "not 'x'\n");
   r = run(program, "--help=all");
   CHECK(r.code == 0 && strstr(r.out, "usage: ") == r.out && !r.err[0], "'%s'", r.err);
