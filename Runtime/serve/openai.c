@@ -126,6 +126,8 @@ static bool append_usage(const lmmc_exchange *x, lmmc_text *out, lmmc_error *e) 
                        prompt, tokens, prompt + tokens, first->shared_tokens, first->visual_tokens);
   for (size_t i = 0; done && i < sizeof times / sizeof *times; i++)
     done = lmmc_text_format(out, e, "%s\"%s\": %.3f", i ? ", " : "", times[i].name, times[i].seconds * 1e3);
+  if (done && first->tokens > 1 && first->decode > 0)
+    done = lmmc_text_format(out, e, ", \"tokens_per_second\": %.3f", (double)(first->tokens - 1) / first->decode);
   return done && lmmc_text_append(out, "}", 1, e);
 }
 

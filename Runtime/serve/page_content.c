@@ -3,13 +3,13 @@
 
 // clang-format off
 const char lmmc_page_policy[] =
-    "default-src 'none'; script-src 'sha256-23uWfwWY9ZZaeCvpHvlJSQ6MTrcp9lAhEn6+1qUmQOY='; style-src 'sha256-tYl6j9CjwcmPYlbxXDyOup3jG87kJ"
+    "default-src 'none'; script-src 'sha256-wa5AWJJ0ilWpi6JMB6LU6b1OkF88PtF3jmk6XKf90q4='; style-src 'sha256-tYl6j9CjwcmPYlbxXDyOup3jG87kJ"
     "f4SS8jcIo3PspI='; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-typ"
     "es-for 'script'; trusted-types 'none'";
 
-const char lmmc_page_tag[] = "\"0a1a6c69ae5dc04f8bf1b864d4b139a1\"";
+const char lmmc_page_tag[] = "\"352f925b9b6519629a279d6baabd62f6\"";
 
-const size_t lmmc_page_bytes = 45481;
+const size_t lmmc_page_bytes = 45525;
 
 const char lmmc_page[] =
     "<!doctype html>\n"
@@ -620,7 +620,8 @@ const char lmmc_page[] =
     "    if (isTime(first)) add('first token', duration(first));\n"
     "    const rate = isTime(timings.tokens_per_second) ? timings.tokens_per_second : measured.rate;\n"
     "    if (isTime(rate)) add('tokens/s', rate.toFixed(rate < 100 ? 1 : 0));\n"
-    "    if (isCount(usage.completion_tokens)) add('answer', `${usage.completion_tokens} tokens`);\n"
+    "    if (isCount(usage.completion_tokens)) add('answer', usage.completion_tokens === 1 ? '1 token' : `${usage.completion_tokens} token"
+    "s`);\n"
     "    const seen = (usage.prompt_tokens_details || {}).image_tokens, prompt = usage.prompt_tokens;\n"
     "    if (isCount(seen) && isCount(prompt) && prompt > 0 && seen <= prompt) {\n"
     "      const bar = make('i');\n"

@@ -318,7 +318,7 @@
     if (isTime(first)) add('first token', duration(first));
     const rate = isTime(timings.tokens_per_second) ? timings.tokens_per_second : measured.rate;
     if (isTime(rate)) add('tokens/s', rate.toFixed(rate < 100 ? 1 : 0));
-    if (isCount(usage.completion_tokens)) add('answer', `${usage.completion_tokens} tokens`);
+    if (isCount(usage.completion_tokens)) add('answer', usage.completion_tokens === 1 ? '1 token' : `${usage.completion_tokens} tokens`);
     const seen = (usage.prompt_tokens_details || {}).image_tokens, prompt = usage.prompt_tokens;
     if (isCount(seen) && isCount(prompt) && prompt > 0 && seen <= prompt) {
       const bar = make('i');
