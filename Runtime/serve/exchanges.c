@@ -115,18 +115,16 @@ static void add_headers(lmmc_exchange *x, struct evhttp_request *r, const char *
 static void send_whole(lmmc_exchange *x, int status, const char *type, const lmmc_text *body) {
   lmmc_connection *c = x->connection;
   struct evhttp_request *r = lmmc_connection_request(c);
-  struct evbuffer *out = evbuffer_new();
-  // libevent would send the body to who asked for the head alone, and the client would take it for the next reply.
+  // libevent would send the body of a reply to HEAD too, and say nothing of its length.
   const bool is_head = evhttp_request_get_command(r) == EVHTTP_REQ_HEAD;
-  if (out && !is_head) evbuffer_add(out, body->bytes ? body->bytes : "", body->count);
-  if (is_head) {
-    char length[24];
-    snprintf(length, sizeof length, "%zu", body->count);
-    add_header(r, "Content-Length", length);
-  }
+  struct evbuffer *out = is_head ? NULL : evbuffer_new();
+  char length[24];
+  if (out) evbuffer_add(out, body->bytes ? body->bytes : "", body->count);
+  snprintf(length, sizeof length, "%zu", body->count);
   x->status = status;
   x->sent = is_head ? 0 : body->count;
   add_headers(x, r, type);
+  if (is_head) add_header(r, "Content-Length", length);
   lmmc_connection_end(c);
   evhttp_send_reply(r, status, lmmc_status_name(status), out);
   if (out) evbuffer_free(out);

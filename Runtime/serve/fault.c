@@ -37,6 +37,7 @@ static const struct {
     {411, "Length Required", "invalid_request_error"},
     {413, "Request Entity Too Large", "invalid_request_error"},
     {415, "Unsupported Media Type", "invalid_request_error"},
+    {417, "Expectation Failed", "invalid_request_error"},
     {500, "Internal Server Error", "server_error"},
     {501, "Not Implemented", "not_implemented_error"},
     {503, "Service Unavailable", "service_unavailable_error"},

@@ -425,6 +425,19 @@ def test_odd_clients(s):
         body[:5], len(body) - 5, body[5:]))
     check(b'{"tokens"' in read_all(raw), "a body in chunks")
     raw = s.connect()
+    raw.sendall(b"HEAD /props HTTP/1.1\r\n\r\nHEAD /nothing HTTP/1.1\r\n\r\nGET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+    said = read_all(raw)
+    check(said.count(b"HTTP/1.1 ") == 3 and said.count(b"{") == 1 and said.count(b"Content-Length: ") == 3, said)
+    # What is no path, no host, no version or no text; half-closed connections.
+    for head, statuses in ((b"OPTIONS * HTTP/1.1", {404}), (b"CONNECT h:80 HTTP/1.1", {404}), (b"GET //health HTTP/1.1", {404}), (b"GET  HTTP/1.1", {400}),
+                           (b"GET /\xff\xfe\x1b HTTP/1.1", {404}), (b"GET /health HTTP/9.9", {400}), (b"GET /a\0b HTTP/1.1", {400}),
+                           (b"GET /health HTTP/1.1\r\nnothing", {400}), (b"\x16\x03\x01\x02\0\x01\0", {400}), (b"FOO / HTTP/1.1", {400, 405, 501}),
+                           (b"GET /health?a=b HTTP/1.1", {200}), (b"GET http://x/health HTTP/1.1", {200})):
+        raw = s.connect()
+        raw.sendall(head + b"\r\nConnection: close\r\n\r\n")
+        said = read_all(raw)
+        check(said[:9] == b"HTTP/1.1 " and int(said[9:12]) in statuses and b"\x1b" not in said and b"HTML" not in said, f"{head}: {said[:200]}")
+    raw = s.connect()
     raw.sendall(b"GET /health HTTP/1.0\r\n\r\n")
     check(b'"ok"' in read_all(raw), "HTTP/1.0")
 
