@@ -15,19 +15,21 @@
 enum {
   LMMC_MOST_BODY = 32 << 20,     // bytes of one body
   LMMC_MOST_HEADERS = 16 << 10,  // bytes of a request's line and headers
-  LMMC_WRITE_SECONDS = 30,       // that a client may leave what is sent unread
   LMMC_MOST_KEYS = 64,
 };
 // Bytes of all that is being received, and of all bodies that wait.
 #define LMMC_MOST_RECEIVED (UINT64_C(256) << 20)
 
-// These two tests make smaller: how many connections there may be, and the seconds that a whole request may take to arrive, or that a connection
-// may be idle.
+// Tests make these smaller: how many connections there may be; the seconds that a whole request may take to arrive, or that a connection may be
+// idle; and those that a client may leave unread what is sent.
 #ifndef LMMC_MOST_CONNECTIONS
 #define LMMC_MOST_CONNECTIONS 1000
 #endif
 #ifndef LMMC_RECEIVE_SECONDS
 #define LMMC_RECEIVE_SECONDS 60
+#endif
+#ifndef LMMC_WRITE_SECONDS
+#define LMMC_WRITE_SECONDS 30
 #endif
 
 struct event_base;

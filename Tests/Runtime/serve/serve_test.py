@@ -113,6 +113,9 @@ class Server:
         with open(f"/proc/{self.process.pid}/status") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) << 10
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def load(self):
         health = self.ask("/health").json()
         return health["answering"], health["waiting"]
@@ -464,7 +467,7 @@ def test_odd_clients(s):
     # More connections than may be: the idle ones make room, one after the other.
     crowd = [s.connect() for _ in range(100)]
     check(s.ask("/health").status == 200, "nobody gets in while a crowd is idle")
-    check(len(os.listdir(f"/proc/{s.process.pid}/fd")) < 80, "the crowd gets in")
+    check(s.descriptors() < 80, "the crowd gets in")
     for raw in crowd:
         raw.close()
 
@@ -583,6 +586,11 @@ def test_slow_reader():
     for _ in range(5):
         check(s.chat("What is it?", max_tokens=9).json()["choices"][0]["message"]["content"] == told["text"], "an answer beside a slow reader")
     check(s.memory() - before < 16 << 20, f"it takes {s.memory() - before} bytes")
+    with_it = s.descriptors()
+    end = time.monotonic() + WAIT
+    while s.descriptors() >= with_it and time.monotonic() < end:
+        time.sleep(0.05)
+    check(s.descriptors() < with_it, "what is not read for so long is kept all the same")
     raw.close()
     s.stop()
 

@@ -30,7 +30,7 @@ program() {
 program objects without
 
 # Limits that are reached within seconds.
-limits="-DLMMC_MOST_CONNECTIONS=40 -DLMMC_RECEIVE_SECONDS=2"
+limits="-DLMMC_MOST_CONNECTIONS=40 -DLMMC_RECEIVE_SECONDS=2 -DLMMC_WRITE_SECONDS=2"
 [ -z "${PROGRAM:-}" ] || limits=
 # shellcheck disable=SC2046
 build_objects "${CC:-cc} $flags $limits" "$build/serving" $(runtime_sources serve) "$runtime/app/answer_serve.c"
