@@ -25,10 +25,10 @@ server=$root/Runtime/serve options=$root/Runtime/app/options.c
 
 # ---- what is named
 expect "files that the README does not name" "$(for file in [!R]*; do grep -q -F "$file" README.md || echo "$file"; done)"
-# Those of podman, install and systemctl.
+# Those of podman, install and systemctl; the script of many clients has its own.
 others="--read-only --cap-drop --security-opt --rm --memory --cpus --now --link"
 wrong=
-for option in $(cat ./* "$root/SECURITY.md" | grep -o -E '(^|[^-a-z])--[a-z][-a-z]+' | grep -o -E -e '--[-a-z]+' | sort -u); do
+for option in $(cat $(ls | grep -v -x load.py) "$root/SECURITY.md" | grep -o -E '(^|[^-a-z])--[a-z][-a-z]+' | grep -o -E -e '--[-a-z]+' | sort -u); do
   case " $others " in *" $option "*) continue ;; esac
   grep -q -F "{\"$option\"" "$options" || wrong="$wrong $option"
 done
