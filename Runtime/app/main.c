@@ -343,10 +343,20 @@ static int work(int argc, char **argv) {
   return e.code;
 }
 
+// Whoever starts a program may have blocked signals: a server asks its threads by one, and is stopped by others.
+static void take_signals(void) {
+  static const int wanted[] = {SIGURG, SIGTERM, SIGINT};
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaddset(&set, wanted[i]);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv) {
   // A file that is opened later must not become standard output: reading ends make writes to a closed one fail.
   for (int fd = 0; fd <= STDERR_FILENO; fd++)
     if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
+  take_signals();  // before any thread is made, which has what its maker has
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file that grows past a limit is an error of the write
   sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = cannot_read, .sa_flags = SA_SIGINFO}, NULL);

@@ -66,7 +66,10 @@ class Server:
             os.write(self.gate[1], b"." * steps)
         inherited = tuple(fds) + ((self.gate[0],) if self.gate else ())
         arguments = ["--serve"] + ([address] if address else []) + list(options)
+        # Whoever starts a server may have blocked signals.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG, signal.SIGTERM, signal.SIGINT})
         self.process = subprocess.Popen([PROGRAM, *arguments], stderr=subprocess.PIPE, env=environment, pass_fds=inherited, text=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGURG, signal.SIGTERM, signal.SIGINT})
         Server.all.append(self.process)
         self.lines, self.url = [], None
         ready = threading.Event()
