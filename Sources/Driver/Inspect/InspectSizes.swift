@@ -61,9 +61,11 @@ extension FrontEnd {
                             module.function(entry).map { (entry, bytes($0.weightsReadWhole)) }
                         }),
                     cache: policy.cache, cacheBytesPerPosition: resident.cache / context, sequences: sequences,
-                    activationBytes: resident.working + ((visionTokens ?? 0) * plan.hidden + (sequences - 1) * plan.vocabulary) * 4,
+                    // Those of several slots have memory for an image beside that for a chunk.
+                    activationBytes: resident.image + resident.chunk
+                        + ((visionTokens ?? 0) * plan.hidden + (sequences - 1) * plan.vocabulary) * 4,
                     tableBytes: resident.tables,
-                    programBytes: plan.hasFloat32Products ? 4_200_000 : 2_600_000))
+                    programBytes: plan.hasFloat32Products ? 4_900_000 : 3_100_000))
         }
         return sizes
     }
