@@ -105,7 +105,7 @@ let package = Package(
         .testTarget(
             name: "DriverTests",
             dependencies: [
-                "Driver", "Checkpoint", "Passes", "IRText", "IR", "Support", "Synth", "TestSupport", "Toolchain", "Work",
+                "Driver", "Checkpoint", "Passes", "IRText", "IR", "RuntimeSources", "Support", "Synth", "TestSupport", "Toolchain", "Work",
             ]),
     ],
     cLanguageStandard: .gnu11

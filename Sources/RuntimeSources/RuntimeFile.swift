@@ -14,7 +14,7 @@ public struct RuntimeFile: @unchecked Sendable {
     public var needsBLAS: Bool { isCompiled && path.hasPrefix("kernels/float32/") }
 
     /// Of `--serve`.
-    public var serves: Bool { path.hasPrefix("serve/") || path.hasPrefix("app/answer_serve") }
+    public var serves: Bool { path.hasPrefix("serve/") || path == "app/answer_serve.c" }
 
     /// All of them, in the order of their paths.
     public static let all = embeddedFiles.map { file in
