@@ -11,12 +11,8 @@
 #include "engine_start.h"
 
 bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                       lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e) {
+                       lmmc_answer_structures *structures, int32_t parallel, const char *name, lmmc_error *e) {
   const bool is_standard = strcmp(options->batch, "-") == 0;
-  // What is wrong with the options is so of every line.
-  if (options->system && !model->prompt.system_start)
-    return lmmc_fail(e, 2, "option '--system': this program's template takes no system text");
-  const char *name = strrchr(program, '/');
   lmmc_started started = {0};
   lmmc_batch_output output = {.fd = -1, .whole.fd = -1};
   const int input = is_standard ? STDIN_FILENO : open(options->batch, O_RDONLY | O_CLOEXEC);
@@ -35,14 +31,11 @@ bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const
       .structures = &structures->all,
       .structure = structures->structure,
       .max_image_pixels = options->max_image_pixels,
-      .model_id = name ? name + 1 : program,
+      .model_id = name,
       .unordered = options->unordered,
       .parallel = parallel,
   };
-  lmmc_sampler sampler = {0};
-  const bool samples = lmmc_sampler_open(&sampler, model->vocabulary, &options->sampling, e);
-  lmmc_sampler_close(&sampler);
-  const bool done = samples && lmmc_batch_output_open(&output, options->output, options->resume, input, e) &&
+  const bool done = lmmc_batch_output_open(&output, options->output, options->resume, input, e) &&
                     lmmc_engine_start(&started, model, memory, tokenizer, options, parallel, e) &&
                     lmmc_batch(&started.engine, &settings, &output, e) && lmmc_batch_output_finish(&output, e);
   lmmc_engine_stop(&started);

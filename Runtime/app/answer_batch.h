@@ -8,8 +8,8 @@
 #include "options.h"
 #include "tokenizer/tokenizer.h"
 
-// `--batch`, with `parallel` answers at once. `program`: its path, whose last part names it. Code 1 on failure.
+// `--batch`, with `parallel` answers at once. `name`: the program's. Code 1 on failure.
 bool lmmc_answer_batch(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                       lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e);
+                       lmmc_answer_structures *structures, int32_t parallel, const char *name, lmmc_error *e);
 
 #endif

@@ -1,16 +1,10 @@
 #include "answer_serve.h"
 
-#include <string.h>
-
 #include "engine_start.h"
 #include "serve/serve.h"
 
 bool lmmc_answer_serve(const lmmc_model *model, const lmmc_memory *memory, const lmmc_tokenizer *tokenizer, const lmmc_options *options,
-                       lmmc_answer_structures *structures, int32_t parallel, const char *program, lmmc_error *e) {
-  // What is wrong with the options is so of every request.
-  if (options->system && !model->prompt.system_start)
-    return lmmc_fail(e, 2, "option '--system': this program's template takes no system text");
-  const char *name = strrchr(program, '/');
+                       lmmc_answer_structures *structures, int32_t parallel, const char *name, lmmc_error *e) {
   const lmmc_serve_settings settings = {
       .address = options->address,
       .key_file = options->key_file,
@@ -29,15 +23,12 @@ bool lmmc_answer_serve(const lmmc_model *model, const lmmc_memory *memory, const
       .structure = structures->structure,
       .structures = &structures->all,
       .max_image_pixels = options->max_image_pixels,
-      .model_id = name ? name + 1 : program,
+      .model_id = name,
       .parallel = parallel,
   };
   lmmc_started started = {0};
-  lmmc_sampler sampler = {0};
-  const bool samples = lmmc_sampler_open(&sampler, model->vocabulary, &options->sampling, e);
-  lmmc_sampler_close(&sampler);
   const bool done =
-      samples && lmmc_engine_start(&started, model, memory, tokenizer, options, parallel, e) && lmmc_serve(&started.engine, &settings, e);
+      lmmc_engine_start(&started, model, memory, tokenizer, options, parallel, e) && lmmc_serve(&started.engine, &settings, e);
   lmmc_engine_stop(&started);
   return done;
 }

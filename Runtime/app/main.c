@@ -204,6 +204,15 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   return done;
 }
 
+// What is wrong with the options is so of every request.
+static bool check_defaults(const lmmc_model *m, const lmmc_options *o, lmmc_error *e) {
+  if (o->system && !m->prompt.system_start) return lmmc_fail(e, 2, "option '--system': this program's template takes no system text");
+  lmmc_sampler sampler = {0};
+  const bool done = lmmc_sampler_open(&sampler, m->vocabulary, &o->sampling, e);
+  lmmc_sampler_close(&sampler);
+  return done;
+}
+
 // Those that answer many requests, with as many slots as there is room for.
 static bool many(const lmmc_options *o, const char *program, lmmc_error *e) {
   lmmc_model model;
@@ -219,9 +228,10 @@ static bool many(const lmmc_options *o, const char *program, lmmc_error *e) {
   const int64_t parallel = o->parallel > 0 ? o->parallel : lmmc_memory_sequences(&model, most, lmmc_memory_available("", &limit));
   lmmc_answer_structures structures = {0};
   bool done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
+  const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
   if (done && (done = start(&memory, &model, o, (lmmc_memory_use){model.context, parallel, model.max_images, 0}, e))) {
-    done = (o->mode == LMMC_MODE_SERVE ? lmmc_answer_serve : lmmc_answer_batch)(&model, &memory, &tokenizer, o, &structures,
-                                                                                (int32_t)parallel, program, e);
+    done = check_defaults(&model, o, e) && (o->mode == LMMC_MODE_SERVE ? lmmc_answer_serve : lmmc_answer_batch)(
+                                               &model, &memory, &tokenizer, o, &structures, (int32_t)parallel, name, e);
     lmmc_memory_close(&memory, &model);
   }
   lmmc_answer_structures_close(&structures);
