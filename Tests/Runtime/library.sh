@@ -37,3 +37,16 @@ build_archive() {
   build_objects "$1" "$2.objects" $(runtime_sources | grep -v '/app/main\.c$') "$root/Sources/Weights/Pack/pack.c" "$root/Sources/Packaging/Attach/attach.c" &&
     ar rcs "$2" "$2.objects"/*.o
 }
+
+# build_fake_parts "CC FLAGS" BUILD: what programs around the fake model (app/cli_fake_model.c) are made of, in the folder BUILD: `objects` of all
+# but the kernels, since the model is a fake one, the server, and the check of the CPU, which is of what the compiler was told; the tokenizer's
+# `blob`, and `attach`. Sets `core`, the objects that read tokenizers and grammars, and `sizes`, flags for the model. Links with `libraries`.
+build_fake_parts() {
+  fake_cc="$1 $runtime_warnings $runtime_includes" attach=$root/Sources/Packaging/Attach
+  # shellcheck disable=SC2046
+  build_objects "$1" "$2/objects" $(runtime_sources contract base system program image tokenizer grammar compile_time session engine batch chat observe app | grep -v -e required_cpu -e answer_serve) || return 1
+  core=$(ls "$2"/objects/Runtime-base-* "$2"/objects/Runtime-tokenizer-* "$2"/objects/Runtime-grammar-* "$2"/objects/Runtime-compile_time-token_tree.c.o)
+  $fake_cc "$root/Tests/Runtime/app/cli_blob.c" $core -o "$2/cli_blob" $libraries &&
+    sizes=$("$2/cli_blob" "$root/Tests/Golden/llava-mlp/tokenizer.model" "$2/blob") &&
+    $fake_cc "$attach/attach.c" "$attach/program.c" -o "$2/attach" $libraries
+}

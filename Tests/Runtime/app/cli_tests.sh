@@ -16,19 +16,12 @@ mkdir -p "$build"
 cc="${CC:-cc} $runtime_warnings ${CFLAGS:--O2} -fopenmp $runtime_includes"
 libraries="${LDFLAGS:-} $image_libraries -ljansson $editor_libraries -lm"
 
-# All but the kernels, since the model of these tests is a fake one, and the server (serve/serve_tests.sh). The check of the CPU is of what the
-# compiler was told.
-build_objects "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar compile_time session engine batch chat observe app | grep -v -e required_cpu -e answer_serve)
-core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-* "$build"/objects/Runtime-compile_time-token_tree.c.o)
-$cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
-sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
+build_fake_parts "${CC:-cc} ${CFLAGS:--O2} -fopenmp" "$build"
 for kind in "" -DFAKE_DECODER -DFAKE_REDUCER; do
   $cc $sizes $kind "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare$kind" $libraries
 done
 $cc $sizes -DFAKE_DROPS_VISION "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-batch" $libraries
 $cc $sizes -DFAKE_DROPS_VISION -DFAKE_LONG "$here/app/cli_fake_model.c" "$build"/objects/*.o -o "$build/bare-chat" $libraries
-attach=$root/Sources/Packaging/Attach
-$cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
 for kind in "" -DFAKE_DECODER -DFAKE_REDUCER -batch -chat; do "$build/attach" "$build/bare$kind" "$build/blob" "$build/program$kind"; done
 
 # is_chosen TEST: whether it is one of those to run.

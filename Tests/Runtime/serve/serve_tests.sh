@@ -14,13 +14,7 @@ flags="${CFLAGS:--O2} -fopenmp"
 cc="${CC:-cc} $runtime_warnings $flags $runtime_includes"
 libraries="${LDFLAGS:-} $image_libraries -ljansson $editor_libraries -levent_extra -levent_core -lm"
 
-# shellcheck disable=SC2046
-build_objects "${CC:-cc} $flags" "$build/objects" $(runtime_sources contract base system program image tokenizer grammar compile_time session engine batch chat observe app | grep -v -e required_cpu -e answer_serve)
-core=$(ls "$build"/objects/Runtime-base-* "$build"/objects/Runtime-tokenizer-* "$build"/objects/Runtime-grammar-* "$build"/objects/Runtime-compile_time-token_tree.c.o)
-$cc "$here/app/cli_blob.c" $core -o "$build/cli_blob" $libraries
-sizes=$("$build/cli_blob" "$golden/llava-mlp/tokenizer.model" "$build/blob")
-attach=$root/Sources/Packaging/Attach
-$cc "$attach/attach.c" "$attach/program.c" -o "$build/attach" $libraries
+build_fake_parts "${CC:-cc} $flags" "$build"
 # program FOLDERS NAME: of the objects in these folders.
 program() {
   # shellcheck disable=SC2046
