@@ -115,7 +115,7 @@ static const int allowed[] = {
     SYS_geteuid,
     SYS_getgid,
     SYS_getegid,
-    // Of a descriptor, or whether a name is there: what stands in a file is read by `openat`, which has rules.
+    // What a descriptor is, or whether a name is there: what stands in a file is read by `openat`, which has rules.
     SYS_fstat,
     SYS_newfstatat,
     SYS_statx,
@@ -156,7 +156,7 @@ typedef struct {
 #define WHOLE UINT64_MAX
 #define INT UINT32_MAX  // the kernel takes no more of an argument that is an int
 
-// Of a thread that has nothing but this process.
+// What a thread of this process never asks for.
 #define NEW_SPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 static const condition conditions[] = {

@@ -131,7 +131,7 @@ static bool append_usage(const lmmc_exchange *x, lmmc_text *out, lmmc_error *e) 
   return done && lmmc_text_append(out, "}", 1, e);
 }
 
-// Of one answer, or what it has grown by; NULL: nothing more.
+// The log probabilities of one answer, or of what it has grown by; NULL: nothing more.
 static bool append_logs(const lmmc_exchange *x, const lmmc_grown *g, size_t before, lmmc_text *out, lmmc_error *e) {
   if (x->asked.top < 0 || !g) return lmmc_text_format(out, e, ", \"logprobs\": null");
   return is_chat(x) ? append_chat_logs(x, g, out, e) : append_completion_logs(x, g, before, out, e);

@@ -14,9 +14,9 @@
 // The policy has the sums of style and script, so a browser runs no other, loads nothing, and sends nothing elsewhere, even if a text of a
 // model came to be read as HTML.
 //
-// Of the API it reads in the last chunk of a stream, and does without where they are missing: `usage` with `completion_tokens`,
+// It reads these in the last chunk of a stream, and does without where they are missing: `usage` with `completion_tokens`,
 // `prompt_tokens` and `prompt_tokens_details.image_tokens`, and beside it `timings` in milliseconds (`vision`, `prefill`,
-// `time_to_first_token`) with `tokens_per_second`. Of an error it reads the status, Retry-After and `error.message`.
+// `time_to_first_token`) with `tokens_per_second`. An error gives it the status, Retry-After and `error.message`.
 #ifndef LMMC_SERVE_PAGE_H
 #define LMMC_SERVE_PAGE_H
 
