@@ -24,25 +24,16 @@ static void take_over(lmmc_request *r) { (void)r; }
 static bool open_one(one *a, const lmmc_options *o, int64_t index, const lmmc_model *m, const lmmc_prompt *prompt,
                      const lmmc_pictures *pictures, lmmc_error *e) {
   lmmc_request *r = &a->request;
-  const lmmc_ids *tokens = &prompt->tokens, *question = &prompt->question;
-  lmmc_sampling sampling = o->sampling;
-  sampling.seed += (uint64_t)index;
-  r->prompt = *prompt;
-  r->prompt.tokens = r->prompt.question = (lmmc_ids){0};
-  r->pictures = *pictures;
   r->max_tokens = o->max_tokens;
   r->stops = o->stops;
   r->stop_count = o->stop_count;
   r->sink = lmmc_keeping_sink(&a->kept);
   r->ended = take_over;
-  return lmmc_ids_append_all(&r->prompt.tokens, tokens->values, tokens->count, e) &&
-         lmmc_ids_append_all(&r->prompt.question, question->values, question->count, e) &&
-         lmmc_sampler_open(&r->sampler, m->vocabulary, &sampling, e);
+  return lmmc_request_open(r, m, prompt, pictures, &o->sampling, index, e);
 }
 
 static void close_one(one *a) {
-  lmmc_prompt_free(&a->request.prompt);
-  lmmc_sampler_close(&a->request.sampler);
+  lmmc_request_close(&a->request);
   lmmc_structured_close(&a->structured);
   lmmc_kept_free(&a->kept);
 }

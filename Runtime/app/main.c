@@ -20,8 +20,7 @@
 #include "base/unfinished.h"
 #include "base/text.h"
 #include "perplexity.h"
-#include "session/prompt.h"
-#include "session/question.h"
+#include "session/asking.h"
 #include "answer.h"
 #include "answer_batch.h"
 #include "answer_chat.h"
@@ -153,15 +152,6 @@ static const char question[] = "Describe what there is to see, from the left to 
 // Whether an image and a prompt that are not given are those that are built in.
 static bool has_built_in(const lmmc_options *o) { return o->mode == LMMC_MODE_BENCH || o->dump_tensors; }
 
-// The user's words behind a system text of an option.
-static bool build_prompt(lmmc_prompt *p, const lmmc_model *m, const lmmc_tokenizer *t, const lmmc_options *o, const char *text,
-                         size_t bytes, int images, lmmc_error *e) {
-  if (!o->system) return lmmc_prompt_build(p, m, t, text, bytes, o->raw_prompt != NULL, images, e);
-  const lmmc_message messages[] = {{.role = LMMC_SYSTEM, .text = o->system, .bytes = strlen(o->system)},
-                                   {.role = LMMC_USER, .text = text, .bytes = bytes, .images = images}};
-  return lmmc_prompt_converse(p, m, t, messages, 2, e);
-}
-
 static bool answer(const lmmc_options *o, lmmc_error *e) {
   lmmc_model model;
   lmmc_memory memory = {0};
@@ -178,13 +168,13 @@ static bool answer(const lmmc_options *o, lmmc_error *e) {
   if (!text && has_built_in(o)) text = question;
   bool done = text || read_prompt(&typed, model.context, e);
   if (done) {
-    const size_t bytes = text ? strlen(text) : typed.count;
-    const char *words = text ? text : typed.bytes;
-    done =
-        open_tokenizer(&tokenizer, &memory, e) && build_prompt(&prompt, &model, &tokenizer, o, words, bytes, lmmc_image_count(&images), e);
-    // A raw prompt's last question is not known, so an option gives it.
-    const char *asked = o->raw_prompt ? o->question : words;
-    done = done && lmmc_prompt_ask(&prompt, &model, &tokenizer, asked, o->raw_prompt && asked ? strlen(asked) : bytes, e);
+    const lmmc_asking asking = {.system = o->system,
+                                .text = text ? text : typed.bytes,
+                                .bytes = text ? strlen(text) : typed.count,
+                                .images = lmmc_image_count(&images),
+                                .is_raw = o->raw_prompt != NULL,
+                                .question = o->question};
+    done = open_tokenizer(&tokenizer, &memory, e) && lmmc_prompt_asked(&prompt, &model, &tokenizer, &asking, e);
     if (done && o->notation != LMMC_NO_NOTATION) done = lmmc_answer_structures_open(&structures, &model, memory.weights, o, e);
   }
   const int64_t count = (int64_t)prompt.tokens.count, length = o->prompt_tokens > count ? o->prompt_tokens : count;

@@ -10,7 +10,7 @@
 #include "answer_line.h"
 #include "line_reader.h"
 #include "progress.h"
-#include "session/question.h"
+#include "session/asking.h"
 #include "system/threads.h"
 
 // Lines that are read and not written yet, for each answer that may grow: enough that one long answer seldom stops the others, where the
@@ -108,33 +108,25 @@ static void take_over(lmmc_request *r) {
   empty(j);
 }
 
-static bool ask(job *j, const lmmc_model *m, const lmmc_tokenizer *t, const char *asked) {
-  return lmmc_prompt_ask(&j->request.prompt, m, t, asked, asked ? strlen(asked) : 0, &j->error);
-}
-
-// The prompt, and what is asked in it last.
 static bool build_prompt(job *j, const lmmc_model *m, const lmmc_tokenizer *t) {
   const lmmc_line *l = &j->line;
-  lmmc_prompt *p = &j->request.prompt;
-  lmmc_error *e = &j->error;
-  const char *system = j->batch->settings->defaults.system;
-  const char *asked = l->is_raw ? l->question : l->messages ? l->messages[l->message_count - 1].text : l->prompt;
-  if (l->is_raw || (!l->messages && !system))
-    return lmmc_prompt_build(p, m, t, l->prompt, strlen(l->prompt), l->is_raw, l->image_count, e) && ask(j, m, t, asked);
-  lmmc_message *messages = calloc((size_t)l->message_count + 2, sizeof *messages);
-  if (!messages) return lmmc_fail(e, 1, "out of memory for a conversation");
-  int count = 0;
-  if (system && !(l->messages && l->messages[0].role == LMMC_SYSTEM))
-    messages[count++] = (lmmc_message){.role = LMMC_SYSTEM, .text = system, .bytes = strlen(system)};
+  lmmc_message *messages = l->message_count > 0 ? calloc((size_t)l->message_count, sizeof *messages) : NULL;
+  if (l->message_count > 0 && !messages) return lmmc_fail(&j->error, 1, "out of memory for a conversation");
   for (int i = 0; i < l->message_count; i++) {
     const lmmc_line_message *from = &l->messages[i];
-    messages[count++] = (lmmc_message){.role = from->role, .text = from->text, .bytes = from->bytes, .images = from->images};
+    messages[i] = (lmmc_message){.role = from->role, .text = from->text, .bytes = from->bytes, .images = from->images};
   }
-  if (!l->messages)
-    messages[count++] = (lmmc_message){.role = LMMC_USER, .text = l->prompt, .bytes = strlen(l->prompt), .images = l->image_count};
-  const bool done = lmmc_prompt_converse(p, m, t, messages, count, e);
+  const lmmc_asking asking = {.system = j->batch->settings->defaults.system,
+                              .messages = messages,
+                              .message_count = l->message_count,
+                              .text = l->prompt,
+                              .bytes = l->prompt ? strlen(l->prompt) : 0,
+                              .images = l->image_count,
+                              .is_raw = l->is_raw,
+                              .question = l->question};
+  const bool done = lmmc_prompt_asked(&j->request.prompt, m, t, &asking, &j->error);
   free(messages);
-  return done && ask(j, m, t, asked);
+  return done;
 }
 
 // What the line says that its answer must be, compiled.

@@ -114,7 +114,7 @@ bool lmmc_conversation_prompt(const lmmc_conversation *c, const char *question, 
                                  .images = s->images};
   }
   messages[c->count] = (lmmc_message){.role = LMMC_USER, .text = question, .bytes = bytes, .images = c->waiting};
-  const bool done = lmmc_prompt_converse(p, c->model, c->tokenizer, messages, c->count + 1, e);
+  const bool done = lmmc_prompt_converse(p, c->model, c->tokenizer, NULL, messages, c->count + 1, e);
   free(messages);
   return done;
 }

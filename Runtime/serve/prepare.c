@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "image/image.h"
 #include "server.h"
-#include "session/question.h"
+#include "session/asking.h"
 #include "system/threads.h"
 
 bool lmmc_prepare_read(lmmc_exchange *x, const char *body, size_t bytes, lmmc_fault *f) {
@@ -30,29 +30,24 @@ bool lmmc_prepare_read(lmmc_exchange *x, const char *body, size_t bytes, lmmc_fa
 // ---- the prompt
 
 static bool build_prompt(const lmmc_exchange *x, lmmc_prompt *p, lmmc_error *e) {
-  const lmmc_model *m = x->server->model;
-  const lmmc_tokenizer *t = x->server->tokenizer;
   const lmmc_asked *a = &x->asked;
-  const char *system = x->server->settings->system, *words = a->prompt.bytes ? a->prompt.bytes : "";
-  const lmmc_text *asked = a->message_count > 0 ? &a->messages[a->message_count - 1].text : &a->prompt;
-  if (a->is_raw || (a->message_count == 0 && !system))
-    return lmmc_prompt_build(p, m, t, words, a->prompt.count, a->is_raw, a->image_count, e) &&
-           lmmc_prompt_ask(p, m, t, a->is_raw ? NULL : words, a->is_raw ? 0 : a->prompt.count, e);
-  lmmc_message *messages = calloc((size_t)a->message_count + 2, sizeof *messages);
-  if (!messages) return lmmc_fail(e, 1, "out of memory for a conversation");
-  int count = 0;
-  if (system && !(a->message_count > 0 && a->messages[0].role == LMMC_SYSTEM))
-    messages[count++] = (lmmc_message){.role = LMMC_SYSTEM, .text = system, .bytes = strlen(system)};
+  lmmc_message *messages = a->message_count > 0 ? calloc((size_t)a->message_count, sizeof *messages) : NULL;
+  if (a->message_count > 0 && !messages) return lmmc_fail(e, 1, "out of memory for a conversation");
   for (int i = 0; i < a->message_count; i++) {
     const lmmc_asked_message *from = &a->messages[i];
-    messages[count++] = (lmmc_message){
+    messages[i] = (lmmc_message){
         .role = from->role, .text = from->text.bytes ? from->text.bytes : "", .bytes = from->text.count, .images = from->images};
   }
-  if (a->message_count == 0)
-    messages[count++] = (lmmc_message){.role = LMMC_USER, .text = words, .bytes = a->prompt.count, .images = a->image_count};
-  const bool done = lmmc_prompt_converse(p, m, t, messages, count, e);
+  const lmmc_asking asking = {.system = x->server->settings->system,
+                              .messages = messages,
+                              .message_count = a->message_count,
+                              .text = a->prompt.bytes ? a->prompt.bytes : "",
+                              .bytes = a->prompt.count,
+                              .images = a->image_count,
+                              .is_raw = a->is_raw};
+  const bool done = lmmc_prompt_asked(p, x->server->model, x->server->tokenizer, &asking, e);
   free(messages);
-  return done && lmmc_prompt_ask(p, m, t, asked->bytes ? asked->bytes : "", asked->count, e);
+  return done;
 }
 
 // ---- images
@@ -140,26 +135,12 @@ void lmmc_prepared_free(const lmmc_exchange *x, lmmc_prepared *p) {
 
 bool lmmc_prepare_request(const lmmc_exchange *x, const lmmc_prepared *p, int32_t answer, lmmc_request *r, lmmc_fault *f) {
   const lmmc_asked *a = &x->asked;
-  const lmmc_ids *tokens = &p->prompt.tokens, *question = &p->prompt.question;
-  lmmc_sampling sampling = a->sampling;
+  const bool is_restricted = p->structure || x->server->settings->structure;
   lmmc_error e;
-  sampling.seed += (uint64_t)answer;
-  r->prompt = p->prompt;
-  r->prompt.tokens = r->prompt.question = (lmmc_ids){0};
-  r->pictures = p->pictures;
   r->max_tokens = a->max_tokens;
   r->stops = a->stops;
   r->stop_count = a->stop_count;
-  const bool is_restricted = p->structure || x->server->settings->structure;
-  return (lmmc_ids_append_all(&r->prompt.tokens, tokens->values, tokens->count, &e) &&
-          lmmc_ids_append_all(&r->prompt.question, question->values, question->count, &e) &&
-          lmmc_sampler_open(&r->sampler, x->server->model->vocabulary, &sampling, &e) &&
+  return (lmmc_request_open(r, x->server->model, &p->prompt, &p->pictures, &a->sampling, answer, &e) &&
           (!is_restricted || lmmc_sampler_restrict(&r->sampler, &e))) ||
          lmmc_refuse_error(f, NULL, "logit_bias", &e);
-}
-
-void lmmc_prepared_close_request(lmmc_request *r) {
-  lmmc_prompt_free(&r->prompt);
-  lmmc_sampler_close(&r->sampler);
-  r->prompt = (lmmc_prompt){0};
 }

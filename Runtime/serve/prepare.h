@@ -25,8 +25,7 @@ bool lmmc_prepare(lmmc_exchange *x, lmmc_prepared *p, lmmc_fault *f);
 void lmmc_prepared_free(const lmmc_exchange *x, lmmc_prepared *p);
 
 // An answer's request, whose prompt is a copy and whose pictures are those of `p`; sink, constraint and `ended` are left to whoever asks.
-// False with `*f` filled; lmmc_prepared_close_request ends it in either case.
+// False with `*f` filled; lmmc_request_close ends it in either case.
 bool lmmc_prepare_request(const lmmc_exchange *x, const lmmc_prepared *p, int32_t answer, lmmc_request *r, lmmc_fault *f);
-void lmmc_prepared_close_request(lmmc_request *r);
 
 #endif

@@ -105,7 +105,7 @@ static void end_one(lmmc_work_one *o) {
   lmmc_work *w = i->x->server->work;
   const lmmc_told_answer outcome = outcome_of(o);
   lmmc_structured_close(&o->structured);
-  lmmc_prepared_close_request(&o->request);
+  lmmc_request_close(&o->request);
   const bool is_last = --i->living == 0;
   if (is_last) lmmc_prepared_free(i->x, &i->prepared);
   if (is_last) {

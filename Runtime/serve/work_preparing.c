@@ -55,7 +55,7 @@ static void prepare(lmmc_work *w, lmmc_work_item *i) {
   if (asks) done = lmmc_prepare(x, &i->prepared, &f) && make_ones(w, i, &f);
   const bool was_large = i->bytes >= LONG_BODY || i->prepared.preprocess >= long_preprocess;
   if (!done || !asks) {
-    for (int32_t k = 0; i->ones && k < i->count; k++) lmmc_prepared_close_request(&i->ones[k].request);
+    for (int32_t k = 0; i->ones && k < i->count; k++) lmmc_request_close(&i->ones[k].request);
     lmmc_prepared_free(x, &i->prepared);
   }
   pthread_mutex_lock(&w->lock);

@@ -214,11 +214,11 @@ static bool end_prompt(builder *b, int images) {
 }
 
 // Whether the messages follow each other as they must, in a program that takes as many.
-static bool check_messages(const lmmc_model *m, const lmmc_message *messages, int count, lmmc_error *e) {
+static bool check_messages(const lmmc_model *m, const char *system, const lmmc_message *messages, int count, lmmc_error *e) {
   const bool has_system = count > 0 && messages[0].role == LMMC_SYSTEM;
   const int turns = count - has_system;
   int64_t places = 0, images = 0;
-  if (has_system && !m->prompt.system_start)
+  if ((has_system || system) && !m->prompt.system_start)
     return lmmc_fail(e, 2, "the conversation has a system text, which this program's template does not take");
   for (int i = 0; i < turns; i++) {
     const lmmc_message *message = &messages[has_system + i];
@@ -239,18 +239,19 @@ static bool check_messages(const lmmc_model *m, const lmmc_message *messages, in
   return check_images(m, places, false, images > INT32_MAX ? INT32_MAX : (int)images, e);
 }
 
-bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const lmmc_message *messages, int count,
-                          lmmc_error *e) {
+bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *system,
+                          const lmmc_message *messages, int count, lmmc_error *e) {
   builder b = {p, model, tokenizer, false, {0}, e};
-  if (!check_messages(model, messages, count, e)) return false;
-  const lmmc_message *system = messages[0].role == LMMC_SYSTEM ? &messages[0] : NULL;
-  const int first = system != NULL;
+  if (!check_messages(model, system, messages, count, e)) return false;
+  const lmmc_message given = {.role = LMMC_SYSTEM, .text = system, .bytes = system ? strlen(system) : 0};
+  const int first = messages[0].role == LMMC_SYSTEM;
+  const lmmc_message *head = first ? &messages[0] : system ? &given : NULL;
   int images = 0;
   bool done = true;
   for (int i = first; done && i < count; i++) {
     const lmmc_message *m = &messages[i];
     if (m->role == LMMC_USER) images += m->images;
-    done = m->role == LMMC_USER ? add_turn(&b, m, i == first, system) : add_answer(&b, m);
+    done = m->role == LMMC_USER ? add_turn(&b, m, i == first, head) : add_answer(&b, m);
   }
   done = done && end_prompt(&b, images);
   lmmc_text_free(&b.piece);

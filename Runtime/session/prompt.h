@@ -25,11 +25,11 @@ typedef struct {
   int images;              // of a user; missing places are put before the words
 } lmmc_message;
 
-// Builds the prompt for the answer to a conversation: maybe a system text, then a user and an assistant in turns, last a user. Errors as of
-// lmmc_prompt_build, and code 2 where the messages do not follow each other like that, or the program's template knows no system text, one
-// turn, or images in the first turn alone.
-bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const lmmc_message *messages, int count,
-                          lmmc_error *e);
+// Builds the prompt for the answer to a conversation: maybe a system text, then a user and an assistant in turns, last a user. `system`: that
+// of a conversation that brings none; NULL: the template's own. Errors as of lmmc_prompt_build, and code 2 where the messages do not follow
+// each other like that, or the program's template knows no system text, one turn, or images in the first turn alone.
+bool lmmc_prompt_converse(lmmc_prompt *p, const lmmc_model *model, const lmmc_tokenizer *tokenizer, const char *system,
+                          const lmmc_message *messages, int count, lmmc_error *e);
 
 // Builds the prompt for `images` images; a program without a vision tower takes `<image>` as plain text.
 // raw: `text` verbatim, its special tokens read as ids, and exactly `images` places.

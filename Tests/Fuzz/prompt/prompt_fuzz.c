@@ -227,7 +227,7 @@ static void converse(input *in, const lmmc_tokenizer *tokenizer, const lmmc_mode
   }
   lmmc_prompt p = {0};
   lmmc_error e = {0};
-  const bool built = lmmc_prompt_converse(&p, model, tokenizer, messages, count, &e);
+  const bool built = lmmc_prompt_converse(&p, model, tokenizer, NULL, messages, count, &e);
   REQUIRE(!built || (count > 0 && messages[count - 1].role == LMMC_USER && places <= images));
   check(tokenizer, model, &p, built, images, &e);
   for (int i = 0; i < MOST_MESSAGES; i++) lmmc_ids_free(&tokens[i]);

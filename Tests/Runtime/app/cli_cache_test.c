@@ -129,6 +129,10 @@ static void system_texts(void) {
   json *one = json_parse(run(program, "--json", "--system", "Be brief.", "--prompt", "one", "--max-tokens", "5").out);
   CHECK(strcmp(json_get(one, "text")->text, texts[0]) == 0, "'%s'", texts[0]);
   CHECK_ERROR(run(program, "--system", "x", "--raw-prompt", "y"), 2, "error: options '--system' and '--raw-prompt' exclude each other\n");
+  // Messages are counted as they were sent.
+  setup.input = "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n";
+  const char *out = run(program, "--batch", "-", "--system", "Be brief.").out;
+  CHECK(strstr(out, "message 0 of the conversation is not the user's"), "'%s'", out);
 }
 
 RUN_TESTS(kept, refused, system_texts)
