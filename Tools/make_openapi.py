@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes Runtime/serve/openapi_content.c: the description of the server's API that it serves at /openapi.json, as C.
+"""Writes Runtime/serve/formats/openapi_content.c: the description of the server's API that it serves at /openapi.json, as C.
 
     make_openapi.py              writes the file
     make_openapi.py --check      exit code 1 where it is not what this script gives, or paths are not those of Runtime/serve/routes.c
@@ -13,7 +13,7 @@ import re
 import sys
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Runtime", "serve")
-OUTPUT = os.path.join(FOLDER, "openapi_content.c")
+OUTPUT = os.path.join(FOLDER, "formats", "openapi_content.c")
 COLUMNS = 140
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 OPENAI, OLLAMA, SERVER = "OpenAI", "Ollama", "Server"
@@ -294,7 +294,7 @@ def check():
     described = {(method, path) for path, operations in PATHS.items() for method in operations}
     with open(OUTPUT, encoding="ascii") as f:
         if f.read() != c_source():
-            return "Runtime/serve/openapi_content.c is not the output of Tools/make_openapi.py"
+            return "Runtime/serve/formats/openapi_content.c is not the output of Tools/make_openapi.py"
     if described != routes():
         return f"Tools/make_openapi.py and Runtime/serve/routes.c do not have the same paths: {sorted(described ^ routes())}"
     return None

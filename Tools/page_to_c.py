@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes Runtime/serve/page_content.c: the page that a server shows at `/`, as C, with the policy that it must be sent with.
+"""Writes Runtime/serve/page/page_content.c: the page that a server shows at `/`, as C, with the policy that it must be sent with.
 
     page_to_c.py              writes the file
     page_to_c.py --check      exit code 1 where it is not what the page's sources give
@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 FOLDER = os.path.join(ROOT, "Runtime", "serve", "page")
-OUTPUT = os.path.join(ROOT, "Runtime", "serve", "page_content.c")
+OUTPUT = os.path.join(FOLDER, "page_content.c")
 MOST_BYTES = 60_000
 COLUMNS = 140
 
@@ -115,7 +115,7 @@ def main():
     elif sys.argv[1:] == ["--check"]:
         if not is_current():
             print(
-                "error: Runtime/serve/page_content.c is not what Runtime/serve/page gives; expected the output of Tools/page_to_c.py",
+                "error: Runtime/serve/page/page_content.c is not what Runtime/serve/page gives; expected the output of Tools/page_to_c.py",
                 file=sys.stderr,
             )
             return 1

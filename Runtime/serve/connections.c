@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 #include "exchanges.h"
-#include "openai.h"
+#include "serve/formats/openai.h"
 
 // What a client may send while it waits for a reply is kept unread, up to this many bytes.
 enum { MOST_AHEAD = 64 << 10, LOOK_SECONDS = 1 };

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "fault.h"
-#include "http_exchange.h"
-#include "server.h"
+#include "serve/exchange/fault.h"
+#include "serve/exchange/http_exchange.h"
+#include "serve/exchange/server.h"
 
 typedef struct lmmc_connection lmmc_connection;
 typedef struct lmmc_connections lmmc_connections;

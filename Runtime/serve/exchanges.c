@@ -14,10 +14,10 @@
 #include "connections.h"
 #include "keys.h"
 #include "log.h"
-#include "openai.h"
+#include "serve/formats/openai.h"
 #include "routes.h"
 #include "system/threads.h"
-#include "work.h"
+#include "serve/work/work.h"
 
 // ---- they begin and end
 

@@ -3,8 +3,8 @@
 #ifndef LMMC_SERVE_EXCHANGES_H
 #define LMMC_SERVE_EXCHANGES_H
 
-#include "http_exchange.h"
-#include "server.h"
+#include "serve/exchange/http_exchange.h"
+#include "serve/exchange/server.h"
 
 struct evhttp_request;
 

@@ -1,6 +1,6 @@
 #include "home.h"
 
-#include "page.h"
+#include "serve/page/page.h"
 
 bool lmmc_home(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f) {
   // What page.h asks for, beside what every reply has.

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "routes.h"
+#include "serve/exchange/route.h"
 
 bool lmmc_home(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f);
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 enum { MOST_FILE = 64 << 10 };
 

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 static bool append_tokens(lmmc_text *out, const lmmc_exchange *x, bool is_json, lmmc_error *e) {
   if (!x->answers || !x->answers[0].ended) return true;

@@ -2,7 +2,7 @@
 #ifndef LMMC_SERVE_LOG_H
 #define LMMC_SERVE_LOG_H
 
-#include "http_exchange.h"
+#include "serve/exchange/http_exchange.h"
 
 // An exchange is over: its reply was given to the system, or its client has gone.
 void lmmc_log_exchange(const lmmc_exchange *x, double seconds);

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "home.h"
-#include "ollama.h"
-#include "openai.h"
-#include "openapi.h"
+#include "serve/formats/ollama.h"
+#include "serve/formats/openai.h"
+#include "serve/formats/openapi.h"
 #include "served_metrics.h"
 #include "texts.h"
 
@@ -43,11 +43,6 @@ static const lmmc_route table[] = {
     {.methods = LMMC_GET, .path = "/metrics", .instant = lmmc_served_metrics},
     {.methods = LMMC_GET, .path = "/openapi.json", .is_open = true, .instant = lmmc_openapi},
 };
-
-const lmmc_route *lmmc_routes(size_t *count) {
-  *count = sizeof table / sizeof *table;
-  return table;
-}
 
 const lmmc_route *lmmc_route_find(const char *path, const char **rest) {
   *rest = NULL;

@@ -16,12 +16,12 @@
 #include "connections.h"
 #include "exchanges.h"
 #include "keys.h"
-#include "sandbox.h"
+#include "serve/sandbox/sandbox.h"
 #include "served_metrics.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "sockets.h"
 #include "system/threads.h"
-#include "work.h"
+#include "serve/work/work.h"
 
 // How often a server that stops looks whether it may end, and how long replies that are made get to be sent.
 enum { LOOK_MICROSECONDS = 20000, SEND_SECONDS = 5 };

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "connections.h"
-#include "metrics.h"
-#include "ollama.h"
-#include "openai.h"
-#include "server.h"
+#include "serve/metrics/metrics.h"
+#include "serve/formats/ollama.h"
+#include "serve/formats/openai.h"
+#include "serve/exchange/server.h"
 #include "system/threads.h"
-#include "work.h"
+#include "serve/work/work.h"
 
 // What a client that has left before its reply is counted as: there is no status, and this one is known for it.
 enum { CLIENT_LEFT = 499 };

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "routes.h"
+#include "serve/exchange/route.h"
 
 // Makes the server's exchanges be watched. Code 1 when memory is out; lmmc_served_metrics_close ends it in either case.
 bool lmmc_served_metrics_open(lmmc_server *s, lmmc_error *e);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "members.h"
-#include "work.h"
+#include "serve/exchange/members.h"
+#include "serve/work/work.h"
 
 bool lmmc_told_bytes(const lmmc_server *server, int32_t id, lmmc_text *out) {
   lmmc_detokenizer d = {.begun = true};

@@ -2,7 +2,7 @@
 #ifndef LMMC_SERVE_TEXTS_H
 #define LMMC_SERVE_TEXTS_H
 
-#include "routes.h"
+#include "serve/exchange/route.h"
 
 bool lmmc_health(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f);
 bool lmmc_props(lmmc_server *s, const char *rest, lmmc_instant *out, lmmc_fault *f);

@@ -26,8 +26,8 @@ build_fuzz() {
     body)
       # shellcheck disable=SC2046,SC2086
       $(working_compiler clang) -O1 -g $runtime_warnings -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $runtime_includes \
-        "$root/Tests/Fuzz/body/body_fuzz.c" "$root/Runtime/serve/asked.c" "$root/Runtime/serve/fault.c" "$root/Runtime/serve/members.c" \
-        "$root"/Runtime/serve/ollama*.c "$root"/Runtime/serve/openai*.c "$root/Runtime/engine/keyed_hash.c" $(runtime_sources base) -ljansson \
+        "$root/Tests/Fuzz/body/body_fuzz.c" $(runtime_sources serve/exchange) \
+        "$root"/Runtime/serve/formats/ollama*.c "$root"/Runtime/serve/formats/openai*.c "$root/Runtime/engine/keyed_hash.c" $(runtime_sources base) -ljansson \
         -lm -o "$2/$1"
       ;;
     template) build_fuzz_swift "$@" "" "Support ChatTemplate" ;;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "contract/program.h"
-#include "serve/ollama.h"
-#include "serve/openai.h"
-#include "serve/server.h"
+#include "serve/formats/ollama.h"
+#include "serve/formats/openai.h"
+#include "serve/exchange/server.h"
 #include "system/threads.h"
 
 #define REQUIRE(condition) ((condition) ? (void)0 : (fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition), abort()))

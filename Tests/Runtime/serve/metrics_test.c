@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "../check.h"
-#include "serve/histogram.h"
-#include "serve/metrics.h"
+#include "serve/metrics/histogram.h"
+#include "serve/metrics/metrics.h"
 
 static char *told(lmmc_metrics *m) {
   lmmc_text out = {0};

@@ -70,7 +70,7 @@ def page_of_c_file(folder):
             "-Werror",
             f"-I{runtime}",
             source,
-            os.path.join(runtime, "serve", "page_content.c"),
+            os.path.join(runtime, "serve", "page", "page_content.c"),
             "-o",
             program,
         ],

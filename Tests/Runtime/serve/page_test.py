@@ -539,7 +539,7 @@ def main():
     arguments.add_argument("--server")
     asked = arguments.parse_args()
     if not page_to_c.is_current():
-        print("FAILED  Runtime/serve/page_content.c is not what Runtime/serve/page gives; Tools/page_to_c.py writes it\n0 passed, 1 failed")
+        print("FAILED  Runtime/serve/page/page_content.c is not what Runtime/serve/page gives; Tools/page_to_c.py writes it\n0 passed, 1 failed")
         return 1
     if not asked.browser:
         print("not run: the page in a browser; there is no 'chromium' in PATH (chromium)\n1 passed, 0 failed")

@@ -1,7 +1,7 @@
 // What a process can do in the sandbox and what it cannot: each attempt is made by a process of its own, by a thread that was there before,
 // by one that came later, and by the first. Whether the kernel has the parts of the sandbox is asked of the kernel, not of the sandbox.
 #define _GNU_SOURCE
-#include "serve/sandbox.h"
+#include "serve/sandbox/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

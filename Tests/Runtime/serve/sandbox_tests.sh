@@ -10,7 +10,7 @@ root=$here/../../..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
-sources="$here/sandbox_test.c $runtime/serve/sandbox.c $runtime/serve/call_filter.c $runtime/serve/file_access.c $(runtime_sources base)"
+sources="$here/sandbox_test.c $(runtime_sources serve/sandbox base)"
 # check WHAT EMULATOR COMPILER FLAG...
 check() {
   what=$1 emulator=$2 compiler=$3

@@ -1,7 +1,7 @@
 // What goes from thread to thread: bodies to the one that prepares, requests to the one that turns the engine, and tokens to the one that
 // sends. Everything here is under one lock, which nobody holds for longer than it takes to move a pointer or some bytes.
-#ifndef LMMC_SERVE_WORK_H
-#define LMMC_SERVE_WORK_H
+#ifndef LMMC_SERVE_WORK_WORK_H
+#define LMMC_SERVE_WORK_WORK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "http_exchange.h"
+#include "serve/exchange/http_exchange.h"
 
 typedef struct lmmc_work lmmc_work;
 typedef struct lmmc_work_item lmmc_work_item;

@@ -1,12 +1,12 @@
 // OpenAI's API.
-#ifndef LMMC_SERVE_OPENAI_H
-#define LMMC_SERVE_OPENAI_H
+#ifndef LMMC_SERVE_FORMATS_OPENAI_H
+#define LMMC_SERVE_FORMATS_OPENAI_H
 
 #include <stdbool.h>
 
 #include "base/text.h"
-#include "http_exchange.h"
-#include "routes.h"
+#include "serve/exchange/http_exchange.h"
+#include "serve/exchange/route.h"
 
 extern const lmmc_format lmmc_openai_chat, lmmc_openai_completion;
 

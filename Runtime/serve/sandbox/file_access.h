@@ -1,6 +1,6 @@
 // The files that a server may still reach, as a Landlock ruleset.
-#ifndef LMMC_SERVE_FILE_ACCESS_H
-#define LMMC_SERVE_FILE_ACCESS_H
+#ifndef LMMC_SERVE_SANDBOX_FILE_ACCESS_H
+#define LMMC_SERVE_SANDBOX_FILE_ACCESS_H
 
 #include <stdbool.h>
 

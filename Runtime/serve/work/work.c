@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "work_internal.h"
 
 void lmmc_work_append(lmmc_work_list *l, lmmc_work_item *i) {

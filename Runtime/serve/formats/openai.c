@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "openai_forms.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 #define FIRST(text) (text), sizeof(text) - 1
 

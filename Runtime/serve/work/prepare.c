@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "image/image.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "session/asking.h"
 #include "system/threads.h"
 

@@ -1,6 +1,6 @@
 // What a client asks for, whatever the form of its body: each wire format fills one of these, and all that follows knows this alone.
-#ifndef LMMC_SERVE_ASKED_H
-#define LMMC_SERVE_ASKED_H
+#ifndef LMMC_SERVE_EXCHANGE_ASKED_H
+#define LMMC_SERVE_EXCHANGE_ASKED_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "engine/structure.h"
 #include "fault.h"
-#include "serve.h"
+#include "settings.h"
 #include "session/prompt.h"
 #include "session/sampler.h"
 

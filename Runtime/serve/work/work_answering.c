@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "system/threads.h"
 #include "work_internal.h"
 

@@ -1,7 +1,7 @@
 // Members of a JSON object that a stranger has sent: each of the right kind and within bounds, or refused by its name. One that is not
 // there, or null, leaves what it would have set.
-#ifndef LMMC_SERVE_MEMBERS_H
-#define LMMC_SERVE_MEMBERS_H
+#ifndef LMMC_SERVE_EXCHANGE_MEMBERS_H
+#define LMMC_SERVE_EXCHANGE_MEMBERS_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "members.h"
+#include "serve/exchange/members.h"
 #include "openai.h"
 #include "openai_forms.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 // What changes an answer and is not known here must not be passed over; all else that is not known is.
 static const char *const missing_of_chat[] = {"tools", "functions", "function_call", "audio", "prediction", "web_search_options", NULL};

@@ -1,6 +1,6 @@
 // The system calls that a server may still make, as a seccomp filter.
-#ifndef LMMC_SERVE_CALL_FILTER_H
-#define LMMC_SERVE_CALL_FILTER_H
+#ifndef LMMC_SERVE_SANDBOX_CALL_FILTER_H
+#define LMMC_SERVE_SANDBOX_CALL_FILTER_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 // What the server does, counted, and told in Prometheus's text format. Names are vLLM's where they mean the same here, and those of
 // OpenTelemetry's conventions for GenAI servers; Docs/Serving.md has all of them. It knows no sockets and no engine. Any thread may count.
-#ifndef LMMC_SERVE_METRICS_H
-#define LMMC_SERVE_METRICS_H
+#ifndef LMMC_SERVE_METRICS_METRICS_H
+#define LMMC_SERVE_METRICS_METRICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

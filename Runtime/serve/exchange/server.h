@@ -1,6 +1,6 @@
 // The server itself, as its files share it.
-#ifndef LMMC_SERVE_SERVER_H
-#define LMMC_SERVE_SERVER_H
+#ifndef LMMC_SERVE_EXCHANGE_SERVER_H
+#define LMMC_SERVE_EXCHANGE_SERVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "contract/program.h"
 #include "engine/engine.h"
 #include "http_exchange.h"
-#include "serve.h"
+#include "settings.h"
 #include "tokenizer/tokenizer.h"
 
 enum {

@@ -1,7 +1,7 @@
 // What a server gives up once it serves. Whoever takes over the process by a request finds no way to start a program, to make a connection,
 // or to reach files that the server has no need of.
-#ifndef LMMC_SERVE_SANDBOX_H
-#define LMMC_SERVE_SANDBOX_H
+#ifndef LMMC_SERVE_SANDBOX_SANDBOX_H
+#define LMMC_SERVE_SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "engine/keyed_hash.h"
 #include "ollama.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 static bool out_of_memory(lmmc_fault *f) { return lmmc_refuse(f, 500, NULL, NULL, "out of memory for a reply"); }
 

@@ -17,8 +17,8 @@
 // It reads these in the last chunk of a stream, and does without where they are missing: `usage` with `completion_tokens`,
 // `prompt_tokens` and `prompt_tokens_details.image_tokens`, and beside it `timings` in milliseconds (`vision`, `prefill`,
 // `time_to_first_token`) with `tokens_per_second`. An error gives it the status, Retry-After and `error.message`.
-#ifndef LMMC_SERVE_PAGE_H
-#define LMMC_SERVE_PAGE_H
+#ifndef LMMC_SERVE_PAGE_PAGE_H
+#define LMMC_SERVE_PAGE_PAGE_H
 
 #include <stddef.h>
 

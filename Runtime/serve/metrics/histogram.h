@@ -1,6 +1,6 @@
 // Counts of values by size, as Prometheus has histograms.
-#ifndef LMMC_SERVE_HISTOGRAM_H
-#define LMMC_SERVE_HISTOGRAM_H
+#ifndef LMMC_SERVE_METRICS_HISTOGRAM_H
+#define LMMC_SERVE_METRICS_HISTOGRAM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,13 +1,13 @@
 // From the body of a request to what the engine is asked.
-#ifndef LMMC_SERVE_PREPARE_H
-#define LMMC_SERVE_PREPARE_H
+#ifndef LMMC_SERVE_WORK_PREPARE_H
+#define LMMC_SERVE_WORK_PREPARE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "engine/engine.h"
 #include "engine/structure.h"
-#include "http_exchange.h"
+#include "serve/exchange/http_exchange.h"
 
 // What all answers of an exchange share. Start from {0}, end with lmmc_prepared_free.
 typedef struct {

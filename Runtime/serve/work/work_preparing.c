@@ -1,7 +1,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "work_internal.h"
 
 // A body so long, or images that took so long, had memory that is worth to be given back.

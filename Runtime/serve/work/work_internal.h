@@ -1,6 +1,6 @@
 // What the three files of the work share (work.c).
-#ifndef LMMC_SERVE_WORK_INTERNAL_H
-#define LMMC_SERVE_WORK_INTERNAL_H
+#ifndef LMMC_SERVE_WORK_WORK_INTERNAL_H
+#define LMMC_SERVE_WORK_WORK_INTERNAL_H
 
 #include <pthread.h>
 

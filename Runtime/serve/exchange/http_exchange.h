@@ -1,7 +1,7 @@
 // A request of HTTP and its reply, from the moment that its body is there. A wire format reads the body and writes what is sent; it is a
 // struct of functions, and the exchange knows none by name.
-#ifndef LMMC_SERVE_HTTP_EXCHANGE_H
-#define LMMC_SERVE_HTTP_EXCHANGE_H
+#ifndef LMMC_SERVE_EXCHANGE_HTTP_EXCHANGE_H
+#define LMMC_SERVE_EXCHANGE_HTTP_EXCHANGE_H
 
 #include <jansson.h>
 #include <stdbool.h>

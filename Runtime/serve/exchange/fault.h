@@ -1,6 +1,6 @@
 // Why a request is refused, as a status of HTTP and what a client's library looks for.
-#ifndef LMMC_SERVE_FAULT_H
-#define LMMC_SERVE_FAULT_H
+#ifndef LMMC_SERVE_EXCHANGE_FAULT_H
+#define LMMC_SERVE_EXCHANGE_FAULT_H
 
 #include <stdbool.h>
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "members.h"
+#include "serve/exchange/members.h"
 #include "ollama.h"
 
 // What an object of these members is refused for, when they say anything: they would change the answer, and are not here.

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "ollama.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 
 // The document up to its schemas, in the order in which it is sent; what stands between them is the server's own.
 static const char before_version[] =

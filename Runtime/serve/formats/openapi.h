@@ -1,10 +1,10 @@
 // The server's own description of its API, by OpenAPI 3.1.
-#ifndef LMMC_SERVE_OPENAPI_H
-#define LMMC_SERVE_OPENAPI_H
+#ifndef LMMC_SERVE_FORMATS_OPENAPI_H
+#define LMMC_SERVE_FORMATS_OPENAPI_H
 
 #include <stdbool.h>
 
-#include "routes.h"
+#include "serve/exchange/route.h"
 
 // What is the same for all servers, from inside of `components.schemas` on (Tools/make_openapi.py).
 extern const char lmmc_openapi_content[];

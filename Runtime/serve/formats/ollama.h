@@ -1,13 +1,13 @@
 // Ollama's API: what its clients ask of a server that has one model and cannot get others.
-#ifndef LMMC_SERVE_OLLAMA_H
-#define LMMC_SERVE_OLLAMA_H
+#ifndef LMMC_SERVE_FORMATS_OLLAMA_H
+#define LMMC_SERVE_FORMATS_OLLAMA_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "base/text.h"
-#include "http_exchange.h"
-#include "routes.h"
+#include "serve/exchange/http_exchange.h"
+#include "serve/exchange/route.h"
 
 // The version of Ollama whose API this is, as far as it goes: clients look for features by it.
 #define LMMC_OLLAMA_VERSION "0.12.11"

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "server.h"
+#include "serve/exchange/server.h"
 #include "system/threads.h"
 
 // ---- beginnings
