@@ -5,7 +5,7 @@ Markdown: the targets, each with what was measured, and all figures.
     Tests/bench.sh [--full] [--layers N] [--runs N] [--precisions "int8 int4 bf16 f32"] [--llama DIR] [--keep DIR] [--csv FILE] [--markdown FILE]
                    [--only "PATTERN ..."] [--sequences-only] [--before LMMC] [--prepare | --report | --list]
 
-Peers: llama.cpp with --llama, a built source tree (build/bin/llama-bench and llama-quantize, and llama-mtmd-cli for its vision tower); torch and OpenVINO
+Peers: llama.cpp with --llama, a built source tree (build/bin/llama-bench and llama-quantize, llama-mtmd-cli for its vision tower, and llama-server); torch and OpenVINO
 (with nncf) where $PYTHON has them; $PYTHON also needs gguf and numpy for llama.cpp's files.
 
 A measurement takes one peer and lmmc's program in turn, on as many pinned threads as there are CPUs, with the ceilings before and after each turn; the first
@@ -26,6 +26,7 @@ import time
 
 import bench_report
 import bench_sequences
+import bench_serving
 from bench_models import SLOT_LAYERS, Models
 from bench_sides import Server, ceilings, compile_once, llama_bench, llama_tower, openblas, run_fresh, run_warm
 
@@ -70,7 +71,7 @@ class Bench:
                 if models.has(peer):
                     result[f"first-{peer}"] = self.first(peer, weights)
             result["compile"] = lambda: models.checkpoint("llava-stf-7b"), self.compile
-            result.update(bench_sequences.measurements(self, self.options.before))
+            result.update(bench_sequences.measurements(self, self.options.before), **bench_serving.measurements(self))
         return result
 
     # ---- measurements

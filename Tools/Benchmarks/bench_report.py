@@ -3,6 +3,7 @@ import os
 import statistics
 
 import bench_sequences
+import bench_serving
 
 HIDDEN, INNER, VOCABULARY = 4096, 11008, 32000
 LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INNER  # weights of a layer's products
@@ -254,6 +255,8 @@ def tables(results, models, sequences_only=False):
     if not sequences_only:
         report.one_sequence()
     bench_sequences.rows(report)
+    if not sequences_only:
+        bench_serving.rows(report)
     text = [f"LLaVA-7B's true widths with random weights, {models.layers} of {FULL} decoder layers; {machine()}; " + dates(results), ""]
     text += ["| work | target | measured | reached |", "|---|---|---|---|"]
     text += [f"| {work} | {target} | {measured} | {'-' if reached is None else 'yes' if reached else '**no**'} |" for work, target, measured, reached in report.rows]
