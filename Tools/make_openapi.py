@@ -183,6 +183,7 @@ def content(schema, kind="application/json"):
 REFUSALS = {
     400: "The request is none, or cannot be answered by this model.", 401: "A key is wanted.", 404: "There is no such thing.",
     408: "It took too long.", 411: "It has no body.", 413: "The body is larger than the server takes.", 415: "The body is no JSON.",
+    421: "The name in `Host` is not this machine's.",
     503: "Too many wait: ask again after `Retry-After` seconds.",
 }
 RESPONSES = {f"{form}{status}": {"description": text, **content(ref(form + "Error"))}
@@ -198,7 +199,7 @@ def get(summary, tag, schema, kind="application/json", more=(), is_open=False, *
     if is_open:
         members["security"] = []
     return {"get": {"summary": summary, "tags": [tag], **members, "responses": {
-        "200": {"description": "It.", **content(schema, kind)}, **refusals([*([] if is_open else [401]), *more], form)}}}
+        "200": {"description": "It.", **content(schema, kind)}, **refusals([*([] if is_open else [401]), 421, *more], form)}}}
 
 
 def post(summary, tag, request, schema, stream=None, more=(), example=None):
@@ -213,7 +214,7 @@ def post(summary, tag, request, schema, stream=None, more=(), example=None):
         body["example"] = example
     return {"post": {"summary": summary, "tags": [tag], "requestBody": {"required": True, "content": {"application/json": body}},
                      "responses": {"200": {"description": "It.", **found},
-                                   **refusals([400, 401, 408, 411, 413, 415, 503, *more], form)}}}
+                                   **refusals([400, 401, 408, 411, 413, 415, 421, 503, *more], form)}}}
 
 
 PATHS = {

@@ -12,6 +12,7 @@
 
 #include "base/printable.h"
 #include "connections.h"
+#include "hosts.h"
 #include "keys.h"
 #include "log.h"
 #include "serve/formats/openai.h"
@@ -332,6 +333,11 @@ static bool find_route(lmmc_exchange *x, struct evhttp_request *r, const char *p
     x->path = (*route)->path;
     x->writes_fault = (*route)->fault;
   }
+  if (s->checks_hosts && !lmmc_host_is_local(header(r, "Host")))
+    return lmmc_refuse(f, 421, "unknown_host", NULL,
+                       "the request is for '%s'; a server that listens at this machine alone and wants no key answers to addresses and "
+                       "'localhost'",
+                       header(r, "Host"));
   if (s->keys && !(*route && (*route)->is_open) && !lmmc_keys_admit(s->keys, header(r, "Authorization")))
     return lmmc_refuse(f, 401, "invalid_api_key", NULL, "the request has no key that this server knows, as 'Authorization: Bearer KEY'");
   if (!*route) return lmmc_refuse(f, 404, "unknown_url", NULL, "there is nothing at '%s'", x->asked_path);

@@ -120,6 +120,8 @@ static bool listen_on(lmmc_server *s, lmmc_sockets *sockets, lmmc_error *e) {
     sockets->fds[i] = -1;
     s->socket_count++;
   }
+  // Browsers are led here by names that are somebody else's, and they know no key.
+  s->checks_hosts = !s->keys && sockets->is_local && !sockets->is_for_all;
   for (int i = 0; i < sockets->count; i++) fprintf(stderr, "listening on %s\n", sockets->names[i]);
   return true;
 }

@@ -69,8 +69,11 @@ static bool parse(const char *text, place *p, socklen_t *length, lmmc_error *e) 
   return true;
 }
 
-// What a socket that is listened on is called; false where nobody could ask it over HTTP.
-static bool name_of(int fd, char *name, size_t size) {
+// What a socket that is listened on is called, and whether others than this machine reach it; false where nobody could ask it over HTTP.
+static bool name_of(lmmc_sockets *s, int index) {
+  const int fd = s->fds[index];
+  char *name = s->names[index];
+  const size_t size = sizeof s->names[index];
   place p = {0};
   socklen_t length = sizeof p;
   char host[INET6_ADDRSTRLEN];
@@ -79,10 +82,12 @@ static bool name_of(int fd, char *name, size_t size) {
     case AF_INET:
       inet_ntop(AF_INET, &p.four.sin_addr, host, sizeof host);
       snprintf(name, size, "http://%s:%u", host, ntohs(p.four.sin_port));
+      *(ntohl(p.four.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET ? &s->is_local : &s->is_for_all) = true;
       return true;
     case AF_INET6:
       inet_ntop(AF_INET6, &p.six.sin6_addr, host, sizeof host);
       snprintf(name, size, "http://[%s]:%u", host, ntohs(p.six.sin6_port));
+      *(IN6_IS_ADDR_LOOPBACK(&p.six.sin6_addr) ? &s->is_local : &s->is_for_all) = true;
       return true;
     case AF_UNIX: {
       char path[sizeof p.path.sun_path + 1] = "", shown[sizeof p.path.sun_path + 16];
@@ -96,8 +101,8 @@ static bool name_of(int fd, char *name, size_t size) {
 }
 
 static bool add(lmmc_sockets *s, int fd) {
-  s->fds[s->count] = fd;
-  return name_of(fd, s->names[s->count++], sizeof s->names[0]);
+  s->fds[s->count++] = fd;
+  return name_of(s, s->count - 1);
 }
 
 static bool listen_at(lmmc_sockets *s, const place *p, socklen_t length, const char *address, lmmc_error *e) {
@@ -108,7 +113,7 @@ static bool listen_at(lmmc_sockets *s, const place *p, socklen_t length, const c
   if (bind(fd, &p->any, length) != 0) return lmmc_fail(e, 1, "'%s' cannot be listened at: %s", address, lmmc_reason(errno).text);
   if (p->any.sa_family == AF_UNIX) s->path = address + strlen("unix:");
   if (listen(fd, BACKLOG) != 0) return lmmc_fail(e, 1, "'%s' cannot be listened at: %s", address, lmmc_reason(errno).text);
-  return name_of(fd, s->names[s->count - 1], sizeof s->names[0]);
+  return name_of(s, s->count - 1);
 }
 
 // A socket that nobody listens at any more was left by a server that was killed.

@@ -14,6 +14,7 @@ typedef struct {
   int count;
   char names[LMMC_MOST_SOCKETS][160];  // "http://127.0.0.1:8080", "unix:PATH"
   const char *path;                    // of a socket that is removed; NULL: none
+  bool is_local, is_for_all;           // has one of the network that this machine alone reaches; that others do
 } lmmc_sockets;
 
 // Listens at `address`, or, where that is NULL, at what systemd hands over, else at 127.0.0.1:8080. Code 2 where it is no address, 1 when

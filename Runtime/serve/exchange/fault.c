@@ -38,6 +38,7 @@ static const struct {
     {413, "Request Entity Too Large", "invalid_request_error"},
     {415, "Unsupported Media Type", "invalid_request_error"},
     {417, "Expectation Failed", "invalid_request_error"},
+    {421, "Misdirected Request", "invalid_request_error"},
     {500, "Internal Server Error", "server_error"},
     {501, "Not Implemented", "not_implemented_error"},
     {503, "Service Unavailable", "service_unavailable_error"},

@@ -44,6 +44,7 @@ struct lmmc_server {
   time_t started;
   struct lmmc_work *work;
   struct lmmc_keys *keys;            // NULL: everybody is let in
+  bool checks_hosts;                 // whether a request must name this machine
   int media;                         // the folder of --media-path, opened; -1: none
   const lmmc_exchange_watch *watch;  // NULL: nobody watches
 

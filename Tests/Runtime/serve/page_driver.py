@@ -8,7 +8,7 @@ import traceback
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 PICTURES = os.path.join(ROOT, "examples", "fashion", "images")
-PRINTER = """#include "serve/page.h"
+PRINTER = """#include "serve/page/page.h"
 #include <stdio.h>
 #include <string.h>
 int main(void) {

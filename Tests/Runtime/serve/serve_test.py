@@ -374,7 +374,7 @@ def test_refusals(s):
         check(reply.status == status and "Access-Control-Allow-Origin" not in reply.headers, f"{kind} {origin}: {reply.status}")
     check(s.ask("/tokenize", b"x", headers={"Content-Encoding": "gzip"}).status == 415, "Content-Encoding")
     raw = s.connect()
-    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     check(b" 411 " in read_all(raw), "no body")
 
 
@@ -407,7 +407,7 @@ def test_odd_clients(s):
     before = s.memory()
     raw = s.connect()
     size = 300 << 20
-    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
+    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
     block = b" " * (1 << 20)
     try:
         for _ in range(size >> 20):
@@ -421,8 +421,8 @@ def test_odd_clients(s):
     # Requests one behind another on one connection, in pieces, and in chunks.
     raw = s.connect()
     body = b'{"content": "What"}'
-    one = b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    raw.sendall(one * 5 + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    one = b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    raw.sendall(one * 5 + b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     said = read_all(raw)
     check(said.count(b"HTTP/1.1 200 OK") == 6 and said.count(b'{"tokens"') == 5, said)
     raw = s.connect()
@@ -430,7 +430,7 @@ def test_odd_clients(s):
         raw.sendall(one[at:at + 7])
         time.sleep(0.001)
     check(b'{"tokens"' in raw.recv(4096), "a body in pieces")
-    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+    raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
         body[:5], len(body) - 5, body[5:]))
     check(b'{"tokens"' in read_all(raw), "a body in chunks")
     raw = s.connect()
@@ -520,7 +520,7 @@ def begin_stream(s, tokens=200, **members):
     raw = s.connect()
     body = json.dumps({"messages": [{"role": "user", "content": "What is it?"}], "max_tokens": tokens, "stream": True,
                        "logit_bias": {"2": -100, "440": -100}, **members}).encode()
-    raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     return raw
 
 
@@ -586,7 +586,7 @@ def test_slow_reader():
     s = Server("--parallel", "1")
     raw = s.connect()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    raw.sendall(b"GET /props HTTP/1.1\r\nHost: x\r\n\r\n" * 20000)
+    raw.sendall(b"GET /props HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20000)
     told = command_line("--prompt", "What is it?", "--max-tokens", "9")
     before = s.memory()
     for _ in range(5):
@@ -661,6 +661,28 @@ def test_keys():
         check(s.ask("/health").status == 200 and s.ask("/nothing").status == 401, "routes without a key")
         s.stop()
         check(not any("second" in line for line in s.lines), "the log has a key")
+
+
+def test_hosts():
+    """Names that a page may have led here are not this machine's; a key, or a socket that others reach, makes them welcome."""
+    s = Server()
+    for host, status in (("127.0.0.1:80", 200), ("localhost", 200), ("LOCALHOST:1234", 200), ("box.localhost:8080", 200), ("[::1]:8080", 200), ("[::1]", 200),
+                         ("192.168.0.9", 200), ("evil.example", 421), ("evil.example:8080", 421), ("127.0.0.1.evil.example", 421), ("notlocalhost", 421),
+                         ("localhost.evil.example:80", 421), ("[::1", 421), ("[::1]x", 421), ("[evil]", 421), ("x" * 300 + ".localhost", 421), ("127.1", 421)):
+        for path in ("/health", "/", "/v1/models", "/api/tags"):
+            reply = s.ask(path, headers={"Host": host})
+            check(reply.status == status, f"{host}{path}: {reply.status}")
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    reply = s.ask("/v1/chat/completions", body, headers={"Host": "evil.example", "Origin": "http://evil.example"})
+    check(reply.status == 421 and "evil.example" in reply.error()["message"], reply.status)
+    s.stop()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("key\n")
+        file.flush()
+        s = Server("--api-key", file.name)
+        check(s.ask("/v1/models", headers={"Host": "answers.example", "Authorization": "Bearer key"}).status == 200, "a name, with a key")
+        check(s.ask("/v1/models", headers={"Host": "answers.example"}).status == 401, "a name without it")
+        s.stop()
 
 
 def test_media():
@@ -740,7 +762,7 @@ def main():
     time.sleep(0.5)
     check(cpu_seconds(s.process.pid) - before <= 0.02, "an idle server works")
     s.stop()
-    for test in (test_queue_and_leaving, test_slow_reader, test_time_and_stopping, test_keys, test_media, test_sockets):
+    for test in (test_queue_and_leaving, test_slow_reader, test_time_and_stopping, test_keys, test_hosts, test_media, test_sockets):
         test()
     print(f"{passed} passed, {failed} failed")
     return failed > 0
