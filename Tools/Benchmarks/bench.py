@@ -3,7 +3,11 @@
 Markdown: the targets, each with what was measured, and all figures.
 
     Tests/bench.sh [--full] [--layers N] [--runs N] [--precisions "int8 int4 bf16 f32"] [--llama DIR] [--keep DIR] [--csv FILE] [--markdown FILE]
-                   [--only "PATTERN ..."] [--sequences-only] [--before LMMC] [--prepare | --report | --list]
+                   [--only "PATTERN ..."] [--sequences-only] [--before LMMC] [--isa LEVEL] [--page DIR] [--prepare | --report | --list]
+
+With --isa all of lmmc's code and the ceilings are those of a lower level ('avx2', as LMMC_ISA has them), as on CPUs that have no more, and the only peer is llama.cpp,
+built for that level (cmake -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON). --page writes the tables to a file of DIR that is named
+by the kind of CPU, and by the level, and keeps what stands there below '## Notes'.
 
 Peers: llama.cpp with --llama, a built source tree (build/bin/llama-bench and llama-quantize, llama-mtmd-cli for its vision tower, and llama-server); torch and OpenVINO
 (with nncf) where $PYTHON has them; $PYTHON also needs gguf and numpy for llama.cpp's files.
@@ -24,6 +28,7 @@ import sys
 import tempfile
 import time
 
+import bench_models
 import bench_report
 import bench_sequences
 import bench_serving
@@ -44,8 +49,12 @@ CORES = ("Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids")
 class Bench:
     def __init__(self, options):
         self.options, self.runs, self.threads = options, options.runs or RUNS, os.cpu_count()
+        self.isa = ["--isa", options.isa] if options.isa else []
         self.models = Models(pathlib.Path(options.keep), options.layers, options.lmmc, options.llama)
-        self.results = self.models.folder / "results"
+        if options.isa:
+            bench_models.ENVIRONMENT["LMMC_ISA"] = options.isa
+            self.models.there.update(torch=False, openvino=False)  # they take all that the CPU has
+        self.results = self.models.folder / ("results" + (f"-{options.isa}" if options.isa else ""))
         self.precisions = options.precisions.split()
 
     def measurements(self):
@@ -80,7 +89,7 @@ class Bench:
         """Samples of every figure of every side, a side being a function that gives some figures, and of the ceilings where those are limits. Every other turn
         goes backwards, so that a machine that becomes faster or slower favours nobody."""
         samples = {name: {} for name in sides}
-        limit = (lambda: ceilings(self.models, self.threads)) if limits else dict
+        limit = (lambda: ceilings(self.models, self.threads, self.isa)) if limits else dict
         measured = [limit()]
         for turn in range((runs or self.runs) + 1):
             for name, side in list(sides.items())[::-1 if turn % 2 else 1]:
@@ -142,8 +151,8 @@ class Bench:
         """Rates of the best variant, as bench_kernels.sh prints them: each has its own ceiling beside it."""
         rows = []
         for kind in ("q8", "q4", "bf16"):
-            lines = self.models.kernels("--prefill", "--type", kind, "--runs", str(min(self.runs, 5))).splitlines()
-            table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith(f"| {kind}")]
+            lines = self.models.kernels("--prefill", *self.isa, "--type", kind, "--runs", str(min(self.runs, 5))).splitlines()
+            table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith(f"| {kind}") and "not run" not in line]
             best = table[0][1]  # the variants come best first
             rows += [{"type": kind, "variant": best, "shape": row[2], "rate": row[3], "share": float(row[5].split()[0])} for row in table if row[1] == best]
         return {"kernels": rows}
@@ -177,6 +186,9 @@ class Bench:
             pathlib.Path(self.options.markdown).write_text(text + "\n")
         if self.options.csv:
             pathlib.Path(self.options.csv).write_text(values)
+        if self.options.page:
+            page = pathlib.Path(self.options.page, bench_report.page_name(self.options.isa))
+            page.write_text(bench_report.page(text, self.options.isa, page.read_text() if page.exists() else ""))
 
 
 def main():
@@ -194,6 +206,8 @@ def main():
     parser.add_argument("--only", help="names of measurements, with * and ?")
     parser.add_argument("--sequences-only", action="store_true", help="decode of several sequences, and nothing else")
     parser.add_argument("--before", metavar="LMMC", help="a compiler of another commit, whose program decodes one sequence in turn with ours")
+    parser.add_argument("--isa", metavar="LEVEL", help="measure as on a CPU of this level: avx2, avx512, ...")
+    parser.add_argument("--page", metavar="DIR", help="write the page of this kind of CPU")
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the names of the measurements")

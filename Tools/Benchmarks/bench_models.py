@@ -26,6 +26,12 @@ def output(*command, **extra):
     return done.stdout
 
 
+def cpu_facts():
+    """What the kernel says of a CPU, by its names: 'model name', 'cpu family', ..."""
+    with open("/proc/cpuinfo") as file:
+        return dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
+
+
 @functools.cache
 def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]

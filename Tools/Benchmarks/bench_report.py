@@ -4,6 +4,7 @@ import statistics
 
 import bench_sequences
 import bench_serving
+from bench_models import cpu_facts
 
 HIDDEN, INNER, VOCABULARY = 4096, 11008, 32000
 LAYER = 4 * HIDDEN * HIDDEN + 3 * HIDDEN * INNER  # weights of a layer's products
@@ -271,9 +272,36 @@ def tables(results, models, sequences_only=False):
 
 
 def machine():
-    with open("/proc/cpuinfo") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "a CPU")
-    return f"{model}, {os.cpu_count()} CPUs, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / (1 << 30):.0f} GiB"
+    return f"{cpu_facts().get('model name', 'a CPU')}, {os.cpu_count()} CPUs, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / (1 << 30):.0f} GiB"
+
+
+def kind():
+    """What is common to CPUs that kernels run alike on; the model's name where that is not known here."""
+    cpu = cpu_facts()
+    family, model = int(cpu.get("cpu family", 0)), int(cpu.get("model", 0)) if cpu.get("model", "").isdigit() else 0
+    if cpu.get("vendor_id") != "AuthenticAMD":
+        return cpu.get("model name", os.uname().machine)
+    # AMD's: Zen 3 and 4 share a family, of which these models are Zen 4.
+    if family == 25:
+        return "AMD Zen 4" if 0x10 <= model <= 0x1F or 0x60 <= model <= 0x7F or 0xA0 <= model <= 0xAF else "AMD Zen 3"
+    return {23: "AMD Zen or Zen 2", 26: "AMD Zen 5"}.get(family, cpu.get("model name", "AMD"))
+
+
+def page_name(isa):
+    words = "".join(c if c.isalnum() else " " for c in f"{kind()} {isa or ''}").lower().split()
+    return "-".join(words) + ".md"
+
+
+NOTES = "\n## Notes\n"
+
+
+def page(text, isa, before):
+    """A page of Docs/Performance: the tables without what was not measured, and the notes of the page before."""
+    cpu, level = cpu_facts(), f", at {isa}" if isa else ""
+    named = f" (family {cpu['cpu family']}, model {cpu['model']})" if "cpu family" in cpu else ""
+    text = "\n".join(line for line in text.splitlines() if not line.endswith("| - |") or "measured" not in line)
+    how = f"Tests/bench.sh --layers N{f' --isa {isa}' if isa else ''} --llama DIR --page Docs/Performance"
+    return f"# {kind()}{level}\n\nMade by `{how}`{named}; [how it is measured](../Performance.md).\n\n{text}\n" + NOTES + before.partition(NOTES)[2]
 
 
 def dates(results):

@@ -5,7 +5,7 @@ import dataclasses
 import random
 import statistics
 
-from bench_models import Models
+from bench_models import Models, cpu_facts
 from bench_sides import forget, llama_together, run_together
 
 WIDTHS = (1, 2, 4, 8, 16, 32)  # sequences
@@ -22,8 +22,7 @@ DRAWS = 10_000
 
 def sixteen():
     """How many times one sequence's rate 16 are to have: arithmetic bounds them, of which Zen 5 does more at a time."""
-    with open("/proc/cpuinfo") as file:
-        facts = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
+    facts = cpu_facts()
     return 10 if facts.get("vendor_id") == "AuthenticAMD" and facts.get("cpu family") == "26" else 8
 
 

@@ -18,8 +18,8 @@ def pinned(threads):
     return {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "true", "OMP_PLACES": "cores"}
 
 
-def ceilings(models, threads):
-    line = models.kernels("--threads", threads, "--ceilings")
+def ceilings(models, threads, isa):
+    line = models.kernels("--threads", threads, "--ceilings", *isa)
     return {name: float(re.search(name + r" ([0-9.]+)", line).group(1)) for name in ("int8", "bf16", "read")}
 
 

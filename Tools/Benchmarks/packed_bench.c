@@ -1,7 +1,7 @@
 // The packed products beside what this machine can do at all: each variant's rate for shapes of a 7B model, as a fraction of ceilings
 // that are measured in turns with them. Medians; threads are pinned. The last column counts processor time instead of the clock's: what
 // remains when other programs use the machine, though without what threads wait for one another (and only with OMP_WAIT_POLICY=passive).
-//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--few] [--ceilings] [--exponent E]
+//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--few] [--ceilings] [--exponent E] [--isa LEVEL]
 // E, 0 without the option, is the exponent of all columns. --few prints instead what products of 1 to 64 rows take, by processor time, over
 // the time of one row in the same turn.
 #define _GNU_SOURCE  // sched_setaffinity
@@ -35,6 +35,9 @@ static moment rate_since(moment begin, double work) {
 }
 static moment mean(moment a, moment b) { return (moment){(a.clock + b.clock) / 2, (a.processor + b.processor) / 2}; }
 
+// What products may use of the CPU; --isa leaves out the sets above a level.
+static lmmc_cpu usable;
+
 static void *allocate(size_t bytes) {
   void *p = NULL;
   if (posix_memalign(&p, 4096, bytes)) {
@@ -65,19 +68,57 @@ static void *allocate(size_t bytes) {
                      : "+r"(turns)::ALL_ZMM);                                                                                      \
   }
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
-CEILING(loop_int8, "vpdpbusd")
-CEILING(loop_bf16, "vdpbf16ps")
+CEILING(loop_dots_512, "vpdpbusd")
+CEILING(loop_bf16_512, "vdpbf16ps")
+CEILING(loop_floats_512, "vfmadd231ps")
 LMMC_END_TARGET
 
-// Operations a second of all threads; 0 where this CPU lacks the instruction.
+// Six sums of products of bytes without VPDPBUSD: in pairs to 16 bits, pairs of these to 32, added.
+#define PAIRS(r, from, sum)                                                                                                      \
+  "vpmaddubsw %%" r "14, %%" r "15, %%" r from "\nvpmaddwd %%" r "13, %%" r from ", %%" r from "\nvpaddd %%" r from ", %%" r sum \
+  ", %%" r sum "\n"
+#define SIX_PAIRS(r) PAIRS(r, "6", "0") PAIRS(r, "7", "1") PAIRS(r, "8", "2") PAIRS(r, "9", "3") PAIRS(r, "10", "4") PAIRS(r, "11", "5")
+#define FLOATS(sum) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" sum "\n"
+#define SIXTEEN \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#define LOOP(name, zero, text) \
+  static void name(int64_t turns) { __asm__ volatile(zero "1:\n" text "dec %0\njnz 1b\n" : "+r"(turns)::SIXTEEN); }
+#define ZERO_YMM "vpxor %%ymm13, %%ymm13, %%ymm13\nvpxor %%ymm14, %%ymm14, %%ymm14\nvpxor %%ymm15, %%ymm15, %%ymm15\n"
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
+LOOP(loop_pairs_512, ZERO_YMM, SIX_PAIRS("zmm"))
+LMMC_END_TARGET
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
+LOOP(loop_pairs_256, ZERO_YMM, SIX_PAIRS("ymm"))
+LOOP(loop_floats_256, ZERO_YMM,
+     FLOATS("0") FLOATS("1") FLOATS("2") FLOATS("3") FLOATS("4") FLOATS("5") FLOATS("6") FLOATS("7") FLOATS("8") FLOATS("9") FLOATS("10")
+         FLOATS("11"))
+LMMC_END_TARGET
+
+// The fastest arithmetic of a kind by what it needs, best first. `operations`: of a turn.
+typedef struct {
+  uint32_t needs;
+  void (*loop)(int64_t turns);
+  int operations;
+} limit;
+static const limit int8_limits[] = {{LMMC_CPU_AVX512VNNI, loop_dots_512, 24 * 128},
+                                    {LMMC_CPU_AVX512, loop_pairs_512, 6 * 128},
+                                    {LMMC_CPU_AVX2, loop_pairs_256, 6 * 64},
+                                    {0}};
+static const limit bf16_limits[] = {{LMMC_CPU_AVX512BF16, loop_bf16_512, 24 * 64},
+                                    {LMMC_CPU_AVX512, loop_floats_512, 24 * 32},
+                                    {LMMC_CPU_AVX2, loop_floats_256, 12 * 16},
+                                    {0}};
+
+// Operations a second of all threads; 0 where this CPU has none of these.
 static moment ceiling(lmmc_packed_type type) {
-  const uint32_t needs = type == LMMC_BF16 ? LMMC_CPU_AVX512BF16 : LMMC_CPU_AVX512VNNI;
-  if (!(lmmc_this_cpu().features & needs)) return (moment){0, 0};
+  const limit *most = type == LMMC_BF16 ? bf16_limits : int8_limits;
+  while (most->needs & ~usable.features) most++;
+  if (!most->loop) return (moment){0, 0};
   const int64_t turns = 300000;
   const moment begin = now();
 #pragma omp parallel
-  (type == LMMC_BF16 ? loop_bf16 : loop_int8)(turns);
-  return rate_since(begin, 24.0 * (double)turns * (type == LMMC_BF16 ? 64 : 128) * omp_get_max_threads());
+  most->loop(turns);
+  return rate_since(begin, (double)most->operations * (double)turns * omp_get_max_threads());
 }
 #else
 static moment ceiling(lmmc_packed_type type) { return (void)type, (moment){0, 0}; }
@@ -267,7 +308,7 @@ static void few(const lmmc_variant *v, lmmc_packed_type type, int64_t n, int64_t
 }
 
 int main(int argc, char **argv) {
-  const char *only_variant = NULL, *only_type = NULL;
+  const char *only_variant = NULL, *only_type = NULL, *isa = NULL;
   int64_t rows = 0, fast = 0;
   bool only_decode = false, only_prefill = false, only_few = false, only_ceilings = false;
   for (int i = 1; i < argc; i++) {
@@ -282,6 +323,8 @@ int main(int argc, char **argv) {
       rows = atoll(argv[++i]);
     else if (strcmp(argv[i], "--exponent") == 0 && value)
       exponent = atoi(argv[++i]);
+    else if (strcmp(argv[i], "--isa") == 0 && value)
+      isa = argv[++i];
     else if (strcmp(argv[i], "--fast") == 0)
       fast = 1;
     else if (strcmp(argv[i], "--decode") == 0)
@@ -295,10 +338,17 @@ int main(int argc, char **argv) {
     else {
       fprintf(stderr,
               "error: unknown option '%s'; expected --runs N, --variant NAME, --type TYPE, --rows M, --fast, --prefill, --decode, "
-              "--few, --ceilings or --exponent E\n",
+              "--few, --ceilings, --exponent E or --isa LEVEL\n",
               argv[i]);
       return 2;
     }
+  }
+  usable = lmmc_this_cpu();
+  char message[256];
+  const int wrong = isa ? lmmc_limit_cpu(&usable, isa, message) : 0;
+  if (wrong) {
+    fprintf(stderr, "error: %s\n", message);
+    return wrong;
   }
   runs = runs < 1 ? 1 : runs > MOST_RUNS ? MOST_RUNS : runs;
   omp_set_dynamic(0);
@@ -309,7 +359,7 @@ int main(int argc, char **argv) {
     CPU_SET((size_t)omp_get_thread_num(), &one);
     sched_setaffinity(0, sizeof one, &one);
   }
-  lmmc_products_start(lmmc_this_cpu());
+  lmmc_products_start(usable);
   weights = allocate(weight_bytes);
   fill(weights, weight_bytes);
 
@@ -329,8 +379,8 @@ int main(int argc, char **argv) {
       for (int i = lmmc_variant_count() - 1; i >= 0; i--) {
         const lmmc_variant *v = lmmc_variant_at(i);
         if (!lmmc_product_of(v, (lmmc_packed_type)t) || (only_variant && strcmp(only_variant, v->name) != 0)) continue;
-        if (v->needs & ~lmmc_this_cpu().features) {
-          printf("| %s | %s | not run: this CPU lacks it | | | | |\n", type_names[t], v->name);
+        if (v->needs & ~usable.features) {
+          printf("| %s | %s | not run: this CPU, or the level, lacks it | | | | |\n", type_names[t], v->name);
           continue;
         }
         if (v->needs == 0 && !only_variant) continue;  // plain C takes minutes
