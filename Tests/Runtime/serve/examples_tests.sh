@@ -45,7 +45,7 @@ END
 )
 wrong=
 for name in $metrics; do grep -r -q -F "\"$name" "$server" || wrong="$wrong $name"; done
-if [ -e "$server/metrics.c" ]; then expect "metrics that no server tells" "$wrong"; else echo "not run: names of metrics, which are not in this tree"; fi
+if [ -e "$server/metrics/metrics.c" ]; then expect "metrics that no server tells" "$wrong"; else echo "not run: names of metrics, which are not in this tree"; fi
 expect "fewer metrics than the board has panels for" "$([ "$(echo "$metrics" | wc -w)" -ge 15 ] || echo "$metrics")"
 
 # ---- what is said
@@ -58,8 +58,8 @@ expect "lines of the units that are none" "$(grep -h -v -E '^($|#|\[[A-Z][a-z]+\
 expect "what the image holds beside the program" "$(grep -E '^(FROM|COPY|ADD|RUN)' Containerfile | grep -v -x -e 'FROM scratch' -e 'COPY answer /answer')"
 timeout=$(unit ExecStart | sed 's/.*--timeout \([0-9]*\).*/\1/')
 expect "proxies that wait less than the program" "$(grep -h -o -E '(read|send|header)_timeout +[0-9]+' nginx.conf Caddyfile | awk -v t="$timeout" '$2 <= t')"
-if [ -e "$server/server.h" ]; then
-  limit() { sed -n "s/^\(#define  *\| *\)$1\( =\|  *\) *\([0-9]*\).*/\3/p" "$server/server.h" | head -1; }
+if [ -e "$server/exchange/server.h" ]; then
+  limit() { sed -n "s/^\(#define  *\| *\)$1\( =\|  *\) *\([0-9]*\).*/\3/p" "$server/exchange/server.h" | head -1; }
   wrong=
   for said in "LMMC_MOST_BODY|%s MiB of body" "LMMC_MOST_HEADERS|%s KiB of head" "LMMC_WRITE_SECONDS|%s seconds that a reply" "LMMC_MOST_CONNECTIONS|%s connections" \
     "LMMC_RECEIVE_SECONDS|%s seconds to arrive"; do
