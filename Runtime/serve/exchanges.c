@@ -333,7 +333,7 @@ static bool find_route(lmmc_exchange *x, struct evhttp_request *r, const char *p
     x->path = (*route)->path;
     x->writes_fault = (*route)->fault;
   }
-  if (s->checks_hosts && !lmmc_host_is_local(header(r, "Host")))
+  if (s->checks_hosts && !x->is_by_path && !lmmc_host_is_local(header(r, "Host")))
     return lmmc_refuse(f, 421, "unknown_host", NULL,
                        "the request is for '%s'; a server that listens at this machine alone and wants no key answers to addresses and "
                        "'localhost'",
@@ -379,7 +379,8 @@ void lmmc_exchange_handle(struct evhttp_request *r, void *server) {
   lmmc_fault f = {0};
   x->connection = c;
   evhttp_connection_get_peer(evhttp_request_get_connection(r), &address, &port);
-  lmmc_printable(x->peer, sizeof x->peer, address && *address ? address : "local");
+  x->is_by_path = !address || !*address;
+  lmmc_printable(x->peer, sizeof x->peer, x->is_by_path ? "local" : address);
   lmmc_printable(x->asked_path, sizeof x->asked_path, path && *path ? path : "/");
   name_of(evhttp_request_get_command(r), &x->method, &method);
   if (!find_route(x, r, path && *path ? path : "/", method, &route, &rest, &f)) {

@@ -16,7 +16,7 @@ static bool is_below(const char *name, const char *end) {
 bool lmmc_host_is_local(const char *host) {
   char name[MOST_NAME + 1];
   struct in6_addr address;
-  if (!host) return true;  // no browser leaves it out
+  if (!host || !*host) return true;  // no browser leaves it out
   const bool has_brackets = host[0] == '[';
   const char *from = host + has_brackets;
   const size_t length = strcspn(from, has_brackets ? "]" : ":");
@@ -24,5 +24,7 @@ bool lmmc_host_is_local(const char *host) {
   if (length > MOST_NAME || (has_brackets && from[length] != ']') || (*behind && *behind != ':')) return false;
   memcpy(name, from, length);
   name[length] = 0;
-  return has_brackets ? inet_pton(AF_INET6, name, &address) == 1 : inet_pton(AF_INET, name, &address) == 1 || is_below(name, "localhost");
+  if (length > 1 && name[length - 1] == '.') name[length - 1] = 0;
+  return has_brackets ? inet_pton(AF_INET6, name, &address) == 1
+                      : inet_pton(AF_INET, name, &address) == 1 || is_below(name, "localhost") || is_below(name, "internal");
 }

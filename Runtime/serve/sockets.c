@@ -84,11 +84,13 @@ static bool name_of(lmmc_sockets *s, int index) {
       snprintf(name, size, "http://%s:%u", host, ntohs(p.four.sin_port));
       *(ntohl(p.four.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET ? &s->is_local : &s->is_for_all) = true;
       return true;
-    case AF_INET6:
+    case AF_INET6: {
       inet_ntop(AF_INET6, &p.six.sin6_addr, host, sizeof host);
       snprintf(name, size, "http://[%s]:%u", host, ntohs(p.six.sin6_port));
-      *(IN6_IS_ADDR_LOOPBACK(&p.six.sin6_addr) ? &s->is_local : &s->is_for_all) = true;
+      const bool is_mapped = IN6_IS_ADDR_V4MAPPED(&p.six.sin6_addr) && p.six.sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
+      *(is_mapped || IN6_IS_ADDR_LOOPBACK(&p.six.sin6_addr) ? &s->is_local : &s->is_for_all) = true;
       return true;
+    }
     case AF_UNIX: {
       char path[sizeof p.path.sun_path + 1] = "", shown[sizeof p.path.sun_path + 16];
       memcpy(path, p.path.sun_path, sizeof p.path.sun_path);

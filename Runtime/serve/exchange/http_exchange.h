@@ -99,6 +99,7 @@ struct lmmc_exchange {
   struct lmmc_connection *connection;  // NULL when the client is gone, or has its reply (connections.h)
   struct event *timer;                 // of --timeout
   char peer[48];                       // who asks, for the log
+  bool is_by_path;                     // over a socket of a path, which no browser reaches
   uint64_t sent;                       // bytes of the reply
   const char *method;                  // of HTTP
   lmmc_fault_writer *writes_fault;     // of its route; NULL: as OpenAI has it (lmmc_openai_fault)

@@ -666,7 +666,7 @@ def test_keys():
 def test_hosts():
     """Names that a page may have led here are not this machine's; a key, or a socket that others reach, makes them welcome."""
     s = Server()
-    for host, status in (("127.0.0.1:80", 200), ("localhost", 200), ("LOCALHOST:1234", 200), ("box.localhost:8080", 200), ("[::1]:8080", 200), ("[::1]", 200),
+    for host, status in (("127.0.0.1:80", 200), ("localhost", 200), ("LOCALHOST:1234", 200), ("box.localhost:8080", 200), ("[::1]:8080", 200), ("[::1]", 200), ("localhost.", 200), ("host.docker.internal:80", 200), ("", 200),
                          ("192.168.0.9", 200), ("evil.example", 421), ("evil.example:8080", 421), ("127.0.0.1.evil.example", 421), ("notlocalhost", 421),
                          ("localhost.evil.example:80", 421), ("[::1", 421), ("[::1]x", 421), ("[evil]", 421), ("x" * 300 + ".localhost", 421), ("127.1", 421)):
         for path in ("/health", "/", "/v1/models", "/api/tags"):
@@ -675,6 +675,15 @@ def test_hosts():
     body = {"messages": [{"role": "user", "content": "Hello"}]}
     reply = s.ask("/v1/chat/completions", body, headers={"Host": "evil.example", "Origin": "http://evil.example"})
     check(reply.status == 421 and "evil.example" in reply.error()["message"], reply.status)
+    raw = s.connect()
+    raw.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+    check(b" 200 " in read_all(raw), "no name at all")
+    s.stop()
+    s = Server(address="0.0.0.0:0")
+    check(s.ask("/health", headers={"Host": "answers.example"}).status == 200, "a name, where others reach the server")
+    s.stop()
+    s = Server(address="[::ffff:127.0.0.1]:0")
+    check(s.ask("/health", headers={"Host": "answers.example"}).status == 421, "an address of this machine as IPv6")
     s.stop()
     with tempfile.NamedTemporaryFile("w") as file:
         file.write("key\n")
