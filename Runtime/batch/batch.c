@@ -71,14 +71,12 @@ static void append(job_list *l, job *j) {
 // ---- a job
 
 static void empty(job *j) {
-  lmmc_prompt_free(&j->request.prompt);
+  lmmc_request_close(&j->request);
   lmmc_pictures_close(&j->request.pictures);
-  lmmc_sampler_close(&j->request.sampler);
   lmmc_structured_close(&j->structured);
   lmmc_structure_release(j->batch->settings->structures, j->structure);
   j->structure = NULL;
   lmmc_kept_free(&j->answer.kept);
-  j->request.prompt = (lmmc_prompt){0};
   j->request.pictures = (lmmc_pictures){0};
 }
 

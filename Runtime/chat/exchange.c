@@ -164,8 +164,7 @@ bool lmmc_exchange_ask(lmmc_exchange *x, const char *question, size_t bytes, lmm
     work(&now);
     done = conclude(&now, question, bytes, e);
   }
-  lmmc_sampler_close(&r->sampler);
-  lmmc_prompt_free(&r->prompt);
+  lmmc_request_close(r);
   lmmc_text_free(&now.answer.text);
   lmmc_ids_free(&now.answer.tokens);
   return done;

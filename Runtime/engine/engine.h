@@ -70,9 +70,9 @@ typedef struct {
   lmmc_request **asked;  // [sequences], whose logits the next step makes
 } lmmc_engine;
 
-// Fills what is asked for one of several answers to a prompt, all but its sink, limits and `ended`: tokens of its own, as the engine trims them, the
-// pictures of all, and a sampler whose seed is as far above that of `sampling` as it stands in the row. Code 1 when memory is out, 2 as of
-// lmmc_sampler_open; lmmc_request_close ends it in either case.
+// Fills what is asked for one of several answers to a prompt, all but its sink, limits, stop texts, constraint and `ended`: tokens of its
+// own, since the engine trims them, the pictures of all, and a sampler whose seed is as far above that of `sampling` as it stands in the
+// row. Code 1 when memory is out, 2 as of lmmc_sampler_open; lmmc_request_close ends it in either case.
 bool lmmc_request_open(lmmc_request *r, const lmmc_model *model, const lmmc_prompt *prompt, const lmmc_pictures *pictures,
                        const lmmc_sampling *sampling, int64_t index, lmmc_error *e);
 void lmmc_request_close(lmmc_request *r);
