@@ -203,6 +203,9 @@ static void build(const lmmc_tokenizer *tokenizer, const lmmc_model *model, cons
 
 enum { MOST_MESSAGES = 7, OWN_TOKENS = 4 };
 
+// A text of a template, or none.
+static const char *draw_optional(input *in, char text[TEXT_BYTES]) { return draw(in, 4) ? draw_text(in, 4, text) : NULL; }
+
 // Roles as often in turns as not, and answers as text or as the tokens that were generated.
 static void converse(input *in, const lmmc_tokenizer *tokenizer, const lmmc_model *model) {
   static char texts[MOST_MESSAGES][TEXT_BYTES];
@@ -227,14 +230,12 @@ static void converse(input *in, const lmmc_tokenizer *tokenizer, const lmmc_mode
   }
   lmmc_prompt p = {0};
   lmmc_error e = {0};
-  const bool built = lmmc_prompt_converse(&p, model, tokenizer, NULL, messages, count, &e);
+  char system[TEXT_BYTES];
+  const bool built = lmmc_prompt_converse(&p, model, tokenizer, draw_optional(in, system), messages, count, &e);
   REQUIRE(!built || (count > 0 && messages[count - 1].role == LMMC_USER && places <= images));
   check(tokenizer, model, &p, built, images, &e);
   for (int i = 0; i < MOST_MESSAGES; i++) lmmc_ids_free(&tokens[i]);
 }
-
-// A text of a template, or none.
-static const char *draw_optional(input *in, char text[TEXT_BYTES]) { return draw(in, 4) ? draw_text(in, 4, text) : NULL; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input in = {data, data + size};
