@@ -5,8 +5,8 @@ Markdown: the targets, each with what was measured, and all figures.
     Tests/bench.sh [--full] [--layers N] [--runs N] [--precisions "int8 int4 bf16 f32"] [--llama DIR] [--keep DIR] [--csv FILE] [--markdown FILE]
                    [--only "PATTERN ..."] [--sequences-only] [--before LMMC] [--isa LEVEL] [--page DIR] [--prepare | --report | --list]
 
-With --isa all of lmmc's code and the ceilings are those of a lower level ('avx2', as LMMC_ISA has them), as on CPUs that have no more, and the only peer is llama.cpp,
-built for that level (cmake -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON). --page writes the tables to a file of DIR that is named
+With --isa lmmc's code and the ceilings are those of a lower level, as on CPUs that have no more; float32, by OpenBLAS, is left out, and the only peer is llama.cpp, built
+for that level (cmake -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON). --page writes the tables to a file of DIR that is named
 by the kind of CPU, and by the level, and keeps what stands there below '## Notes'.
 
 Peers: llama.cpp with --llama, a built source tree (build/bin/llama-bench and llama-quantize, llama-mtmd-cli for its vision tower, and llama-server); torch and OpenVINO
@@ -55,7 +55,7 @@ class Bench:
             bench_models.ENVIRONMENT["LMMC_ISA"] = options.isa
             self.models.there.update(torch=False, openvino=False)  # they take all that the CPU has
         self.results = self.models.folder / ("results" + (f"-{options.isa}" if options.isa else ""))
-        self.precisions = options.precisions.split()
+        self.precisions = [p for p in options.precisions.split() if not (options.isa and p == "f32")]
 
     def measurements(self):
         """By name: what makes the files, and what measures."""
@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--only", help="names of measurements, with * and ?")
     parser.add_argument("--sequences-only", action="store_true", help="decode of several sequences, and nothing else")
     parser.add_argument("--before", metavar="LMMC", help="a compiler of another commit, whose program decodes one sequence in turn with ours")
-    parser.add_argument("--isa", metavar="LEVEL", help="measure as on a CPU of this level: avx2, avx512, ...")
+    parser.add_argument("--isa", choices=("avx2", "avxvnni", "avx512", "avx512vnni"), help="measure as on a CPU of this level")
     parser.add_argument("--page", metavar="DIR", help="write the page of this kind of CPU")
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--report", action="store_true")

@@ -73,7 +73,7 @@ class Models:
         layers = self.layers_of(precision)
         path = self.folder / f"{preset}-{layers}.{precision}"
         if not path.exists():
-            output(self.lmmc, "compile", self.checkpoint(preset, layers), "-o", path, "--precision", precision, "--quiet")
+            output(self.lmmc, "compile", self.checkpoint(preset, layers), "-o", path, "--precision", precision, "--quiet", LMMC_ISA="")
         return path
 
     def slots(self, sequences, context, lmmc=None):
@@ -82,7 +82,7 @@ class Models:
         path = self.folder / f"{name}-{layers}.int8"
         if not path.exists():
             several = [] if lmmc else ["--sequences", sequences]
-            output(lmmc or self.lmmc, "compile", self.checkpoint("llava-stf-7b", layers), "-o", path, "--context", context, *several, "--quiet")
+            output(lmmc or self.lmmc, "compile", self.checkpoint("llava-stf-7b", layers), "-o", path, "--context", context, *several, "--quiet", LMMC_ISA="")
         return path
 
     def slot_layers(self):

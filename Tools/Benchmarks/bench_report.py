@@ -1,6 +1,7 @@
 """Tables of what bench.py measured: the targets, and all figures."""
 import os
 import statistics
+import sys
 
 import bench_sequences
 import bench_serving
@@ -297,6 +298,8 @@ NOTES = "\n## Notes\n"
 
 def page(text, isa, before):
     """A page of Docs/Performance: the tables without what was not measured, and the notes of the page before."""
+    if before and NOTES not in before:
+        sys.exit("error: the page that is there has no line '## Notes'; expected it before what is to stay")
     cpu, level = cpu_facts(), f", at {isa}" if isa else ""
     named = f" (family {cpu['cpu family']}, model {cpu['model']})" if "cpu family" in cpu else ""
     text = "\n".join(line for line in text.splitlines() if not line.endswith("| - |") or "measured" not in line)

@@ -1,6 +1,6 @@
 """A server that many ask at once: what bench.py measures of it, and its rows among the targets.
 
-Clients send prompts of as many tokens by each side's own tokenizer, no two of which begin alike, and ask for as many tokens each; so nobody has anything from
+Clients send prompts of as many random tokens by each side's own tokenizer, none of which begins as another beyond a few letters, and ask for as many tokens each; so nobody has anything from
 another request. A turn starts a server, has each client ask once, and takes the time of the requests that follow."""
 import concurrent.futures
 import contextlib
@@ -52,6 +52,8 @@ def serving(command, threads):
             with contextlib.suppress(OSError, SystemExit):  # it is not there yet, or reads its weights
                 ask(port, "/health")
                 break
+        else:
+            sys.exit(f"error: '{command[0]}' was not well within a minute")
         yield port
     finally:
         process.terminate()

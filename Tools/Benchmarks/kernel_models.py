@@ -5,7 +5,7 @@
 
 For each kernel and model: the cycles that the model gives a multiplying instruction of the loop, what share that is of the rate at which it would
 issue such instructions with nothing between them, and what it says binds the loop: a unit of the CPU, or the latency of sums that wait for one
-another. Every read is taken to hit the first cache. The models are rough: they rank tiles and say what binds one; a machine, where there is one,
+another. Every read is taken to hit the first cache. The models are rough, and an older llvm takes some from another CPU (the units' names say which): they rank tiles and say what binds one; a machine, where there is one,
 decides. Needs llvm-mca (Debian: llvm-19, the older llvm knows fewer models), gcc, and for 64-bit ARM gcc-aarch64-linux-gnu."""
 import argparse
 import fnmatch
@@ -110,7 +110,10 @@ def main():
     parser.add_argument("--mca")
     options = parser.parse_args()
     mca = options.mca or find_mca()
-    print(subprocess.run([mca, "--version"], capture_output=True, text=True).stdout.split("version")[1].split()[0].join(["LLVM ", "\n"]))
+    if not shutil.which(mca):
+        sys.exit(f"error: there is no '{mca}'; expected Debian's llvm-19, or --mca NAME")
+    version = subprocess.run([mca, "--version"], capture_output=True, text=True).stdout.split("version")[1].split()[0]
+    print(f"LLVM {version}\n")
     print("| kernel | model | cycles a multiply | of the model's rate | bound by |\n|---|---|---|---|---|")
     left_out = set()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,8 @@
 // The packed products beside what this machine can do at all: each variant's rate for shapes of a 7B model, as a fraction of ceilings
 // that are measured in turns with them. Medians; threads are pinned. The last column counts processor time instead of the clock's: what
 // remains when other programs use the machine, though without what threads wait for one another (and only with OMP_WAIT_POLICY=passive).
-//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--few] [--ceilings] [--exponent E] [--isa LEVEL]
+//   packed_bench [--runs N] [--variant NAME] [--type bf16|q8|q4] [--rows M] [--fast] [--prefill] [--decode] [--few] [--ceilings]
+//                [--exponent E] [--isa LEVEL]
 // E, 0 without the option, is the exponent of all columns. --few prints instead what products of 1 to 64 rows take, by processor time, over
 // the time of one row in the same turn.
 #define _GNU_SOURCE  // sched_setaffinity
@@ -62,11 +63,14 @@ static void *allocate(size_t bytes) {
      " %%zmm28, %%zmm29, %%zmm15\n" op " %%zmm28, %%zmm29, %%zmm16\n" op " %%zmm28, %%zmm29, %%zmm17\n" op                                 \
      " %%zmm28, %%zmm29, %%zmm18\n" op " %%zmm28, %%zmm29, %%zmm19\n" op " %%zmm28, %%zmm29, %%zmm20\n" op                                 \
      " %%zmm28, %%zmm29, %%zmm21\n" op " %%zmm28, %%zmm29, %%zmm22\n" op " %%zmm28, %%zmm29, %%zmm23\n"
-#define CEILING(name, op)                                                                                                          \
-  static void name(int64_t turns) {                                                                                                \
-    __asm__ volatile("vpxord %%zmm28, %%zmm28, %%zmm28\nvpxord %%zmm29, %%zmm29, %%zmm29\n1:\n" TWENTY_FOUR(op) "dec %0\njnz 1b\n" \
-                     : "+r"(turns)::ALL_ZMM);                                                                                      \
-  }
+// Sums too begin at zero: what was there before might be floats that some CPUs take long for.
+#define ZERO_ALL                                                                                                                    \
+  "vzeroall\nvpxord %%zmm16, %%zmm16, %%zmm16\nvpxord %%zmm17, %%zmm17, %%zmm17\nvpxord %%zmm18, %%zmm18, %%zmm18\n"                \
+  "vpxord %%zmm19, %%zmm19, %%zmm19\nvpxord %%zmm20, %%zmm20, %%zmm20\nvpxord %%zmm21, %%zmm21, %%zmm21\n"                          \
+  "vpxord %%zmm22, %%zmm22, %%zmm22\nvpxord %%zmm23, %%zmm23, %%zmm23\nvpxord %%zmm28, %%zmm28, %%zmm28\nvpxord %%zmm29, %%zmm29, " \
+  "%%zmm29\n"
+#define CEILING(name, op) \
+  static void name(int64_t turns) { __asm__ volatile(ZERO_ALL "1:\n" TWENTY_FOUR(op) "dec %0\njnz 1b\n" : "+r"(turns)::ALL_ZMM); }
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
 CEILING(loop_dots_512, "vpdpbusd")
 CEILING(loop_bf16_512, "vdpbf16ps")
@@ -78,20 +82,23 @@ LMMC_END_TARGET
   "vpmaddubsw %%" r "14, %%" r "15, %%" r from "\nvpmaddwd %%" r "13, %%" r from ", %%" r from "\nvpaddd %%" r from ", %%" r sum \
   ", %%" r sum "\n"
 #define SIX_PAIRS(r) PAIRS(r, "6", "0") PAIRS(r, "7", "1") PAIRS(r, "8", "2") PAIRS(r, "9", "3") PAIRS(r, "10", "4") PAIRS(r, "11", "5")
-#define FLOATS(sum) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" sum "\n"
+#define TWELVE(op)                                                                                                                       \
+  op " %%ymm14, %%ymm15, %%ymm0\n" op " %%ymm14, %%ymm15, %%ymm1\n" op " %%ymm14, %%ymm15, %%ymm2\n" op " %%ymm14, %%ymm15, %%ymm3\n" op \
+     " %%ymm14, %%ymm15, %%ymm4\n" op " %%ymm14, %%ymm15, %%ymm5\n" op " %%ymm14, %%ymm15, %%ymm6\n" op " %%ymm14, %%ymm15, %%ymm7\n" op \
+     " %%ymm14, %%ymm15, %%ymm8\n" op " %%ymm14, %%ymm15, %%ymm9\n" op " %%ymm14, %%ymm15, %%ymm10\n" op " %%ymm14, %%ymm15, %%ymm11\n"
 #define SIXTEEN \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
-#define LOOP(name, zero, text) \
-  static void name(int64_t turns) { __asm__ volatile(zero "1:\n" text "dec %0\njnz 1b\n" : "+r"(turns)::SIXTEEN); }
-#define ZERO_YMM "vpxor %%ymm13, %%ymm13, %%ymm13\nvpxor %%ymm14, %%ymm14, %%ymm14\nvpxor %%ymm15, %%ymm15, %%ymm15\n"
+#define LOOP(name, text) \
+  static void name(int64_t turns) { __asm__ volatile("vzeroall\n1:\n" text "dec %0\njnz 1b\nvzeroupper\n" : "+r"(turns)::SIXTEEN); }
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX512)
-LOOP(loop_pairs_512, ZERO_YMM, SIX_PAIRS("zmm"))
+LOOP(loop_pairs_512, SIX_PAIRS("zmm"))
+LMMC_END_TARGET
+LMMC_BEGIN_TARGET(LMMC_TARGET_AVXVNNI)
+LOOP(loop_dots_256, TWELVE("%{vex%} vpdpbusd"))
 LMMC_END_TARGET
 LMMC_BEGIN_TARGET(LMMC_TARGET_AVX2)
-LOOP(loop_pairs_256, ZERO_YMM, SIX_PAIRS("ymm"))
-LOOP(loop_floats_256, ZERO_YMM,
-     FLOATS("0") FLOATS("1") FLOATS("2") FLOATS("3") FLOATS("4") FLOATS("5") FLOATS("6") FLOATS("7") FLOATS("8") FLOATS("9") FLOATS("10")
-         FLOATS("11"))
+LOOP(loop_pairs_256, SIX_PAIRS("ymm"))
+LOOP(loop_floats_256, TWELVE("vfmadd231ps"))
 LMMC_END_TARGET
 
 // The fastest arithmetic of a kind by what it needs, best first. `operations`: of a turn.
@@ -102,6 +109,7 @@ typedef struct {
 } limit;
 static const limit int8_limits[] = {{LMMC_CPU_AVX512VNNI, loop_dots_512, 24 * 128},
                                     {LMMC_CPU_AVX512, loop_pairs_512, 6 * 128},
+                                    {LMMC_CPU_AVXVNNI, loop_dots_256, 12 * 64},
                                     {LMMC_CPU_AVX2, loop_pairs_256, 6 * 64},
                                     {0}};
 static const limit bf16_limits[] = {{LMMC_CPU_AVX512BF16, loop_bf16_512, 24 * 64},
@@ -347,7 +355,7 @@ int main(int argc, char **argv) {
   char message[256];
   const int wrong = isa ? lmmc_limit_cpu(&usable, isa, message) : 0;
   if (wrong) {
-    fprintf(stderr, "error: %s\n", message);
+    fprintf(stderr, "error: option '--isa': %s\n", message);
     return wrong;
   }
   runs = runs < 1 ? 1 : runs > MOST_RUNS ? MOST_RUNS : runs;

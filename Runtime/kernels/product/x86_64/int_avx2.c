@@ -33,9 +33,9 @@ static void unpack(int64_t blocks, const uint8_t *codes, const uint8_t *offsets,
 static inline ints lower_codes(ints pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
 static inline ints upper_codes(ints pairs) { return lower_codes(_mm256_srli_epi16(pairs, 4)); }
 
-// For many rows 8-bit weights become 16 bits once a piece. VPMADDWD then adds products to 32 bits without signs that are carried over and sums
-// that are widened, for which Zen 4 took 1.4 times as long. `even` and `odd` hold the bytes of their names: of a group of four, 0 and 2 stand
-// side by side in both operands, and 1 and 3.
+// For many rows 8-bit weights become 16 bits once a piece. VPMADDWD then adds products to 32 bits without signs that are carried over and
+// sums that are widened, for which Zen 4 took 1.4 times as long. `even` and `odd` hold the bytes of their names: of a group of four, 0 and 2
+// stand side by side in both operands, and 1 and 3.
 static inline ints even(ints bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
 static inline ints odd(ints bytes) { return _mm256_srai_epi16(bytes, 8); }
 
