@@ -3,11 +3,16 @@
 # begin_release, end_release: the compiler that the tests run, in the background. It is an optimised one: a debug build streams weights fifty
 # times slower.
 begin_release() {
-  nice swift build --scratch-path "$scratch" -c release --static-swift-stdlib --product lmmc >"$work/build.log" 2>&1 &
+  {
+    nice swift build --scratch-path "$scratch" -c release --static-swift-stdlib --product lmmc >"$work/build.log" 2>&1
+    echo $? >"$work/release"
+  } &
   release=$!
 }
+# The shell forgets how a build ended when one of the many processes since has its number.
 end_release() {
-  if wait "$release"; then
+  wait "$release" 2>/dev/null
+  if [ "$(cat "$work/release" 2>/dev/null)" = 0 ]; then
     export LMMC=$scratch/release/lmmc
   else
     grep -E 'error:|warning:' "$work/build.log" | sort -u | head -20
