@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/unfinished.h"
+#include "session/asking.h"
 
 static bool out_of_memory(lmmc_error *e) { return lmmc_fail(e, 1, "out of memory for a conversation"); }
 
@@ -114,7 +115,8 @@ bool lmmc_conversation_prompt(const lmmc_conversation *c, const char *question, 
                                  .images = s->images};
   }
   messages[c->count] = (lmmc_message){.role = LMMC_USER, .text = question, .bytes = bytes, .images = c->waiting};
-  const bool done = lmmc_prompt_converse(p, c->model, c->tokenizer, NULL, messages, c->count + 1, e);
+  const lmmc_asking asking = {.messages = messages, .message_count = c->count + 1};
+  const bool done = lmmc_prompt_asked(p, c->model, c->tokenizer, &asking, e);
   free(messages);
   return done;
 }

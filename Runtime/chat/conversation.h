@@ -41,7 +41,7 @@ void lmmc_conversation_close(lmmc_conversation *c);
 // Reads a picture, which the next question is about. Nothing changes where it cannot be read, or the program takes no such conversation.
 bool lmmc_conversation_show(lmmc_conversation *c, const char *file, int64_t max_pixels, lmmc_error *e);
 
-// The prompt of the next question. `*p` starts as {0}. Errors as of lmmc_prompt_converse.
+// The prompt of the next question. `*p` starts as {0}. Errors as of lmmc_prompt_asked.
 bool lmmc_conversation_prompt(const lmmc_conversation *c, const char *question, size_t bytes, lmmc_prompt *p, lmmc_error *e);
 
 // The question was asked, about the pictures that wait, and has this answer, of which text and tokens are taken over.

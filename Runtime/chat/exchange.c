@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/shown_text.h"
 #include "interruption.h"
-#include "session/question.h"
 
 typedef struct {
   lmmc_request request;  // first: it is found by it
@@ -113,8 +112,7 @@ static bool is_too_long(const lmmc_exchange *x, const lmmc_prompt *p) {
 // The question as a prompt; what can be done is said where it does not fit.
 static bool build(const lmmc_exchange *x, const char *question, size_t bytes, lmmc_prompt *p, lmmc_error *e) {
   const lmmc_model *m = x->engine->session->model;
-  if (lmmc_conversation_prompt(x->conversation, question, bytes, p, e))
-    return lmmc_prompt_ask(p, m, x->engine->tokenizer, question, bytes, e);
+  if (lmmc_conversation_prompt(x->conversation, question, bytes, p, e)) return true;
   if (!is_too_long(x, p)) return false;
   const char *less =
       x->conversation->count > x->conversation->kept ? "'/undo' takes a question back, '/reset' begins anew" : "a shorter one fits";
