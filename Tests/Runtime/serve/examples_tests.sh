@@ -32,7 +32,7 @@ for option in $(cat $(ls | grep -v -x load.py) "$root/SECURITY.md" | grep -o -E 
   case " $others " in *" $option "*) continue ;; esac
   grep -q -F "{\"$option\"" "$options" || wrong="$wrong $option"
 done
-if grep -q '{"--serve"' "$options"; then expect "options that programs do not have" "$wrong"; else echo "not run: options of a server, which is not in this tree"; fi
+expect "options that programs do not have" "$wrong"
 
 # The quantiles, sums and counts of a histogram are told by its name.
 metrics=$(python3 - <<'END'
@@ -45,7 +45,7 @@ END
 )
 wrong=
 for name in $metrics; do grep -r -q -F "\"$name" "$server" || wrong="$wrong $name"; done
-if [ -e "$server/metrics/metrics.c" ]; then expect "metrics that no server tells" "$wrong"; else echo "not run: names of metrics, which are not in this tree"; fi
+expect "metrics that no server tells" "$wrong"
 expect "fewer metrics than the board has panels for" "$([ "$(echo "$metrics" | wc -w)" -ge 15 ] || echo "$metrics")"
 
 # ---- what is said
@@ -58,23 +58,17 @@ expect "lines of the units that are none" "$(grep -h -v -E '^($|#|\[[A-Z][a-z]+\
 expect "what the image holds beside the program" "$(grep -E '^(FROM|COPY|ADD|RUN)' Containerfile | grep -v -x -e 'FROM scratch' -e 'COPY answer /answer')"
 timeout=$(unit ExecStart | sed 's/.*--timeout \([0-9]*\).*/\1/')
 expect "proxies that wait less than the program" "$(grep -h -o -E '(read|send|header)_timeout +[0-9]+' nginx.conf Caddyfile | awk -v t="$timeout" '$2 <= t')"
-if [ -e "$server/exchange/server.h" ]; then
-  limit() { sed -n "s/^\(#define  *\| *\)$1\( =\|  *\) *\([0-9]*\).*/\3/p" "$server/exchange/server.h" | head -1; }
-  wrong=
-  for said in "LMMC_MOST_BODY|%s MiB of body" "LMMC_MOST_HEADERS|%s KiB of head" "LMMC_WRITE_SECONDS|%s seconds that a reply" "LMMC_MOST_CONNECTIONS|%s connections" \
-    "LMMC_RECEIVE_SECONDS|%s seconds to arrive"; do
-    # shellcheck disable=SC2059
-    tr '\n' ' ' <"$root/SECURITY.md" | grep -q -F "$(printf "${said#*|}" "$(limit "${said%%|*}")")" || wrong="$wrong ${said%%|*}"
-  done
-  expect "limits that SECURITY.md has otherwise" "$wrong"
-  expect "proxies with another limit of bodies" "$(grep -h -E 'client_max_body_size|max_size' nginx.conf Caddyfile | grep -v -w -i -E "$(limit LMMC_MOST_BODY)(m|MiB);?")"
-else
-  echo "not run: limits of a server, which is not in this tree"
-fi
+limit() { sed -n "s/^\(#define  *\| *\)$1\( =\|  *\) *\([0-9]*\).*/\3/p" "$server/exchange/server.h" | head -1; }
+wrong=
+for said in "LMMC_MOST_BODY|%s MiB of body" "LMMC_MOST_HEADERS|%s KiB of head" "LMMC_WRITE_SECONDS|%s seconds that a reply" "LMMC_MOST_CONNECTIONS|%s connections" \
+  "LMMC_RECEIVE_SECONDS|%s seconds to arrive"; do
+  # shellcheck disable=SC2059
+  tr '\n' ' ' <"$root/SECURITY.md" | grep -q -F "$(printf "${said#*|}" "$(limit "${said%%|*}")")" || wrong="$wrong ${said%%|*}"
+done
+expect "limits that SECURITY.md has otherwise" "$wrong"
+expect "proxies with another limit of bodies" "$(grep -h -E 'client_max_body_size|max_size' nginx.conf Caddyfile | grep -v -w -i -E "$(limit LMMC_MOST_BODY)(m|MiB);?")"
 
-if [ -e "$server/serve.c" ]; then
-  expect "a server that gives up nothing" "$(grep -l 'lmmc_sandbox_enter(' "$server"/*.c | grep -q -v 'sandbox\.c$' || echo "nobody calls lmmc_sandbox_enter")"
-fi
+expect "a server that gives up nothing" "$(grep -l 'lmmc_sandbox_enter(' "$server"/*.c | grep -q -v 'sandbox\.c$' || echo "nobody calls lmmc_sandbox_enter")"
 
 # ---- whether it is read
 if is_here systemd-analyze; then
