@@ -35,7 +35,7 @@ bool lmmc_prompt_head(const uint8_t *tokenizer, uint64_t tokenizer_bytes, const 
   const lmmc_model model = model_of(frame);
   lmmc_tokenizer t;
   lmmc_error e = {0};
-  // Of two prompts whose words have no letter in common: what stands before them may be one token with their first.
+  // The words of two prompts have no letter in common, since what stands before them may be one token with their first.
   lmmc_prompt first = {0}, second = {0};
   *tokens = NULL;
   *count = 0;

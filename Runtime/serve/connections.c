@@ -265,7 +265,7 @@ static void on_made(lmmc_connection *c) {
     return;
   }
   c->http = http;
-  // Of two parts that are sent one behind the other the second would wait for the first one's receipt, which clients put off by 40 ms.
+  // A part that is sent behind another would wait for that one's receipt, which clients put off by 40 ms.
   (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
   evhttp_connection_set_closecb(c->http, on_close, c);
   c->deadline = evtimer_new(c->all->server->base, on_deadline, c);

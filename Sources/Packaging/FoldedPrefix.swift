@@ -6,7 +6,7 @@ import Support
 public struct FoldedPrefix: Sendable {
     public let tokens: [Int32]
     public let byteCount: Int
-    /// Of the rows, from its start
+    /// Where the rows begin, from its start
     let rowsOffset: Int
 
     /// `slots`: that the rows are copied into.

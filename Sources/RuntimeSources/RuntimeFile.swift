@@ -13,7 +13,7 @@ public struct RuntimeFile: @unchecked Sendable {
     /// Calls OpenBLAS.
     public var needsBLAS: Bool { isCompiled && path.hasPrefix("kernels/float32/") }
 
-    /// Of `--serve`.
+    /// Whether it is a part of `--serve`.
     public var serves: Bool { path.hasPrefix("serve/") || path == "app/answer_serve.c" }
 
     /// All of them, in the order of their paths.

@@ -65,6 +65,6 @@ extension Compilation {
         if let reason { progress.report(.note("the prompt's first \(prefix.tokens.count) tokens are not folded: \(reason)")) }
     }
 
-    /// Of a program that SIGALRM ended, as it has asked for
+    /// The status of a program that SIGALRM ended, as it has asked for
     private static let alarmStatus: Int32 = 128 + 14
 }
