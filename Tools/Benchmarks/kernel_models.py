@@ -42,7 +42,8 @@ KERNELS = [
     ("arm64/bf16_bfdot.c", ["tile_*", "stream_1"], ["neoverse-v1"], "bfdot v{0}.4s, v14.8h, v15.8h"),
 ]
 # Other names of what multiplies, by the one above.
-SAME = {"vpmaddubsw": {"vpmaddubsw", "vpmaddwd"}, "smlal": {"smlal", "smlal2", "smull", "smull2"}, "smmla": {"smmla", "usmmla", "ummla"}, "sdot": {"sdot", "udot"}}
+SAME = {"vpmaddubsw": {"vpmaddubsw", "vpmaddwd"}, "smlal": {"smlal", "smlal2", "smull", "smull2"}, "smmla": {"smmla", "usmmla", "ummla"},
+        "sdot": {"sdot", "udot"}}
 
 
 def find_mca():
@@ -123,20 +124,20 @@ def main():
                 left_out.add("64-bit ARM, for which there is no aarch64-linux-gnu-gcc")
                 continue
             code = functions(source, pathlib.Path(folder))
+            alone = {cpu: model(mca, [peak.format(r) for r in range(12)], cpu, is_arm) for cpu in fnmatch.filter(models, options.model)}
             for name in [n for n in code if any(fnmatch.fnmatch(n, w) for w in wanted)]:
                 title = f"{pathlib.Path(source).stem} {name}"
                 body, count = inner_loop(code[name], multiply)
                 if count == 0 or not fnmatch.fnmatch(title, options.kernel):
                     continue
-                for cpu in fnmatch.filter(models, options.model):
-                    alone = model(mca, [peak.format(r) for r in range(12)], cpu, is_arm)
+                for cpu, peaks in alone.items():
                     whole = model(mca, body, cpu, is_arm)
-                    if not alone or not whole:
+                    if not peaks or not whole:
                         left_out.add(cpu)
                         continue
                     cycles, unit, busy = whole
                     bound = f"{unit}, {100 * busy / cycles:.0f} % busy" + ("" if busy > 0.9 * cycles else ": latency or issue")
-                    print(f"| {title} | {cpu} | {cycles / count:.2f} | {100 * (alone[0] / 12) / (cycles / count):.0f} % | {bound} |", flush=True)
+                    print(f"| {title} | {cpu} | {cycles / count:.2f} | {100 * (peaks[0] / 12) / (cycles / count):.0f} % | {bound} |", flush=True)
     if left_out:
         print(f"\nLeft out, as {mca} does not know them: {', '.join(sorted(left_out))}.")
 
